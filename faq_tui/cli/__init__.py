@@ -1,0 +1,1 @@
+"""The headless twin of the app: the same stages. Stdout is data, stderr is narration."""

@@ -1,0 +1,21 @@
+"""`faq-tui completion`: the script that makes the shell complete our commands."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def command(shell: str) -> None:
+    """Print the completion script for SHELL.
+
+    For bash: faq-tui completion bash > ~/.local/share/bash-completion/completions/faq-tui
+    """
+    from click.shell_completion import get_completion_class
+
+    from faq_tui.cli.main import faq_tui
+
+    found = get_completion_class(shell)
+    assert found is not None  # click knows all three
+    click.echo(found(faq_tui, {}, "faq-tui", "_FAQ_TUI_COMPLETE").source())

@@ -1,0 +1,35 @@
+"""`faq-tui demo`: the whole pipeline on the embedded default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("demo")
+@click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("faq-demo"), show_default=True)
+@click.option("--headless", is_flag=True, help="Without the app (which this version does not have yet).")
+@click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
+def command(folder: Path, headless: bool, as_json: bool) -> None:
+    """Run everything once on a real small model: no GPU, no server, no account.
+
+    About five minutes on two cores after a download of 93 MB. Stopped or killed, the same command goes on.
+    """
+    from faq_tui.cli.pipeline import run_in_foreground
+    from faq_tui.core.run import open_run
+    from faq_tui.core.settings.write import demo_text, write_settings
+
+    if not headless:
+        click.echo("this version has no app yet: running headless", err=True)
+    if not (folder / "faq.toml").exists():
+        write_settings(folder, demo_text())
+    run_in_foreground(folder, None, None, as_json)
+    if as_json:
+        return
+    from faq_tui.core.report import render
+
+    with open_run(folder) as run:
+        click.echo(render(run, "md").partition("\n## What was run")[0])
+    click.echo(f"The whole report: {folder / 'reports' / 'report.md'}", err=True)
+    click.echo(f"Next: faq-tui status {folder}, or faq-tui pick {folder} SEED_ID CANDIDATE", err=True)

@@ -1,0 +1,48 @@
+"""`faq-tui doctor`: what this machine and a run's servers can do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+
+@click.command("doctor")
+@click.argument("run_folder", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+def command(run_folder: Path | None, as_json: bool) -> int:
+    """Check Python, compiler, libpcre2, torch, GPU, memory, disk and model cache; with RUN also its
+    target and its endpoints.
+
+    Exit code 1 if a check failed, 3 if an endpoint did.
+    """
+    from faq_tui.core.doctor import Check, endpoint_checks, machine_checks, target_checks
+    from faq_tui.core.errors import ExitCode
+    from faq_tui.core.literal import literal
+    from faq_tui.core.run import open_run
+
+    checks = machine_checks(run_folder or Path.cwd())
+    remote: list[Check] = []
+    if run_folder is not None:
+        with open_run(run_folder) as run:
+            checks += target_checks(run)
+            remote = endpoint_checks(run.settings)
+    if as_json:
+        click.echo(
+            json.dumps({"schema": 1, "checks": [asdict(check) for check in [*checks, *remote]]}, indent=2)
+        )
+    else:
+        mark = {
+            "ok": click.style("ok", fg="green"),
+            "warning": click.style("??", fg="yellow"),
+            "failed": click.style("NO", fg="red"),
+        }
+        for check in [*checks, *remote]:
+            click.echo(f"{mark[check.state]}  {check.name:<15} {literal(check.found)}")
+            if check.advice:
+                click.echo(f"    {'':<15} → {literal(check.advice)}")
+    if any(check.state == "failed" for check in remote):
+        return ExitCode.UNREACHABLE
+    return ExitCode.FAILED if any(check.state == "failed" for check in checks) else ExitCode.DONE

@@ -1,0 +1,36 @@
+"""`faq-tui export`: a calibration set for other quantizers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("export")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--set", "set_name", required=True, help="Name of the set, as `faq-tui status` lists them.")
+@click.option(
+    "--format", "kind", type=click.Choice(["jsonl", "parquet", "text"]), default="jsonl", show_default=True
+)
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file instead of standard output.")
+def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> None:
+    """Print a calibration set, or write it to a file.
+
+    jsonl: the contract's fields. parquet: the same as columns. text: the samples as the target reads them,
+    each as one JSON string a line, so that newlines inside them stay theirs.
+    """
+    import sys
+
+    from faq_tui.core.export import export
+    from faq_tui.core.run import open_run
+
+    if kind == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("parquet is binary: give --output FILE, or redirect standard output")
+    with open_run(run_folder) as run:
+        if output is None:
+            export(run, set_name, kind, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        else:
+            with output.open("wb") as file:
+                export(run, set_name, kind, file)

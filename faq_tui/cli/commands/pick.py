@@ -1,0 +1,25 @@
+"""`faq-tui pick`: a person's override."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("pick")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("seed_id")
+@click.argument("candidate")
+@click.option("--reason", default="", help="Why; kept with the override.")
+def command(run_folder: Path, seed_id: str, candidate: str, reason: str) -> None:
+    """Let SEED_ID use CANDIDATE whatever the judge says.
+
+    CANDIDATE is 1, 2, 3 …, or SOURCE:NUMBER where the run has several sources; 0 rejects the seed;
+    `judge` gives the choice back. Nothing is edited: every override is a new row.
+    """
+    from faq_tui.core.override import override
+    from faq_tui.core.run import open_run
+
+    with open_run(run_folder) as run:
+        click.echo(override(run, seed_id, candidate, reason))

@@ -1,0 +1,19 @@
+"""`faq-tui report`: the evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--format", "kind", type=click.Choice(["md", "json"]), default="md", show_default=True)
+def command(run_folder: Path, kind: str) -> None:
+    """Print what was measured in RUN so far, and what it says."""
+    from faq_tui.core.report import render
+    from faq_tui.core.run import open_run
+
+    with open_run(run_folder) as run:
+        click.echo(render(run, kind))

@@ -1,0 +1,26 @@
+"""`faq-tui status`: what is done, running, stale, failed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command("status")
+@click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+def command(run_folder: Path, as_json: bool) -> None:
+    """Say how far RUN is, and what is stale."""
+    from faq_tui.core.run import open_run
+    from faq_tui.core.status import status_of
+
+    with open_run(run_folder) as run:
+        status = status_of(run)
+    if as_json:
+        click.echo(json.dumps(status, indent=2, ensure_ascii=False))
+        return
+    from faq_tui.cli.tables import print_status
+
+    print_status(status)

@@ -1,0 +1,90 @@
+"""The command `faq-tui`: finds the subcommand, and turns every error into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+from faq_tui import __version__
+from faq_tui.core.errors import ExitCode, FaqError
+
+COMMANDS = {  # name: module under faq_tui.cli.commands, loaded when it is called
+    "demo": "demo",
+    "init": "init",
+    "run": "run",
+    "status": "status",
+    "pick": "pick",
+    "export": "export",
+    "report": "report",
+    "doctor": "doctor",
+    "completion": "completion",
+}
+
+
+class LazyGroup(click.Group):
+    """`--help` and `--version` answer before anything heavy is imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = __import__(f"faq_tui.cli.commands.{COMMANDS[cmd_name]}", fromlist=["command"])
+        command: click.Command = module.command
+        return command
+
+
+@click.command(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, 4 stopped (work kept).",
+)
+@click.version_option(__version__, "-V", "--version", message="faq-tui %(version)s")
+def faq_tui() -> None:
+    """Family-Aware Quantization: regenerate calibration data with a larger model of the family, judge it,
+    quantize on it, and see whether it helped.
+
+    A first look, without a GPU, a server or an account:  faq-tui demo --headless
+    """
+
+
+def main() -> None:
+    """Run, and leave with a code of `ExitCode`."""
+    os.environ.setdefault(
+        "OMP_WAIT_POLICY", "passive"
+    )  # before torch: spinning threads stall a shared machine
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        sys.exit(_call())
+    except BrokenPipeError:  # `faq-tui … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(ExitCode.DONE)
+
+
+def _call() -> int:
+    try:
+        result: Any = faq_tui.main(prog_name="faq-tui", standalone_mode=False)
+        return int(result) if isinstance(result, int) else ExitCode.DONE
+    except FaqError as error:
+        _complain(str(error))
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        _complain("stopped by request; finished work is kept")
+        return ExitCode.STOPPED
+
+
+def _complain(sentence: str) -> None:
+    from faq_tui.core.literal import literal
+
+    click.echo(f"faq-tui: {literal(sentence)}", err=True)
+
+
+if __name__ == "__main__":
+    main()

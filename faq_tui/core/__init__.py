@@ -1,0 +1,1 @@
+"""The pipeline: no screen, no printing, and torch only inside the functions that need it."""

@@ -1,0 +1,38 @@
+"""A tokenizer with its chat template, as the renderer needs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.target import special_texts
+
+# Llama-3.1 writes today's date into its header: two runs would differ. Its own default is this one.
+DATE = "26 Jul 2024"
+
+
+class Template:
+    """Renders conversations to text and text to token ids. Adds no special tokens: the template wrote them."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.eos: str | None = tokenizer.eos_token
+        spelled = str(tokenizer.chat_template)
+        vocabulary = tokenizer.get_vocab()
+        self.thinks = "<think>" in spelled or "</think>" in spelled or "<think>" in vocabulary
+        # Think tags belong to the reasoning's place and are proven there.
+        self.specials = tuple(s for s in special_texts(tokenizer) if s not in ("<think>", "</think>"))
+
+    def render(self, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
+        return str(
+            self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=add_generation_prompt, date_string=DATE
+            )
+        )
+
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """(token ids, character span of each)."""
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        return list(encoded["input_ids"]), [tuple(pair) for pair in encoded["offset_mapping"]]
+
+    def decode(self, ids: list[int] | tuple[int, ...]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))

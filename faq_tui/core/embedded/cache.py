@@ -1,0 +1,79 @@
+"""The cache folder: where it is, one process at a time in it, and nothing half-written under a final name."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from faq_tui.core.errors import FaqError
+
+Say = Callable[[str], None]
+
+SCRATCH_PREFIX = "unfinished-"
+
+
+def cache_folder() -> Path:
+    """`embedded/` in the user's cache of faq-tui, or in `$FAQ_TUI_CACHE`. It may not exist yet."""
+    override = os.environ.get("FAQ_TUI_CACHE")
+    if override:
+        return Path(override).expanduser().absolute() / "embedded"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("faq-tui") / "embedded"
+
+
+@contextmanager
+def os_errors_in_words(folder: Path) -> Iterator[None]:
+    """Turn an OSError inside the block into a FaqError that says what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise FaqError(in_words(error, folder)) from error
+
+
+def in_words(error: OSError, folder: Path) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return disk_full(folder)
+    reason = error.strerror or str(error)
+    return f"the cache folder {folder} cannot be used ({reason}): set FAQ_TUI_CACHE to a folder that can"
+
+
+def disk_full(folder: Path) -> str:
+    return f"the disk is full at {folder}: free 600 MB, or set FAQ_TUI_CACHE to a folder elsewhere"
+
+
+@contextmanager
+def locked(folder: Path, say: Say) -> Iterator[None]:
+    """Hold the folder's lock; the kernel gives it back when this process ends, however it ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another faq-tui is preparing the embedded model; waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A fresh folder on the cache's file system, so that what is finished moves out in one step.
+
+    Call it with the lock held: what a killed process left behind is cleared first.
+    """
+    for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, dir=folder, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def flush(path: Path) -> None:
+    """Have the file on the disk before its name is: after a power cut, a name must mean a whole file."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,84 @@
+"""The server as a child of this process: started, waited for, and ended with the block or with us."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faq_tui.core.embedded.cache import Say
+from faq_tui.core.embedded.model import ensure_gguf
+from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.worker.parent import QUIET_THREADS
+
+READY_TIMEOUT_S = 120.0  # from the start to the first answer; about 2 s on an idle machine
+GRACE_S = 5.0  # from SIGTERM to SIGKILL
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    base_url: str  # as an OpenAI client wants it: http://127.0.0.1:PORT/v1
+    model: str
+
+
+@contextmanager
+def running_server(log: Path, say: Say = lambda _: None) -> Iterator[Endpoint]:
+    """Serve the embedded model on a free port of 127.0.0.1 for as long as the block runs.
+
+    What the server prints goes to the end of `log`. It ends when this process does, even by SIGKILL.
+    Raises UsageError without xllamacpp, the errors of `ensure_gguf`, and FaqError if the server dies or is
+    not ready in time.
+    """
+    if importlib.util.find_spec("xllamacpp") is None:
+        raise UsageError("the embedded server needs the package xllamacpp: pip install 'faq-tui[embedded]'")
+    ensure_gguf(say)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "faq_tui.core.embedded.server", "--lifeline"],
+            stdin=subprocess.PIPE,  # the lifeline: never written to
+            stdout=subprocess.PIPE,
+            stderr=output,
+            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            env={**os.environ, **QUIET_THREADS},
+        )
+    try:
+        yield _endpoint(child, log)
+    finally:
+        child.terminate()
+        try:
+            child.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        for pipe in (child.stdin, child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _endpoint(child: subprocess.Popen[bytes], log: Path) -> Endpoint:
+    """The line the server prints once it answers."""
+    assert child.stdout is not None
+    fd, deadline, line = child.stdout.fileno(), time.monotonic() + READY_TIMEOUT_S, b""
+    while not line.endswith(b"\n"):
+        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            raise FaqError(
+                f"the embedded server was not ready after {READY_TIMEOUT_S:.0f} s; its log is {log}"
+            )
+        chunk = os.read(fd, 4096)
+        if not chunk:
+            status = child.wait()
+            raise FaqError(
+                f"the embedded server ended (exit status {status}) before it answered; its log is {log}"
+            )
+        line += chunk
+    return Endpoint(**json.loads(line))

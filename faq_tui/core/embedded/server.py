@@ -1,0 +1,115 @@
+"""`python -m faq_tui.core.embedded.server [--port N]`: llama.cpp's server on 127.0.0.1, in this process.
+
+Prints one line of JSON on stdout when it answers, `{"base_url": ..., "model": ...}`; all else goes to stderr.
+With `--lifeline` it ends as soon as its stdin does, which is how `running_server` starts it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import urlsplit
+
+from faq_tui.core.embedded.model import ensure_gguf
+from faq_tui.core.embedded.pinned import MODEL_NAME
+from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.worker.child import follow_lifeline
+from faq_tui.core.worker.parent import QUIET_THREADS
+
+HOST = "127.0.0.1"
+SLOTS = 8  # requests that generate at once; more wait in the server. Eight give 1.6 times one's tokens/s
+SLOT_TOKENS = 1024  # prompt and answer of one request; all slots together cost 190 MB of cache
+HEALTH_TIMEOUT_S = 60.0
+
+
+def start(gguf: Path, port: int) -> Any:
+    """Load the model and listen on `port` (0: a free one). Keep what is returned: the server ends with it.
+
+    Raises UsageError without xllamacpp, FaqError if the model does not load or the port is taken.
+    """
+    # llama.cpp's OpenMP reads this when it is loaded; spinning threads hang it on a busy machine.
+    for name, value in QUIET_THREADS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import xllamacpp
+    except ImportError as error:
+        raise UsageError(
+            f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'"
+        ) from None
+    params = xllamacpp.CommonParams()
+    params.model.path = str(gguf)
+    params.model_alias = {MODEL_NAME}  # a set: a plain string would be taken for its letters
+    params.hostnames, params.port = [HOST], port
+    params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
+    # Prompts of finished requests would be kept in memory, up to 8 GB of them.
+    params.cache_ram_mib, params.cache_idle_slots = 0, False
+    params.endpoint_metrics, params.ui = True, False
+    params.cors_origins = f"http://{HOST}"  # no web page of another site may use it
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        raise FaqError(f"the embedded server did not start on port {port or 'any'}: {error}") from None
+
+
+def threads() -> int:
+    """One core is left for the pipeline that asks; more than eight are not worth waking for this model."""
+    return max(1, min(8, (os.cpu_count() or 1) - 1))
+
+
+def wait_until_healthy(port: int) -> None:
+    """Return when `/health` says 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
+    deadline = time.monotonic() + HEALTH_TIMEOUT_S
+    while time.monotonic() < deadline:
+        # http.client, since urllib would send this to the proxy of the environment.
+        connection = http.client.HTTPConnection(HOST, port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            if connection.getresponse().status == http.client.OK:
+                return
+        except OSError:
+            pass
+        finally:
+            connection.close()
+        time.sleep(0.05)
+    raise FaqError(f"the embedded server listens on port {port} but does not answer")
+
+
+def claim_stdout() -> TextIO:
+    """The real stdout, for us alone: native code that prints to descriptor 1 reaches stderr from now on."""
+    ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return ours
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m faq_tui.core.embedded.server", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--lifeline", action="store_true", help="end when stdin does")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    stdout = claim_stdout()
+    if arguments.lifeline:
+        follow_lifeline()
+    try:
+        server = start(ensure_gguf(lambda line: print(line, file=sys.stderr)), arguments.port)
+        port = urlsplit(server.listening_address).port
+        assert port is not None
+        wait_until_healthy(port)
+    except FaqError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    print(json.dumps({"base_url": f"http://{HOST}:{port}/v1", "model": MODEL_NAME}), file=stdout, flush=True)
+    threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Held-out answers: what the unquantized target itself says to questions that no calibration set holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
+from faq_tui.core.store.hashing import digest
+
+ROWS_A_BATCH = 4  # times evaluate.batch_size: a step of decoding reads all weights, for one row or for many
+
+
+def generate(
+    model: Any,
+    prompts: Sequence[tuple[int, ...]],
+    max_new_tokens: int,
+    batch_size: int,
+    cancel: CancelToken,
+    on_answer: Callable[[int, list[int]], None],
+    tick: Callable[[int], None],
+) -> None:
+    """Sample an answer to each prompt (token ids).
+
+    `on_answer` gets a prompt's index and its answer's ids, the end token included. `tick` hears how many
+    tokens were decoded, and in the end of all `max_new_tokens` of each. The torch seed of a batch is a hash
+    of its prompts. Raises Stopped between two tokens.
+    """
+    import torch
+    from transformers import StoppingCriteriaList
+
+    ends, pad = _end_tokens(model)
+    model.generation_config = _sampling(max_new_tokens, ends, pad)
+
+    def after_token(ids: Any, *_: Any, **__: Any) -> Any:
+        tick(ids.shape[0])
+        return torch.full((ids.shape[0],), cancel.is_set, dtype=torch.bool, device=ids.device)
+
+    stopping = StoppingCriteriaList([after_token])
+    for indices in _batches(prompts, batch_size * ROWS_A_BATCH):
+        cancel.check()
+        batch = [prompts[index] for index in indices]
+        ids, mask = _left_padded(batch, pad, model.device)
+        torch.manual_seed(int(digest(batch), 16) % 2**63)
+        with torch.inference_mode():
+            out = model.generate(input_ids=ids, attention_mask=mask, stopping_criteria=stopping)
+        cancel.check()
+        new = out[:, ids.shape[1] :]
+        for index, row in zip(indices, new.tolist(), strict=True):
+            on_answer(index, _until_end(row, ends))
+        tick(len(indices) * (max_new_tokens - new.shape[1]))
+
+
+def _end_tokens(model: Any) -> tuple[list[int], int]:
+    """(ids that end an answer, id to pad with)."""
+    found = model.generation_config.eos_token_id
+    found = model.config.get_text_config().eos_token_id if found is None else found
+    ends = [] if found is None else [found] if isinstance(found, int) else list(found)
+    pad = model.generation_config.pad_token_id
+    return ends, int(pad if pad is not None else (ends or [0])[0])
+
+
+def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
+    """All that shapes the draw is said here: what is left out would come from the model's own file."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        do_sample=True,
+        temperature=TEMPERATURE,
+        top_p=TOP_P,
+        top_k=0,
+        max_new_tokens=max_new_tokens,
+        eos_token_id=ends or None,
+        pad_token_id=pad,
+    )
+
+
+def _batches(prompts: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
+    """Indices of prompts of similar length."""
+    order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
+
+
+def _left_padded(batch: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
+    """(input_ids, attention_mask), both [rows, longest]."""
+    import torch
+
+    longest = max(map(len, batch))
+    ids = [[pad] * (longest - len(row)) + list(row) for row in batch]
+    mask = [[0] * (longest - len(row)) + [1] * len(row) for row in batch]
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _until_end(row: list[int], ends: list[int]) -> list[int]:
+    """The answer with its end token; what follows is padding."""
+    stop = next((place for place, token in enumerate(row) if token in ends), len(row) - 1)
+    return row[: stop + 1]

@@ -1,0 +1,57 @@
+"""On what the measurements were made: `reports/evaluation.json`, so that the report can name it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.evaluation.texts import describe
+from faq_tui.core.files import atomic_text
+from faq_tui.core.quantizing.manifest import versions
+from faq_tui.core.run import Run
+
+BITS = {"float32": 32, "bfloat16": 16, "float16": 16}
+
+
+def _path(run: Run) -> Path:
+    return run.reports / "evaluation.json"
+
+
+def write(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
+    """`worker`: device, device_name, dtype; weight_bytes and bits of the unquantized target."""
+    texts = {
+        name: {
+            "about": describe(name),
+            "windows": len(items),
+            "tokens": sum(item.predicted for item in items),
+        }
+        for name, items in spec.prose.items()
+    }
+    with atomic_text(_path(run)) as file:
+        json.dump({**worker, "versions": versions(), "texts": texts}, file, indent=2)
+
+
+def read(run: Run) -> dict[str, Any]:
+    """What `write` wrote, or nothing."""
+    try:
+        body = json.loads(_path(run).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def weight_bytes(folder: Path) -> int:
+    """The size of a model folder's weight files."""
+    return sum(f.stat().st_size for f in folder.iterdir() if f.suffix in (".safetensors", ".bin"))
+
+
+def stored_bits(folder: Path) -> int | None:
+    """Bits of a weight in an unquantized folder, as its configuration says."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    for part in (config, config.get("text_config", {})):
+        name = str(part.get("dtype") or part.get("torch_dtype"))
+        if name in BITS:
+            return BITS[name]
+    return None

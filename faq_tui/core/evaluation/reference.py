@@ -1,0 +1,141 @@
+"""The unquantized model's answer to every token, kept on disk: its last hidden states and its lm_head.
+
+Logits would be a hundred times larger; they are computed again from these, a few hundred tokens at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.evaluation.forward import Head
+from faq_tui.core.evaluation.items import Item
+from faq_tui.core.files import full_disk_is_clear
+
+DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # torch's names to safetensors'
+
+
+class Writer:
+    """Takes each item's states in any order, straight into the file."""
+
+    def __init__(self, states: Any, items: Sequence[Item]) -> None:
+        self._states = states
+        self._starts = starts(items)
+
+    def put(self, index: int, states: Any) -> None:
+        """`states`: [predicted tokens of item `index`, hidden]."""
+        start = self._starts[index]
+        self._states[start : start + len(states)].copy_(states)
+
+
+class Reference:
+    """The finished file. Tensors come to `device` as they are asked for."""
+
+    def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
+        from safetensors import safe_open
+
+        file: Any = safe_open  # untyped
+        self._file = file(path, framework="pt", device=device)
+        self._states = self._file.get_slice("states")
+        self._starts = starts(items)
+        self._items = items
+        metadata = self._file.metadata()
+        names = set(self._file.keys())
+        self.head = Head(
+            self._file.get_tensor("weight"),
+            self._file.get_tensor("bias") if "bias" in names else None,
+            float(metadata["scale"]),
+            float(metadata["softcap"]) if metadata["softcap"] else None,
+        )
+
+    def states(self, index: int) -> Any:
+        """[predicted tokens of item `index`, hidden]."""
+        start = self._starts[index]
+        return self._states[start : start + self._items[index].predicted]
+
+
+def reference_path(cache: Path, text_key: str) -> Path:
+    """`text_key`: the signature of the unquantized model's measurement on the text."""
+    return cache / "reference" / f"{text_key}.safetensors"
+
+
+def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
+    """The reference, or None if there is none to be used: then it is computed again."""
+    with suppress(Exception):  # missing, cut short, of another form: all the same
+        return Reference(path, items, device)
+    return None
+
+
+@contextmanager
+def writing(path: Path, items: Sequence[Item], head: Head) -> Iterator[Writer]:
+    """A file of known size is laid out and filled; it gets its name at the end of the block."""
+    import numpy as np
+    import torch
+
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    rows, width = sum(item.predicted for item in items), int(head.weight.shape[1])
+    shapes = {"states": (rows, width), "weight": tuple(head.weight.shape)}
+    if head.bias is not None:
+        shapes["bias"] = tuple(head.bias.shape)
+    with full_disk_is_clear(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for abandoned in path.parent.glob(".*.half"):
+            abandoned.unlink(missing_ok=True)
+        try:
+            offset, places, size = _lay_out(half, shapes, head)
+            mapped = np.memmap(half, dtype=np.uint8, mode="r+", offset=offset, shape=(size,))
+            whole = torch.from_numpy(mapped)
+            views = {
+                name: whole[start:end].view(head.weight.dtype).view(shapes[name])
+                for name, (start, end) in places.items()
+            }
+            views["weight"].copy_(head.weight)
+            if head.bias is not None:
+                views["bias"].copy_(head.bias)
+            yield Writer(views["states"], items)
+            mapped.flush()
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def starts(items: Sequence[Item]) -> list[int]:
+    """Where each item's predicted tokens begin among all of them."""
+    return list(accumulate((item.predicted for item in items), initial=0))
+
+
+def _lay_out(
+    path: Path, shapes: dict[str, tuple[int, ...]], head: Head
+) -> tuple[int, dict[str, tuple[int, int]], int]:
+    """A safetensors file with its header and room for all tensors: (offset of the data, places, bytes).
+
+    https://huggingface.co/docs/safetensors: 8 bytes little-endian header length, JSON header, data. The
+    disk's room is claimed at once: a full disk under a mapped file is a SIGBUS, not an error.
+    """
+    import torch
+
+    places, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + torch.Size(shape).numel() * head.weight.element_size()
+        places[name] = (start, end)
+    dtype = DTYPES[str(head.weight.dtype).removeprefix("torch.")]
+    header: dict[str, Any] = {
+        name: {"dtype": dtype, "shape": shape, "data_offsets": places[name]} for name, shape in shapes.items()
+    }
+    header["__metadata__"] = {
+        "scale": repr(head.scale),
+        "softcap": "" if head.softcap is None else repr(head.softcap),
+    }
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        file.flush()
+        if end:
+            os.posix_fallocate(file.fileno(), 0, 8 + len(text) + end)
+    return 8 + len(text), places, end

@@ -1,0 +1,183 @@
+"""The worker child's task `evaluate`: one model after the other on all held-out texts.
+
+Messages: `environment`; `plan` (total and done tokens; again once the held-out answers are there); `answer`
+(one each); `progress`; `measurement` (one for each subject and text, as soon as it is whole).
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError
+from faq_tui.core.evaluation.answers import generate
+from faq_tui.core.evaluation.compare import measure
+from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
+from faq_tui.core.evaluation.forward import CutModel
+from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, measurement_signature
+from faq_tui.core.evaluation.items import Item, digest_of
+from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
+from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.quantizing.devices import device_name, device_of
+from faq_tui.core.quantizing.target import local_folder
+
+Send = Callable[..., None]
+
+
+def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
+    """Measure what the `Spec` in the file `spec["order"]` asks for and does not list as stored."""
+    order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
+    device = device_of(order.device)
+    folder = local_folder(order.model)
+    dtype = _dtype(folder, order, device)
+    sizes = {"weight_bytes": weight_bytes(folder), "bits": stored_bits(folder)}
+    send("environment", device=device, device_name=device_name(device), dtype=dtype, **sizes)
+    try:
+        _Evaluation(order, folder, device, dtype, send, cancel).run()
+    except RuntimeError as error:
+        if "can't allocate memory" in str(error):  # the CPU allocator's words; CUDA has a class for it
+            raise MemoryError from error
+        raise
+
+
+@dataclass
+class _Evaluation:
+    order: Spec
+    folder: Path
+    device: str
+    dtype: str
+    send: Send
+    cancel: CancelToken
+    texts: dict[str, list[Item]] = field(default_factory=dict)
+    total: int = 0
+    done: int = 0
+
+    def run(self) -> None:
+        self.texts = dict(self.order.prose)
+        self._unquantized()
+        for subject, (_, folder) in self.order.subjects.items():
+            if subject != UNQUANTIZED:
+                self._artefact(subject, Path(folder))
+
+    def _unquantized(self) -> None:
+        """Let the target answer and be measured, and keep its states for the artefacts still to come."""
+        model = None
+        if self.order.missing_answers:
+            self._plan(self.order.missing_answers * self.order.answer_tokens)
+            model = self._load(self.folder)
+            self._answer(model)
+        if self.order.answers:
+            self.texts[ANSWERS] = self.order.answer_items()
+        self._forget_old_references()
+        unmeasured, lost = self._todo(UNQUANTIZED), self._lost_references()
+        todo = [text for text in self.texts if text in unmeasured or text in lost]
+        self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
+        if not todo:
+            return
+        cut = CutModel(model or self._load(self.folder))
+        for text in todo:
+            with writing(self._reference_path(text), self.texts[text], cut.head) as keep:
+                tick = self._tick(f"{UNQUANTIZED} on {text}")
+                sums = measure(cut, self.texts[text], self.order.batch_size, self.cancel, tick, keep=keep)
+            if text in unmeasured:
+                self._say(UNQUANTIZED, text, sums)
+
+    def _artefact(self, subject: str, folder: Path) -> None:
+        todo = self._todo(subject)
+        if not todo:
+            return
+        cut = CutModel(self._load(folder))
+        for text in todo:
+            items = self.texts[text]
+            reference = open_reference(self._reference_path(text), items, self.device)
+            if reference is None:
+                raise FaqError(f"{self._reference_path(text)} vanished during the evaluation: run it again")
+            tick = self._tick(f"{subject} on {text}")
+            sums = measure(cut, items, self.order.batch_size, self.cancel, tick, reference)
+            self._say(subject, text, sums)
+
+    def _answer(self, model: Any) -> None:
+        missing = [answer for answer in self.order.answers if not answer.ids]
+        tick = self._tick("held-out answers")
+
+        def on_answer(index: int, ids: list[int]) -> None:
+            answer = missing[index]
+            answer.ids = ids
+            self.send("answer", seed_id=answer.seed_id, prompt_ids=answer.prompt_ids, answer_ids=ids)
+
+        prompts = [tuple(answer.prompt_ids) for answer in missing]
+        generate(model, prompts, self.order.answer_tokens, self.order.batch_size, self.cancel, on_answer, tick)
+
+    def _signature(self, subject: str, text: str) -> str:
+        identity, _ = self.order.subjects[subject]
+        return measurement_signature(identity, digest_of(self.texts[text]), self.dtype, self.device)
+
+    def _todo(self, subject: str) -> list[str]:
+        stored = self.order.stored.get(subject, {})
+        return [text for text in self.texts if stored.get(text) != self._signature(subject, text)]
+
+    def _size(self, text: str) -> int:
+        return sum(len(item.ids) for item in self.texts[text])
+
+    def _plan(self, more: int) -> None:
+        """Tell how many tokens are to go through a model: all missing measurements, and `more`."""
+        missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
+        whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
+        self.total = self.done + missing + more
+        self.send("plan", total=self.total, done=self.done, already=whole - missing)
+
+    def _tick(self, detail: str) -> Callable[[int], None]:
+        def tick(tokens: int) -> None:
+            self.done += tokens
+            self.send("progress", done=self.done, total=self.total, detail=detail)
+
+        return tick
+
+    def _reference_path(self, text: str) -> Path:
+        return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
+
+    def _lost_references(self) -> set[str]:
+        """Texts that an artefact is still to be measured on, with no states of the target to compare with."""
+        artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
+        needed = {text for subject in artefacts for text in self._todo(subject)}
+        return {t for t in needed if open_reference(self._reference_path(t), self.texts[t], "cpu") is None}
+
+    def _forget_old_references(self) -> None:
+        wanted = {self._reference_path(text) for text in self.texts}
+        for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - wanted:
+            path.unlink(missing_ok=True)
+
+    def _say(self, subject: str, text: str, sums: dict[str, list[float]]) -> None:
+        self.send(
+            "measurement", subject=subject, text=text, signature=self._signature(subject, text), items=sums
+        )
+
+    def _load(self, folder: Path) -> Any:
+        import torch
+
+        from faq_tui.core.quantizing.dense import load_dense
+
+        self.cancel.check()
+        gc.collect()  # the model before this one
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+        if not folder.is_dir():
+            raise FaqError(f"no model folder at {folder}: run quantize again")
+        return load_dense(folder, getattr(torch, self.dtype), self.device, self.order.trust_remote_code)
+
+
+def _dtype(folder: Path, order: Spec, device: str) -> str:
+    """Torch's name of it. `auto`: float32 on the CPU, and the target's own on a GPU."""
+    if order.dtype != "auto":
+        return order.dtype
+    if device == "cpu":
+        return "float32"
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=order.trust_remote_code).get_text_config()
+    return str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")

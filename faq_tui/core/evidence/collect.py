@@ -1,0 +1,94 @@
+"""From store and settings to the evidence. Only measurements that belong together are used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.evaluation import environment
+from faq_tui.core.evaluation.bootstrap import Estimate, of_metric
+from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.metrics import METRICS, Sums
+from faq_tui.core.evidence.compare import compare_all
+from faq_tui.core.evidence.model import Evidence, Row, Text
+from faq_tui.core.run import Run
+from faq_tui.core.store.artefacts import Artefact, all_measurements
+
+Measured = dict[str, dict[str, Sums]]  # subject to text
+
+
+def collect(run: Run) -> Evidence:
+    """The evidence as far as it is measured. Raises UsageError if the unquantized target is not yet."""
+    measured, tails = _measured(run)
+    if not measured.get(UNQUANTIZED):
+        raise UsageError(f"nothing is measured yet: run `faq-tui run {run.folder}`")
+    dtype, device = next(iter(tails.values())).split(".")[1:]
+    found = measured[UNQUANTIZED]
+    return Evidence(
+        texts=tuple(Text(name, len(sums), int(sums.tokens.sum())) for name, sums in found.items()),
+        rows=(
+            _target_row(run, measured),
+            *(_row(run, a, measured) for a in wanted_artefacts(run) if a.folder in measured),
+        ),
+        comparisons=compare_all(run, measured),
+        dtype=dtype,
+        device=device,
+        measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
+    )
+
+
+def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
+    """Measurements of the present subjects on the very items, dtype and device of the unquantized one's."""
+    rows = all_measurements(run.store)
+    tails = {
+        text: rows[UNQUANTIZED, text].signature.partition(".")[2]
+        for text in texts(run)
+        if (UNQUANTIZED, text) in rows
+    }
+    measured: Measured = {}
+    for subject, identity in subjects(run).items():
+        for text, tail in tails.items():
+            row = rows.get((subject, text))
+            if row is not None and row.signature == f"{identity}.{tail}":
+                measured.setdefault(subject, {})[text] = Sums.of(row.items)
+    return measured, tails
+
+
+def _target_row(run: Run, measured: Measured) -> Row:
+    known = environment.read(run)
+    return Row(
+        name=UNQUANTIZED,
+        recipe=None,
+        set_name=None,
+        same_as=None,
+        samples=None,
+        tokens=None,
+        bits=known.get("bits"),
+        bytes=known.get("weight_bytes"),
+        texts=_estimates(run, measured[UNQUANTIZED]),
+    )
+
+
+def _row(run: Run, artefact: Artefact, measured: Measured) -> Row:
+    return Row(
+        name=artefact.name,
+        recipe=artefact.name.removesuffix(f"-{artefact.set_name}"),
+        set_name=artefact.set_name,
+        same_as=artefact.same_as,
+        samples=artefact.samples,
+        tokens=artefact.tokens,
+        bits=artefact.bits,
+        bytes=_weight_bytes(run.models / artefact.folder),
+        texts=_estimates(run, measured[artefact.folder]),
+    )
+
+
+def _estimates(run: Run, of_text: dict[str, Sums]) -> dict[str, dict[str, Estimate]]:
+    resamples = run.settings.evaluate.bootstrap
+    return {
+        text: {name: of_metric(name, sums, resamples) for name in METRICS} for text, sums in of_text.items()
+    }
+
+
+def _weight_bytes(folder: Path) -> int | None:
+    return environment.weight_bytes(folder) if folder.is_dir() else None

@@ -1,0 +1,73 @@
+"""The shape of the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faq_tui.core.evaluation.bootstrap import Estimate
+
+BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
+SAME = "same model"  # both sides have the same token ids, so the same weights
+UNKNOWN = "cannot be told"  # fewer items than an interval needs, or a number that is not finite
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: the unquantized target, or an artefact."""
+
+    name: str
+    recipe: str | None
+    set_name: str | None
+    same_as: str | None
+    samples: int | None
+    tokens: int | None
+    bits: float | None
+    bytes: int | None  # of its weight files
+    texts: dict[str, dict[str, Estimate]]  # text to metric
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One metric on one text: a set against the baseline."""
+
+    ours: float
+    baseline: float
+    difference: Estimate  # ours - baseline
+    recovered: Estimate | None  # None: the baseline lost nothing beyond noise
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One source's set against the baseline's, under one recipe, at equal samples or at equal tokens."""
+
+    recipe: str
+    source: str
+    equal: str  # samples | tokens
+    ours: str  # artefact
+    baseline: str
+    our_samples: int
+    our_tokens: int
+    baseline_samples: int
+    baseline_tokens: int
+    same: bool
+    texts: dict[str, dict[str, Outcome]]  # text to metric
+
+
+@dataclass(frozen=True)
+class Text:
+    """A held-out text as it was measured."""
+
+    name: str
+    items: int
+    tokens: int  # predicted
+
+
+@dataclass(frozen=True)
+class Evidence:
+    texts: tuple[Text, ...]
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...]
+    dtype: str  # in which the models ran
+    device: str
+    measured: float  # unix seconds of the newest measurement

@@ -1,0 +1,1 @@
+"""Marks for candidates, and which candidate they make the pick."""

@@ -1,0 +1,164 @@
+"""The list of stages, and the one loop that runs them.
+
+A stage is a function of a context. It reads what earlier stages stored, stores every finished unit of work
+at once, and when it is called again does only what is missing. Its signature, a hash of its settings and
+inputs, decides what is stale. That is all there is to resume.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import IO
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.events import Emit, Event, StageDone, StageFailed, StageSkipped, to_json
+from faq_tui.core.files import full_disk_is_clear
+from faq_tui.core.run import Run, locked
+from faq_tui.core.store import stages as stage_rows
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage works with. `resources` closes what it opened (servers) at the end of the whole run."""
+
+    run: Run
+    emit: Emit
+    cancel: CancelToken
+    job: str
+    resources: ExitStack = field(default_factory=ExitStack)
+    servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this run
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`execute` does what is missing and returns a one-line summary; `signature` hashes settings and inputs."""
+
+    name: str
+    execute: Callable[[Context], str]
+    signature: Callable[[Run], str]
+
+
+def all_stages() -> tuple[Stage, ...]:
+    """The pipeline, in order."""
+    from faq_tui.core.stages import STAGES
+
+    return STAGES
+
+
+def stage_names() -> tuple[str, ...]:
+    return tuple(stage.name for stage in all_stages())
+
+
+def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
+    """The stages that `--only` or `--until` name. Raises UsageError."""
+    stages = all_stages()
+    names = [stage.name for stage in stages]
+    for wanted in (only, until):
+        if wanted is not None and wanted not in names:
+            raise UsageError(f"no stage {wanted!r}; the stages are {', '.join(names)}")
+    if only is not None:
+        return (stages[names.index(only)],)
+    return stages[: names.index(until) + 1] if until is not None else stages
+
+
+def is_current(run: Run, stage: Stage) -> bool:
+    """True if the stage is done, and done with what the settings and inputs are now."""
+    row = stage_rows.all_rows(run.store).get(stage.name)
+    return row is not None and row.state == "done" and row.signature == stage.signature(run)
+
+
+def run_pipeline(
+    run: Run, emit: Emit, cancel: CancelToken, only: str | None = None, until: str | None = None
+) -> None:
+    """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored."""
+    selected = select(only, until)
+    job = f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
+    with locked(run), full_disk_is_clear(run.folder), ExitStack() as resources:
+        folder = run.jobs / job
+        folder.mkdir(parents=True)
+        record = resources.enter_context(
+            (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace")
+        )
+        context = Context(run, _recorder(record, emit), cancel, job, resources)
+        if only is not None:
+            _require_earlier(run, selected[0])
+        for stage in selected:
+            _run_stage(context, stage)
+
+
+def _recorder(record: IO[str], emit: Emit) -> Emit:
+    def tee(event: Event) -> None:
+        record.write(to_json(event) + "\n")
+        record.flush()
+        emit(event)
+
+    return tee
+
+
+def _require_earlier(run: Run, stage: Stage) -> None:
+    rows = stage_rows.all_rows(run.store)
+    for earlier in all_stages():
+        if earlier.name == stage.name:
+            return
+        row = rows.get(earlier.name)
+        if row is None or row.state != "done":
+            raise UsageError(f"{stage.name} needs {earlier.name} first: use `--until {stage.name}`")
+
+
+def _run_stage(context: Context, stage: Stage) -> None:
+    store = context.run.store
+    if is_current(context.run, stage):
+        context.emit(StageSkipped(stage.name, "up to date"))
+        return
+    started = time.monotonic()
+    stage_rows.begin(store, stage.name, stage.signature(context.run), context.job)
+    try:
+        context.cancel.check()
+        summary = stage.execute(context)
+    except BaseException as error:
+        failure = _as_faq_error(context, stage, error)
+        state = "stopped" if isinstance(failure, Stopped) else "failed"
+        stage_rows.end(store, stage.name, state, str(failure))
+        context.emit(StageFailed(stage.name, str(failure), int(failure.exit_code)))
+        raise failure from None
+    stage_rows.end(store, stage.name, "done", summary)
+    context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
+
+
+def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
+    """Our own errors as they are; anything else as one sentence, its traceback in the job's log."""
+    if isinstance(error, FaqError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Stopped("stopped by request; finished work is kept, run the same command again to go on")
+    if isinstance(error, OSError):
+        try:
+            with full_disk_is_clear(context.run.folder):
+                raise error
+        except FaqError as clear:
+            return clear
+        except OSError:
+            pass
+    log = context.run.log(context.job)
+    with log.open("a", encoding="utf-8") as file:
+        traceback.print_exception(error, file=file)
+    return FaqError(f"{stage.name} failed with {type(error).__name__}: {error}; the details are in {log}")
+
+
+__all__ = [
+    "Context",
+    "ExitCode",
+    "Stage",
+    "all_stages",
+    "is_current",
+    "run_pipeline",
+    "select",
+    "stage_names",
+]

@@ -1,0 +1,132 @@
+"""Refusals before any heavy work: each says in one sentence what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.quantizing.devices import free_bytes
+from faq_tui.core.quantizing.headers import tensors_of
+from faq_tui.core.quantizing.methods import GPTQ_GROUP_SIZES
+
+MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
+GIB = 1 << 30
+
+
+def check_target(folder: Path) -> dict[str, Any]:
+    """The target's config.json. Raises UsageError unless it is an unquantized causal language model."""
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): give a Hugging Face model folder") from error
+    if config.get("quantization_config"):
+        raise UsageError(f"{folder} is quantized already: give the unquantized model")
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    architectures = config.get("architectures") or []
+    own_code = "AutoModelForCausalLM" in config.get("auto_map", {})
+    if not own_code and not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+        raise UsageError(
+            f"{folder} is no causal language model (architecture {', '.join(architectures) or 'not given'}): "
+            "give one that generates text"
+        )
+    return config
+
+
+def check_chat_template(folder: Path) -> None:
+    """Raise UsageError unless the tokenizer of `folder` brings a chat template."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return
+    path = folder / "tokenizer_config.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
+        return
+    raise UsageError(
+        f"the tokenizer of {folder} has no chat template: give the instruction-tuned model, "
+        "or add its chat_template.jinja to the folder"
+    )
+
+
+def check_group_size(shapes: Mapping[str, tuple[int, int]], group_size: int) -> None:
+    """`shapes`: (out_features, in_features) by module. Raises UsageError naming the first misfit.
+
+    Without this GPTQ writes a model that no fast kernel can run.
+    """
+    if group_size == -1:
+        return
+    for name, (_, in_features) in shapes.items():
+        if in_features % group_size:
+            fits = [
+                size for size in GPTQ_GROUP_SIZES if all(width % size == 0 for _, width in shapes.values())
+            ]
+            raise UsageError(
+                f"group_size {group_size} does not divide the {in_features} input features of {name}: "
+                f"choose one of {', '.join(map(str, fits))}"
+            )
+
+
+def read_rows(path: Path) -> list[list[int]]:
+    """The `input_ids` of every line of a calibration JSONL. Raises UsageError naming file and line."""
+    rows: list[list[int]] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                ids = json.loads(line)["input_ids"]
+                if not isinstance(ids, list) or not all(type(token) is int for token in ids):
+                    raise UsageError(
+                        f"{path} line {number}: input_ids is no list of integers; assemble the set again"
+                    )
+                rows.append(ids)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read ({error.strerror}): assemble the calibration set first"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} line {len(rows) + 1} has no input_ids: assemble the set again") from error
+    return rows
+
+
+def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
+    """Raise UsageError on an empty set, a row that gptqmodel would drop, or an id beyond the vocabulary."""
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        if len(row) < MIN_TOKENS:
+            raise UsageError(
+                f"calibration row {number} has only {len(row)} tokens: drop it, a row needs {MIN_TOKENS}"
+            )
+        wrong = next((token for token in row if not 0 <= token < vocab_size), None)
+        if wrong is not None:
+            raise UsageError(
+                f"calibration row {number} has token id {wrong}, but the target's last is {vocab_size - 1}: "
+                "assemble the set with the target's own tokenizer"
+            )
+    if number == 0:
+        raise UsageError("the calibration set is empty: assemble it first")
+
+
+def check_finite(folder: Path, tensors: Iterable[str]) -> None:
+    """Raise FaqError if one of `tensors` (names) holds NaN or infinity; each is read once, one at a time.
+
+    For embeddings, norms and the head: a quantized module shows it by its loss.
+    """
+    from safetensors import safe_open
+
+    files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
+    for name in tensors:
+        with safe_open(files[name], framework="pt") as reader:
+            if not bool(reader.get_tensor(name).isfinite().all()):
+                raise FaqError(f"{name} in {files[name]} holds NaN or infinity: fetch the model again")
+
+
+def check_memory(bytes_needed: int, device: str = "cpu") -> None:
+    """Raise FaqError if `bytes_needed` is more than the device (`cpu`, `cuda`) has free now."""
+    free = free_bytes(device)
+    if free is not None and bytes_needed > free:
+        raise FaqError(
+            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: needs about "
+            f"{bytes_needed / GIB:.1f} GiB, {free / GIB:.1f} GiB free; "
+            "free some, or use fewer or shorter rows or a smaller model"
+        )

@@ -1,0 +1,83 @@
+"""gptqmodel's callbacks and log rows become messages of the worker.
+
+Two of the three entry points are called on gptqmodel's worker threads, where an exception would end the run
+in ways of its own: they only send, and keep what goes wrong for the calling thread to raise.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError
+from faq_tui.core.quantizing.losses import read_loss
+
+Send = Callable[..., None]
+
+
+class Progress:
+    """Sends `layer_started`, `module`, `layer_done`, each layer and each module once."""
+
+    def __init__(self, send: Send, cancel: CancelToken) -> None:
+        self.send = send
+        self.losses: list[dict[str, Any]] = []  # {layer, module, loss, note} in order of arrival
+        self.failure: Exception | None = None
+        self._cancel = cancel
+        self._lock = threading.Lock()
+        self._layers: set[int] = set()
+
+    def begin(self, layers: int, rows: list[list[int]]) -> None:
+        self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
+
+    def start_layer(self, layer: int, modules: list[str]) -> None:
+        """Calling thread. `modules` are named relative to the layer; told once a layer."""
+        if layer not in self._layers:
+            self._layers.add(layer)
+            self.send("layer_started", layer=layer, modules=modules)
+
+    @property
+    def should_stop(self) -> bool:
+        return self._cancel.is_set or self.failure is not None
+
+    def module_done(self, row: dict[str, Any]) -> None:
+        """Any thread, never raises: one log row of gptqmodel, whose values are all text."""
+        try:
+            layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
+            done = {"layer": layer, "module": module, "loss": loss.value, "note": loss.note}
+            with self._lock:
+                self.losses.append(done)
+                self.send(
+                    "module",
+                    **done,
+                    seconds=float(row["time"]),
+                    samples=int(row["samples"]),  # tokens that reached the module
+                    damp=float(row["damp"]),
+                )
+            if loss.broken:
+                self._keep(
+                    FaqError(
+                        f"quantization of layer {layer} {module} failed because {loss.broken}: look for NaN "
+                        "in the weights of the target, or give more calibration rows or a higher damp_percent"
+                    )
+                )
+        except Exception as error:  # noqa: BLE001  see the module's docstring
+            self._keep(error)
+
+    def layer_done(self, layer: int) -> None:
+        """Any thread, never raises: all modules of the layer are packed."""
+        try:
+            self.send("layer_done", layer=layer)
+        except Exception as error:  # noqa: BLE001
+            self._keep(error)
+
+    def check(self) -> None:
+        """Calling thread: raise what went wrong, or `Stopped`."""
+        if self.failure is not None:
+            raise self.failure
+        self._cancel.check()
+
+    def _keep(self, error: Exception) -> None:
+        if self.failure is None:
+            self.failure = error

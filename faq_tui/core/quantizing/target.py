@@ -1,0 +1,34 @@
+"""Where the target lies: a local folder, or a hub id whose files are fetched into the hub's own cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.errors import UsageError
+
+# Not the same weights again as .bin, .pth, .gguf or .onnx.
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
+
+
+def local_folder(model: str, only_config: bool = False) -> Path:
+    """The folder of `model`. Raises UsageError if it is neither a folder nor a model of the hub."""
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=["*.json"] if only_config else WANTED))
+    except HFValidationError as error:
+        raise UsageError(
+            f"target model {model!r} is neither a folder nor a hub id: check the path"
+        ) from error
+    except LocalEntryNotFoundError as error:
+        raise UsageError(
+            f"target model {model!r} is not in the cache and the hub cannot be reached: give a folder"
+        ) from error
+    except (HfHubHTTPError, OSError) as error:
+        raise UsageError(
+            f"target model {model!r} cannot be fetched ({type(error).__name__}): check its name "
+            "and your access to it"
+        ) from error

@@ -1,0 +1,81 @@
+"""What was run: target, sources, candidates, judge, picks, sets, recipes. No credentials, no model text."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from urllib.parse import urlsplit
+
+from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.regenerating.ask import generation_of, prompt_version
+from faq_tui.core.run import Run
+from faq_tui.core.settings import Source
+from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.store import candidates as candidate_rows
+from faq_tui.core.store import picks as pick_rows
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.sets import all_sets
+from faq_tui.core.target import fingerprint
+
+
+def what_was_run(run: Run) -> dict[str, Any]:
+    settings = run.settings
+    sets = all_sets(run.store)
+    judge = settings.judge
+    return {
+        "target": {"model": settings.target.model, "fingerprint": fingerprint(run)},
+        "seeds": {
+            "path": settings.seeds.path,
+            "sample_seed": settings.seeds.sample_seed,
+            **seed_rows.counts(run.store),
+        },
+        "sources": [_source(run, name, source) for name, source in settings.sources.items()],
+        "judge": {"kind": judge.kind, "model": judge.model, "url": without_credentials(judge.base_url)},
+        "assemble": settings.assemble.model_dump(),
+        "sets": [
+            {
+                "name": s.name,
+                "samples": s.samples,
+                "tokens": s.tokens,
+                "cut": s.tokens_full - s.tokens,
+                "refused": s.refused,
+            }
+            for name in settings.set_names()
+            if (s := sets.get(name)) is not None
+        ],
+        "recipes": [recipe.model_dump() for recipe in settings.recipes],
+        "evaluate": settings.evaluate.model_dump(),
+    }
+
+
+def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
+    found = candidate_rows.current(run.store, name, generation_of(source))
+    picks = pick_rows.current(run.store, name, judge_id(run)).values()
+    used = Counter(pick.picked_by for pick in picks if pick.candidate_id is not None)
+    return {
+        "name": name,
+        "model": source.model,
+        "url": without_credentials(source.base_url),
+        "reasoning": source.reasoning,
+        "prompt_version": prompt_version(source),
+        "sampling": source.sampling.model_dump(),
+        "candidates_per_seed": source.candidates,
+        "candidates": len(found),
+        "fit": sum(not candidate.flags for candidate in found),
+        "unfit": dict(Counter(flag for candidate in found for flag in candidate.flags)),
+        "with_reasoning": sum(bool(candidate.reasoning) for candidate in found),
+        "picked_by_judge": used["judge"],
+        "picked_by_person": used["person"],
+        "without_pick": sum(pick.candidate_id is None for pick in picks),
+    }
+
+
+def without_credentials(url: str | None) -> str | None:
+    """Scheme, host, port and path: user, password, query and fragment can hold a key."""
+    if url is None or url == EMBEDDED:
+        return url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(a URL that cannot be read)"
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"

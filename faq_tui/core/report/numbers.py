@@ -1,0 +1,52 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1
+
+NAMES = {KL: "KL", PERPLEXITY: "perplexity", TOP1: "top-1 agreement"}
+MISSING = "–"
+
+
+def value(metric: str, number: float | None) -> str:
+    """A metric's own value; None is one that is not finite."""
+    if number is None:
+        return "not finite"
+    if metric == TOP1:
+        return f"{100 * number:.1f}%"
+    return f"{number:.4f}" if metric == KL else f"{number:.3f}"
+
+
+def change(metric: str, number: float | None) -> str:
+    """A difference of two values, with its sign."""
+    if number is None:
+        return "not finite"
+    if metric == TOP1:
+        return f"{100 * number:+.1f} points"
+    return f"{number:+.4f}" if metric == KL else f"{number:+.3f}"
+
+
+def interval(metric: str, estimate: dict[str, Any]) -> str:
+    """`[low, high]` of a difference."""
+    if estimate["low"] is None or estimate["high"] is None:
+        return "no interval"
+    return f"[{change(metric, estimate['low'])}, {change(metric, estimate['high'])}]"
+
+
+def share(estimate: dict[str, Any] | None) -> str:
+    """A share of the loss recovered with its interval, in percent."""
+    if estimate is None or estimate["value"] is None:
+        return MISSING
+    if estimate["low"] is None or estimate["high"] is None:
+        return f"{100 * estimate['value']:.0f}%"
+    return f"{100 * estimate['value']:.0f}% [{100 * estimate['low']:.0f}, {100 * estimate['high']:.0f}]"
+
+
+def count(number: int | None) -> str:
+    return MISSING if number is None else f"{number:,}"
+
+
+def megabytes(number: int | None) -> str:
+    return MISSING if number is None else f"{number / 1e6:,.1f}"

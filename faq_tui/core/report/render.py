@@ -1,0 +1,27 @@
+"""The report as text in one of its formats."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.report.document import document
+from faq_tui.core.report.markdown import markdown
+from faq_tui.core.run import Run
+
+FORMATS = ("md", "json")
+
+
+def render(run: Run, fmt: str) -> str:
+    """The report of what is measured by now. Raises UsageError if that is nothing, or on another format."""
+    return render_document(document(run), fmt)
+
+
+def render_document(body: dict[str, Any], fmt: str) -> str:
+    if fmt == "json":
+        # ASCII only: what a model wrote cannot reach a terminal as a control character.
+        return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    if fmt == "md":
+        return markdown(body)
+    raise UsageError(f"no report format {fmt!r}: choose one of {', '.join(FORMATS)}")

@@ -1,0 +1,126 @@
+"""From one record, in whichever of the usual shapes, to a seed.
+
+`messages`: a chat, in OpenAI's keys (role, content) or ShareGPT's (from, value).
+`prompt`: a question and perhaps its answer, Alpaca's instruction and input included.
+`text`: a plain text, which becomes the user's message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.settings import Seeds
+from faq_tui.core.store.seeds import Seed
+
+CHAT_FIELDS = ("messages", "conversations", "conversation")
+PROMPT_FIELDS = ("question", "prompt", "instruction", "query", "problem", "input")
+ANSWER_FIELDS = ("answer", "response", "output", "completion", "solution")
+TEXT_FIELDS = ("text", "content")
+ROLES = {"human": "user", "gpt": "assistant", "user": "user", "assistant": "assistant", "system": "system"}
+
+
+class ShapeError(ValueError):
+    """The record has no question that can be asked; the message says why."""
+
+
+def to_seed(value: Any, settings: Seeds, origin: str) -> Seed:
+    """The seed in a record. Raises ShapeError."""
+    if isinstance(value, str):
+        return Seed(({"role": "user", "content": _text(value, "the line")},), None, origin)
+    if not isinstance(value, dict):
+        raise ShapeError(f"is {_kind(value)}, not an object")
+    messages, answer = _conversation(value, settings)
+    return Seed(
+        messages=messages,
+        answer=answer,
+        origin=origin,
+        label=_optional(value.get("id")),
+        category=_optional(value.get("category")),
+        language=_optional(value.get("language")),
+    )
+
+
+def _conversation(value: dict[str, Any], settings: Seeds) -> tuple[tuple[dict[str, str], ...], str | None]:
+    shape = settings.shape
+    chat = next((name for name in CHAT_FIELDS if isinstance(value.get(name), list)), None)
+    if shape == "messages" or (shape == "auto" and chat and settings.prompt_field is None):
+        if chat is None:
+            raise ShapeError(f"has no list {' or '.join(CHAT_FIELDS)}")
+        return _from_chat(value[chat])
+    prompt = _field(value, settings.prompt_field, PROMPT_FIELDS)
+    if shape == "prompt" or (shape == "auto" and prompt):
+        if prompt is None:
+            raise ShapeError(f"has no field {settings.prompt_field or ' or '.join(PROMPT_FIELDS)}")
+        question = _text(value[prompt], prompt)
+        extra = value.get("input")
+        if prompt == "instruction" and isinstance(extra, str) and extra.strip():
+            question = f"{question}\n\n{extra.strip()}"
+        answer = _field(value, settings.answer_field, ANSWER_FIELDS)
+        given = value.get(answer) if answer else None
+        return (_user(question),), given.strip() or None if isinstance(given, str) else None
+    text = _field(value, settings.prompt_field, TEXT_FIELDS)
+    if text is None:
+        names = ", ".join(sorted(map(str, value))[:8]) or "none"
+        raise ShapeError(f"has no question: its fields are {names}; name one in seeds.prompt_field")
+    return (_user(_text(value[text], text)),), None
+
+
+def _from_chat(turns: list[Any]) -> tuple[tuple[dict[str, str], ...], str | None]:
+    messages = []
+    for turn in turns:
+        if not isinstance(turn, dict):
+            raise ShapeError(f"has {_kind(turn)} among its messages")
+        role = ROLES.get(str(turn.get("role", turn.get("from"))))
+        if role is None:
+            raise ShapeError(f"has a message of role {turn.get('role', turn.get('from'))!r}")
+        messages.append({"role": role, "content": _content(turn.get("content", turn.get("value")))})
+    last_user = max((i for i, m in enumerate(messages) if m["role"] == "user"), default=None)
+    if last_user is None:
+        raise ShapeError("has no message of the user")
+    _text(messages[last_user]["content"], "the user's message")
+    after = messages[last_user + 1 :]
+    answer = after[0]["content"].strip() if after and after[0]["role"] == "assistant" else ""
+    return tuple(messages[: last_user + 1]), answer or None
+
+
+def _content(content: Any) -> str:
+    """A message's text; of a list of parts, the text parts."""
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, dict)]
+        content = "\n".join(part for part in parts if isinstance(part, str))
+    if not isinstance(content, str):
+        raise ShapeError(f"has a message whose content is {_kind(content)}")
+    return content.strip()
+
+
+def _user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
+def _field(value: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
+    if named is not None:
+        return named if named in value else None
+    return next((name for name in usual if isinstance(value.get(name), str) and value[name].strip()), None)
+
+
+def _text(value: Any, name: str) -> str:
+    if not isinstance(value, str):
+        raise ShapeError(f"has {_kind(value)} in {name}, not text")
+    if not value.strip():
+        raise ShapeError(f"has nothing in {name}")
+    return value.strip()
+
+
+def _optional(value: Any) -> str | None:
+    return str(value)[:200] if isinstance(value, str | int) and str(value) else None
+
+
+def _kind(value: Any) -> str:
+    names = {
+        "NoneType": "nothing",
+        "list": "a list",
+        "dict": "an object",
+        "str": "text",
+        "bool": "a truth value",
+    }
+    return names.get(type(value).__name__, f"a {type(value).__name__}")

@@ -1,0 +1,92 @@
+"""Read `faq.toml`; every mistake becomes one sentence with the key, the file and the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+import types
+import typing
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.settings.schema import Settings
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in `path`. Raises UsageError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UsageError(f"no settings at {path}: write them with `faq-tui init {path.parent}`") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, where: str = "faq.toml") -> Settings:
+    """The settings in TOML `text`; `where` names it in errors. Raises UsageError."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where} is not valid TOML: {error}") from None
+    try:
+        return Settings.model_validate(raw)
+    except ValidationError as error:
+        raise UsageError(f"{where}: {_sentence(error)}") from None
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    location = first["loc"]
+    key = _dotted(location)
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        names = _keys_beside(location)
+        near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(names))}"
+        return f"unknown key `{key}`; {hint}{more}"
+    if first["type"] == "missing":
+        return f"`{key}` is missing{more}"
+    reason = str(first["msg"]).removeprefix("Value error, ")
+    if first["type"] == "value_error" and not key:
+        return f"{reason}{more}"
+    given = first.get("input")
+    shown = f", not {given!r}" if isinstance(given, str | int | float | bool) else ""
+    return f"`{key}`: {reason[:1].lower()}{reason[1:]}{shown}{more}"
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    out = ""
+    for part in location:
+        if isinstance(part, int):
+            out += f"[{part + 1}]"  # people count recipes from one
+        else:
+            out += f".{part}" if out else part
+    return out
+
+
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the schema knows in the section where the unknown key stands."""
+    model: Any = Settings
+    for part in location[:-1]:
+        if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get(part)
+            model = _section_in(field.annotation) if field else model
+    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+
+
+def _section_in(annotation: Any) -> Any:
+    """The pydantic section inside `Section`, `dict[str, Section]`, `tuple[Section, ...]` or a union."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if typing.get_origin(annotation) in (dict, tuple, list, typing.Union, types.UnionType):
+        for argument in typing.get_args(annotation):
+            found = _section_in(argument)
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,137 @@
+"""The first `faq.toml` of a run, with the words a person needs to change it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.files import atomic_text
+from faq_tui.core.settings.load import parse_settings
+from faq_tui.core.settings.schema import EMBEDDED
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What `faq-tui init` was told."""
+
+    target: str
+    seeds: str
+    elder_url: str | None = None
+    elder_model: str | None = None
+    judge_url: str | None = None
+    judge_model: str | None = None
+
+
+def demo_text() -> str:
+    """The settings of `faq-tui demo`."""
+    return (files("faq_tui.core") / "data" / "demo.toml").read_text(encoding="utf-8")
+
+
+def init_text(choices: Choices) -> str:
+    """A complete `faq.toml`. Raises UsageError on choices that do not go together."""
+    c = choices
+    for url, model, name in ((c.elder_url, c.elder_model, "elder"), (c.judge_url, c.judge_model, "judge")):
+        if bool(url) != bool(model):
+            raise UsageError(f"--{name}-url and --{name}-model go together: give both or neither")
+    return f"""\
+# Settings of one faq-tui run. Edit freely: what a change makes stale is done again, nothing else.
+
+[target]
+model = {_quoted(c.target)}              # hub id, local folder, or "embedded"
+
+[seeds]
+path = {_quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
+count = 256                      # seeds that are regenerated
+heldout = 32                     # further seeds, kept apart for the evaluation
+{_source(c)}
+{_judge(c)}
+[assemble]
+max_tokens = 2048                # special tokens counted
+overflow = "keep_answer"         # keep_answer | head | tail | drop
+
+[[recipes]]
+method = "gptq"
+bits = 4                         # 4 | 8
+group_size = {_group_size(c.target)}
+
+[evaluate]
+perplexity = ["pydoc"]           # "pydoc" (no network needed), "wikitext2", or a text file
+"""
+
+
+def _source(c: Choices) -> str:
+    if c.elder_url:
+        return f"""
+[sources.elder]
+base_url = {_quoted(c.elder_url)}
+model = {_quoted(c.elder_model or "")}
+# api_key_env = "ELDER_API_KEY"  # the name of a variable, never the key
+candidates = 3
+concurrency = 32
+reasoning = "native"             # native | prompted | off
+sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192 }}
+"""
+    if c.target == EMBEDDED:
+        return (
+            "\n"
+            + demo_text().partition("[sources.self]")[1]
+            + demo_text().partition("[sources.self]")[2].partition("[judge]")[0].rstrip()
+            + "\n"
+        )
+    return """
+# No source yet: only the baseline will be made. Name a larger model of the target's family:
+# [sources.elder]
+# base_url = "http://elder:8000/v1"
+# model = "Qwen/Qwen3-235B-A22B"
+# reasoning = "native"
+"""
+
+
+def _judge(c: Choices) -> str:
+    if not c.judge_url:
+        return '[judge]\nkind = "likelihood"              # under the target itself; "llm" needs a base_url and a model\n'
+    return f"""[judge]
+kind = "llm"
+base_url = {_quoted(c.judge_url)}
+model = {_quoted(c.judge_model or "")}
+# api_key_env = "JUDGE_API_KEY"
+"""
+
+
+def _group_size(target: str) -> str:
+    """128 as in the paper, where the target's widths are multiples of it; else the largest that divides them."""
+    if target == EMBEDDED:
+        return "64                  # 576 input features are no multiple of 128"
+    try:
+        config = json.loads((Path(target).expanduser() / "config.json").read_text(encoding="utf-8"))
+        widths = [int(config[key]) for key in ("hidden_size", "intermediate_size") if key in config]
+    except (OSError, ValueError, TypeError):
+        return "128"
+    size = next((size for size in (128, 64, 32, 16) if all(width % size == 0 for width in widths)), 128)
+    return (
+        str(size)
+        if size == 128
+        else f"{size}                  # the largest that divides {' and '.join(map(str, widths))}"
+    )
+
+
+def write_settings(folder: Path, text: str) -> Path:
+    """Write a checked `faq.toml` into a new or empty run. Raises UsageError if there is one already."""
+    path = folder / "faq.toml"
+    parse_settings(text, "the settings")
+    if path.exists():
+        raise UsageError(f"{path} is there already: edit it, or choose another folder")
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file: a run is a folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_text(path) as file:
+        file.write(text)
+    return path
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,93 @@
+"""Measure the unquantized target and every artefact on held-out text; store each measurement at once."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from faq_tui.core.evaluation import environment
+from faq_tui.core.evaluation.identity import VERSION, generation, subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.metrics import METRICS, Sums, plain
+from faq_tui.core.evaluation.plan import make_spec
+from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.evaluation.texts import state
+from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
+from faq_tui.core.files import atomic_text
+from faq_tui.core.pipeline import Context
+from faq_tui.core.run import Run
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.target import find_target, load_tokenizer
+from faq_tui.core.worker import run_worker
+
+STAGE = "evaluate"
+
+
+def signature(run: Run) -> str:
+    settings, target = run.settings.evaluate, run.settings.target
+    measured = settings.model_dump(exclude={"batch_size", "bootstrap"})  # neither changes a measurement
+    prose = [[name, state(run, name)] for name in settings.perplexity]
+    heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
+    return digest(
+        VERSION, measured, target.device, target.dtype, prose, sorted(subjects(run).items()), heldout
+    )
+
+
+def execute(context: Context) -> str:
+    run = context.run
+    target = find_target(run, lambda text: context.emit(Note(text)))
+    tokenizer = load_tokenizer(target)
+    spec = make_spec(context, target, tokenizer)
+    order = run.cache / "evaluate.json"
+    with atomic_text(order) as file:
+        json.dump(spec.to_json(), file)
+    try:
+        hear = _Listener(context, spec, tokenizer)
+        run_worker("evaluate", {"order": str(order)}, hear, context.cancel, run.log(context.job))
+    finally:
+        order.unlink(missing_ok=True)
+    return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {hear.measured} new measurements"
+
+
+class _Listener:
+    """Stores what the worker finished and tells of it."""
+
+    def __init__(self, context: Context, spec: Spec, tokenizer: Any) -> None:
+        self.context = context
+        self.spec = spec
+        self.tokenizer = tokenizer
+        self.generation = generation(context.run)
+        self.started = False
+        self.measured = 0
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        body = {name: value for name, value in message.items() if name != "kind"}
+        getattr(self, f"on_{message['kind']}")(**body)
+
+    def on_environment(self, **body: Any) -> None:
+        environment.write(self.context.run, self.spec, body)
+
+    def on_plan(self, total: int, done: int, already: int) -> None:
+        if self.started:
+            self.context.emit(StageProgress(STAGE, done, total))
+        else:
+            self.context.emit(StageStarted(STAGE, total, "tokens", already))
+        self.started = True
+
+    def on_progress(self, done: int, total: int, detail: str) -> None:
+        self.context.emit(StageProgress(STAGE, done, total, detail))
+
+    def on_answer(self, seed_id: str, prompt_ids: list[int], answer_ids: list[int]) -> None:
+        text = self.tokenizer.decode(answer_ids, skip_special_tokens=True)
+        answer = HeldoutAnswer(seed_id, tuple(prompt_ids), tuple(answer_ids), text)
+        add_heldout(self.context.run.store, self.generation, answer)
+
+    def on_measurement(self, subject: str, text: str, signature: str, items: dict[str, list[float]]) -> None:
+        run = self.context.run
+        add_measurement(run.store, Measurement(subject, text, signature, items))
+        self.measured += 1
+        sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
+        for name in sharing or [subject]:
+            for metric in METRICS:
+                self.context.emit(MeasurementReady(name, text, metric, plain(metric, Sums.of(items))))

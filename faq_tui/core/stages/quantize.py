@@ -1,0 +1,212 @@
+"""Each recipe on each of its sets, one child process an artefact; a folder appears under models/ whole."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.errors import FaqError
+from faq_tui.core.events import (
+    ArtefactDone,
+    ArtefactStarted,
+    Event,
+    LayerDone,
+    LayerStarted,
+    ModuleQuantized,
+    Note,
+    StageProgress,
+    StageStarted,
+)
+from faq_tui.core.files import replace_folder
+from faq_tui.core.pipeline import Context
+from faq_tui.core.quantizing.manifest import is_whole
+from faq_tui.core.run import Run
+from faq_tui.core.settings import Recipe
+from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.sets import SetRow, all_sets
+from faq_tui.core.target import TargetModel, find_target, fingerprint
+from faq_tui.core.worker import run_worker
+
+STAGE = "quantize"
+HALF = ".half-"  # prefix of folders that are being written
+
+
+def signature(run: Run) -> str:
+    sets = {name: row.ids_hash for name, row in all_sets(run.store).items()}
+    wanted = [[recipe_of(recipe), name, sets.get(name)] for recipe, name in jobs(run)]
+    return digest(wanted, fingerprint(run))
+
+
+def jobs(run: Run) -> list[tuple[Recipe, str]]:
+    """Every (recipe, set) of the settings, in order."""
+    return [(recipe, name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
+
+
+def recipe_of(recipe: Recipe) -> dict[str, Any]:
+    """What makes an artefact what it is, apart from its set."""
+    return recipe.model_dump(exclude={"sets"})
+
+
+def artefact_signature(run: Run, recipe: Recipe, set_row: SetRow) -> str:
+    return digest(recipe_of(recipe), set_row.ids_hash, fingerprint(run))
+
+
+def execute(context: Context) -> str:
+    run = context.run
+    sets = all_sets(run.store)
+    for _, name in jobs(run):
+        if name not in sets:
+            raise FaqError(f"set {name} is not assembled: run `faq-tui run {run.folder} --until assemble`")
+    _sweep(run.models)
+    wanted = {recipe.folder(name): artefact_signature(run, recipe, sets[name]) for recipe, name in jobs(run)}
+    good = _good(run, wanted)
+    todo = [(recipe, sets[name]) for recipe, name in jobs(run) if recipe.folder(name) not in good]
+    context.emit(StageStarted(STAGE, len(todo), "artefacts", len(jobs(run)) - len(todo)))
+    target = find_target(run, lambda text: context.emit(Note(text)))
+    for number, (recipe, set_row) in enumerate(todo):
+        context.emit(StageProgress(STAGE, number, len(todo), recipe.folder(set_row.name)))
+        _one(context, target, recipe, set_row)
+    context.emit(StageProgress(STAGE, len(todo), len(todo)))
+    reused = sum(artefact.same_as is not None for artefact in all_artefacts(run.store).values())
+    shared = f", {reused} of them with the ids of another set and so its weights" if reused else ""
+    return f"{len(jobs(run))} artefacts under {run.models.name}/{shared}"
+
+
+def _good(run: Run, wanted: dict[str, str]) -> set[str]:
+    """Names of artefacts that are there, whole, and what the settings want, their shared folder too."""
+    rows = all_artefacts(run.store)
+    return {
+        name
+        for name, row in rows.items()
+        if row.signature == wanted.get(name)
+        and row.folder in rows
+        and rows[row.folder].signature == row.signature == wanted.get(row.folder, row.signature)
+        and is_whole(run.models / row.folder)
+    }
+
+
+def _sweep(models: Path) -> None:
+    """Remove what a killed run left half-written."""
+    models.mkdir(parents=True, exist_ok=True)
+    for entry in models.glob(f"{HALF}*"):
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow) -> None:
+    run, name = context.run, recipe.folder(set_row.name)
+    wanted = artefact_signature(run, recipe, set_row)
+    twin = next(
+        (
+            other
+            for other in all_artefacts(run.store).values()
+            if other.signature == wanted
+            and other.name != name
+            and not other.same_as
+            and is_whole(run.models / other.folder)
+        ),
+        None,
+    )
+    if twin:
+        shutil.rmtree(run.models / name, ignore_errors=True)  # of an earlier set under this name
+        _record(run, name, wanted, recipe, set_row, twin.name, twin.bits, 0.0)
+        context.emit(Note(f"{name} has the token ids of {twin.name}: its weights serve for both"))
+        return
+    half = run.models / f"{HALF}{name}"
+    spec = recipe_of(recipe) | {
+        "artefact": name,
+        "model": target.path,
+        "trust_remote_code": target.trust_remote_code,
+        "device": target.device,
+        "rows": str(run.calibration / f"{set_row.name}.jsonl"),
+        "out": str(half),
+    }
+    result: dict[str, Any] = {}
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["kind"] == "quantized":
+            result.update(message)
+        for event in events_of(name, message):
+            context.emit(event)
+
+    try:
+        run_worker(STAGE, spec, hear, context.cancel, run.log(context.job))
+        _complete_manifest(half, run, set_row)
+        replace_folder(half, run.models / name)
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+    _record(run, name, wanted, recipe, set_row, None, result["average_bits"], result["seconds"])
+    context.emit(ArtefactDone(name, str(run.models / name), result["seconds"], result["average_bits"]))
+
+
+def _record(
+    run: Run,
+    name: str,
+    wanted: str,
+    recipe: Recipe,
+    set_row: SetRow,
+    same_as: str | None,
+    bits: float,
+    seconds: float,
+) -> None:
+    add_artefact(
+        run.store,
+        Artefact(
+            name=name,
+            signature=wanted,
+            recipe=recipe_of(recipe),
+            set_name=set_row.name,
+            same_as=same_as,
+            samples=set_row.samples,
+            tokens=set_row.tokens,
+            bits=bits,
+            seconds=seconds,
+        ),
+    )
+
+
+def _complete_manifest(folder: Path, run: Run, set_row: SetRow) -> None:
+    """What only the run knows: the set and its hash, and who made it with which prompts."""
+    from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
+    from faq_tui.core.regenerating.ask import generation_of, prompt_version
+
+    body = read_manifest(folder)
+    if body is None:
+        raise FaqError(f"{folder} came out without a manifest: its details are in the job's log")
+    sources = {
+        name: {
+            "model": source.model,
+            "reasoning": source.reasoning,
+            "prompt": prompt_version(source),
+            "sampling": source.sampling.model_dump(),
+            "generation": generation_of(source),
+        }
+        for name, source in run.settings.sources.items()
+    }
+    body["calibration"] = {
+        "set": set_row.name,
+        "ids_hash": set_row.ids_hash,
+        "samples": set_row.samples,
+        "tokens": set_row.tokens,
+        "seeds": {"path": run.settings.seeds.path, "sample_seed": run.settings.seeds.sample_seed},
+        "sources": sources,
+        "judge": run.settings.judge.kind,
+    }
+    body["target"] = run.settings.target.model
+    write_manifest(folder, body)
+
+
+def events_of(artefact: str, message: dict[str, Any]) -> list[Event]:
+    """The child's message as events."""
+    kind = message["kind"]
+    if kind == "quantize_started":
+        return [ArtefactStarted(artefact, message["layers"], message["samples"], message["tokens"])]
+    if kind == "layer_started":
+        return [LayerStarted(artefact, message["layer"], tuple(message["modules"]))]
+    if kind == "module":
+        module = (message["layer"], message["module"], message["loss"], message["seconds"])
+        return [ModuleQuantized(artefact, *module, message.get("note", ""))]
+    if kind == "layer_done":
+        return [LayerDone(artefact, message["layer"])]
+    return []

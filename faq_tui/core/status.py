@@ -1,0 +1,87 @@
+"""Where a run stands, as one JSON-able object."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import asdict
+from typing import Any
+
+from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.pipeline import Stage, all_stages
+from faq_tui.core.regenerating import generation_of
+from faq_tui.core.run import Run
+from faq_tui.core.store import candidates, picks, seeds, stages
+from faq_tui.core.store.artefacts import all_artefacts
+from faq_tui.core.store.sets import all_sets
+
+SCHEMA = 1
+
+
+def status_of(run: Run) -> dict[str, Any]:
+    """State of every stage (missing, running, interrupted, stopped, failed, stale, done) and counts of all there is."""
+    rows, busy = stages.all_rows(run.store), is_busy(run)
+    return {
+        "schema": SCHEMA,
+        "run": str(run.folder),
+        "target": run.settings.target.model,
+        "busy": busy,
+        "stages": [_stage(run, stage, rows.get(stage.name), busy) for stage in all_stages()],
+        "seeds": seeds.counts(run.store),
+        "sources": {name: _source(run, name) for name in run.settings.sources},
+        "sets": [asdict(row) for row in all_sets(run.store).values()],
+        "artefacts": [_artefact(row) for row in all_artefacts(run.store).values()],
+    }
+
+
+def is_busy(run: Run) -> bool:
+    """True if a process holds the run's lock; the kernel frees it with the process."""
+    path = run.folder / ".lock"
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool) -> dict[str, Any]:
+    if row is None:
+        return {"stage": stage.name, "state": "missing", "message": "", "started": None, "finished": None}
+    state = row.state
+    if state == "running" and not busy:
+        state = "interrupted"
+    if state == "done" and row.signature != stage.signature(run):
+        state = "stale"
+    return {
+        "stage": stage.name,
+        "state": state,
+        "message": row.message,
+        "started": row.started,
+        "finished": row.finished,
+    }
+
+
+def _source(run: Run, name: str) -> dict[str, Any]:
+    source = run.settings.sources[name]
+    found = candidates.current(run.store, name, generation_of(source))
+    judge = judge_id(run)
+    scores = picks.scores_of(run.store, judge)
+    current = picks.current(run.store, name, judge).values()
+    return {
+        "model": source.model,
+        "candidates": len(found),
+        "wanted": source.candidates * seeds.counts(run.store)["chosen"],
+        "unfit": sum(bool(c.flags) for c in found),
+        "tokens": sum(c.completion_tokens or 0 for c in found),
+        "scored": sum(scores.get(c.id) is not None for c in found),
+        "picked": sum(p.candidate_id is not None for p in current),
+        "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
+        "rejected": sum(p.candidate_id is None for p in current),
+    }
+
+
+def _artefact(row: Any) -> dict[str, Any]:
+    names = ("name", "set_name", "same_as", "samples", "tokens", "bits", "seconds")
+    return {name: getattr(row, name) for name in names}

@@ -1,0 +1,113 @@
+"""Quantized folders, held-out answers and measurements in the database."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.store.database import Store
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """One recipe on one calibration set."""
+
+    name: str
+    signature: str
+    recipe: dict[str, Any]
+    set_name: str
+    same_as: str | None
+    samples: int
+    tokens: int
+    bits: float  # average, over the quantized weights
+    seconds: float
+
+    @property
+    def folder(self) -> str:
+        """The folder under `models/` that holds its weights."""
+        return self.same_as or self.name
+
+
+def add_artefact(store: Store, artefact: Artefact) -> None:
+    a = artefact
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO artefacts"
+            " (name, signature, recipe, set_name, same_as, samples, tokens, bits, seconds, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(a.name, a.signature, json.dumps(a.recipe), a.set_name, a.same_as),
+                *(a.samples, a.tokens, a.bits, a.seconds, time.time()),
+            ),
+        )
+
+
+def all_artefacts(store: Store) -> dict[str, Artefact]:
+    names = list(Artefact.__dataclass_fields__)
+    rows = store.db.execute(f"SELECT {', '.join(names)} FROM artefacts ORDER BY created, name")
+    return {row["name"]: Artefact(**{**dict(row), "recipe": json.loads(row["recipe"])}) for row in rows}
+
+
+@dataclass(frozen=True)
+class HeldoutAnswer:
+    """The unquantized target's own answer to a held-out seed, as token ids."""
+
+    seed_id: str
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    text: str
+
+
+def add_heldout(store: Store, generation: str, answer: HeldoutAnswer) -> None:
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO heldout_answers (seed_id, generation, prompt_ids, answer_ids, text)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (
+                *(answer.seed_id, generation, json.dumps(answer.prompt_ids)),
+                *(json.dumps(answer.answer_ids), answer.text),
+            ),
+        )
+
+
+def heldout(store: Store, generation: str) -> dict[str, HeldoutAnswer]:
+    query = "SELECT * FROM heldout_answers WHERE generation = ? ORDER BY rowid"
+    return {
+        row["seed_id"]: HeldoutAnswer(
+            row["seed_id"],
+            tuple(json.loads(row["prompt_ids"])),
+            tuple(json.loads(row["answer_ids"])),
+            row["text"],
+        )
+        for row in store.db.execute(query, (generation,))
+    }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Per item of one held-out text: predicted tokens, and sums over them."""
+
+    subject: str
+    text: str
+    signature: str
+    items: dict[str, list[float]]  # tokens, nll (nats), kl (nats, to unquantized), agree (top-1)
+
+
+def add_measurement(store: Store, m: Measurement) -> None:
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, created) VALUES (?, ?, ?, ?, ?)",
+            (m.subject, m.text, m.signature, json.dumps(m.items), time.time()),
+        )
+
+
+def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
+    query = "SELECT subject, text, signature, items FROM measurements"
+    return {
+        (row["subject"], row["text"]): Measurement(
+            row["subject"], row["text"], row["signature"], json.loads(row["items"])
+        )
+        for row in store.db.execute(query)
+    }

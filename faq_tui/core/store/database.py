@@ -1,0 +1,69 @@
+"""Opening the run's SQLite file, and bringing an older one up to date."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+
+from faq_tui.core.errors import FaqError, UsageError
+
+
+def migrations() -> list[str]:
+    """The SQL of every schema version, oldest first; `PRAGMA user_version` counts those applied."""
+    folder = files("faq_tui.core.store") / "migrations"
+    return [entry.read_text() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
+
+
+class Store:
+    """A connection to one run's database. Every write is committed before the call that makes it returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self.db.row_factory = sqlite3.Row
+            self.db.execute("PRAGMA journal_mode = WAL")
+            self.db.execute("PRAGMA synchronous = NORMAL")
+            self.db.execute("PRAGMA foreign_keys = ON")
+            self._migrate()
+        except sqlite3.DatabaseError as error:
+            raise UsageError(
+                f"{path} cannot be opened as faq-tui's database ({error}): move it away"
+            ) from None
+
+    def _migrate(self) -> None:
+        scripts = migrations()
+        version = self.db.execute("PRAGMA user_version").fetchone()[0]
+        if version > len(scripts):
+            raise UsageError(
+                f"{self.path} was written by a newer faq-tui (schema {version}, this one knows {len(scripts)}): "
+                "upgrade faq-tui"
+            )
+        for number, script in enumerate(scripts[version:], version + 1):
+            # One transaction a step: a killed migration leaves the version it began with.
+            self.db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, committed at the end of the block. A full disk is a FaqError."""
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self.db
+            except BaseException:
+                self.db.execute("ROLLBACK")
+                raise
+            self.db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if "full" in str(error) or "disk I/O" in str(error):
+                raise FaqError(
+                    f"no space left for {self.path}: free some disk space and run the same command again; "
+                    "what was finished is kept"
+                ) from None
+            raise
+
+    def close(self) -> None:
+        self.db.close()

@@ -1,0 +1,77 @@
+"""Scores, and which candidate each seed uses. Rows are only added: an override never edits the judge's."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from faq_tui.core.store.database import Store
+
+
+@dataclass(frozen=True)
+class Pick:
+    seed_id: str
+    source: str
+    candidate_id: int | None  # None: rejected
+    picked_by: str  # judge | person
+    reason: str
+
+
+def add_score(
+    store: Store, candidate_id: int, judge: str, kind: str, score: float | None, reason: str, raw: str
+) -> None:
+    """Store one mark at once; a second one of the same judge replaces nothing."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT INTO scores (candidate_id, judge, kind, score, reason, raw, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (candidate_id, judge) DO NOTHING",
+            (candidate_id, judge, kind, score, reason, raw, time.time()),
+        )
+
+
+def scores_of(store: Store, judge: str) -> dict[int, float | None]:
+    """Candidate id to score (None: unscored), for one judge."""
+    query = "SELECT candidate_id, score FROM scores WHERE judge = ?"
+    return dict(store.db.execute(query, (judge,)).fetchall())
+
+
+def add_picks(
+    store: Store, rows: Iterable[tuple[str, str, str, int | None]], picked_by: str, who: str, reason: str
+) -> None:
+    """Add (seed_id, source, action, candidate_id) rows in one transaction."""
+    now = time.time()
+    with store.writing() as db:
+        db.executemany(
+            "INSERT INTO picks (seed_id, source, action, candidate_id, picked_by, who, reason, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [(*row, picked_by, who, reason, now) for row in rows],
+        )
+
+
+def judged_by(store: Store, source: str, judge: str) -> dict[str, int | None]:
+    """Seed id to the candidate this judge picked last (None: it found none fit)."""
+    query = "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ? ORDER BY id"
+    return dict(store.db.execute(query, (source, judge)).fetchall())
+
+
+def overrides(store: Store, source: str) -> dict[str, Pick]:
+    """Seed id to the person's last word on it; a cleared override is none."""
+    query = "SELECT * FROM picks WHERE source = ? AND picked_by = 'person' ORDER BY id"
+    last: dict[str, Pick] = {}
+    for row in store.db.execute(query, (source,)):
+        if row["action"] == "clear":
+            last.pop(row["seed_id"], None)
+        else:
+            candidate = row["candidate_id"] if row["action"] == "pick" else None
+            last[row["seed_id"]] = Pick(row["seed_id"], source, candidate, "person", row["reason"])
+    return last
+
+
+def current(store: Store, source: str, judge: str) -> dict[str, Pick]:
+    """Seed id to the pick that counts: the person's if there is one, else this judge's."""
+    picks = {
+        seed_id: Pick(seed_id, source, candidate_id, "judge", "")
+        for seed_id, candidate_id in judged_by(store, source, judge).items()
+    }
+    return picks | overrides(store, source)

@@ -1,0 +1,42 @@
+"""What each stage did last: its state, and the signature of the settings and inputs it did it with."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+
+from faq_tui.core.store.database import Store
+
+
+@dataclass(frozen=True)
+class StageRow:
+    stage: str
+    state: str  # running | done | failed | stopped
+    signature: str
+    job: str
+    pid: int
+    started: float  # unix seconds
+    finished: float | None
+    message: str
+
+
+def begin(store: Store, stage: str, signature: str, job: str) -> None:
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO stages (stage, state, signature, job, pid, started, finished, message)"
+            " VALUES (?, 'running', ?, ?, ?, ?, NULL, '')",
+            (stage, signature, job, os.getpid(), time.time()),
+        )
+
+
+def end(store: Store, stage: str, state: str, message: str = "") -> None:
+    with store.writing() as db:
+        db.execute(
+            "UPDATE stages SET state = ?, finished = ?, message = ? WHERE stage = ?",
+            (state, time.time(), message, stage),
+        )
+
+
+def all_rows(store: Store) -> dict[str, StageRow]:
+    return {row["stage"]: StageRow(**dict(row)) for row in store.db.execute("SELECT * FROM stages")}

@@ -1,0 +1,91 @@
+"""The child's side: `python -m faq_tui.core.worker.child TASK CHANNEL_FD`, the spec as one JSON line on stdin.
+
+Stdin stays open as a lifeline: when the parent dies, however it dies, it reads as ended and the child ends.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError
+
+Send = Callable[..., None]
+Task = Callable[[dict[str, Any], Send, CancelToken], None]
+
+TASKS = {
+    "likelihood": "faq_tui.core.judging.likelihood_task:run",
+    "quantize": "faq_tui.core.quantizing.task:run",
+    "evaluate": "faq_tui.core.evaluation.task:run",
+}
+
+
+def follow_lifeline() -> None:
+    """End this process as soon as stdin does: its other end lives exactly as long as the parent."""
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()
+
+
+def read_line(fd: int) -> str:
+    """One line, unbuffered, so that nothing after it is swallowed."""
+    data = bytearray()
+    while not data.endswith(b"\n"):
+        chunk = os.read(fd, 1)
+        if not chunk:
+            break
+        data += chunk
+    return data.decode()
+
+
+def main() -> None:
+    task_name, channel_fd = sys.argv[1], int(sys.argv[2])
+    channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
+    lock = threading.Lock()
+
+    def send(kind: str, **body: Any) -> None:
+        line = json.dumps({"kind": kind, **body}) + "\n"
+        with lock:
+            channel.write(line)
+            channel.flush()
+
+    cancel = CancelToken()
+    signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+    spec = json.loads(read_line(0))
+    follow_lifeline()
+    try:
+        module, function = TASKS[task_name].split(":")
+        task: Task = getattr(importlib.import_module(module), function)
+        task(spec, send, cancel)
+        send("finished")
+        code = 0
+    except FaqError as error:
+        send("error", message=str(error), exit_code=int(error.exit_code))
+        code = int(error.exit_code)
+    except MemoryError:
+        send("error", message="", exit_code=1, reason="memory")
+        code = 1
+    except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
+        traceback.print_exc()
+        send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
+        code = 1
+    # Quantizers leave threads behind that abort the interpreter on its way out: leave at once.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

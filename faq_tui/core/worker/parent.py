@@ -1,0 +1,111 @@
+"""The parent's side: start the child, follow its messages, pass a stop on, and say clearly how it died."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
+
+GRACE_S = 10.0  # from a request to stop until the child is killed
+
+# Spinning OpenMP threads on a shared machine slow torch and llama.cpp down thirtyfold.
+QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def run_worker(
+    task: str,
+    spec: dict[str, Any],
+    on_message: Callable[[dict[str, Any]], None],
+    cancel: CancelToken,
+    log: Path,
+    env: dict[str, str] | None = None,
+) -> None:
+    """Run `task` (a name in `child.TASKS`) with the JSON-able `spec` until it finishes.
+
+    `on_message` gets every message but the last, in order, on the calling thread. The child's stdout and
+    stderr go to the end of `log`. Raises `Stopped` after a cancel, the child's own `FaqError`, or a
+    `FaqError` that says how the child died.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    read_fd, write_fd = os.pipe()
+    with log.open("ab") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "faq_tui.core.worker.child", task, str(write_fd)],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            pass_fds=(write_fd,),
+            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
+            cwd=log.parent,  # gptqmodel writes a logs/ folder where it stands
+            env={**os.environ, **QUIET_THREADS, **(env or {})},
+        )
+    os.close(write_fd)
+    assert child.stdin is not None
+    last: dict[str, Any] = {}
+    try:
+        child.stdin.write(json.dumps(spec).encode() + b"\n")
+        child.stdin.flush()
+        for message in _messages(read_fd, child, cancel):
+            if message["kind"] in ("finished", "error"):
+                last = message
+            else:
+                on_message(message)
+    except BrokenPipeError:
+        pass  # it died at once: said below
+    finally:
+        os.close(read_fd)
+        if child.poll() is None and not last:
+            child.kill()
+        child.wait()
+        child.stdin.close()
+    _raise_if_failed(task, last, child.returncode, cancel, log)
+
+
+def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> Any:
+    """Messages until the channel closes; a cancel becomes SIGTERM, and SIGKILL after the grace."""
+    buffer = b""
+    deadline: float | None = None
+    while True:
+        ready, _, _ = select.select([fd], [], [], 0.2)
+        if cancel.is_set:
+            now = time.monotonic()
+            if deadline is None:
+                deadline = now + GRACE_S
+                child.send_signal(signal.SIGTERM)
+            elif now > deadline:
+                child.kill()
+        if not ready:
+            continue
+        chunk = os.read(fd, 1 << 16)
+        if not chunk:
+            return
+        *lines, buffer = (buffer + chunk).split(b"\n")
+        yield from (json.loads(line) for line in lines)
+
+
+def _raise_if_failed(task: str, last: dict[str, Any], code: int, cancel: CancelToken, log: Path) -> None:
+    if last.get("kind") == "finished":
+        return
+    if cancel.is_set:
+        cancel.check()
+    if last.get("kind") == "error" and last.get("reason") in (None, ""):
+        kinds = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}
+        raise kinds.get(ExitCode(last["exit_code"]), FaqError)(last["message"])
+    where = f"its whole output is in {log}"
+    if last.get("reason") in ("OutOfMemoryError", "memory") or "out of memory" in last.get("message", ""):
+        raise FaqError(f"{task} ran out of memory: use a smaller batch, window or model; {where}")
+    if last:
+        raise FaqError(f"{task} failed with {last['message']}; {where}")
+    if code == -signal.SIGKILL:
+        raise FaqError(f"{task} was killed by the system, most likely for want of memory; {where}")
+    raise FaqError(f"{task} ended unexpectedly (exit status {code}); {where}")
