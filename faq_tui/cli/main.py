@@ -24,13 +24,19 @@ COMMANDS = {  # name: module under faq_tui.cli.commands, loaded when it is calle
 }
 
 
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, "
+    "4 stopped (work kept)."
+)
+
+
 class LazyGroup(click.Group):
     """`--help` and `--version` answer before anything heavy is imported."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in COMMANDS:
             return None
         module = __import__(f"faq_tui.cli.commands.{COMMANDS[cmd_name]}", fromlist=["command"])
@@ -41,7 +47,7 @@ class LazyGroup(click.Group):
 @click.command(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, 4 stopped (work kept).",
+    epilog=EXIT_CODES,
 )
 @click.version_option(__version__, "-V", "--version", message="faq-tui %(version)s")
 def faq_tui() -> None:
@@ -54,9 +60,7 @@ def faq_tui() -> None:
 
 def main() -> None:
     """Run, and leave with a code of `ExitCode`."""
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "passive"
-    )  # before torch: spinning threads stall a shared machine
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: spinning threads stall a shared machine
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         sys.exit(_call())

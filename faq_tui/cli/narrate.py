@@ -1,4 +1,4 @@
-"""Events for a person on stderr: live bars on a terminal, plain lines elsewhere; `--json` puts them on stdout."""
+"""Events for a person on stderr: live bars on a terminal, plain lines elsewhere; `--json`: on stdout."""
 
 from __future__ import annotations
 
@@ -60,14 +60,10 @@ class Lines:
             StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds)} — {e.summary}",
             StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
             Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
-            CandidateRetried: lambda e: (
-                f"  {e.source} {e.seed_id}#{e.index}: {e.reason}; again in {e.wait_s:.1f} s"
-            ),
+            CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.index}: {e.reason}; again in {e.wait_s:.1f} s",
             CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.index}: gave up, {e.reason}",
             SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
-            ArtefactDone: lambda e: (
-                f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds)}"
-            ),
+            ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds)}",
             ReportWritten: lambda e: f"  wrote {e.path}",
             SeedSkipped: lambda e: f"  {e.path} line {e.line} {e.reason}: skipped",
         }

@@ -16,9 +16,7 @@ STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red",
 def print_status(status: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(
-        Text.assemble(
-            ("run ", "dim"), literal(status["run"]), ("  target ", "dim"), literal(status["target"])
-        )
+        Text.assemble(("run ", "dim"), literal(status["run"]), ("  target ", "dim"), literal(status["target"]))
     )
     stages = _table("stage", "state", "")
     for stage in status["stages"]:

@@ -212,8 +212,6 @@ def from_json(line: str) -> Event:
         raise ValueError(f"no such event: {body.get('event')!r}")
     known = {field.name for field in fields(kind)}
     values = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in body.items()
-        if name in known
+        name: tuple(value) if isinstance(value, list) else value for name, value in body.items() if name in known
     }
     return kind(**values)

@@ -28,18 +28,14 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
         picks.add_picks(run.store, [(seed_id, source, "reject", None)], "person", who, reason)
         return f"{seed_id}: rejected for {source}"
     generation = generation_of(run.settings.sources[source])
-    found = {
-        c.number: c for c in candidate_rows.current(run.store, source, generation) if c.seed_id == seed_id
-    }
+    found = {c.number: c for c in candidate_rows.current(run.store, source, generation) if c.seed_id == seed_id}
     chosen = found.get(int(word))
     if chosen is None:
         there = ", ".join(map(str, sorted(found))) or "none yet"
         raise UsageError(f"seed {seed_id} has no candidate {word} from {source}; it has {there}")
     broken = [flag for flag in chosen.flags if flag in NEVER_ASSEMBLED]
     if broken:
-        raise UsageError(
-            f"candidate {word} of seed {seed_id} is {' and '.join(broken)}: it cannot be assembled"
-        )
+        raise UsageError(f"candidate {word} of seed {seed_id} is {' and '.join(broken)}: it cannot be assembled")
     picks.add_picks(run.store, [(seed_id, source, "pick", chosen.id)], "person", who, reason)
     return f"{seed_id}: candidate {word} of {source} is picked"
 
@@ -54,9 +50,7 @@ def _source_of(run: Run, candidate: str) -> tuple[str, str]:
             raise UsageError(f"no source {source!r}; this run has {', '.join(names)}")
         return source, word
     if len(names) > 1:
-        raise UsageError(
-            f"this run has the sources {', '.join(names)}: say which, as in {names[0]}:{candidate}"
-        )
+        raise UsageError(f"this run has the sources {', '.join(names)}: say which, as in {names[0]}:{candidate}")
     return names[0], candidate
 
 

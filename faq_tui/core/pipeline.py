@@ -83,9 +83,7 @@ def run_pipeline(
     with locked(run), full_disk_is_clear(run.folder), ExitStack() as resources:
         folder = run.jobs / job
         folder.mkdir(parents=True)
-        record = resources.enter_context(
-            (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace")
-        )
+        record = resources.enter_context((folder / "events.jsonl").open("a", encoding="utf-8", errors="replace"))
         context = Context(run, _recorder(record, emit), cancel, job, resources)
         if only is not None:
             _require_earlier(run, selected[0])
@@ -122,7 +120,7 @@ def _run_stage(context: Context, stage: Stage) -> None:
     try:
         context.cancel.check()
         summary = stage.execute(context)
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, Ctrl-C too
         failure = _as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))

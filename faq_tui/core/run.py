@@ -55,9 +55,7 @@ class Run:
 def open_run(folder: Path) -> Iterator[Run]:
     """The run in `folder`. Raises UsageError if there is none."""
     if not folder.is_dir():
-        raise UsageError(
-            f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`"
-        )
+        raise UsageError(f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`")
     folder = folder.resolve()
     settings = load_settings(folder / "faq.toml")
     store = Store(folder / "faq.db")
@@ -77,7 +75,8 @@ def locked(run: Run) -> Iterator[None]:
         except BlockingIOError:
             owner = os.read(fd, 32).decode() or "unknown"
             raise FaqError(
-                f"another faq-tui (process {owner}) is working on {run.folder}: wait for it, or stop it with Ctrl-C there"
+                f"another faq-tui (process {owner}) is working on {run.folder}: "
+                "wait for it, or stop it with Ctrl-C there"
             ) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, str(os.getpid()).encode(), 0)

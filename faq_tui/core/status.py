@@ -18,7 +18,7 @@ SCHEMA = 1
 
 
 def status_of(run: Run) -> dict[str, Any]:
-    """State of every stage (missing, running, interrupted, stopped, failed, stale, done) and counts of all there is."""
+    """Each stage is missing, running, interrupted, stopped, failed, stale or done; and counts of all there is."""
     rows, busy = stages.all_rows(run.store), is_busy(run)
     return {
         "schema": SCHEMA,

@@ -30,9 +30,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
             checks += target_checks(run)
             remote = endpoint_checks(run.settings)
     if as_json:
-        click.echo(
-            json.dumps({"schema": 1, "checks": [asdict(check) for check in [*checks, *remote]]}, indent=2)
-        )
+        click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in [*checks, *remote]]}, indent=2))
     else:
         mark = {
             "ok": click.style("ok", fg="green"),

@@ -10,9 +10,7 @@ import click
 @click.command("export")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--set", "set_name", required=True, help="Name of the set, as `faq-tui status` lists them.")
-@click.option(
-    "--format", "kind", type=click.Choice(["jsonl", "parquet", "text"]), default="jsonl", show_default=True
-)
+@click.option("--format", "kind", type=click.Choice(["jsonl", "parquet", "text"]), default="jsonl", show_default=True)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A file instead of standard output.")
 def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> None:
     """Print a calibration set, or write it to a file.

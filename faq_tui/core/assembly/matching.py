@@ -7,9 +7,7 @@ from collections.abc import Callable, Sequence
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample, shortened
 
 
-def cut_to_tokens(
-    samples: Sequence[Sample], budget: int, decode: Callable[[tuple[int, ...]], str]
-) -> list[Sample]:
+def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Callable[[tuple[int, ...]], str]) -> list[Sample]:
     """Whole samples in order, then the head of the next one, `budget` tokens in all.
 
     A rest under MIN_TOKENS is left out, so the sum falls short of the budget by at most MIN_TOKENS - 1.

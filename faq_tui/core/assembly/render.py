@@ -57,11 +57,7 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
         text, spans = _fill(marked, {REASONING_MARK: reasoning, ANSWER_MARK: answer})
         if real is not None and real != text:
             continue  # the template changes these texts: they would not be whole
-        if (
-            reasoning
-            and way != "inline"
-            and not _one_closed_think(text[spans[REASONING_MARK][0] - 64 :], reasoning)
-        ):
+        if reasoning and way != "inline" and not _one_closed_think(text[spans[REASONING_MARK][0] - 64 :], reasoning):
             continue
         ids, offsets = template.encode(text)
         token_span = {mark: _tokens_in(offsets, span) for mark, span in spans.items()}

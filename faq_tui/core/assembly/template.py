@@ -11,7 +11,7 @@ DATE = "26 Jul 2024"
 
 
 class Template:
-    """Renders conversations to text and text to token ids. Adds no special tokens: the template wrote them."""
+    """Conversations to text and text to token ids, with no special tokens added: the template wrote them."""
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer

@@ -51,9 +51,10 @@ async def stream_chat(
     Raises openai's errors, the transport's errors, and BrokenStreamError.
     """
     started = time.monotonic()
-    stream: Any = await client.chat.completions.create(
+    completions: Any = client.chat.completions  # its overloads know no server but one
+    stream = await completions.create(
         model=model,
-        messages=messages,  # type: ignore[arg-type]
+        messages=messages,
         stream=True,
         stream_options={"include_usage": True},
         temperature=sampling.temperature,

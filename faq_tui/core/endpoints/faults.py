@@ -32,13 +32,9 @@ def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
 
     url = endpoint.base_url
     if isinstance(error, openai.APIStatusError):
-        return _status_fault(
-            error.status_code, _detail(error), error.response.headers.get("retry-after"), endpoint
-        )
+        return _status_fault(error.status_code, _detail(error), error.response.headers.get("retry-after"), endpoint)
     if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | asyncio.TimeoutError):
-        return Fault(
-            True, "timed out", f"{url} did not answer in time: is the server up and not overloaded?", True
-        )
+        return Fault(True, "timed out", f"{url} did not answer in time: is the server up and not overloaded?", True)
     if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
         cause = _root(error)
         return Fault(
@@ -66,9 +62,7 @@ def _status_fault(status: int, detail: str, retry_after: str | None, endpoint: E
         return Fault(True, reason, f"{url} keeps answering {reason}", True, _seconds(retry_after))
     if status in (401, 403):
         key = f"the key in ${endpoint.api_key_env}" if endpoint.api_key_env else "a request without a key"
-        advice = (
-            f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
-        )
+        advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
         return Fault(False, reason, advice, True)
     if status == 404:
         advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check base_url and model"

@@ -41,6 +41,4 @@ async def probe(client: AsyncOpenAI, endpoint: Endpoint) -> list[str]:
 
 
 def _no_list(endpoint: Endpoint) -> str:
-    return (
-        f"{endpoint.base_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"
-    )
+    return f"{endpoint.base_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"

@@ -8,6 +8,7 @@ ones are too narrow by the factor sqrt((n - 1) / n) and know nothing of Student'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,15 +45,14 @@ def of_metric(name: str, sums: Sums, resamples: int) -> Estimate:
 def difference(name: str, ours: Sums, theirs: Sums, resamples: int) -> Estimate:
     """metric(ours) - metric(theirs), both on the same resampled items."""
     _same_items(ours, theirs)
-    return estimate(
-        lambda weights: metric(name, ours, weights) - metric(name, theirs, weights), len(ours), resamples
-    )
+    return estimate(lambda weights: metric(name, ours, weights) - metric(name, theirs, weights), len(ours), resamples)
 
 
 def recovered(name: str, ours: Sums, baseline: Sums, unquantized: Sums, resamples: int) -> Estimate | None:
     """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
 
-    None where the baseline lost nothing that can be told from noise: the share of nothing has no meaning.
+    None where the baseline lost nothing that can be told from noise, since a share of nothing has no meaning,
+    and where a number is not finite.
     """
     _same_items(ours, baseline, unquantized)
     if not difference(name, baseline, unquantized, resamples).excludes(0.0):
@@ -63,7 +63,8 @@ def recovered(name: str, ours: Sums, baseline: Sums, unquantized: Sums, resample
         share: Array = (base - metric(name, ours, weights)) / (base - metric(name, unquantized, weights))
         return share
 
-    return estimate(share, len(ours), resamples)
+    found = estimate(share, len(ours), resamples)
+    return found if math.isfinite(found.value) else None
 
 
 def estimate(statistic: Callable[[Array], Array], items: int, resamples: int) -> Estimate:

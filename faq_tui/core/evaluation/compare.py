@@ -51,9 +51,7 @@ def measure(
     return sums
 
 
-def compare(
-    states: Any, targets: Sequence[int], head: Head, reference: tuple[Any, Head] | None
-) -> dict[str, float]:
+def compare(states: Any, targets: Sequence[int], head: Head, reference: tuple[Any, Head] | None) -> dict[str, float]:
     """Sums over the tokens of one item. `states`: [tokens, hidden], `reference`: the same and its head.
 
     nll = -log q(target); KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler

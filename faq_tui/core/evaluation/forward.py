@@ -63,7 +63,6 @@ class CutModel:
         self.head = Head.of(model)
         self._states: Any = None
         self._checked = False
-        model.get_output_embeddings().register_forward_pre_hook(self._cut)
 
     def _cut(self, _module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
         self._states = args[0]
@@ -79,8 +78,12 @@ class CutModel:
         for row, tokens in enumerate(rows):
             ids[row, : len(tokens)] = torch.tensor(tokens)
             mask[row, : len(tokens)] = 1
+        hook = self.model.get_output_embeddings().register_forward_pre_hook(self._cut)
         with torch.inference_mode():
-            out = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+            try:
+                out = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+            finally:
+                hook.remove()
             if not self._checked:
                 self._check(out.logits[:, 0].float())
         return self._states

@@ -16,9 +16,7 @@ TEMPERATURE, TOP_P = 0.6, 0.95  # of the held-out answers
 
 def generation(run: Run) -> str:
     """A hash of all that shapes a held-out answer besides its seed."""
-    return digest(
-        "heldout", VERSION, fingerprint(run), run.settings.evaluate.answer_tokens, TEMPERATURE, TOP_P
-    )
+    return digest("heldout", VERSION, fingerprint(run), run.settings.evaluate.answer_tokens, TEMPERATURE, TOP_P)
 
 
 def wanted_artefacts(run: Run) -> list[Artefact]:

@@ -85,7 +85,5 @@ def _answers(context: Context, template: Template) -> list[Answer]:
         prompt_ids = list(old.prompt_ids) if old else template.encode(prompt)[0]
         answers.append(Answer(seed.id, prompt_ids, list(old.answer_ids) if old else []))
     if refused:
-        context.emit(
-            Note(f"{refused} held-out seeds hold a special token of the target and are left out", "warning")
-        )
+        context.emit(Note(f"{refused} held-out seeds hold a special token of the target and are left out", "warning"))
     return answers

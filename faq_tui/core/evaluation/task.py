@@ -153,9 +153,7 @@ class _Evaluation:
             path.unlink(missing_ok=True)
 
     def _say(self, subject: str, text: str, sums: dict[str, list[float]]) -> None:
-        self.send(
-            "measurement", subject=subject, text=text, signature=self._signature(subject, text), items=sums
-        )
+        self.send("measurement", subject=subject, text=text, signature=self._signature(subject, text), items=sums)
 
     def _load(self, folder: Path) -> Any:
         import torch

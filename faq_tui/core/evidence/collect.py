@@ -85,9 +85,7 @@ def _row(run: Run, artefact: Artefact, measured: Measured) -> Row:
 
 def _estimates(run: Run, of_text: dict[str, Sums]) -> dict[str, dict[str, Estimate]]:
     resamples = run.settings.evaluate.bootstrap
-    return {
-        text: {name: of_metric(name, sums, resamples) for name in METRICS} for text, sums in of_text.items()
-    }
+    return {text: {name: of_metric(name, sums, resamples) for name in METRICS} for text, sums in of_text.items()}
 
 
 def _weight_bytes(folder: Path) -> int | None:

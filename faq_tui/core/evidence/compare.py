@@ -33,9 +33,7 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, Artefact, Artefact]]:
             for equal, suffix in SUFFIXES.items():
                 sets = (f"{source}{suffix}", f"{BASELINE}{suffix}")
                 pair = [
-                    there[recipe.folder(name)]
-                    for name in sets
-                    if name in wanted and recipe.folder(name) in there
+                    there[recipe.folder(name)] for name in sets if name in wanted and recipe.folder(name) in there
                 ]
                 if len(pair) == 2:
                     yield recipe.folder("").removesuffix("-"), source, equal, pair[0], pair[1]
@@ -53,9 +51,7 @@ def _compare(
     same, resamples = ours.folder == theirs.folder, run.settings.evaluate.bootstrap
     ours_on, theirs_on, target_on = (measured[name] for name in (ours.folder, theirs.folder, UNQUANTIZED))
     texts = {
-        text: {
-            name: _outcome(name, ours_on[text], theirs_on[text], target, same, resamples) for name in METRICS
-        }
+        text: {name: _outcome(name, ours_on[text], theirs_on[text], target, same, resamples) for name in METRICS}
         for text, target in target_on.items()
         if text in ours_on and text in theirs_on
     }

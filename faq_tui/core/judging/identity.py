@@ -13,6 +13,4 @@ def judge_id(run: Run) -> str:
     judge = run.settings.judge
     if judge.kind == "likelihood":
         return digest("likelihood", fingerprint(run))
-    return digest(
-        "llm", judge.model, load_prompt(JUDGE).version, judge.max_tokens, judge.reasoning_characters
-    )
+    return digest("llm", judge.model, load_prompt(JUDGE).version, judge.max_tokens, judge.reasoning_characters)

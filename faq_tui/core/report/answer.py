@@ -44,9 +44,7 @@ def _nothing(body: dict[str, Any]) -> str:
 
 
 def _comparison(c: dict[str, Any]) -> list[str]:
-    verdicts = "; ".join(
-        f"{outcomes[KL]['verdict']} on {escape(text)}" for text, outcomes in c["texts"].items()
-    )
+    verdicts = "; ".join(f"{outcomes[KL]['verdict']} on {escape(text)}" for text, outcomes in c["texts"].items())
     lines = [
         f"- **At equal {c['equal']}: {verdicts}.** {escape(c['source'])}: {_size(c, 'our')}; "
         f"baseline: {_size(c, 'baseline')}."

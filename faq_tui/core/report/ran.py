@@ -53,9 +53,8 @@ def _judge(judge: dict[str, Any]) -> str:
 def _set(found: dict[str, Any]) -> str:
     refused = ", ".join(f"{number} {escape(reason)}" for reason, number in found["refused"].items())
     cut = f", {found['cut']:,} tokens cut off" if found["cut"] else ""
-    return (
-        f"- **Set {escape(found['name'])}**: {found['samples']:,} samples, {found['tokens']:,} tokens{cut}"
-        + (f"; left out: {refused}" if refused else "")
+    return f"- **Set {escape(found['name'])}**: {found['samples']:,} samples, {found['tokens']:,} tokens{cut}" + (
+        f"; left out: {refused}" if refused else ""
     )
 
 

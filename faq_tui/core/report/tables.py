@@ -17,9 +17,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
     widths = [max(3, *(len(row[column]) for row in (head, *rows))) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
-        padded = (
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
-        )
+        padded = (c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True)))
         return f"| {' | '.join(padded)} |"
 
     rule = [":" + "-" * (w - 1) if i < left else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
@@ -49,8 +47,7 @@ def _model(row: dict[str, Any], texts: list[str]) -> list[str]:
 
 def _legend(body: dict[str, Any]) -> list[str]:
     shared = [
-        f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets "
-        "hold the same token ids."
+        f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets hold the same token ids."
         for row in body["models"]
         if row["same_as"]
     ]

@@ -100,17 +100,13 @@ def _read_json(path: Path) -> Records:
     try:
         data = json.loads(path.read_bytes().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not what its ending says: not UTF-8 text (byte {error.start + 1})"
-        ) from None
+        raise UsageError(f"{path} is not what its ending says: not UTF-8 text (byte {error.start + 1})") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not what its ending says: not JSON ({_short(error)})") from None
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         if len(lists) != 1:
-            raise UsageError(
-                f"{path} holds an object with {len(lists)} lists: faq-tui needs one list of seeds"
-            )
+            raise UsageError(f"{path} holds an object with {len(lists)} lists: faq-tui needs one list of seeds")
         data = lists[0]
     if not isinstance(data, list):
         raise UsageError(f"{path} holds no list of seeds")
@@ -127,9 +123,7 @@ def _read_csv(path: Path) -> Records:
                 return
             for value in reader:
                 if None in value or None in value.values():
-                    yield Problem(
-                        reader.line_num, f"has not the {len(reader.fieldnames)} columns of the first line"
-                    )
+                    yield Problem(reader.line_num, f"has not the {len(reader.fieldnames)} columns of the first line")
                 else:
                     yield Record(reader.line_num, value)
     except UnicodeDecodeError as error:

@@ -92,9 +92,7 @@ class Judge(Section):
     concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
     retries: Annotated[int, Field(ge=0, le=100)] = 5
     max_tokens: Count = 512
-    reasoning_characters: Count = (
-        16000  # longer reasoning is cut in the middle before it is shown; answers never
-    )
+    reasoning_characters: Count = 16000  # longer reasoning is cut in the middle before it is shown; answers never
 
     @model_validator(mode="after")
     def _llm_needs_a_server(self) -> Judge:
@@ -170,9 +168,7 @@ class Settings(Section):
         for number, recipe in enumerate(self.recipes, 1):
             for set_name in recipe.sets or ():
                 if set_name not in known:
-                    raise ValueError(
-                        f"recipes[{number}].sets: no set {set_name!r}; there are {', '.join(known)}"
-                    )
+                    raise ValueError(f"recipes[{number}].sets: no set {set_name!r}; there are {', '.join(known)}")
         folders = [recipe.folder(name) for recipe in self.recipes for name in self.sets_of(recipe)]
         for folder in folders:
             if folders.count(folder) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -75,12 +76,9 @@ reasoning = "native"             # native | prompted | off
 sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192 }}
 """
     if c.target == EMBEDDED:
-        return (
-            "\n"
-            + demo_text().partition("[sources.self]")[1]
-            + demo_text().partition("[sources.self]")[2].partition("[judge]")[0].rstrip()
-            + "\n"
-        )
+        source = re.search(r"^\[sources\.self\].*?(?=^\[judge\])", demo_text(), re.MULTILINE | re.DOTALL)
+        assert source is not None
+        return f"\n{source[0].rstrip()}\n"
     return """
 # No source yet: only the baseline will be made. Name a larger model of the target's family:
 # [sources.elder]
@@ -92,7 +90,7 @@ sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_toke
 
 def _judge(c: Choices) -> str:
     if not c.judge_url:
-        return '[judge]\nkind = "likelihood"              # under the target itself; "llm" needs a base_url and a model\n'
+        return '[judge]\nkind = "likelihood"              # under the target; "llm" needs base_url and model\n'
     return f"""[judge]
 kind = "llm"
 base_url = {_quoted(c.judge_url)}
@@ -111,11 +109,9 @@ def _group_size(target: str) -> str:
     except (OSError, ValueError, TypeError):
         return "128"
     size = next((size for size in (128, 64, 32, 16) if all(width % size == 0 for width in widths)), 128)
-    return (
-        str(size)
-        if size == 128
-        else f"{size}                  # the largest that divides {' and '.join(map(str, widths))}"
-    )
+    if size == 128:
+        return "128"
+    return f"{size}                  # the largest that divides {' and '.join(map(str, widths))}"
 
 
 def write_settings(folder: Path, text: str) -> Path:

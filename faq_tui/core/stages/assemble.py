@@ -1,22 +1,12 @@
-"""Build every calibration set: the seeds as they are, each source's picks, and their twins at equal tokens."""
+"""Build every calibration set: seeds as they are, each source's picks, and their twins at equal tokens."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from faq_tui.core.assembly import (
-    RefusedError,
-    Rendered,
-    Sample,
-    fit,
-    ids_hash,
-    render_answered,
-    render_seed,
-    write_set,
-)
+from faq_tui.core.assembly import Sample, ids_hash, write_set
+from faq_tui.core.assembly.collect import Collector, in_common
 from faq_tui.core.assembly.matching import cut_to_tokens
-from faq_tui.core.assembly.sample import MIN_TOKENS
 from faq_tui.core.assembly.template import Template
 from faq_tui.core.errors import FaqError
 from faq_tui.core.events import Note, SetAssembled, StageStarted
@@ -50,38 +40,13 @@ def execute(context: Context) -> str:
     names = run.settings.set_names()
     context.emit(StageStarted(STAGE, len(names), "sets"))
     target = find_target(run, lambda text: context.emit(Note(text)))
-    builder = _Builder(context, Template(load_tokenizer(target)))
-    chosen = ranked(run, "chosen")
-    sets = {BASELINE: builder.baseline(BASELINE, chosen)}
-    for name in run.settings.sources:
-        sets[name] = builder.source(name, {seed.id: seed for seed in chosen})
-    if run.settings.assemble.common_seeds:
-        sets = _common(sets)
-    for name, samples in sets.items():
-        if not samples:
-            raise FaqError(
-                f"set {name} has no sample ({builder.reasons(name)}): see the judge's and the sources' settings"
-            )
+    collector = Collector(Template(load_tokenizer(target)), run.settings.assemble)
+    sets = _plain_sets(context, collector)
     if run.settings.sources:
-        # Plain seeds cost nothing: the reserve makes up for the tokens that answers bring.
-        wide = [*sets[BASELINE], *builder.baseline(f"{BASELINE}{TOKENS_SUFFIX}", ranked(run, "pool"))]
-        budget = min(
-            sum(s.n_tokens for s in samples) for samples in [wide, *(sets[n] for n in run.settings.sources)]
-        )
-        for name, samples in list(sets.items()):
-            pool = wide if name == BASELINE else samples
-            sets[f"{name}{TOKENS_SUFFIX}"] = cut_to_tokens(pool, budget, builder.template.decode)
+        sets |= _token_twins(run, collector, sets)
     for name in names:
-        builder.store(name, sets[name])
-    return "; ".join(
-        f"{name}: {len(sets[name])} samples, {sum(s.n_tokens for s in sets[name])} tokens" for name in names
-    )
-
-
-def _common(sets: dict[str, list[Sample]]) -> dict[str, list[Sample]]:
-    """The sets without the seeds that one of them lacks."""
-    shared = set.intersection(*({sample.seed_id for sample in samples} for samples in sets.values()))
-    return {name: [s for s in samples if s.seed_id in shared] for name, samples in sets.items()}
+        _store(context, collector, name, sets[name])
+    return "; ".join(f"{name}: {len(sets[name])} samples, {_tokens(sets[name])} tokens" for name in names)
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
@@ -90,85 +55,57 @@ def ranked(run: Run, role: str) -> list[Seed]:
     return sorted(seed_rows.by_role(run.store, role), key=lambda seed: digest(key, seed.id))
 
 
-class _Builder:
-    def __init__(self, context: Context, template: Template) -> None:
-        self.context = context
-        self.template = template
-        self.settings = context.run.settings.assemble
-        self.refused: dict[str, Counter[str]] = {}
-
-    def baseline(self, set_name: str, seeds: Sequence[Seed]) -> list[Sample]:
-        found = (
-            self._sample(
-                set_name,
-                seed.id,
-                None,
-                BASELINE,
-                None,
-                lambda s=seed: render_seed(self.template, s.messages, s.answer),
+def _plain_sets(context: Context, collector: Collector) -> dict[str, list[Sample]]:
+    run, judge = context.run, judge_id(context.run)
+    chosen = ranked(run, "chosen")
+    sets = {BASELINE: collector.baseline(BASELINE, chosen)}
+    for name in run.settings.sources:
+        context.cancel.check()
+        picks = pick_rows.current(run.store, name, judge)
+        wanted = (pick.candidate_id for pick in picks.values() if pick.candidate_id)
+        sets[name] = collector.source(name, chosen, picks, candidate_rows.by_ids(run.store, wanted))
+    for name, samples in sets.items():
+        if not samples:
+            reasons = collector.reasons(name)
+            raise FaqError(f"set {name} has no sample ({reasons}): see the settings of its source and of the judge")
+    if run.settings.assemble.common_seeds:
+        sets = in_common(sets)
+        if not sets[BASELINE]:
+            raise FaqError(
+                "no seed has a sample in every set: set assemble.common_seeds = false to keep each set's own"
             )
-            for seed in seeds
-        )
-        return [sample for sample in found if sample]
+    return sets
 
-    def source(self, name: str, seeds: dict[str, Seed]) -> list[Sample]:
-        store = self.context.run.store
-        picks = pick_rows.current(store, name, judge_id(self.context.run))
-        candidates = candidate_rows.by_ids(store, (p.candidate_id for p in picks.values() if p.candidate_id))
-        out = []
-        for seed_id, seed in seeds.items():
-            pick = picks.get(seed_id)
-            candidate = candidates.get(pick.candidate_id or 0) if pick else None
-            if pick is None or candidate is None:
-                self._refuse(
-                    name, "no candidate was fit" if pick is None or pick.picked_by == "judge" else "rejected"
-                )
-                continue
-            sample = self._sample(
-                *(name, seed_id, candidate.id, name, pick.picked_by),
-                lambda s=seed, c=candidate: render_answered(self.template, s.messages, c.reasoning, c.answer),
-            )
-            if sample:
-                out.append(sample)
-        return out
 
-    def _sample(
-        self,
-        set_name: str,
-        seed_id: str,
-        candidate_id: int | None,
-        source: str,
-        by: str | None,
-        render: Callable[[], Rendered],
-    ) -> Sample | None:
-        self.context.cancel.check()
-        try:
-            rendered = render()
-            ids = fit(rendered, self.settings.max_tokens, self.settings.overflow)
-            if len(ids) < MIN_TOKENS:
-                raise RefusedError(f"shorter than {MIN_TOKENS} tokens")
-        except RefusedError as refusal:
-            self._refuse(set_name, str(refusal))
-            return None
-        return Sample(
-            seed_id, candidate_id, source, self.template.decode(ids), ids, len(ids), len(rendered.ids), by
-        )
+def _token_twins(run: Run, collector: Collector, plain: dict[str, list[Sample]]) -> dict[str, list[Sample]]:
+    """Each set cut to as many tokens as the smallest has.
 
-    def _refuse(self, set_name: str, reason: str) -> None:
-        self.refused.setdefault(set_name, Counter())[reason] += 1
+    Plain seeds cost nothing, so the reserve first widens the baseline to make up for the tokens of answers.
+    """
+    pools = dict(plain)
+    pools[BASELINE] = plain[BASELINE] + collector.baseline(f"{BASELINE}{TOKENS_SUFFIX}", ranked(run, "pool"))
+    budget = min(_tokens(samples) for samples in pools.values())
+    decode = collector.template.decode
+    return {f"{name}{TOKENS_SUFFIX}": cut_to_tokens(pool, budget, decode) for name, pool in pools.items()}
 
-    def reasons(self, set_name: str) -> str:
-        return (
-            ", ".join(f"{count} {reason}" for reason, count in self.refused.get(set_name, {}).items())
-            or "no seeds"
-        )
 
-    def store(self, name: str, samples: Sequence[Sample]) -> None:
-        run, refused = self.context.run, dict(self.refused.get(name, {}))
-        write_set(run.calibration / f"{name}.jsonl", samples)
-        tokens, full = sum(s.n_tokens for s in samples), sum(s.n_tokens_full for s in samples)
-        by_person = sum(s.picked_by == "person" for s in samples)
-        add_set(run.store, SetRow(name, ids_hash(samples), len(samples), tokens, full, by_person, refused))
-        self.context.emit(SetAssembled(name, len(samples), tokens, sum(refused.values())))
-        if refused:
-            self.context.emit(Note(f"set {name}: {self.reasons(name)}", "warning"))
+def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample]) -> None:
+    run, refused = context.run, dict(collector.refused[name])
+    write_set(run.calibration / f"{name}.jsonl", samples)
+    row = SetRow(
+        name=name,
+        ids_hash=ids_hash(samples),
+        samples=len(samples),
+        tokens=_tokens(samples),
+        tokens_full=sum(sample.n_tokens_full for sample in samples),
+        by_person=sum(sample.picked_by == "person" for sample in samples),
+        refused=refused,
+    )
+    add_set(run.store, row)
+    context.emit(SetAssembled(name, row.samples, row.tokens, sum(refused.values())))
+    if refused:
+        context.emit(Note(f"set {name}: {collector.reasons(name)}", "warning"))
+
+
+def _tokens(samples: Sequence[Sample]) -> int:
+    return sum(sample.n_tokens for sample in samples)

@@ -29,9 +29,7 @@ def signature(run: Run) -> str:
     measured = settings.model_dump(exclude={"batch_size", "bootstrap"})  # neither changes a measurement
     prose = [[name, state(run, name)] for name in settings.perplexity]
     heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
-    return digest(
-        VERSION, measured, target.device, target.dtype, prose, sorted(subjects(run).items()), heldout
-    )
+    return digest(VERSION, measured, target.device, target.dtype, prose, sorted(subjects(run).items()), heldout)
 
 
 def execute(context: Context) -> str:

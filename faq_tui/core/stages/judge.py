@@ -49,9 +49,7 @@ def execute(context: Context) -> str:
     def on_mark(candidate: Candidate, mark: Mark) -> None:
         nonlocal done
         rows.add_score(run.store, candidate.id, judge, kind, mark.score, mark.reason, mark.raw)
-        context.emit(
-            ScoreReady(candidate.seed_id, candidate.source, candidate.id, kind, mark.score, mark.reason)
-        )
+        context.emit(ScoreReady(candidate.seed_id, candidate.source, candidate.id, kind, mark.score, mark.reason))
         done += 1
         context.emit(StageProgress(STAGE, done, len(items)))
 

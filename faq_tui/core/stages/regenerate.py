@@ -44,9 +44,7 @@ def execute(context: Context) -> str:
         return "no sources in the settings: the baseline is all there is"
     missing = {name: list(_missing(run, name, source)) for name, source in run.settings.sources.items()}
     todo = sum(len(items) for items in missing.values())
-    wanted = sum(s.candidates for s in run.settings.sources.values()) * len(
-        seed_rows.by_role(run.store, "chosen")
-    )
+    wanted = sum(s.candidates for s in run.settings.sources.values()) * len(seed_rows.by_role(run.store, "chosen"))
     context.emit(StageStarted(STAGE, todo, "candidates", wanted - todo))
     progress = _Progress(context, todo)
     for name, source in run.settings.sources.items():
@@ -158,9 +156,7 @@ def _summary(context: Context) -> str:
         found = rows.current(run.store, name, generation_of(source))
         flagged = sum(bool(c.flags) for c in found)
         tokens = sum(c.completion_tokens or 0 for c in found)
-        parts.append(
-            f"{name}: {len(found)} candidates, {tokens} tokens, {flagged} unfit (cut off, empty or looping)"
-        )
+        parts.append(f"{name}: {len(found)} candidates, {tokens} tokens, {flagged} unfit (cut off, empty or looping)")
         without = sum(not c.reasoning for c in found)
         if source.reasoning == "native" and without:
             context.emit(

@@ -21,9 +21,7 @@ def signature(run: Run) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     picks = tuple(run.store.db.execute("SELECT count(*), max(id) FROM picks").fetchone())
-    return digest(
-        SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), measured, artefacts, picks
-    )
+    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), measured, artefacts, picks)
 
 
 def execute(context: Context) -> str:

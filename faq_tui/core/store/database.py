@@ -30,9 +30,7 @@ class Store:
             self.db.execute("PRAGMA foreign_keys = ON")
             self._migrate()
         except sqlite3.DatabaseError as error:
-            raise UsageError(
-                f"{path} cannot be opened as faq-tui's database ({error}): move it away"
-            ) from None
+            raise UsageError(f"{path} cannot be opened as faq-tui's database ({error}): move it away") from None
 
     def _migrate(self) -> None:
         scripts = migrations()

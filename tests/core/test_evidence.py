@@ -1,0 +1,138 @@
+"""What the evidence says of made-up measurements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.evaluation.bootstrap import Estimate
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.evaluation.metrics import KL, METRICS, PERPLEXITY, TOP1
+from faq_tui.core.evidence import BETTER, SAME, UNKNOWN, WITHIN_NOISE, WORSE, Comparison, Evidence, collect
+from faq_tui.core.evidence.compare import verdict
+from faq_tui.core.run import Run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with made_up_run(tmp_path) as run:
+        yield run
+
+
+def comparison(evidence: Evidence, equal: str) -> Comparison:
+    (found,) = [c for c in evidence.comparisons if c.equal == equal]
+    return found
+
+
+def verdicts(found: Comparison, metric: str = KL) -> set[str]:
+    return {outcomes[metric].verdict for outcomes in found.texts.values()}
+
+
+def test_better_worse_and_within_noise(run: Run) -> None:
+    measure_all(run, {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.30})
+    evidence = collect(run)
+    better, even = comparison(evidence, "samples"), comparison(evidence, "tokens")
+    assert set(better.texts) == {"pydoc", "answers"}
+    for metric in (KL, PERPLEXITY, TOP1):
+        assert verdicts(better, metric) == {BETTER}
+    assert verdicts(even) == {WITHIN_NOISE}
+    assert (better.ours, better.baseline) == ("gptq-w4g64-elder", "gptq-w4g64-baseline")
+    assert (even.ours, even.baseline) == ("gptq-w4g64-elder-tokens", "gptq-w4g64-baseline-tokens")
+    assert (better.our_samples, better.our_tokens, better.baseline_samples) == (11, 1100, 10)
+    recovered = better.texts["pydoc"][KL].recovered
+    assert recovered is not None and recovered.value == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_worse(run: Run) -> None:
+    measure_all(run, {"baseline": 0.20, "elder": 0.30})
+    found = comparison(collect(run), "samples")
+    for metric in METRICS:
+        assert verdicts(found, metric) == {WORSE}
+
+
+def test_rows_hold_every_model_with_intervals(run: Run) -> None:
+    measure_all(run, dict.fromkeys(SETS, 0.2))
+    folder = run.models / "gptq-w4g64-elder"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"x" * 1234)
+    rows = {row.name: row for row in collect(run).rows}
+    assert list(rows) == [UNQUANTIZED, *(f"gptq-w4g64-{name}" for name in SETS)]
+    row = rows["gptq-w4g64-elder"]
+    assert (row.recipe, row.set_name, row.samples, row.tokens) == ("gptq-w4g64", "elder", 11, 1100)
+    assert (row.bits, row.bytes) == (4.3125, 1234)
+    for metric in METRICS:
+        estimate = row.texts["answers"][metric]
+        assert estimate.low is not None and estimate.high is not None
+        assert estimate.low < estimate.value < estimate.high
+    assert rows[UNQUANTIZED].texts["pydoc"][KL].value == 0 and rows[UNQUANTIZED].texts["pydoc"][TOP1].value == 1
+
+
+def test_a_comparison_needs_both_sides(run: Run) -> None:
+    measure_all(run, {"baseline": 0.3, "elder-tokens": 0.2, "baseline-tokens": 0.2})
+    assert [c.equal for c in collect(run).comparisons] == ["tokens"]
+
+
+def test_sides_that_are_one_artefact_are_said_to_be(run: Run) -> None:
+    measure_all(run, {"baseline": 0.3})
+    add_made_up_artefact(run, "elder", same_as="gptq-w4g64-baseline")
+    found = comparison(collect(run), "samples")
+    assert found.same and verdicts(found) == {SAME}
+    assert found.texts["pydoc"][KL].recovered is None
+
+
+@pytest.mark.parametrize("stale", ["artefact", "dtype", "items"])
+def test_measurements_that_do_not_belong_together_are_not_used(run: Run, stale: str) -> None:
+    measure_all(run, {"baseline": 0.3, "elder": 0.2})
+    assert len(collect(run).comparisons) == 1
+    if stale == "artefact":
+        add_made_up_artefact(run, "elder", same_as=None)  # the very same: still good
+        assert len(collect(run).comparisons) == 1
+        run.store.db.execute("UPDATE artefacts SET signature = 'new' WHERE name = 'gptq-w4g64-elder'")
+    elif stale == "dtype":
+        add_made_up_measurement(run, "gptq-w4g64-elder", 0.2, tail="bfloat16")
+    else:
+        add_made_up_measurement(run, "gptq-w4g64-elder", 0.2, items=31)
+    evidence = collect(run)
+    assert evidence.comparisons == () and "gptq-w4g64-elder" not in [row.name for row in evidence.rows]
+
+
+def test_texts_and_recipes_that_left_the_settings_are_gone(tmp_path: Path) -> None:
+    with made_up_run(tmp_path) as run:
+        measure_all(run, dict.fromkeys(SETS, 0.2))
+    with made_up_run(tmp_path, TOML.replace("group_size = 64", 'group_size = 64\nsets = ["baseline"]')) as run:
+        evidence = collect(run)
+        assert [row.name for row in evidence.rows] == [UNQUANTIZED, "gptq-w4g64-baseline"]
+        assert evidence.comparisons == ()
+    with made_up_run(tmp_path, TOML.replace('["pydoc"]', "[]")) as run:
+        assert [text.name for text in collect(run).texts] == ["answers"]
+
+
+def test_too_few_items_and_numbers_that_are_not_finite_tell_nothing(run: Run) -> None:
+    add_made_up_measurement(run, UNQUANTIZED, items=4)
+    for name in ("baseline", "elder"):
+        add_made_up_measurement(run, f"gptq-w4g64-{name}", 0.2 if name == "elder" else 0.4, items=4)
+    assert verdicts(comparison(collect(run), "samples")) == {UNKNOWN}
+    measure_all(run, {"baseline": 0.2})
+    add_made_up_measurement(run, "gptq-w4g64-elder", math.nan)
+    assert verdicts(comparison(collect(run), "samples")) == {UNKNOWN}
+
+
+def test_nothing_measured_says_what_to_do(run: Run) -> None:
+    with pytest.raises(UsageError, match="nothing is measured yet: run `faq-tui run"):
+        collect(run)
+
+
+@given(st.sampled_from(METRICS), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_verdict_follows_the_interval(metric: str, value: float, below: float, above: float) -> None:
+    found = Estimate(value, value - below, value + above)
+    word = verdict(metric, found)
+    assert (word == WITHIN_NOISE) == (value - below <= 0 <= value + above)
+    if word != WITHIN_NOISE:
+        assert word == (BETTER if (value > 0) == (metric == TOP1) else WORSE)
