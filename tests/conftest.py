@@ -20,9 +20,7 @@ def embedded_model() -> EmbeddedModel:
 
 
 @pytest.fixture(scope="session")
-def embedded_server(
-    embedded_model: EmbeddedModel, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Endpoint]:
+def embedded_server(embedded_model: EmbeddedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """The same weights served by llama.cpp over the OpenAI protocol, 8 slots of 1024 tokens."""
     with running_server(tmp_path_factory.mktemp("embedded") / "server.log") as endpoint:
         yield endpoint

@@ -21,11 +21,12 @@ from types import TracebackType
 from typing import Any, Literal
 
 PIECE = 7  # characters of one chunk: think tags arrive in two parts
-WORDS = (
-    "river stone bright quiet seven copper lantern orbit maple signal thirty velvet harbour question answer "
-    "engine winter paper north balance window theory garden silver island number music bridge forest candle "
-    "morning circle market danger kitchen planet summer doctor yellow castle"
-).split()
+VOCABULARY = """
+river stone bright quiet seven copper lantern orbit maple signal thirty velvet harbour question answer engine
+winter paper north balance window theory garden silver island number music bridge forest candle morning circle
+market danger kitchen planet summer doctor yellow castle
+"""
+WORDS = VOCABULARY.split()
 HTML = "<!doctype html><html><body><h1>Welcome to nginx!</h1></body></html>"
 
 Dialect = Literal["none", "reasoning", "reasoning_content", "inline", "unopened", "unclosed"]
@@ -60,7 +61,7 @@ class Behaviour:
 
     models: tuple[str, ...] = ("fake-8b",)
     api_key: str | None = None  # None: any
-    dialect: Dialect = "reasoning"
+    dialect: Dialect | Callable[[Asked], Dialect] = "reasoning"
     pieces_per_s: float = 0.0  # of each stream; 0: all at once
     usage: bool = True
     words: int = 12  # of an answer
@@ -228,9 +229,7 @@ class FakeServer:
 
     async def _stream(self, writer: asyncio.StreamWriter, asked: Asked, fault: Fault | None) -> bool:
         behaviour = self.behaviour
-        writer.write(
-            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-        )
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         await _event(writer, self._chunk({"role": "assistant", "content": ""}))
         deltas = self._deltas(asked)
         for number, delta in enumerate(deltas):
@@ -260,9 +259,10 @@ class FakeServer:
             return [{"content": piece} for piece in _pieces(behaviour.reply(asked))]
         answer = answer_of(asked.question, asked.number, behaviour.words)
         thought = reasoning_of(asked.question, asked.number)
-        if behaviour.dialect in ("reasoning", "reasoning_content"):
+        dialect = behaviour.dialect(asked) if callable(behaviour.dialect) else behaviour.dialect
+        if dialect in ("reasoning", "reasoning_content"):
             return [
-                *({behaviour.dialect: piece} for piece in _pieces(thought)),
+                *({str(dialect): piece} for piece in _pieces(thought)),
                 *({"content": piece} for piece in _pieces(answer)),
             ]
         text = {
@@ -270,7 +270,7 @@ class FakeServer:
             "inline": f"<think>\n{thought}\n</think>\n\n{answer}",
             "unopened": f"{thought}\n</think>\n\n{answer}",
             "unclosed": f"<think>\n{thought}",
-        }[behaviour.dialect]
+        }[dialect]
         return [{"content": piece} for piece in _pieces(text)]
 
     def _chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:

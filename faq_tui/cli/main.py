@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -43,6 +44,15 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and Path(args[0]).is_dir():
+            raise click.UsageError(
+                f"this version has no app to open {args[0]} in: use `faq-tui run {args[0]}` or `status {args[0]}`"
+            )
+        return super().resolve_command(ctx, args)
+
 
 @click.command(
     cls=LazyGroup,
@@ -65,7 +75,7 @@ def main() -> None:
     try:
         sys.exit(_call())
     except BrokenPipeError:  # `faq-tui … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(ExitCode.DONE)
 
 
@@ -76,12 +86,30 @@ def _call() -> int:
     except FaqError as error:
         _complain(str(error))
         return error.exit_code
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return ExitCode.USAGE
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "faq-tui"
+        _complain(f"{error.format_message().rstrip('.')}: see `{path} --help`")
+        return ExitCode.USAGE
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # a file that cannot be written, a full disk behind standard output
+        _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+        _drop_stdout()
+        return ExitCode.FAILED
     except (click.Abort, KeyboardInterrupt):
         _complain("stopped by request; finished work is kept")
         return ExitCode.STOPPED
+
+
+def _drop_stdout() -> None:
+    """If what is still buffered cannot be written, the interpreter would complain about it on its way out."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(sentence: str) -> None:

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import click
-
 from faq_tui.cli.narrate import narrated
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import ExitCode
@@ -37,7 +35,8 @@ def stop_on_signals() -> Iterator[CancelToken]:
         if cancel.is_set:
             os._exit(ExitCode.STOPPED)
         cancel.set()
-        click.echo("\nfaq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)", err=True)
+        # Past the stream's buffer: this may have interrupted a write to it.
+        os.write(2, b"\nfaq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)\n")
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

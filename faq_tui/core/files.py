@@ -12,6 +12,17 @@ from typing import IO
 
 from faq_tui.core.errors import FaqError
 
+# No space, over quota, over the limit on a file's size.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def full_disk(where: Path) -> FaqError:
+    """The sentence a person reads when `where` could not be written."""
+    return FaqError(
+        f"no space left while writing {where}: free some disk space and run the same command again; "
+        "what was finished is kept"
+    )
+
 
 @contextmanager
 def full_disk_is_clear(where: Path) -> Iterator[None]:
@@ -19,12 +30,9 @@ def full_disk_is_clear(where: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in FULL:
             raise
-        raise FaqError(
-            f"no space left while writing {where}: free some disk space and run the same command again; "
-            "what was finished is kept"
-        ) from None
+        raise full_disk(where) from None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def literal(text: str, limit: int | None = None, newlines: bool = False) -> str:
 def _safe(char: str, newlines: bool) -> str:
     if char == "\n":
         return "\n" if newlines else " "
-    if char == "\t":
+    if char in "\t\u2028\u2029":  # the last two end a line for Python's `splitlines` and some terminals
         return " "
     if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
         return "\ufffd"

@@ -112,22 +112,26 @@ def _require_earlier(run: Run, stage: Stage) -> None:
 
 def _run_stage(context: Context, stage: Stage) -> None:
     store = context.run.store
-    if is_current(context.run, stage):
-        context.emit(StageSkipped(stage.name, "up to date"))
-        return
     started = time.monotonic()
-    stage_rows.begin(store, stage.name, stage.signature(context.run), context.job)
     try:
-        context.cancel.check()
-        summary = stage.execute(context)
+        summary = None if is_current(context.run, stage) else _begin_and_execute(context, stage)
     except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, Ctrl-C too
         failure = _as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))
         context.emit(StageFailed(stage.name, str(failure), int(failure.exit_code)))
         raise failure from None
+    if summary is None:
+        context.emit(StageSkipped(stage.name, "up to date"))
+        return
     stage_rows.end(store, stage.name, "done", summary)
     context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
+
+
+def _begin_and_execute(context: Context, stage: Stage) -> str:
+    stage_rows.begin(context.run.store, stage.name, stage.signature(context.run), context.job)
+    context.cancel.check()
+    return stage.execute(context)
 
 
 def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
@@ -145,9 +149,10 @@ def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqEr
         except OSError:
             pass
     log = context.run.log(context.job)
-    with log.open("a", encoding="utf-8") as file:
+    with log.open("a", encoding="utf-8", errors="replace") as file:
         traceback.print_exception(error, file=file)
-    return FaqError(f"{stage.name} failed with {type(error).__name__}: {error}; the details are in {log}")
+    reason = " ".join(str(error).split())[:300]
+    return FaqError(f"{stage.name} failed with {type(error).__name__}: {reason}; the details are in {log}")
 
 
 __all__ = [

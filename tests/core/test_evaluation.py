@@ -12,20 +12,21 @@ from typing import Any
 import pytest
 import torch
 from tiny import make_tiny_model
+from transformers import GenerationConfig
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError, Stopped, UsageError
 from faq_tui.core.evaluation import compare, texts
 from faq_tui.core.evaluation.answers import generate
-from faq_tui.core.evaluation.forward import CutModel, Head
 from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, generation
 from faq_tui.core.evaluation.items import Item
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
 from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
 from faq_tui.core.evaluation.reference import open_reference, writing
 from faq_tui.core.events import Event, MeasurementReady, StageProgress
+from faq_tui.core.models.cut import CutModel, Head
+from faq_tui.core.models.dense import load_dense
 from faq_tui.core.pipeline import Context
-from faq_tui.core.quantizing.dense import load_dense
 from faq_tui.core.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts, all_measurements, heldout
@@ -182,41 +183,40 @@ def test_another_artefact_under_the_name_is_measured_alone_and_a_spoilt_referenc
         assert measurement.items["kl"] == pytest.approx(before[key].items["kl"], rel=1e-5)
 
 
-def test_a_run_that_died_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_run_that_died_or_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     class KilledError(Exception):
         pass
 
-    told: list[tuple[str, str]] = []
+    rounds: list[list[Event]] = [[], [], []]
+    cancel = CancelToken()
 
     def die(event: Event) -> None:
+        rounds[0].append(event)
         if isinstance(event, MeasurementReady) and event.metric == TOP1:
-            told.append((event.subject, event.text))
             raise KilledError
+
+    def stop(event: Event) -> None:
+        rounds[1].append(event)
+        if isinstance(event, MeasurementReady):
+            cancel.set()
+
+    def measured(events: list[Event]) -> set[tuple[str, str]]:
+        return {(e.subject, e.text) for e in events if isinstance(e, MeasurementReady)}
 
     with tiny_run(tmp_path) as run:
         with pytest.raises(KilledError):
             evaluate.execute(context_of(run, die))
-        assert len(told) == 1 and set(all_measurements(run.store)) == set(told)
+        assert len(measured(rounds[0])) == 1 and set(all_measurements(run.store)) == measured(rounds[0])
         answers = heldout(run.store, generation(run))
-        events: list[Event] = []
-        evaluate.execute(context_of(run, events.append))
-        again = {(e.subject, e.text) for e in events if isinstance(e, MeasurementReady)}
-        assert set(told) & again == set() and set(all_measurements(run.store)) == ALL
-        assert not [e for e in events if isinstance(e, StageProgress) and e.detail == "held-out answers"]
-        assert heldout(run.store, generation(run)) == answers
-
-
-def test_a_stop_is_heard_and_keeps_what_is_measured(tmp_path: Path) -> None:
-    cancel = CancelToken()
-
-    def stop(event: Event) -> None:
-        if isinstance(event, MeasurementReady):
-            cancel.set()
-
-    with tiny_run(tmp_path) as run:
         with pytest.raises(Stopped):
             evaluate.execute(Context(run, stop, cancel, "job"))
-        assert 1 <= len(all_measurements(run.store)) < len(ALL)
+        assert measured(rounds[1])
+        evaluate.execute(context_of(run, rounds[2].append))
+        assert set(all_measurements(run.store)) == ALL
+        told = [pair for events in rounds for pair in measured(events) if not pair[0].endswith("-tokens")]
+        assert len(told) == len(set(told)) == len(ALL)
+        details = {e.detail for events in rounds[1:] for e in events if isinstance(e, StageProgress)}
+        assert "held-out answers" not in details and heldout(run.store, generation(run)) == answers
 
 
 @pytest.fixture(scope="module")
@@ -287,21 +287,23 @@ def test_logits_changed_in_an_unknown_way_are_refused(models: tuple[Any, Any]) -
         cut.states([[1, 2, 3]])
 
 
-def test_answers_end_with_the_end_token_and_a_stop_ends_decoding(models: tuple[Any, Any]) -> None:
-    model = models[0]
+def test_answers_end_with_the_end_token_and_a_stop_ends_decoding(
+    models: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, ends = models[0], set(range(100, 130))
+    config = GenerationConfig(eos_token_id=sorted(ends), pad_token_id=3)
+    monkeypatch.setattr(model, "generation_config", config)
     found: dict[int, list[int]] = {}
     ticks: list[int] = []
-
     prompts = [(1, 5, 6), (1, 7), tuple(range(1, 12))]
 
     def answered(index: int, ids: list[int]) -> None:
         found[index] = ids
 
     generate(model, prompts, 40, 1, CancelToken(), answered, ticks.append)
-    end = model.generation_config.eos_token_id
-    end = end if isinstance(end, int) else end[0]
     assert set(found) == {0, 1, 2} and sum(ticks) == 3 * 40
-    assert all(end not in ids[:-1] and 1 <= len(ids) <= 40 for ids in found.values())
+    assert all(not ends & set(ids[:-1]) and 1 <= len(ids) <= 40 for ids in found.values())
+    assert len({len(ids) for ids in found.values()}) > 1 and any(ids[-1] in ends for ids in found.values())
     first = dict(found)
     generate(model, prompts, 40, 1, CancelToken(), answered, ticks.append)
     assert found == first

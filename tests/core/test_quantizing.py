@@ -19,9 +19,9 @@ from tiny import make_rows, make_tiny_model
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError, Stopped, UsageError
+from faq_tui.core.models.dense import load_dense
+from faq_tui.core.models.headers import linear_shapes, packed_shapes
 from faq_tui.core.quantizing import check, task
-from faq_tui.core.quantizing.dense import load_dense
-from faq_tui.core.quantizing.headers import linear_shapes, packed_shapes
 from faq_tui.core.quantizing.losses import read_loss
 from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
 from faq_tui.core.quantizing.progress import Progress
@@ -206,7 +206,7 @@ def test_the_same_rows_give_the_same_bits_and_exactly_they_reach_the_model(
 ) -> None:
     import torch
 
-    from faq_tui.core.quantizing.gptqmodel_env import import_gptqmodel
+    from faq_tui.core.models.gptqmodel_env import import_gptqmodel
 
     import_gptqmodel()
     seen: list[list[int]] = []
@@ -417,7 +417,7 @@ def test_an_error_in_a_thread_of_gptqmodel_comes_out_as_itself(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Left as it is, gptqmodel would end this process with os._exit(1)."""
-    from faq_tui.core.quantizing.gptqmodel_env import import_gptqmodel
+    from faq_tui.core.models.gptqmodel_env import import_gptqmodel
 
     import_gptqmodel()
     from gptqmodel.quantization import GPTQ

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from faq_tui.core.assembly.render import RefusedError, Rendered
+from faq_tui.core.assembly.render import Rendered
+from faq_tui.core.assembly.template import RefusedError
 
 
 def fit(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[int, ...]:
     """At most `max_tokens` ids of the sample. Raises RefusedError where the policy leaves none.
 
-    `keep_answer` cuts the middle of the reasoning; a sample without reasoning keeps its head, as calibration
+    `keep_answer` cuts the middle of the reasoning; a sample without an answer keeps its head, as calibration
     sets are usually cut.
     """
     ids = rendered.ids

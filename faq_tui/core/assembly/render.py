@@ -11,16 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from faq_tui.core.assembly.template import Template
+from faq_tui.core.assembly.template import RefusedError, Template
+from faq_tui.core.endpoints.think import CLOSE, OPEN
 
 Message = dict[str, str]
 Span = tuple[int, int]
 
 REASONING_MARK, ANSWER_MARK = "\ue000faqreasoning\ue001", "\ue000faqanswer\ue001"
-
-
-class RefusedError(ValueError):
-    """This conversation cannot be assembled; the message says why, in words that group well."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +46,8 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
     _check_texts(template, [*(message["content"] for message in messages), reasoning, answer])
     if not answer.strip():
         raise RefusedError("the answer is empty")
+    if template.thinks and any(tag in text for text in (reasoning, answer) for tag in (OPEN, CLOSE)):
+        raise RefusedError("the reasoning or the answer holds a think tag")
     for way, marked, real in _ways(template, list(messages), reasoning, answer):
         if marked.count(ANSWER_MARK) != 1 or marked.count(REASONING_MARK) != bool(reasoning):
             continue
@@ -57,7 +56,7 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
         text, spans = _fill(marked, {REASONING_MARK: reasoning, ANSWER_MARK: answer})
         if real is not None and real != text:
             continue  # the template changes these texts: they would not be whole
-        if reasoning and way != "inline" and not _one_closed_think(text[spans[REASONING_MARK][0] - 64 :], reasoning):
+        if reasoning and way != "inline" and not _one_closed_think(text, spans):
             continue
         ids, offsets = template.encode(text)
         token_span = {mark: _tokens_in(offsets, span) for mark, span in spans.items()}
@@ -85,13 +84,13 @@ def _ways(
     if template.thinks:
         # The template strips reasoning from finished turns: build the turn as the model itself writes it.
         prompt = template.render(messages, add_generation_prompt=True)
-        opening = "" if prompt.rstrip().endswith("<think>") else "<think>\n"
+        opening = "" if prompt.rstrip().endswith(OPEN) else f"{OPEN}\n"
         ending = template.render(conversation("", ANSWER_MARK)).partition(ANSWER_MARK)[2]
         if template.eos and template.eos not in ending:
             ending = template.eos + ending
         yield (
             "generation_prompt",
-            f"{prompt}{opening}{REASONING_MARK}\n</think>\n\n{ANSWER_MARK}{ending}",
+            f"{prompt}{opening}{REASONING_MARK}\n{CLOSE}\n\n{ANSWER_MARK}{ending}",
             None,
         )
         return
@@ -123,9 +122,10 @@ def _fill(marked: str, texts: dict[str, str]) -> tuple[str, dict[str, Span]]:
     return out + rest, spans
 
 
-def _one_closed_think(around: str, reasoning: str) -> bool:
-    """One closed think block: one closing tag, after the reasoning and not in it."""
-    return "</think>" not in reasoning and "<think>" not in reasoning and around.count("</think>") == 1
+def _one_closed_think(text: str, spans: dict[str, Span]) -> bool:
+    """The reasoning alone stands between a think tag's opening and its closing, and the answer follows."""
+    (start, end), (answer, _) = spans[REASONING_MARK], spans[ANSWER_MARK]
+    return text[:start].rstrip().endswith(OPEN) and text[end:answer].strip() == CLOSE
 
 
 def _tokens_in(offsets: Sequence[Span], span: Span) -> Span:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Any
 
 from faq_tui.core.target import special_texts
 
 # Llama-3.1 writes today's date into its header: two runs would differ. Its own default is this one.
 DATE = "26 Jul 2024"
+
+
+class RefusedError(ValueError):
+    """This conversation cannot be assembled; the message says why, in words that group well."""
 
 
 class Template:
@@ -23,16 +28,32 @@ class Template:
         self.specials = tuple(s for s in special_texts(tokenizer) if s not in ("<think>", "</think>"))
 
     def render(self, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
-        return str(
-            self._tokenizer.apply_chat_template(
+        """The template's text. RefusedError where the template itself refuses, as some do a system message."""
+        from jinja2.exceptions import TemplateError
+
+        try:
+            text = self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=add_generation_prompt, date_string=DATE
             )
-        )
+        except TemplateError as error:
+            raise RefusedError(f"the chat template refuses it: {' '.join(str(error).split())[:120]}") from None
+        return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(token ids, character span of each)."""
+        """(token ids, character span of each). RefusedError where the ids do not read as the text.
+
+        Some vocabularies lack bytes, and drop rare characters without a word.
+        """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        return list(encoded["input_ids"]), [tuple(pair) for pair in encoded["offset_mapping"]]
+        ids = list(encoded["input_ids"])
+        if _letters(self.decode(ids)) != _letters(text):
+            raise RefusedError("the target's tokenizer loses characters")
+        return ids, [tuple(pair) for pair in encoded["offset_mapping"]]
 
     def decode(self, ids: list[int] | tuple[int, ...]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def _letters(text: str) -> str:
+    """What must survive: tokenizers may bring text into a Unicode normal form, and some move spaces."""
+    return "".join(unicodedata.normalize("NFKC", text).split())

@@ -25,8 +25,8 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def _refuse_unfit(run: Run, folder: Path) -> None:
+    from faq_tui.core.models.headers import linear_shapes
     from faq_tui.core.quantizing.check import check_chat_template, check_group_size, check_target
-    from faq_tui.core.quantizing.headers import linear_shapes
 
     check_target(folder)
     check_chat_template(folder)

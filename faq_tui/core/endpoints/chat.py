@@ -23,6 +23,10 @@ class BrokenStreamError(Exception):
     """The stream ended, or the server gave up, before the reply was whole: worth another try."""
 
 
+class NotAnApiError(Exception):
+    """A web page instead of a reply: something else listens at this URL, and another try cannot help."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """A whole reply. Token counts are None where the server reports none."""
@@ -48,7 +52,7 @@ async def stream_chat(
 ) -> Reply:
     """Ask once and read to the end. `extra` joins the request's body.
 
-    Raises openai's errors, the transport's errors, and BrokenStreamError.
+    Raises openai's errors, the transport's errors, BrokenStreamError and NotAnApiError.
     """
     started = time.monotonic()
     completions: Any = client.chat.completions  # its overloads know no server but one
@@ -66,6 +70,8 @@ async def stream_chat(
     growing = _Growing(on_delta)
     usage: Any = None
     async with stream:
+        if stream.response.headers.get("content-type", "").startswith("text/html"):
+            raise NotAnApiError
         async for chunk in stream:
             usage = getattr(chunk, "usage", None) or usage
             for choice in chunk.choices or ():

@@ -20,10 +20,15 @@ def api_key(endpoint: Endpoint) -> str:
     """The key in the named environment variable. UsageError if it is named but not set."""
     if endpoint.api_key_env is None:
         return "none"  # local servers ask for no key, the client library for a non-empty one
-    key = os.environ.get(endpoint.api_key_env, "").strip()
-    if not key:
+    key = key_of(endpoint)
+    if key is None:
         raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
     return key
+
+
+def key_of(endpoint: Endpoint) -> str | None:
+    """The key, or None where none is named or set."""
+    return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
 
 
 def open_client(endpoint: Endpoint) -> AsyncOpenAI:

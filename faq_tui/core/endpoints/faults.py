@@ -6,12 +6,14 @@ import asyncio
 import email.utils
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from faq_tui.core.endpoints.chat import BrokenStreamError
+from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError
+from faq_tui.core.endpoints.client import key_of
 from faq_tui.core.settings.schema import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
+SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of many words
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,22 @@ class Fault:
     wait_s: float | None = None  # what Retry-After asks for
 
 
+def no_api(endpoint: Endpoint) -> str:
+    return f"{endpoint.base_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"
+
+
 def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
-    """The fault behind an exception of the client library; None if it is none of a request's."""
+    """The fault behind an exception of the client library; None if it is none of a request's.
+
+    Several servers repeat the key in their error message: it is blotted out, since faults are shown and stored.
+    """
+    fault, key = _explain(error, endpoint), key_of(endpoint)
+    if fault is None or key is None or len(key) < SECRET_LENGTH:
+        return fault
+    return replace(fault, reason=fault.reason.replace(key, "***"), advice=fault.advice.replace(key, "***"))
+
+
+def _explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
     import httpx2  # the client library's transport
     import openai
 
@@ -43,6 +59,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
             f"cannot reach {url} ({cause}): is the server running, and the URL right?",
             True,
         )
+    if isinstance(error, NotAnApiError):
+        return Fault(False, "a web page", no_api(endpoint), True)
     if isinstance(error, openai.APIError | BrokenStreamError):
         reason = _short(str(error))
         return Fault(True, reason, f"{url} failed in the middle of an answer ({reason})", False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from faq_tui.core.endpoints.faults import explain
+from faq_tui.core.endpoints.faults import explain, no_api
 from faq_tui.core.errors import EndpointError
 from faq_tui.core.settings.schema import Endpoint
 
@@ -30,7 +30,7 @@ async def probe(client: AsyncOpenAI, endpoint: Endpoint) -> list[str]:
             return []  # some servers have no model list, or break on it; the first answer will tell
         if fault is None:
             if isinstance(error, AttributeError | TypeError):
-                raise EndpointError(_no_list(endpoint)) from None
+                raise EndpointError(no_api(endpoint)) from None
             raise
         raise EndpointError(fault.advice) from None
     if names and endpoint.model not in names:
@@ -38,7 +38,3 @@ async def probe(client: AsyncOpenAI, endpoint: Endpoint) -> list[str]:
         hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(names[:5])}"
         raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
     return names
-
-
-def _no_list(endpoint: Endpoint) -> str:
-    return f"{endpoint.base_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"

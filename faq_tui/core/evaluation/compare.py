@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from faq_tui.core.cancel import CancelToken
-from faq_tui.core.evaluation.forward import CutModel, Head
 from faq_tui.core.evaluation.items import Item, batches
 from faq_tui.core.evaluation.reference import Reference, Writer
+from faq_tui.core.models.cut import CutModel, Head
 
 LOGIT_BYTES = 1 << 26  # of one float32 array over the vocabulary; four are alive at once
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.core.assembly.template import Template
+from faq_tui.core.assembly.template import RefusedError, Template
 from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, generation, subjects, texts
 from faq_tui.core.evaluation.items import Item, windows
@@ -18,13 +18,14 @@ from faq_tui.core.target import TargetModel
 def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
     """All that the worker is to measure. Raises UsageError where a held-out text cannot be used."""
     run, settings = context.run, context.run.settings.evaluate
-    names = texts(run)
-    if not names:
-        raise UsageError('nothing to evaluate on: set seeds.heldout, or evaluate.perplexity = ["pydoc"]')
     if ANSWERS in settings.perplexity:
         raise UsageError(
             f'evaluate.perplexity: "{ANSWERS}" names the held-out answers; write "./{ANSWERS}" for a file'
         )
+    prose = {name: _prose(context, tokenizer, name) for name in texts(run) if name != ANSWERS}
+    answers = _answers(context, Template(tokenizer))
+    if not prose and not answers:
+        raise UsageError('nothing to evaluate on: set seeds.heldout, or evaluate.perplexity = ["pydoc"]')
     found = subjects(run)
     stored: dict[str, dict[str, str]] = {}
     for (subject, text), measurement in rows.all_measurements(run.store).items():
@@ -37,8 +38,8 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
         batch_size=settings.batch_size,
         answer_tokens=settings.answer_tokens,
         cache=str(run.cache),
-        prose={name: _prose(context, tokenizer, name) for name in names if name != ANSWERS},
-        answers=_answers(context, Template(tokenizer)),
+        prose=prose,
+        answers=answers,
         subjects={
             name: (identity, "" if name == UNQUANTIZED else str(run.models / name))
             for name, identity in found.items()
@@ -80,10 +81,19 @@ def _answers(context: Context, template: Template) -> list[Answer]:
         if any(special in message["content"] for message in seed.messages for special in template.specials):
             refused += 1  # it would end its own turn
             continue
-        prompt = template.render([dict(message) for message in seed.messages], add_generation_prompt=True)
         old = there.get(seed.id)
-        prompt_ids = list(old.prompt_ids) if old else template.encode(prompt)[0]
+        try:
+            prompt = template.render([dict(message) for message in seed.messages], add_generation_prompt=True)
+            prompt_ids = list(old.prompt_ids) if old else template.encode(prompt)[0]
+        except RefusedError:
+            refused += 1
+            continue
         answers.append(Answer(seed.id, prompt_ids, list(old.answer_ids) if old else []))
     if refused:
-        context.emit(Note(f"{refused} held-out seeds hold a special token of the target and are left out", "warning"))
+        context.emit(
+            Note(
+                f"{refused} held-out seeds with a special token, or unfit for the chat template, are left out",
+                "warning",
+            )
+        )
     return answers

@@ -13,9 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.evaluation.forward import Head
 from faq_tui.core.evaluation.items import Item
 from faq_tui.core.files import full_disk_is_clear
+from faq_tui.core.models.cut import Head
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # torch's names to safetensors'
 

@@ -18,13 +18,13 @@ from faq_tui.core.errors import FaqError
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import measure
 from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
-from faq_tui.core.evaluation.forward import CutModel
 from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.items import Item, digest_of
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
-from faq_tui.core.quantizing.devices import device_name, device_of
-from faq_tui.core.quantizing.target import local_folder
+from faq_tui.core.models.cut import CutModel
+from faq_tui.core.models.devices import device_name, device_of, dtype_name
+from faq_tui.core.models.hub import local_folder
 
 Send = Callable[..., None]
 
@@ -34,7 +34,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
     folder = local_folder(order.model)
-    dtype = _dtype(folder, order, device)
+    dtype = dtype_name(order.dtype, device, folder, order.trust_remote_code)
     sizes = {"weight_bytes": weight_bytes(folder), "bits": stored_bits(folder)}
     send("environment", device=device, device_name=device_name(device), dtype=dtype, **sizes)
     try:
@@ -158,7 +158,7 @@ class _Evaluation:
     def _load(self, folder: Path) -> Any:
         import torch
 
-        from faq_tui.core.quantizing.dense import load_dense
+        from faq_tui.core.models.dense import load_dense
 
         self.cancel.check()
         gc.collect()  # the model before this one
@@ -167,15 +167,3 @@ class _Evaluation:
         if not folder.is_dir():
             raise FaqError(f"no model folder at {folder}: run quantize again")
         return load_dense(folder, getattr(torch, self.dtype), self.device, self.order.trust_remote_code)
-
-
-def _dtype(folder: Path, order: Spec, device: str) -> str:
-    """Torch's name of it. `auto`: float32 on the CPU, and the target's own on a GPU."""
-    if order.dtype != "auto":
-        return order.dtype
-    if device == "cpu":
-        return "float32"
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=order.trust_remote_code).get_text_config()
-    return str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")

@@ -74,7 +74,7 @@ def _file(path: Path, limit: int) -> str:
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        if whole or error.end < len(data) or error.reason != "unexpected end of data":
+        if whole or error.reason != "unexpected end of data":
             raise UsageError(
                 f"{path} of evaluate.perplexity is not UTF-8 text (byte {error.start}): save it as UTF-8"
             ) from None

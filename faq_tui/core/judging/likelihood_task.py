@@ -19,19 +19,21 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     Sends one `score` message an item: id, mean_logprob (nats a token) and tokens. Longest items first, so
     that a batch that does not fit into memory fails at once and not at the end.
     """
-    from faq_tui.core.evaluation.forward import CutModel
-    from faq_tui.core.quantizing.dense import load_dense
-    from faq_tui.core.quantizing.devices import device_of, torch_dtype
-    from faq_tui.core.quantizing.target import local_folder
+    import torch
+
+    from faq_tui.core.models.cut import CutModel
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
 
     with Path(spec["items"]).open(encoding="utf-8") as file:
         items = sorted((json.loads(line) for line in file), key=lambda item: -len(item["input_ids"]))
     if not items:
         return
     folder, device = local_folder(spec["model"]), device_of(spec["device"])
-    model = CutModel(
-        load_dense(folder, torch_dtype(spec["dtype"], device, folder), device, spec["trust_remote_code"])
-    )
+    trusted = spec["trust_remote_code"]
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    model = CutModel(load_dense(folder, dtype, device, trusted))
     for batch in batches(items):
         cancel.check()
         states = model.states([item["input_ids"] for item in batch])

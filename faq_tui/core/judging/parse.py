@@ -20,7 +20,9 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-SPELLED = re.compile(r"\bscore\b\W{0,6}(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)", re.IGNORECASE)
+SPELLED = re.compile(r"\bscore\b\W{0,6}(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)", re.IGNORECASE)
+# "8" and "8/10", from servers that do not hold a model to the schema.
+QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:/\s*10)?\s*")
 
 
 def parse_mark(raw: str) -> Mark:
@@ -33,7 +35,8 @@ def parse_mark(raw: str) -> Mark:
         if isinstance(body, dict):
             score = _in_range(body.get("score"))
             if score is not None:
-                return Mark(score, str(body.get("reason") or ""), raw)
+                reason = body.get("reason")
+                return Mark(score, reason if isinstance(reason, str) else "", raw)
             return Mark(None, "the reply has no score from 1 to 10", raw)
     spelled = SPELLED.findall(raw)
     score = _in_range(float(spelled[-1])) if spelled else None
@@ -43,6 +46,8 @@ def parse_mark(raw: str) -> Mark:
 
 
 def _in_range(score: object) -> float | None:
+    if isinstance(score, str) and (spelled := QUOTED.fullmatch(score)):
+        score = float(spelled[1])
     if isinstance(score, bool) or not isinstance(score, int | float):
         return None
     return float(score) if LOWEST <= score <= HIGHEST else None

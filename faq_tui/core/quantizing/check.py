@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.quantizing.devices import free_bytes
-from faq_tui.core.quantizing.headers import tensors_of
+from faq_tui.core.models.devices import free_bytes
+from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods import GPTQ_GROUP_SIZES
 
 MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
@@ -59,9 +59,7 @@ def check_group_size(shapes: Mapping[str, tuple[int, int]], group_size: int) -> 
         return
     for name, (_, in_features) in shapes.items():
         if in_features % group_size:
-            fits = [
-                size for size in GPTQ_GROUP_SIZES if all(width % size == 0 for _, width in shapes.values())
-            ]
+            fits = [size for size in GPTQ_GROUP_SIZES if all(width % size == 0 for _, width in shapes.values())]
             raise UsageError(
                 f"group_size {group_size} does not divide the {in_features} input features of {name}: "
                 f"choose one of {', '.join(map(str, fits))}"
@@ -81,9 +79,7 @@ def read_rows(path: Path) -> list[list[int]]:
                     )
                 rows.append(ids)
     except OSError as error:
-        raise UsageError(
-            f"{path} cannot be read ({error.strerror}): assemble the calibration set first"
-        ) from error
+        raise UsageError(f"{path} cannot be read ({error.strerror}): assemble the calibration set first") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{path} line {len(rows) + 1} has no input_ids: assemble the set again") from error
     return rows

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.cancel import CancelToken
-from faq_tui.core.quantizing.devices import device_of
-from faq_tui.core.quantizing.gptqmodel_env import import_gptqmodel, scratch_folder
+from faq_tui.core.models.devices import device_of
+from faq_tui.core.models.gptqmodel_env import import_gptqmodel, scratch_folder
 from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.progress import Progress
 
@@ -65,9 +65,7 @@ def _connect(model: Any, progress: Progress) -> None:
 
     layers = _layers(model)
     quantized = [
-        name
-        for group in model.simple_layer_modules(model.model.config, model.quantize_config)
-        for name in group
+        name for group in model.simple_layer_modules(model.model.config, model.quantize_config) for name in group
     ]
 
     def on_subset(*, layer_idx: int, **_: Any) -> None:

@@ -30,9 +30,7 @@ class Job:
         """Raises UsageError naming what is missing. Paths become absolute: the engine changes directory."""
         known = {name: spec[name] for name in cls.__dataclass_fields__ if name in spec}
         missing = [
-            name
-            for name in ("artefact", "model", "method", "bits", "group_size", "rows", "out")
-            if name not in known
+            name for name in ("artefact", "model", "method", "bits", "group_size", "rows", "out") if name not in known
         ]
         if missing:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")

@@ -16,9 +16,7 @@ NOTHING_REACHED_IT = 999999999.0
 
 @dataclass(frozen=True)
 class Loss:
-    value: (
-        float | None
-    )  # the mean squared output error a token; None: the module was rounded, `note` says why
+    value: float | None  # the mean squared output error a token; None: the module was rounded, `note` says why
     note: str = ""
     broken: str = ""  # why the module cannot be used
 

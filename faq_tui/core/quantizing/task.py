@@ -13,6 +13,9 @@ from typing import Any
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
+from faq_tui.core.models.devices import device_name, device_of, peak_memory_mb
+from faq_tui.core.models.headers import linear_shapes, packed_shapes, tensors_of
+from faq_tui.core.models.hub import local_folder
 from faq_tui.core.quantizing.check import (
     check_finite,
     check_group_size,
@@ -21,14 +24,11 @@ from faq_tui.core.quantizing.check import (
     check_target,
     read_rows,
 )
-from faq_tui.core.quantizing.devices import device_name, device_of, peak_memory_mb
 from faq_tui.core.quantizing.finish import finish_folder
-from faq_tui.core.quantizing.headers import linear_shapes, packed_shapes, tensors_of
 from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.manifest import average_bits, write_manifest
 from faq_tui.core.quantizing.methods import method_of
 from faq_tui.core.quantizing.progress import Progress, Send
-from faq_tui.core.quantizing.target import local_folder
 
 LIBRARIES = 800_000_000  # bytes resident once torch, transformers and gptqmodel are imported
 
@@ -93,11 +93,7 @@ def memory_needed(target: Path, longest: int, tokens: int) -> int:
     """
     tensors = tensors_of(target)
     shapes = linear_shapes(target)
-    solve = max(
-        (4 * (3 * rows * columns + 2 * columns * columns) for rows, columns in shapes.values()), default=0
-    )
-    resident = sum(
-        size for name, (_, _, size) in tensors.items() if name.removesuffix(".weight") not in shapes
-    )
+    solve = max((4 * (3 * rows * columns + 2 * columns * columns) for rows, columns in shapes.values()), default=0)
+    resident = sum(size for name, (_, _, size) in tensors.items() if name.removesuffix(".weight") not in shapes)
     hidden = min((columns for _, columns in shapes.values()), default=0)
     return LIBRARIES + solve + resident + 2 * 2 * tokens * hidden + 4 * longest * hidden

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.regenerating.ask import generation_of, prompt_version
+from faq_tui.core.report.kinship import target_name
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.schema import EMBEDDED
@@ -23,7 +24,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
     sets = all_sets(run.store)
     judge = settings.judge
     return {
-        "target": {"model": settings.target.model, "fingerprint": fingerprint(run)},
+        "target": {"model": settings.target.model, "name": target_name(settings), "fingerprint": fingerprint(run)},
         "seeds": {
             "path": settings.seeds.path,
             "sample_seed": settings.seeds.sample_seed,

@@ -20,20 +20,21 @@ def notices(settings: Settings) -> list[dict[str, str]]:
 
 
 def _notice(settings: Settings, name: str, source: Source) -> str:
-    embedded_target = settings.target.model == EMBEDDED
-    if (
-        name == SELF
-        or _same(source.model, settings.target.model)
-        or (embedded_target and source.base_url == EMBEDDED)
-    ):
+    itself = name == SELF or _bare(source.model) == _bare(target_name(settings))
+    if itself or (settings.target.model == EMBEDDED and source.base_url == EMBEDDED):
         return NO_ELDER
     return NO_RELATIVE if source.base_url == EMBEDDED else ""
 
 
-def _same(one: str, other: str) -> bool:
-    """The same model's name, be it a hub id, a folder or what a server calls it."""
-    return _bare(one) == _bare(other)
+def target_name(settings: Settings) -> str:
+    """The target as a server would call it."""
+    if settings.target.model != EMBEDDED:
+        return settings.target.model
+    from faq_tui.core.embedded.pinned import MODEL_NAME
+
+    return MODEL_NAME
 
 
 def _bare(name: str) -> str:
+    """The same for a hub id, a folder and what a server calls the model."""
     return name.rstrip("/").rpartition("/")[2].casefold()

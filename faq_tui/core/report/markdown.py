@@ -12,6 +12,6 @@ from faq_tui.core.report.tables import comparisons, models
 
 def markdown(body: dict[str, Any]) -> str:
     """`body` is what `document` returns."""
-    title = f"# Quantizing {escape(body['run']['target']['model'])}"
+    title = f"# Quantizing {escape(body['run']['target']['name'])}"
     lines = [title, "", *answer(body), *models(body), *comparisons(body), *ran(body)]
     return "\n".join(lines).rstrip() + "\n"

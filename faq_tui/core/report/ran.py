@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.report.escape import escape
+from faq_tui.core.settings.schema import EMBEDDED
 
 
 def ran(body: dict[str, Any]) -> list[str]:
@@ -13,7 +14,8 @@ def ran(body: dict[str, Any]) -> list[str]:
     return [
         "## What was run",
         "",
-        f"- **Target**: {escape(facts['target']['model'])}",
+        f"- **Target**: {escape(facts['target']['name'])}"
+        + (" (embedded)" if facts["target"]["model"] == EMBEDDED else ""),
         f"- **Seeds**: {escape(facts['seeds']['path'])}: {facts['seeds']['chosen']} regenerated, "
         f"{facts['seeds']['heldout']} held out, {facts['seeds']['pool']} in reserve "
         f"(draw {facts['seeds']['sample_seed']})",

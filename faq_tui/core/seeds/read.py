@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.store.text import storable
 
 STARTER = "starter"
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")
@@ -93,7 +94,7 @@ def _read_jsonl(path: Path) -> Records:
         good += 1
         yield Record(item.line, value)
     if broken and not good:
-        raise UsageError(f"{path} is not what its ending says: none of its lines is JSON")
+        raise UsageError(f"{path} is not what its ending says: none of its first {broken} lines is JSON")
 
 
 def _read_json(path: Path) -> Records:
@@ -116,20 +117,36 @@ def _read_json(path: Path) -> Records:
 
 def _read_csv(path: Path) -> Records:
     csv.field_size_limit(1 << 24)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            if not reader.fieldnames:
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    # Bytes that are not UTF-8 come through as lone surrogates, so that each is told with its line.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter, strict=True)
+        try:
+            header = next(rows, [])
+        except csv.Error as error:
+            raise UsageError(f"{path} is not what its ending says: {_short(error)}") from None
+        if any("\0" in name or name != storable(name) for name in header):
+            raise UsageError(f"{path} is not what its ending says: its first line is not UTF-8 text")
+        while True:
+            line = rows.line_num + 1
+            try:
+                row = next(rows)
+            except StopIteration:
                 return
-            for value in reader:
-                if None in value or None in value.values():
-                    yield Problem(reader.line_num, f"has not the {len(reader.fieldnames)} columns of the first line")
-                else:
-                    yield Record(reader.line_num, value)
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not what its ending says: not UTF-8 text ({_short(error)})") from None
-    except csv.Error as error:
-        raise UsageError(f"{path} is not what its ending says: {error}") from None
+            except csv.Error as error:
+                yield Problem(line, f"not {path.suffix[1:].upper()} ({_short(error)})")
+                continue
+            yield _csv_row(line, header, row)
+
+
+def _csv_row(line: int, header: list[str], row: list[str]) -> Record | Problem:
+    if not any(cell.strip() for cell in row):
+        return Problem(line, "empty")
+    if len(row) != len(header):
+        return Problem(line, f"not the {len(header)} columns of the first line, but {len(row)}")
+    if any(cell != storable(cell) for cell in row):
+        return Problem(line, "not UTF-8")
+    return Record(line, dict(zip(header, row, strict=True)))
 
 
 def _read_parquet(path: Path) -> Records:
@@ -143,7 +160,7 @@ def _read_parquet(path: Path) -> Records:
             for value in batch.to_pylist():
                 row += 1
                 yield Record(row, value)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: text that is not UTF-8
         raise UsageError(f"{path} is not what its ending says: {_short(error)}") from None
 
 

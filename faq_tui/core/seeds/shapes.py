@@ -11,6 +11,7 @@ from typing import Any
 
 from faq_tui.core.settings import Seeds
 from faq_tui.core.store.seeds import Seed
+from faq_tui.core.store.text import storable
 
 CHAT_FIELDS = ("messages", "conversations", "conversation")
 PROMPT_FIELDS = ("question", "prompt", "instruction", "query", "problem", "input")
@@ -26,18 +27,28 @@ class ShapeError(ValueError):
 def to_seed(value: Any, settings: Seeds, origin: str) -> Seed:
     """The seed in a record. Raises ShapeError."""
     if isinstance(value, str):
-        return Seed(({"role": "user", "content": _text(value, "the line")},), None, origin)
+        return _whole(Seed(({"role": "user", "content": _text(value, "the line")},), None, origin))
     if not isinstance(value, dict):
         raise ShapeError(f"is {_kind(value)}, not an object")
     messages, answer = _conversation(value, settings)
-    return Seed(
-        messages=messages,
-        answer=answer,
-        origin=origin,
-        label=_optional(value.get("id")),
-        category=_optional(value.get("category")),
-        language=_optional(value.get("language")),
+    return _whole(
+        Seed(
+            messages=messages,
+            answer=answer,
+            origin=origin,
+            label=_optional(value.get("id")),
+            category=_optional(value.get("category")),
+            language=_optional(value.get("language")),
+        )
     )
+
+
+def _whole(seed: Seed) -> Seed:
+    """The seed, if a tokenizer and a server can take its text."""
+    for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
+        if text != storable(text):
+            raise ShapeError("holds half a character (a lone surrogate)")
+    return seed
 
 
 def _conversation(value: dict[str, Any], settings: Seeds) -> tuple[tuple[dict[str, str], ...], str | None]:
@@ -60,7 +71,7 @@ def _conversation(value: dict[str, Any], settings: Seeds) -> tuple[tuple[dict[st
         return (_user(question),), given.strip() or None if isinstance(given, str) else None
     text = _field(value, settings.prompt_field, TEXT_FIELDS)
     if text is None:
-        names = ", ".join(sorted(map(str, value))[:8]) or "none"
+        names = ", ".join(sorted(str(name)[:40] for name in value)[:8]) or "none"
         raise ShapeError(f"has no question: its fields are {names}; name one in seeds.prompt_field")
     return (_user(_text(value[text], text)),), None
 
@@ -70,9 +81,10 @@ def _from_chat(turns: list[Any]) -> tuple[tuple[dict[str, str], ...], str | None
     for turn in turns:
         if not isinstance(turn, dict):
             raise ShapeError(f"has {_kind(turn)} among its messages")
-        role = ROLES.get(str(turn.get("role", turn.get("from"))))
+        given = turn.get("role", turn.get("from"))
+        role = ROLES.get(given) if isinstance(given, str) else None
         if role is None:
-            raise ShapeError(f"has a message of role {turn.get('role', turn.get('from'))!r}")
+            raise ShapeError(f"has a message of role {given[:40]!r}" if isinstance(given, str) else "has no role")
         messages.append({"role": role, "content": _content(turn.get("content", turn.get("value")))})
     last_user = max((i for i, m in enumerate(messages) if m["role"] == "user"), default=None)
     if last_user is None:
@@ -112,7 +124,7 @@ def _text(value: Any, name: str) -> str:
 
 
 def _optional(value: Any) -> str | None:
-    return str(value)[:200] if isinstance(value, str | int) and str(value) else None
+    return storable(str(value))[:200] if isinstance(value, str | int) and str(value) else None
 
 
 def _kind(value: Any) -> str:

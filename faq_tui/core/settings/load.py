@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 import tomllib
-import types
 import typing
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.settings.schema import Settings
+
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def load_settings(path: Path) -> Settings:
     """The settings in `path`. Raises UsageError."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         raise UsageError(f"no settings at {path}: write them with `faq-tui init {path.parent}`") from None
     except UnicodeDecodeError as error:
@@ -34,6 +37,8 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is not valid TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(f"{where} is not valid TOML: nested too deep") from None
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
@@ -41,7 +46,9 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
 
 
 def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
+    # A mistyped key is unknown and makes the right one missing: the first of the two says what happened.
+    errors = error.errors(include_url=False)
+    first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
     key = _dotted(location)
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
@@ -66,27 +73,17 @@ def _dotted(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             out += f"[{part + 1}]"  # people count recipes from one
         else:
-            out += f".{part}" if out else part
+            word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
+            out += f".{word}" if out else word
     return out
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the schema knows in the section where the unknown key stands."""
-    model: Any = Settings
+    here: Any = Settings
     for part in location[:-1]:
-        if isinstance(part, str) and isinstance(model, type) and issubclass(model, BaseModel):
-            field = model.model_fields.get(part)
-            model = _section_in(field.annotation) if field else model
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
-
-
-def _section_in(annotation: Any) -> Any:
-    """The pydantic section inside `Section`, `dict[str, Section]`, `tuple[Section, ...]` or a union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if typing.get_origin(annotation) in (dict, tuple, list, typing.Union, types.UnionType):
-        for argument in typing.get_args(annotation):
-            found = _section_in(argument)
-            if found is not None:
-                return found
-    return None
+        if typing.get_origin(here) in (dict, tuple):
+            here = next(arg for arg in reversed(typing.get_args(here)) if arg is not Ellipsis)
+        else:
+            here = here.model_fields[part].annotation
+    return list(here.model_fields)

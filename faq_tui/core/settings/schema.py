@@ -125,7 +125,7 @@ class Recipe(Section):
 
     method: Literal["gptq"] = "gptq"
     bits: Literal[4, 8] = 4
-    group_size: int = 128
+    group_size: Literal[-1, 16, 32, 64, 128, 256, 512, 1024] = 128  # -1: one group a row
     sets: tuple[str, ...] | None = None  # None: baseline and every source, each also at equal tokens
     sym: bool = True
     desc_act: bool = False

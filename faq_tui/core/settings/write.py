@@ -12,6 +12,7 @@ from faq_tui.core.errors import UsageError
 from faq_tui.core.files import atomic_text
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _group_size(target: str) -> str:
     try:
         config = json.loads((Path(target).expanduser() / "config.json").read_text(encoding="utf-8"))
         widths = [int(config[key]) for key in ("hidden_size", "intermediate_size") if key in config]
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RuntimeError):
         return "128"
     size = next((size for size in (128, 64, 32, 16) if all(width % size == 0 for width in widths)), 128)
     if size == 128:
@@ -129,5 +130,7 @@ def write_settings(folder: Path, text: str) -> Path:
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's."""
-    return json.dumps(text, ensure_ascii=False)
+    """A TOML basic string: JSON's escapes are a subset of TOML's, which asks for DEL's too."""
+    if not text.isascii() and text != storable(text):
+        raise UsageError(f"{text!r} is not UTF-8 text, which faq.toml must be: rename it")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -7,20 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError
-from faq_tui.core.events import (
-    ArtefactDone,
-    ArtefactStarted,
-    Event,
-    LayerDone,
-    LayerStarted,
-    ModuleQuantized,
-    Note,
-    StageProgress,
-    StageStarted,
-)
+from faq_tui.core.events import ArtefactDone, Note, StageProgress, StageStarted
 from faq_tui.core.files import replace_folder
 from faq_tui.core.pipeline import Context
 from faq_tui.core.quantizing.manifest import is_whole
+from faq_tui.core.quantizing.provenance import complete_manifest
+from faq_tui.core.quantizing.wire import event_of
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts
@@ -127,12 +119,13 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow)
     def hear(message: dict[str, Any]) -> None:
         if message["kind"] == "quantized":
             result.update(message)
-        for event in events_of(name, message):
+        event = event_of(name, message)
+        if event:
             context.emit(event)
 
     try:
         run_worker(STAGE, spec, hear, context.cancel, run.log(context.job))
-        _complete_manifest(half, run, set_row)
+        complete_manifest(half, run, set_row)
         replace_folder(half, run.models / name)
     finally:
         shutil.rmtree(half, ignore_errors=True)
@@ -164,49 +157,3 @@ def _record(
             seconds=seconds,
         ),
     )
-
-
-def _complete_manifest(folder: Path, run: Run, set_row: SetRow) -> None:
-    """What only the run knows: the set and its hash, and who made it with which prompts."""
-    from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
-    from faq_tui.core.regenerating.ask import generation_of, prompt_version
-
-    body = read_manifest(folder)
-    if body is None:
-        raise FaqError(f"{folder} came out without a manifest: its details are in the job's log")
-    sources = {
-        name: {
-            "model": source.model,
-            "reasoning": source.reasoning,
-            "prompt": prompt_version(source),
-            "sampling": source.sampling.model_dump(),
-            "generation": generation_of(source),
-        }
-        for name, source in run.settings.sources.items()
-    }
-    body["calibration"] = {
-        "set": set_row.name,
-        "ids_hash": set_row.ids_hash,
-        "samples": set_row.samples,
-        "tokens": set_row.tokens,
-        "seeds": {"path": run.settings.seeds.path, "sample_seed": run.settings.seeds.sample_seed},
-        "sources": sources,
-        "judge": run.settings.judge.kind,
-    }
-    body["target"] = run.settings.target.model
-    write_manifest(folder, body)
-
-
-def events_of(artefact: str, message: dict[str, Any]) -> list[Event]:
-    """The child's message as events."""
-    kind = message["kind"]
-    if kind == "quantize_started":
-        return [ArtefactStarted(artefact, message["layers"], message["samples"], message["tokens"])]
-    if kind == "layer_started":
-        return [LayerStarted(artefact, message["layer"], tuple(message["modules"]))]
-    if kind == "module":
-        module = (message["layer"], message["module"], message["loss"], message["seconds"])
-        return [ModuleQuantized(artefact, *module, message.get("note", ""))]
-    if kind == "layer_done":
-        return [LayerDone(artefact, message["layer"])]
-    return []

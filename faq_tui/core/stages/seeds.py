@@ -16,6 +16,7 @@ from faq_tui.core.store import seeds as rows
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 
+DUPLICATE = "duplicate"
 HELDOUT_SHARE = 5  # at most one seed in five is held out
 
 
@@ -32,6 +33,9 @@ def execute(context: Context) -> str:
     total = rows.replace_all(run.store, _good_seeds(context, problems))
     if not total:
         raise UsageError(f"{settings.path} holds no usable seed{problems.summary()}")
+    repeats = problems.kinds.get(DUPLICATE, 0)
+    if total == 1 and repeats:
+        raise UsageError(f"{settings.path} holds one seed only: its other {repeats} lines repeat it")
     _draw(context, total)
     counts = rows.counts(run.store)
     return (
@@ -73,7 +77,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
             problems.add(item.line, str(error), "broken")
             continue
         if seed.id in seen:
-            problems.add(item.line, f"repeats line {seen[seed.id]}", "duplicate")
+            problems.add(item.line, f"repeats line {seen[seed.id]}", DUPLICATE)
             continue
         seen[seed.id] = item.line
         yield seed

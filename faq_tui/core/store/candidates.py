@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from faq_tui.core.store.database import Store
 from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def add(store: Store, candidate: Candidate) -> int:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (
                 *(key, c.seed_id, c.source, c.number, c.generation, c.model, c.prompt_version),
-                *(_storable(c.reasoning), _storable(c.answer), c.finish_reason, json.dumps(c.flags)),
+                *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
                 *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
             ),
         )
@@ -80,8 +81,3 @@ def _candidate(row: sqlite3.Row) -> Candidate:
     names = set(Candidate.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates its values
     return Candidate(**{**values, "flags": tuple(json.loads(row["flags"]))})
-
-
-def _storable(text: str) -> str:
-    """Lone surrogates, which a server's JSON can hold and SQLite cannot, become U+FFFD."""
-    return text.encode("utf-8", "replace").decode("utf-8", "replace") if not text.isascii() else text

@@ -42,7 +42,14 @@ class Store:
             )
         for number, script in enumerate(scripts[version:], version + 1):
             # One transaction a step: a killed migration leaves the version it began with.
-            self.db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+            try:
+                self.db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+            except sqlite3.DatabaseError:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                # Two processes may open a new file at once: the other one was faster.
+                if self.db.execute("PRAGMA user_version").fetchone()[0] < number:
+                    raise
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -51,10 +58,11 @@ class Store:
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
+                self.db.execute("COMMIT")
             except BaseException:
-                self.db.execute("ROLLBACK")
+                if self.db.in_transaction:  # a full disk has ended it already
+                    self.db.execute("ROLLBACK")
                 raise
-            self.db.execute("COMMIT")
         except sqlite3.OperationalError as error:
             if "full" in str(error) or "disk I/O" in str(error):
                 raise FaqError(

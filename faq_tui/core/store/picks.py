@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from faq_tui.core.store.database import Store
+from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def add_score(
         db.execute(
             "INSERT INTO scores (candidate_id, judge, kind, score, reason, raw, created)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (candidate_id, judge) DO NOTHING",
-            (candidate_id, judge, kind, score, reason, raw, time.time()),
+            (candidate_id, judge, kind, score, storable(reason), storable(raw), time.time()),
         )
 
 
@@ -45,7 +46,7 @@ def add_picks(
         db.executemany(
             "INSERT INTO picks (seed_id, source, action, candidate_id, picked_by, who, reason, created)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            [(*row, picked_by, who, reason, now) for row in rows],
+            [(*row, picked_by, storable(who), storable(reason), now) for row in rows],
         )
 
 

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from faq_tui.core.store.database import Store
+from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def end(store: Store, stage: str, state: str, message: str = "") -> None:
     with store.writing() as db:
         db.execute(
             "UPDATE stages SET state = ?, finished = ?, message = ? WHERE stage = ?",
-            (state, time.time(), message, stage),
+            (state, time.time(), storable(message), stage),
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -15,8 +16,12 @@ from typing import Any
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.files import FULL, full_disk
 
 GRACE_S = 10.0  # from a request to stop until the child is killed
+
+# Rust and C++ libraries wrap the system's error in one of their own: only its number is left.
+FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
 # Spinning OpenMP threads on a shared machine slow torch and llama.cpp down thirtyfold.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
@@ -68,7 +73,7 @@ def run_worker(
             child.kill()
         child.wait()
         child.stdin.close()
-    _raise_if_failed(task, last, child.returncode, cancel, log)
+    _raise_if_failed(task, spec, last, child.returncode, cancel, log)
 
 
 def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> Any:
@@ -93,7 +98,9 @@ def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> A
         yield from (json.loads(line) for line in lines)
 
 
-def _raise_if_failed(task: str, last: dict[str, Any], code: int, cancel: CancelToken, log: Path) -> None:
+def _raise_if_failed(
+    task: str, spec: dict[str, Any], last: dict[str, Any], code: int, cancel: CancelToken, log: Path
+) -> None:
     if last.get("kind") == "finished":
         return
     if cancel.is_set:
@@ -104,6 +111,8 @@ def _raise_if_failed(task: str, last: dict[str, Any], code: int, cancel: CancelT
     where = f"its whole output is in {log}"
     if last.get("reason") in ("OutOfMemoryError", "memory") or "out of memory" in last.get("message", ""):
         raise FaqError(f"{task} ran out of memory: use a smaller batch, window or model; {where}")
+    if FULL_DISK.search(last.get("message", "")):
+        raise full_disk(Path(spec.get("out", log.parent)))
     if last:
         raise FaqError(f"{task} failed with {last['message']}; {where}")
     if code == -signal.SIGKILL:

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError
-from faq_tui.core.quantizing.headers import tensors_of
+from faq_tui.core.models.headers import tensors_of
 
-Dequantize = Callable[
-    [Path, dict[str, Any], Any], dict[str, Any]
-]  # (folder, quantization_config, dtype) -> state
+Dequantize = Callable[[Path, dict[str, Any], Any], dict[str, Any]]  # (folder, quantization_config, dtype) -> state
 
 
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
@@ -31,24 +29,18 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
     quantization = getattr(config, "quantization_config", None)
     options = {"dtype": dtype, "output_loading_info": True}
     if quantization is None:
-        model, report = AutoModelForCausalLM.from_pretrained(
-            folder, trust_remote_code=trust_remote_code, **options
-        )
+        model, report = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=trust_remote_code, **options)
     else:
         dequantize = DEQUANTIZERS.get(quantization.get("quant_method"))
         if dequantize is None:
-            raise FaqError(
-                f"{folder} is quantized as {quantization.get('quant_method')!r}: no way to read that"
-            )
+            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: no way to read that")
         del config.quantization_config
         with torch.device("meta"):
             shell = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
         state = dequantize(folder, quantization, dtype)
         model, report = type(shell).from_pretrained(None, config=config, state_dict=state, **options)
     if report["missing_keys"]:  # transformers would fill them with random numbers, and warn
-        raise FaqError(
-            f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again"
-        )
+        raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
     return model.to(device).eval()
 
 
@@ -61,7 +53,7 @@ def gptq_state(folder: Path, quantization: dict[str, Any], dtype: Any) -> dict[s
     import torch
     from safetensors import safe_open
 
-    from faq_tui.core.quantizing.gptqmodel_env import import_gptqmodel
+    from faq_tui.core.models.gptqmodel_env import import_gptqmodel
 
     import_gptqmodel()
     from gptqmodel.utils.model_dequant import (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
-from typing import Any
 
 
 def device_of(device: str) -> str:
@@ -54,18 +53,16 @@ def _line(path: str, name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "")
 
 
-def torch_dtype(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> Any:
-    """The torch dtype to compute in. `auto`: float32 on the CPU, on a GPU the target's own.
+def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
+    """Torch's name of the type to compute in. `auto`: float32 on the CPU, on a GPU the target's own.
 
     bfloat16 arithmetic alone moves the KL by 1e-3: as much as an 8-bit artefact's whole loss.
     """
-    import torch
+    if name != "auto":
+        return name
+    if device == "cpu":
+        return "float32"
+    from transformers import AutoConfig
 
-    if name == "auto" and device == "cpu":
-        name = "float32"
-    elif name == "auto":
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
-        name = str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")
-    return getattr(torch, name)
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
+    return str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")

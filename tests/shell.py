@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -9,11 +10,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import pytest
+
+from faq_tui.cli.main import main
 from faq_tui.core.errors import ExitCode
 
 FAQ_TUI = [sys.executable, "-m", "faq_tui"]
@@ -33,19 +38,46 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", **extra}
 
 
-def faq_tui(*arguments: str | Path, timeout: float = 60, cwd: Path | None = None, **env: str) -> Result:
-    """Run to the end. Every call checks that no traceback reached the person."""
+def faq_tui(*arguments: str | Path, **env: str) -> Result:
+    """`main()` as the installed command calls it, in this process: a new one costs a second of imports.
+
+    Every call checks that no traceback reached the person.
+    """
+    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
+    with (
+        mock.patch.dict(os.environ, environment(**env), clear=True),
+        mock.patch.object(sys, "argv", ["faq-tui", *map(str, arguments)]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+        pytest.raises(SystemExit) as end,
+    ):
+        main()
+    return _result(int(end.value.code or 0), *(_bytes(stream) for stream in (out, err)))
+
+
+def faq_tui_process(*arguments: str | Path, timeout: float = 60, cwd: Path | None = None, **env: str) -> Result:
+    """The same in a process of its own, run to its end."""
     done = subprocess.run(
         [*FAQ_TUI, *map(str, arguments)], capture_output=True, timeout=timeout, cwd=cwd, env=environment(**env)
     )
-    result = Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return _result(done.returncode, done.stdout, done.stderr)
+
+
+def _bytes(stream: io.TextIOWrapper) -> bytes:
+    stream.flush()
+    assert isinstance(stream.buffer, io.BytesIO)
+    return stream.buffer.getvalue()
+
+
+def _result(code: int, out: bytes, err: bytes) -> Result:
+    result = Result(code, out.decode(errors="surrogateescape"), err.decode())
     assert "Traceback" not in result.out + result.err, result.err
     return result
 
 
-def refused(code: ExitCode, *arguments: str | Path, timeout: float = 60, **env: str) -> str:
+def refused(code: ExitCode, *arguments: str | Path, **env: str) -> str:
     """The one sentence of a command that must end with `code`, without its `faq-tui: `."""
-    result = faq_tui(*arguments, timeout=timeout, **env)
+    result = faq_tui(*arguments, **env)
     assert result.code == code, result
     return sentence(result.err)
 

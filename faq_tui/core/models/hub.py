@@ -20,15 +20,12 @@ def local_folder(model: str, only_config: bool = False) -> Path:
     try:
         return Path(snapshot_download(model, allow_patterns=["*.json"] if only_config else WANTED))
     except HFValidationError as error:
-        raise UsageError(
-            f"target model {model!r} is neither a folder nor a hub id: check the path"
-        ) from error
+        raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
     except LocalEntryNotFoundError as error:
         raise UsageError(
             f"target model {model!r} is not in the cache and the hub cannot be reached: give a folder"
         ) from error
     except (HfHubHTTPError, OSError) as error:
         raise UsageError(
-            f"target model {model!r} cannot be fetched ({type(error).__name__}): check its name "
-            "and your access to it"
+            f"target model {model!r} cannot be fetched ({type(error).__name__}): check its name and your access to it"
         ) from error

@@ -1,0 +1,43 @@
+"""What only the run knows of an artefact: the set and its hash, and which sources and prompts made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.errors import FaqError
+from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
+from faq_tui.core.regenerating.ask import generation_of, prompt_version
+from faq_tui.core.run import Run
+from faq_tui.core.store.sets import SetRow
+from faq_tui.core.target import fingerprint
+
+
+def complete_manifest(folder: Path, run: Run, set_row: SetRow) -> None:
+    """Add it to the manifest that the worker wrote. Raises FaqError if there is none."""
+    body = read_manifest(folder)
+    if body is None:
+        raise FaqError(f"{folder} came out without a manifest: the details are in the job's log")
+    settings = run.settings
+    body["target"] = {"model": settings.target.model, "fingerprint": fingerprint(run)}
+    body["calibration"] = {
+        "set": set_row.name,
+        "ids_hash": set_row.ids_hash,
+        "samples": set_row.samples,
+        "tokens": set_row.tokens,
+        "picked_by_person": set_row.by_person,
+        "seeds": settings.seeds.model_dump(include={"path", "count", "sample_seed"}),
+        "assemble": settings.assemble.model_dump(),
+        "judge": {"kind": settings.judge.kind, "model": settings.judge.model, "id": judge_id(run)},
+        "sources": {
+            name: {
+                "model": source.model,
+                "reasoning": source.reasoning,
+                "prompt": prompt_version(source),
+                "sampling": source.sampling.model_dump(),
+                "generation": generation_of(source),
+            }
+            for name, source in settings.sources.items()
+        },
+    }
+    write_manifest(folder, body)

@@ -1,0 +1,294 @@
+"""`faq.toml`: every mistake is one sentence that names the key, and what `init` writes can be read."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import string
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.settings import Settings, load_settings, parse_settings
+from faq_tui.core.settings.schema import Assemble, Evaluate, Judge, Recipe, Sampling, Seeds, Source, Target
+from faq_tui.core.settings.write import Choices, demo_text, init_text, write_settings
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": Settings,
+    "target": Target,
+    "seeds": Seeds,
+    "sources.elder": Source,
+    "sources.sampling": Source,  # a source may have the name of a key
+    "sources.elder.sampling": Sampling,
+    "judge": Judge,
+    "assemble": Assemble,
+    "recipes[1]": Recipe,
+    "evaluate": Evaluate,
+}
+ELDER = {"base_url": "http://elder:8000/v1", "model": "Big"}
+TYPOS = st.tuples(
+    st.sampled_from([(section, key) for section, model in SECTIONS.items() for key in model.model_fields]),
+    st.sampled_from(["drop", "double", "swap", "insert", "replace"]),
+    st.integers(0, 30),
+    st.sampled_from(string.ascii_lowercase),
+    st.booleans(),
+)
+
+
+def minimal() -> dict[str, Any]:
+    return {"target": {"model": "m"}, "seeds": {"path": "s.jsonl"}, "sources": {}, "recipes": [{}]}
+
+
+def place(raw: dict[str, Any], section: str) -> dict[str, Any]:
+    """The table of a section, made where it is missing."""
+    here: Any = raw
+    for part in filter(None, section.replace("[1]", ".0").split(".")):
+        here = here[0] if part == "0" else here.setdefault(part, {})
+    table: dict[str, Any] = here
+    return table
+
+
+def toml(raw: dict[str, Any]) -> str:
+    """The tables as TOML's inline values, which JSON's are but for `:`."""
+
+    def value(item: Any) -> str:
+        if isinstance(item, dict):
+            return "{" + ", ".join(f"{json.dumps(k)} = {value(v)}" for k, v in item.items()) + "}"
+        if isinstance(item, list):
+            return "[" + ", ".join(map(value, item)) + "]"
+        return json.dumps(item).replace("Infinity", "inf").replace("NaN", "nan")
+
+    return "\n".join(f"{json.dumps(key)} = {value(item)}" for key, item in raw.items())
+
+
+def mistyped(word: str, how: str, at: int, letter: str) -> str:
+    at %= len(word)
+    changed = {
+        "drop": word[:at] + word[at + 1 :],
+        "double": word[:at] + word[at] + word[at:],
+        "swap": word[:at] + word[at : at + 2][::-1] + word[at + 2 :],
+        "insert": word[:at] + letter + word[at:],
+        "replace": word[:at] + letter + word[at + 1 :],
+    }
+    return changed[how]
+
+
+def edits(a: str, b: str) -> int:
+    """Letters to insert, drop, replace or swap."""
+    rows = [list(range(len(b) + 1))]
+    for i in range(1, len(a) + 1):
+        row = [i]
+        for j in range(1, len(b) + 1):
+            cost = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (a[i - 1] != b[j - 1]))
+            if i > 1 and j > 1 and a[i - 1] == b[j - 2] and a[i - 2] == b[j - 1]:
+                cost = min(cost, rows[-2][j - 2] + 1)
+            row.append(cost)
+        rows.append(row)
+    return rows[-1][-1]
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        parse_settings(text)
+    message = str(caught.value)
+    assert message.startswith("faq.toml") and "\n" not in message and "Traceback" not in message
+    assert not any(char in message for char in map(chr, range(32)))
+    return message
+
+
+def with_sources(section: str) -> dict[str, Any]:
+    raw = minimal()
+    if section.startswith("sources."):
+        raw["sources"][section.split(".")[1]] = dict(ELDER)
+    return raw
+
+
+@given(TYPOS)
+def test_a_typo_is_named_with_the_nearest_right_key(typo: Any) -> None:
+    (section, key), how, at, letter, replaces = typo
+    wrong = mistyped(key, how, at, letter)
+    known = set(SECTIONS[section].model_fields)
+    if wrong in known or not wrong:
+        return
+    raw = with_sources(section)
+    table = place(raw, section)
+    if replaces and key in table:
+        table[wrong] = table.pop(key)  # then the right one is missing too
+    else:
+        table[wrong] = 1
+    message = complaint(toml(raw))
+    dotted = f"{section}.{wrong}" if section else wrong
+    assert f"unknown key `{dotted}`" in message
+    if "did you mean `" in message:
+        guess = message.partition("did you mean `")[2].partition("`")[0]
+        assert guess in known and edits(wrong, guess) <= edits(wrong, key) + 1
+        if all(edits(wrong, other) > 2 for other in known - {key}):
+            assert guess == key
+    else:
+        assert len(key) <= 4 and all(name in message for name in known)
+
+
+@pytest.mark.parametrize("key", ["a b", 'qu"ote', "line\nbreak", "\x1b[2J", "ü", ""])
+def test_a_strange_key_is_shown_on_one_line(key: str) -> None:
+    assert "unknown key" in complaint(toml(minimal() | {key: 1}))
+
+
+BOUNDS = [
+    *[("seeds", "count", good, bad) for good, bad in [(1, 0), (10**9, -1), (5, 1.5), (5, "many")]],
+    *[("seeds", "heldout", good, bad) for good, bad in [(0, -1)]],
+    ("seeds", "shape", "text", "sharegpt"),
+    ("seeds", "on_problem", "refuse", "ignore"),
+    ("target", "device", "cuda", "gpu"),
+    ("target", "dtype", "bfloat16", "int8"),
+    *[("sources.elder", "candidates", good, bad) for good, bad in [(1, 0), (64, 65)]],
+    *[("sources.elder", "concurrency", good, bad) for good, bad in [(1, 0), (4096, 4097)]],
+    *[("sources.elder", "retries", good, bad) for good, bad in [(0, -1), (100, 101)]],
+    *[("sources.elder", name, 0.001, 0) for name in ("connect_timeout_s", "idle_timeout_s")],
+    ("sources.elder", "idle_timeout_s", 1, float("nan")),
+    ("sources.elder", "reasoning", "off", "none"),
+    ("sources.elder", "base_url", "https://x/v1", "elder:8000"),
+    ("sources.elder", "base_url", "embedded", "embeded"),
+    *[("sources.elder.sampling", "temperature", good, bad) for good, bad in [(0, -0.1), (2, 2.1), (1, float("nan"))]],
+    *[
+        ("sources.elder.sampling", name, good, bad)
+        for name in ("top_p", "min_p")
+        for good, bad in [(0, -1), (1, 1.1)]
+    ],
+    ("sources.elder.sampling", "top_k", -1, -2),
+    ("sources.elder.sampling", "max_tokens", 1, 0),
+    ("judge", "kind", "likelihood", "human"),
+    *[("judge", name, 1, 0) for name in ("concurrency", "max_tokens", "reasoning_characters")],
+    ("judge", "retries", 0, -1),
+    ("assemble", "max_tokens", 16, 15),
+    ("assemble", "overflow", "drop", "middle"),
+    ("recipes[1]", "bits", 8, 3),
+    ("recipes[1]", "method", "gptq", "magic"),
+    *[("recipes[1]", "group_size", good, bad) for good, bad in [(-1, 0), (64, 100), (16, -2)]],
+    *[("recipes[1]", "damp_percent", good, bad) for good, bad in [(0.001, 0), (0.999, 1)]],
+    ("evaluate", "window", 8, 7),
+    ("evaluate", "bootstrap", 100, 99),
+    *[("evaluate", name, 1, 0) for name in ("prose_tokens", "answer_tokens", "batch_size")],
+]
+
+
+@pytest.mark.parametrize(("section", "key", "good", "bad"), BOUNDS)
+def test_bounds(section: str, key: str, good: Any, bad: Any) -> None:
+    raw = with_sources(section)
+    place(raw, section)[key] = good
+    parse_settings(toml(raw))
+    place(raw, section)[key] = bad
+    message = complaint(toml(raw))
+    assert f"`{section}.{key}`: " in message
+    if not isinstance(bad, float):
+        assert repr(bad) in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "`target` is missing (and 1 more)"),
+        ("[target]\n[seeds]\npath='s'", "`target.model` is missing"),
+        ("[target\nmodel = 'x'", "not valid TOML"),
+        ("a = " + "[" * 5000, "not valid TOML"),
+        (toml(minimal() | {"judge": {"kind": "llm"}}), 'kind "llm" needs base_url and model'),
+        (toml(minimal() | {"sources": {"baseline": ELDER}}), "sources.baseline: a source name"),
+        (toml(minimal() | {"sources": {"a-tokens": ELDER}}), "sources.a-tokens: a source name"),
+        (toml(minimal() | {"sources": {"../x": ELDER}}), "sources.../x: a source name"),
+        (toml(minimal() | {"recipes": [{}, {"sets": ["elder"]}]}), "recipes[2].sets: no set 'elder'"),
+        (toml(minimal() | {"recipes": [{}, {"sym": False}]}), "two recipes would both write models/gptq-w4g128"),
+        (toml(minimal() | {"recipes": [{}, {"bits": 3}]}), "`recipes[2].bits`"),
+    ],
+)
+def test_what_does_not_go_together(text: str, said: str) -> None:
+    assert said in complaint(text)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "faq.toml"
+    with pytest.raises(UsageError, match="faq-tui init"):
+        load_settings(path)
+    path.write_bytes(b'[target]\nmodel = "\xff"')
+    with pytest.raises(UsageError, match="not UTF-8 text"):
+        load_settings(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        load_settings(tmp_path)
+    path.write_text("\ufeff" + toml(minimal()), encoding="utf-8")  # an editor's byte order mark
+    assert load_settings(path).target.model == "m"
+
+
+def test_every_combination_of_choices_parses() -> None:
+    urls = [None, ("http://h:1/v1", "M")]
+    for target, elder, judge in itertools.product(["embedded", "Qwen/Qwen3-8B"], urls, urls):
+        choices = Choices(target, "starter", *(elder or (None, None)), *(judge or (None, None)))
+        settings = parse_settings(init_text(choices))
+        assert settings.target.model == target
+        assert list(settings.sources) == (["elder"] if elder else ["self"] if target == "embedded" else [])
+        assert settings.judge.kind == ("llm" if judge else "likelihood")
+    parse_settings(demo_text())
+
+
+def test_half_a_choice_is_refused() -> None:
+    for half in ({"elder_url": "http://h"}, {"elder_model": "M"}, {"judge_url": "http://h"}, {"judge_model": "M"}):
+        with pytest.raises(UsageError, match="go together"):
+            init_text(Choices("m", "s", **half))
+
+
+STRANGE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.text(
+    "\"\\\n\r\t\x00\x1b\x7f\u2028#'{}=", min_size=1, max_size=8
+)
+
+
+@given(STRANGE, STRANGE, STRANGE, STRANGE)
+def test_strange_strings_come_back_from_the_file(target: str, seeds: str, elder: str, judge: str) -> None:
+    text = init_text(Choices(target, seeds, "http://h/v1", elder, "https://j/v1", judge))
+    assert tomllib.loads(text)
+    settings = parse_settings(text)
+    assert (settings.target.model, settings.seeds.path) == (target, seeds)
+    assert (settings.sources["elder"].model, settings.judge.model) == (elder, judge)
+
+
+def test_a_name_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(UsageError, match="not UTF-8"):
+        init_text(Choices("m", "caf\udce9.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        ({"hidden_size": 576, "intermediate_size": 1536}, 64),
+        ({"hidden_size": 4096, "intermediate_size": 12288}, 128),
+        ({"hidden_size": 96}, 32),
+        ({"hidden_size": 100}, 128),
+        ([], 128),
+        (5, 128),
+    ],
+)
+def test_the_group_size_divides_the_widths(tmp_path: Path, config: Any, size: int) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert parse_settings(init_text(Choices(str(tmp_path), "starter"))).recipes[0].group_size == size
+
+
+def test_init_never_overwrites(tmp_path: Path) -> None:
+    text = init_text(Choices("embedded", "starter"))
+    path = write_settings(tmp_path / "new" / "run", text)
+    assert path.read_text(encoding="utf-8") == text
+    with pytest.raises(UsageError, match="there already"):
+        write_settings(path.parent, text)
+    with pytest.raises(UsageError, match="a run is a folder"):
+        write_settings(path, text)
+    with pytest.raises(UsageError, match="the settings: unknown key"):
+        write_settings(tmp_path / "other", text + "[nonsense]\n")
+    assert not (tmp_path / "other").exists()
+
+
+def test_every_set_has_a_twin_at_equal_tokens() -> None:
+    settings = parse_settings(toml(minimal() | {"sources": {"elder": ELDER, "own": ELDER}}))
+    assert settings.set_names() == ("baseline", "elder", "own", "baseline-tokens", "elder-tokens", "own-tokens")
+    assert parse_settings(toml(minimal())).set_names() == ("baseline",)
+    assert Recipe(group_size=-1).folder("elder") == "gptq-w4gc-elder"

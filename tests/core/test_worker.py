@@ -1,0 +1,142 @@
+"""The worker child: its messages, its errors, and how each kind of death is told."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError, Stopped, UsageError
+from faq_tui.core.worker import parent
+
+TASK = """
+    import os, signal, sys, time
+    from faq_tui.core.errors import UsageError
+
+    def run(spec, send, cancel):
+        print("out of the child", flush=True)
+        os.write(2, b"native noise\\n")
+        send("pid", pid=os.getpid())
+        exec(spec["do"])
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs `do` as the body of a task in a real child; returns (messages, log)."""
+    (tmp_path / "made_up_task.py").write_text(textwrap.dedent(TASK))
+    child = "from faq_tui.core.worker import child\nchild.TASKS['made-up'] = 'made_up_task:run'\n"
+    (tmp_path / "start.py").write_text(child + "child.main()\n")
+    real = subprocess.Popen
+
+    def start(command: list[str], **options: Any) -> Any:
+        assert command[1:3] == ["-m", "faq_tui.core.worker.child"]
+        path = {"PYTHONPATH": str(tmp_path)}
+        return real(
+            [command[0], str(tmp_path / "start.py"), *command[3:]], **{**options, "env": options["env"] | path}
+        )
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    log, messages = tmp_path / "log.txt", list[dict[str, Any]]()
+
+    def call(do: str, cancel: CancelToken | None = None, on_message: Any = messages.append) -> Any:
+        spec = {"do": textwrap.dedent(do)}
+        parent.run_worker("made-up", spec, on_message, cancel or CancelToken(), log)
+        return messages, log.read_text()
+
+    return call
+
+
+def test_messages_arrive_in_order_and_noise_goes_to_the_log(work: Any) -> None:
+    messages, log = work("for n in range(2000):\n    send('count', n=n, text='é\\n' * 40)")
+    assert [m["n"] for m in messages if m["kind"] == "count"] == list(range(2000))
+    assert "out of the child" in log and "native noise" in log
+
+
+def test_its_own_errors_come_as_they_are(work: Any) -> None:
+    with pytest.raises(UsageError, match=r"^that is wrong: mend it$"):
+        work("raise UsageError('that is wrong: mend it')")
+
+
+def test_other_errors_name_the_log_where_the_traceback_is(work: Any, tmp_path: Path) -> None:
+    with pytest.raises(FaqError, match=r"made-up failed with ValueError: odd; its whole output is in .*log\.txt"):
+        work("raise ValueError('odd')")
+    assert "Traceback" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("do", "said"),
+    [
+        ("raise MemoryError", "ran out of memory"),
+        ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "ran out of memory"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "killed by the system, most likely for want of memory"),
+        ("os.kill(os.getpid(), signal.SIGSEGV)", r"ended unexpectedly \(exit status -11\)"),
+        ("os._exit(7)", r"ended unexpectedly \(exit status 7\)"),
+        ("os._exit(0)", r"ended unexpectedly \(exit status 0\)"),
+    ],
+)
+def test_each_death_is_told(work: Any, do: str, said: str) -> None:
+    with pytest.raises(FaqError, match=said):
+        work(do)
+
+
+def test_a_stop_reaches_the_task(work: Any) -> None:
+    cancel = CancelToken()
+    with pytest.raises(Stopped):
+        work("while True:\n    cancel.check()\n    time.sleep(0.01)", cancel, lambda message: cancel.set())
+
+
+def test_a_task_deaf_to_a_stop_is_killed_after_the_grace(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parent, "GRACE_S", 0.3)
+    cancel, began = CancelToken(), time.monotonic()
+    with pytest.raises(Stopped):
+        work("time.sleep(60)", cancel, lambda message: cancel.set())
+    assert time.monotonic() - began < 10
+
+
+def test_a_listener_that_fails_takes_the_child_along(work: Any) -> None:
+    pids: list[int] = []
+
+    def hear(message: dict[str, Any]) -> None:
+        pids.append(message["pid"])
+        raise FaqError("no space left")
+
+    with pytest.raises(FaqError, match="no space left"):
+        work("time.sleep(60)", None, hear)
+    assert not alive(pids[0])
+
+
+def test_the_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
+    """No orphan keeps a GPU: stdin, the lifeline, ends with the parent however it dies."""
+    program = """
+        import os, subprocess, sys
+        read, write = os.pipe()
+        child = subprocess.Popen(
+            [sys.executable, "-c", "from faq_tui.core.worker.child import follow_lifeline as f; import time; f();"
+             "print('up', flush=True); time.sleep(60)"],
+            stdin=subprocess.PIPE, stdout=write, start_new_session=True)
+        assert os.read(read, 3) == b"up\\n"
+        print(child.pid, flush=True)
+        os.kill(os.getpid(), 9)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, timeout=30)
+    deadline = time.monotonic() + 5
+    while alive(int(done.stdout)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not alive(int(done.stdout))
+
+
+def alive(pid: int) -> bool:
+    """Running: neither gone nor a zombie that nobody reaps here."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
