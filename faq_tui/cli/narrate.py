@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,9 +39,16 @@ def narrated(as_json: bool) -> Iterator[Emit]:
         return
     lines = Lines()
 
+    listened_to = as_json
+
     def plain(event: Event) -> None:
-        if as_json:
-            print(to_json(event), flush=True)
+        nonlocal listened_to
+        if listened_to:
+            try:
+                print(to_json(event), flush=True)
+            except BrokenPipeError:  # `| head`: hours of work do not end with who watched them
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                listened_to = False
         for line in lines.of(event):
             print(line, file=sys.stderr, flush=True)
 

@@ -22,7 +22,7 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
     if word == "judge":
         picks.add_picks(run.store, [(seed_id, source, "clear", None)], "person", who, reason)
         return f"{seed_id}: the choice of {source} is the judge's again"
-    if not word.isdigit():
+    if not (word.isascii() and word.isdigit()):
         raise UsageError(f"candidate {candidate!r}: give 1, 2, 3 …, 0 to reject the seed, or `judge`")
     if word == "0":
         picks.add_picks(run.store, [(seed_id, source, "reject", None)], "person", who, reason)

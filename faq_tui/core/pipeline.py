@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import time
 import traceback
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import IO
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.events import Emit, Event, StageDone, StageFailed, StageSkipped, to_json
 from faq_tui.core.files import full_disk_is_clear
+from faq_tui.core.jobs.record import new_id, write_job
 from faq_tui.core.run import Run, locked
 from faq_tui.core.store import stages as stage_rows
 
@@ -32,6 +31,7 @@ class Context:
     emit: Emit
     cancel: CancelToken
     job: str
+    selected: tuple[str, ...] = ()  # names of the stages of this run of the pipeline
     resources: ExitStack = field(default_factory=ExitStack)
     servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this run
 
@@ -75,18 +75,28 @@ def is_current(run: Run, stage: Stage) -> bool:
 
 
 def run_pipeline(
-    run: Run, emit: Emit, cancel: CancelToken, only: str | None = None, until: str | None = None
+    run: Run,
+    emit: Emit,
+    cancel: CancelToken,
+    only: str | None = None,
+    until: str | None = None,
+    job: str | None = None,
 ) -> None:
-    """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored."""
+    """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored.
+
+    `job` names its folder under `jobs/`; by default a new one.
+    """
     selected = select(only, until)
-    job = f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
-    with locked(run), full_disk_is_clear(run.folder), ExitStack() as resources:
-        folder = run.jobs / job
-        folder.mkdir(parents=True)
-        record = resources.enter_context((folder / "events.jsonl").open("a", encoding="utf-8", errors="replace"))
-        context = Context(run, _recorder(record, emit), cancel, job, resources)
+    job = job or new_id()
+    with locked(run, job), full_disk_is_clear(run.folder), ExitStack() as resources:
         if only is not None:
             _require_earlier(run, selected[0])
+        folder = run.jobs / job
+        folder.mkdir(parents=True, exist_ok=True)
+        record = resources.enter_context((folder / "events.jsonl").open("a", encoding="utf-8", errors="replace"))
+        names = tuple(stage.name for stage in selected)
+        write_job(folder, only, until, names)
+        context = Context(run, _recorder(record, emit), cancel, job, names, resources)
         for stage in selected:
             _run_stage(context, stage)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -51,12 +53,17 @@ class Run:
         return (self.folder / Path(path).expanduser()).resolve()
 
 
+def run_folder(folder: Path) -> Path:
+    """The same, absolute. Raises UsageError if there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`")
+    return folder.resolve()
+
+
 @contextmanager
 def open_run(folder: Path) -> Iterator[Run]:
     """The run in `folder`. Raises UsageError if there is none."""
-    if not folder.is_dir():
-        raise UsageError(f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`")
-    folder = folder.resolve()
+    folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
     store = Store(folder / "faq.db")
     try:
@@ -65,21 +72,80 @@ def open_run(folder: Path) -> Iterator[Run]:
         store.close()
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a run's lock, as it wrote into it; pid 0 if it has not yet."""
+
+    pid: int
+    job: str
+
+
 @contextmanager
-def locked(run: Run) -> Iterator[None]:
+def locked(run: Run, job: str = "") -> Iterator[None]:
     """Hold the run for writing. The kernel frees the lock with its process, however that ends."""
     fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.read(fd, 32).decode() or "unknown"
-            raise FaqError(
-                f"another faq-tui (process {owner}) is working on {run.folder}: "
-                "wait for it, or stop it with Ctrl-C there"
-            ) from None
+        while not _try(fd, fcntl.LOCK_EX):
+            owner = lock_owner(run.folder)
+            if owner is not None:
+                raise in_use(run.folder, owner)
+            time.sleep(random.uniform(0.001, 0.01))  # it was only looked at, or is free since
         os.ftruncate(fd, 0)
-        os.pwrite(fd, str(os.getpid()).encode(), 0)
-        yield
+        os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(fd, 0)
     finally:
         os.close(fd)
+
+
+def lock_owner(folder: Path) -> Owner | None:
+    """Who holds the lock of the run in `folder`; None if nobody does. The kernel says so, not the text in it."""
+    try:
+        fd = os.open(folder / ".lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        deadline = time.monotonic() + 0.5
+        while not _try(fd, fcntl.LOCK_SH):
+            owner = _written(fd)
+            if _exists(owner.pid) or time.monotonic() > deadline:
+                return owner
+            time.sleep(0.005)  # it holds the lock and has not written yet: what is read is of one that was killed
+        return None
+    finally:
+        os.close(fd)
+
+
+def in_use(folder: Path, owner: Owner) -> FaqError:
+    """The sentence for a second process that wants to work on the run."""
+    return FaqError(
+        f"another faq-tui (process {owner.pid or 'unknown'}) is working on {folder}: "
+        f"wait for it, or stop it (Ctrl-C there, or `kill {owner.pid or 'PID'}`; finished work is kept)"
+    )
+
+
+def _try(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _written(fd: int) -> Owner:
+    pid, _, job = os.pread(fd, 256, 0).decode(errors="replace").partition(" ")
+    return Owner(int(pid) if pid.isdecimal() else 0, job)
+
+
+def _exists(pid: int) -> bool:
+    if not pid:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 from dataclasses import asdict
 from typing import Any
 
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.pipeline import Stage, all_stages
 from faq_tui.core.regenerating import generation_of
-from faq_tui.core.run import Run
+from faq_tui.core.run import Run, lock_owner
 from faq_tui.core.store import candidates, picks, seeds, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.sets import all_sets
@@ -35,15 +34,7 @@ def status_of(run: Run) -> dict[str, Any]:
 
 def is_busy(run: Run) -> bool:
     """True if a process holds the run's lock; the kernel frees it with the process."""
-    path = run.folder / ".lock"
-    if not path.exists():
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return lock_owner(run.folder) is not None
 
 
 def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool) -> dict[str, Any]:

@@ -261,7 +261,6 @@ def test_a_full_disk_and_room_made_on_it(small_disk: Path) -> None:
         assert all(server.stats().asked[name] == asked[name] for name in kept)
 
 
-@pytest.mark.xfail(strict=True, reason="store/database.py calls a full disk a broken database: move it away")
 def test_a_disk_too_full_to_begin(small_disk: Path) -> None:
     run = make_run(small_disk / "run")
     with pytest.raises(OSError, match="No space left"):

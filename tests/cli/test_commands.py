@@ -131,10 +131,7 @@ def test_a_person_outweighs_the_judge_until_they_give_it_back(run_folder: Path) 
         ("q1", "4", "has no candidate 4 from elder; it has 1, 2, 3"),
         ("q1", "3", "is truncated: it cannot be assembled"),
         ("q1", "best", "candidate 'best': give 1, 2, 3"),
-        pytest.param(
-            *("q1", "²", "candidate '²': give 1, 2, 3"),
-            marks=pytest.mark.xfail(strict=True, reason="override.py: isdigit() is true of ², int() refuses it"),
-        ),
+        ("q1", "²", "candidate '²': give 1, 2, 3"),
         ("q1", "teacher:1", "no source 'teacher'; this run has elder"),
     ],
 )

@@ -165,7 +165,7 @@ def test_a_question_may_speak_of_think_tags(templates: dict[str, Template]) -> N
 
 
 def test_characters_that_the_vocabulary_lacks_are_refused(templates: dict[str, Template]) -> None:
-    for lost in ("\U00040000", "\x04"):
+    for lost in ("\U00040000", "\x04", "\x1d"):
         with pytest.raises(RefusedError, match="loses characters"):
             render_answered(templates["own"], QUESTION, "", f"an {lost} answer")
         with pytest.raises(RefusedError, match="loses characters"):
@@ -176,6 +176,7 @@ TEMPLATE_FAULTS = {
     "loses the answer": "{% for m in messages %}{{ m.content if m.role == 'user' else '' }}{% endfor %}",
     "shouts": "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
     "says it twice": "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}",
+    "rewords": "{% for m in messages %}{{ m.role + m.content.replace('so', 'thus') }}{% endfor %}",
     "refuses": "{{ raise_exception('no system message, please') }}",
 }
 
@@ -188,6 +189,29 @@ def test_a_template_that_loses_something(embedded_model: EmbeddedModel, fault: s
     tokenizer.chat_template = TEMPLATE_FAULTS[fault]
     with pytest.raises(RefusedError, match="no system message" if fault == "refuses" else "changes or loses"):
         render_answered(Template(tokenizer), QUESTION, "why", "so")
+
+
+UNENDED = {
+    "leaves the block open": "{{ '<think>' + m.reasoning_content if m.reasoning_content else '' }}{{ m.content }}",
+    "strips and ends no turn": "{{ m.content }}",
+}
+
+
+@pytest.mark.parametrize("fault", UNENDED)
+def test_what_the_template_leaves_out_is_built_as_the_model_writes_it(
+    embedded_model: EmbeddedModel, fault: str
+) -> None:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
+    turns = f"{{% for m in messages %}}<|im_start|>{{{{ m.role }}}}\n{UNENDED[fault]}{{% endfor %}}"
+    opening = "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+    tokenizer.chat_template = turns + opening
+    template = Template(tokenizer)
+    rendered = render_answered(template, QUESTION, "why", "so")
+    assert rendered.way == "generation_prompt"
+    expected = "<|im_start|>user\nHi<|im_start|>assistant\n<think>\nwhy\n</think>\n\nso<|im_end|>"
+    assert template.decode(rendered.ids) == expected
 
 
 PARTS = st.sampled_from(
@@ -213,11 +237,13 @@ def test_any_text_is_whole_or_refused(
         assert not (plain and usual and answer and answer == answer.strip() and reasoning == reasoning.strip())
         return
     text = proven(template, rendered, reasoning, answer)
-    said = text[text.index(messages[0]["content"]) + len(messages[0]["content"]) :]
-    assert said.count(end) == (1 if name == "deepseek_r1_distill" else 2)  # ChatML ends the question's turn too
+    asked = template.render(messages)
+    assert text.startswith(asked)
+    said = text[len(asked) :]
+    assert said.count(end) == 1
     if reasoning and WAYS[name] != "inline":
         assert (said.count("<think>"), said.count("</think>")) == (1, 1)
-        assert said.index("<think>") < said.index(reasoning.strip() or "<think>")
+        assert said.partition("<think>\n")[2].partition("\n</think>")[0] == reasoning
 
 
 # ---- length

@@ -411,10 +411,10 @@ def test_the_same_seed_draws_the_same_whatever_the_order(tmp_path: Path) -> None
 
 def test_more_seeds_in_the_file_change_the_draw_little(tmp_path: Path) -> None:
     before = drawn(tmp_path / "a", QUESTIONS, count=100, heldout=20)
+    chosen, heldout = set(before.ids("chosen")), set(before.ids("heldout"))
     after = drawn(tmp_path / "a", [*QUESTIONS, *(f"new {n}" for n in range(40))], count=100, heldout=20)
-    assert len(set(before.ids("chosen"))) == 100
-    kept = {s.question for s in rows.by_role(after.run.store, "chosen") if s.question.startswith("question")}
-    assert 80 <= len(kept) <= 100
+    assert 80 <= len(chosen & set(after.ids("chosen"))) < 100
+    assert 15 <= len(heldout & set(after.ids("heldout"))) <= 20
     more = drawn(tmp_path / "b", QUESTIONS, count=150, heldout=20)
     fewer = drawn(tmp_path / "c", QUESTIONS, count=100, heldout=20)
     assert set(fewer.ids("chosen")) < set(more.ids("chosen")) and fewer.ids("heldout") == more.ids("heldout")

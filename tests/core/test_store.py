@@ -100,7 +100,7 @@ def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: 
 
 
 def test_two_may_open_a_new_file_at_once(tmp_path: Path) -> None:
-    for attempt in range(20):
+    for attempt in range(40):
         faults: list[BaseException] = []
         start = threading.Barrier(3)
 
@@ -108,7 +108,7 @@ def test_two_may_open_a_new_file_at_once(tmp_path: Path) -> None:
             start.wait()
             try:
                 Store(path).close()
-            except UsageError as error:
+            except FaqError as error:
                 faults.append(error)
 
         threads = [threading.Thread(target=go, args=(tmp_path / f"{attempt}.db",)) for _ in range(3)]

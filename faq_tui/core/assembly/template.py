@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Any
 
@@ -56,4 +57,4 @@ class Template:
 
 def _letters(text: str) -> str:
     """What must survive: tokenizers may bring text into a Unicode normal form, and some move spaces."""
-    return "".join(unicodedata.normalize("NFKC", text).split())
+    return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))

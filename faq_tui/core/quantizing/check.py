@@ -25,11 +25,13 @@ def check_target(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read ({error}): give a Hugging Face model folder") from error
     if config.get("quantization_config"):
         raise UsageError(f"{folder} is quantized already: give the unquantized model")
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     architectures = config.get("architectures") or []
     own_code = "AutoModelForCausalLM" in config.get("auto_map", {})
-    if not own_code and not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+    if own_code or any(name.endswith("ForCausalLM") for name in architectures):
+        return config
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
         raise UsageError(
             f"{folder} is no causal language model (architecture {', '.join(architectures) or 'not given'}): "
             "give one that generates text"

@@ -21,6 +21,7 @@ from faq_tui.core.events import (
     StageStarted,
 )
 from faq_tui.core.pipeline import Context
+from faq_tui.core.quantizing.fit import refuse_unfit
 from faq_tui.core.regenerating import flags_of, generation_of, question_for
 from faq_tui.core.regenerating.ask import parts_of, prompt_version
 from faq_tui.core.run import Run
@@ -46,6 +47,8 @@ def execute(context: Context) -> str:
     todo = sum(len(items) for items in missing.values())
     wanted = sum(s.candidates for s in run.settings.sources.values()) * len(seed_rows.by_role(run.store, "chosen"))
     context.emit(StageStarted(STAGE, todo, "candidates", wanted - todo))
+    if todo:
+        refuse_unfit(run, recipes="quantize" in context.selected)
     progress = _Progress(context, todo)
     for name, source in run.settings.sources.items():
         if missing[name]:
@@ -94,8 +97,11 @@ class _Asking:
 
     async def all(self, items: list[tuple[Seed, int]]) -> None:
         async with open_client(self.source) as self.client:
-            await probe(self.client, self.source)
+            await run_bounded([self.source], self.first, 1, self.context.cancel)
             await run_bounded(items, self.one, self.source.concurrency, self.context.cancel)
+
+    async def first(self, source: Source) -> None:
+        await probe(self.client, source)
 
     async def one(self, item: tuple[Seed, int]) -> None:
         seed, number = item

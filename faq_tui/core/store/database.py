@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 
 from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.files import full_disk
 
 
 def migrations() -> list[str]:
@@ -25,12 +27,28 @@ class Store:
         try:
             self.db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self.db.row_factory = sqlite3.Row
-            self.db.execute("PRAGMA journal_mode = WAL")
+            self._use_wal()
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute("PRAGMA foreign_keys = ON")
             self._migrate()
         except sqlite3.DatabaseError as error:
+            if _is_full(error):
+                raise full_disk(path) from None
+            if "locked" in str(error):
+                raise FaqError(f"{path} is held by another process: end it, or try again later") from None
             raise UsageError(f"{path} cannot be opened as faq-tui's database ({error}): move it away") from None
+
+    def _use_wal(self) -> None:
+        """SQLite does not wait for this one itself: it fails at once while another process opens the file."""
+        for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
+            try:
+                self.db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error):
+                    raise
+                time.sleep(wait_s)
+        self.db.execute("PRAGMA journal_mode = WAL")
 
     def _migrate(self) -> None:
         scripts = migrations()
@@ -64,12 +82,13 @@ class Store:
                     self.db.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
-            if "full" in str(error) or "disk I/O" in str(error):
-                raise FaqError(
-                    f"no space left for {self.path}: free some disk space and run the same command again; "
-                    "what was finished is kept"
-                ) from None
+            if _is_full(error):
+                raise full_disk(self.path) from None
             raise
 
     def close(self) -> None:
         self.db.close()
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return "full" in str(error) or "disk I/O" in str(error)

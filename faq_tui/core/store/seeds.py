@@ -84,7 +84,10 @@ def find(store: Store, text: str) -> str:
     if exact or len(found) == 1:
         return str((exact or found)[0])
     if not found:
-        raise UsageError(f"no seed {text!r} in this run: `faq-tui export` and the calibration files name them")
+        raise UsageError(
+            f"no seed {text!r} in this run: give the seed_id of a line in calibration/*.jsonl, its first digits, "
+            "or the id that the seed has in your own file"
+        )
     raise UsageError(f"{text!r} names more than one seed ({', '.join(found)}): give more of the id")
 
 

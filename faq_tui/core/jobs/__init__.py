@@ -1,0 +1,27 @@
+"""Jobs: the pipeline in processes of their own, which outlive the screen that started them.
+
+A job is `RUN/jobs/<id>/` with `job.json` (whose process), `events.jsonl` and `log.txt`. Which job works on a
+run is decided by the run's lock alone, so that a killed process leaves nothing behind to clear away.
+"""
+
+from faq_tui.core.jobs.feed import Feed
+from faq_tui.core.jobs.follow import Timed, follow, timed_event
+from faq_tui.core.jobs.record import Job, all_jobs, last_job
+from faq_tui.core.jobs.start import start
+from faq_tui.core.jobs.state import State, find_live, kill, state, stop
+
+__all__ = [
+    "Feed",
+    "Job",
+    "State",
+    "Timed",
+    "all_jobs",
+    "find_live",
+    "follow",
+    "kill",
+    "last_job",
+    "start",
+    "state",
+    "stop",
+    "timed_event",
+]

@@ -1,0 +1,60 @@
+"""The job's side: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE]`.
+
+It runs what `faq-tui run` runs, says so in its files only, and ends by itself or by SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import ExitCode, FaqError
+
+MARK = "faq-tui: "  # begins the one sentence in the log that says why it ended
+
+
+def main() -> None:
+    cancel = CancelToken()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if not cancel.is_set:
+            cancel.set()
+
+    # First of all: a signal during the imports must not end it either.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("job")
+    parser.add_argument("--only")
+    parser.add_argument("--until")
+    asked = parser.parse_args()
+    sys.exit(_run(asked.folder, asked.job, asked.only, asked.until, cancel))
+
+
+def _run(folder: Path, job: str, only: str | None, until: str | None, cancel: CancelToken) -> int:
+    from faq_tui.core.literal import literal
+    from faq_tui.core.pipeline import run_pipeline
+    from faq_tui.core.run import open_run
+
+    try:
+        with open_run(folder) as run:
+            run_pipeline(run, lambda _event: None, cancel, only, until, job)
+    except FaqError as error:
+        print(f"{MARK}{literal(str(error))}", file=sys.stderr, flush=True)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001  whatever it is, the starter must hear of it
+        traceback.print_exc()
+        print(f"{MARK}{literal(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The person's own settings of the app: `config.toml` in the user's config folder."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_config_path
+from textual.keys import Keys
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.literal import literal
+from faq_tui.tui.actions import APP, registry
+from faq_tui.tui.keys import keys_of, shown, written
+from faq_tui.tui.themes import theme_names
+
+NAMES = ("keys", "theme", "low_bandwidth")
+MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
+
+
+@dataclass(frozen=True)
+class Config:
+    keymap: dict[str, str] = field(default_factory=dict)  # action id: Textual's keys, commas between
+    theme: str | None = None
+    low_bandwidth: bool = False
+
+
+def config_path() -> Path:
+    return user_config_path("faq-tui") / "config.toml"
+
+
+def load_config(path: Path) -> Config:
+    """What the file says; defaults if there is none. Raises UsageError, one sentence with the nearest name."""
+    try:
+        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return Config()
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {literal(str(error))}") from None
+    for name in found:
+        if name not in NAMES:
+            raise UsageError(f"{path}: no setting {_quoted(name)}{_nearest(name, NAMES)}")
+    theme = found.get("theme")
+    if theme is not None and theme not in theme_names():
+        raise UsageError(f"{path}: no theme {_quoted(theme)}{_nearest(str(theme), theme_names())}")
+    if not isinstance(found.get("low_bandwidth", False), bool):
+        raise UsageError(f"{path}: low_bandwidth is true or false")
+    if not isinstance(found.get("keys", {}), dict):
+        raise UsageError(f'{path}: keys is a table, as in\n[keys]\n"judge.pick_1" = "a"')
+    return Config(_keymap(path, found.get("keys", {})), theme, found.get("low_bandwidth", False))
+
+
+def _keymap(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
+    known = [action.id for action in registry()]
+    keymap: dict[str, str] = {}
+    for name, keys in wanted.items():
+        if name not in known:
+            raise UsageError(f"{path}: no action {_quoted(name)}{_nearest(name, known)}")
+        if not isinstance(keys, str) or not keys.strip():
+            raise UsageError(f'{path}: the keys of {name} are text, as in "{name}" = "a" or "a,ctrl+a"')
+        keymap[name] = ",".join(_key(path, name, key.strip()) for key in keys.split(",") if key.strip())
+    _no_clash(path, keymap)
+    return keymap
+
+
+def _key(path: Path, name: str, key: str) -> str:
+    *modifiers, last = written(key).split("+")
+    known = [str(value) for value in Keys] + [written(sign) for sign in map(chr, range(33, 127))]
+    if all(m in MODIFIERS for m in modifiers) and (len(last) == 1 or last in known):
+        return written(key)
+    raise UsageError(f"{path}: {name} has no key {_quoted(key)}{_nearest(last, known)}")
+
+
+def _no_clash(path: Path, keymap: dict[str, str]) -> None:
+    """Two actions of one scope on one key: one of them could never be reached."""
+    taken: dict[tuple[str, str], str] = {}
+    for action in registry():
+        for key in keys_of(action, keymap):
+            other = taken.setdefault((action.scope, key), action.id)
+            if other != action.id and (action.id in keymap or other in keymap):
+                where = "" if action.scope == APP else f" in {action.scope}"
+                raise UsageError(f"{path}: {shown(key)} would be both {other} and {action.id}{where}")
+
+
+def _quoted(name: object) -> str:
+    return f'"{literal(str(name), 80)}"'
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), 1, 0.4)
+    return f'; did you mean "{near[0]}"?' if near else ""

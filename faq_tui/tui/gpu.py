@@ -1,0 +1,128 @@
+"""What the machine does, sampled by a daemon thread: the GPUs, or CPU and memory where there is none.
+
+`pynvml` blocks for as long as a driver takes to answer, so the screen only ever reads the last sample.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+EVERY_S = 2.0
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Gpu:
+    name: str
+    load: int  # per cent of the last sampling period in which a kernel ran
+    used: int  # bytes
+    total: int
+    celsius: int | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    gpus: tuple[Gpu, ...]
+    cpu: float | None  # per cent of all cores; None before the second look
+    used: int  # bytes of main memory
+    total: int
+
+
+class Sampler:
+    """`latest` is None until the first look. `read` is replaced by tests and replays."""
+
+    def __init__(self, read: Callable[[], Sample] | None = None) -> None:
+        self.latest: Sample | None = None
+        self._read = read
+        self._end = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._sample, name="machine", daemon=True).start()
+
+    def close(self) -> None:
+        """Ends at its next look; nobody waits for it."""
+        self._end.set()
+
+    def _sample(self) -> None:
+        read = self._read or reader()
+        while not self._end.is_set():
+            self.latest = read()
+            self._end.wait(EVERY_S)
+
+
+def reader() -> Callable[[], Sample]:
+    """What reads a sample on this machine."""
+    import psutil
+
+    handles = _handles()
+
+    def read() -> Sample:
+        memory = psutil.virtual_memory()
+        cpu = psutil.cpu_percent(None)
+        return Sample(tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total)
+
+    psutil.cpu_percent(None)  # the first call has nothing to compare with
+    return read
+
+
+def _handles() -> list[Any]:
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        return [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+    except pynvml.NVMLError:
+        return []
+
+
+def _gpu(handle: Any) -> Gpu | None:
+    """None where the driver does not tell memory or load (a MIG slice, a lost device)."""
+    import pynvml
+
+    try:
+        name = pynvml.nvmlDeviceGetName(handle)
+        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        load = pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+    except pynvml.NVMLError:
+        return None
+    try:
+        celsius = int(pynvml.nvmlDeviceGetTemperature(handle, pynvml.NVML_TEMPERATURE_GPU))
+    except pynvml.NVMLError:
+        celsius = None
+    text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+    return Gpu(text.removeprefix("NVIDIA "), int(load), int(memory.used), int(memory.total), celsius)
+
+
+def describe(sample: Sample | None, width: int) -> str:
+    """One line of at most `width` characters, the fullest that fits."""
+    if sample is None:
+        return ""
+    fits = [line for line in (_gpu_lines(sample.gpus) if sample.gpus else _cpu_lines(sample)) if len(line) <= width]
+    return fits[0] if fits else ""
+
+
+def _gpu_lines(gpus: tuple[Gpu, ...]) -> list[str]:
+    used, total = sum(g.used for g in gpus) / GIB, sum(g.total for g in gpus) / GIB
+    load = round(sum(g.load for g in gpus) / len(gpus))
+    memory = f"{used:.1f} of {total:.0f} GiB"
+    heat = [g.celsius for g in gpus if g.celsius is not None]
+    hot = f" · {max(heat)} °C" if heat else ""
+    each = " · ".join(f"{g.name} {g.load}% {g.used / GIB:.1f} of {g.total / GIB:.0f} GiB" for g in gpus)
+    name = gpus[0].name if len(gpus) == 1 else f"{len(gpus)} × {gpus[0].name}"
+    short = "GPU" if len(gpus) == 1 else f"{len(gpus)} GPUs"
+    return [
+        *([f"{each}{hot}"] if len(gpus) > 1 else []),
+        f"{name} {load}% · {memory}{hot}",
+        f"{short} {load}% · {memory}{hot}",
+        f"{short} {load}% · {memory}",
+        f"{short} {load}%",
+    ]
+
+
+def _cpu_lines(sample: Sample) -> list[str]:
+    cpu = f"CPU {sample.cpu:.0f}%" if sample.cpu is not None else "CPU"
+    memory = f"{sample.used / GIB:.1f} of {sample.total / GIB:.1f} GiB"
+    return [f"no GPU · {cpu} · memory {memory}", f"no GPU · {cpu} · {memory}", f"no GPU · {cpu}", cpu]

@@ -1,0 +1,52 @@
+"""Keys as a person reads them, with what the config file changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from faq_tui.tui.actions import Action
+
+NAMES = {
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "slash": "/",
+    "full_stop": ".",
+    "comma": ",",
+    "colon": ":",
+    "semicolon": ";",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
+    "asterisk": "*",
+    "exclamation_mark": "!",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "number_sign": "#",
+    "space": "space",
+    "up": "↑",
+    "down": "↓",
+    "left": "←",
+    "right": "→",
+    "pageup": "page up",
+    "pagedown": "page down",
+    "escape": "esc",
+}
+
+
+def keys_of(action: Action, keymap: Mapping[str, str]) -> list[str]:
+    """Textual's names of the keys that start `action`, the first of them for the footer."""
+    return [key.strip() for key in keymap.get(action.id, action.keys).split(",") if key.strip()]
+
+
+def shown(key: str) -> str:
+    """`ctrl+question_mark` → `ctrl+?`."""
+    *modifiers, last = key.split("+")
+    return "+".join([*modifiers, NAMES.get(last, last)])
+
+
+def written(key: str) -> str:
+    """The other way: `?` → `question_mark`, as a person writes keys in the config file."""
+    *modifiers, last = key.split("+") if key != "+" else ["+"]
+    names = {sign: name for name, sign in NAMES.items()}
+    return "+".join([*modifiers, names.get(last, last)])

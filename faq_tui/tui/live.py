@@ -1,0 +1,117 @@
+"""What the running job has said so far, as plain state: the one place that maps events to what is drawn.
+
+No widgets here: panes read it ten times a second at most, for what is visible.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from faq_tui.core import events as e
+from faq_tui.tui.live_quantize import ArtefactLive
+from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
+
+KEPT_LINES = 500
+
+
+@dataclass
+class StageLive:
+    stage: str
+    total: int | None = None
+    done: int = 0
+    unit: str = ""
+    detail: str = ""
+    started: float = 0.0
+    state: str = "running"  # running | done | failed | stopped
+    message: str = ""
+    already: int = 0  # units found finished when it began
+
+    def seconds_left(self, now: float) -> float | None:
+        """At the pace since the stage began; None if nothing can be said yet."""
+        if self.state != "running" or not self.total or not self.done:
+            return None
+        return (now - self.started) / self.done * max(0, self.total - self.done)
+
+
+@dataclass
+class LiveState:
+    """`version` grows with every event: a pane that saw it needs no redraw."""
+
+    version: int = 0
+    stage: StageLive | None = None
+    regeneration: Regeneration = field(default_factory=Regeneration)
+    scored: int = 0
+    artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
+
+    @property
+    def growing(self) -> dict[Key, Growing]:
+        return self.regeneration.growing
+
+    @property
+    def latest(self) -> Key | None:
+        return self.regeneration.latest
+
+    def is_running(self, stage: str) -> bool:
+        return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
+
+    def running_artefact(self) -> ArtefactLive | None:
+        """The one that is being made now."""
+        if not self.is_running("quantize"):
+            return None
+        return next((a for a in reversed(self.artefacts.values()) if a.seconds is None), None)
+
+    def lost(self, message: str) -> None:
+        """The job is gone without a last word."""
+        self.version += 1
+        if self.stage is not None and self.stage.state == "running":
+            self.stage.state, self.stage.message = "failed", message
+        self.growing.clear()
+
+    def apply(self, event: e.Event, at: float) -> None:
+        """Take one event; `at` is its time (unix seconds)."""
+        self.version += 1
+        # Thousands of these come each second, of all others a few.
+        if type(event) is e.CandidateDelta:
+            self.regeneration.delta(event, at)
+            return
+        match event:
+            case e.CandidateStarted() | e.CandidateRetried() | e.CandidateDone() | e.CandidateFailed():
+                self.regeneration.apply(event, at)
+            case e.StageStarted() | e.StageProgress() | e.StageDone() | e.StageFailed():
+                self._stage(event, at)
+            case e.Note():
+                self.lines.append(event.message)
+            case e.ScoreReady():
+                self.scored += 1
+            case e.ArtefactStarted():
+                self.artefacts.pop(event.artefact, None)  # of an earlier try: the last one begun stands last
+                self.artefacts[event.artefact] = ArtefactLive(
+                    event.artefact, event.layers, at, event.samples, event.tokens
+                )
+            case e.LayerStarted() | e.ModuleQuantized() | e.LayerDone() | e.ArtefactDone():
+                if artefact := self.artefacts.get(event.artefact):
+                    artefact.apply(event, at)
+            case _:
+                pass
+
+    def _stage(self, event: e.StageStarted | e.StageProgress | e.StageDone | e.StageFailed, at: float) -> None:
+        match event:
+            case e.StageStarted():
+                self.stage = StageLive(event.stage, event.total, 0, event.unit, started=at, already=event.already)
+                if event.stage == "regenerate":
+                    self.regeneration = Regeneration()
+            case e.StageProgress() if self.stage:
+                self.stage.done, self.stage.total, self.stage.detail = event.done, event.total, event.detail
+            case e.StageDone() if self.stage:
+                self.stage.state, self.stage.message = "done", event.summary
+                self.growing.clear()
+            case e.StageFailed():
+                if self.stage is None or self.stage.stage != event.stage:
+                    self.stage = StageLive(event.stage, started=at)
+                self.stage.state = "stopped" if event.exit_code == 4 else "failed"
+                self.stage.message = event.message
+                self.growing.clear()
+            case _:
+                pass

@@ -1,0 +1,43 @@
+"""The artefacts that this job has made or is making."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from faq_tui.core import events as e
+
+ArtefactEvent = e.ArtefactStarted | e.LayerStarted | e.ModuleQuantized | e.LayerDone | e.ArtefactDone
+
+
+@dataclass
+class ArtefactLive:
+    name: str
+    layers: int
+    started: float
+    samples: int = 0
+    tokens: int = 0
+    modules: dict[tuple[int, str], e.ModuleQuantized] = field(default_factory=dict)
+    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)  # modules of the layers begun
+    layer_started: dict[int, float] = field(default_factory=dict)
+    layer_done: dict[int, float] = field(default_factory=dict)
+    seconds: float | None = None  # None while it is being made
+    version: int = 0
+
+    def seconds_a_layer(self) -> float | None:
+        """Over the layers done so far, the first not counted alone: loading is no part of it."""
+        if not self.layer_done or not self.layer_started:
+            return None
+        return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
+
+    def apply(self, event: ArtefactEvent, at: float) -> None:
+        self.version += 1
+        match event:
+            case e.LayerStarted():
+                self.layer_started[event.layer] = at
+                self.expected[event.layer] = event.modules
+            case e.ModuleQuantized():
+                self.modules[(event.layer, event.module)] = event
+            case e.LayerDone():
+                self.layer_done[event.layer] = at
+            case e.ArtefactDone():
+                self.seconds = event.seconds

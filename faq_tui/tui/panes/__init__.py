@@ -1,0 +1,1 @@
+"""One module a pane, one stylesheet and one list of actions beside it."""

@@ -1,0 +1,89 @@
+"""A scrolling view of one long text: only the lines on the screen are ever drawn."""
+
+from __future__ import annotations
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from faq_tui.tui.widgets.flow import Flow
+
+Part = tuple[str, str]  # text, style
+
+
+class FlowView(ScrollView, can_focus=False):
+    """Shows parts of text; `grow` adds at the end and stays there unless one has scrolled up."""
+
+    DEFAULT_CSS = "FlowView { scrollbar-size-vertical: 1; scrollbar-gutter: stable; overflow-x: hidden; }"
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._parts: list[Part | None] = []  # None: a gap; kept to be wrapped anew at another width
+        self._flow = Flow(1)
+
+    def show(self, parts: list[Part | None]) -> None:
+        """Replace everything; the view stands at its beginning."""
+        self._parts = list(parts)
+        self._rewrap()
+        self.scroll_to(y=0, animate=False, immediate=True)
+
+    def grow(self, parts: list[Part | None]) -> None:
+        """Add at the end."""
+        if not parts:
+            return
+        at_end = self.scroll_offset.y >= self.max_scroll_y
+        before = len(self._flow.lines)
+        for part in parts:
+            last = self._parts[-1] if self._parts else None
+            if part and last and part[1] == last[1] and len(last[0]) < 2000:
+                self._parts[-1] = (last[0] + part[0], part[1])
+            else:
+                self._parts.append(part)
+            self._add(part)
+        if len(self._flow.lines) != before:
+            self.virtual_size = Size(self._flow.width, len(self._flow.lines))
+        if at_end:
+            self.scroll_to(y=max(0, len(self._flow.lines) - self._height), animate=False, immediate=True)
+        self.refresh()
+
+    def to_end(self) -> None:
+        self.scroll_to(y=max(0, len(self._flow.lines) - self._height), animate=False, immediate=True)
+
+    def text(self) -> str:
+        """All of it as it came, for copying."""
+        return "".join("\n\n" if part is None else part[0] for part in self._parts)
+
+    @property
+    def _height(self) -> int:
+        return self.scrollable_content_region.height
+
+    def on_resize(self) -> None:
+        if self._flow.width != max(1, self.scrollable_content_region.width):
+            at_end = bool(self.scroll_offset.y) and self.scroll_offset.y >= self.max_scroll_y
+            self._rewrap()
+            if at_end:
+                self.to_end()
+
+    def _add(self, part: Part | None) -> None:
+        if part is None:
+            self._flow.gap()
+        else:
+            self._flow.append(*part)
+
+    def _rewrap(self) -> None:
+        self._flow = Flow(self.scrollable_content_region.width)
+        for part in self._parts:
+            self._add(part)
+        self.virtual_size = Size(self._flow.width, len(self._flow.lines))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        width, row = self.size.width, y + self.scroll_offset.y
+        base = self.rich_style
+        if row >= len(self._flow.lines):
+            return Strip.blank(width, base)
+        line = self._flow.lines[row]
+        style = base + Style.parse(line.style) if line.style else base
+        return Strip([Segment(line.text, style)]).adjust_cell_length(width, base)
