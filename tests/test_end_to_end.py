@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from shell import faq_tui, faq_tui_process
 
@@ -164,6 +165,15 @@ def test_plain_transformers_loads_the_folder_and_finds_the_reports_perplexity(fi
     report = json.loads(faq_tui("report", finished, "--format", "json").out)
     ours = next(row for row in perplexities(report) if row["subject"] == ARTEFACT and row["text"] == "prose.txt")
     assert f"{found['ppl']:.3g}" == f"{ours['value']:.3g}" or found["ppl"] == pytest.approx(ours["value"], rel=5e-4)
+
+
+def test_the_report_validates_and_its_file_says_the_same(finished: Path) -> None:
+    printed = json.loads(faq_tui("report", finished, "--format", "json").out)
+    schema = json.loads((Path(__file__).parent / "schemas" / "report.json").read_text(encoding="utf-8"))
+    jsonschema.Draft202012Validator(schema).validate(printed)
+    assert printed == json.loads((finished / "reports" / "report.json").read_text(encoding="utf-8"))
+    page = (finished / "reports" / "report.md").read_text(encoding="utf-8")
+    assert faq_tui("report", finished).out.strip() == page.strip()
 
 
 def perplexities(report: dict[str, Any]) -> list[dict[str, Any]]:

@@ -21,10 +21,13 @@ COMMANDS = {  # name: module under faq_tui.cli.commands, loaded when it is calle
     "export": "export",
     "report": "report",
     "doctor": "doctor",
+    "replay": "replay",
     "completion": "completion",
 }
 
 
+APP = ""  # no person can type it: the app is opened by the name of a run
+OWN_OPTIONS = ("-h", "--help", "-V", "--version")
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, "
     "4 stopped (work kept)."
@@ -38,20 +41,21 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
+        module_name = "app" if cmd_name == APP else COMMANDS.get(cmd_name)
+        if module_name is None:
             return None
-        module = __import__(f"faq_tui.cli.commands.{COMMANDS[cmd_name]}", fromlist=["command"])
+        module = __import__(f"faq_tui.cli.commands.{module_name}", fromlist=["command"])
         command: click.Command = module.command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and Path(args[0]).is_dir():
-            raise click.UsageError(
-                f"this version has no app to open {args[0]} in: use `faq-tui run {args[0]}` or `status {args[0]}`"
-            )
-        return super().resolve_command(ctx, args)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """What names no command is a run, to be opened in the app."""
+        if not args:
+            opens = sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())
+        else:
+            first = args[0]
+            opens = first not in (*COMMANDS, *OWN_OPTIONS) and (first.startswith("--") or Path(first).is_dir())
+        return super().parse_args(ctx, [APP, *args] if opens else args)
 
 
 @click.command(
@@ -64,7 +68,9 @@ def faq_tui() -> None:
     """Family-Aware Quantization: regenerate calibration data with a larger model of the family, judge it,
     quantize on it, and see whether it helped.
 
-    A first look, without a GPU, a server or an account:  faq-tui demo --headless
+    faq-tui [RUN] [--low-bandwidth] opens RUN in the app, or the run in this folder.
+
+    A first look, without a GPU, a server or an account:  faq-tui demo
     """
 
 

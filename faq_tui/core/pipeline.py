@@ -38,11 +38,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Stage:
-    """`execute` does what is missing and returns a one-line summary; `signature` hashes settings and inputs."""
+    """`execute` does what is missing and returns a one-line summary; `signature` hashes settings and inputs.
+
+    `intact` tells whether what the stage made outside the database is still there.
+    """
 
     name: str
     execute: Callable[[Context], str]
     signature: Callable[[Run], str]
+    intact: Callable[[Run], bool] = lambda _run: True
 
 
 def all_stages() -> tuple[Stage, ...]:
@@ -71,7 +75,7 @@ def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
 def is_current(run: Run, stage: Stage) -> bool:
     """True if the stage is done, and done with what the settings and inputs are now."""
     row = stage_rows.all_rows(run.store).get(stage.name)
-    return row is not None and row.state == "done" and row.signature == stage.signature(run)
+    return row is not None and row.state == "done" and row.signature == stage.signature(run) and stage.intact(run)
 
 
 def run_pipeline(
@@ -111,13 +115,11 @@ def _recorder(record: IO[str], emit: Emit) -> Emit:
 
 
 def _require_earlier(run: Run, stage: Stage) -> None:
-    rows = stage_rows.all_rows(run.store)
     for earlier in all_stages():
         if earlier.name == stage.name:
             return
-        row = rows.get(earlier.name)
-        if row is None or row.state != "done":
-            raise UsageError(f"{stage.name} needs {earlier.name} first: use `--until {stage.name}`")
+        if not is_current(run, earlier):
+            raise UsageError(f"{stage.name} needs {earlier.name} up to date first: use `--until {stage.name}`")
 
 
 def _run_stage(context: Context, stage: Stage) -> None:

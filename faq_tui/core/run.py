@@ -60,12 +60,24 @@ def run_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
+def nearest_run(folder: Path) -> Path:
+    """`folder` itself, or the one run directly under it. Raises UsageError."""
+    if (folder / "faq.toml").is_file():
+        return folder
+    found = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
+    if len(found) == 1:
+        return folder / found[0]
+    if found:
+        raise UsageError(f"which run? Give one of {', '.join(found[:8])}")
+    raise UsageError("no run here: `faq-tui demo` makes a first one, `faq-tui init --help` says how to make your own")
+
+
 @contextmanager
-def open_run(folder: Path) -> Iterator[Run]:
+def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
     """The run in `folder`. Raises UsageError if there is none."""
     folder = run_folder(folder)
     settings = load_settings(folder / "faq.toml")
-    store = Store(folder / "faq.db")
+    store = Store(folder / "faq.db", read_only)
     try:
         yield Run(folder, settings, store)
     finally:
@@ -107,12 +119,12 @@ def lock_owner(folder: Path) -> Owner | None:
     except FileNotFoundError:
         return None
     try:
-        deadline = time.monotonic() + 0.5
+        deadline = time.monotonic() + 1.0
         while not _try(fd, fcntl.LOCK_SH):
             owner = _written(fd)
-            if _exists(owner.pid) or time.monotonic() > deadline:
+            if _lives(owner.pid) or time.monotonic() > deadline:
                 return owner
-            time.sleep(0.005)  # it holds the lock and has not written yet: what is read is of one that was killed
+            time.sleep(0.005)  # the last one is still dying, or the next has taken the lock and not yet written
         return None
     finally:
         os.close(fd)
@@ -139,13 +151,7 @@ def _written(fd: int) -> Owner:
     return Owner(int(pid) if pid.isdecimal() else 0, job)
 
 
-def _exists(pid: int) -> bool:
-    if not pid:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # another user's
-    return True
+def _lives(pid: int) -> bool:
+    from faq_tui.core.jobs.process import identity  # its package imports this module
+
+    return pid > 0 and identity(pid) is not None

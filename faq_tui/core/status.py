@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from faq_tui.core.judging.current import current_picks
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.pipeline import Stage, all_stages
+from faq_tui.core.pipeline import Stage, all_stages, is_current
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.run import Run, lock_owner
 from faq_tui.core.store import candidates, picks, seeds, stages
@@ -18,13 +19,13 @@ SCHEMA = 1
 
 def status_of(run: Run) -> dict[str, Any]:
     """Each stage is missing, running, interrupted, stopped, failed, stale or done; and counts of all there is."""
-    rows, busy = stages.all_rows(run.store), is_busy(run)
+    busy = is_busy(run)
     return {
         "schema": SCHEMA,
         "run": str(run.folder),
         "target": run.settings.target.model,
         "busy": busy,
-        "stages": [_stage(run, stage, rows.get(stage.name), busy) for stage in all_stages()],
+        "stages": _stages(run, busy),
         "seeds": seeds.counts(run.store),
         "sources": {name: _source(run, name) for name in run.settings.sources},
         "sets": [asdict(row) for row in all_sets(run.store).values()],
@@ -37,13 +38,22 @@ def is_busy(run: Run) -> bool:
     return lock_owner(run.folder) is not None
 
 
-def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool) -> dict[str, Any]:
+def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
+    """A stage after one that is not done is stale at best: what it read may change."""
+    rows, found = stages.all_rows(run.store), list[dict[str, Any]]()
+    for stage in all_stages():
+        earlier_stale = any(before["state"] != "done" for before in found)
+        found.append(_stage(run, stage, rows.get(stage.name), busy, earlier_stale))
+    return found
+
+
+def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earlier_stale: bool) -> dict[str, Any]:
     if row is None:
         return {"stage": stage.name, "state": "missing", "message": "", "started": None, "finished": None}
     state = row.state
     if state == "running" and not busy:
         state = "interrupted"
-    if state == "done" and row.signature != stage.signature(run):
+    if state == "done" and (earlier_stale or not is_current(run, stage)):
         state = "stale"
     return {
         "stage": stage.name,
@@ -59,7 +69,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
     found = candidates.current(run.store, name, generation_of(source))
     judge = judge_id(run)
     scores = picks.scores_of(run.store, judge)
-    current = picks.current(run.store, name, judge).values()
+    current = current_picks(run, name).values()
     return {
         "model": source.model,
         "candidates": len(found),

@@ -52,7 +52,7 @@ def test_a_wrong_stage_names_the_right_ones(tmp_path: Path) -> None:
 
 def test_a_stage_before_its_time(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "run", make_run(tmp_path), "--only", "judge")
-    assert said == "judge needs seeds first: use `--until judge`"
+    assert said == "judge needs seeds up to date first: use `--until judge`"
 
 
 # --- settings ---

@@ -37,7 +37,7 @@ def objects(node: Any) -> list[dict[str, Any]]:
     return found + [inner for part in parts for inner in objects(part)]
 
 
-@pytest.mark.parametrize("name", ["status", "event", "doctor"])
+@pytest.mark.parametrize("name", ["status", "event", "doctor", "report"])
 def test_the_schemas_are_strict(name: str) -> None:
     for part in objects(schema(name)):
         free = part.get("additionalProperties")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -34,8 +35,9 @@ from faq_tui.core.events import (
     to_json,
 )
 from faq_tui.core.jobs import Feed, Job, all_jobs, find_live, follow, kill, last_job, start, state, stop
+from faq_tui.core.jobs.process import identity, send
 from faq_tui.core.jobs.record import read_job, write_job
-from faq_tui.core.run import lock_owner, locked, open_run
+from faq_tui.core.run import Owner, lock_owner, locked, open_run
 
 SLOW = Behaviour(pieces_per_s=20)  # about a second a candidate
 ENDLESS = Behaviour(pieces_per_s=20, words=2000)
@@ -107,6 +109,7 @@ def test_a_job_outlives_its_starter(server: FakeServer, folder: Path, end: str) 
         os.close(slave)
         job = find_live(folder)
         assert job is not None and (job.id, job.until, job.only) == (name, "regenerate", None)
+        assert os.getsid(job.pid) == job.pid
         at_work(job)
         if end == "kill -9":
             app.kill()
@@ -153,7 +156,7 @@ def test_stop_keeps_what_is_finished(server: FakeServer, folder: Path) -> None:
     wait_for(lambda: state(job) != "running", 5)
     assert state(job) == "stopped" and 0 < len(stored(folder)) < 4
     assert not stop(job) and not kill(job)
-    assert job.log.read_text().startswith("faq-tui: stopped by request")
+    wait_for(lambda: job.log.read_text().startswith("faq-tui: stopped by request"))
 
 
 def test_kill_9_is_seen_and_the_next_job_resumes(server: FakeServer, folder: Path) -> None:
@@ -187,7 +190,7 @@ def test_a_foreground_run_is_found_and_can_be_stopped(server: FakeServer, folder
 def test_what_cannot_begin_says_why_and_leaves_nothing(server: FakeServer, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stage 'nonsense'; the stages are seeds, "):
         start(folder, until="nonsense")
-    with pytest.raises(UsageError, match="judge needs seeds first"):
+    with pytest.raises(UsageError, match="judge needs seeds"):
         start(folder, only="judge")
     assert list((folder / "jobs").iterdir()) == []
     with pytest.raises(UsageError, match="no run folder at"):
@@ -344,7 +347,14 @@ def test_a_pid_that_is_used_again_is_not_the_job(tmp_path: Path) -> None:
         assert state(job) == "running" and find_live(tmp_path) == job
         other = replace(job, began=job.began + "1")
         assert state(other) == "killed"
-        assert not stop(other) and not kill(other)  # or this test ends here
+        assert not stop(other) and not kill(other)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        began = identity(process.pid)
+        assert began is not None and not send(process.pid, began + "1", signal.SIGKILL)
+        assert identity(process.pid) == began
+        assert send(process.pid, began, signal.SIGKILL)
+        wait_for(lambda: identity(process.pid) is None)  # a zombie has ended
+        assert process.returncode is None and not send(process.pid, began, signal.SIGKILL)
 
 
 def test_a_look_at_the_lock_never_refuses_its_taker(tmp_path: Path) -> None:
@@ -367,4 +377,19 @@ def test_a_look_at_the_lock_never_refuses_its_taker(tmp_path: Path) -> None:
                     pass
         finally:
             enough.set()
+    assert lock_owner(tmp_path) is None
+
+
+def test_the_owner_is_never_one_that_was_killed(tmp_path: Path) -> None:
+    """The lock is taken a moment before its new owner has written into it."""
+    with subprocess.Popen(["true"]) as dead:
+        dead.wait()
+    with (tmp_path / ".lock").open("w+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for before in ("", f"{dead.pid} old"):
+            (tmp_path / ".lock").write_text(before)
+            writing = threading.Timer(0.1, (tmp_path / ".lock").write_text, [f"{os.getpid()} new"])
+            writing.start()
+            assert lock_owner(tmp_path) == Owner(os.getpid(), "new")
+            writing.join()
     assert lock_owner(tmp_path) is None

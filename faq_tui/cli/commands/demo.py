@@ -9,7 +9,7 @@ import click
 
 @click.command("demo")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("faq-demo"), show_default=True)
-@click.option("--headless", is_flag=True, help="Without the app (which this version does not have yet).")
+@click.option("--headless", is_flag=True, help="Without the app.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 def command(folder: Path, headless: bool, as_json: bool) -> None:
     """Run everything once on a real small model: no GPU, no server, no account.
@@ -20,10 +20,13 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     from faq_tui.core.run import open_run
     from faq_tui.core.settings.write import demo_text, write_settings
 
-    if not headless:
-        click.echo("this version has no app yet: running headless", err=True)
     if not (folder / "faq.toml").exists():
         write_settings(folder, demo_text())
+    if not headless and not as_json:
+        from faq_tui.cli.screen import show_run
+
+        show_run(folder, start=True)
+        return
     run_in_foreground(folder, None, None, as_json)
     if as_json:
         return

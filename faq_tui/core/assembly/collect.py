@@ -25,12 +25,13 @@ class Collector:
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
     def baseline(self, set_name: str, seeds: Sequence[Seed]) -> list[Sample]:
-        """The seeds as they are."""
+        """The seeds as they are. Too long ones keep their head, as calibration sets are usually cut."""
         found = []
+        overflow = "head" if self.settings.overflow == "keep_answer" else self.settings.overflow
         for seed in seeds:
             try:
                 rendered = render_seed(self.template, seed.messages, seed.answer)
-                found.append(self._sample(rendered, seed.id, None, BASELINE, None))
+                found.append(self._sample(rendered, overflow, seed.id, None, BASELINE, None))
             except RefusedError as refusal:
                 self.refused[set_name][str(refusal)] += 1
         return found
@@ -44,15 +45,22 @@ class Collector:
             try:
                 pick, candidate = _picked(picks.get(seed.id), candidates)
                 rendered = render_answered(self.template, seed.messages, candidate.reasoning, candidate.answer)
-                found.append(self._sample(rendered, seed.id, candidate.id, name, pick.picked_by))
+                overflow = self.settings.overflow
+                found.append(self._sample(rendered, overflow, seed.id, candidate.id, name, pick.picked_by))
             except RefusedError as refusal:
                 self.refused[name][str(refusal)] += 1
         return found
 
     def _sample(
-        self, rendered: Rendered, seed_id: str, candidate_id: int | None, source: str, by: str | None
+        self,
+        rendered: Rendered,
+        overflow: str,
+        seed_id: str,
+        candidate_id: int | None,
+        source: str,
+        by: str | None,
     ) -> Sample:
-        ids = fit(rendered, self.settings.max_tokens, self.settings.overflow)
+        ids = fit(rendered, self.settings.max_tokens, overflow)
         if len(ids) < MIN_TOKENS:
             raise RefusedError(f"shorter than {MIN_TOKENS} tokens")
         text = self.template.decode(ids)

@@ -14,8 +14,7 @@ from types import FrameType
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import ExitCode, FaqError
-
-MARK = "faq-tui: "  # begins the one sentence in the log that says why it ended
+from faq_tui.core.jobs.record import MARK
 
 
 def main() -> None:

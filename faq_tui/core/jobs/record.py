@@ -14,6 +14,7 @@ from faq_tui.core.files import atomic_text
 from faq_tui.core.jobs.process import identity
 
 FILE = "job.json"
+MARK = "faq-tui: "  # begins the one sentence in a job's log that says why it ended
 
 
 @dataclass(frozen=True)

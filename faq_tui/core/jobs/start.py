@@ -12,8 +12,7 @@ from pathlib import Path
 
 from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.files import full_disk_is_clear
-from faq_tui.core.jobs.child import MARK
-from faq_tui.core.jobs.record import Job, new_id, read_job
+from faq_tui.core.jobs.record import MARK, Job, new_id, read_job
 from faq_tui.core.run import in_use, lock_owner, run_folder
 from faq_tui.core.worker.parent import QUIET_THREADS
 

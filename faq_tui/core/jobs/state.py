@@ -25,7 +25,7 @@ def find_live(folder: Path) -> Job | None:
     deadline = time.monotonic() + WAIT_S
     while (owner := lock_owner(folder)) is not None:
         job = read_job(folder / "jobs" / owner.job) if owner.job else None
-        if job is not None and job.pid == owner.pid:
+        if job is not None and job.pid == owner.pid and identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
             return None  # its lock is all there is of it: it is about to be refused, or is no pipeline
@@ -48,12 +48,12 @@ def state(job: Job) -> State:
 
 def stop(job: Job) -> bool:
     """Ask it to stop at its next safe point, and return at once; False if it has ended already."""
-    return send(job.pid, job.began, signal.SIGTERM)
+    return is_running(job) and send(job.pid, job.began, signal.SIGTERM)
 
 
 def kill(job: Job) -> bool:
     """End it now: what is unfinished is lost, and is done again by the next job. False if it has ended already."""
-    return send(job.pid, job.began, signal.SIGKILL)
+    return is_running(job) and send(job.pid, job.began, signal.SIGKILL)
 
 
 def _ended(job: Job) -> State:

@@ -6,14 +6,13 @@ from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
 
-from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.judging.current import current_picks
 from faq_tui.core.regenerating.ask import generation_of, prompt_version
 from faq_tui.core.report.kinship import target_name
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.schema import EMBEDDED
 from faq_tui.core.store import candidates as candidate_rows
-from faq_tui.core.store import picks as pick_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.sets import all_sets
 from faq_tui.core.target import fingerprint
@@ -51,7 +50,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
 
 def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
     found = candidate_rows.current(run.store, name, generation_of(source))
-    picks = pick_rows.current(run.store, name, judge_id(run)).values()
+    picks = current_picks(run, name).values()
     used = Counter(pick.picked_by for pick in picks if pick.candidate_id is not None)
     return {
         "name": name,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.seeds.shapes import CHAT_FIELDS
 from faq_tui.core.store.text import storable
 
 STARTER = "starter"
@@ -104,6 +105,8 @@ def _read_json(path: Path) -> Records:
         raise UsageError(f"{path} is not what its ending says: not UTF-8 text (byte {error.start + 1})") from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not what its ending says: not JSON ({_short(error)})") from None
+    if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
+        data = [data]  # one conversation
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         if len(lists) != 1:

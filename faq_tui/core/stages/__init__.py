@@ -3,7 +3,12 @@
 from faq_tui.core.pipeline import Stage
 from faq_tui.core.stages import assemble, evaluate, judge, quantize, regenerate, report, seeds
 
-STAGES = tuple(
-    Stage(module.__name__.rpartition(".")[2], module.execute, module.signature)
-    for module in (seeds, regenerate, judge, assemble, quantize, evaluate, report)
+STAGES = (
+    Stage("seeds", seeds.execute, seeds.signature),
+    Stage("regenerate", regenerate.execute, regenerate.signature),
+    Stage("judge", judge.execute, judge.signature),
+    Stage("assemble", assemble.execute, assemble.signature, assemble.intact),
+    Stage("quantize", quantize.execute, quantize.signature, quantize.intact),
+    Stage("evaluate", evaluate.execute, evaluate.signature),
+    Stage("report", report.execute, report.signature, report.intact),
 )

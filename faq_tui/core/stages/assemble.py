@@ -10,28 +10,26 @@ from faq_tui.core.assembly.matching import cut_to_tokens
 from faq_tui.core.assembly.template import Template
 from faq_tui.core.errors import FaqError
 from faq_tui.core.events import Note, SetAssembled, StageStarted
-from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.judging.current import current_picks
 from faq_tui.core.pipeline import Context
 from faq_tui.core.run import Run
 from faq_tui.core.settings.schema import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.store import candidates as candidate_rows
-from faq_tui.core.store import picks as pick_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
-from faq_tui.core.store.sets import SetRow, add_set
+from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 from faq_tui.core.target import find_target, fingerprint, load_tokenizer
 
 STAGE = "assemble"
 
 
 def signature(run: Run) -> str:
-    judge = judge_id(run)
     picks = {
-        name: [[p.seed_id, p.candidate_id] for p in pick_rows.current(run.store, name, judge).values()]
+        name: [[p.seed_id, p.candidate_id, p.picked_by] for p in current_picks(run, name).values()]
         for name in run.settings.sources
     }
-    seeds = [[seed.id for seed in ranked(run, role)] for role in ("chosen", "pool")]
+    seeds = [[[seed.id, seed.answer] for seed in ranked(run, role)] for role in ("chosen", "pool")]
     return digest(run.settings.assemble.model_dump(), fingerprint(run), sorted(picks.items()), seeds)
 
 
@@ -46,7 +44,15 @@ def execute(context: Context) -> str:
         sets |= _token_twins(run, collector, sets)
     for name in names:
         _store(context, collector, name, sets[name])
+    for name in all_sets(run.store).keys() - set(names):  # of a source that the settings no longer name
+        (run.calibration / f"{name}.jsonl").unlink(missing_ok=True)
+        remove_set(run.store, name)
     return "; ".join(f"{name}: {len(sets[name])} samples, {_tokens(sets[name])} tokens" for name in names)
+
+
+def intact(run: Run) -> bool:
+    """The files are there, whoever may have deleted one."""
+    return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.set_names())
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
@@ -56,12 +62,12 @@ def ranked(run: Run, role: str) -> list[Seed]:
 
 
 def _plain_sets(context: Context, collector: Collector) -> dict[str, list[Sample]]:
-    run, judge = context.run, judge_id(context.run)
+    run = context.run
     chosen = ranked(run, "chosen")
     sets = {BASELINE: collector.baseline(BASELINE, chosen)}
     for name in run.settings.sources:
         context.cancel.check()
-        picks = pick_rows.current(run.store, name, judge)
+        picks = current_picks(run, name)
         wanted = (pick.candidate_id for pick in picks.values() if pick.candidate_id)
         sets[name] = collector.source(name, chosen, picks, candidate_rows.by_ids(run.store, wanted))
     for name, samples in sets.items():

@@ -31,6 +31,12 @@ def signature(run: Run) -> str:
     return digest(wanted, fingerprint(run))
 
 
+def intact(run: Run) -> bool:
+    """Every wanted artefact's folder is there and whole."""
+    rows, wanted = all_artefacts(run.store), [recipe.folder(name) for recipe, name in jobs(run)]
+    return all(name in rows and is_whole(run.models / rows[name].folder) for name in wanted)
+
+
 def jobs(run: Run) -> list[tuple[Recipe, str]]:
     """Every (recipe, set) of the settings, in order."""
     return [(recipe, name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]

@@ -24,6 +24,10 @@ def signature(run: Run) -> str:
     return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), measured, artefacts, picks)
 
 
+def intact(run: Run) -> bool:
+    return all((run.reports / f"report.{fmt}").is_file() for fmt in FORMATS)
+
+
 def execute(context: Context) -> str:
     run = context.run
     context.emit(StageStarted(STAGE, len(FORMATS), "files"))

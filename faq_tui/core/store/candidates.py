@@ -12,6 +12,11 @@ from faq_tui.core.store.database import Store
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.text import storable
 
+_CURRENT = (
+    "SELECT c.* FROM candidates c JOIN seeds s ON s.id = c.seed_id"
+    " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
+)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -67,17 +72,23 @@ def current(store: Store, source: str, generation: str) -> list[Candidate]:
         " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
         " ORDER BY s.position, c.number"
     )
-    return [replace(_candidate(row), source=source) for row in store.db.execute(query, (generation,))]
+    return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation,))]
+
+
+def of_seed(store: Store, source: str, generation: str, seed_id: str) -> list[Candidate]:
+    """One seed's candidates of one source under its present settings, by number."""
+    query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
+    return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation, seed_id))]
 
 
 def by_ids(store: Store, wanted: Iterable[int]) -> dict[int, Candidate]:
     """Candidates by id; unknown ids are left out."""
     query = "SELECT * FROM candidates WHERE id = ?"
     rows = (store.db.execute(query, (candidate_id,)).fetchone() for candidate_id in wanted)
-    return {row["id"]: _candidate(row) for row in rows if row is not None}
+    return {row["id"]: candidate_of(row) for row in rows if row is not None}
 
 
-def _candidate(row: sqlite3.Row) -> Candidate:
+def candidate_of(row: sqlite3.Row) -> Candidate:
     names = set(Candidate.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates its values
     return Candidate(**{**values, "flags": tuple(json.loads(row["flags"]))})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from faq_tui.core.errors import FaqError, UsageError
 from faq_tui.core.files import full_disk
+from faq_tui.core.store.reading import open_to_read
 
 
 def migrations() -> list[str]:
@@ -22,11 +23,16 @@ def migrations() -> list[str]:
 class Store:
     """A connection to one run's database. Every write is committed before the call that makes it returns."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, read_only: bool = False) -> None:
+        """With `read_only` the file stays as it is; one of an older schema is read into memory."""
+        self.path, self.read_only = path, read_only
         try:
-            self.db = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self.db = open_to_read(path) if read_only else sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self.db.row_factory = sqlite3.Row
+            if read_only:
+                self._migrate()
+                self.db.execute("PRAGMA query_only = ON")
+                return
             self._use_wal()
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute("PRAGMA foreign_keys = ON")
@@ -72,6 +78,8 @@ class Store:
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction, committed at the end of the block. A full disk is a FaqError."""
+        if self.read_only:
+            raise FaqError(f"{self.path} is opened for reading only: nothing is changed in a replay")
         try:
             self.db.execute("BEGIN IMMEDIATE")
             try:

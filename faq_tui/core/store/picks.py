@@ -69,10 +69,14 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
     return last
 
 
-def current(store: Store, source: str, judge: str) -> dict[str, Pick]:
-    """Seed id to the pick that counts: the person's if there is one, else this judge's."""
-    picks = {
-        seed_id: Pick(seed_id, source, candidate_id, "judge", "")
-        for seed_id, candidate_id in judged_by(store, source, judge).items()
-    }
-    return picks | overrides(store, source)
+def current(store: Store, source: str, judge: str, generation: str) -> dict[str, Pick]:
+    """Seed id to the pick that counts: the person's if there is one, else this judge's.
+
+    A pick of an answer from before the source's settings changed counts no more.
+    """
+    judged = judged_by(store, source, judge)
+    picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}
+    query = "SELECT id FROM candidates WHERE generation = ?"
+    ours: set[int | None] = {None, *(row["id"] for row in store.db.execute(query, (generation,)))}
+    found = [*picks.items(), *overrides(store, source).items()]
+    return {seed_id: pick for seed_id, pick in found if pick.candidate_id in ours}

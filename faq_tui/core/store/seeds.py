@@ -25,7 +25,8 @@ class Seed:
 
     @property
     def id(self) -> str:
-        return digest(self.messages, self.answer, length=12)
+        """A hash of the question alone: the same one with another answer must not be both chosen and held out."""
+        return digest(self.messages, length=12)
 
     @property
     def question(self) -> str:
@@ -35,16 +36,16 @@ class Seed:
 def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
     """Make `seeds` the run's seeds; those no longer among them stay in the file, marked as not present."""
     rows = (
-        (s.id, position, s.label, s.category, s.language, json.dumps(s.messages), s.answer, s.origin)
+        (s.id, position, s.label, s.category, s.language, json.dumps(s.messages), s.answer, s.origin, len(s.question))
         for position, s in enumerate(seeds)
     )
     with store.writing() as db:
         db.execute("UPDATE seeds SET present = 0, role = 'pool'")
         db.executemany(
-            "INSERT INTO seeds (id, position, label, category, language, messages, answer, origin)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET present = 1,"
-            " position = excluded.position, label = excluded.label, category = excluded.category,"
-            " language = excluded.language, origin = excluded.origin",
+            "INSERT INTO seeds (id, position, label, category, language, messages, answer, origin, length)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET present = 1,"
+            " position = excluded.position, answer = excluded.answer, label = excluded.label,"
+            " category = excluded.category, language = excluded.language, origin = excluded.origin",
             rows,
         )
         return int(db.execute("SELECT count(*) FROM seeds WHERE present").fetchone()[0])
@@ -68,6 +69,11 @@ def by_role(store: Store, role: str) -> list[Seed]:
     """Present, not excluded seeds of one role, in file order."""
     query = "SELECT * FROM seeds WHERE present AND NOT excluded AND role = ? ORDER BY position"
     return [_seed(row) for row in store.db.execute(query, (role,))]
+
+
+def get(store: Store, seed_id: str) -> Seed | None:
+    row = store.db.execute("SELECT * FROM seeds WHERE id = ?", (seed_id,)).fetchone()
+    return None if row is None else _seed(row)
 
 
 def counts(store: Store) -> dict[str, int]:

@@ -30,6 +30,11 @@ def add_set(store: Store, row: SetRow) -> None:
         )
 
 
+def remove_set(store: Store, name: str) -> None:
+    with store.writing() as db:
+        db.execute("DELETE FROM sets WHERE name = ?", (name,))
+
+
 def all_sets(store: Store) -> dict[str, SetRow]:
     names = list(SetRow.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM sets ORDER BY rowid")

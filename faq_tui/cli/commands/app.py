@@ -1,0 +1,21 @@
+"""`faq-tui [RUN]`: the app."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("faq-tui")
+@click.argument("run_folder", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
+@click.option("--low-bandwidth", is_flag=True, help="Draw twice a second and animate nothing.")
+def command(run_folder: Path | None, low_bandwidth: bool) -> None:
+    """Open RUN in the app; without RUN the one in this folder.
+
+    A running job is shown as if one had never left. `?` shows every key.
+    """
+    from faq_tui.cli.screen import show_run
+    from faq_tui.core.run import nearest_run
+
+    show_run(run_folder or nearest_run(Path.cwd()), low_bandwidth)

@@ -1,0 +1,122 @@
+"""Changing the recipes in a run's `faq.toml` without losing a comment of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from tomlkit.items import AoT, Table
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.files import full_disk_is_clear
+from faq_tui.core.settings.load import load_settings, parse_settings
+from faq_tui.core.settings.schema import Recipe, Settings
+
+Recipes = list[Table]
+
+
+def add_recipe(path: Path, values: Mapping[str, Any]) -> Settings:
+    """Put a recipe at the end of the list. Raises UsageError, and leaves the file alone, if it cannot stand there."""
+
+    def add(recipes: Recipes) -> None:
+        recipes.append(_table(values))
+
+    return _edit(path, add)
+
+
+def remove_recipe(path: Path, index: int) -> Settings:
+    """Take the recipe at `index` (0-based) out. Raises UsageError for the last one."""
+
+    def remove(recipes: Recipes) -> None:
+        if len(recipes) == 1:
+            raise UsageError("the last recipe stays: without one there is nothing to quantize")
+        del recipes[_known(recipes, index)]
+
+    return _edit(path, remove)
+
+
+def move_recipe(path: Path, index: int, by: int) -> Settings:
+    """Move the recipe at `index` up (`by` < 0) or down; at either end it stays."""
+
+    def move(recipes: Recipes) -> None:
+        recipe = recipes.pop(_known(recipes, index))
+        recipes.insert(max(0, min(len(recipes), index + by)), recipe)
+
+    return _edit(path, move)
+
+
+def _known(recipes: Recipes, index: int) -> int:
+    if not 0 <= index < len(recipes):
+        raise UsageError("faq.toml has other recipes by now: look again")
+    return index
+
+
+def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
+    """Read, change, check, and only then write in one step."""
+    path = path.resolve()  # a link stays one
+    load_settings(path)  # a broken file is said to be that, and not edited
+    text = path.read_text(encoding="utf-8-sig")
+    document = tomlkit.parse(text)
+    recipes = _recipes(document)
+    change(recipes)
+    _put(document, recipes)
+    edited = tomlkit.dumps(document)
+    settings = parse_settings(edited, str(path))
+    if path.read_text(encoding="utf-8-sig") != text:
+        raise UsageError(f"{path} was changed by someone else just now: try again")
+    _replace(path, edited)
+    return settings
+
+
+def _recipes(document: tomlkit.TOMLDocument) -> Recipes:
+    found = document.get("recipes")
+    if found is None:
+        # The default, which the file need not spell out.
+        default = Recipe().model_dump(include={"method", "bits", "group_size"})
+        return [_table(default)]
+    if isinstance(found, AoT):
+        return list(found)
+    return [_table(dict(item)) for item in found]
+
+
+def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
+    """Write the list back where it stood, with an empty line after each recipe."""
+    array = tomlkit.aot()
+    for recipe in recipes:
+        apart = not array or array[-1].as_string().endswith("\n\n")
+        array.append(recipe)
+        recipe.trivia.indent = "" if apart else "\n"
+    if not recipes[-1].as_string().endswith("\n\n"):
+        recipes[-1].add(tomlkit.nl())
+    if "recipes" in document:
+        if not isinstance(document["recipes"], AoT):
+            del document["recipes"]  # an inline array: tables cannot stand in the midst of other keys
+            document.append("recipes", array)
+        else:
+            document["recipes"] = array
+    else:
+        document.append("recipes", array)
+
+
+def _table(values: Mapping[str, Any]) -> Table:
+    table = tomlkit.table()
+    for key, value in values.items():
+        if value is not None:
+            table[key] = list(value) if isinstance(value, tuple) else value
+    return table
+
+
+def _replace(path: Path, text: str) -> None:
+    half = path.with_name(f".{path.name}.half")
+    with full_disk_is_clear(path):
+        try:
+            half.write_text(text, encoding="utf-8")
+            shutil.copymode(path, half)
+            half.replace(path)
+        except PermissionError:
+            raise UsageError(f"{path} cannot be written: its folder or the file is read-only") from None
+        finally:
+            half.unlink(missing_ok=True)

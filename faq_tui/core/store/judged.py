@@ -1,0 +1,85 @@
+"""How each seed of one source stands with the judge and with people, without any text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faq_tui.core.store import picks
+from faq_tui.core.store.browse import View
+from faq_tui.core.store.database import Store
+from faq_tui.core.store.picks import Pick
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One chosen seed that has a candidate at least."""
+
+    seed_id: str
+    judged: bool
+    judge_pick: int | None  # candidate id; None: it found none fit, or has not judged
+    override: Pick | None  # a person's last word, if it stands
+    margin: float | None  # between the two best marks of fit candidates
+    unfit: int  # candidates with a flag
+
+
+@dataclass(frozen=True)
+class MarkRow:
+    score: float | None
+    reason: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Override:
+    seed_id: str
+    who: str
+    created: float  # unix seconds
+
+
+def standings(store: Store, view: View) -> list[Standing]:
+    """All seeds of the view's source, in file order."""
+    query = (
+        "SELECT c.seed_id, c.flags <> '[]' AS unfit, m.score FROM seeds s"
+        " JOIN candidates c ON c.generation = :generation AND c.seed_id = s.id AND c.number <= :wanted"
+        " LEFT JOIN scores m ON m.candidate_id = c.id AND m.judge = :judge"
+        " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, c.number"
+    )
+    found: dict[str, tuple[list[float], list[bool]]] = {}
+    for seed_id, unfit, score in store.db.execute(query, vars(view)):
+        marks, flags = found.setdefault(seed_id, ([], []))
+        flags.append(bool(unfit))
+        if score is not None and not unfit:
+            marks.append(score)
+    judged = picks.judged_by(store, view.source, view.judge)
+    overrides = picks.overrides(store, view.source)
+    return [
+        Standing(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id), _margin(marks), sum(flags))
+        for seed_id, (marks, flags) in found.items()
+    ]
+
+
+def marks_of(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, MarkRow]:
+    """Candidate id to this judge's mark; unmarked ones are left out."""
+    query = "SELECT score, reason, kind FROM scores WHERE candidate_id = ? AND judge = ?"
+    rows = ((i, store.db.execute(query, (i, judge)).fetchone()) for i in candidate_ids)
+    return {i: MarkRow(row["score"], row["reason"], row["kind"]) for i, row in rows if row is not None}
+
+
+def last_override(store: Store, source: str, who: str | None = None, seed_id: str | None = None) -> Override | None:
+    """The newest override that no later row of its seed replaces or clears; of one person or seed, if given."""
+    row = store.db.execute(
+        "SELECT seed_id, who, created FROM picks p WHERE source = :source AND picked_by = 'person'"
+        " AND action <> 'clear' AND (:who IS NULL OR who = :who) AND (:seed IS NULL OR seed_id = :seed)"
+        " AND NOT EXISTS (SELECT 1 FROM picks l WHERE l.source = p.source AND l.seed_id = p.seed_id"
+        " AND l.picked_by = 'person' AND l.id > p.id) ORDER BY id DESC LIMIT 1",
+        {"source": source, "who": who, "seed": seed_id},
+    ).fetchone()
+    return None if row is None else Override(row["seed_id"], row["who"], row["created"])
+
+
+def _margin(marks: list[float]) -> float | None:
+    if len(marks) < 2:
+        return None
+    best, second = sorted(marks, reverse=True)[:2]
+    return best - second

