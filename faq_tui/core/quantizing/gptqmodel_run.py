@@ -22,12 +22,15 @@ def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, c
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
+    device = device_of(job.device)
+    # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
+    backend = "gptq_torch" if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
             folder,
             CONFIGS[job.method](gptqmodel, job, scratch),
-            device=device_of(job.device),
-            backend=job.backend,
+            device=device,
+            backend=backend,
             trust_remote_code=job.trust_remote_code,
         )
         _connect(model, progress)

@@ -50,10 +50,11 @@ class Grid:
         return (max(found)[1], max(found)[0]) if found else None
 
     def by_layer(self) -> list[float]:
-        """The largest loss of each layer; NaN where there is none yet."""
+        """The largest loss of each layer; NaN where not all of its modules have one yet."""
         worst = [math.nan] * self.layers
+        half = {layer for layer, _module in self.working}
         for (layer, _module), loss in self.losses.items():
-            if loss is not None and not loss <= worst[layer]:
+            if loss is not None and layer not in half and not loss <= worst[layer]:
                 worst[layer] = loss
         return worst
 
