@@ -46,8 +46,8 @@ def open_client(endpoint: Endpoint) -> AsyncOpenAI:
         timeout=timeout,
         http_client=openai.DefaultAsyncHttpxClient(
             timeout=timeout,
-            # Servers drop an idle connection after 5 s: one asked for again just then would fail.
-            limits=httpx2.Limits(max_connections=None, keepalive_expiry=2.0),
+            # Servers close a connection after a stream, or when it was idle: a request sent on it just then fails.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
             trust_env=not local,  # a proxy cannot reach this machine's own loopback
         ),
     )
