@@ -1,12 +1,14 @@
 """An OpenAI-compatible chat server on loopback that misbehaves on demand, and counts what it was asked.
 
 In a test: `with FakeServer() as server: server.behaviour = Behaviour(dialect="inline")`. By hand:
-`python tests/fake_server.py` serves until Ctrl-C. It lives outside the client, so it survives the client's
-`kill -9`; `GET /stats` tells how often each (question, seed number) was asked and answered to the end.
+`python tests/fake_server.py` serves until Ctrl-C; `--help` names its options. It lives outside the client, so it
+survives the client's `kill -9`; `GET /stats` tells how often each (question, seed number) was asked and answered to
+the end.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import hashlib
 import json
@@ -63,6 +65,10 @@ class Behaviour:
     api_key: str | None = None  # None: any
     dialect: Dialect | Callable[[Asked], Dialect] = "reasoning"
     pieces_per_s: float = 0.0  # of each stream; 0: all at once
+    piece: int = PIECE  # characters of one chunk
+    tokens_per_piece: int = 1  # in the usage
+    spread: float = 0.0  # share by which answers are longer or shorter, and streams begin later: no lockstep
+    thought_words: int = 9
     usage: bool = True
     words: int = 12  # of an answer
     finish: Callable[[Asked], str] = lambda asked: "stop"
@@ -76,8 +82,8 @@ def answer_of(question: str, number: int, words: int = 12) -> str:
     return _prose(f"answer {question} {number}", words)
 
 
-def reasoning_of(question: str, number: int) -> str:
-    return _prose(f"reasoning {question} {number}", 9)
+def reasoning_of(question: str, number: int, words: int = 9) -> str:
+    return _prose(f"reasoning {question} {number}", words)
 
 
 def _prose(key: str, words: int) -> str:
@@ -232,8 +238,12 @@ class FakeServer:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         await _event(writer, self._chunk({"role": "assistant", "content": ""}))
         deltas = self._deltas(asked)
-        for number, delta in enumerate(deltas):
-            if fault is not None and number == fault.after:
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        if behaviour.spread and behaviour.pieces_per_s:
+            begun += random.random() / behaviour.pieces_per_s
+        for number, delta in enumerate(deltas, 1):
+            if fault is not None and number > fault.after:
                 if fault.kind == "cut":
                     writer.transport.abort()
                     return False
@@ -243,10 +253,12 @@ class FakeServer:
                 return False
             await _event(writer, self._chunk(delta))
             if behaviour.pieces_per_s:
-                await asyncio.sleep(1 / behaviour.pieces_per_s)
+                # By the clock, as a model's speed knows nothing of its reader's: sleeps would add up.
+                await asyncio.sleep(max(0.0, begun + number / behaviour.pieces_per_s - loop.time()))
         await _event(writer, self._chunk({}, behaviour.finish(asked)))
         if behaviour.usage and asked.body.get("stream_options", {}).get("include_usage"):
-            usage = {"prompt_tokens": 11, "completion_tokens": len(deltas), "total_tokens": 11 + len(deltas)}
+            tokens = len(deltas) * behaviour.tokens_per_piece
+            usage = {"prompt_tokens": 11, "completion_tokens": tokens, "total_tokens": 11 + tokens}
             await _event(writer, {**self._chunk({}), "choices": [], "usage": usage})
         await _event(writer, "[DONE]")
         writer.write(b"0\r\n\r\n")
@@ -256,14 +268,15 @@ class FakeServer:
     def _deltas(self, asked: Asked) -> list[dict[str, str]]:
         behaviour = self.behaviour
         if behaviour.reply is not None:
-            return [{"content": piece} for piece in _pieces(behaviour.reply(asked))]
-        answer = answer_of(asked.question, asked.number, behaviour.words)
-        thought = reasoning_of(asked.question, asked.number)
+            return [{"content": piece} for piece in _pieces(behaviour.reply(asked), behaviour.piece)]
+        scale = 1 + behaviour.spread * random.Random(f"{asked.question} {asked.number}").uniform(-1, 1)
+        answer = answer_of(asked.question, asked.number, round(behaviour.words * scale))
+        thought = reasoning_of(asked.question, asked.number, round(behaviour.thought_words * scale))
         dialect = behaviour.dialect(asked) if callable(behaviour.dialect) else behaviour.dialect
         if dialect in ("reasoning", "reasoning_content"):
             return [
-                *({str(dialect): piece} for piece in _pieces(thought)),
-                *({"content": piece} for piece in _pieces(answer)),
+                *({str(dialect): piece} for piece in _pieces(thought, behaviour.piece)),
+                *({"content": piece} for piece in _pieces(answer, behaviour.piece)),
             ]
         text = {
             "none": answer,
@@ -271,7 +284,7 @@ class FakeServer:
             "unopened": f"{thought}\n</think>\n\n{answer}",
             "unclosed": f"<think>\n{thought}",
         }[dialect]
-        return [{"content": piece} for piece in _pieces(text)]
+        return [{"content": piece} for piece in _pieces(text, behaviour.piece)]
 
     def _chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
         return {
@@ -283,8 +296,8 @@ class FakeServer:
         }
 
 
-def _pieces(text: str) -> list[str]:
-    return [text[start : start + PIECE] for start in range(0, len(text), PIECE)]
+def _pieces(text: str, length: int) -> list[str]:
+    return [text[start : start + length] for start in range(0, len(text), length)]
 
 
 def _error(message: str) -> str:
@@ -312,7 +325,18 @@ async def _send(
     return True
 
 
+def _behaviour_asked_for() -> Behaviour:
+    parser = argparse.ArgumentParser(description="Serves on a free port of loopback until it is killed.")
+    parser.add_argument("--pieces-per-s", type=float, default=20, help="of each stream (default %(default)s)")
+    parser.add_argument("--piece", type=int, default=PIECE, help="characters of a piece (default %(default)s)")
+    parser.add_argument("--tokens-per-piece", type=int, default=1)
+    parser.add_argument("--words", type=int, default=12, help="of an answer (default %(default)s)")
+    parser.add_argument("--thought-words", type=int, default=9, help="of the reasoning (default %(default)s)")
+    parser.add_argument("--spread", type=float, default=0.0, help="share by which lengths differ (default 0)")
+    return Behaviour(**vars(parser.parse_args()))
+
+
 if __name__ == "__main__":
-    with FakeServer(Behaviour(pieces_per_s=20)) as running:
+    with FakeServer(_behaviour_asked_for()) as running:
         print(running.url, flush=True)
         threading.Event().wait()

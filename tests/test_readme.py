@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from faq_tui.tui.keys_table import table
+
 ROOT = Path(__file__).parents[1]
 HIDDEN = {"__init__.py", "__main__.py", "__pycache__"}
 
@@ -36,6 +38,11 @@ def test_what_is_there_is_in_the_tree() -> None:
     for folder in ("faq_tui", "faq_tui/core"):
         there = {p.name for p in (ROOT / folder).iterdir()} - HIDDEN
         assert there <= listed[folder], there - listed[folder]
+
+
+def test_the_table_of_keys_is_the_registrys() -> None:
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert page.partition("<!-- keys -->\n")[2].partition("\n<!-- /keys -->")[0] == table()
 
 
 def test_the_two_commands_are_marked() -> None:

@@ -10,10 +10,11 @@ from faq_tui.core.literal import literal
 READ = 32_768  # bytes from the end
 LONGEST = 400  # characters of a line
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # lines of tables, with or without a level before them
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last lines as literal text, colours taken out; of a line that was overwritten in place its last state.
+    """The last lines as literal text, without colours and rules; of a line overwritten in place its last state.
 
     A file that is not there has no lines.
     """
@@ -28,4 +29,5 @@ def tail(path: Path, lines: int) -> list[str]:
     if size > READ:
         del found[0]  # its beginning was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in found)
-    return [literal(line.rstrip(), LONGEST) for line in shown if line.strip()][-lines:]
+    kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
+    return [literal(line, LONGEST) for line in kept[-lines:]]

@@ -1,86 +1,190 @@
-"""The app: header, panes, footer; every action of the scope `app`."""
+"""The app: what is on the screen, and which pane is shown. What its actions do is in `acting`."""
 
 from __future__ import annotations
 
-import importlib
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
-from textual.widgets import ContentSwitcher, Footer
+from textual.keys import key_to_character
+from textual.screen import Screen
+from textual.widgets import ContentSwitcher
 
 from faq_tui.core.run import open_run
 from faq_tui.tui import app_actions
-from faq_tui.tui.actions import bindings_of
-from faq_tui.tui.live import LiveState
+from faq_tui.tui.acting import ActingApp
+from faq_tui.tui.actions import APP, Action, bindings_of, registry
+from faq_tui.tui.config import Config
+from faq_tui.tui.footer import KeyFooter
+from faq_tui.tui.gpu import Sampler
+from faq_tui.tui.header import Header, TabLine
+from faq_tui.tui.jobs_line import JobsLine
+from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.judge import JudgePane
+from faq_tui.tui.panes.quantize import QuantizePane
+from faq_tui.tui.panes.regenerate import RegeneratePane
+from faq_tui.tui.panes.seeds import SeedsPane
+from faq_tui.tui.player import Player
+from faq_tui.tui.session import Session
+from faq_tui.tui.themes import suited_theme
 
-PANES = {"seeds": "SeedsPane", "regenerate": "RegeneratePane", "judge": "JudgePane", "quantize": "QuantizePane"}
+HZ, LOW_HZ = 10, 2
+ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # in the footer, however narrow
+WHEN_BUSY = {"app.start": False, "app.stop": True}
+ACTION = {action.id: action for action in registry()}
+
+PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, QuantizePane)
 
 
-class FaqApp(App[None]):
-    """One run, opened for the UI thread."""
+class FaqApp(ActingApp):
+    """One run, opened for the UI's thread. With a `player`, its recording is played and nothing is changed."""
 
+    CSS_PATH = Path(__file__).with_name("app.tcss")
+    COMMANDS: ClassVar = {ActionCommands}
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(app_actions.ACTIONS)]
-    CSS = "ContentSwitcher { height: 1fr; } ContentSwitcher > Container { height: 100%; }"
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        folder: Path,
+        config: Config | None = None,
+        player: Player | None = None,
+        start: bool = False,
+        clock: Callable[[], float] = time.time,
+        sampler: Sampler | None = None,
+    ) -> None:
+        """`start`: run the pipeline as soon as the app is open. `clock` and `sampler` stand still in tests.
+
+        Raises UsageError if there is no run in `folder`.
+        """
+        # With NO_COLOR Textual would turn colours into greys, which are colours; the terminal's own ones it drops.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.config = config or Config()
+        self.theme = self.config.theme or suited_theme(os.environ)
+        if self.config.low_bandwidth:
+            self.animation_level = "none"
+        self.set_keymap(self.config.keymap)
         self._resources = ExitStack()
-        self.run_ = self._resources.enter_context(open_run(folder))
-        self.clock = clock
-        self.live = LiveState()
-        self._drawn = -1
-        self.panes: dict[str, Pane] = {}
-        for scope, name in PANES.items():
-            try:
-                self.panes[scope] = getattr(importlib.import_module(f"faq_tui.tui.panes.{scope}"), name)(self.run_)
-            except (ImportError, AttributeError):
-                self.panes[scope] = Pane(self.run_)
-                self.panes[scope]._id = None  # noqa: SLF001
-                self.panes[scope].id = scope
+        self.opened = self._resources.enter_context(open_run(folder, read_only=player is not None))
+        self.clock = player.clock if player else clock
+        self.session = Session(self.opened.folder, self.complain)
+        self.sampler = sampler or Sampler()
+        self.panes: dict[str, Pane] = {pane.SCOPE: pane(self.opened) for pane in PANES}
+        # Kept, since a query looks at the topmost screen, which may be a dialogue.
+        self._tabs, self._jobs, self._footer = TabLine(tuple(self.panes)), JobsLine(), KeyFooter()
+        self._switcher = ContentSwitcher(initial=next(iter(self.panes)))
+        self.crash: Exception | None = None
+        self.player, self._start_at_once = player, start
+        self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
 
     def compose(self) -> ComposeResult:
-        yield Horizontal()
-        with ContentSwitcher(initial="seeds"):
+        yield Header(self.opened, self.player.badge if self.player else "")
+        yield self._tabs
+        yield self._jobs
+        with self._switcher:
             yield from self.panes.values()
-        yield Footer()
+        yield self._footer
 
     def on_mount(self) -> None:
-        self.show_pane("seeds")
-        self.set_interval(0.1, self._pump)
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._show_keys())
+        self.show_pane(next(iter(self.panes)))
+        self.sampler.start()
+        if self.player is not None:
+            self.session.play(self.player)
+        else:
+            self.session.open()
+            if self._start_at_once:
+                self.session.start()
+        self.set_interval(1 / self.hz, self._pump)
+
+    def on_unmount(self) -> None:
+        self.session.close()
+        self.sampler.close()
+        self._resources.close()
+
+    def _handle_exception(self, error: Exception) -> None:
+        self.crash = error
+        super()._handle_exception(error)
+
+    # What is shown.
+
+    @property
+    def hz(self) -> int:
+        """How often a second the screen may change by itself."""
+        return LOW_HZ if self.config.low_bandwidth else HZ
 
     @property
     def pane(self) -> Pane:
-        return self.panes[self.query_one(ContentSwitcher).current or "seeds"]
+        return self.panes[self._switcher.current or ""]
+
+    @property
+    def _base(self) -> Screen[Any]:
+        """The panes' screen, whatever lies over it."""
+        return self.screen_stack[0]
+
+    @property
+    def keymap(self) -> dict[str, str]:
+        return self.config.keymap
 
     def show_pane(self, scope: str) -> None:
-        self.query_one(ContentSwitcher).current = scope
+        self._switcher.current = scope
         pane = self.panes[scope]
-        pane.shown(self.live)
-        inside = [w for w in pane.query("*") if w.focusable]
-        if not inside:
-            pane.can_focus = True
-        (inside or [pane])[0].focus()
+        pane.shown(self.session.live)
+        focused = self._base.focused
+        if focused is None or pane not in focused.ancestors_with_self:
+            inside = next((widget for widget in pane.query("*") if widget.focusable), None)
+            if inside is None:
+                pane.can_focus = True
+            (inside or pane).focus(scroll_visible=False)
+        self._show_keys()
+
+    def _show_keys(self) -> None:
+        pane = self.pane
+        taken = {key for action in registry() if action.scope == pane.SCOPE for key in keys_of(action, self.keymap)}
+        labels = {}
+        for scope in self.panes:
+            action = ACTION[f"app.show_{scope}"]
+            free = [key for key in keys_of(action, self.keymap) if key not in taken]
+            labels[scope] = (shown(free[0]) if free and len(free[0]) == 1 else "", action.label)
+        switch = " ".join(self.key("app.previous_pane") + self.key("app.next_pane"))
+        self._tabs.show(pane.SCOPE, labels, switch)
+        here = [a for a in registry() if a.scope == pane.SCOPE] + list(app_actions.ACTIONS)
+        keys = [(self.key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
+        self._footer.show_keys(
+            [(key, label) for key, label, always in keys if key and not always],
+            [(key, label) for key, label, always in keys if key and always],
+        )
+
+    def key(self, action_id: str) -> str:
+        """The key of an action as a person reads it; nothing if the focused widget takes it as text."""
+        focused = self._base.focused
+        for key in keys_of(ACTION[action_id], self.keymap):
+            if focused is None or not focused.check_consume_key(key, key_to_character(key)):
+                return shown(key)
+        return ""
+
+    def _is_possible(self, action: Action) -> bool:
+        if action.id in WHEN_BUSY:
+            return self.player is None and self.session.busy is WHEN_BUSY[action.id]
+        return bool((self if action.scope == APP else self.pane).check_action(action.name, ()))
 
     def _pump(self) -> None:
-        if self.live.version != self._drawn:
-            self._drawn = self.live.version
-            self.pane.tick(self.live)
-
-    def action_show_seeds(self) -> None:
-        self.show_pane("seeds")
-
-    def action_show_regenerate(self) -> None:
-        self.show_pane("regenerate")
-
-    def action_show_judge(self) -> None:
-        self.show_pane("judge")
-
-    def action_show_quantize(self) -> None:
-        self.show_pane("quantize")
+        if not (self.is_running and self.pane.is_attached):
+            return  # on the way out
+        self.session.pump()
+        now, live = self.clock(), self.session.live
+        self._tabs.sample = self.sampler.latest
+        self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
+        if self.session.phase != self._drawn_phase:
+            self._drawn_phase = self.session.phase
+            self._show_keys()
+        # Without an event times and rates change all the same.
+        if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):
+            self._drawn_version, self._drawn_at = live.version, now
+            self.pane.tick(live)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from platformdirs import user_cache_path
-
-LIMIT = 74_994  # bytes of text that the strictest terminals (xterm's 100,000 in base64) take
 
 
 def osc52(text: str, environ: Mapping[str, str]) -> str:
@@ -27,5 +24,6 @@ def copy_file() -> Path:
 def save(text: str, path: Path) -> None:
     """Readable by this user alone: the text may be anything. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8", errors="replace") as file:  # noqa: E501
-        file.write(text)
+    path.touch(0o600)
+    path.chmod(0o600)
+    path.write_text(text, encoding="utf-8", errors="replace", newline="")

@@ -69,7 +69,7 @@ def _keymap(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
 
 def _key(path: Path, name: str, key: str) -> str:
     *modifiers, last = written(key).split("+")
-    known = [str(value) for value in Keys] + [written(sign) for sign in map(chr, range(33, 127))]
+    known = [key.value for key in Keys] + [written(sign) for sign in map(chr, range(33, 127))]
     if all(m in MODIFIERS for m in modifiers) and (len(last) == 1 or last in known):
         return written(key)
     raise UsageError(f"{path}: {name} has no key {_quoted(key)}{_nearest(last, known)}")

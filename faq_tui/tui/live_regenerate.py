@@ -10,6 +10,7 @@ from faq_tui.tui.rate import Rate
 
 KEPT_CHARACTERS = 400_000  # of one growing part; the whole text is in the database when it is finished
 KEPT_FAILURES = 10_000
+GUESSED_SCALE = 0.25  # tokens a character, until a finished candidate tells
 
 Key = tuple[str, str, int]  # seed, source, number
 CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.CandidateDone | e.CandidateFailed
@@ -43,7 +44,6 @@ class Growing:
     attempt: int = 0  # tries that were thrown away
     waits_until: float | None = None  # unix seconds; set between two tries
     why: str = ""  # of the last retry
-    deltas: int = 0
     reasoning: Grown = field(default_factory=Grown)
     answer: Grown = field(default_factory=Grown)
 
@@ -60,14 +60,15 @@ class Regeneration:
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    streamed_tokens: int = 0  # of finished candidates that were streamed, to learn how many a delta holds
-    streamed_deltas: int = 0
-    rate: Rate = field(default_factory=Rate)
+    learned_tokens: int = 0  # of streamed candidates that are finished,
+    learned_characters: int = 0  # which tell how many characters a token has here
+    characters: Rate = field(default_factory=Rate)  # streamed
+    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose deltas were never seen
 
     def tokens_per_second(self, now: float) -> float:
-        """Deltas count as tokens until a finished candidate tells how many tokens its deltas held."""
-        scale = self.streamed_tokens / self.streamed_deltas if self.streamed_deltas else 1.0
-        return self.rate.per_second(now) * scale
+        """From the characters that stream: deltas hold any number of tokens, and a slow screen gets them merged."""
+        scale = self.learned_tokens / self.learned_characters if self.learned_characters else GUESSED_SCALE
+        return self.characters.per_second(now) * scale + self.whole.per_second(now)
 
     def delta(self, event: e.CandidateDelta, at: float) -> None:
         key = (event.seed_id, event.source, event.index)
@@ -78,8 +79,7 @@ class Regeneration:
             growing.reasoning.append(event.reasoning)
         if event.answer:
             growing.answer.append(event.answer)
-        growing.deltas += 1
-        self.rate.add(1, at)
+        self.characters.add(len(event.reasoning) + len(event.answer), at)
         self.latest = key
 
     def apply(self, event: CandidateEvent, at: float) -> None:
@@ -108,8 +108,9 @@ class Regeneration:
         self.settled += 1
         self.tokens += event.completion_tokens
         self.truncated += "truncated" in event.flags
-        if growing is not None and growing.deltas and event.completion_tokens:
-            self.streamed_tokens += event.completion_tokens
-            self.streamed_deltas += growing.deltas
+        seen = growing.reasoning.length + growing.answer.length if growing is not None else 0
+        if seen and event.completion_tokens:
+            self.learned_tokens += event.completion_tokens
+            self.learned_characters += seen
         else:
-            self.rate.add(event.completion_tokens, at)  # its server sent it whole
+            self.whole.add(event.completion_tokens, at)

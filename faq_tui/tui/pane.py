@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.containers import Container
+from textual.message import Message
 
 from faq_tui.core.run import Run
 from faq_tui.tui.live import LiveState
 
 
 class Pane(Container):
-    """`run` is opened by and for the UI thread; jobs write to the same database from their own process."""
+    """`run` is opened by and for the UI thread; jobs write to the same database from their own process.
+
+    A FaqError that an action raises is shown to the person in a notification.
+    """
 
     SCOPE: ClassVar[str] = "pane"  # of its actions, and its id in the switcher
+
+    @dataclass
+    class StartJob(Message):
+        """The pane asks the app to run stages in a job; the app says so if one is running already."""
+
+        only: str | None = None
+        until: str | None = None
+
+    @dataclass
+    class StopJob(Message):
+        """The pane asks the app to stop the running job at its next safe point."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(id=self.SCOPE)
@@ -23,4 +39,8 @@ class Pane(Container):
         """The pane became visible: read what it shows."""
 
     def tick(self, live: LiveState) -> None:
-        """At most ten times a second while visible and something has changed: draw what changed."""
+        """At most ten times a second while visible: draw what changed (`live.version`), or tells the time."""
+
+    def text_to_copy(self) -> str | None:
+        """What `y` copies; None for the text of the focused widget."""
+        return None

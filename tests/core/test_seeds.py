@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,50 +13,14 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
+from seed_stage import PER_EXAMPLE, Made
 
-from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import UsageError
-from faq_tui.core.events import Event, Note, SeedSkipped
-from faq_tui.core.pipeline import Context
-from faq_tui.core.run import Run
 from faq_tui.core.seeds import Problem, Record, read_records, to_seed
 from faq_tui.core.seeds.shapes import ShapeError
-from faq_tui.core.settings import Seeds, Settings, Target
-from faq_tui.core.stages import seeds as stage
-from faq_tui.core.store import Store
-from faq_tui.core.store import seeds as rows
-from faq_tui.core.store.seeds import Seed
-
-PER_EXAMPLE = hypothesis_settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
-
-
-class Made:
-    """A run of which only the seeds stage matters."""
-
-    def __init__(self, folder: Path, **seeds: Any) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = Settings(target=Target(model="m"), seeds=Seeds(**{"path": "starter", **seeds}))
-        self.run = Run(folder, settings, Store(folder / "faq.db"))
-        self.events: list[Event] = []
-
-    def go(self) -> str:
-        return stage.execute(Context(self.run, self.events.append, CancelToken(), "job"))
-
-    def ids(self, role: str) -> list[str]:
-        return [seed.id for seed in rows.by_role(self.run.store, role)]
-
-    def seeds(self) -> list[Seed]:
-        everything = [seed for role in ("chosen", "heldout", "pool") for seed in rows.by_role(self.run.store, role)]
-        return sorted(everything, key=lambda seed: int(seed.origin.rpartition(":")[2]))
-
-    def problems(self) -> dict[int, str]:
-        return {event.line: event.reason for event in self.events if isinstance(event, SeedSkipped)}
-
+from faq_tui.core.settings import Seeds
 
 # ---- every format x every shape
 
@@ -383,65 +346,3 @@ def test_any_bytes_are_records_problems_or_a_usage_error(tmp_path: Path, content
         return
     lines = [item.line for item in found]
     assert lines == sorted(set(lines)) and all(isinstance(item, Record | Problem) for item in found)
-
-
-# ---- the draw
-
-
-def drawn(folder: Path, questions: list[str], **settings: Any) -> Made:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "s.txt").write_text("\n".join(questions) + "\n")
-    made = Made(folder, path="s.txt", **settings)
-    made.go()
-    return made
-
-
-QUESTIONS = [f"question number {n}" for n in range(400)]
-
-
-def test_the_same_seed_draws_the_same_whatever_the_order(tmp_path: Path) -> None:
-    first = drawn(tmp_path / "a", QUESTIONS, count=100, heldout=20)
-    again = drawn(tmp_path / "b", QUESTIONS[::-1], count=100, heldout=20)
-    other = drawn(tmp_path / "c", QUESTIONS, count=100, heldout=20, sample_seed=1)
-    for role in ("chosen", "heldout"):
-        assert set(first.ids(role)) == set(again.ids(role))
-        assert set(first.ids(role)) != set(other.ids(role))
-    assert rows.counts(first.run.store) == {"chosen": 100, "heldout": 20, "pool": 280}
-
-
-def test_more_seeds_in_the_file_change_the_draw_little(tmp_path: Path) -> None:
-    before = drawn(tmp_path / "a", QUESTIONS, count=100, heldout=20)
-    chosen, heldout = set(before.ids("chosen")), set(before.ids("heldout"))
-    after = drawn(tmp_path / "a", [*QUESTIONS, *(f"new {n}" for n in range(40))], count=100, heldout=20)
-    assert 80 <= len(chosen & set(after.ids("chosen"))) < 100
-    assert 15 <= len(heldout & set(after.ids("heldout"))) <= 20
-    more = drawn(tmp_path / "b", QUESTIONS, count=150, heldout=20)
-    fewer = drawn(tmp_path / "c", QUESTIONS, count=100, heldout=20)
-    assert set(fewer.ids("chosen")) < set(more.ids("chosen")) and fewer.ids("heldout") == more.ids("heldout")
-
-
-@PER_EXAMPLE
-@given(st.integers(1, 60), st.integers(1, 80), st.integers(0, 80), st.integers(0, 3))
-def test_held_out_seeds_are_never_regenerated(total: int, count: int, heldout: int, key: int) -> None:
-    with TemporaryDirectory() as folder:
-        made = drawn(Path(folder), QUESTIONS[:total], count=count, heldout=heldout, sample_seed=key)
-        chosen, kept, pool = (made.ids(role) for role in ("chosen", "heldout", "pool"))
-        made.run.store.close()
-    assert not set(chosen) & set(kept) and len({*chosen, *kept, *pool}) == total
-    assert len(kept) == min(heldout, total // stage.HELDOUT_SHARE) and len(chosen) == min(count, total - len(kept))
-    notes = [event for event in made.events if isinstance(event, Note)]
-    assert bool(notes) == ((len(chosen), len(kept)) != (count, heldout))
-
-
-def test_starter_seeds(tmp_path: Path) -> None:
-    made = Made(tmp_path, count=200, heldout=32)
-    made.go()
-    seeds = made.seeds()
-    assert len(seeds) == 256 and made.problems() == {}
-    by_category = Counter(seed.category for seed in seeds)
-    assert set(by_category) == {"general", "reasoning", "math", "code", "multilingual", "writing"}
-    assert min(by_category.values()) >= 20
-    assert len({seed.question for seed in seeds}) == len({seed.label for seed in seeds}) == 256
-    assert all(20 <= len(seed.question) <= 4000 for seed in seeds if seed.category != "multilingual")
-    drawn_categories = {seed.category for seed in rows.by_role(made.run.store, "heldout")}
-    assert len(drawn_categories) >= 4

@@ -72,9 +72,7 @@ def make_tiny_model(
     return folder
 
 
-def make_rows(
-    path: Path, count: int = 8, tokens: int = 48, vocab: int = 512, seed: int = 0
-) -> list[list[int]]:
+def make_rows(path: Path, count: int = 8, tokens: int = 48, vocab: int = 512, seed: int = 0) -> list[list[int]]:
     """Write `count` calibration rows of `tokens` to `tokens + count - 1` random ids; return the ids."""
     import random
 

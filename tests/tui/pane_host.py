@@ -58,6 +58,6 @@ class PaneHost(App[None]):
     @property
     def screen_text(self) -> str:
         """What is on the screen, without colours."""
-        width, height = self.size
+        height = self.size.height
         strips: Any = self.screen._compositor.render_strips()
         return "\n".join(strip.text for strip in strips[:height])

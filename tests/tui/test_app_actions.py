@@ -31,7 +31,7 @@ async def test_a_digit_shows_its_pane(folder: Path, action: str, key: str, scope
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("2" if key == "1" else "1")
         await pilot.press(key)
-        assert app.pane.SCOPE == scope and app.pane.region.height == 20
+        assert scope == app.pane.SCOPE and app.pane.region.height == 20
         assert app.focused is not None and app.pane in app.focused.ancestors_with_self, "its keys work at once"
         assert len(app.query("PaneTab.-current")) == 1
 

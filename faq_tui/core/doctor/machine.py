@@ -26,9 +26,7 @@ def machine_checks(folder: Path) -> list[Check]:
         lambda: _package("torch", "pip install torch"),
         lambda: _package("transformers", "pip install transformers"),
         lambda: _package("gptqmodel", "pip install gptqmodel (it needs a C compiler and libpcre2)"),
-        lambda: _package(
-            "xllamacpp", "pip install 'faq-tui[embedded]': `faq-tui demo` needs it", needed=False
-        ),
+        lambda: _package("xllamacpp", "pip install 'faq-tui[embedded]': `faq-tui demo` needs it", needed=False),
         _gpu,
         _memory,
         lambda: _disk(folder),
@@ -46,18 +44,14 @@ def _compiler() -> Check:
     found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if found:
         return Check("C compiler", "ok", found)
-    return Check(
-        "C compiler", "warning", "none", "install gcc: pypcre, which gptqmodel needs, is built from source"
-    )
+    return Check("C compiler", "warning", "none", "install gcc: pypcre, which gptqmodel needs, is built from source")
 
 
 def _pcre() -> Check:
     found = ctypes.util.find_library("pcre2-8")
     if found:
         return Check("libpcre2", "ok", found)
-    return Check(
-        "libpcre2", "warning", "not found", "install libpcre2-8-0 (Debian) or pcre2 (Fedora, Homebrew)"
-    )
+    return Check("libpcre2", "warning", "not found", "install libpcre2-8-0 (Debian) or pcre2 (Fedora, Homebrew)")
 
 
 def _package(name: str, advice: str, needed: bool = True) -> Check:
@@ -84,9 +78,7 @@ def _gpu() -> Check:
         library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
         library.nvmlDeviceGetName(handle, text, 96)
         names.append(text.value.decode(errors="replace"))
-    return Check(
-        "GPU", "ok", f"{', '.join(names) or 'none'}; driver {version.value.decode(errors='replace')}"
-    )
+    return Check("GPU", "ok", f"{', '.join(names) or 'none'}; driver {version.value.decode(errors='replace')}")
 
 
 def _memory() -> Check:
@@ -105,9 +97,7 @@ def _disk(folder: Path) -> Check:
     place = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
     free = shutil.disk_usage(place).free / GIB
     if free < LOW_DISK_GIB:
-        return Check(
-            "disk", "warning", f"{free:.1f} GiB free at {place}", "a quantized 8B model takes about 6 GB"
-        )
+        return Check("disk", "warning", f"{free:.1f} GiB free at {place}", "a quantized 8B model takes about 6 GB")
     return Check("disk", "ok", f"{free:.0f} GiB free at {place}")
 
 

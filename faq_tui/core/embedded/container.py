@@ -34,15 +34,11 @@ def open_gguf(path: Path) -> GGUFReader:
     try:
         from gguf import GGUFReader
     except ImportError:
-        raise UsageError(
-            "the embedded model needs the package gguf: pip install 'faq-tui[embedded]'"
-        ) from None
+        raise UsageError("the embedded model needs the package gguf: pip install 'faq-tui[embedded]'") from None
     try:
         return GGUFReader(path)
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise FaqError(
-            f"{path} is no GGUF file that can be read ({error}); delete it and run again"
-        ) from None
+        raise FaqError(f"{path} is no GGUF file that can be read ({error}); delete it and run again") from None
 
 
 def value(reader: GGUFReader, key: str) -> Any:

@@ -71,14 +71,10 @@ def _endpoint(child: subprocess.Popen[bytes], log: Path) -> Endpoint:
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            raise FaqError(
-                f"the embedded server was not ready after {READY_TIMEOUT_S:.0f} s; its log is {log}"
-            )
+            raise FaqError(f"the embedded server was not ready after {READY_TIMEOUT_S:.0f} s; its log is {log}")
         chunk = os.read(fd, 4096)
         if not chunk:
             status = child.wait()
-            raise FaqError(
-                f"the embedded server ended (exit status {status}) before it answered; its log is {log}"
-            )
+            raise FaqError(f"the embedded server ended (exit status {status}) before it answered; its log is {log}")
         line += chunk
     return Endpoint(**json.loads(line))

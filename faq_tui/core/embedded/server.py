@@ -41,9 +41,7 @@ def start(gguf: Path, port: int) -> Any:
     try:
         import xllamacpp
     except ImportError as error:
-        raise UsageError(
-            f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'"
-        ) from None
+        raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
     params.model_alias = {MODEL_NAME}  # a set: a plain string would be taken for its letters

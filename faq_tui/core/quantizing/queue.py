@@ -41,7 +41,11 @@ def queue_of(run: Run) -> list[Queued]:
             name = recipe.folder(set_name)
             row, message = rows.get(name), ""
             if row is not None and _there(run, row):
-                state = "done" if set_name in sets and stage.artefact_signature(run, recipe, sets[set_name]) == row.signature else "stale"
+                state = (
+                    "done"
+                    if set_name in sets and stage.artefact_signature(run, recipe, sets[set_name]) == row.signature
+                    else "stale"
+                )
             elif set_name not in sets:
                 state = "no set"
             else:

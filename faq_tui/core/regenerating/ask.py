@@ -18,9 +18,7 @@ from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 
 # "Answer:", "**Final answer:**", "### Answer:" at the start of a line.
-ANSWER_LINE = re.compile(
-    r"^[ \t]*[#*_]*[ \t]*(?:final )?answer[ \t]*[*_]*[:：][*_]*", re.IGNORECASE | re.MULTILINE
-)
+ANSWER_LINE = re.compile(r"^[ \t]*[#*_]*[ \t]*(?:final )?answer[ \t]*[*_]*[:：][*_]*", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)

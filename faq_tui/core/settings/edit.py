@@ -58,14 +58,14 @@ def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     """Read, change, check, and only then write in one step."""
     path = path.resolve()  # a link stays one
     load_settings(path)  # a broken file is said to be that, and not edited
-    text = path.read_text(encoding="utf-8-sig")
-    document = tomlkit.parse(text)
+    before = path.read_bytes()
+    document = tomlkit.parse(before.decode("utf-8-sig"))
     recipes = _recipes(document)
     change(recipes)
     _put(document, recipes)
     edited = tomlkit.dumps(document)
     settings = parse_settings(edited, str(path))
-    if path.read_text(encoding="utf-8-sig") != text:
+    if path.read_bytes() != before:
         raise UsageError(f"{path} was changed by someone else just now: try again")
     _replace(path, edited)
     return settings
@@ -113,7 +113,7 @@ def _replace(path: Path, text: str) -> None:
     half = path.with_name(f".{path.name}.half")
     with full_disk_is_clear(path):
         try:
-            half.write_text(text, encoding="utf-8")
+            half.write_bytes(text.encode())  # its line ends are the file's own
             shutil.copymode(path, half)
             half.replace(path)
         except PermissionError:

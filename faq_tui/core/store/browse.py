@@ -7,6 +7,7 @@ goes on; texts are read for the rows on the screen only.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # of a question, in a row
-BATCH = 2000
+FIRST_STRETCH, STRETCH = 2000, 65_536  # seeds a step of a search goes through
 
 # What became of a seed. The first that is true, of one source under its present settings and judge.
 STATES = {
@@ -33,8 +34,11 @@ _MADE = (
     "(SELECT count(*) FROM candidates c WHERE c.generation = :generation AND c.seed_id = s.id"
     " AND c.number <= :wanted)"
 )
+# As in `picks.current`: a word on an answer from before the source's settings changed counts no more.
 _LAST = (
-    "(SELECT action FROM picks p WHERE p.source = :source AND p.seed_id = s.id AND {by} ORDER BY p.id DESC LIMIT 1)"
+    "(SELECT CASE WHEN p.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates k"
+    " WHERE k.id = p.candidate_id AND k.generation = :generation) THEN p.action END"
+    " FROM picks p WHERE p.source = :source AND p.seed_id = s.id AND {by} ORDER BY p.id DESC LIMIT 1)"
 )
 _PARTS = {
     "made": _MADE,
@@ -46,6 +50,9 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 # Of the stored JSON, what is not text: a search for one of these must look into the texts themselves.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
+
+
+_IDS = re.compile("[0-9a-f]{1,12}")
 
 
 @dataclass(frozen=True)
@@ -95,25 +102,33 @@ def total(db: sqlite3.Connection) -> int:
 
 def newest_position(store: Store) -> int:
     """The last seed's place in the file, at once; -1 where there is none."""
-    last = store.db.execute("SELECT max(position) FROM seeds WHERE present").fetchone()[0]
-    return -1 if last is None else int(last)
+    return _last_position(store.db)
 
 
 def is_dense(db: sqlite3.Connection, count: int) -> bool:
     """True if the n-th seed has position n, as `replace_all` numbers them."""
-    last = db.execute("SELECT max(position) FROM seeds WHERE present").fetchone()[0]
-    return count == 0 or last == count - 1
+    return _last_position(db) == count - 1
 
 
 def matches(db: sqlite3.Connection, view: View, wanted: SeedFilter) -> Iterator[list[int]]:
-    """Positions of the seeds that match, in file order, in lists as they are found."""
+    """Positions of the seeds that match, in file order, in lists as they are found.
+
+    Each step of SQLite goes through a stretch of the file, so that a thread asks for the interpreter's lock once
+    for many rows, and the screen stays quick.
+    """
     where, values = _where(wanted)
-    query = f"SELECT s.position FROM seeds s INDEXED BY seeds_browse WHERE {where} ORDER BY s.position"
-    cursor = db.execute(query, {**vars(view), **values})
-    size = 1  # the first one is shown at once
-    while batch := cursor.fetchmany(size):
-        yield [row[0] for row in batch]
-        size = min(BATCH, size * 4)
+    query = (
+        f"SELECT json_group_array(s.position) FROM seeds s INDEXED BY seeds_browse WHERE {where}"
+        " AND s.position >= :from_position AND s.position < :to_position"
+    )
+    end = _last_position(db) + 1
+    start, size = 0, FIRST_STRETCH
+    while start < end:
+        bounds = {"from_position": start, "to_position": start + size}
+        found = json.loads(db.execute(query, {**vars(view), **values, **bounds}).fetchone()[0])
+        if found:
+            yield sorted(found)
+        start, size = start + size, min(STRETCH, size * 4)
 
 
 def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, BrowseRow]:
@@ -154,6 +169,11 @@ def roles(db: sqlite3.Connection) -> dict[str, int]:
     return dict(db.execute(query).fetchall())
 
 
+def _last_position(db: sqlite3.Connection) -> int:
+    last = db.execute("SELECT max(position) FROM seeds WHERE present").fetchone()[0]
+    return -1 if last is None else int(last)
+
+
 def _where(wanted: SeedFilter) -> tuple[str, dict[str, object]]:
     tests, values = ["s.present"], dict[str, object]()
 
@@ -172,6 +192,7 @@ def _where(wanted: SeedFilter) -> tuple[str, dict[str, object]]:
     if wanted.state is not None:
         narrow(f"{STATE_SQL} = :state", state=wanted.state)
     if wanted.text:
+        by_id = " OR s.id LIKE :start ESCAPE '!'" if _IDS.fullmatch(wanted.text) else ""
         stored = "s.messages LIKE :stored ESCAPE '!'"
         if any(wanted.text.lower() in part for part in _SKELETON):
             stored += (
@@ -179,8 +200,7 @@ def _where(wanted: SeedFilter) -> tuple[str, dict[str, object]]:
                 " WHERE json_extract(m.value, '$.content') LIKE :text ESCAPE '!')"
             )
         narrow(
-            f"(({stored}) OR s.answer LIKE :text ESCAPE '!' OR s.label LIKE :text ESCAPE '!'"
-            " OR s.id LIKE :start ESCAPE '!')",
+            f"(({stored}) OR s.answer LIKE :text ESCAPE '!' OR s.label LIKE :text ESCAPE '!'{by_id})",
             stored=f"%{_like(json.dumps(wanted.text)[1:-1])}%",  # the messages are stored as ASCII JSON
             text=f"%{_like(wanted.text)}%",
             start=f"{_like(wanted.text)}%",

@@ -51,8 +51,13 @@ def standings(store: Store, view: View) -> list[Standing]:
         flags.append(bool(unfit))
         if score is not None and not unfit:
             marks.append(score)
-    judged = picks.judged_by(store, view.source, view.judge)
-    overrides = picks.overrides(store, view.source)
+    # As in `picks.current`: a word on an answer from before the source's settings changed counts no more.
+    ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.generation,))
+    ours: set[int | None] = {None, *(row["id"] for row in ids)}
+    said = picks.judged_by(store, view.source, view.judge).items()
+    judged = {seed_id: chosen for seed_id, chosen in said if chosen in ours}
+    people = picks.overrides(store, view.source).items()
+    overrides = {seed_id: pick for seed_id, pick in people if pick.candidate_id in ours}
     return [
         Standing(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id), _margin(marks), sum(flags))
         for seed_id, (marks, flags) in found.items()

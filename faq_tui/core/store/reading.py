@@ -12,12 +12,16 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     """The file itself, or a copy in memory if its schema must be brought up to date first."""
     db = _connect(path)
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version >= len(list((files("faq_tui.core.store") / "migrations").iterdir())):
+    if version >= known_version():
         return db
     copy = sqlite3.connect(":memory:", isolation_level=None)
     db.backup(copy)
     db.close()
     return copy
+
+
+def known_version() -> int:
+    return len(list((files("faq_tui.core.store") / "migrations").iterdir()))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

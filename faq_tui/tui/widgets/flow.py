@@ -54,8 +54,8 @@ def wrap(paragraph: str, width: int) -> list[str]:
                 stop = space
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
-    if paragraph.endswith(" ") and len(lines[-1]) < width and not lines[-1].endswith(" "):
-        lines[-1] += " "  # the next words of a growing text follow it
+    if paragraph.endswith(" ") and not lines[-1].endswith(" "):
+        lines[-1] += " "  # past the edge it is not drawn, and keeps the next words of a growing text apart
     return lines
 
 

@@ -2,7 +2,7 @@ ALTER TABLE seeds ADD COLUMN length INTEGER NOT NULL DEFAULT 0;  -- characters o
 UPDATE seeds SET length = length(json_extract(messages, '$[#-1].content'));
 
 -- Holds all that the list of seeds filters by, but the text: a million rows are scanned in a tenth of a second.
-CREATE INDEX seeds_browse ON seeds (position, length, category, role, excluded) WHERE present;
+CREATE INDEX seeds_browse ON seeds (position, length, category, role, excluded, present) WHERE present;
 
 CREATE TABLE seed_tags (
   seed_id TEXT NOT NULL REFERENCES seeds (id),

@@ -1,0 +1,57 @@
+"""A curve as ANSI text, drawn by plotext."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+
+from faq_tui.core.plots.pool import max_pool
+
+_ONE_AT_A_TIME = threading.Lock()  # plotext draws on one figure that belongs to the module
+LEAST_WIDTH, LEAST_HEIGHT = 16, 4
+
+
+def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
+    """`values` over their index on a logarithmic axis, in `width` x `height` cells; "" where that is too small.
+
+    Values that are not positive and finite are left out. Spikes survive: of each half column the largest is drawn.
+    """
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+        return ""
+    logs = [math.log10(value) if value > 0 and math.isfinite(value) else math.nan for value in values]
+    points = max_pool(logs, 2 * width)
+    if not points:
+        return ""
+    import plotext
+
+    low, high = math.floor(min(y for _, y in points)), math.ceil(max(y for _, y in points))
+    high = max(high, low + 1)
+    with _ONE_AT_A_TIME:
+        plotext.clear_figure()
+        plotext.limit_size(False, False)
+        plotext.plot_size(width, height)
+        plotext.theme("clear")
+        plotext.plot([x for x, _ in points], [y for _, y in points], marker="braille", color=colour)
+        plotext.ylim(low, high)
+        last = max(1, len(values) - 1)
+        plotext.xlim(0, last)
+        # By hand: automatic ticks are fractions of a power of ten.
+        powers = _spread(low, high, max(2, height // 2))
+        plotext.yticks(powers, [f"1e{power}" for power in powers])
+        ticks = _spread(0, last, max(2, width // 12))
+        plotext.xticks(ticks, [str(tick) for tick in ticks])
+        plotext.xaxes(True, False)
+        plotext.yaxes(True, False)
+        return str(plotext.build()).rstrip("\n")
+
+
+def _spread(low: int, high: int, most: int) -> list[int]:
+    """At most `most` whole numbers from `low` to `high`, both among them."""
+    step = max(1, math.ceil((high - low) / max(1, most - 1)))
+    ticks = list(range(low, high + 1, step))
+    if ticks[-1] != high:
+        if high - ticks[-1] < step / 2 and len(ticks) > 1:
+            ticks.pop()
+        ticks.append(high)
+    return ticks

@@ -1,0 +1,125 @@
+"""The line that says what runs, how far it is, how fast, and how long it will take."""
+
+from __future__ import annotations
+
+from rich.text import Text
+
+from faq_tui.core.literal import literal
+from faq_tui.tui.duration import clock_time, pace
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.session import Session
+from faq_tui.tui.widgets.text import LiteralText
+
+BAR = 30  # cells at most
+NARROWEST = 6
+STYLES = {"failed": "bold red", "killed": "bold red", "stopped": "yellow", "done": "green"}
+
+
+class JobsLine(LiteralText):
+    """Redrawn by the app's pump. `start` and `stop` are the keys as they are set now."""
+
+    def __init__(self) -> None:
+        super().__init__(id="jobs")
+        self._text = Text()
+
+    def show_session(self, session: Session, now: float, keys: tuple[str, str]) -> None:
+        line = describe(session, now, keys, self.size.width)
+        if line != self._text or line.spans != self._text.spans:
+            self._text = line
+            self.show(line)
+
+
+def describe(session: Session, now: float, keys: tuple[str, str], width: int) -> Text:
+    start, stop = keys
+    match session.phase:
+        case "looking":
+            line = Text("Looking for a running job …", style="dim")
+        case "starting":
+            line = Text("Starting the job …")
+        case "running" | "replay":
+            line = _running(session.live, now, width)
+        case "stopping":
+            name = literal(session.live.stage.stage) if session.live.stage else "the job"
+            line = Text(f"Stopping {name} at its next safe point; {stop} again ends it at once.", style="yellow")
+        case _:
+            line = _idle(session, start)
+    line.no_wrap = True
+    line.truncate(width, overflow="ellipsis")
+    return line
+
+
+def _idle(session: Session, start: str) -> Text:
+    stage = session.live.stage
+    name = literal(stage.stage) if stage else "the job"
+    match session.outcome:
+        case "killed":
+            return Text.assemble(
+                (f"{name}: the job was killed. ", STYLES["killed"]), f"Finished work is kept; {start} resumes it."
+            )
+        case "failed":
+            why = literal(stage.message) if stage else ""
+            return Text.assemble((f"{name} failed. ", STYLES["failed"]), f"{start} tries again. ", (why, "dim"))
+        case "stopped":
+            return Text.assemble(
+                (f"{name}: stopped. ", STYLES["stopped"]), f"Finished work is kept; {start} resumes it."
+            )
+        case "done":
+            said = literal(stage.message) if stage else ""
+            return Text.assemble(("Finished. ", STYLES["done"]), (f"{name}: {said}" if said else "", "dim"))
+        case _:
+            return Text(
+                f"Nothing is running. {start} starts the pipeline, or resumes it where it stopped.", style="dim"
+            )
+
+
+def _running(live: LiveState, now: float, width: int) -> Text:
+    """As many parts as fit, in the order of their weight: stage, bar, count, time left, pace, detail."""
+    stage = live.stage
+    if stage is None:
+        return Text("Working …")
+    if stage.state != "running":
+        return Text.assemble((f"{literal(stage.stage)} ", "bold"), stage.state, "  ", (literal(stage.message), "dim"))
+    done, total, unit, detail, speed, left = _progress(live, now)
+    head = Text(literal(stage.stage), style="bold")
+    if not total:
+        return Text.assemble(head, f"  {literal(detail)}" if detail else " …")
+    parts = [f"{done:,} of {total:,} {literal(unit)}"]
+    if left is not None:
+        parts.append(f"{clock_time(left)} left")
+    if speed:
+        parts.append(speed)
+    if detail:
+        parts.append(literal(detail))
+    room = width - head.cell_len - NARROWEST - 4
+    while len(parts) > 1 and len(" · ".join(parts)) > room:
+        parts.pop()
+    tail = " · ".join(parts)
+    size = min(BAR, width - head.cell_len - len(tail) - 4)
+    line = Text.assemble(head, "  ")
+    if size >= NARROWEST:
+        line.append_text(bar(done / total, size)).append("  ")
+    return line.append(tail)
+
+
+def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, str, float | None]:
+    """done, total, unit, detail, pace, seconds left. A quantization counts its layers: artefacts are too coarse."""
+    stage = live.stage
+    assert stage is not None
+    artefact = live.running_artefact()
+    if artefact is not None and artefact.layers:
+        each = artefact.seconds_a_layer()
+        done = len(artefact.layer_done)
+        left = each * (artefact.layers - done) if each else None
+        several = f", model {stage.done + 1} of {stage.total}" if stage.total and stage.total > 1 else ""
+        return done, artefact.layers, "layers", f"{artefact.name}{several}", pace(1 / each) if each else "", left
+    spent = now - stage.started
+    speed = pace(stage.done / spent) if stage.done and spent > 0 else ""
+    return stage.done, stage.total, stage.unit, stage.detail, speed, stage.seconds_left(now)
+
+
+def bar(share: float, cells: int) -> Text:
+    """Half cells, in the font of Rich's bars."""
+    halves = round(max(0.0, min(1.0, share)) * cells * 2)
+    full, half = divmod(halves, 2)
+    rest = cells - full - half
+    return Text.assemble(("━" * full + "╸" * half, "green"), ("─" * rest, "dim"))

@@ -1,0 +1,65 @@
+"""Open the app on a real terminal, and leave the terminal as it was found."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import traceback
+from pathlib import Path
+
+from platformdirs import user_log_path
+
+from faq_tui.core.errors import FaqError
+from faq_tui.tui.app import FaqApp
+from faq_tui.tui.terminal import hung_up, own_terminal
+
+LOOK_EVERY_S = 1.0
+PATIENCE_S = 3.0  # for an app whose terminal is gone
+ENDS = (signal.SIGHUP, signal.SIGTERM)
+
+
+def log_path() -> Path:
+    return user_log_path("faq-tui") / "app.log"
+
+
+def open_app(app: FaqApp) -> str:
+    """Run until the person leaves; returns what to say to them afterwards. Raises FaqError if the app crashed."""
+    log = log_path()
+    with own_terminal(log) as terminal:
+        asyncio.run(_run(app, terminal))
+        crash = app.crash
+        if crash is not None:
+            traceback.print_exception(crash)  # to the log: 2 is still there
+    if crash is not None:
+        raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}; the details are in {log}")
+    return app.farewell
+
+
+async def _run(app: FaqApp, terminal: int) -> None:
+    loop = asyncio.get_running_loop()
+    for number in ENDS:
+        loop.add_signal_handler(number, _end, app)
+    watch = asyncio.create_task(_watch(app, terminal))
+    try:
+        await app.run_async()
+    finally:
+        watch.cancel()
+
+
+async def _watch(app: FaqApp, terminal: int) -> None:
+    """Not every lost terminal sends a signal, and not everybody lets it through (nohup)."""
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if hung_up(terminal):
+            _end(app)
+            return
+
+
+def _end(app: FaqApp) -> None:
+    """Jobs go on. If the way out is blocked, the process ends all the same."""
+    watchdog = threading.Timer(PATIENCE_S, os._exit, (128 + signal.SIGHUP,))
+    watchdog.daemon = True
+    watchdog.start()
+    app.exit()

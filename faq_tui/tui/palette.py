@@ -1,0 +1,48 @@
+"""The palette: every action of the registry, and every theme, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from faq_tui.tui.actions import APP, Action, registry
+from faq_tui.tui.keys import keys_of, shown
+
+if TYPE_CHECKING:
+    from faq_tui.tui.app import FaqApp
+
+HERE = ("app.command_palette",)  # pointless in itself
+
+
+class ActionCommands(Provider):
+    """An action of a pane shows that pane first."""
+
+    @property
+    def _app(self) -> FaqApp:
+        return cast("FaqApp", self.app)
+
+    def _commands(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
+        """(name, help, what to do)"""
+        for action in registry():
+            if action.id not in HERE:
+                where = "" if action.scope == APP else f"{action.scope.capitalize()}: "
+                yield f"{where}{action.label}", self._help(action), partial(self._app.perform, action)
+
+    def _help(self, action: Action) -> str:
+        keys = [shown(key) for key in keys_of(action, self._app.keymap)]
+        return f"{action.help}  Key: {keys[0]}" if keys else action.help
+
+    async def discover(self) -> Hits:
+        for name, text, command in self._commands():
+            yield DiscoveryHit(Content(name), command, text=name, help=text)
+
+    async def search(self, query: str) -> Hits:
+        matcher = self.matcher(query)
+        for name, text, command in self._commands():
+            score = max(matcher.match(name), matcher.match(text) * 0.8)
+            if score > 0:
+                yield Hit(score, matcher.highlight(name), command, help=text)

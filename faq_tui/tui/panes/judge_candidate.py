@@ -1,0 +1,116 @@
+"""One candidate: its mark and the judge's reason, the reasoning dim or folded, the answer bright."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.events import Click
+from textual.message import Message
+
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.tui.panes.judge_case import Case, flags_in_words, mark_in_words
+from faq_tui.tui.widgets.flow_view import FlowView, Part
+from faq_tui.tui.widgets.marked import LIMIT, rest
+from faq_tui.tui.widgets.text import LiteralText
+
+LONG = 400  # characters of reasoning from which it opens folded
+LABEL_STYLE = "bold cyan"
+
+
+class CandidateBox(Vertical):
+    """Empty until `show`; remembers what it shows, so that the same again costs nothing and does not scroll."""
+
+    class Chosen(Message):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def __init__(self) -> None:
+        super().__init__(classes="candidate")
+        self._drawn: object = None
+        self.number = 0
+        self.folded = False
+
+    def compose(self) -> ComposeResult:
+        yield LiteralText(classes="title")
+        yield FlowView()
+
+    @property
+    def text(self) -> FlowView:
+        return self.query_one(FlowView)
+
+    def on_click(self, _: Click) -> None:
+        self.post_message(self.Chosen(self.number))
+
+    def show(self, case: Case, candidate: Candidate, blind: bool, folded: bool | None) -> None:
+        """`folded`: None folds what is long."""
+        self.number = candidate.number
+        self.query_one(".title", LiteralText).show(title(case, candidate, blind))
+        self.folded = is_folded(candidate, folded)
+        parts = parts_of(case, candidate, blind, self.folded)
+        if parts != self._drawn:
+            self._drawn = parts
+            self.text.show(parts)
+
+
+def title(case: Case, candidate: Candidate, blind: bool) -> Text:
+    """`2  8 of 10  picked by judge`."""
+    line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
+    for words, style in (mark(case, candidate, blind), picked(case, candidate, blind)):
+        if words:
+            line.append("  ").append(words, style)
+    return line
+
+
+def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
+    """The candidate in the line of tabs, where one only is shown."""
+    line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
+    for words, style in (mark(case, candidate, blind), picked(case, candidate, blind)):
+        if words:
+            line.append(" ").append(words, style)
+    return line
+
+
+def mark(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
+    """(words, style)"""
+    if candidate.flags:
+        return "unfit", "bold red"
+    return ("", "") if blind else (mark_in_words(case.marks.get(candidate.id)), "")
+
+
+def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
+    """Who picked this one; the person's word counts."""
+    standing = case.standing
+    by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
+    if not blind and standing.judge_pick == candidate.id:
+        by.append("judge")
+    counts = "person" in by or standing.override is None
+    return (f"picked by {', '.join(by)}", "bold green" if counts else "dim") if by else ("", "")
+
+
+def is_folded(candidate: Candidate, wish: bool | None) -> bool:
+    return len(candidate.reasoning) > LONG if wish is None else wish
+
+
+def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> list[Part | None]:
+    parts: list[Part | None] = []
+    if candidate.flags:
+        parts += [(flags_in_words(candidate.flags), "bold red"), None]
+    row = case.marks.get(candidate.id)
+    if not blind and row is not None and row.reason:
+        parts += [(f"judge: {row.reason[:LIMIT]}{rest(row.reason)}", "italic"), None]
+    reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
+    if reasoning:
+        head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"
+        parts.append((head + (", folded: f opens it" if folded else ""), LABEL_STYLE))
+        if not folded:
+            parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
+        parts += [None, ("answer", LABEL_STYLE)]
+    parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
+    return parts
+
+
+def whole(candidate: Candidate) -> str:
+    """All of it, for copying."""
+    return "\n\n".join(part for part in (candidate.reasoning, candidate.answer) if part)

@@ -1,0 +1,94 @@
+"""All that is known of one seed in the pane `judge`, and how it is put in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faq_tui.core.judging.review import agrees
+from faq_tui.core.override import NEVER_ASSEMBLED
+from faq_tui.core.store import Store, candidates, judged, seeds
+from faq_tui.core.store.browse import View
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.core.store.judged import MarkRow, Override, Standing
+
+FLAG_WORDS = {
+    "truncated": "cut off at max_tokens",
+    "unclosed_think": "the reasoning never ends",
+    "empty": "the answer is empty",
+    "loop": "repeats itself",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One seed with its candidates, their marks, and who decided."""
+
+    standing: Standing
+    question: str
+    label: str
+    candidates: tuple[Candidate, ...]
+    marks: dict[int, MarkRow]
+    override: Override | None  # who and when
+
+    @property
+    def counts(self) -> int | None:
+        """Id of the candidate that the seed uses as things are."""
+        person = self.standing.override
+        return person.candidate_id if person else self.standing.judge_pick
+
+    def number(self, candidate_id: int | None) -> int | None:
+        return next((c.number for c in self.candidates if c.id == candidate_id), None)
+
+
+def read_case(store: Store, view: View, standing: Standing) -> Case:
+    found = candidates.of_seed(store, view.source, view.generation, standing.seed_id)
+    kept = tuple(candidate for candidate in found if candidate.number <= view.wanted)
+    seed = seeds.get(store, standing.seed_id)
+    return Case(
+        standing,
+        "\n\n".join(message["content"] for message in seed.messages) if seed else "",
+        (seed.label or "") if seed else "",
+        kept,
+        judged.marks_of(store, view.judge, [candidate.id for candidate in kept]),
+        judged.last_override(store, view.source, seed_id=standing.seed_id),
+    )
+
+
+def verdict(case: Case, blind: bool, day: str) -> str:
+    """Whose word counts, in a sentence; `day` is when the person said it."""
+    standing, person = case.standing, case.standing.override
+    judge = _judge(case)
+    if person is None:
+        return (
+            "you have not decided; the judge's pick is hidden" if blind else f"{judge}; no person has overridden it"
+        )
+    said = f"candidate {case.number(person.candidate_id)}" if person.candidate_id else "rejected"
+    who = f"{case.override.who}, {day}" if case.override else "a person"
+    why = f": “{person.reason}”" if person.reason else ""
+    other = "the judge's pick is hidden" if blind else ("the judge says the same" if agrees(standing) else judge)
+    return f"{said}, by {who}{why}; {other}"
+
+
+def _judge(case: Case) -> str:
+    if not case.standing.judged:
+        return "not judged yet"
+    number = case.number(case.standing.judge_pick)
+    return f"the judge picks {number}" if number else "the judge found none fit"
+
+
+def mark_in_words(mark: MarkRow | None) -> str:
+    """`8 of 10`, or a mean log-probability, which the judge's reason names."""
+    if mark is None:
+        return "no mark"
+    if mark.score is None:
+        return "unscored"
+    return f"{mark.score:g} of 10" if mark.kind == "llm" else f"{mark.score:.3f}"
+
+
+def flags_in_words(flags: tuple[str, ...]) -> str:
+    """Why it is unfit, and what that means; nothing if it is fit."""
+    if not flags:
+        return ""
+    never = any(flag in NEVER_ASSEMBLED for flag in flags)
+    end = "cannot be picked" if never else "the judge passes over it, you may pick it"
+    return f"{', '.join(FLAG_WORDS.get(flag, flag) for flag in flags)}: {end}"

@@ -1,0 +1,81 @@
+"""The seeds to go through: which the filter shows, where one is, and how far person and judge agree."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from faq_tui.core.judging.review import admits, agreement
+from faq_tui.core.store import Store
+from faq_tui.core.store.browse import View
+from faq_tui.core.store.judged import Standing, standings
+
+READ_EVERY_S = 1.0
+READ_SHARE = 20  # a read that takes long is made as much more seldom
+
+
+@dataclass
+class JudgeQueue:
+    """`index` is -1 while nothing is shown."""
+
+    kind: str  # of the judge
+    filter: str = "all"
+    index: int = -1
+    everything: list[Standing] = field(default_factory=list)
+    shown: list[Standing] = field(default_factory=list)
+    due: float = 0.0  # when the next read may be, by time.monotonic
+
+    def read(self, store: Store, view: View) -> None:
+        """From the database; one stays on the same seed, even if the filter no longer shows it."""
+        began = time.monotonic()
+        self.everything = standings(store, view)
+        self.due = time.monotonic() + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - began))
+        self._narrow(keep=True)
+
+    def show_only(self, name: str) -> None:
+        self.filter = name
+        self._narrow(keep=False)
+
+    @property
+    def now(self) -> Standing | None:
+        return self.shown[self.index] if 0 <= self.index < len(self.shown) else None
+
+    def agreement(self) -> tuple[int, int]:
+        return agreement(self.everything)
+
+    def count(self, name: str) -> int:
+        return sum(admits(name, standing, self.kind) for standing in self.everything)
+
+    def move(self, by: int) -> bool:
+        """False at an end."""
+        target = max(0, min(self.index + by, len(self.shown) - 1))
+        moved, self.index = target != self.index, target
+        return moved
+
+    def move_to(self, seed_id: str) -> bool:
+        """False if the filter does not show it."""
+        found = next((i for i, standing in enumerate(self.shown) if standing.seed_id == seed_id), None)
+        if found is None:
+            return False
+        self.index = found
+        return True
+
+    def move_undecided(self, step: int) -> bool:
+        """To the nearest seed in one direction that no person has decided; False if there is none."""
+        rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
+        found = next((i for i in rest if self.shown[i].override is None), None)
+        if found is None:
+            return False
+        self.index = found
+        return True
+
+    def _narrow(self, keep: bool) -> None:
+        here = self.now
+        seed_id = here.seed_id if here else None
+        self.shown = [
+            standing
+            for standing in self.everything
+            if admits(self.filter, standing, self.kind) or (keep and standing.seed_id == seed_id)
+        ]
+        if seed_id is None or not self.move_to(seed_id):
+            self.index = min(max(self.index, 0), len(self.shown) - 1)

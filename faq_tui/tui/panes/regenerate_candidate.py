@@ -1,0 +1,119 @@
+"""One candidate: a line that says how it stands, and its text, which may be growing."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+
+from faq_tui.core.literal import literal
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.tui.live_regenerate import Growing, Key
+from faq_tui.tui.widgets.flow_view import FlowView, Part
+from faq_tui.tui.widgets.text import LiteralText
+
+REASONING, ANSWER, LABEL = "dim", "", "bold"
+SAID = {
+    "truncated": "truncated",
+    "unclosed_think": "reasoning never ended",
+    "empty": "no answer",
+    "loop": "repeats itself",
+}
+
+
+class CandidateView(Vertical):
+    """Follows one growing candidate by reading only what is new of it."""
+
+    def __init__(self) -> None:
+        super().__init__(classes="candidate")
+        self.key: Key | None = None
+        self.finished: Candidate | None = None
+        self._growing: Growing | None = None
+        self._read = [0, 0]  # characters of reasoning and answer that are shown
+        self._title = ""
+
+    def compose(self) -> ComposeResult:
+        yield LiteralText(classes="title")
+        yield FlowView()
+
+    @property
+    def flow(self) -> FlowView:
+        return self.query_one(FlowView)
+
+    @property
+    def was_growing(self) -> bool:
+        return self._growing is not None
+
+    def show(
+        self, key: Key, finished: Candidate | None, growing: Growing | None, failure: str | None, now: float
+    ) -> None:
+        """Draw how the candidate stands now; cheap if nothing is new."""
+        other = key != self.key
+        self.key = key
+        if growing is not None:
+            self._grow(growing, other, now)
+        elif finished is not None:
+            self._finish(finished, other)
+        else:
+            self._wait(failure, other)
+
+    def _grow(self, growing: Growing, other: bool, now: float) -> None:
+        if other or growing is not self._growing:
+            self._growing, self.finished, self._read = growing, None, [0, 0]
+            self.flow.show([])
+        parts: list[Part | None] = []
+        if growing.reasoning.length > self._read[0]:
+            if self._read[1]:  # reasoning again after the answer has begun: lay it out anew
+                self._read = [0, 0]
+                self.flow.show([])
+            parts.append((growing.reasoning.since(self._read[0]), REASONING))
+            self._read[0] = growing.reasoning.length
+        if growing.answer.length > self._read[1]:
+            if not self._read[1]:
+                parts += [None] if self._read[0] else []
+                parts += [("answer\n", LABEL)] if self._read[0] else []
+            parts.append((growing.answer.since(self._read[1]), ANSWER))
+            self._read[1] = growing.answer.length
+        self.flow.grow(parts)
+        again = f" · try {growing.attempt + 1}" if growing.attempt else ""
+        if growing.waits_until is not None:
+            wait = max(0, round(growing.waits_until - now))
+            self._say(f"tries again in {wait} s: {growing.why}", "yellow")
+        elif self._read == [0, 0]:
+            self._say(f"asked, no word yet{again}", "cyan")
+        else:
+            self._say(f"writing its {'answer' if self._read[1] else 'reasoning'}{again}", "bold cyan")
+
+    def _finish(self, candidate: Candidate, other: bool) -> None:
+        if not other and self.finished is not None and self.finished.id == candidate.id:
+            return
+        stay = not other and self._growing is not None
+        self.finished, self._growing = candidate, None
+        parts: list[Part | None] = []
+        if candidate.reasoning:
+            parts += [(candidate.reasoning, REASONING), None, ("answer\n", LABEL)]
+        parts.append((candidate.answer or "(nothing)", ANSWER if candidate.answer else REASONING))
+        self.flow.show(parts)
+        if stay:
+            self.flow.call_after_refresh(self.flow.to_end)
+        flags = ", ".join(SAID.get(flag, flag) for flag in candidate.flags)
+        tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
+        self._say(
+            " · ".join(filter(None, (flags, tokens, f"{candidate.seconds:.0f} s"))), "yellow" if flags else "green"
+        )
+
+    def _wait(self, failure: str | None, other: bool) -> None:
+        if other or self._growing is not None or self.finished is not None:
+            self.flow.show([])
+        self._growing = self.finished = None
+        self._say(f"failed: {failure}" if failure else "waiting", "bold red" if failure else "dim")
+
+    def _say(self, words: str, style: str) -> None:
+        title = f"{self.key[2] if self.key else ''} {words}"
+        if title == self._title:
+            return
+        self._title = title
+        number, _, rest = title.partition(" ")
+        text = Text(f" {number} ", style="bold", no_wrap=True, overflow="ellipsis")
+        text.append(literal(rest), style=style)
+        self.query_one(LiteralText).show(text)

@@ -1,0 +1,32 @@
+"""The figures above the candidates, as words that fit the width."""
+
+from __future__ import annotations
+
+from faq_tui.core.store.regenerate_queue import Totals
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.panes.words import duration
+
+
+def figures(live: LiveState, totals: Totals | None, wanted: int, now: float) -> list[str]:
+    """While a regeneration runs what it does, else what there is."""
+    regeneration = live.regeneration
+    if live.is_running("regenerate") and live.stage is not None:
+        stage, left = live.stage, live.stage.seconds_left(now)
+        return [
+            f"{stage.already + stage.done:,} of {stage.already + (stage.total or 0):,} candidates",
+            f"{regeneration.tokens_per_second(now):,.0f} tokens/s",
+            f"{len(regeneration.growing)} in flight",
+            f"{regeneration.truncated:,} truncated",
+            f"{regeneration.retried:,} retried",
+            f"{regeneration.failed:,} failed",
+            f"about {duration(left)} left" if left is not None else "time left not known yet",
+        ]
+    if totals is None:
+        return [f"{wanted:,} candidates wanted"]
+    parts = [f"{totals.candidates:,} of {wanted:,} candidates", f"{totals.tokens:,} tokens"]
+    parts.append(f"{totals.truncated:,} truncated")
+    if regeneration.retried:
+        parts.append(f"{regeneration.retried:,} retried")
+    if regeneration.failed:
+        parts.append(f"{regeneration.failed:,} failed")
+    return parts

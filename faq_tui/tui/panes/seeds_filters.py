@@ -1,0 +1,72 @@
+"""What the list of seeds can be narrowed to, as a menu and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from faq_tui.core.store.browse import STATES, SeedFilter
+from faq_tui.tui.widgets.menu import Group
+
+STATE, LENGTH, CATEGORY, TAG = "State", "Length of the question", "Category", "Tag"
+ANY = ""  # of a group: does not narrow
+LENGTHS: dict[str, tuple[int | None, int | None]] = {
+    "up to 100 characters": (None, 100),
+    "101 to 500 characters": (101, 500),
+    "501 to 2,000 characters": (501, 2000),
+    "over 2,000 characters": (2001, None),
+}
+MEANINGS = {
+    "excluded": "excluded: left out by a person",
+    "held out": "held out: kept for the evaluation",
+    "in reserve": "in reserve: neither regenerated nor held out",
+    "hand-picked": "hand-picked: a person chose the candidate",
+    "rejected": "rejected: a person took none",
+    "picked": "picked: the judge chose the candidate",
+    "none fit": "none fit: the judge found no candidate fit",
+    "waiting": "waiting: no candidate yet",
+    "partly": "partly: some candidates are missing",
+    "not judged": "not judged: has its candidates",
+}
+
+
+def groups(now: SeedFilter, categories: Sequence[str], tags: Sequence[str]) -> list[Group]:
+    """The menu's groups; the last two only where the seeds have such."""
+    found = [
+        Group(STATE, {ANY: "any", **{name: MEANINGS[name] for name in STATES}}, now.state or ANY),
+        Group(LENGTH, {ANY: "any", **{name: name for name in LENGTHS}}, length_name(now)),
+    ]
+    for name, values, chosen in ((CATEGORY, categories, now.category), (TAG, tags, now.tag)):
+        if values:
+            found.append(Group(name, {ANY: "any", **{value: value for value in values}}, chosen or ANY))
+    return found
+
+
+def narrowed(now: SeedFilter, group: str, value: str) -> SeedFilter:
+    """The filter after a choice in the menu."""
+    match group:
+        case "State":
+            return replace(now, state=value or None)
+        case "Category":
+            return replace(now, category=value or None)
+        case "Tag":
+            return replace(now, tag=value or None)
+    shortest, longest = LENGTHS.get(value, (None, None))
+    return replace(now, shortest=shortest, longest=longest)
+
+
+def length_name(now: SeedFilter) -> str:
+    bounds = (now.shortest, now.longest)
+    return next((name for name, between in LENGTHS.items() if between == bounds), ANY)
+
+
+def in_words(now: SeedFilter) -> str:
+    """`“bread”, picked, code, #hard, up to 100 characters`."""
+    parts = [
+        f"“{now.text}”" if now.text else "",
+        now.state or "",
+        now.category or "",
+        f"#{now.tag}" if now.tag else "",
+        length_name(now),
+    ]
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,121 @@
+"""A list of any number of seeds, of which only those on the screen are read."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from faq_tui.core.store.browse import BrowseRow
+from faq_tui.tui.panes.seeds_columns import line
+
+PAGE = 64
+MOST_KEPT = 16 * PAGE
+
+Fetch = Callable[[Sequence[int]], dict[int, BrowseRow]]
+
+
+class SeedList(ScrollView, can_focus=False):
+    """`positions` are places in the file; a `range` where every seed is shown."""
+
+    COMPONENT_CLASSES = {"seeds--cursor"}  # noqa: RUF012  Textual's own name for it
+    cursor: reactive[int] = reactive(0)
+
+    @dataclass
+    class Moved(Message):
+        index: int
+
+    def __init__(self, fetch: Fetch) -> None:
+        super().__init__()
+        self._fetch = fetch
+        self._rows: dict[int, BrowseRow] = {}  # by position
+        self.positions: Sequence[int] = range(0)
+        self.tokens: Mapping[str, int] = {}
+        self.wanted = 0
+
+    def show(self, positions: Sequence[int], keep: int | None = None) -> None:
+        """List these; the cursor goes to the position `keep` if it is among them, else stays where it is."""
+        self.positions = positions
+        self._resize()
+        index = self.cursor if keep is None else _index(positions, keep)
+        self.cursor = max(0, min(self.cursor if index is None else index, len(positions) - 1))
+        self.reread()
+
+    def grew(self) -> None:
+        """More positions were added to the same sequence."""
+        self._resize()
+        self.refresh()
+
+    def reread(self) -> None:
+        """The database has changed: rows are read again when they are drawn."""
+        self._rows.clear()
+        self.refresh()
+
+    def row(self, index: int) -> BrowseRow | None:
+        """The row at an index of the list, with its page."""
+        if not 0 <= index < len(self.positions):
+            return None
+        position = self.positions[index]
+        if position not in self._rows:
+            if len(self._rows) > MOST_KEPT:
+                self._rows.clear()
+            start = index - index % PAGE
+            self._rows.update(self._fetch(self.positions[start : start + PAGE]))
+        return self._rows.get(position)
+
+    @property
+    def selected(self) -> BrowseRow | None:
+        return self.row(self.cursor)
+
+    @property
+    def page(self) -> int:
+        """Rows on the screen."""
+        return max(1, self.scrollable_content_region.height)
+
+    def move(self, by: int) -> None:
+        self.cursor = max(0, min(self.cursor + by, len(self.positions) - 1))
+
+    def watch_cursor(self) -> None:
+        self._into_view()
+        self.refresh()
+        self.post_message(self.Moved(self.cursor))
+
+    def on_resize(self) -> None:
+        self._resize()
+        self._into_view()
+
+    def on_click(self, event: Click) -> None:
+        index = self.scroll_offset.y + event.y
+        if index < len(self.positions):
+            self.cursor = index
+
+    def render_line(self, y: int) -> Strip:
+        index, width = self.scroll_offset.y + y, self.size.width
+        row = self.row(index)
+        if row is None:
+            return Strip.blank(width, self.rich_style)
+        style = self.get_component_rich_style("seeds--cursor") if index == self.cursor else self.rich_style
+        text = Text.assemble(" ", line(row, max(1, width - 2), self.tokens, self.wanted), " ", end="")
+        if index == self.cursor:
+            text = Text(text.plain, end="")  # one colour: the bar must be read at a glance
+        return Strip(text.render(self.app.console)).adjust_cell_length(width).apply_style(style)
+
+    def _resize(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.positions))
+
+    def _into_view(self) -> None:
+        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, immediate=True, force=True)
+
+
+def _index(positions: Sequence[int], position: int) -> int | None:
+    """Positions ascend."""
+    index = bisect_left(positions, position)
+    return index if index < len(positions) and positions[index] == position else None

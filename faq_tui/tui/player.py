@@ -1,0 +1,79 @@
+"""A recorded job, played: its events come at the pace of their times, or at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.jobs import Timed, timed_event
+
+MOST = 5_000  # events a turn, read from the file as they are needed
+
+
+class Player:
+    """A `Source` of the session. `speed` 2 is twice as fast as it was; 0 as fast as the screen takes it."""
+
+    failure = ""
+
+    def __init__(self, events: Path, speed: float = 1.0, timer: Callable[[], float] = time.monotonic) -> None:
+        """Raises UsageError if there is nothing to play."""
+        self._speed, self._timer = speed, timer
+        try:
+            self._file = events.open("rb")
+        except OSError as error:
+            raise UsageError(f"{events} cannot be played: {error.strerror}") from None
+        self._next = self._read()
+        if self._next is None:
+            raise UsageError(f"{events} holds no events to play")
+        self._first: float = self._next[1]
+        self._now: float = self._first
+        self._began: float | None = None
+        self.badge = f"replay ×{speed:g}" if speed else "replay"
+
+    def clock(self) -> float:
+        """What the time was then."""
+        return self._now
+
+    @property
+    def ended(self) -> bool:
+        return self._next is None
+
+    def drain_timed(self) -> list[Timed]:
+        """What is due."""
+        if self._began is None:
+            self._began = self._timer()
+        due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")
+        found: list[Timed] = []
+        while self._next is not None and self._next[1] <= due and len(found) < MOST:
+            found.append(self._next)
+            self._next = self._read()
+        last = found[-1][1] if found else self._now
+        self._now = max(last, due) if self._next is not None and self._speed else last
+        return found
+
+    def close(self) -> None:
+        self._file.close()
+        self._next = None
+
+    def _read(self) -> Timed | None:
+        while line := self._file.readline():
+            event = timed_event(line)
+            if event is not None:
+                return event
+        return None
+
+
+def recording(folder: Path, job: str | None) -> Path:
+    """The events of the run's job, by default of the one that was recorded last. Raises UsageError."""
+    found = sorted((folder / "jobs").glob("*/events.jsonl"))
+    if job is None:
+        if not found:
+            raise UsageError(f"{folder} has no recorded job to play: run it first with `faq-tui run {folder}`")
+        return found[-1]
+    named = [path for path in found if path.parent.name == job]
+    if not named:
+        there = ", ".join(path.parent.name for path in found) or "none"
+        raise UsageError(f"no recorded job {job!r} in {folder}; it has {there}")
+    return named[0]

@@ -1,0 +1,64 @@
+"""Every key, from the registry: where one is comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from rich.table import Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from faq_tui.tui.actions import APP, Action, registry
+from faq_tui.tui.keys import keys_of, shown
+
+
+class HelpScreen(ModalScreen[None]):
+    CSS_PATH = "help.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,question_mark", "dismiss", show=False),
+        Binding("j", "scroll('scroll_down')", show=False),
+        Binding("k", "scroll('scroll_up')", show=False),
+        Binding("ctrl+d,space", "scroll('scroll_page_down')", show=False),
+        Binding("ctrl+u", "scroll('scroll_page_up')", show=False),
+        Binding("g", "scroll('scroll_home')", show=False),
+        Binding("G", "scroll('scroll_end')", show=False),
+    ]
+
+    def __init__(self, scope: str, keymap: Mapping[str, str], config: str) -> None:
+        super().__init__()
+        self._scope, self._keymap, self._config = scope, keymap, config
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(id="help"):
+            yield Static(self._keys(), markup=False)
+            yield Static(f"Keys can be set in {self._config}", id="config", markup=False)
+
+    def on_mount(self) -> None:
+        box = self.query_one("#help")
+        box.border_title, box.border_subtitle = "Keys", "esc closes, ↓ and ↑ scroll"
+        box.focus()
+
+    def action_scroll(self, how: str) -> None:
+        getattr(self.query_one("#help"), how)(animate=False)
+
+    def _keys(self) -> Table:
+        scopes = dict.fromkeys([self._scope, APP, *(action.scope for action in registry())])
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, style="bold")
+        table.add_column()
+        for scope in scopes:
+            rows = [action for action in registry() if action.scope == scope]
+            if rows:
+                table.add_row("", Text("Everywhere" if scope == APP else scope.capitalize(), style="bold underline"))
+                for action in rows:
+                    table.add_row(self._key(action), Text.assemble(action.label, "  ", (action.help, "dim")))
+                table.add_row("", "")
+        return table
+
+    def _key(self, action: Action) -> Text:
+        return Text(" ".join(shown(key) for key in keys_of(action, self._keymap)))

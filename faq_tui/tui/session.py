@@ -1,0 +1,174 @@
+"""The run's job as the screen sees it: found, started, followed and stopped without ever making the screen wait.
+
+Everything that can wait (a lock, a new process, a disk) happens on daemon threads that put what they found into
+a queue; `pump` empties it on the UI's thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from faq_tui.core import jobs
+from faq_tui.core.errors import FaqError
+from faq_tui.core.jobs import Job, State, Timed
+from faq_tui.tui.live import LiveState
+
+LOOK_EVERY_S = 1.0  # for a job that somebody else starts
+SLICE_S = 0.02  # of each turn at most goes into events: a key pressed meanwhile is not late
+KILLED = "the job was killed before it could say why"
+
+
+class Source(Protocol):
+    """Where events come from: a job that is followed, or a recording that is played."""
+
+    failure: str  # why it ended early, or nothing
+
+    def drain_timed(self) -> list[Timed]: ...
+    @property
+    def ended(self) -> bool: ...
+    def close(self) -> None: ...
+
+
+class Session:
+    """`phase` is looking, idle, starting, running or stopping; `outcome` is how the last job ended."""
+
+    def __init__(self, folder: Path, say: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
+        self.live = LiveState()
+        self.phase = "looking"
+        self.job: Job | None = None
+        self.outcome: State | None = None
+        self.clock = clock
+        self._folder, self._say = folder, say
+        self._source: Source | None = None
+        self._pending: deque[Timed] = deque()
+        self._found: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._closed = threading.Event()
+
+    @property
+    def busy(self) -> bool:
+        return self.phase in ("starting", "running", "stopping")
+
+    @property
+    def waiting(self) -> int:
+        """Events that were read and are not shown yet."""
+        return len(self._pending)
+
+    def open(self) -> None:
+        """Begin to look for a job; the last one is shown if none is running."""
+        threading.Thread(target=self._look, name="look", daemon=True).start()
+
+    def close(self) -> None:
+        """Returns at once; jobs go on."""
+        self._closed.set()
+        if self._source is not None:
+            self._source.close()
+
+    def play(self, source: Source) -> None:
+        """Show what `source` gives in place of jobs."""
+        self.phase = "replay"
+        self._follow(source)
+
+    def start(self, only: str | None = None, until: str | None = None) -> None:
+        self.phase = "starting"
+        self._changed()
+        threading.Thread(target=self._start, args=(only, until), name="start", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ask the job to stop at its next safe point. Raises FaqError if it is another user's."""
+        if self.job is not None and jobs.stop(self.job):
+            self.phase = "stopping"
+            self._changed()
+
+    def kill(self) -> None:
+        if self.job is not None:
+            jobs.kill(self.job)
+
+    def pump(self) -> None:
+        """A slice of what came since the last turn."""
+        while not self._found.empty():
+            self._found.get_nowait()()
+        if self._source is None:
+            return
+        self._pending += self._source.drain_timed()
+        until = time.perf_counter() + SLICE_S
+        while self._pending and time.perf_counter() < until:
+            self.live.apply(*self._pending.popleft())
+        if self._source.ended and not self._pending:
+            if self._source.failure:
+                self._say(self._source.failure)
+            self._source.close()
+            self._source = None
+            if self.job is not None:
+                threading.Thread(target=self._conclude, args=(self.job,), name="conclude", daemon=True).start()
+
+    # On the UI's thread.
+
+    def _follow(self, source: Source) -> None:
+        if self._source is not None:
+            self._source.close()
+        self._source = source
+        self._pending.clear()
+        self.live = LiveState(version=self.live.version + 1)
+
+    def _attach(self, job: Job | None, running: bool) -> None:
+        if job is None or self.job == job or (self.job and not running):
+            return
+        self.job = job
+        self.outcome = None
+        self.phase = "running" if running else "looking"
+        self._follow(jobs.Feed(job))
+
+    def _ended(self, job: Job, state: State) -> None:
+        if self.job != job:
+            return
+        if state == "running":  # its feed could not be read to the end
+            self.job = None
+            return
+        self.outcome = state
+        if self.phase != "starting":
+            self.phase = "idle"
+        if state == "killed":
+            self.live.lost(KILLED)
+        self._changed()
+
+    def _refused(self, error: FaqError) -> None:
+        self.phase = "idle"
+        self._changed()
+        self._say(str(error))
+
+    def _nothing(self) -> None:
+        if self.phase == "looking" and self.job is None:
+            self.phase = "idle"
+            self._changed()
+
+    def _changed(self) -> None:
+        self.live.version += 1
+
+    # On threads of their own.
+
+    def _look(self) -> None:
+        self._later(self._attach, jobs.find_live(self._folder), True)
+        self._later(self._attach, jobs.last_job(self._folder), False)
+        self._later(self._nothing)
+        while not self._closed.wait(LOOK_EVERY_S):
+            self._later(self._attach, jobs.find_live(self._folder), True)
+
+    def _start(self, only: str | None, until: str | None) -> None:
+        try:
+            self._later(self._attach, jobs.start(self._folder, only, until), True)
+        except FaqError as error:
+            self._later(self._refused, error)
+
+    def _conclude(self, job: Job) -> None:
+        self._later(self._ended, job, jobs.state(job))
+
+    def _later(self, do: Callable[..., None], *arguments: object) -> None:
+        """On the UI's thread, at its next turn."""
+        self._found.put(partial(do, *arguments))

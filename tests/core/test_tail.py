@@ -1,0 +1,30 @@
+"""The end of a log: literal, without colours, whatever stands in the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.tail import LONGEST, READ, tail
+
+
+def test_last_lines(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    assert tail(log, 5) == []
+    log.write_bytes(b"")
+    assert tail(log, 5) == []
+    log.write_text("".join(f"line {n}\n" for n in range(100_000)))
+    assert log.stat().st_size > READ
+    assert tail(log, 3) == ["line 99997", "line 99998", "line 99999"]
+    assert len(tail(log, 100_000)) > 1000 and tail(log, 100_000)[0].startswith("line ")
+
+
+def test_overwritten_lines_rules_colours_and_control_characters(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_bytes(
+        b"10%\r50%\r100% done\r\n+----+---+\nINFO  | +---+ |\n\x1b[1;31mred\x1b[0m word \x1b]0;title\x07end\n\n"
+        b"\x1b7 \x00 \xff half\x1b[\n" + b"x" * 2000
+    )
+    lines = tail(log, 10)
+    assert lines[:2] == ["100% done", "red word end"]
+    assert not set("\x1b\x00\x07\r") & set("".join(lines))
+    assert len(lines[-1]) == LONGEST
