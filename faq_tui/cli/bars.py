@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from faq_tui.cli.narrate import Lines
+from faq_tui.cli.lines import Lines
 from faq_tui.core.events import (
     ArtefactDone,
     ArtefactStarted,

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import IO
 
 from faq_tui.core.cancel import CancelToken
@@ -20,33 +18,8 @@ from faq_tui.core.events import Emit, Event, StageDone, StageFailed, StageSkippe
 from faq_tui.core.files import full_disk_is_clear
 from faq_tui.core.jobs.record import new_id, write_job
 from faq_tui.core.run import Run, locked
+from faq_tui.core.stage import Context, Stage
 from faq_tui.core.store import stages as stage_rows
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a stage works with. `resources` closes what it opened (servers) at the end of the whole run."""
-
-    run: Run
-    emit: Emit
-    cancel: CancelToken
-    job: str
-    selected: tuple[str, ...] = ()  # names of the stages of this run of the pipeline
-    resources: ExitStack = field(default_factory=ExitStack)
-    servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this run
-
-
-@dataclass(frozen=True)
-class Stage:
-    """`execute` does what is missing and returns a one-line summary; `signature` hashes settings and inputs.
-
-    `intact` tells whether what the stage made outside the database is still there.
-    """
-
-    name: str
-    execute: Callable[[Context], str]
-    signature: Callable[[Run], str]
-    intact: Callable[[Run], bool] = lambda _run: True
 
 
 def all_stages() -> tuple[Stage, ...]:
@@ -92,17 +65,18 @@ def run_pipeline(
     """
     selected = select(only, until)
     job = job or new_id()
-    with locked(run, job), full_disk_is_clear(run.folder), ExitStack() as resources:
+    with locked(run, job), full_disk_is_clear(run.folder):
         if only is not None:
             _require_earlier(run, selected[0])
         folder = run.jobs / job
         folder.mkdir(parents=True, exist_ok=True)
-        record = resources.enter_context((folder / "events.jsonl").open("a", encoding="utf-8", errors="replace"))
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
-        context = Context(run, _recorder(record, emit), cancel, job, names, resources)
-        for stage in selected:
-            _run_stage(context, stage)
+        with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
+            for stage in selected:
+                # A server started for one stage does not hold its memory through the next.
+                with ExitStack() as resources:
+                    _run_stage(Context(run, _recorder(record, emit), cancel, job, names, resources), stage)
 
 
 def _recorder(record: IO[str], emit: Emit) -> Emit:

@@ -7,9 +7,10 @@ from typing import Any
 
 from faq_tui.core.judging.current import current_picks
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.pipeline import Stage, all_stages, is_current
+from faq_tui.core.pipeline import all_stages, is_current
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.run import Run, lock_owner
+from faq_tui.core.stage import Stage
 from faq_tui.core.store import candidates, picks, seeds, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.sets import all_sets

@@ -1,4 +1,4 @@
-"""The one registry of actions: footer, palette, help screen, key bindings and README's table come from it."""
+"""What an action is; `registry` has them all."""
 
 from __future__ import annotations
 
@@ -26,21 +26,6 @@ class Action:
     @property
     def name(self) -> str:
         return self.id.partition(".")[2]
-
-
-# Filled by actions_app.py and by each pane's own actions module; see `registry`.
-def registry() -> tuple[Action, ...]:
-    """Every action of the app and its panes, in the order of the help screen."""
-    from faq_tui.tui import app_actions
-    from faq_tui.tui.panes import judge_actions, quantize_actions, regenerate_actions, seeds_actions
-
-    return (
-        *app_actions.ACTIONS,
-        *seeds_actions.ACTIONS,
-        *regenerate_actions.ACTIONS,
-        *judge_actions.ACTIONS,
-        *quantize_actions.ACTIONS,
-    )
 
 
 def bindings_of(actions: tuple[Action, ...]) -> list[Binding]:

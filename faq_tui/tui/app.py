@@ -18,7 +18,7 @@ from textual.widgets import ContentSwitcher
 from faq_tui.core.run import open_run
 from faq_tui.tui import app_actions
 from faq_tui.tui.acting import ActingApp
-from faq_tui.tui.actions import APP, Action, bindings_of, registry
+from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.gpu import Sampler
@@ -32,6 +32,7 @@ from faq_tui.tui.panes.quantize import QuantizePane
 from faq_tui.tui.panes.regenerate import RegeneratePane
 from faq_tui.tui.panes.seeds import SeedsPane
 from faq_tui.tui.player import Player
+from faq_tui.tui.registry import registry
 from faq_tui.tui.session import Session
 from faq_tui.tui.themes import suited_theme
 

@@ -14,8 +14,9 @@ from textual.keys import Keys
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.literal import literal
-from faq_tui.tui.actions import APP, registry
+from faq_tui.tui.actions import APP
 from faq_tui.tui.keys import keys_of, shown, written
+from faq_tui.tui.registry import registry
 from faq_tui.tui.themes import theme_names
 
 NAMES = ("keys", "theme", "low_bandwidth")

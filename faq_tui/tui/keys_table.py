@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from faq_tui.tui.actions import registry
 from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.registry import registry
 
 TITLES = {"app": "everywhere", "seeds": "Seeds", "regenerate": "Regenerate", "judge": "Judge", "quantize": "Quantize"}
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from faq_tui.tui.actions import APP, Action, registry
+from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.registry import registry
 
 if TYPE_CHECKING:
     from faq_tui.tui.app import FaqApp

@@ -26,8 +26,8 @@ from faq_tui.core.evaluation.reference import open_reference, writing
 from faq_tui.core.events import Event, MeasurementReady, StageProgress
 from faq_tui.core.models.cut import CutModel, Head
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.pipeline import Context
 from faq_tui.core.run import Run, open_run
+from faq_tui.core.stage import Context
 from faq_tui.core.stages import evaluate
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts, all_measurements, heldout
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all

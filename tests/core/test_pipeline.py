@@ -20,10 +20,11 @@ from faq_tui.core.errors import EndpointError, ExitCode, FaqError, Stopped, Usag
 from faq_tui.core.events import Event, StageDone, StageFailed, StageSkipped
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.judging.mark import Mark, OnMark
-from faq_tui.core.pipeline import Context, Stage, all_stages, is_current, run_pipeline, select
+from faq_tui.core.pipeline import all_stages, is_current, run_pipeline, select
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.run import Run, locked, open_run
 from faq_tui.core.settings import parse_settings
+from faq_tui.core.stage import Context, Stage
 from faq_tui.core.store import candidates, picks, seeds
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.candidates import Candidate

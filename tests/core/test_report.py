@@ -18,12 +18,12 @@ from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.events import Event, ReportWritten
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.pipeline import Context
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.report import document, render
 from faq_tui.core.report.escape import escape
 from faq_tui.core.report.facts import without_credentials
 from faq_tui.core.run import Run
+from faq_tui.core.stage import Context
 from faq_tui.core.stages import report
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.candidates import Candidate

@@ -12,10 +12,11 @@ from app_host import app_on, text_of
 from textual.command import CommandPalette
 
 from faq_tui.tui import app_actions
-from faq_tui.tui.actions import APP, Action, registry
+from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.app import PANES, FaqApp
 from faq_tui.tui.keys import keys_of, shown, written
 from faq_tui.tui.palette import ActionCommands
+from faq_tui.tui.registry import registry
 from faq_tui.tui.screens.help import HelpScreen
 
 HERE = Path(__file__).parent

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -16,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fake_server import Behaviour, FakeServer
+from on_terminal import OnTerminal
 from shell import FAQ_TUI, environment, make_run
 
 from faq_tui.core import jobs
@@ -42,68 +40,6 @@ early = open(2, "w", closefd=False)
 open_app(Noisy(Path(sys.argv[1])))
 os.write(1, b"AFTERWARDS 1\\n"); os.write(2, b"AFTERWARDS 2\\n"); print("AFTERWARDS print")
 """
-
-
-class OnTerminal:
-    """A program whose three streams are one pty of 80×24, and all that its terminal got."""
-
-    def __init__(self, *command: str | Path) -> None:
-        self.ours, theirs = pty.openpty()
-        import fcntl
-        import struct
-        import termios
-
-        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-
-        def own_the_terminal() -> None:
-            os.setsid()
-            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-
-        self.process = subprocess.Popen(
-            list(map(str, command)),
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env=environment(TERM="xterm-256color"),
-            preexec_fn=own_the_terminal,
-        )
-        os.close(theirs)
-        self.got = b""
-
-    def read(self, seconds: float = 0.1) -> bytes:
-        if select.select([self.ours], [], [], seconds)[0]:
-            try:
-                self.got += os.read(self.ours, 1 << 16)
-            except OSError:  # Linux ends a pty with EIO
-                time.sleep(0.02)
-        return self.got
-
-    def wait_for(self, text: bytes, seconds: float = 20) -> None:
-        deadline = time.monotonic() + seconds
-        while text not in self.read():
-            assert time.monotonic() < deadline, self.got[-3000:]
-
-    def wait(self, seconds: float = 20) -> int:
-        deadline = time.monotonic() + seconds
-        while self.process.poll() is None:
-            self.read(0.02)
-            assert time.monotonic() < deadline, "it does not end"
-        while select.select([self.ours], [], [], 0.1)[0]:
-            before = len(self.got)
-            if len(self.read()) == before:
-                break
-        return self.process.returncode
-
-    def press(self, keys: bytes) -> None:
-        os.write(self.ours, keys)
-
-    def close_window(self) -> None:
-        os.close(self.ours)
-
-    def kill(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
 
 
 @pytest.fixture

@@ -319,13 +319,13 @@ async def test_nothing_to_judge_yet(tmp_path: Path, folder: Path) -> None:
 
 async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> None:
     folder = make_judged_run(tmp_path / "run", hostile=HOSTILE + "w" * 1_000_000)
-    began = time.perf_counter()
+    began = time.process_time()  # the machine may be busy with other things
     async with opened(folder, (120, 36)) as judge:
         await judge.press("f")
         await judge.sees("[red]x[/red] \ufffd]52;c;aGFoYQ==\ufffd \ufffd[2J", "\ufffdgnp.exe\ufffd [/]")
         assert not any(char in text_of(judge.app) for char in "\x1b\x07\x00\u202e")
         await judge.press("n", "p", "j")
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 8
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)], ids="{0[0]}x{0[1]}".format)

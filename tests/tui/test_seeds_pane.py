@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from app_host import app_on, said, text_of, until
@@ -18,6 +18,7 @@ from faq_tui.core.run import open_run
 from faq_tui.core.store import browse, edits
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.seeds import SeedsPane
+from faq_tui.tui.panes.seeds_finder import Finder, Found
 from faq_tui.tui.panes.seeds_list import SeedList
 from faq_tui.tui.selection import selected_seed
 from faq_tui.tui.widgets.ask import Ask
@@ -222,6 +223,8 @@ async def test_set_shows_the_sample_of_the_next_set_with_its_tokens_marked(run_f
         await seeds.sees("as in the set baseline: 40 tokens; v shows elder", "<|im_start|>user")
         await seeds.press("v")
         await seeds.sees("as in the set elder", "<|im_start|>assistant", "Yes.")
+        await seeds.press("j")
+        await seeds.sees("as in the set elder: 41 tokens", "square root of two is irrational?<|im_end|>")
         await seeds.press("G")
         await seeds.sees("in no calibration set yet, so as the file has it")
         await seeds.press("v")
@@ -273,10 +276,10 @@ async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> 
     async with opened(folder) as seeds:
         await seeds.sees("[red]x[/red] \ufffd]52;c;aGFoYQ==\ufffd \ufffd[2J \ufffdgnp.exe\ufffd [/] end")
         assert not any(char in text_of(seeds.app) for char in "\x1b\x07\x00\u202e")
-        began = time.perf_counter()
+        began = time.process_time()  # the machine may be busy with other things
         for _ in range(3):
             await seeds.press("j", "k")
-        assert time.perf_counter() - began < 3
+        assert time.process_time() - began < 3
 
 
 async def test_no_seeds_yet(tmp_path: Path) -> None:
@@ -310,6 +313,32 @@ def test_a_search_goes_through_the_whole_file_in_order(run_folder: Path, monkeyp
         found = list(browse.matches(run.store.db, browse.View(), browse.SeedFilter(category="maths")))
         assert len(found) > 2
         assert [position for some in found for position in some] == list(range(1, 36, 3))
+
+
+def test_a_newer_search_ends_the_older_one(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Ear:
+        heard: ClassVar[list[Found]] = []
+
+        def post_message(self, message: Found) -> None:
+            self.heard.append(message)
+
+    def slow(db: sqlite3.Connection, view: object, wanted: browse.SeedFilter) -> Iterator[list[int]]:
+        for number in range(100 if wanted.text == "old" else 2):
+            yield [number]
+            time.sleep(0.02)
+
+    monkeypatch.setattr(browse, "matches", slow)
+    with open_run(run_folder) as run:
+        finder = Finder(Ear(), run.store)  # type: ignore[arg-type]
+        old = finder.search(browse.View(), browse.SeedFilter("old"))
+        time.sleep(0.2)
+        new = finder.search(browse.View(), browse.SeedFilter("new"))
+        time.sleep(0.5)
+        finder.stop()
+        assert old != new
+        assert [found.number for found in Ear.heard] == sorted(found.number for found in Ear.heard)
+        assert [found.number for found in Ear.heard if found.done] == [new]
+        assert sum(len(found.positions) for found in Ear.heard if found.number == new) == 2
 
 
 def test_undo_goes_back_edit_by_edit(run_folder: Path) -> None:

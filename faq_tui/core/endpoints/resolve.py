@@ -1,12 +1,12 @@
-"""From `base_url = "embedded"` to a real server: started on loopback when first needed, ended with the run."""
+"""From `base_url = "embedded"` to a real server: started on loopback when first needed, ended with the stage."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
 from faq_tui.core.events import Note
-from faq_tui.core.pipeline import Context
 from faq_tui.core.settings.schema import EMBEDDED, Endpoint
+from faq_tui.core.stage import Context
 
 E = TypeVar("E", bound=Endpoint)
 

@@ -9,7 +9,7 @@ from faq_tui.core.evaluation.items import Item, windows
 from faq_tui.core.evaluation.spec import Answer, Spec
 from faq_tui.core.evaluation.texts import load_text
 from faq_tui.core.events import Note
-from faq_tui.core.pipeline import Context
+from faq_tui.core.stage import Context
 from faq_tui.core.store import artefacts as rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.target import TargetModel

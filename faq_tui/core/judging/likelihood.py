@@ -13,7 +13,7 @@ from faq_tui.core.assembly.template import Template
 from faq_tui.core.events import Note
 from faq_tui.core.files import atomic_text
 from faq_tui.core.judging.mark import Mark, OnMark
-from faq_tui.core.pipeline import Context
+from faq_tui.core.stage import Context
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.target import find_target, load_tokenizer

@@ -10,9 +10,9 @@ from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.judging.mark import OnMark
 from faq_tui.core.judging.parse import SCHEMA, parse_mark
-from faq_tui.core.pipeline import Context
 from faq_tui.core.prompts import JUDGE, load_prompt
 from faq_tui.core.settings import Sampling
+from faq_tui.core.stage import Context
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 

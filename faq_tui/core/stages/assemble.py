@@ -11,9 +11,9 @@ from faq_tui.core.assembly.template import Template
 from faq_tui.core.errors import FaqError
 from faq_tui.core.events import Note, SetAssembled, StageStarted
 from faq_tui.core.judging.current import current_picks
-from faq_tui.core.pipeline import Context
 from faq_tui.core.run import Run
 from faq_tui.core.settings.schema import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.stage import Context
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.hashing import digest

@@ -13,8 +13,8 @@ from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import state
 from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.files import atomic_text
-from faq_tui.core.pipeline import Context
 from faq_tui.core.run import Run
+from faq_tui.core.stage import Context
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement
 from faq_tui.core.store.hashing import digest

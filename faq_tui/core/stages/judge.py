@@ -9,9 +9,9 @@ from faq_tui.core.judging import likelihood, llm
 from faq_tui.core.judging.choose import best
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.judging.mark import Mark
-from faq_tui.core.pipeline import Context
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.run import Run
+from faq_tui.core.stage import Context
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks as rows
 from faq_tui.core.store import seeds as seed_rows

@@ -9,12 +9,12 @@ from typing import Any
 from faq_tui.core.errors import FaqError
 from faq_tui.core.events import ArtefactDone, Note, StageProgress, StageStarted
 from faq_tui.core.files import replace_folder
-from faq_tui.core.pipeline import Context
 from faq_tui.core.quantizing.manifest import is_whole
 from faq_tui.core.quantizing.provenance import complete_manifest
 from faq_tui.core.quantizing.wire import event_of
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Recipe
+from faq_tui.core.stage import Context
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.sets import SetRow, all_sets

@@ -20,12 +20,12 @@ from faq_tui.core.events import (
     StageProgress,
     StageStarted,
 )
-from faq_tui.core.pipeline import Context
 from faq_tui.core.quantizing.fit import refuse_unfit
 from faq_tui.core.regenerating import flags_of, generation_of, question_for
 from faq_tui.core.regenerating.ask import parts_of, prompt_version
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Source
+from faq_tui.core.stage import Context
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.hashing import digest

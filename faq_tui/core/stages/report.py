@@ -7,10 +7,10 @@ from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.events import ReportWritten, StageStarted
 from faq_tui.core.evidence import BETTER, WITHIN_NOISE, WORSE
 from faq_tui.core.files import atomic_text
-from faq_tui.core.pipeline import Context
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.render import FORMATS, render_document
 from faq_tui.core.run import Run
+from faq_tui.core.stage import Context
 from faq_tui.core.store.artefacts import all_measurements
 from faq_tui.core.store.hashing import digest
 

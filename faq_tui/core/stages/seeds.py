@@ -7,11 +7,11 @@ from pathlib import Path
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.events import Note, SeedSkipped, StageStarted
-from faq_tui.core.pipeline import Context
 from faq_tui.core.run import Run
 from faq_tui.core.seeds import Problem, read_records, to_seed
 from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.shapes import ShapeError
+from faq_tui.core.stage import Context
 from faq_tui.core.store import seeds as rows
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed

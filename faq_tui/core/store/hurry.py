@@ -25,13 +25,3 @@ def hurried(store: Store) -> Iterator[None]:
         raise FaqError("the running job is writing to the database: nothing was changed, try again") from None
     finally:
         store.db.execute(f"PRAGMA busy_timeout = {int(before)}")
-
-
-@contextmanager
-def reader(store: Store) -> Iterator[sqlite3.Connection]:
-    """A second connection that cannot write, for a thread of its own."""
-    db = sqlite3.connect(f"{store.path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0, check_same_thread=False)
-    try:
-        yield db
-    finally:
-        db.close()

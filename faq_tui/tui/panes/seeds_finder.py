@@ -6,14 +6,16 @@ import sqlite3
 import threading
 import time
 from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from textual.message import Message
 from textual.widget import Widget
 
+from faq_tui.core.errors import FaqError
 from faq_tui.core.store import Store, browse
 from faq_tui.core.store.browse import SeedFilter, View
-from faq_tui.core.store.hurry import reader
 
 TELL_EVERY_S = 0.05
 
@@ -69,38 +71,49 @@ class Finder:
     # On threads of their own.
 
     def _search(self, number: int, view: View, wanted: SeedFilter) -> None:
-        began = told = time.monotonic()
-        waiting = array("I")
+        began = time.monotonic()
         try:
-            with reader(self._store) as db:
-                with self._lock:
-                    if number != self._number:
-                        return
-                    self._connection = db
-                first = True
-                for batch in browse.matches(db, view, wanted):
-                    waiting.extend(batch)
-                    now = time.monotonic()
-                    if number != self._number:
-                        return
-                    if first or now - told >= TELL_EVERY_S:
-                        self._tell(Found(number, waiting, False, now - began))
-                        waiting, told, first = array("I"), now, False
-                with self._lock:
-                    if self._connection is db:
-                        self._connection = None
-        except sqlite3.OperationalError:
+            with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
+                self._tell_finds(number, browse.matches(db, view, wanted), began)
+        except (FaqError, sqlite3.OperationalError):
+            pass  # interrupted, or a database that cannot be read now: what was found stands
+        if number == self._number:
+            self._tell(Found(number, array("I"), True, time.monotonic() - began))
+
+    def _tell_finds(self, number: int, batches: Iterable[list[int]], began: float) -> None:
+        """At once the first time, then some together."""
+        waiting, told = array("I"), -TELL_EVERY_S
+        for batch in batches:
+            waiting.extend(batch)
+            now = time.monotonic()
             if number != self._number:
-                return  # interrupted
-        self._tell(Found(number, waiting, True, time.monotonic() - began))
+                return
+            if now - told >= TELL_EVERY_S:
+                self._tell(Found(number, waiting, False, now - began))
+                waiting, told = array("I"), now
+        self._tell(Found(number, waiting, False, time.monotonic() - began))
+
+    @contextmanager
+    def _interruptible(self, number: int, db: sqlite3.Connection) -> Iterator[None]:
+        """Meanwhile `stop` may interrupt this connection; never once it is closed."""
+        with self._lock:
+            if number != self._number:
+                raise sqlite3.OperationalError("interrupted")
+            self._connection = db
+        try:
+            yield
+        finally:
+            with self._lock:
+                if self._connection is db:
+                    self._connection = None
 
     def _facts(self) -> None:
         try:
-            with reader(self._store) as db:
+            with closing(Store(self._store.path, read_only=True).db) as db:
                 count = browse.total(db)
                 dense = browse.is_dense(db, count)
                 self._tell(Facts(count, dense, browse.categories(db), browse.tags(db), browse.roles(db)))
-        except sqlite3.OperationalError:
+        except (FaqError, sqlite3.OperationalError):
             return  # the next look will tell
 
     def _tell(self, message: Message) -> None:

@@ -13,8 +13,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from faq_tui.tui.actions import APP, Action, registry
+from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.registry import registry
 
 
 class HelpScreen(ModalScreen[None]):

@@ -1,0 +1,18 @@
+"""The one registry of actions: footer, palette, help screen, key bindings and README's table come from it."""
+
+from __future__ import annotations
+
+from faq_tui.tui import app_actions
+from faq_tui.tui.actions import Action
+from faq_tui.tui.panes import judge_actions, quantize_actions, regenerate_actions, seeds_actions
+
+
+def registry() -> tuple[Action, ...]:
+    """Every action of the app and its panes, in the order of the help screen."""
+    return (
+        *app_actions.ACTIONS,
+        *seeds_actions.ACTIONS,
+        *regenerate_actions.ACTIONS,
+        *judge_actions.ACTIONS,
+        *quantize_actions.ACTIONS,
+    )
