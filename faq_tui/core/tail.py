@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 
 from faq_tui.core.literal import literal
@@ -14,7 +15,8 @@ _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # lines of tables, with or wi
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last lines as literal text, without colours and rules; of a line overwritten in place its last state.
+    """The last lines as literal text, without colours and rules; of a line overwritten in place its
+    last state, of one said again and again one.
 
     A file that is not there has no lines.
     """
@@ -30,4 +32,5 @@ def tail(path: Path, lines: int) -> list[str]:
         del found[0]  # its beginning was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in found)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
-    return [literal(line, LONGEST) for line in kept[-lines:]]
+    told = [line for line, _ in groupby(kept)]  # a progress bar says the same line again and again
+    return [literal(line, LONGEST) for line in told[-lines:]]

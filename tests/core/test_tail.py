@@ -28,3 +28,9 @@ def test_overwritten_lines_rules_colours_and_control_characters(tmp_path: Path) 
     assert lines[:2] == ["100% done", "red word end"]
     assert not set("\x1b\x00\x07\r") & set("".join(lines))
     assert len(lines[-1]) == LONGEST
+
+
+def test_a_line_said_again_and_again_is_shown_once(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("one\n" + "two\n" * 50 + "one\n")
+    assert tail(log, 10) == ["one", "two", "one"]

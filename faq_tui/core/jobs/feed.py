@@ -10,14 +10,16 @@ from faq_tui.core.events import CandidateDelta, Event
 from faq_tui.core.jobs.follow import Timed, follow
 from faq_tui.core.jobs.record import Job
 
+MERGED_S = 0.5  # a backlog of a minute as one delta would read as a minute's tokens at once
 _BREATH = 500  # events of a replay between two pauses, in which the screen's thread gets its turn
 
 
 class Feed:
     """Follows one job until its end or `close()`; `drain()` never waits.
 
-    Deltas of one candidate that were not drained yet are merged into the first of them: a screen that is
-    behind gets one delta a candidate, not thousands. Their order with the candidate's other events is kept.
+    Deltas of one candidate that were not drained yet are merged, half a second of them into the first: a
+    screen that is behind gets two a second and candidate, not thousands. Their order with the candidate's
+    other events is kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
@@ -91,11 +93,12 @@ class _Batch:
             self._growing.pop(who, None)
             self.items.append(item)
             return
-        place = self._growing.setdefault(who, len(self.items))
-        if place == len(self.items):
+        place = self._growing.get(who)
+        if place is None or at - self.items[place][1] > MERGED_S:
+            self._growing[who] = len(self.items)
             self.items.append(item)
             return
-        before = self.items[place][0]
+        before, at = self.items[place]
         assert isinstance(before, CandidateDelta)
         merged = replace(before, reasoning=before.reasoning + event.reasoning, answer=before.answer + event.answer)
         self.items[place] = (merged, at)

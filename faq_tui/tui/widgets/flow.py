@@ -66,6 +66,8 @@ def _fits_narrow(text: str, start: int, width: int) -> int:
 def _fits_wide(text: str, start: int, width: int) -> int:
     """The end of the longest piece of at most `width` cells, and of at least one character."""
     stop = min(len(text), start + width)
+    if text[start:stop].isascii():
+        return stop  # one odd character must not make a megabyte slow
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)

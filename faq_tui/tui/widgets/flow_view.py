@@ -73,6 +73,8 @@ class FlowView(ScrollView, can_focus=False):
                 self.call_after_refresh(self.to_end)
 
     def _add(self, part: Part | None) -> None:
+        if not self.scrollable_content_region.width:
+            return  # not laid out yet: `on_resize` wraps it all, once
         if part is None:
             self._flow.gap()
         else:
