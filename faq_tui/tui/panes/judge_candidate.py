@@ -14,7 +14,7 @@ from faq_tui.tui.widgets.flow_view import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-LONG = 400  # characters of reasoning from which it opens folded
+LONG = 400  # characters from which reasoning opens folded, and a judge's reason stands last
 LABEL_STYLE = "bold cyan"
 
 
@@ -98,8 +98,10 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
     if candidate.flags:
         parts += [(flags_in_words(candidate.flags), "bold red"), None]
     row = case.marks.get(candidate.id)
-    if not blind and row is not None and row.reason:
-        parts += [(f"judge: {row.reason[:LIMIT]}{rest(row.reason)}", "italic"), None]
+    reason = row.reason if row is not None and not blind else ""
+    said = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
+    if reason and len(reason) <= LONG:
+        parts += [said, None]
     reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
     if reasoning:
         head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"
@@ -108,6 +110,8 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]
     parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
+    if len(reason) > LONG:  # above the answer it would hide it
+        parts += [None, said]
     return parts
 
 

@@ -113,7 +113,7 @@ class RegeneratePane(Pane):
 
     def text_to_copy(self) -> str | None:
         view = next((v for v in self.views if v.key and v.key[2] == self.number and v.display), None)
-        return view.flow.text() if view else None
+        return view.whole() if view else None
 
     # Drawing.
 

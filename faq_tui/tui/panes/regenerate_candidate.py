@@ -10,6 +10,7 @@ from faq_tui.core.literal import literal
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.live_regenerate import Growing, Key
 from faq_tui.tui.widgets.flow_view import FlowView, Part
+from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
 REASONING, ANSWER, LABEL = "dim", "", "bold"
@@ -39,6 +40,12 @@ class CandidateView(Vertical):
     @property
     def flow(self) -> FlowView:
         return self.query_one(FlowView)
+
+    def whole(self) -> str:
+        """All of it, for copying, however little of it is shown."""
+        if self.finished is None:
+            return self.flow.text()
+        return "\n\n".join(part for part in (self.finished.reasoning, self.finished.answer) if part)
 
     @property
     def was_growing(self) -> bool:
@@ -91,8 +98,10 @@ class CandidateView(Vertical):
         self.finished, self._growing = candidate, None
         parts: list[Part | None] = []
         if candidate.reasoning:
-            parts += [(candidate.reasoning, REASONING), None, ("answer\n", LABEL)]
-        parts.append((candidate.answer or "(nothing)", ANSWER if candidate.answer else REASONING))
+            reasoning = candidate.reasoning[:LIMIT] + rest(candidate.reasoning)
+            parts += [(reasoning, REASONING), None, ("answer\n", LABEL)]
+        answer = candidate.answer[:LIMIT] + rest(candidate.answer)
+        parts.append((answer, ANSWER) if answer else ("(nothing)", REASONING))
         self.flow.show(parts)
         if stay:
             self.flow.call_after_refresh(self.flow.to_end)
@@ -113,7 +122,7 @@ class CandidateView(Vertical):
         if title == self._title:
             return
         self._title = title
-        number, _, rest = title.partition(" ")
+        number, _, said = title.partition(" ")
         text = Text(f" {number} ", style="bold", no_wrap=True, overflow="ellipsis")
-        text.append(literal(rest), style=style)
+        text.append(literal(said), style=style)
         self.query_one(LiteralText).show(text)

@@ -74,7 +74,8 @@ class FlowView(ScrollView, can_focus=False):
 
     def _add(self, part: Part | None) -> None:
         if not self.scrollable_content_region.width:
-            return  # not laid out yet: `on_resize` wraps it all, once
+            self._flow.width = 0  # not laid out yet: `on_resize` finds another width and wraps it all, once
+            return
         if part is None:
             self._flow.gap()
         else:
