@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from typing import IO
 
 from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.errors import FaqError, Stopped, UsageError
 from faq_tui.core.events import Emit, Event, StageDone, StageFailed, StageSkipped, to_json
 from faq_tui.core.files import full_disk_is_clear
 from faq_tui.core.jobs.record import new_id, write_job
@@ -27,10 +27,6 @@ def all_stages() -> tuple[Stage, ...]:
     from faq_tui.core.stages import STAGES
 
     return STAGES
-
-
-def stage_names() -> tuple[str, ...]:
-    return tuple(stage.name for stage in all_stages())
 
 
 def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
@@ -139,15 +135,3 @@ def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqEr
         traceback.print_exception(error, file=file)
     reason = " ".join(str(error).split())[:300]
     return FaqError(f"{stage.name} failed with {type(error).__name__}: {reason}; the details are in {log}")
-
-
-__all__ = [
-    "Context",
-    "ExitCode",
-    "Stage",
-    "all_stages",
-    "is_current",
-    "run_pipeline",
-    "select",
-    "stage_names",
-]

@@ -41,7 +41,6 @@ class LiveState:
     version: int = 0
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
-    scored: int = 0
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
@@ -83,8 +82,6 @@ class LiveState:
                 self._stage(event, at)
             case e.Note():
                 self.lines.append(event.message)
-            case e.ScoreReady():
-                self.scored += 1
             case e.ArtefactStarted():
                 self.artefacts.pop(event.artefact, None)  # of an earlier try: the last one begun stands last
                 self.artefacts[event.artefact] = ArtefactLive(

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from faq_tui.core.doctor.check import Check
+from faq_tui.core.models.devices import free_bytes
 
 GIB = 1 << 30
 LOW_DISK_GIB, LOW_MEMORY_GIB = 5, 4
@@ -82,13 +83,11 @@ def _gpu() -> Check:
 
 
 def _memory() -> Check:
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / (1 << 20)
-    except (OSError, StopIteration, ValueError):
+    free = free_bytes("cpu")
+    if free is None:
         return Check("memory", "ok", "not told by this system")
-    state = f"{free:.1f} GiB free, {os.cpu_count()} cores"
-    if free < LOW_MEMORY_GIB:
+    state = f"{free / GIB:.1f} GiB free, {os.cpu_count()} cores"
+    if free < LOW_MEMORY_GIB * GIB:
         return Check("memory", "warning", state, "the demo needs about 4 GiB: close something")
     return Check("memory", "ok", state)
 

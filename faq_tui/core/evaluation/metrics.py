@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 PERPLEXITY, KL, TOP1 = "perplexity", "kl", "top1"
 METRICS = (KL, PERPLEXITY, TOP1)  # the main one first
-BEST = {PERPLEXITY: 1.0, KL: 0.0, TOP1: 1.0}  # what no model can beat
 HIGHER_IS_BETTER = {PERPLEXITY: False, KL: False, TOP1: True}
 
 

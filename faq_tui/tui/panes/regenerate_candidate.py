@@ -47,10 +47,6 @@ class CandidateView(Vertical):
             return self.flow.text()
         return "\n\n".join(part for part in (self.finished.reasoning, self.finished.answer) if part)
 
-    @property
-    def was_growing(self) -> bool:
-        return self._growing is not None
-
     def show(
         self, key: Key, finished: Candidate | None, growing: Growing | None, failure: str | None, now: float
     ) -> None:
