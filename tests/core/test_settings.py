@@ -15,8 +15,19 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from faq_tui.core.errors import UsageError
-from faq_tui.core.settings import Settings, load_settings, parse_settings
-from faq_tui.core.settings.schema import Assemble, Evaluate, Judge, Recipe, Sampling, Seeds, Source, Target
+from faq_tui.core.settings import (
+    Assemble,
+    Evaluate,
+    Judge,
+    Recipe,
+    Sampling,
+    Seeds,
+    Settings,
+    Source,
+    Target,
+    load_settings,
+    parse_settings,
+)
 from faq_tui.core.settings.write import Choices, demo_text, init_text, write_settings
 
 SECTIONS: dict[str, type[BaseModel]] = {

@@ -9,8 +9,7 @@ from faq_tui.core.assembly.overflow import fit
 from faq_tui.core.assembly.render import Rendered, render_answered, render_seed
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample
 from faq_tui.core.assembly.template import RefusedError, Template
-from faq_tui.core.settings import Assemble
-from faq_tui.core.settings.schema import BASELINE
+from faq_tui.core.settings import BASELINE, Assemble
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed

@@ -7,8 +7,7 @@ import asyncio
 from faq_tui.core.doctor.check import Check
 from faq_tui.core.endpoints import open_client, probe
 from faq_tui.core.errors import FaqError
-from faq_tui.core.settings import Settings
-from faq_tui.core.settings.schema import EMBEDDED, Endpoint
+from faq_tui.core.settings import EMBEDDED, Endpoint, Settings
 
 
 def endpoint_checks(settings: Settings) -> list[Check]:

@@ -6,7 +6,7 @@ from faq_tui.core.doctor.check import Check
 from faq_tui.core.errors import FaqError
 from faq_tui.core.quantizing.fit import refuse_unfit
 from faq_tui.core.run import Run
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings import EMBEDDED
 
 
 def target_checks(run: Run) -> list[Check]:

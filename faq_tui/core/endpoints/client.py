@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from faq_tui.core.errors import UsageError
-from faq_tui.core.settings.schema import Endpoint
+from faq_tui.core.settings import Endpoint
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError
 from faq_tui.core.endpoints.client import key_of
-from faq_tui.core.settings.schema import Endpoint
+from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of many words

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faq_tui.core.endpoints.faults import explain, no_api
 from faq_tui.core.errors import EndpointError
-from faq_tui.core.settings.schema import Endpoint
+from faq_tui.core.settings import Endpoint
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

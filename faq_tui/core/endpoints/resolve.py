@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from faq_tui.core.events import Note
-from faq_tui.core.settings.schema import EMBEDDED, Endpoint
+from faq_tui.core.settings import EMBEDDED, Endpoint
 from faq_tui.core.stage import Context
 
 E = TypeVar("E", bound=Endpoint)

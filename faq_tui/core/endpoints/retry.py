@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from faq_tui.core.endpoints.faults import Fault, explain
 from faq_tui.core.errors import EndpointError, FaqError
-from faq_tui.core.settings.schema import Endpoint
+from faq_tui.core.settings import Endpoint
 
 T = TypeVar("T")
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0

@@ -10,7 +10,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
 from faq_tui.core.evaluation.metrics import HIGHER_IS_BETTER, METRICS, Sums, plain
 from faq_tui.core.evidence.model import BETTER, SAME, UNKNOWN, WITHIN_NOISE, WORSE, Comparison, Outcome
 from faq_tui.core.run import Run
-from faq_tui.core.settings.schema import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.store.artefacts import Artefact
 
 SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}

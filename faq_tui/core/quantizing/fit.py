@@ -5,7 +5,7 @@ from __future__ import annotations
 from faq_tui.core.models.headers import linear_shapes
 from faq_tui.core.quantizing.check import check_chat_template, check_group_size, check_target
 from faq_tui.core.run import Run
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings import EMBEDDED
 
 
 def refuse_unfit(run: Run, recipes: bool = True) -> None:

@@ -10,8 +10,7 @@ from faq_tui.core.judging.current import current_picks
 from faq_tui.core.regenerating.ask import generation_of, prompt_version
 from faq_tui.core.report.kinship import target_name
 from faq_tui.core.run import Run
-from faq_tui.core.settings import Source
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.sets import all_sets

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.core.settings import Settings, Source
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings import EMBEDDED, Settings, Source
 
 SELF = "self"
 NO_ELDER = "No elder was involved: the target regenerated its own data, and a gain is not promised"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.report.escape import escape
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings import EMBEDDED
 
 
 def ran(body: dict[str, Any]) -> list[str]:

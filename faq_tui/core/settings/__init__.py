@@ -1,20 +1,21 @@
-"""`faq.toml`: its schema, its reading (with errors a person understands) and its first writing."""
+"""`faq.toml`: its sections, its reading (with errors a person understands) and its first writing."""
 
+from faq_tui.core.settings.assemble import Assemble
+from faq_tui.core.settings.evaluate import Evaluate
+from faq_tui.core.settings.judge import Judge
 from faq_tui.core.settings.load import load_settings, parse_settings
-from faq_tui.core.settings.schema import (
-    Assemble,
-    Evaluate,
-    Judge,
-    Recipe,
-    Sampling,
-    Seeds,
-    Settings,
-    Source,
-    Target,
-)
+from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.schema import Settings
+from faq_tui.core.settings.section import BASELINE, EMBEDDED, TOKENS_SUFFIX
+from faq_tui.core.settings.source import Endpoint, Sampling, Source
+from faq_tui.core.settings.target import Seeds, Target
 
 __all__ = [
+    "BASELINE",
+    "EMBEDDED",
+    "TOKENS_SUFFIX",
     "Assemble",
+    "Endpoint",
     "Evaluate",
     "Judge",
     "Recipe",

@@ -13,7 +13,8 @@ from tomlkit.items import AoT, Table
 from faq_tui.core.errors import UsageError
 from faq_tui.core.files import full_disk_is_clear
 from faq_tui.core.settings.load import load_settings, parse_settings
-from faq_tui.core.settings.schema import Recipe, Settings
+from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.schema import Settings
 
 Recipes = list[Table]
 

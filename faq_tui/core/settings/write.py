@@ -11,7 +11,7 @@ from pathlib import Path
 from faq_tui.core.errors import UsageError
 from faq_tui.core.files import atomic_text
 from faq_tui.core.settings.load import parse_settings
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings.section import EMBEDDED
 from faq_tui.core.store.text import storable
 
 

@@ -12,7 +12,7 @@ from faq_tui.core.errors import FaqError
 from faq_tui.core.events import Note, SetAssembled, StageStarted
 from faq_tui.core.judging.current import current_picks
 from faq_tui.core.run import Run
-from faq_tui.core.settings.schema import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.stage import Context
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows

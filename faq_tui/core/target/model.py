@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.run import Run
-from faq_tui.core.settings.schema import EMBEDDED
+from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.hashing import digest
 
 

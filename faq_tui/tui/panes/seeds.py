@@ -21,7 +21,7 @@ from faq_tui.core.errors import FaqError
 from faq_tui.core.literal import literal
 from faq_tui.core.override import user
 from faq_tui.core.run import Run
-from faq_tui.core.settings.schema import BASELINE
+from faq_tui.core.settings import BASELINE
 from faq_tui.core.store import browse, edits, seeds
 from faq_tui.core.store.browse import BrowseRow, SeedFilter, View
 from faq_tui.core.store.edits import Edit

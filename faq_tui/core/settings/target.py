@@ -1,0 +1,32 @@
+"""`[target]` and `[seeds]`: what is quantized, and the questions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from faq_tui.core.settings.section import Count, Section
+
+
+class Target(Section):
+    """The model that is quantized."""
+
+    model: str  # hub id, local folder, or "embedded"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of scoring and evaluation
+    trust_remote_code: bool = False
+
+
+class Seeds(Section):
+    """Where the questions come from, and how many are used."""
+
+    path: str  # jsonl, json, csv, parquet, txt, a `datasets` id, or "starter"
+    count: Count = 256  # seeds that are regenerated
+    heldout: Annotated[int, Field(ge=0)] = 32  # further seeds, kept apart for the evaluation
+    sample_seed: int = 0  # of the draw
+    shape: Literal["auto", "messages", "prompt", "text"] = "auto"
+    prompt_field: str | None = None
+    answer_field: str | None = None
+    split: str = "train"  # of a `datasets` id
+    on_problem: Literal["skip", "refuse"] = "skip"  # a broken, empty or duplicate line
