@@ -11,6 +11,7 @@ from textual.notifications import SeverityLevel
 
 from faq_tui.core.errors import FaqError
 from faq_tui.core.literal import literal
+from faq_tui.core.regenerating import consent
 from faq_tui.core.run import Run
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
@@ -21,6 +22,7 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.player import Player
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
+from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
 from faq_tui.tui.session import Session
 
 
@@ -82,6 +84,9 @@ class ActingApp(App[None]):
     def action_show_judge(self) -> None:
         self.show_pane("judge")
 
+    def action_show_spikes(self) -> None:
+        self.show_pane("spikes")
+
     def action_show_quantize(self) -> None:
         self.show_pane("quantize")
 
@@ -103,8 +108,14 @@ class ActingApp(App[None]):
             self.complain("this is a replay: it starts no jobs")
         elif self.session.busy:
             self.say("a job is running already: one works on a run at a time")
+        elif (only or "regenerate") == "regenerate" and until != "seeds" and (cost := consent.asked(self.opened)):
+            self.push_screen(spend_screen(cost), lambda answer: self._spend(answer, only, until))
         else:
             self.session.start(only, until)
+
+    def _spend(self, answer: str | None, only: str | None, until: str | None) -> None:
+        if answer in (SPEND, SAMPLE) and not self.session.busy:
+            self.session.start(only, until, confirmed=answer == SPEND)
 
     def action_stop(self) -> None:
         if self.session.phase == "stopping":

@@ -31,6 +31,7 @@ from faq_tui.tui.panes.judge import JudgePane
 from faq_tui.tui.panes.quantize import QuantizePane
 from faq_tui.tui.panes.regenerate import RegeneratePane
 from faq_tui.tui.panes.seeds import SeedsPane
+from faq_tui.tui.panes.spikes import SpikesPane
 from faq_tui.tui.player import Player
 from faq_tui.tui.registry import registry
 from faq_tui.tui.session import Session
@@ -41,7 +42,7 @@ ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # in the footer, how
 WHEN_BUSY = {"app.start": False, "app.stop": True}
 ACTION = {action.id: action for action in registry()}
 
-PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, QuantizePane)
+PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, SpikesPane, QuantizePane)
 
 
 class FaqApp(ActingApp):
@@ -136,7 +137,7 @@ class FaqApp(ActingApp):
     def show_pane(self, scope: str) -> None:
         self._switcher.current = scope
         pane = self.panes[scope]
-        pane.shown(self.session.live)
+        pane.open(self.session.live)
         focused = self._base.focused
         if focused is None or pane not in focused.ancestors_with_self:
             inside = next((widget for widget in pane.query("*") if widget.focusable), None)
@@ -176,8 +177,8 @@ class FaqApp(ActingApp):
         return bool((self if action.scope == APP else self.pane).check_action(action.name, ()))
 
     def _pump(self) -> None:
-        if not (self.is_running and self.pane.is_attached):
-            return  # on the way out
+        if not (self.is_running and self.pane.is_attached and self.pane.is_mounted):
+            return  # on the way in or out
         self.session.pump()
         now, live = self.clock(), self.session.live
         self._tabs.sample = self.sampler.latest

@@ -7,8 +7,9 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Static
+from textual.worker import get_current_worker
 
+from faq_tui.core.family import badges, is_quick
 from faq_tui.core.literal import literal
 from faq_tui.core.run import Run
 from faq_tui.tui.gpu import Sample, describe
@@ -16,11 +17,27 @@ from faq_tui.tui.widgets.text import LiteralText
 
 
 class Header(LiteralText):
-    """Run, target, sources; `badge` says what is unusual about this session."""
+    """Run, target, sources with their kinship; `badge` says what is unusual about this session."""
 
     def __init__(self, run: Run, badge: str = "") -> None:
         super().__init__(id="header")
         self._run, self._badge = run, badge
+        self._kin: dict[str, str] = {}  # source to what it is to the target
+
+    def on_mount(self) -> None:
+        if is_quick(self._run):
+            self._found(badges(self._run))
+        else:
+            self.run_worker(self._look, thread=True)
+
+    def _look(self) -> None:
+        found = badges(self._run)
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._found, found)
+
+    def _found(self, kin: dict[str, str]) -> None:
+        self._kin = kin
+        self.show(self._line(self.size.width))
 
     def on_resize(self) -> None:
         self.show(self._line(self.size.width))
@@ -28,8 +45,9 @@ class Header(LiteralText):
     def _line(self, width: int) -> Text:
         settings = self._run.settings
         sources = settings.sources.items()
-        long = ", ".join(f"{name} {source.model}" for name, source in sources)
-        short = ", ".join(name for name, _ in sources)
+        kin = {name: f" ({word})" for name, word in self._kin.items() if word}
+        long = ", ".join(f"{name} {source.model}{kin.get(name, '')}" for name, source in sources)
+        short = ", ".join(f"{name}{kin.get(name, '')}" for name, _ in sources)
         target = settings.target.model
         versions = [(target, long), (target, short), (target.rpartition("/")[2], short)]
         lines = [self._parts(target, sources) for target, sources in versions]
@@ -48,14 +66,14 @@ class Header(LiteralText):
         return Text.assemble((f"{self._badge}  ", "bold reverse"), line) if self._badge else line
 
 
-class PaneTab(Static):
+class PaneTab(LiteralText):
     class Chosen(Message):
         def __init__(self, scope: str) -> None:
             super().__init__()
             self.scope = scope
 
     def __init__(self, scope: str) -> None:
-        super().__init__(markup=False)
+        super().__init__()
         self.scope = scope
 
     def on_click(self) -> None:
@@ -73,16 +91,16 @@ class TabLine(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield from map(PaneTab, self._scopes)
-        yield Static(id="switch-keys", markup=False)
+        yield LiteralText(id="switch-keys")
         yield LiteralText(id="machine")
 
     def show(self, current: str, labels: dict[str, tuple[str, str]], switch: str) -> None:
         """`labels`: scope to (key or nothing, name)."""
         for tab in self.query(PaneTab):
             key, name = labels[tab.scope]
-            tab.update(Text.assemble((f"{key} " if key else "", "dim"), name))
+            tab.show(Text.assemble((f"{key} " if key else "", "dim"), name))
             tab.set_class(tab.scope == current, "-current")
-        self.query_one("#switch-keys", Static).update(switch)
+        self.query_one("#switch-keys", LiteralText).show(switch)
 
     def watch_sample(self) -> None:
         self._show_machine()

@@ -20,13 +20,9 @@ class JobsLine(LiteralText):
 
     def __init__(self) -> None:
         super().__init__(id="jobs")
-        self._text = Text()
 
     def show_session(self, session: Session, now: float, keys: tuple[str, str]) -> None:
-        line = describe(session, now, keys, self.size.width)
-        if line != self._text or line.spans != self._text.spans:
-            self._text = line
-            self.show(line)
+        self.show(describe(session, now, keys, self.size.width))
 
 
 def describe(session: Session, now: float, keys: tuple[str, str], width: int) -> Text:
@@ -105,16 +101,15 @@ def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, s
     """done, total, unit, detail, pace, seconds left. A quantization counts its layers: artefacts are too coarse."""
     stage = live.stage
     assert stage is not None
-    artefact = live.running_artefact()
+    artefact, left = live.running_artefact(), live.seconds_left(now)
     if artefact is not None and artefact.layers:
         each = artefact.seconds_a_layer()
         done = len(artefact.layer_done)
-        left = each * (artefact.layers - done) if each else None
         several = f", model {stage.done + 1} of {stage.total}" if stage.total and stage.total > 1 else ""
         return done, artefact.layers, "layers", f"{artefact.name}{several}", pace(1 / each) if each else "", left
     spent = now - stage.started
     speed = pace(stage.done / spent) if stage.done and spent > 0 else ""
-    return stage.done, stage.total, stage.unit, stage.detail, speed, stage.seconds_left(now)
+    return stage.done, stage.total, stage.unit, stage.detail, speed, left
 
 
 def bar(share: float, cells: int) -> Text:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.registry import registry
 
-TITLES = {"app": "everywhere", "seeds": "Seeds", "regenerate": "Regenerate", "judge": "Judge", "quantize": "Quantize"}
+TITLES = {
+    "app": "everywhere",
+    "seeds": "Seeds",
+    "regenerate": "Regenerate",
+    "judge": "Judge",
+    "spikes": "Spikes",
+    "quantize": "Quantize",
+}
 
 
 def table() -> str:

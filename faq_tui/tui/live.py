@@ -55,6 +55,16 @@ class LiveState:
     def is_running(self, stage: str) -> bool:
         return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
 
+    def seconds_left(self, now: float) -> float | None:
+        """Of what the running stage counts: of an artefact's layers where one is being made, else of its units.
+
+        The one estimate that all of the screen shows; None if nothing can be said yet.
+        """
+        artefact = self.running_artefact()
+        if artefact is not None and artefact.layers:
+            return artefact.seconds_left(now)
+        return self.stage.seconds_left(now) if self.stage is not None else None
+
     def running_artefact(self) -> ArtefactLive | None:
         """The one that is being made now."""
         if not self.is_running("quantize"):

@@ -29,6 +29,14 @@ class ArtefactLive:
             return None
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
 
+    def seconds_left(self, now: float) -> float | None:
+        """At its pace so far; what the present layer took already is taken off. None before the first is done."""
+        pace = self.seconds_a_layer()
+        if pace is None:
+            return None
+        spent = min(pace, max(0.0, now - max(self.layer_done.values())))
+        return max(0.0, pace * (self.layers - len(self.layer_done)) - spent)
+
     def apply(self, event: ArtefactEvent, at: float) -> None:
         self.version += 1
         match event:

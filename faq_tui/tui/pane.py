@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.containers import Container
+from textual.geometry import Size
 from textual.message import Message
+from textual.widget import Widget
 
 from faq_tui.core.run import Run
 from faq_tui.tui.live import LiveState
@@ -18,6 +20,7 @@ class Pane(Container):
     A FaqError that an action raises is shown to the person in a notification.
     """
 
+    BLANK = True  # its widgets cover it: Textual need not draw its lines first
     SCOPE: ClassVar[str] = "pane"  # of its actions, and its id in the switcher
 
     @dataclass
@@ -34,6 +37,26 @@ class Pane(Container):
     def __init__(self, run: Run) -> None:
         super().__init__(id=self.SCOPE)
         self.run = run
+        self._waits: LiveState | None = None  # to be shown
+
+    @property
+    def room(self) -> Size:
+        """Its size; while it is hidden, the one that it will have: laid out for another, it would be drawn twice."""
+        if self.size or not isinstance(self.parent, Widget):
+            return self.size
+        return self.parent.size
+
+    def open(self, live: LiveState) -> None:
+        """Call `shown`, as soon as the pane's widgets are there: the first pane is asked for before."""
+        if self.is_mounted:
+            self.shown(live)
+        else:
+            self._waits = live
+
+    def on_mount(self) -> None:
+        if self._waits is not None:
+            self.shown(self._waits)
+            self._waits = None
 
     def shown(self, live: LiveState) -> None:
         """The pane became visible: read what it shows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faq_tui.tui import app_actions
 from faq_tui.tui.actions import Action
-from faq_tui.tui.panes import judge_actions, quantize_actions, regenerate_actions, seeds_actions
+from faq_tui.tui.panes import judge_actions, quantize_actions, regenerate_actions, seeds_actions, spikes_actions
 
 
 def registry() -> tuple[Action, ...]:
@@ -14,5 +14,6 @@ def registry() -> tuple[Action, ...]:
         *seeds_actions.ACTIONS,
         *regenerate_actions.ACTIONS,
         *judge_actions.ACTIONS,
+        *spikes_actions.ACTIONS,
         *quantize_actions.ACTIONS,
     )

@@ -75,10 +75,11 @@ class Session:
         self.phase = "replay"
         self._follow(source)
 
-    def start(self, only: str | None = None, until: str | None = None) -> None:
+    def start(self, only: str | None = None, until: str | None = None, confirmed: bool = False) -> None:
+        """`confirmed`: a person has said yes to what regenerating costs."""
         self.phase = "starting"
         self._changed()
-        threading.Thread(target=self._start, args=(only, until), name="start", daemon=True).start()
+        threading.Thread(target=self._start, args=(only, until, confirmed), name="start", daemon=True).start()
 
     def stop(self) -> None:
         """Ask the job to stop at its next safe point. Raises FaqError if it is another user's."""
@@ -160,9 +161,9 @@ class Session:
         while not self._closed.wait(LOOK_EVERY_S):
             self._later(self._attach, jobs.find_live(self._folder), True)
 
-    def _start(self, only: str | None, until: str | None) -> None:
+    def _start(self, only: str | None, until: str | None, confirmed: bool) -> None:
         try:
-            self._later(self._attach, jobs.start(self._folder, only, until), True)
+            self._later(self._attach, jobs.start(self._folder, only, until, confirmed), True)
         except FaqError as error:
             self._later(self._refused, error)
 

@@ -23,6 +23,7 @@ from faq_tui.tui.screens.help import HelpScreen
         ("app.show_seeds", "1", "seeds"),
         ("app.show_regenerate", "2", "regenerate"),
         ("app.show_judge", "3", "judge"),
+        ("app.show_spikes", "4", "spikes"),
         ("app.show_quantize", "5", "quantize"),
     ],
 )
@@ -41,10 +42,10 @@ async def test_brackets_step_through_the_panes(folder: Path) -> None:
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
         seen = []
-        for _ in range(4):
+        for _ in range(5):
             seen.append(app.pane.SCOPE)
             await pilot.press("right_square_bracket")
-        assert seen == ["seeds", "regenerate", "judge", "quantize"] and app.pane.SCOPE == "seeds"
+        assert seen == ["seeds", "regenerate", "judge", "spikes", "quantize"] and app.pane.SCOPE == "seeds"
         await pilot.press("left_square_bracket")
         assert app.pane.SCOPE == "quantize"
 
@@ -52,7 +53,7 @@ async def test_brackets_step_through_the_panes(folder: Path) -> None:
 async def test_a_click_on_a_name_shows_its_pane(folder: Path) -> None:
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.click(list(app.query("PaneTab"))[3])
+        await pilot.click(list(app.query("PaneTab"))[4])
         assert app.pane.SCOPE == "quantize"
 
 

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 
 from faq_tui.core.judging.review import FILTERS, admits, agreement
 from faq_tui.core.run import open_run
-from faq_tui.core.store import browse, judged
+from faq_tui.core.store import browse, candidates, judged, picks, seeds
 from faq_tui.core.viewing import views_of
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.judge_candidate import CandidateBox
@@ -124,7 +124,9 @@ async def test_an_override_of_an_answer_under_other_settings_counts_no_more(run_
     with open_run(run_folder) as run:
         view = views_of(run)[0]
         run.store.db.execute(
-            "INSERT INTO candidates SELECT id + 1000, key || 'x', seed_id, source, number, ?, model, prompt_version,"
+            "INSERT INTO candidates (id, key, seed_id, source, number, generation, model, prompt_version, reasoning,"
+            " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created)"
+            " SELECT id + 1000, key || 'x', seed_id, source, number, ?, model, prompt_version,"
             " reasoning, answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created"
             " FROM candidates WHERE source = 'elder'",
             (view.generation,),
@@ -257,13 +259,13 @@ async def test_down_up_page_down_page_up_scroll(run_folder: Path) -> None:
         await judge.press("f")
         view = judge.app.query(CandidateBox).first().text
         await judge.press("j", "down")
-        await until(judge.pilot, lambda: view.scroll_y == 2, 5)
+        await until(judge.pilot, lambda: view.top == 2, 5)
         await judge.press("k")
-        await until(judge.pilot, lambda: view.scroll_y == 1, 5)
+        await until(judge.pilot, lambda: view.top == 1, 5)
         await judge.press("ctrl+d")
-        await until(judge.pilot, lambda: view.scroll_y > 4, 5)
+        await until(judge.pilot, lambda: view.top > 4, 5)
         await judge.press("ctrl+u", "up")
-        await until(judge.pilot, lambda: view.scroll_y == 0, 5)
+        await until(judge.pilot, lambda: view.top == 0, 5)
 
 
 async def test_reason_for_the_coming_and_for_the_standing_override(run_folder: Path) -> None:
@@ -349,3 +351,49 @@ def test_snapshot(
         await pilot.pause(0.2)
 
     assert snap_compare(app_on(run_folder), terminal_size=size, run_before=ready)
+
+
+def mark_in_columns(folder: Path) -> None:
+    """All three kinds on the first seed, a mix of two picks."""
+    toml = (folder / "faq.toml").read_text()
+    (folder / "faq.toml").write_text(
+        toml + 'columns = ["activation"]\npick_by = { llm = 1.0, likelihood = 0.5 }\nlength_control = false\n'
+    )
+    parts = {"correctness": 9.0, "soundness": 8.0, "completeness": 8.5, "form": 7.0}
+    with open_run(folder) as run:
+        view = views_of(run)[0]
+        llm, likelihood, activation = view.columns
+        for c in candidates.of_seed(run.store, "elder", view.generation, seeds.ids(run.store)[0])[:2]:
+            score = 9.0 - c.number / 2
+            add: list[tuple[str, str, float, str, dict[str, Any]]]
+            add = [(llm, "llm", score, "[b]well[/b] said \x1b[2J", {"parts": parts, "orders": []})]
+            spans = {
+                "answer": {"mean_logprob": -0.9, "tokens": 40},
+                "reasoning": {"mean_logprob": -1.1, "tokens": 60},
+            }
+            add.append((likelihood, "likelihood", -1.02 * c.number, "mean", {"tokens": 100, **spans}))
+            driven = {"covered": 12, "outliers": 40, "crest": 14.25, "kurtosis": 9.1}
+            add.append((activation, "activation", 0.3, "drives 12", driven))
+            for judge, kind, mark, reason, details in add:
+                picks.add_score(run.store, c.id, judge, kind, mark, reason, "", details, replace=True)
+            mixed: dict[int, Any] = {c.id: (1.5 - c.number, "mix: 1 × +0.70 llm, 0.5 × -0.40 likelihood", {})}
+            picks.put_derived(run.store, "mix", view.judge, mixed)
+            if c.number == 1:
+                best = [(c.seed_id, "elder", "pick", c.id)]
+                picks.add_picks(run.store, best, "judge", view.judge, "best score")
+
+
+async def test_every_kinds_marks_stand_beside_each_candidate_and_blind_hides_all(run_folder: Path) -> None:
+    mark_in_columns(run_folder)
+    everything = (
+        *("llm 8.5 · lik -1.02 · act 0.30", "llm 8 · lik -2.04 · act 0.30", "judge: [b]well[/b] said"),
+        *("correctness 9 · soundness 8 · completeness 8.5 · form 7", "mix: 1 × +0.70 llm"),
+        *("answer -0.90 over 40 tokens, reasoning -1.10 over 60", "12 of 40 outlier channels, crest 14.2"),
+    )
+    async with opened(run_folder, (250, 48)) as judge:
+        await judge.sees("picked by judge", *everything)
+        await judge.press("b")
+        await judge.sees("blind: marks hidden")
+        await judge.misses("picked by judge", *everything)
+        await judge.press("b", "2")
+        await judge.sees("0 of 1 overrides agree with the judge", *everything)

@@ -124,7 +124,7 @@ async def test_the_grid_fills_as_it_goes(tmp_path: Path) -> None:
         for words in (
             "layer 5 of 12",
             "2.0 s a layer",
-            "about 15 s left, 1 more artefact after it",
+            "0:15 left, 1 more artefact after it",
             "× rounded",
             "· waiting",
         ):

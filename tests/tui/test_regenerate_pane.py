@@ -18,6 +18,7 @@ from faq_tui.core.run import Run
 from faq_tui.core.store import seeds
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.regenerate import RegeneratePane
+from faq_tui.tui.selection import selected_seed
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 HOSTILE = "[red]no[/] \x1b]52;c;aGk=\x07 \x1b[2J \u202eright to left\u202c nul\x00 end"
@@ -104,6 +105,29 @@ async def test_next_candidate_previous_candidate(tmp_path: Path) -> None:
             assert pane.query(".candidate.-chosen").first().key[2] == 1  # type: ignore[attr-defined]
 
 
+async def test_the_chosen_candidate_is_marked_without_colour(tmp_path: Path) -> None:
+    with bare_run(tmp_path / "run") as run:
+        ids = seed_ids(run)
+        for number in (1, 2):
+            answer(run, ids[0], number)
+        async with opened(run) as (app, _pane, pilot):
+            assert "▸1 " in app.screen_text and "▸2 " not in app.screen_text
+            await pilot.press("l")
+            await pilot.pause()
+            assert "▸2 " in app.screen_text and "▸1 " not in app.screen_text
+
+
+async def test_the_seed_is_that_of_the_other_panes(tmp_path: Path) -> None:
+    with bare_run(tmp_path / "run") as run:
+        ids = seed_ids(run)
+        async with opened(run) as (app, pane, pilot):
+            app.selected_seed = ids[20]  # type: ignore[attr-defined]
+            pane.shown(app.live)
+            assert pane.page.current is not None and pane.page.current.seed_id == ids[20]
+            await pilot.press("k")
+            assert selected_seed(app) == ids[19]
+
+
 async def test_page_down_page_up(tmp_path: Path) -> None:
     """regenerate.page_down, regenerate.page_up."""
     with bare_run(tmp_path / "run") as run:
@@ -112,10 +136,10 @@ async def test_page_down_page_up(tmp_path: Path) -> None:
             flow = pane.views[0].flow
             assert "Reasoning 1" in app.screen_text
             await pilot.press("ctrl+d", "pagedown")
-            assert flow.scroll_offset.y == 2 * (flow.size.height - 1)
+            assert flow.top == 2 * (flow.size.height - 1)
             assert "Reasoning 1" not in app.screen_text
             await pilot.press("ctrl+u", "pageup", "ctrl+u")
-            assert flow.scroll_offset.y == 0
+            assert flow.top == 0
 
 
 async def test_zoom(tmp_path: Path) -> None:
@@ -230,7 +254,7 @@ async def test_figures(tmp_path: Path) -> None:
             text = " ".join(app.screen_text.split())
             for words in (
                 "11 of 90 candidates", "20 tokens/s", "2 in flight", "1 truncated", "1 retried", "1 failed",
-                "about 13 min left",
+                "13:10 left",
             ):  # fmt: skip
                 assert words in text, (words, text)
             app.now += 60

@@ -48,6 +48,8 @@ _PARTS = {
 _STATE = "CASE " + " ".join(f"WHEN {test} THEN '{name}'" for name, test in STATES.items()) + " END"
 STATE_SQL = _STATE.format(**_PARTS)
 
+_FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
+
 # Of the stored JSON, what is not text: a search for one of these must look into the texts themselves.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
@@ -63,6 +65,7 @@ class View:
     generation: str = ""
     judge: str = ""
     wanted: int = 0  # candidates a seed
+    columns: tuple[str, ...] = ()  # of every kind of judge, as `judge`
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class SeedFilter:
 
     text: str = ""  # in a message, the answer, the file's label, or the start of the id; ASCII case is ignored
     category: str | None = None
+    file: str | None = None  # that it came from: one of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
     shortest: int | None = None  # characters
@@ -156,6 +160,11 @@ def categories(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in db.execute(query)]
 
 
+def origins(db: sqlite3.Connection) -> list[str]:
+    """Every file that seeds came from: a seed's origin is `file:line`."""
+    return [row[0] for row in db.execute(f"SELECT DISTINCT {_FILE} FROM seeds s WHERE s.present ORDER BY 1")]
+
+
 def tags(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in db.execute("SELECT DISTINCT tag FROM seed_tags ORDER BY tag")]
 
@@ -183,6 +192,8 @@ def _where(wanted: SeedFilter) -> tuple[str, dict[str, object]]:
 
     if wanted.category is not None:
         narrow("s.category = :category", category=wanted.category)
+    if wanted.file is not None:
+        narrow(f"{_FILE} = :file", file=wanted.file)
     if wanted.shortest is not None:
         narrow("s.length >= :shortest", shortest=wanted.shortest)
     if wanted.longest is not None:

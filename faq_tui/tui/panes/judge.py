@@ -9,7 +9,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import VerticalScroll
 
 from faq_tui.core import override
 from faq_tui.core.errors import FaqError
@@ -30,6 +30,7 @@ from faq_tui.tui.panes.judge_case import Case, read_case, verdict
 from faq_tui.tui.panes.judge_queue import JudgeQueue
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
+from faq_tui.tui.widgets.covered import CoveredHorizontal
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
@@ -49,7 +50,7 @@ class JudgePane(Pane, can_focus=True):
         super().__init__(run)
         self.views: list[View] = [View()]
         self.view = View()
-        self.queue = JudgeQueue(run.settings.judge.kind)
+        self.queue = JudgeQueue(run.settings.judge.picks_by)
         self.case: Case | None = None
         self.chosen = 0  # index among the case's candidates
         self.blind = False
@@ -64,7 +65,7 @@ class JudgePane(Pane, can_focus=True):
             yield LiteralText(id="judge-question-text")
         yield LiteralText(id="judge-verdict")
         yield LiteralText(id="judge-tabs")
-        with Horizontal(id="judge-boxes"):
+        with CoveredHorizontal(id="judge-boxes"):
             for _ in range(MOST_BOXES):
                 yield CandidateBox()
 
@@ -162,8 +163,8 @@ class JudgePane(Pane, can_focus=True):
         self.query_one("#judge-verdict", LiteralText).show(line)
 
     def _draw_boxes(self, case: Case) -> None:
-        found, room = case.candidates, min(MOST_BOXES, max(1, self.size.width // BOX_WIDTH))
-        if len(found) > room and self.size.width < 3 * BOX_WIDTH:
+        found, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
+        if len(found) > room and self.room.width < 3 * BOX_WIDTH:
             room = 1  # one in full reads better than two of three
         first = max(0, min(self.chosen - room // 2, len(found) - room))
         visible = found[first : first + room]
@@ -243,7 +244,7 @@ class JudgePane(Pane, can_focus=True):
     def _scroll_chosen(self, lines: int, pages: int = 0) -> None:
         for box in self.query(CandidateBox):
             if box.display and box.has_class("-chosen"):
-                box.text.scroll_relative(y=lines + pages * max(1, box.text.size.height - 1), animate=False)
+                box.text.scroll_by(lines + pages * box.text.page)
 
     # How it is shown.
 

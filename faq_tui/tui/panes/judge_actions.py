@@ -9,14 +9,16 @@ ACTIONS: tuple[Action, ...] = (
     Action("judge.reject", "0", "Reject", "Let the source's set do without this seed."),
     Action("judge.undo", "u", "Undo", "Give this seed, or else the last one you overrode, back to the judge."),
     Action("judge.next", "n", "Next", "Go to the next seed."),
-    Action("judge.previous", "p", "Previous", "Go to the seed before."),
+    Action("judge.previous", "p", "Previous", "Go to the seed before.", footer=False),
     Action("judge.filter", "F", "Filter", "Show only close calls, disagreements, unfit or overridden seeds."),
     Action("judge.blind", "b", "Blind", "Hide the judge's marks, reasons and pick, or show them; the order stays."),
     Action("judge.fold", "f,enter", "Fold", "Fold the reasoning, or unfold it."),
     Action("judge.reason", "R", "Reason", "Write down why: for the override of this seed, or for the coming one."),
     Action("judge.source", "s", "Source", "Show the candidates of the next source."),
     Action("judge.next_undecided", "N", "Next open", "Go to the next seed that no person has decided."),
-    Action("judge.previous_undecided", "P", "Previous open", "Go back to a seed that no person has decided."),
+    Action(
+        "judge.previous_undecided", "P", "Previous open", "Go back to one that no person has decided.", footer=False
+    ),
     Action("judge.pick_this", "space", "Pick this", "Let the seed use the chosen candidate.", footer=False),
     Action("judge.right", "l,right,tab", "Candidate", "Choose the candidate to the right.", footer=False),
     Action("judge.left", "h,left,shift+tab", "Candidate", "Choose the candidate to the left.", footer=False),

@@ -10,6 +10,7 @@ from textual.message import Message
 
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.panes.judge_case import Case, flags_in_words, mark_in_words
+from faq_tui.tui.panes.judge_marks import columns_in_words, made_of, reason_of
 from faq_tui.tui.widgets.flow_view import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
@@ -66,17 +67,22 @@ def title(case: Case, candidate: Candidate, blind: bool) -> Text:
 def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
     """The candidate in the line of tabs, where one only is shown."""
     line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
-    for words, style in (mark(case, candidate, blind), picked(case, candidate, blind)):
+    for words, style in (mark(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
         if words:
             line.append(" ").append(words, style)
     return line
 
 
-def mark(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """(words, style)"""
+def mark(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
+    """(words, style); the first kind's mark alone if not `whole`."""
     if candidate.flags:
         return "unfit", "bold red"
-    return ("", "") if blind else (mark_in_words(case.marks.get(candidate.id)), "")
+    if blind:
+        return "", ""
+    columns = case.columns.get(candidate.id)
+    if columns:
+        return columns_in_words(columns if whole else columns[:1]), ""
+    return mark_in_words(case.marks.get(candidate.id)), ""
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
@@ -97,11 +103,14 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
     parts: list[Part | None] = []
     if candidate.flags:
         parts += [(flags_in_words(candidate.flags), "bold red"), None]
-    row = case.marks.get(candidate.id)
-    reason = row.reason if row is not None and not blind else ""
+    row, columns = case.marks.get(candidate.id), case.columns.get(candidate.id, ())
+    reason = "" if blind else reason_of(row, columns)
     said = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
     if reason and len(reason) <= LONG:
         parts += [said, None]
+    about = [] if blind else made_of(row, columns)
+    if about:
+        parts += [("\n".join(about), "dim italic"), None]
     reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
     if reasoning:
         head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"

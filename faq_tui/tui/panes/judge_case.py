@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faq_tui.core.judging.review import agrees
 from faq_tui.core.override import NEVER_ASSEMBLED
@@ -14,6 +14,8 @@ from faq_tui.core.store.judged import MarkRow, Override, Standing
 FLAG_WORDS = {
     "truncated": "cut off at max_tokens",
     "unclosed_think": "the reasoning never ends",
+    "refusal": "it refuses to answer",
+    "wrong_language": "it is in another language",
     "empty": "the answer is empty",
     "loop": "repeats itself",
 }
@@ -29,6 +31,7 @@ class Case:
     candidates: tuple[Candidate, ...]
     marks: dict[int, MarkRow]
     override: Override | None  # who and when
+    columns: dict[int, tuple[MarkRow, ...]] = field(default_factory=dict)  # by candidate: every kind's mark
 
     @property
     def counts(self) -> int | None:
@@ -51,6 +54,7 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
         kept,
         judged.marks_of(store, view.judge, [candidate.id for candidate in kept]),
         judged.last_override(store, view.source, seed_id=standing.seed_id),
+        judged.columns_of(store, view.columns, [candidate.id for candidate in kept]) if len(view.columns) > 1 else {},
     )
 
 

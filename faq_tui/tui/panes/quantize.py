@@ -152,12 +152,12 @@ class QuantizePane(Pane):
 
     @property
     def _all_views(self) -> bool:
-        return self.size.height >= ALL_VIEWS_HEIGHT
+        return self.room.height >= ALL_VIEWS_HEIGHT
 
     def _arrange(self) -> None:
         """Queue and grid as high as they need; with little room one view at a time."""
         every, rows = self._all_views, max(1, len(self.queue))
-        most = max(3, self.size.height // 3) if every else max(3, self.size.height // 4)
+        most = max(3, self.room.height // 3) if every else max(3, self.room.height // 4)
         self.query_one(ArtefactQueue).styles.height = min(rows, most)
         grid = self._grid()
         self.query_one("#grid-box").styles.height = (min(len(grid.modules), 24) or 1) + 4 if every else "1fr"
@@ -181,7 +181,7 @@ class QuantizePane(Pane):
         self._draw_grid()
 
     def _draw_figures(self, now: float) -> None:
-        width = max(20, self.size.width - 2)
+        width = max(20, self.room.width - 2)
         parts = [self.problem] if self.problem else figures(self.live, self.queue, now)
         sampler = getattr(self.app, "sampler", None)
         machine = describe_machine(sampler.latest, width) if sampler is not None and self._all_views else ""

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faq_tui.core.quantizing.queue import Queued
+from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
-from faq_tui.tui.live_quantize import ArtefactLive
-from faq_tui.tui.panes.words import duration
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
@@ -20,7 +19,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         pace = running.seconds_a_layer()
         if pace is not None:
             parts.append(f"{pace:.1f} s a layer")
-        parts.append(_left(live, running, now))
+        parts.append(_left(live, now))
     elif live.is_running("quantize"):
         parts.append("loading the target")
     else:
@@ -32,21 +31,12 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
     return parts
 
 
-def _left(live: LiveState, running: ArtefactLive, now: float) -> str:
-    left = seconds_left(running, now)
+def _left(live: LiveState, now: float) -> str:
+    left = live.seconds_left(now)
     if left is None:
         return "time left not known yet"
-    said = f"about {duration(left)} left"
+    said = f"{clock_time(left)} left"
     more = (live.stage.total or 0) - live.stage.done - 1 if live.stage else 0
     if more > 0:
         said += f", {more} more artefact{'s' if more > 1 else ''} after it"
     return said
-
-
-def seconds_left(running: ArtefactLive, now: float) -> float | None:
-    """Of the artefact that is being made, at its pace so far; what the present layer took already is taken off."""
-    pace = running.seconds_a_layer()
-    if pace is None:
-        return None
-    last = max(running.layer_done.values())
-    return max(0.0, pace * (running.layers - len(running.layer_done)) - min(pace, max(0.0, now - last)))

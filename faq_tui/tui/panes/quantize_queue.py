@@ -20,11 +20,7 @@ WORDS = {"no set": "needs its set", "stale": "out of date"}
 def describe(recipe: Recipe) -> str:
     """A recipe in words; what is as usual is left out."""
     group = "one group a row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
-    extras = [
-        *([] if recipe.sym else ["asymmetric"]),
-        *(["desc_act"] if recipe.desc_act else []),
-        *([] if recipe.damp_percent == 0.05 else [f"damp {recipe.damp_percent}"]),
-    ]
+    extras = [f"{key} {value}" for key, value in recipe.unusual().items()]
     return ", ".join([f"{recipe.method} {recipe.bits} bits", group, *extras])
 
 

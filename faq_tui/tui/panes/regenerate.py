@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Vertical
+from textual.containers import Container
 
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Source
+from faq_tui.core.store import failures as failure_rows
 from faq_tui.core.store import regenerate_queue as queries
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.regenerate_queue import Totals
@@ -23,9 +24,13 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes import regenerate_actions
 from faq_tui.tui.panes.regenerate_candidate import CandidateView
 from faq_tui.tui.panes.regenerate_figures import figures
+from faq_tui.tui.panes.regenerate_follow import Follower
 from faq_tui.tui.panes.regenerate_page import SeedPage
 from faq_tui.tui.panes.regenerate_queue import SeedQueue
+from faq_tui.tui.panes.regenerate_totals import count_totals
 from faq_tui.tui.panes.words import lines
+from faq_tui.tui.selection import select_seed, selected_seed
+from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_VIEWS = 4
@@ -33,7 +38,6 @@ WIDE = 110  # columns from which candidates stand side by side
 VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # the least a candidate can be read in
 QUEUE_EVERY_S = 0.5
 FIGURES_EVERY_S = 0.5
-QUIET_S = 2.0  # a followed candidate that says nothing for so long is left
 
 
 class RegeneratePane(Pane):
@@ -46,12 +50,14 @@ class RegeneratePane(Pane):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.page = SeedPage(run.store)
+        self.queue = SeedQueue(self.page)
+        self.views = [CandidateView() for _ in range(MOST_VIEWS)]
         self.live = LiveState()
         self.source = next(iter(run.settings.sources), "")
         self.number = 1
-        self.following = False
-        self._followed: tuple[int, float] = (0, 0.0)  # characters it had, and when they last became more
+        self.follower = Follower()
         self._finished: dict[int, Candidate] = {}  # of the chosen seed
+        self._lost: dict[int, str] = {}  # its candidates that could not be had, and why
         self._loaded: tuple[object, ...] = ()  # for what `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # seen last, and how it stood
@@ -60,13 +66,12 @@ class RegeneratePane(Pane):
     def compose(self) -> ComposeResult:
         yield LiteralText(id="figures")
         yield LiteralText(id="empty")
-        with Container(id="body"):
-            with Vertical(id="left"):
+        with CoveredContainer(id="body"):
+            with CoveredVertical(id="left"):
                 yield LiteralText(id="queue-title")
-                yield SeedQueue(self.page)
+                yield self.queue
             with Container(id="candidates"):
-                for _ in range(MOST_VIEWS):
-                    yield CandidateView()
+                yield from self.views
 
     # What there is.
 
@@ -84,14 +89,17 @@ class RegeneratePane(Pane):
         return float(clock())
 
     @property
-    def views(self) -> list[CandidateView]:
-        return list(self.query(CandidateView))
+    def following(self) -> bool:
+        return self.follower.on
 
     def shown(self, live: LiveState) -> None:
         self.live = live
         if self.source not in self.run.settings.sources:
             self.source = next(iter(self.run.settings.sources), "")
         self.page.load()
+        seed_id = selected_seed(self.app)
+        if seed_id is not None and not self.following:
+            self.page.go_to(seed_id)
         self._loaded = ()
         self._count()
         self._arrange()
@@ -145,7 +153,7 @@ class RegeneratePane(Pane):
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
         parts = [which, *figures(self.live, self._totals, wanted, now)] if names else ["no sources"]
-        self.query_one("#figures", LiteralText).show(lines(parts, max(20, self.size.width - 2)))
+        self.query_one("#figures", LiteralText).show(lines(parts, max(20, self.room.width - 2)))
 
     def _draw_queue(self) -> None:
         empty = self._why_empty()
@@ -155,9 +163,7 @@ class RegeneratePane(Pane):
         if source is None or empty:
             return
         found = queries.answered(self.run.store, generation_of(source), [s.seed_id for s in self.page.seeds])
-        queue = self.query_one(SeedQueue)
-        queue.set_states(found, source.candidates, self.source, self.live.regeneration)
-        queue.refresh()
+        self.queue.set_states(found, source.candidates, self.source, self.live.regeneration)
         title = f"{self.page.total:,} seeds" + (" · following" if self.following else "")
         self.query_one("#queue-title", LiteralText).show(title)
 
@@ -175,6 +181,7 @@ family under [sources.elder] in faq.toml."
         seed, source = self.page.current, self.settings
         if seed is None or source is None:
             return
+        select_seed(self, seed.seed_id)
         growing, failures = self.live.growing, self.live.regeneration.failures
         read_for = (seed.seed_id, self.source, id(self.live), self.live.regeneration.settled)
         shown = [v for v in self.views if v.display]
@@ -183,10 +190,12 @@ family under [sources.elder] in faq.toml."
             read_for != self._loaded and any(key not in growing and key[2] not in self._finished for key in keys)
         ):
             self._finished = queries.candidates_of(self.run.store, generation_of(source), seed.seed_id)
+            self._lost = failure_rows.of_seed(self.run.store, generation_of(source), seed.seed_id)
             self._loaded = read_for
         for view, key in zip(shown, keys, strict=False):
-            view.show(key, self._finished.get(key[2]), growing.get(key), failures.get(key), now)
             view.set_class(key[2] == self.number, "-chosen")
+            why = failures.get(key) or self._lost.get(key[2])
+            view.show(key, self._finished.get(key[2]), growing.get(key), why, now)
 
     def _numbers(self) -> range:
         """The candidates for which there is room, the chosen one among them."""
@@ -196,10 +205,10 @@ family under [sources.elder] in faq.toml."
 
     def _arrange(self) -> None:
         """As many candidates as can be read: side by side where it is wide, else one above the other."""
-        wide = self.size.width >= WIDE
+        wide = self.room.width >= WIDE
         self.set_class(wide, "-wide")
         zoomed = self.has_class("-zoom")
-        room = (self.size.width * 3 // 4) // VIEW_WIDTH if wide else (self.size.height - 3) // VIEW_HEIGHT
+        room = (self.room.width * 3 // 4) // VIEW_WIDTH if wide else (self.room.height - 3) // VIEW_HEIGHT
         room = 1 if zoomed else max(1, min(MOST_VIEWS, room, self.candidates))
         for place, view in enumerate(self.views):
             view.display = place < room
@@ -210,16 +219,7 @@ family under [sources.elder] in faq.toml."
         self._totals = None
         if source is None:
             return
-        path, generation, name, app = self.run.store.path, generation_of(source), self.source, self.app
-
-        def count() -> None:
-            try:
-                totals = queries.totals(path, generation)
-                app.call_from_thread(self._counted, name, totals)
-            except Exception:  # noqa: BLE001  the figures stay away; the app may be closing
-                return
-
-        threading.Thread(target=count, name="totals", daemon=True).start()
+        count_totals(self.app, self.run.store.path, generation_of(source), partial(self._counted, self.source))
 
     def _counted(self, source: str, totals: Totals) -> None:
         if source == self.source:
@@ -229,25 +229,16 @@ family under [sources.elder] in faq.toml."
     # Following.
 
     def _follow(self) -> None:
-        """Stay with a candidate until it is finished or falls silent, then go to the one that spoke last."""
-        latest, seed, now = self.live.latest, self.page.current, self.now
-        if latest is None:
-            return
+        seed, now = self.page.current, self.now
         shown = (seed.seed_id, self.source, self.number) if seed else None
-        growing = self.live.growing.get(shown) if shown else None
-        if growing is not None and growing.waits_until is None:
-            length = growing.reasoning.length + growing.answer.length
-            if length != self._followed[0]:
-                self._followed = (length, now)
-            if now - self._followed[1] < QUIET_S:
-                return
-        if latest in self.live.growing and self.page.go_to(latest[0]):
-            self.source, self.number = latest[1], latest[2]
-            self._followed = (0, now)
+        key = self.follower.next(self.live.regeneration, shown, now)
+        if key is not None and self.page.go_to(key[0]):
+            self.source, self.number = key[1], key[2]
+            self.follower.went(now)
             self._queue_drawn = self._figures_drawn = 0.0
 
     def _moved(self) -> None:
-        self.following = False
+        self.follower.on = False
         self.draw()
 
     # Actions.
@@ -285,7 +276,7 @@ family under [sources.elder] in faq.toml."
     def _scroll(self, pages: int) -> None:
         for view in self.views:
             if view.display and view.key and view.key[2] == self.number:
-                view.flow.scroll_relative(y=pages * max(1, view.flow.size.height - 1), animate=False)
+                view.flow.scroll_by(pages * view.flow.page)
 
     def action_zoom(self) -> None:
         self.toggle_class("-zoom")
@@ -293,10 +284,8 @@ family under [sources.elder] in faq.toml."
         self.draw()
 
     def action_follow(self) -> None:
-        self.following = not self.following
-        if self.following:
-            self._followed = (0, 0.0)
-            self._follow()
+        self.follower.toggle()
+        self._follow()
         self.draw()
 
     def action_source(self) -> None:

@@ -17,6 +17,8 @@ REASONING, ANSWER, LABEL = "dim", "", "bold"
 SAID = {
     "truncated": "truncated",
     "unclosed_think": "reasoning never ended",
+    "refusal": "refuses to answer",
+    "wrong_language": "in another language",
     "empty": "no answer",
     "loop": "repeats itself",
 }
@@ -31,15 +33,13 @@ class CandidateView(Vertical):
         self.finished: Candidate | None = None
         self._growing: Growing | None = None
         self._read = [0, 0]  # characters of reasoning and answer that are shown
-        self._title = ""
+        self._said = ("", "")  # how it stands, and the style of that
+        self._title = LiteralText(classes="title")
+        self.flow = FlowView()
 
     def compose(self) -> ComposeResult:
-        yield LiteralText(classes="title")
-        yield FlowView()
-
-    @property
-    def flow(self) -> FlowView:
-        return self.query_one(FlowView)
+        yield self._title
+        yield self.flow
 
     def whole(self) -> str:
         """All of it, for copying, however little of it is shown."""
@@ -59,6 +59,7 @@ class CandidateView(Vertical):
             self._finish(finished, other)
         else:
             self._wait(failure, other)
+        self._draw_title()
 
     def _grow(self, growing: Growing, other: bool, now: float) -> None:
         if other or growing is not self._growing:
@@ -98,9 +99,7 @@ class CandidateView(Vertical):
             parts += [(reasoning, REASONING), None, ("answer\n", LABEL)]
         answer = candidate.answer[:LIMIT] + rest(candidate.answer)
         parts.append((answer, ANSWER) if answer else ("(nothing)", REASONING))
-        self.flow.show(parts)
-        if stay:
-            self.flow.call_after_refresh(self.flow.to_end)
+        self.flow.show(parts, at_end=stay)
         flags = ", ".join(SAID.get(flag, flag) for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
         self._say(
@@ -114,11 +113,10 @@ class CandidateView(Vertical):
         self._say(f"failed: {failure}" if failure else "waiting", "bold red" if failure else "dim")
 
     def _say(self, words: str, style: str) -> None:
-        title = f"{self.key[2] if self.key else ''} {words}"
-        if title == self._title:
-            return
-        self._title = title
-        number, _, said = title.partition(" ")
-        text = Text(f" {number} ", style="bold", no_wrap=True, overflow="ellipsis")
-        text.append(literal(said), style=style)
-        self.query_one(LiteralText).show(text)
+        self._said = (words, style)
+
+    def _draw_title(self) -> None:
+        mark = "▸" if self.has_class("-chosen") else " "
+        text = Text(f"{mark}{self.key[2] if self.key else ''} ", style="bold", no_wrap=True, overflow="ellipsis")
+        words, style = self._said
+        self._title.show(text.append(literal(words), style=style))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from faq_tui.core.store.regenerate_queue import Totals
+from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
-from faq_tui.tui.panes.words import duration
 
 
 def figures(live: LiveState, totals: Totals | None, wanted: int, now: float) -> list[str]:
     """While a regeneration runs what it does, else what there is."""
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
-        stage, left = live.stage, live.stage.seconds_left(now)
+        stage, left = live.stage, live.seconds_left(now)
         return [
             f"{stage.already + stage.done:,} of {stage.already + (stage.total or 0):,} candidates",
             f"{regeneration.tokens_per_second(now):,.0f} tokens/s",
@@ -19,7 +19,7 @@ def figures(live: LiveState, totals: Totals | None, wanted: int, now: float) -> 
             f"{regeneration.truncated:,} truncated",
             f"{regeneration.retried:,} retried",
             f"{regeneration.failed:,} failed",
-            f"about {duration(left)} left" if left is not None else "time left not known yet",
+            f"{clock_time(left)} left" if left is not None else "time left not known yet",
         ]
     if totals is None:
         return [f"{wanted:,} candidates wanted"]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
 
-from rich.text import Text
+from rich.segment import Segment
+from rich.style import Style
 from textual.events import Click
+from textual.geometry import Region
 from textual.message import Message
+from textual.strip import Strip
 from textual.widget import Widget
 
 from faq_tui.core.literal import literal
-from faq_tui.core.store.regenerate_queue import Answered, QueuedSeed
+from faq_tui.core.store.regenerate_queue import Answered
 from faq_tui.tui.live_regenerate import Regeneration
 from faq_tui.tui.panes.regenerate_page import SeedPage
 
@@ -23,7 +28,7 @@ def state_of(answered: Answered, wanted: int, writing: int, failed: int) -> tupl
     """A few words on a seed, and their style."""
     if writing:
         return f"writing {answered.done}/{wanted}", "bold cyan"
-    if failed:
+    if failed := max(failed, answered.failed):  # in this job, or as the database knows from an earlier one
         return f"{failed} failed", "bold red"
     if answered.done < wanted:
         return (f"waiting {answered.done}/{wanted}" if answered.done else "waiting"), "dim"
@@ -34,8 +39,18 @@ def state_of(answered: Answered, wanted: int, writing: int, failed: int) -> tupl
     return f"done {answered.done}/{wanted}", "green"
 
 
+@dataclass(frozen=True)
+class Row:
+    """One line of the queue, as it is drawn."""
+
+    chosen: bool
+    question: str
+    words: str
+    style: str
+
+
 class SeedQueue(Widget, can_focus=True):
-    """Draws the page; the keys are the pane's."""
+    """Draws the page, and again only the rows that changed; the keys are the pane's."""
 
     class Chosen(Message):
         def __init__(self, row: int) -> None:
@@ -46,21 +61,34 @@ class SeedQueue(Widget, can_focus=True):
         super().__init__(id="queue")
         self.page = page
         self._states: dict[str, tuple[str, str]] = {}
+        self._rows: list[Row] = []
+        self._base, self._width = Style(), 0  # of the lines that are drawn now
 
     def set_states(
         self, answered: Mapping[str, Answered], wanted: int, source: str, regeneration: Regeneration
     ) -> None:
+        """Take what is known of the page's seeds, and draw what changed."""
         writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
         failed = Counter(key[0] for key in regeneration.failures if key[1] == source)
-        states = {
+        self._states = {
             seed.seed_id: state_of(
                 answered.get(seed.seed_id, NOTHING), wanted, writing[seed.seed_id], failed[seed.seed_id]
             )
             for seed in self.page.seeds
         }
-        if states != self._states:
-            self._states = states
-            self.refresh()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """The rows of the page that differ from those on the screen."""
+        rows = [
+            Row(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
+            for row, seed in enumerate(self.page.seeds)
+        ]
+        before, self._rows = self._rows, rows
+        pairs = zip_longest(before, rows)
+        changed = [Region(0, y, self.size.width, 1) for y, (was, now) in enumerate(pairs) if was != now]
+        if changed:
+            self.refresh(*changed)
 
     def on_resize(self) -> None:
         self.page.resize(self.size.height)
@@ -69,20 +97,22 @@ class SeedQueue(Widget, can_focus=True):
     def on_click(self, event: Click) -> None:
         if event.y < len(self.page.seeds):
             self.page.cursor = event.y
-            self.refresh()
+            self.redraw()
             self.post_message(self.Chosen(event.y))
 
-    def render(self) -> Text:
-        width = self.size.width
-        lines = [self._line(row, seed, width) for row, seed in enumerate(self.page.seeds)]
-        return Text("\n", no_wrap=True, end="").join(lines)
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base, self._width = self.rich_style, self.size.width
+        return super().render_lines(crop)
 
-    def _line(self, row: int, seed: QueuedSeed, width: int) -> Text:
-        words, style = self._states.get(seed.seed_id, ("", ""))
-        line = Text("▸ " if row == self.page.cursor else "  ", no_wrap=True, end="")
-        line.append(f"{words:<{STATE_WIDTH}}", style=style)
-        line.append(literal(seed.question))
-        line.truncate(width, overflow="ellipsis", pad=True)
-        if row == self.page.cursor:
-            line.stylize("reverse")
-        return line
+    def render_line(self, y: int) -> Strip:
+        base, width = self._base, self._width
+        if y >= len(self._rows):
+            return Strip.blank(width, base)
+        row = self._rows[y]
+        reverse = Style(reverse=row.chosen)
+        words = f"{'▸' if row.chosen else ' '} ", f"{row.words:<{STATE_WIDTH}}", literal(row.question)
+        styles = base, base + Style.parse(row.style), base
+        strip = Strip([Segment(text, style + reverse) for text, style in zip(words, styles, strict=True)])
+        if strip.cell_length > width > 0:
+            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base + reverse)])])
+        return strip.adjust_cell_length(width, base + reverse)

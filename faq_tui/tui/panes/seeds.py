@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.events import Resize
 from textual.message import Message
 from textual.timer import Timer
@@ -37,6 +36,7 @@ from faq_tui.tui.panes.seeds_list import SeedList
 from faq_tui.tui.panes.seeds_preview import SampleSets, SeedPreview
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
+from faq_tui.tui.widgets.covered import CoveredContainer
 from faq_tui.tui.widgets.menu import Menu
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -70,7 +70,7 @@ class SeedsPane(Pane, can_focus=True):
         self.wanted = SeedFilter()
         self.facts: Facts | None = None
         self.set_name = BASELINE
-        self.sets = SampleSets(run.calibration, run.settings.set_names())
+        self.sets = SampleSets(run)
         self.finder = Finder(self, run.store)
         self._search: int | None = None  # number of the search whose finds are listed
         self._searching = False
@@ -82,8 +82,8 @@ class SeedsPane(Pane, can_focus=True):
     def compose(self) -> ComposeResult:
         yield LiteralText(id="seeds-status")
         yield LiteralText(id="seeds-empty")
-        with Container(id="seeds-body"):
-            with Container(id="seeds-left"):
+        with CoveredContainer(id="seeds-body"):
+            with CoveredContainer(id="seeds-left"):
                 yield LiteralText(id="seeds-heading")
                 yield SeedList(self._fetch)
             yield SeedPreview(id="seeds-preview")
@@ -263,8 +263,9 @@ class SeedsPane(Pane, can_focus=True):
             self._narrow(replace(self.wanted, text=text))
 
     def action_filter(self) -> None:
-        categories, tags = (self.facts.categories, self.facts.tags) if self.facts else ([], [])
-        menu = Menu("Show only seeds with", seeds_filters.groups(self.wanted, categories, tags))
+        facts = self.facts
+        known = (facts.categories, facts.files, facts.tags) if facts else ((), (), ())
+        menu = Menu("Show only seeds with", seeds_filters.groups(self.wanted, *known))
         self.app.push_screen(menu, self._filtered)
 
     def _filtered(self, choice: tuple[str, str] | None) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
 
 from faq_tui.core.literal import literal
 from faq_tui.core.store.browse import BrowseRow
@@ -32,6 +32,7 @@ class Column:
     right: bool = False
 
 
+@lru_cache(maxsize=4)
 def columns(width: int) -> tuple[Column, ...]:
     """Columns that fill `width` cells."""
     fixed = [Column("state", 11), Column("category", 11)]
@@ -48,8 +49,8 @@ def heading(width: int) -> str:
     return (" " * GAP).join(fitted(column.name, column) for column in columns(width))
 
 
-def line(row: BrowseRow, width: int, tokens: Mapping[str, int], wanted: int) -> Text:
-    """`tokens`: seed id to the tokens of its baseline sample, where one is assembled."""
+def line(row: BrowseRow, width: int, tokens: Mapping[str, int], wanted: int) -> list[tuple[str, str]]:
+    """(text, style) of the cells; together `width` wide. `tokens`: seed id to the tokens of its baseline sample."""
     cells = {
         "state": f"{row.made} of {wanted}" if row.state == "partly" else row.state,
         "category": row.category,
@@ -64,11 +65,7 @@ def line(row: BrowseRow, width: int, tokens: Mapping[str, int], wanted: int) -> 
         "length": "dim",
         "origin": "dim",
     }
-    text = Text(no_wrap=True, end="")
-    for number, column in enumerate(columns(width)):
-        text.append(" " * GAP if number else "")
-        text.append(fitted(cells[column.name], column), styles.get(column.name, ""))
-    return text
+    return [(fitted(cells[column.name], column), styles.get(column.name, "")) for column in columns(width)]
 
 
 def length(row: BrowseRow, tokens: Mapping[str, int]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from faq_tui.core.store.browse import STATES, SeedFilter
 from faq_tui.tui.widgets.menu import Group
 
-STATE, LENGTH, CATEGORY, TAG = "State", "Length of the question", "Category", "Tag"
+STATE, LENGTH, CATEGORY, FILE, TAG = "State", "Length of the question", "Category", "File", "Tag"
 ANY = ""  # of a group: does not narrow
 LENGTHS: dict[str, tuple[int | None, int | None]] = {
     "up to 100 characters": (None, 100),
@@ -30,13 +30,15 @@ MEANINGS = {
 }
 
 
-def groups(now: SeedFilter, categories: Sequence[str], tags: Sequence[str]) -> list[Group]:
-    """The menu's groups; the last two only where the seeds have such."""
+def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tags: Sequence[str]) -> list[Group]:
+    """The menu's groups; the last three only where the seeds have such, files only where there are several."""
     found = [
         Group(STATE, {ANY: "any", **{name: MEANINGS[name] for name in STATES}}, now.state or ANY),
         Group(LENGTH, {ANY: "any", **{name: name for name in LENGTHS}}, length_name(now)),
     ]
-    for name, values, chosen in ((CATEGORY, categories, now.category), (TAG, tags, now.tag)):
+    several = files if len(files) > 1 or now.file else ()
+    named = ((CATEGORY, categories, now.category), (FILE, several, now.file), (TAG, tags, now.tag))
+    for name, values, chosen in named:
         if values:
             found.append(Group(name, {ANY: "any", **{value: value for value in values}}, chosen or ANY))
     return found
@@ -49,6 +51,8 @@ def narrowed(now: SeedFilter, group: str, value: str) -> SeedFilter:
             return replace(now, state=value or None)
         case "Category":
             return replace(now, category=value or None)
+        case "File":
+            return replace(now, file=value or None)
         case "Tag":
             return replace(now, tag=value or None)
     shortest, longest = LENGTHS.get(value, (None, None))
@@ -66,6 +70,7 @@ def in_words(now: SeedFilter) -> str:
         f"“{now.text}”" if now.text else "",
         now.state or "",
         now.category or "",
+        f"from {now.file}" if now.file else "",
         f"#{now.tag}" if now.tag else "",
         length_name(now),
     ]

@@ -27,6 +27,7 @@ class Facts(Message):
     total: int
     dense: bool
     categories: list[str]
+    files: list[str]
     tags: list[str]
     roles: dict[str, int]
 
@@ -112,7 +113,8 @@ class Finder:
             with closing(Store(self._store.path, read_only=True).db) as db:
                 count = browse.total(db)
                 dense = browse.is_dense(db, count)
-                self._tell(Facts(count, dense, browse.categories(db), browse.tags(db), browse.roles(db)))
+                names = browse.categories(db), browse.origins(db), browse.tags(db)
+                self._tell(Facts(count, dense, *names, browse.roles(db)))
         except (FaqError, sqlite3.OperationalError):
             return  # the next look will tell
 

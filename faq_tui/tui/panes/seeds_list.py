@@ -6,7 +6,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich.text import Text
+from rich.segment import Segment
+from rich.style import Style
 from textual.events import Click
 from textual.geometry import Region, Size
 from textual.message import Message
@@ -15,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from faq_tui.core.store.browse import BrowseRow
-from faq_tui.tui.panes.seeds_columns import line
+from faq_tui.tui.panes.seeds_columns import GAP, line
 
 PAGE = 64
 MOST_KEPT = 16 * PAGE
@@ -40,6 +41,7 @@ class SeedList(ScrollView, can_focus=False):
         self.positions: Sequence[int] = range(0)
         self.tokens: Mapping[str, int] = {}
         self.wanted = 0
+        self._top, self._width, self._base = 0, 0, Style()  # of the lines that are drawn now
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
         """List these; the cursor goes to the position `keep` if it is among them, else stays where it is."""
@@ -83,9 +85,10 @@ class SeedList(ScrollView, can_focus=False):
     def move(self, by: int) -> None:
         self.cursor = max(0, min(self.cursor + by, len(self.positions) - 1))
 
-    def watch_cursor(self) -> None:
-        self._into_view()
-        self.refresh()
+    def watch_cursor(self, before: int, now: int) -> None:
+        self._into_view()  # draws all of it if it scrolls
+        self.refresh_lines(before)
+        self.refresh_lines(now)
         self.post_message(self.Moved(self.cursor))
 
     def on_resize(self) -> None:
@@ -97,19 +100,31 @@ class SeedList(ScrollView, can_focus=False):
         if index < len(self.positions):
             self.cursor = index
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._top, self._width, self._base = self.scroll_offset.y, self.size.width, self.rich_style
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
-        index, width = self.scroll_offset.y + y, self.size.width
+        index, width, base = self._top + y, self._width, self._base
         row = self.row(index)
         if row is None:
-            return Strip.blank(width, self.rich_style)
-        style = self.get_component_rich_style("seeds--cursor") if index == self.cursor else self.rich_style
-        text = Text.assemble(" ", line(row, max(1, width - 2), self.tokens, self.wanted), " ", end="")
-        if index == self.cursor:
-            text = Text(text.plain, end="")  # one colour: the bar must be read at a glance
-        return Strip(text.render(self.app.console)).adjust_cell_length(width).apply_style(style)
+            return Strip.blank(width, base)
+        cells = line(row, max(1, width - 2), self.tokens, self.wanted)
+        if index == self.cursor:  # one colour: the bar must be read at a glance
+            bar = self.get_component_rich_style("seeds--cursor")
+            text = f" {(' ' * GAP).join(text for text, _ in cells)}"
+            return Strip([Segment(text, bar)]).adjust_cell_length(width, bar)
+        pieces = [Segment(" ", base)]
+        for text, style in cells:
+            if style:
+                pieces += [Segment(text, base + Style.parse(style)), Segment(" " * GAP, base)]
+            else:
+                pieces.append(Segment(text + " " * GAP, base))
+        return Strip(pieces).adjust_cell_length(width, base)
 
     def _resize(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.positions))
+        # It never scrolls sideways; a width that changes would ask for another layout of the screen.
+        self.virtual_size = Size(1, len(self.positions))
 
     def _into_view(self) -> None:
         self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, immediate=True, force=True)

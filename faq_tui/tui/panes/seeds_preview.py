@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 
 from faq_tui.core.assembly.lookup import SampleIndex
+from faq_tui.core.run import Run
 from faq_tui.core.store.browse import BrowseRow
 from faq_tui.core.store.seeds import Seed
-from faq_tui.tui.widgets.marked import LIMIT, marked, rest
+from faq_tui.core.target.special import special_tokens
+from faq_tui.tui.widgets.marked import LIMIT, SPECIAL, marked, rest, spelled
 from faq_tui.tui.widgets.text import LiteralText, plain
 
 ROLE_STYLE = "bold cyan"
 
 
 class SampleSets:
-    """The assembled sets of a run. `refresh` reads files: call it on a thread."""
+    """The assembled sets of a run, and what finds special tokens in them. `refresh` reads files: on a thread."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        self.indexes = {name: SampleIndex(folder / f"{name}.jsonl") for name in names}
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        names = run.settings.set_names()
+        self.indexes = {name: SampleIndex(run.calibration / f"{name}.jsonl") for name in names}
+        self.special = SPECIAL
+        self._asked = False
 
     def refresh(self) -> bool:
         """True if any has changed."""
+        if not self._asked:
+            self._asked = True
+            self.special = spelled(special_tokens(self._run))
         changed = [index.refresh() for index in self.indexes.values()]  # each of them
         return any(changed)
 
@@ -64,7 +71,7 @@ class SeedPreview(Vertical):
         others = [other for other in holding if other != name]
         also = f"; v shows {', '.join(others)}" if others else ""
         tokens = sets.indexes[name].places[row.id].n_tokens
-        self._fill(_title(row), f"as in the set {name}: {tokens:,} tokens{also}", text, marked(text))
+        self._fill(_title(row), f"as in the set {name}: {tokens:,} tokens{also}", text, marked(text, sets.special))
 
     def scroll_text(self, pages: float = 0, lines: int = 0) -> None:
         box = self.query_one(VerticalScroll)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.widgets import Static
 
@@ -17,7 +18,31 @@ class LiteralText(Static):
     """A Static that never parses markup."""
 
     def __init__(self, text: str | Text = "", *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(plain(text) if isinstance(text, str) else text, markup=False, id=id, classes=classes)
+        self._shown = plain(text) if isinstance(text, str) else text
+        super().__init__(self._shown, markup=False, id=id, classes=classes)
 
     def show(self, text: str | Text) -> None:
-        self.update(plain(text) if isinstance(text, str) else text)
+        """The same text again costs nothing, and no text a layout of the screen that cannot change its size."""
+        before, self._shown = self._shown, plain(text) if isinstance(text, str) else text.copy()
+        if not _same(before, self._shown):
+            self.update(self._shown, layout=self._may_resize(before, self._shown))
+
+    def _may_resize(self, before: Text, now: Text) -> bool:
+        if not self.styles.auto_dimensions:
+            return False
+        width = self.styles.width
+        if width is not None and width.is_auto:
+            return True
+        return _height(before, self.size.width) != (height := _height(now, self.size.width)) or height is None
+
+
+def _same(one: Text, other: Text) -> bool:
+    return one == other and one.style == other.style and one.no_wrap == other.no_wrap
+
+
+def _height(text: Text, width: int) -> int | None:
+    """Lines of the text if none is broken at `width`; else None."""
+    if not width:
+        return None
+    lines = text.plain.split("\n")
+    return len(lines) if all(cell_len(line) <= width for line in lines) else None

@@ -1,0 +1,25 @@
+"""The totals of a source, counted on a thread: they need every candidate's row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+
+from faq_tui.core.store import regenerate_queue as queries
+from faq_tui.core.store.regenerate_queue import Totals
+
+
+def count_totals(app: App[Any], path: Path, generation: str, told: Callable[[Totals], None]) -> None:
+    """Returns at once; `told` is called on the UI's thread, or never."""
+
+    def count() -> None:
+        try:
+            app.call_from_thread(told, queries.totals(path, generation))
+        except Exception:  # noqa: BLE001  the figures stay away; the app may be closing
+            return
+
+    threading.Thread(target=count, name="totals", daemon=True).start()
