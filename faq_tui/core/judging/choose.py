@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 
 from faq_tui.core.store.candidates import Candidate
 
+FINISHED = "stop"
+
 
 def best(candidates: Iterable[Candidate], scores: Mapping[int, float | None]) -> int | None:
     """Id of the candidate with the best score among those without a flag; None if there is none.
 
-    A tie goes to the lower number, which is chance: the candidates are equal draws. Length decides nothing.
+    A tie goes to one that finished by itself, then to the lower number, which is chance: the candidates are equal
+    draws. What loops has a flag. Length decides nothing.
     """
     fit = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
-    return max(fit, key=lambda c: (scores[c.id], -c.number)).id if fit else None
+    return max(fit, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if fit else None

@@ -14,10 +14,10 @@ CHUNK_TOKENS = 256  # rows of [tokens, vocabulary] logits that exist at once
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype, items (a JSONL path: id, input_ids, spans).
+    """spec: model, trust_remote_code, device, dtype, items (a JSONL path: id, input_ids, spans {name: [start, end)}).
 
-    Sends one `score` message an item: id, mean_logprob (nats a token) and tokens. Longest items first, so
-    that a batch that does not fit into memory fails at once and not at the end.
+    Sends one `score` message an item: id, and for each span [sum of log-probabilities in nats, tokens]. Longest
+    items first, so that a batch that does not fit into memory fails at once and not at the end.
     """
     import torch
 
@@ -38,8 +38,9 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
         cancel.check()
         states = model.states([item["input_ids"] for item in batch])
         for row, item in enumerate(batch):
-            total, tokens = span_logprob(model, states[row], item["input_ids"], item["spans"])
-            send("score", id=item["id"], mean_logprob=total / tokens if tokens else None, tokens=tokens)
+            ids = item["input_ids"]
+            spans = {name: span_logprob(model, states[row], ids, [span]) for name, span in item["spans"].items()}
+            send("score", id=item["id"], spans=spans)
 
 
 def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

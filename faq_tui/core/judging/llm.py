@@ -1,75 +1,138 @@
-"""An LLM as judge, over any OpenAI-compatible endpoint: one candidate a request, a JSON schema for the reply."""
+"""An LLM as judge, over any OpenAI-compatible endpoint: a seed's candidates together, or one by one."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from faq_tui.core.endpoints import Retrying, open_client, probe, run_bounded, stream_chat
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.endpoints import look, open_client, run_bounded
 from faq_tui.core.endpoints.resolve import reachable
-from faq_tui.core.endpoints.retry import GaveUpError
-from faq_tui.core.errors import EndpointError, FaqError
-from faq_tui.core.judging.mark import OnMark
-from faq_tui.core.judging.parse import SCHEMA, parse_mark
-from faq_tui.core.prompts import JUDGE, load_prompt
-from faq_tui.core.settings import Sampling
+from faq_tui.core.errors import FaqError
+from faq_tui.core.events import Note
+from faq_tui.core.judging import probe
+from faq_tui.core.judging.asking import Asking, Outcome
+from faq_tui.core.judging.identity import column_id
+from faq_tui.core.judging.mark import Mark, OnMark
+from faq_tui.core.judging.marker import LISTWISE, POINTWISE, Marker
+from faq_tui.core.judging.shown import Answer
+from faq_tui.core.settings import EMBEDDED, Judge
 from faq_tui.core.stage import Context
 from faq_tui.core.store.candidates import Candidate
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe
 from faq_tui.core.store.seeds import Seed
 
-# Both spellings that servers take; one that knows neither answers in prose, which the parser reads too.
-AS_JSON = {
-    "response_format": {
-        "type": "json_schema",
-        "json_schema": {"name": "mark", "strict": True, "schema": SCHEMA},
-    },
-    "chat_template_kwargs": {"enable_thinking": False},
-}
+Item = tuple[Seed, Candidate]
+TOO_LONG = "does not fit into the judge's window, even without its reasoning"
+UNREAD = "the reply could not be read"
 
 
-def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+def mark_all(context: Context, items: list[Item], on_mark: OnMark) -> None:
     """Mark every candidate; each mark is handed over when it is there. Raises FaqError if some got none."""
     asyncio.run(_mark_all(context, items, on_mark))
 
 
-async def _mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
-    judge = context.run.settings.judge
+def missing(
+    items: Sequence[Item], marks: Mapping[int, Any], details: Mapping[int, Mapping[str, Any]], judge: Judge
+) -> list[Item]:
+    """The candidates to mark: where they are compared, all of a seed if one of them was never marked beside them."""
+    if judge.mode == POINTWISE:
+        return [item for item in items if item[1].id not in marks]
+    found = []
+    for group in _grouped(items):
+        together = {details.get(candidate.id, {}).get("group") for _, candidate in group}
+        if len(together) > 1 or any(candidate.id not in marks for _, candidate in group):
+            found += group
+    return found
+
+
+async def _mark_all(context: Context, items: list[Item], on_mark: OnMark) -> None:
+    judge, store = context.run.settings.judge, context.run.store
     endpoint = reachable(context, judge.endpoint())
-    prompt, sampling = load_prompt(JUDGE), Sampling(temperature=0.0, top_p=1.0, max_tokens=judge.max_tokens)
-    retrying, failures = Retrying(endpoint), list[str]()
-
+    identity = column_id(context.run, "llm")
     async with open_client(endpoint) as client:
+        told = (await look(client, endpoint, context.cancel)).max_model_len
+        window = judge.max_model_len or told or _of_embedded(judge)
+        asking = Asking(store, identity, client, endpoint)
+        if judge.probe and probe_of(store, identity) is None:
+            found = await _probe(Marker(asking, judge, window), items, endpoint.concurrency, context.cancel)
+            if found is not None:
+                put_probe(store, identity, found)
+                context.emit(Note(probe.in_words(found), "warning" if probe.is_low(found) else "info"))
+        marker = Marker(asking, judge, window)
 
-        async def one(item: tuple[Seed, Candidate]) -> None:
-            seed, candidate = item
-            text = prompt.fill(
-                question="\n\n".join(message["content"] for message in seed.messages),
-                reasoning=shorten(candidate.reasoning, judge.reasoning_characters) or "(none given)",
-                answer=candidate.answer,
-            )
-            messages = [{"role": "user", "content": text}]
-            try:
-                reply = await retrying(
-                    lambda: stream_chat(client, endpoint.model, messages, sampling, sampling.seed, AS_JSON)
-                )
-            except GaveUpError as gave_up:
-                if gave_up.fault.unreachable:
-                    raise EndpointError(f"{gave_up.fault.advice}; the marks so far are kept") from None
-                failures.append(gave_up.fault.reason)
-                return
-            on_mark(candidate, parse_mark(reply.answer))
+        async def mark(group: Sequence[Item]) -> None:
+            answers = [Answer(candidate.reasoning, candidate.answer) for _, candidate in group]
+            beside = {"group": digest([candidate.id for _, candidate in group])} if judge.mode == LISTWISE else {}
 
-        await probe(client, endpoint)
-        await run_bounded(items, one, endpoint.concurrency, context.cancel)
-    if failures:
+            def ready(index: int, outcome: Outcome | None, mode: str) -> None:
+                on_mark(group[index][1], _mark_of(outcome, {**beside, "mode": mode}))
+
+            await marker(_question(group[0][0]), answers, ready)
+
+        groups = _grouped(items) if judge.mode == LISTWISE else [[item] for item in items]
+        await run_bounded(groups, mark, endpoint.concurrency, context.cancel)
+    for note in marker.tally.notes(window):
+        context.emit(Note(note))
+    if marker.tally.unmarked:
         raise FaqError(
-            f"the judge failed on {len(failures)} of {len(items)} candidates ({failures[-1]}); "
-            "the other marks are kept: run the same command again"
+            f"the judge failed on {marker.tally.unmarked} of {len(items)} candidates "
+            f"({marker.tally.failures[-1]}); the other marks are kept: run the same command again"
         )
 
 
-def shorten(text: str, limit: int) -> str:
-    """Head and tail of a text over `limit` characters."""
-    if len(text) <= limit:
-        return text
-    half = limit // 2
-    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"
+async def _probe(marker: Marker, items: Sequence[Item], at_once: int, cancel: CancelToken) -> ProbeRow | None:
+    """None if the judge failed on a part of it: the next run tries again, and the marks will tell of the trouble."""
+    firsts = [group[0] for group in _grouped(items)]
+    of_seed = {seed.id: (_question(seed), Answer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
+    chosen = list(of_seed.values())[::-1][: marker.judge.probe]
+    marks: list[tuple[str, float | None]] = []
+
+    async def test(case: probe.Case) -> None:
+        async def show(kinds: Sequence[str], answers: Sequence[Answer]) -> None:
+            def ready(index: int, outcome: Outcome | None, _mode: str) -> None:
+                verdict = outcome.verdict if outcome else None
+                marks.append((kinds[index], verdict.overall if verdict else None))
+
+            await marker(case.question, answers, ready)
+
+        if marker.judge.mode == LISTWISE:
+            await show(case.kinds, case.answers)
+            return
+        for kind, answer in zip(case.kinds, case.answers, strict=True):
+            await show([kind], [answer])
+
+    await run_bounded(probe.cases(chosen), test, at_once, cancel)
+    return None if marker.tally.unmarked else probe.result(marks)
+
+
+def _of_embedded(judge: Judge) -> int | None:
+    """The embedded server does not tell its window."""
+    if judge.base_url != EMBEDDED:
+        return None
+    from faq_tui.core.embedded.server import SLOT_TOKENS
+
+    return SLOT_TOKENS
+
+
+def _grouped(items: Sequence[Item]) -> list[list[Item]]:
+    """By seed and source, in the order of their first."""
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        groups.setdefault((item[0].id, item[1].source), []).append(item)
+    return list(groups.values())
+
+
+def _question(seed: Seed) -> str:
+    return "\n\n".join(message["content"] for message in seed.messages)
+
+
+def _mark_of(outcome: Outcome | None, details: dict[str, Any]) -> Mark:
+    if outcome is None:
+        return Mark(None, TOO_LONG, "", details)
+    verdict, details = outcome.verdict, {**outcome.details(), **details}
+    if verdict is None:
+        return Mark(None, UNREAD, outcome.raw, details)
+    return Mark(verdict.overall, verdict.reason, outcome.raw, details)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from faq_tui.core.store.candidates import Candidate
 
@@ -13,6 +14,7 @@ class Mark:
     score: float | None  # None: unscored, never zero
     reason: str
     raw: str  # the judge's whole reply
+    details: dict[str, Any] = field(default_factory=dict)  # what the score is made of
 
 
 OnMark = Callable[[Candidate, Mark], None]

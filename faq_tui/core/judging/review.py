@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from faq_tui.core.store.judged import Standing
 
-# A difference of marks that means little: one step of the scale; nats a token.
-CLOSE = {"llm": 1.0, "likelihood": 0.05}
+# A difference of marks that means little: one step of the scale; nats a token; a share of channels; a z-score.
+CLOSE = {"llm": 1.0, "likelihood": 0.05, "activation": 0.02, "mix": 0.25}
 FILTERS = ("all", "close calls", "disagreements", "truncated or unfit", "overridden")
 
 

@@ -12,7 +12,7 @@ from importlib.resources import files
 from faq_tui.core.store.hashing import digest
 
 PROMPTED = "reason-v1"
-JUDGE = "judge-v1"
+JUDGE, JUDGE_LIST, JUDGE_REPAIR = "judge-v2", "judge-list-v2", "judge-repair-v2"
 
 
 @dataclass(frozen=True)

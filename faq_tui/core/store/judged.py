@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from faq_tui.core.store import picks
 from faq_tui.core.store.browse import View
@@ -28,6 +30,7 @@ class MarkRow:
     score: float | None
     reason: str
     kind: str
+    details: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -64,11 +67,34 @@ def standings(store: Store, view: View) -> list[Standing]:
     ]
 
 
+def fit_groups(store: Store, generation: str, wanted: int) -> list[list[int]]:
+    """Ids of each chosen seed's candidates without a flag, up to number `wanted`, in file order."""
+    query = (
+        "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
+        " WHERE c.number <= ? AND c.flags = '[]' AND s.role = 'chosen' AND s.present AND NOT s.excluded"
+        " ORDER BY s.position, c.number"
+    )
+    groups: dict[str, list[int]] = {}
+    for seed_id, candidate_id in store.db.execute(query, (generation, wanted)):
+        groups.setdefault(seed_id, []).append(candidate_id)
+    return list(groups.values())
+
+
 def marks_of(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, MarkRow]:
     """Candidate id to this judge's mark; unmarked ones are left out."""
-    query = "SELECT score, reason, kind FROM scores WHERE candidate_id = ? AND judge = ?"
+    query = "SELECT score, reason, kind, details FROM scores WHERE candidate_id = ? AND judge = ?"
     rows = ((i, store.db.execute(query, (i, judge)).fetchone()) for i in candidate_ids)
-    return {i: MarkRow(row["score"], row["reason"], row["kind"]) for i, row in rows if row is not None}
+    return {
+        i: MarkRow(row["score"], row["reason"], row["kind"], json.loads(row["details"]))
+        for i, row in rows
+        if row is not None
+    }
+
+
+def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[MarkRow, ...]]:
+    """Candidate id to the marks of each of these judges that has marked it, in their order."""
+    found = [marks_of(store, judge, candidate_ids) for judge in judges]
+    return {i: tuple(marks[i] for marks in found if i in marks) for i in candidate_ids}
 
 
 def last_override(store: Store, source: str, who: str | None = None, seed_id: str | None = None) -> Override | None:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from faq_tui.core.store.database import Store
 from faq_tui.core.store.text import storable
+
+REPLACING = (
+    "UPDATE SET kind = excluded.kind, score = excluded.score, reason = excluded.reason, raw = excluded.raw,"
+    " details = excluded.details, created = excluded.created"
+)
 
 
 @dataclass(frozen=True)
@@ -20,21 +27,61 @@ class Pick:
 
 
 def add_score(
-    store: Store, candidate_id: int, judge: str, kind: str, score: float | None, reason: str, raw: str
+    store: Store,
+    candidate_id: int,
+    judge: str,
+    kind: str,
+    score: float | None,
+    reason: str,
+    raw: str,
+    details: Mapping[str, Any] | None = None,
+    replace: bool = False,
 ) -> None:
-    """Store one mark at once; a second one of the same judge replaces nothing."""
+    """Store one mark at once. A second one of the same judge replaces nothing, unless it says `replace`."""
+    row = (candidate_id, judge, kind, score, reason, raw, details or {})
+    _put(store, [row], REPLACING if replace else "NOTHING")
+
+
+def put_derived(store: Store, kind: str, judge: str, marks: Mapping[int, tuple[float | None, str, Any]]) -> None:
+    """Marks computed from other marks, by candidate id: (score, reason, details). Those that changed are replaced."""
+    query = "SELECT candidate_id, score, reason, details FROM scores WHERE judge = ?"
+    before = {row[0]: tuple(row[1:]) for row in store.db.execute(query, (judge,))}
+    rows = [
+        (candidate_id, judge, kind, score, reason, "", details)
+        for candidate_id, (score, reason, details) in marks.items()
+        if before.get(candidate_id) != (score, storable(reason), _json(details))
+    ]
+    if rows:
+        _put(store, rows, REPLACING)
+
+
+def _put(store: Store, rows: Iterable[tuple[int, str, str, float | None, str, str, Any]], conflict: str) -> None:
+    now = time.time()
     with store.writing() as db:
-        db.execute(
-            "INSERT INTO scores (candidate_id, judge, kind, score, reason, raw, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (candidate_id, judge) DO NOTHING",
-            (candidate_id, judge, kind, score, storable(reason), storable(raw), time.time()),
+        db.executemany(
+            "INSERT INTO scores (candidate_id, judge, kind, score, reason, raw, details, created)"
+            f" VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (candidate_id, judge) DO {conflict}",
+            [
+                (candidate_id, judge, kind, score, storable(reason), storable(raw), _json(details), now)
+                for candidate_id, judge, kind, score, reason, raw, details in rows
+            ],
         )
+
+
+def _json(details: Any) -> str:
+    return json.dumps(details, sort_keys=True)
 
 
 def scores_of(store: Store, judge: str) -> dict[int, float | None]:
     """Candidate id to score (None: unscored), for one judge."""
     query = "SELECT candidate_id, score FROM scores WHERE judge = ?"
     return dict(store.db.execute(query, (judge,)).fetchall())
+
+
+def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
+    """Candidate id to what a judge's mark is made of."""
+    query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
+    return {row["candidate_id"]: json.loads(row["details"]) for row in store.db.execute(query, (judge,))}
 
 
 def add_picks(

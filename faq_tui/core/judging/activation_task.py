@@ -1,0 +1,81 @@
+"""The worker child's task `judge_activations`: how each of given rows of token ids drives a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from faq_tui.core.activations.capture import measure
+from faq_tui.core.activations.outliers import coverage, outlier_channels
+from faq_tui.core.activations.places import Place
+from faq_tui.core.cancel import CancelToken
+
+MODULES = ("o_proj",)
+OUTLIER_LAYERS = 0.25  # share of the layers, those with the highest crest on the reference; at least one
+Absmax = Any  # [channels], numpy
+
+
+def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
+    """spec: model, trust_remote_code, device, dtype; items (JSONL: id, input_ids, spans); reference (input_ids).
+
+    Sends one `score` message an item: id, tokens (of its spans), covered and outliers (channels, over all layers),
+    crest and kurtosis (means over the outlier layers, null where not finite) and layers (which these are).
+    """
+    import torch
+
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+
+    items, reference = _read(spec["items"]), _read(spec["reference"])
+    if not items:
+        return
+    folder, device = local_folder(spec["model"]), device_of(spec["device"])
+    trusted = spec["trust_remote_code"]
+    model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)
+    found = measure(model, [row["input_ids"] for row in reference], MODULES, cancel=cancel).places
+    absmax = {place: at.absmax for place, at in found.items()}
+    layers = outlier_layers({place: at.statistics.crest for place, at in found.items()})
+    outliers = sum(int(outlier_channels(channels).sum()) for channels in absmax.values())
+    for item in items:
+        cancel.check()
+        (row,) = measure(model, [item["input_ids"]], MODULES, per_row=True, cancel=cancel).rows
+        crest, kurtosis = ([getattr(row[place][0], name) for place in layers] for name in ("crest", "kurtosis"))
+        send(
+            "score",
+            id=item["id"],
+            tokens=sum(end - start for start, end in item["spans"].values()),
+            covered=covered({place: channels for place, (_, channels) in row.items()}, absmax),
+            outliers=outliers,
+            crest=_mean(crest),
+            kurtosis=_mean(kurtosis),
+            layers=sorted({place.layer for place in layers}),
+        )
+
+
+def outlier_layers(crests: Mapping[Place, float | None]) -> list[Place]:
+    """The places with the highest crest (largest |x| over the root of the mean square) on the reference."""
+    known = sorted(((crest, place) for place, crest in crests.items() if crest is not None), reverse=True)
+    return [place for _, place in known[: max(1, round(OUTLIER_LAYERS * len(known)))]]
+
+
+def covered(absmax: Mapping[Place, Absmax], reference: Mapping[Place, Absmax]) -> int:
+    """How many of the reference's outlier channels `absmax` drives over the threshold that made them outliers."""
+    total = 0
+    for place, channels in reference.items():
+        share = coverage(absmax[place], channels)
+        total += round((share or 0.0) * int(outlier_channels(channels).sum()))
+    return total
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 4) if known else None
+
+
+def _read(path: str) -> list[dict[str, Any]]:
+    with Path(path).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

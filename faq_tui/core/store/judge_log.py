@@ -1,0 +1,62 @@
+"""What LLM judges replied, word for word, and how they did when they were tested."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.store.database import Store
+from faq_tui.core.store.text import storable
+
+
+@dataclass(frozen=True)
+class ReplyRow:
+    raw: str
+    error: str  # why it does not fit the schema; empty: it does
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """`auc` is None where too few replies could be read; [low, high] is its 95 % interval."""
+
+    auc: float | None
+    low: float | None
+    high: float | None
+    details: dict[str, Any]
+
+
+def add_reply(store: Store, judge: str, unit: str, turn: int, attempt: int, raw: str, error: str) -> None:
+    """Store a reply at once; one that is there already stays."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT INTO judge_replies (judge, unit, turn, attempt, raw, error, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (judge, unit, turn, attempt, storable(raw), storable(error), time.time()),
+        )
+
+
+def replies_of(store: Store, judge: str, unit: str, turn: int) -> list[ReplyRow]:
+    """The first reply and the repaired one, as far as there are any."""
+    query = "SELECT raw, error FROM judge_replies WHERE judge = ? AND unit = ? AND turn = ? ORDER BY attempt"
+    return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (judge, unit, turn))]
+
+
+def reply_counts(store: Store, judge: str) -> dict[str, int]:
+    """How many replies there are, and how many of them did not fit the schema."""
+    query = "SELECT count(*) AS replies, coalesce(sum(error <> ''), 0) AS unfit FROM judge_replies WHERE judge = ?"
+    return dict(store.db.execute(query, (judge,)).fetchone())
+
+
+def put_probe(store: Store, judge: str, probe: ProbeRow) -> None:
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO judge_probes (judge, auc, low, high, details, created) VALUES (?, ?, ?, ?, ?, ?)",
+            (judge, probe.auc, probe.low, probe.high, json.dumps(probe.details, sort_keys=True), time.time()),
+        )
+
+
+def probe_of(store: Store, judge: str) -> ProbeRow | None:
+    row = store.db.execute("SELECT * FROM judge_probes WHERE judge = ?", (judge,)).fetchone()
+    return None if row is None else ProbeRow(row["auc"], row["low"], row["high"], json.loads(row["details"]))
