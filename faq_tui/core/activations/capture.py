@@ -1,0 +1,205 @@
+"""One pass of token ids through a model, with hooks that keep sums and maxima of chosen modules' inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from faq_tui.core.activations.accumulator import SLICES, Accumulator, Run
+from faq_tui.core.activations.experts import expert_inputs, tokens_per_expert
+from faq_tui.core.activations.places import EXPERTS, Place, find_experts, find_places
+from faq_tui.core.activations.statistics import KINDS, QUESTION, Moments, Statistics, statistics
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Counts = NDArray[np.int64]
+
+DEFAULT_MODULES = ("o_proj",)
+
+
+@dataclass(frozen=True)
+class AtPlace:
+    """What is kept of one place: its statistics, each channel's largest |x|, and the landscape of |x|.
+
+    The landscape is max-pooled: `SLICES` equal parts of all rows' tokens laid end to end by at most 256 groups of
+    neighbouring channels. The first token of each row is in neither.
+    """
+
+    statistics: Statistics
+    absmax: Floats  # [channels]
+    landscape: Floats  # [slices, columns]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """`rows` has, for each row of ids, what `AtPlace.statistics` has of moments, and each channel's largest |x|.
+
+    It is empty unless it was asked for. `experts`: layer to tokens per expert.
+    """
+
+    places: dict[Place, AtPlace]
+    experts: dict[int, Counts] = field(default_factory=dict)
+    rows: list[dict[Place, tuple[Moments, Floats]]] = field(default_factory=list)
+
+
+def measure(
+    model: Any,
+    rows: Sequence[Sequence[int]],
+    modules: Sequence[str] = DEFAULT_MODULES,
+    *,
+    kinds: Sequence[Sequence[int]] | None = None,
+    per_row: bool = False,
+    cancel: CancelToken | None = None,
+    tick: Callable[[int], None] | None = None,
+) -> Measured:
+    """Send every row of token ids through `model` once, by itself, and look at the inputs of `modules`.
+
+    `model`: a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16; its lm_head
+    is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: for
+    each row each token's index into `statistics.KINDS`; by default all are questions; a row's first token is
+    the sink in any case. `per_row`: also keep what each row by itself gave (a float for each channel and row).
+    `tick` hears the tokens of each finished row. Memory beside the model: O(channels) for each place, a
+    landscape, and a histogram of constant size; the activations themselves are let go layer by layer.
+
+    Raises UsageError if there are no such modules, FaqError if their inputs hold NaN or infinity, Stopped
+    between two rows.
+    """
+    import torch
+
+    if not any(len(row) for row in rows):
+        raise FaqError("there are no tokens to look at: assemble the calibration set first")
+    capture = _Capture(model, modules, rows, per_row)
+    body = model.get_decoder() if hasattr(model, "get_decoder") else model
+    try:
+        with torch.inference_mode():
+            for number, ids in enumerate(rows):
+                if cancel is not None:
+                    cancel.check()
+                if not len(ids):
+                    capture.skip_row()
+                    continue
+                capture.begin_row(len(ids), None if kinds is None else kinds[number])
+                body(input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False)
+                capture.end_row()
+                if tick is not None:
+                    tick(len(ids))
+            return capture.result()
+    finally:
+        capture.remove()
+
+
+class _Capture:
+    """The hooks of one pass, and the accumulators that they feed."""
+
+    def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
+        self.device, self.per_row = model.device, per_row
+        self.total = sum(map(len, rows))
+        self.seen = 0  # tokens of earlier rows
+        self.kinds: Any = None
+        self.slices: Any = None
+        self.runs: list[Run] = []
+        self.rows: list[dict[Place, tuple[Moments, Floats]]] = []
+        self.experts: dict[int, Any] = {}
+        places = find_places(model, modules)
+        self.accumulators = {place: Accumulator(len(KINDS), self.device) for place in places}
+        self.hooks = [
+            module.register_forward_pre_hook(self._linear(place), with_kwargs=True)
+            for place, module in places.items()
+        ]
+        for layer, name, module in find_experts(model):
+            inputs: tuple[Place, ...] = ()
+            if EXPERTS in modules:
+                inputs = (Place(layer, f"{name}.gate_up_proj"), Place(layer, f"{name}.down_proj"))
+                self.accumulators |= {place: Accumulator(len(KINDS), self.device) for place in inputs}
+            self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
+
+    def remove(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def begin_row(self, length: int, kinds: Sequence[int] | None) -> None:
+        import torch
+
+        own = [KINDS.index(QUESTION)] * length if kinds is None else list(kinds)
+        own[0] = 0
+        self.kinds = torch.tensor(own, device=self.device)
+        self.slices = [(self.seen + index) * SLICES // self.total for index in range(length)]
+        self.runs = _runs(self.slices)
+
+    def end_row(self) -> None:
+        self.seen += len(self.slices)
+        ended = {place: accumulator.end_row() for place, accumulator in self.accumulators.items()}
+        if self.per_row:
+            self.rows.append(
+                {
+                    place: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
+                    for place, (sums, peaks, absmax) in ended.items()
+                    if absmax is not None
+                }
+            )
+
+    def skip_row(self) -> None:
+        if self.per_row:
+            self.rows.append({})
+
+    def _linear(self, place: Place) -> Callable[..., None]:
+        accumulator = self.accumulators[place]
+
+        def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x = args[0] if args else next(iter(kwargs.values()))
+            accumulator.add(x.reshape(-1, x.shape[-1]), self.kinds, self.runs, first_is_sink=True)
+
+        return hook
+
+    def _experts(self, layer: int, inputs: tuple[Place, ...]) -> Callable[..., None]:
+        def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            states, chosen = (*args, *kwargs.values())[:2]
+            states = states.reshape(-1, states.shape[-1])
+            self.experts[layer] = self.experts.get(layer, 0) + tokens_per_expert(module, chosen)
+            for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
+                numbers = tokens.tolist()
+                runs = _runs([self.slices[number] for number in numbers])
+                for place, x in zip(inputs, tensors, strict=True):
+                    self.accumulators[place].add(x, self.kinds[tokens], runs, first_is_sink=numbers[0] == 0)
+
+        return hook
+
+    def result(self) -> Measured:
+        found = {}
+        for place, accumulator in sorted(self.accumulators.items()):
+            if accumulator.absmax is None or accumulator.histogram is None:
+                continue  # experts that no token came to
+            if not accumulator.finite:
+                raise FaqError(
+                    f"the input of {place.module} in layer {place.layer} holds NaN or infinity: the model's weights "
+                    "are broken, or its dtype is too small for it (see target.dtype)"
+                )
+            found[place] = AtPlace(
+                statistics(
+                    accumulator.moments.cpu().numpy(),
+                    accumulator.peaks.cpu().numpy(),
+                    accumulator.histogram.freeze(),
+                    accumulator.energy.cpu().numpy(),
+                ),
+                accumulator.absmax.cpu().numpy(),
+                accumulator.landscape.cpu().numpy(),
+            )
+        experts = {layer: counts.cpu().numpy() for layer, counts in sorted(self.experts.items())}
+        return Measured(found, experts, self.rows)
+
+
+def _runs(slices: Sequence[int]) -> list[Run]:
+    """Stretches of tokens that share a slice of the landscape."""
+    runs: list[Run] = []
+    start = 0
+    for index in range(1, len(slices) + 1):
+        if index == len(slices) or slices[index] != slices[start]:
+            runs.append((start, index, slices[start]))
+            start = index
+    return runs

@@ -1,0 +1,145 @@
+"""Two sets over all layers of one module: is one smoother than the other?
+
+Layers are paired: the same layer under both sets. A metric's change is the mean of its logarithmic ratios over
+layers (shares, which can be zero, are compared by their differences), with a bootstrap interval over layers and a
+sign test (Conover, "Practical nonparametric statistics", 3.4; ties are left out). Layers of one model are not
+independent, so the interval is if anything too narrow: only a change that both agree on is called one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.evaluation.bootstrap import MIN_ITEMS, SEED, Estimate, resampled, tail_share
+
+SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
+DECIDING = ("max", "crest", "kurtosis")
+LEVEL = 0.05  # of the sign test
+TOKENS_APART = 0.05  # share: beyond it a set has more chances of a high peak
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`change` is a ratio (ours / theirs; geometric mean over layers) or, for shares with a zero, a difference."""
+
+    metric: str
+    ours: float | None  # medians over layers
+    theirs: float | None
+    change: Estimate
+    is_ratio: bool
+    layers: int
+    higher: int  # layers where ours is higher
+    lower: int
+    p: float  # of the sign test, two-sided
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    ours: str
+    theirs: str
+    module: str
+    metrics: tuple[Compared, ...]
+    verdict: str
+    sentence: str
+
+
+def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> Comparison:
+    """`ours`, `theirs`: set_name, tokens, and places as in the store's summary; of them those of `module`."""
+    mine, other = (
+        {place["layer"]: place for place in one["places"] if place["module"] == module} for one in (ours, theirs)
+    )
+    layers = sorted(mine.keys() & other.keys())
+    metrics = tuple(
+        compared(
+            metric, [mine[layer][metric] for layer in layers], [other[layer][metric] for layer in layers], resamples
+        )
+        for metric in METRICS
+    )
+    verdict = overall(metrics)
+    names = str(ours["set_name"]), str(theirs["set_name"])
+    return Comparison(*names, module, metrics, verdict, _sentence(names, module, metrics, verdict, ours, theirs))
+
+
+def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float | None], resamples: int) -> Compared:
+    """One metric's values layer by layer; layers where one is missing are left out."""
+    import numpy as np
+
+    pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]).reshape(
+        -1, 2
+    )
+    is_ratio = bool((pairs > 0).all())
+    changes = np.log(pairs[:, 0] / pairs[:, 1]) if is_ratio else pairs[:, 0] - pairs[:, 1]
+    higher, lower = int((changes > 0).sum()), int((changes < 0).sum())
+    p = sign_test(higher, lower)
+    change = _mean(changes, resamples)
+    certain = change.excludes(0.0) and p < LEVEL
+    verdict = (ROUGHER if change.value > 0 else SMOOTHER) if certain else SAME
+    if is_ratio and len(pairs):
+        low, high = (None if end is None else math.exp(end) for end in (change.low, change.high))
+        change = Estimate(math.exp(change.value), low, high)
+    middle, other = (float(np.median(pairs[:, side])) if len(pairs) else None for side in (0, 1))
+    return Compared(metric, middle, other, change, is_ratio, len(pairs), higher, lower, p, verdict)
+
+
+def _mean(changes: Any, resamples: int) -> Estimate:
+    """The mean of an array over layers, with its bootstrap interval if there are enough of them."""
+    import numpy as np
+
+    if not len(changes):
+        return Estimate(math.nan)
+    if len(changes) < MIN_ITEMS:
+        return Estimate(float(changes.mean()))
+    means = resampled(len(changes), resamples, SEED) @ changes / len(changes)
+    tail = tail_share(len(changes))
+    low, high = np.quantile(means, [tail, 1.0 - tail])
+    return Estimate(float(changes.mean()), float(low), float(high))
+
+
+def sign_test(higher: int, lower: int) -> float:
+    """Two-sided p of so uneven a split where both signs are equally likely; ties do not count."""
+    trials = higher + lower
+    if not trials:
+        return 1.0
+    tail = sum(math.comb(trials, k) for k in range(min(higher, lower) + 1))
+    return float(min(1.0, 2 * tail / 2**trials))
+
+
+def overall(metrics: Sequence[Compared]) -> str:
+    """What most of `DECIDING` say, unless one of them says the opposite."""
+    said = [one.verdict for one in metrics if one.metric in DECIDING]
+    for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
+        if said.count(verdict) * 2 > len(said) and opposite not in said:
+            return verdict
+    return SAME
+
+
+def _sentence(
+    names: tuple[str, str],
+    module: str,
+    metrics: Sequence[Compared],
+    verdict: str,
+    ours: Mapping[str, Any],
+    theirs: Mapping[str, Any],
+) -> str:
+    by_name = {one.metric: one for one in metrics}
+    peak = by_name["max"]
+    if verdict == SAME:
+        text = f"{names[0]} and {names[1]}: no difference in how spiky {module} is that holds over the layers"
+    else:
+        text = f"{names[0]} makes {module} {verdict} than {names[1]}"
+    details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
+    for metric in DECIDING:
+        one = by_name[metric]
+        if one.is_ratio and one.layers:
+            details.append(f"{metric} {one.change.value:.2f}×")
+    text = f"{text} ({', '.join(details)})."
+    low, high = sorted((int(ours["tokens"]), int(theirs["tokens"])))
+    if high > low * (1 + TOKENS_APART):
+        tokens = f"{int(ours['tokens']):,} and {int(theirs['tokens']):,}"
+        text += f" They differ in tokens ({tokens}): more tokens, higher peaks."
+    return text

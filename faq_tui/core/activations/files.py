@@ -1,0 +1,85 @@
+"""`activations/<set>.safetensors`: each place's channel maxima and landscape; read with numpy alone.
+
+Tensors: `absmax.<layer>.<module>` float32 [channels], `landscape.<layer>.<module>` float32 [slices, columns],
+`experts.<layer>` int64 [experts]: tokens of each. The header's metadata holds `faq`: JSON with the signature.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faq_tui.core.activations.places import Place
+from faq_tui.core.files import full_disk_is_clear
+from faq_tui.core.run import Run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+SCHEMA = 1
+ABSMAX, LANDSCAPE, EXPERTS = "absmax", "landscape", "experts"
+
+
+def path_of(run: Run, set_name: str) -> Path:
+    return run.folder / "activations" / f"{set_name}.safetensors"
+
+
+def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+    """The file appears whole or not at all. `about` is JSON-able."""
+    from safetensors.numpy import save
+
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    with full_disk_is_clear(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            half.write_bytes(save(dict(tensors), {"faq": json.dumps({"schema": SCHEMA, **about})}))
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def signature_of(path: Path) -> str | None:
+    """What the file was made from; None if there is no such file that can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as reader:
+            about = json.loads((reader.metadata() or {}).get("faq", "{}"))
+    except (OSError, SafetensorError, ValueError):
+        return None
+    return str(about.get("signature")) if isinstance(about, dict) and about.get("schema") == SCHEMA else None
+
+
+def places_of(path: Path) -> list[Place]:
+    """Where the set was looked at, in order; nothing if the file cannot be read."""
+    from safetensors import SafetensorError, safe_open
+
+    found = []
+    try:
+        with safe_open(path, framework="np") as reader:
+            for name in reader.keys():  # noqa: SIM118  it is no dict
+                kind, _, rest = name.partition(".")
+                layer, _, module = rest.partition(".")
+                if kind == ABSMAX and layer.isdecimal() and module:
+                    found.append(Place(int(layer), module))
+    except (OSError, SafetensorError):
+        return []
+    return sorted(found)
+
+
+def read(path: Path, kind: str, place: Place) -> Array | None:
+    """One array (`ABSMAX` [channels], `LANDSCAPE` [slices, columns]); None if it is not there."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as reader:
+            array: Array = reader.get_tensor(f"{kind}.{place.name}")
+    except (OSError, SafetensorError):
+        return None
+    return array

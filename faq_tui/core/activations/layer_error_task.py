@@ -1,0 +1,43 @@
+"""The worker child's task `layer_error`: one artefact after the other against the unquantized model's layers.
+
+Messages: `layer_errors`, one for each subject: its name and the errors.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.activations.layer_error import layer_errors, write_reference
+from faq_tui.core.cancel import CancelToken
+
+
+def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
+    """spec: model, trust_remote_code, device, dtype; rows (a JSON file of token ids), out (a scratch file);
+    subjects {name: folder}.
+    """
+    import torch
+
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+
+    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    rows = json.loads(Path(spec["rows"]).read_text(encoding="utf-8"))
+    reference = Path(spec["out"])
+    try:
+        write_reference(load_dense(folder, dtype, device, trusted), rows, reference, cancel)
+        for name, artefact in spec["subjects"].items():
+            cancel.check()
+            gc.collect()  # the model before this one
+            if device == "cuda":
+                torch.cuda.empty_cache()
+            model = load_dense(Path(artefact), dtype, device, trusted)
+            send("layer_errors", subject=name, errors=layer_errors(model, rows, reference, cancel))
+            del model
+    finally:
+        reference.unlink(missing_ok=True)

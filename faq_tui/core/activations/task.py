@@ -1,0 +1,103 @@
+"""The worker child's task `activations`: one calibration set after the other through the target.
+
+Messages: `plan` (total tokens); `progress`; `activations` (one for each set, once its file is there); `unfit`
+(the model has none of the modules: nothing was measured).
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.activations import files
+from faq_tui.core.activations.capture import Measured, measure
+from faq_tui.core.activations.kinds import Marker
+from faq_tui.core.activations.places import find_experts, find_places
+from faq_tui.core.activations.statistics import KINDS
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import UsageError
+
+Send = Callable[..., None]
+
+
+def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
+    """spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, out)."""
+    import torch
+    from transformers import AutoTokenizer
+
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+
+    folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
+    dtype = dtype_name(spec["dtype"], device, folder, trusted)
+    read = {one["name"]: head_of(Path(one["rows"]), spec["samples"], spec["tokens"]) for one in spec["sets"]}
+    total = sum(len(row["input_ids"]) for rows in read.values() for row in rows)
+    send("plan", total=total)
+    marker = Marker.of(AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted))
+    cancel.check()
+    model = load_dense(folder, getattr(torch, dtype), device, trusted)
+    try:
+        find_places(model, spec["modules"])
+    except UsageError as error:
+        send("unfit", message=str(error))
+        return
+    moe = any(True for _ in find_experts(model))
+    done = 0
+
+    def tick(tokens: int) -> None:
+        nonlocal done
+        done += tokens
+        send("progress", done=done, total=total, detail=name)
+
+    for one in spec["sets"]:
+        name, rows, started = one["name"], read[one["name"]], time.monotonic()
+        ids = [row["input_ids"] for row in rows]
+        kinds = [marker.kinds(row["text"], row["input_ids"]) for row in rows]
+        measured = measure(model, ids, spec["modules"], kinds=kinds, cancel=cancel, tick=tick)
+        files.write(Path(one["out"]), tensors_of(measured), {"signature": one["signature"]})
+        counts = [sum(row.count(kind) for row in kinds) for kind in range(len(KINDS))]
+        summary = {
+            "dtype": dtype,
+            "device": device,
+            "kinds": dict(zip(KINDS, counts, strict=True)),
+            "places": [
+                {"layer": place.layer, "module": place.module, "channels": len(at.absmax), **asdict(at.statistics)}
+                for place, at in measured.places.items()
+            ],
+            "experts": {str(layer): counts.tolist() for layer, counts in measured.experts.items()} if moe else {},
+        }
+        send(
+            "activations",
+            set_name=name,
+            samples=len(ids),
+            tokens=sum(map(len, ids)),
+            seconds=round(time.monotonic() - started, 2),
+            summary=summary,
+        )
+
+
+def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
+    """The set's first samples, whole, while both limits hold; at least one."""
+    found: list[dict[str, Any]] = []
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            row = json.loads(line)
+            tokens -= len(row["input_ids"])
+            if len(found) == samples or (found and tokens < 0):
+                break
+            found.append(row)
+    return found
+
+
+def tensors_of(measured: Measured) -> dict[str, Any]:
+    """The file's arrays by name."""
+    found: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
+    for place, at in measured.places.items():
+        found[f"{files.ABSMAX}.{place.name}"] = at.absmax
+        found[f"{files.LANDSCAPE}.{place.name}"] = at.landscape
+    return found

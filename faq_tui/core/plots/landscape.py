@@ -1,0 +1,93 @@
+"""Activations over channels and tokens as text: a skyline and a map, both on a scale that others can share.
+
+What stands out is told by form as well as by colour: a peak crosses the dashed line of the skyline, and is the only
+full block of the map.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from faq_tui.core.plots.ansi import Cell, line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+
+PEAK = 0.5  # of the scale's end: from here on it is a peak
+EIGHTHS = " ▁▂▃▄▅▆▇█"
+SHADES = " ·░▒▓"  # up to a peak, which is █
+SHADE_STYLES = ("", "low", "low", "middle", "high")
+
+
+def pool(values: Floats, columns: int) -> Floats:
+    """The largest value of each of `columns` equal stretches of the last axis; as it is if it has no more."""
+    import numpy as np
+
+    length = values.shape[-1]
+    if length <= columns:
+        return values
+    starts = np.arange(columns) * length // columns
+    found: Floats = np.maximum.reduceat(values, starts, axis=-1)
+    return found
+
+
+def stretch(values: Floats, size: int, axis: int) -> Floats:
+    """At least `size` entries along an axis: each one repeated where there are too few."""
+    import numpy as np
+
+    length = values.shape[axis]
+    if length >= size:
+        return values
+    found: Floats = np.take(values, np.arange(size) * length // size, axis=axis)
+    return found
+
+
+def fit(values: Floats, columns: int) -> Floats:
+    """Exactly `columns` entries along the last axis; no maximum is lost."""
+    return stretch(pool(values, columns), columns, -1)
+
+
+def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
+    """The largest |x| of each channel as bars, `height` lines; the scale ends at `top`."""
+    heights = [min(1.0, float(value) / top) if top > 0 else 0.0 for value in fit(values, width)]
+    rows = []
+    for row in range(height - 1, -1, -1):
+        dashed = row <= PEAK * height < row + 1
+        cells: list[Cell] = []
+        for share in heights:
+            filled = round((share * height - row) * 8)
+            if dashed:  # only a peak reaches over the line, however little
+                filled = max(1, filled) if share >= PEAK else 0
+            style = "peak" if share >= PEAK and row + 1 > PEAK * height else "low"
+            if filled <= 0:
+                cells.append(("╌", "dim") if dashed else (" ", ""))
+            else:
+                cells.append((EIGHTHS[min(8, filled)], style))
+        rows.append(line(cells))
+    return rows
+
+
+def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
+    """[slices, columns] as a map of `height` lines of `width` shades, slices from top to bottom."""
+    columns = fit(landscape, width)
+    cells = fit(columns.T, height).T
+    rows = []
+    for values in cells:
+        row: list[Cell] = []
+        for value in values:
+            share = min(1.0, float(value) / top) if top > 0 else 0.0
+            if share >= PEAK:
+                row.append(("█", "peak"))
+            else:
+                level = min(len(SHADES) - 1, int(share / PEAK * len(SHADES)))
+                row.append((SHADES[level], SHADE_STYLES[level]))
+        rows.append(line(row))
+    return rows
+
+
+def peaks(landscape: Floats, top: float) -> int:
+    """How many cells of a landscape are peaks on this scale."""
+    return int((landscape >= PEAK * top).sum()) if top > 0 else 0

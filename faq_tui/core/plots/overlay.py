@@ -1,0 +1,93 @@
+"""Several curves in one plot, told apart by their marks as well as by their colours, drawn by plotext."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, _spread
+
+MARKS = ("•", "×", "+", "o", "∗", "#")
+COLOURS = ("cyan", "red", "green", "yellow", "magenta", "blue")
+LOG_FROM = 20.0  # largest over smallest value: from here on a logarithmic axis shows more
+
+
+def mark_of(index: int) -> tuple[str, str]:
+    """(mark, plotext's and Rich's name of the colour) of a curve."""
+    return MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
+
+
+def overlay(
+    series: Mapping[str, Sequence[float | None]],
+    width: int,
+    height: int,
+    ticks: Sequence[tuple[int, str]] | None = None,
+    log: bool | None = None,
+) -> str:
+    """Each series over its index, in `width` x `height` cells; "" where that is too small or nothing is finite.
+
+    `ticks`: (index, label) under the axis; by default the indices. `log`: the axis; by default as the values need.
+    No names are drawn: `mark_of` gives a legend its marks. Of values that share a cell the last curve's is seen.
+    """
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT:
+        return ""
+    known = [y for values in series.values() for y in values if y is not None and math.isfinite(y)]
+    if not known:
+        return ""
+    as_log = min(known) > 0 and max(known) > LOG_FROM * min(known) if log is None else log
+    scaled = {name: [_scaled(y, as_log) for y in values] for name, values in series.items()}
+    found = [y for values in scaled.values() for y in values if y is not None]
+    if not found:
+        return ""
+    low, high, labels = _axis(min(found), max(found), as_log, max(2, height // 3))
+    import plotext
+
+    last = max(1, *(len(values) - 1 for values in series.values()))
+    with _ONE_AT_A_TIME:
+        plotext.clear_figure()
+        plotext.limit_size(False, False)
+        plotext.plot_size(width, height)
+        plotext.theme("clear")
+        for index, values in enumerate(scaled.values()):
+            points = [(x, y) for x, y in enumerate(values) if y is not None]
+            mark, colour = mark_of(index)
+            if points:
+                plotext.plot([x for x, _ in points], [y for _, y in points], marker=mark, color=colour)
+        plotext.ylim(low, high)
+        plotext.xlim(0, last)
+        plotext.yticks([place for place, _ in labels], [text for _, text in labels])
+        under = ticks if ticks is not None else [(x, str(x)) for x in _spread(0, last, max(2, width // 10))]
+        plotext.xticks([place for place, _ in under], [text for _, text in under])
+        plotext.xaxes(True, False)
+        plotext.yaxes(True, False)
+        return str(plotext.build()).rstrip("\n")
+
+
+def _scaled(value: float | None, as_log: bool) -> float | None:
+    if value is None or not math.isfinite(value) or (as_log and value <= 0):
+        return None
+    return math.log10(value) if as_log else value
+
+
+def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, float, list[tuple[float, str]]]:
+    """(lowest, highest, ticks) of an axis that holds all values."""
+    if as_log:
+        places = [(math.log10(n) + power, f"{n * 10.0**power:.4g}") for power, n in _decades(low, high)]
+        inside = [place for place in places if low <= place[0] <= high]
+        return low, high if high > low else low + 1.0, inside[:: max(1, -(-len(inside) // most))]
+    low = min(0.0, low)
+    high = high if high > low else low + 1.0
+    step = _round_step((high - low) / max(1, most - 1))
+    under, over = math.floor(low / step), math.ceil(high / step)
+    return under * step, over * step, [(n * step, f"{n * step:.4g}") for n in range(under, over + 1)]
+
+
+def _decades(low: float, high: float) -> list[tuple[int, int]]:
+    """(power of ten, 1, 2 or 5), ascending, from below `low` to above `high`."""
+    return [(power, n) for power in range(math.floor(low), math.ceil(high) + 1) for n in (1, 2, 5)]
+
+
+def _round_step(step: float) -> float:
+    """1, 2 or 5 times a power of ten, and no smaller than `step`."""
+    power = 10.0 ** math.floor(math.log10(step))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)

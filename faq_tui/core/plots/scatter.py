@@ -1,0 +1,84 @@
+"""Points in a plane as text, each with a mark of its own: drawn by plotext."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
+from faq_tui.core.plots.overlay import _round_step
+
+AXES = 8, 3  # about what plotext takes of width and height for frame and ticks
+MARGIN = 0.08  # of the spread, free on either side
+
+
+@dataclass(frozen=True)
+class Point:
+    """`mark` is one character, `colour` one of plotext's names."""
+
+    x: float
+    y: float
+    mark: str
+    colour: str
+
+
+def scatter(
+    points: Sequence[Point],
+    width: int,
+    height: int,
+    label_x: Callable[[float], str] = "{:.4g}".format,
+    label_y: Callable[[float], str] = "{:.4g}".format,
+) -> str:
+    """The points in `width` x `height` cells; "" where that is too small or none is finite.
+
+    A point whose cell is taken stands in the nearest free one on its right.
+    """
+    known = [point for point in points if math.isfinite(point.x) and math.isfinite(point.y)]
+    if width < LEAST_WIDTH or height < LEAST_HEIGHT or not known:
+        return ""
+    import plotext
+
+    left, right = _ends([point.x for point in known])
+    low, high = _ends([point.y for point in known])
+    step = (right - left) / max(1, width - AXES[0]), (high - low) / max(1, height - AXES[1])
+    ticks_x, ticks_y = _ticks(left, right, max(2, width // 16)), _ticks(low, high, max(2, height // 4))
+    with _ONE_AT_A_TIME:
+        plotext.clear_figure()
+        plotext.limit_size(False, False)
+        plotext.plot_size(width, height)
+        plotext.theme("clear")
+        for point, x, y in _apart(known, left, low, step):
+            plotext.scatter([x], [y], marker=point.mark, color=point.colour)
+        plotext.xlim(left, right)
+        plotext.ylim(low, high)
+        plotext.xticks(ticks_x, [label_x(tick) for tick in ticks_x])
+        plotext.yticks(ticks_y, [label_y(tick) for tick in ticks_y])
+        plotext.xaxes(True, False)
+        plotext.yaxes(True, False)
+        return str(plotext.build()).rstrip("\n")
+
+
+def _apart(
+    points: Sequence[Point], left: float, low: float, step: tuple[float, float]
+) -> list[tuple[Point, float, float]]:
+    """(point, x, y) with no two in one cell."""
+    taken: set[tuple[int, int]] = set()
+    found = []
+    for point in points:
+        column, row = round((point.x - left) / step[0]), round((point.y - low) / step[1])
+        moved = next(n for n in range(len(points)) if (column + n, row) not in taken)
+        taken.add((column + moved, row))
+        found.append((point, point.x + moved * step[0], point.y))
+    return found
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    spread = max(values) - min(values) or abs(max(values)) or 1.0
+    return min(values) - MARGIN * spread, max(values) + MARGIN * spread
+
+
+def _ticks(low: float, high: float, most: int) -> list[float]:
+    """Round numbers between `low` and `high`, at most `most` + 1 of them."""
+    step = _round_step((high - low) / most)
+    return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -1,0 +1,120 @@
+"""How spiky the target's activations are under each set, and how far each artefact's layers drift."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.activations.view import Overview, compare_sets, overview
+from faq_tui.core.report.escape import escape
+from faq_tui.core.report.tables import table
+from faq_tui.core.run import Run
+from faq_tui.core.store.activations import all_layer_errors
+
+NAMES = {
+    "max": "max",
+    "crest": "max / rms",
+    "kurtosis": "kurtosis",
+    "max_over_median": "max / median",
+    "p999_over_median": "p99.9 / median",
+    "over_6_sigma": "share over 6σ",
+    "over_20_median": "share over 20 medians",
+    "top_channel_energy": "energy of the top 1% of channels",
+}
+
+
+DRIFT = "Relative error of each layer's output against the unquantized model, on the same held-out text."
+
+
+def spikes(run: Run) -> dict[str, Any]:
+    """What was measured, as JSON-able data; lists are empty where nothing was."""
+    seen = overview(run)
+    return {
+        "sets": [
+            {"name": row.set_name, "samples": row.samples, "tokens": row.tokens, "kinds": row.summary["kinds"]}
+            for row in seen.sets.values()
+        ],
+        "comparisons": [
+            asdict(compare_sets(seen, ours, theirs, module, run.settings.evaluate.bootstrap))
+            for ours, theirs in seen.pairs()
+            for module in seen.modules
+        ],
+        "experts": _experts(run, seen),
+        "layer_errors": [
+            {
+                "artefact": row.subject,
+                "text": row.text,
+                "tokens": row.tokens,
+                "errors": row.errors,
+            }
+            for row in all_layer_errors(run.store).values()
+            if row.subject in seen.errors
+        ],
+    }
+
+
+def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
+    """Of each set that went through experts: how many there are, and how many got too little."""
+    found = []
+    for row in seen.sets.values():
+        counts = [count for layer in row.summary["experts"].values() for count in layer]
+        minimum = run.settings.activations.expert_minimum
+        if counts:
+            starved = sum(count < minimum * row.tokens for count in counts)
+            found.append({"set": row.set_name, "experts": len(counts), "minimum": minimum, "starved": starved})
+    return found
+
+
+def spike_lines(body: dict[str, Any]) -> list[str]:
+    """Lines of Markdown; none where nothing was measured."""
+    found = body["spikes"]
+    lines: list[str] = []
+    if found["comparisons"]:
+        lines += ["## Spikes", ""]
+        lines += [f"- {escape(one['sentence'])}" for one in found["comparisons"]]
+        lines += ["", *table(("set", *NAMES.values()), _rows(found["comparisons"])), ""]
+        lines += [
+            "Medians over layers of the inputs of the modules named above, each sample's first token apart; the "
+            "higher, the spikier.",
+            "",
+        ]
+    for one in found["experts"]:
+        lines += [
+            f"- {escape(one['set'])}: {one['starved']} of {one['experts']} experts got under {one['minimum']:.1%} of "
+            "its tokens.",
+            "",
+        ]
+    if found["layer_errors"]:
+        head = ("model", "median", "last layer", "highest")
+        lines += ["### Errors of the layers", "", *table(head, _errors(found)), "", DRIFT, ""]
+    return lines
+
+
+def _rows(comparisons: list[dict[str, Any]]) -> list[list[str]]:
+    rows: dict[tuple[str, str], list[str]] = {}
+    several = len({one["module"] for one in comparisons}) > 1
+    for one in comparisons:
+        for side in ("theirs", "ours"):
+            name = f"{one[side]}, {one['module']}" if several else one[side]
+            values = {metric["metric"]: metric[side] for metric in one["metrics"]}
+            rows[one[side], one["module"]] = [escape(name), *(_number(values[metric]) for metric in METRICS)]
+    return list(rows.values())
+
+
+def _errors(found: dict[str, Any]) -> list[list[str]]:
+    return [
+        [
+            escape(one["artefact"]),
+            _number(median(one["errors"])),
+            _number(one["errors"][-1]),
+            f"{_number(max(one['errors']))} (layer {one['errors'].index(max(one['errors']))})",
+        ]
+        for one in found["layer_errors"]
+        if one["errors"]
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"

@@ -1,0 +1,140 @@
+"""Send each calibration set through the target once and keep how spiky its modules' inputs are."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from faq_tui.core.activations import files
+from faq_tui.core.activations.files import path_of
+from faq_tui.core.events import ActivationsReady, Note, StageProgress, StageStarted
+from faq_tui.core.run import Run
+from faq_tui.core.stage import Context
+from faq_tui.core.store.activations import ActivationsRow, add_activations, all_activations, remove_activations
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.sets import all_sets
+from faq_tui.core.target import find_target, fingerprint
+from faq_tui.core.worker import run_worker
+
+STAGE = "activations"
+VERSION = 1  # raised when the same sets would give other numbers
+
+
+def signature(run: Run) -> str:
+    """Of the settings and all sets; switched off, no set counts."""
+    settings = run.settings.activations
+    return digest(STAGE, settings.enabled, sorted(signatures(run).items()) if settings.enabled else [])
+
+
+def intact(run: Run) -> bool:
+    """The files of all sets that were measured are there."""
+    return all(path_of(run, name).is_file() for name in all_activations(run.store))
+
+
+def signatures(run: Run) -> dict[str, str]:
+    """Set to a hash of all that shapes its numbers: equal for sets that are the same."""
+    settings, target = run.settings.activations, run.settings.target
+    chosen = [VERSION, settings.modules, settings.samples, settings.tokens, target.device, target.dtype]
+    sets, model = all_sets(run.store), fingerprint(run)
+    return {name: digest(*chosen, model, sets[name].ids_hash) for name in run.settings.set_names() if name in sets}
+
+
+def execute(context: Context) -> str:
+    run = context.run
+    if not run.settings.activations.enabled:
+        context.emit(StageStarted(STAGE, 0, "tokens"))
+        return "switched off"
+    wanted = signatures(run)
+    for name in all_activations(run.store).keys() - wanted.keys():
+        path_of(run, name).unlink(missing_ok=True)
+        remove_activations(run.store, name)
+    todo = _missing(run, wanted)
+    first: dict[str, str] = {}
+    for name, signature in todo.items():
+        first.setdefault(signature, name)  # of equal sets one is measured
+    if first:
+        unfit = _measure(context, {name: signature for signature, name in first.items()})
+        if unfit:
+            context.emit(Note(f"{unfit}; no activations are shown", "warning"))
+            return "nothing measured: the target has none of the modules"
+    else:
+        context.emit(StageStarted(STAGE, 0, "tokens"))
+    for name, signature in todo.items():
+        if first[signature] != name:
+            _share(context, first[signature], name)
+    return f"{len(wanted)} sets at {len(_places(run))} places"
+
+
+def _missing(run: Run, wanted: dict[str, str]) -> dict[str, str]:
+    rows = all_activations(run.store)
+    return {
+        name: signature
+        for name, signature in wanted.items()
+        if name not in rows
+        or rows[name].signature != signature
+        or files.signature_of(path_of(run, name)) != signature
+    }
+
+
+def _measure(context: Context, todo: dict[str, str]) -> str:
+    """Run the worker on these sets; what is unfit about the target, or nothing."""
+    run, settings = context.run, context.run.settings.activations
+    target = find_target(run, lambda text: context.emit(Note(text)))
+    spec = {
+        "model": target.path,
+        "trust_remote_code": target.trust_remote_code,
+        "device": target.device,
+        "dtype": target.dtype,
+        "modules": settings.modules,
+        "samples": settings.samples,
+        "tokens": settings.tokens,
+        "sets": [
+            {
+                "name": name,
+                "signature": signature,
+                "rows": str(run.calibration / f"{name}.jsonl"),
+                "out": str(path_of(run, name)),
+            }
+            for name, signature in todo.items()
+        ],
+    }
+    unfit = ""
+
+    def hear(message: dict[str, Any]) -> None:
+        nonlocal unfit
+        kind = message.pop("kind")
+        if kind == "plan":
+            context.emit(StageStarted(STAGE, message["total"], "tokens"))
+        elif kind == "progress":
+            context.emit(StageProgress(STAGE, **message))
+        elif kind == "unfit":
+            unfit = message["message"]
+        elif kind == "activations":
+            _store(context, ActivationsRow(signature=todo[message["set_name"]], **message))
+
+    run_worker(STAGE, spec, hear, context.cancel, run.log(context.job))
+    return unfit
+
+
+def _share(context: Context, source: str, name: str) -> None:
+    """The same ids give the same activations."""
+    run = context.run
+    row = all_activations(run.store)[source]
+    half = path_of(run, name).with_suffix(".half")
+    shutil.copyfile(path_of(run, source), half)
+    half.replace(path_of(run, name))
+    _store(context, ActivationsRow(name, row.signature, row.samples, row.tokens, 0.0, row.summary))
+
+
+def _store(context: Context, row: ActivationsRow) -> None:
+    add_activations(context.run.store, row)
+    context.emit(ActivationsReady(row.set_name, row.samples, row.tokens))
+    minimum = context.run.settings.activations.expert_minimum
+    starved = sum(count < minimum * row.tokens for counts in row.summary["experts"].values() for count in counts)
+    if starved:
+        context.emit(Note(f"set {row.set_name}: {starved} experts get under {minimum:.1%} of its tokens", "warning"))
+
+
+def _places(run: Run) -> set[tuple[int, str]]:
+    rows = all_activations(run.store).values()
+    return {(place["layer"], place["module"]) for row in rows for place in row.summary["places"]}

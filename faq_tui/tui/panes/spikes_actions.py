@@ -1,0 +1,20 @@
+"""What can be done in the pane `spikes`."""
+
+from faq_tui.tui.actions import Action
+
+ACTIONS: tuple[Action, ...] = (
+    Action("spikes.next_layer", "l,right", "Next layer", "Show the next layer."),
+    Action("spikes.previous_layer", "h,left", "Layer before", "Show the layer before.", footer=False),
+    Action("spikes.first_layer", "g,home", "First layer", "Show the first layer.", footer=False),
+    Action("spikes.last_layer", "G,end", "Last layer", "Show the last layer.", footer=False),
+    Action("spikes.highest", "p", "Highest", "Go to the layer where one of the two sets has its highest peak."),
+    Action("spikes.next_module", "j,down", "Next module", "Show the next module.", footer=False),
+    Action("spikes.previous_module", "k,up", "Module before", "Show the module before.", footer=False),
+    Action("spikes.left_set", "b", "Left set", "Put the next set on the left side."),
+    Action("spikes.right_set", "s", "Right set", "Put the next set on the right side."),
+    Action("spikes.view", "v", "View", "Show the next of landscape, layers, channels, table and layer errors."),
+    Action("spikes.metric", "m", "Metric", "Draw the next metric over the layers.", footer=False),
+    Action("spikes.zoom_in", "plus,equals_sign", "Zoom in", "Show half as many channels, round the highest peak."),
+    Action("spikes.zoom_out", "minus", "Zoom out", "Show twice as many channels.", footer=False),
+    Action("spikes.export", "e", "Export", "Write what is shown to reports/spikes/: SVG, PNG and CSV."),
+)

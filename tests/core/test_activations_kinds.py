@@ -1,0 +1,75 @@
+"""Whose token is it: template, question, reasoning or answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tiny import CHATML, make_tiny_model
+
+from faq_tui.core.activations.kinds import Marker
+from faq_tui.core.activations.statistics import KINDS
+
+# As in DeepSeek-R1's distillates: no turn ends, the prompt opens the think block, history loses its reasoning.
+OPENED = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}[USER]{{ m['content'] }}{% else %}"
+    "[ASSISTANT]{{ m['content'].split('</think>')[-1] }}<|im_end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}[ASSISTANT]<think>\n{% endif %}"
+)
+SYSTEM = "<|im_start|>system\nBe of help.<|im_end|>\n" + CHATML
+QUESTION, REASONING, ANSWER = "why is it so", "because of that", "it is so"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(make_tiny_model(tmp_path_factory.mktemp("tiny"), layers=1))
+
+
+def by_kind(tokenizer: Any, text: str, cut: int | None = None) -> dict[str, str]:
+    """What the tokens of each kind read as."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:cut]
+    kinds = Marker.of(tokenizer).kinds(tokenizer.decode(ids), ids)
+    assert len(kinds) == len(ids) and kinds[0] == 0
+    return {
+        name: tokenizer.decode([token for token, kind in zip(ids, kinds, strict=True) if kind == number])
+        for number, name in enumerate(KINDS)
+    }
+
+
+@pytest.mark.parametrize("template", [CHATML, OPENED, SYSTEM], ids=["chatml", "opened", "system"])
+def test_a_conversation_with_reasoning(tokenizer: Any, template: str) -> None:
+    tokenizer.chat_template = template
+    head = tokenizer.apply_chat_template(
+        [{"role": "user", "content": QUESTION}], tokenize=False, add_generation_prompt=True
+    )
+    thought = "" if head.rstrip().endswith("<think>") else "<think>\n"
+    found = by_kind(tokenizer, f"{head}{thought}{REASONING}\n</think>\n\n{ANSWER}<|im_end|>")
+    assert found["question"].strip() == QUESTION
+    assert found["reasoning"].strip() == REASONING
+    assert found["answer"].strip() == ANSWER
+
+
+def test_several_turns_and_a_set_that_was_cut(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    turns = [
+        {"role": "user", "content": QUESTION},
+        {"role": "assistant", "content": ANSWER},
+        {"role": "user", "content": "and then what"},
+        {"role": "assistant", "content": "nothing more"},
+    ]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    found = by_kind(tokenizer, text)
+    assert " ".join(found["question"].split()) == f"{QUESTION}and then what"
+    assert " ".join(found["answer"].split()) == f"{ANSWER}nothing more"
+    cut = by_kind(tokenizer, text, cut=-6)
+    assert cut["question"] == found["question"] and found["answer"].startswith(cut["answer"])
+
+
+def test_raw_text_and_no_template_are_questions(tokenizer: Any) -> None:
+    tokenizer.chat_template = None
+    found = by_kind(tokenizer, "just a raw text with </think> in it")
+    assert not (found["answer"] or found["reasoning"] or found["template"])
+    tokenizer.chat_template = "{{ raise_exception('never') }}"
+    assert by_kind(tokenizer, "raw<|im_end|>")["template"] == "<|im_end|>"

@@ -1,0 +1,54 @@
+"""What the report says of spikes and of layers that drift."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tui"))
+
+from spikes_run import add_made_up, spiky_run
+
+from faq_tui.core.report.spikes import spike_lines, spikes
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "report.json").read_text())
+
+
+def checked(body: dict[str, Any]) -> str:
+    """The Markdown, once the data fits the published schema."""
+    wanted = {"$schema": SCHEMA["$schema"], "$defs": SCHEMA["$defs"], **SCHEMA["properties"]["spikes"]}
+    jsonschema.Draft202012Validator(wanted).validate(json.loads(json.dumps(body)))
+    return "\n".join(spike_lines({"spikes": body}))
+
+
+def test_the_section_says_which_set_is_rougher(tmp_path: Path) -> None:
+    with spiky_run(tmp_path / "run") as run:
+        body = spikes(run)
+        text = checked(body)
+    assert [(c["ours"], c["theirs"]) for c in body["comparisons"]][::2] == [
+        ("elder-tokens", "baseline-tokens"),
+        ("elder", "baseline"),
+    ]
+    assert "- elder makes self\\_attn.o\\_proj rougher" in text or "- elder makes self_attn.o_proj rougher" in text
+    assert "elder-tokens and baseline-tokens: no difference" in text
+    assert "| gptq-w4g64-elder" in text and "0.05 (layer 11)" in text
+    assert not body["experts"]
+
+
+def test_experts_that_get_too_little_are_counted(tmp_path: Path) -> None:
+    with spiky_run(tmp_path / "run", sets={"baseline": 1.0}) as run:
+        add_made_up(run, "elder", 1.0, experts={"0": [3000, 17, 400, 3], "1": [0, 900, 1000, 1520]})
+        body = spikes(run)
+        text = checked(body)
+    assert body["experts"] == [{"set": "elder", "experts": 8, "minimum": 0.005, "starved": 3}]
+    assert "3 of 8 experts got under 0.5% of its tokens" in text
+
+
+def test_nothing_measured_is_nothing_said(tmp_path: Path) -> None:
+    with spiky_run(tmp_path / "run", sets={}) as run:
+        run.store.db.execute("DELETE FROM layer_errors")
+        assert checked(spikes(run)) == ""
