@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from faq_tui.core.assembly.overflow import fit
-from faq_tui.core.assembly.render import Rendered, render_answered, render_seed
+from faq_tui.core.assembly.overflow import Fitted, cut_to_budget, fitted
+from faq_tui.core.assembly.render import Rendered, render_answered, render_raw, render_seed
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample
 from faq_tui.core.assembly.template import RefusedError, Template
-from faq_tui.core.settings import BASELINE, Assemble
+from faq_tui.core.settings import BASELINE, Assemble, SetPlan
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed
@@ -23,47 +23,62 @@ class Collector:
         self.settings = settings
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
-    def baseline(self, set_name: str, seeds: Sequence[Seed]) -> list[Sample]:
-        """The seeds as they are. Too long ones keep their head, as calibration sets are usually cut."""
-        found = []
+    def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
+        """The seeds in the plan's kind. Too long ones keep their head, as calibration sets are usually cut."""
         overflow = "head" if self.settings.overflow == "keep_answer" else self.settings.overflow
         for seed in seeds:
             try:
-                rendered = render_seed(self.template, seed.messages, seed.answer)
-                found.append(self._sample(rendered, overflow, seed.id, None, BASELINE, None))
+                rendered = self._seed(seed, plan)
+                kept = self._fit(rendered, plan, overflow)
+                yield self._sample(rendered, kept, seed.id, None, BASELINE, None)
             except RefusedError as refusal:
                 self.refused[set_name][str(refusal)] += 1
-        return found
 
     def source(
-        self, name: str, seeds: Sequence[Seed], picks: Mapping[str, Pick], candidates: Mapping[int, Candidate]
-    ) -> list[Sample]:
+        self,
+        set_name: str,
+        source: str,
+        seeds: Sequence[Seed],
+        picks: Mapping[str, Pick],
+        candidates: Mapping[int, Candidate],
+        plan: SetPlan,
+    ) -> Iterator[Sample]:
         """Each seed with its picked candidate."""
-        found = []
         for seed in seeds:
             try:
                 pick, candidate = _picked(picks.get(seed.id), candidates)
-                rendered = render_answered(self.template, seed.messages, candidate.reasoning, candidate.answer)
-                overflow = self.settings.overflow
-                found.append(self._sample(rendered, overflow, seed.id, candidate.id, name, pick.picked_by))
+                reasoning = "" if plan.answer_only else candidate.reasoning
+                rendered = render_answered(self.template, seed.messages, reasoning, candidate.answer)
+                kept = self._fit(rendered, plan, self.settings.overflow)
+                yield self._sample(rendered, kept, seed.id, candidate.id, source, pick.picked_by)
             except RefusedError as refusal:
-                self.refused[name][str(refusal)] += 1
-        return found
+                self.refused[set_name][str(refusal)] += 1
+
+    def _seed(self, seed: Seed, plan: SetPlan) -> Rendered:
+        if plan.kind == "raw":
+            return render_raw(self.template, seed.messages, seed.answer)
+        if plan.kind == "original" and not seed.answer:
+            raise RefusedError("the seed has no original answer")
+        return render_seed(self.template, seed.messages, None if plan.kind == "template" else seed.answer)
+
+    def _fit(self, rendered: Rendered, plan: SetPlan, overflow: str) -> Fitted:
+        most = self.settings.max_tokens
+        if plan.tokens_per_sample is not None:
+            return cut_to_budget(rendered, min(most, plan.tokens_per_sample))
+        return fitted(rendered, most, overflow)
 
     def _sample(
-        self,
-        rendered: Rendered,
-        overflow: str,
-        seed_id: str,
-        candidate_id: int | None,
-        source: str,
-        by: str | None,
+        self, rendered: Rendered, kept: Fitted, seed_id: str, candidate_id: int | None, source: str, by: str | None
     ) -> Sample:
-        ids = fit(rendered, self.settings.max_tokens, overflow)
+        ids = kept.ids
         if len(ids) < MIN_TOKENS:
             raise RefusedError(f"shorter than {MIN_TOKENS} tokens")
-        text = self.template.decode(ids)
-        return Sample(seed_id, candidate_id, source, text, ids, len(ids), len(rendered.ids), by)
+        return Sample(
+            *(seed_id, candidate_id, source, self.template.decode(ids), ids, len(ids), len(rendered.ids), by),
+            answered=rendered.answer != (0, 0),
+            answer_end=kept.answer_end,
+            way=rendered.way,
+        )
 
     def reasons(self, set_name: str) -> str:
         """The refusals of a set in words."""
@@ -77,9 +92,3 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
     if candidate is None:
         raise RefusedError("rejected by a person" if pick.picked_by == "person" else "no candidate was fit")
     return pick, candidate
-
-
-def in_common(sets: Mapping[str, Sequence[Sample]]) -> dict[str, list[Sample]]:
-    """The sets without the seeds that one of them lacks: then they compare at equal samples."""
-    shared = set.intersection(*({sample.seed_id for sample in samples} for samples in sets.values()))
-    return {name: [s for s in samples if s.seed_id in shared] for name, samples in sets.items()}

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample, shortened
 
+Decode = Callable[[tuple[int, ...]], str]
 
-def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Callable[[tuple[int, ...]], str]) -> list[Sample]:
+
+def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
     """Whole samples in order, then the head of the next one, `budget` tokens in all.
 
-    A rest under MIN_TOKENS is left out, so the sum falls short of the budget by at most MIN_TOKENS - 1.
+    No row is shorter than MIN_TOKENS: where the rest would be, the sample before it gives up what is missing.
+    Only where that one is itself too short for it the sum falls short, by at most MIN_TOKENS - 1.
     """
     out: list[Sample] = []
     left = budget
@@ -19,7 +22,42 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Callable[[tupl
             out.append(sample)
             left -= sample.n_tokens
             continue
+        missing = MIN_TOKENS - left
+        if left > 0 and missing > 0 and out and out[-1].n_tokens - missing >= MIN_TOKENS:
+            out[-1] = _cut(out[-1], out[-1].n_tokens - missing, decode)
+            left = MIN_TOKENS
         if left >= MIN_TOKENS:
-            out.append(shortened(sample, left, decode(sample.input_ids[:left])))
+            out.append(_cut(sample, left, decode))
         break
     return out
+
+
+def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
+    """Every sample, the longest ones cut to a common length, `budget` tokens in all.
+
+    For sets that must agree in samples and in tokens. A budget under MIN_TOKENS a sample cannot be met: then
+    each keeps MIN_TOKENS.
+    """
+    lengths = sorted(sample.n_tokens for sample in samples)
+    left, longer = budget, len(lengths)
+    for length in lengths:  # those under the common length stay whole
+        if length * longer > left:
+            break
+        left -= length
+        longer -= 1
+    if not longer:
+        return list(samples)
+    cap, spare = divmod(max(0, left), longer)
+    if cap < MIN_TOKENS:
+        cap, spare = MIN_TOKENS, 0
+    out = []
+    for sample in samples:
+        n_tokens = min(sample.n_tokens, cap)
+        if sample.n_tokens > cap and spare:
+            n_tokens, spare = n_tokens + 1, spare - 1
+        out.append(sample if n_tokens == sample.n_tokens else _cut(sample, n_tokens, decode))
+    return out
+
+
+def _cut(sample: Sample, n_tokens: int, decode: Decode) -> Sample:
+    return shortened(sample, n_tokens, decode(sample.input_ids[:n_tokens]))

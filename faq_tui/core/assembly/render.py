@@ -1,9 +1,9 @@
 """Rendering with the target's chat template, and the proof that nothing was lost on the way.
 
-Most templates drop the reasoning without a word. So each conversation is first rendered with marks in the
-place of reasoning and answer: where the marks come out is where the texts belong. The real rendering must
-then equal the marked one with the texts put in; otherwise the next way is tried, and at last the sample is
-refused with the reason.
+Most templates drop the reasoning without a word. So each conversation is first rendered with a mark in the
+place of every text. Each mark must come out once, in order, with the reasoning in one closed think block and
+an end token behind the answer; the real rendering must equal the marked one with the texts put in. Otherwise
+the next way is tried, and at last the sample is refused with the reason.
 """
 
 from __future__ import annotations
@@ -11,13 +11,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from faq_tui.core.assembly.marks import (
+    ANSWER_MARK,
+    REASONING_MARK,
+    Message,
+    Span,
+    check_texts,
+    fill,
+    history,
+    marked,
+    message_mark,
+)
 from faq_tui.core.assembly.template import RefusedError, Template
 from faq_tui.core.endpoints.think import CLOSE, OPEN
-
-Message = dict[str, str]
-Span = tuple[int, int]
-
-REASONING_MARK, ANSWER_MARK = "\ue000faqreasoning\ue001", "\ue000faqanswer\ue001"
 
 
 @dataclass(frozen=True)
@@ -27,105 +33,119 @@ class Rendered:
     ids: tuple[int, ...]
     reasoning: Span = (0, 0)
     answer: Span = (0, 0)
-    way: str = "template"  # template | generation_prompt | inline
+    way: str = "template"  # template | generation_prompt | inline | raw
+    question: Span = (0, 0)  # the last one of the user
+
+
+def render_raw(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
+    """The texts alone, an empty line between them, without any template. Raises RefusedError."""
+    texts = [message["content"] for message in history(messages) if message["content"]]
+    check_texts(template, [*texts, answer or ""])
+    asked = "\n\n".join(texts)
+    text = f"{asked}\n\n{answer}" if answer else asked
+    ids, offsets = template.encode(text)
+    spoken = _tokens_in(offsets, (len(asked) + 2, len(text))) if answer else (0, 0)
+    asked_last = (len(asked) - len(texts[-1]), len(asked))
+    return Rendered(tuple(ids), (0, 0), spoken, "raw", _tokens_in(offsets, asked_last))
 
 
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
     """The seed as it is: templated, with its original answer where it has one. Raises RefusedError."""
     if answer:
         return render_answered(template, messages, "", answer)
-    _check_texts(template, [message["content"] for message in messages])
-    text = template.render(list(messages))
-    if messages[-1]["content"] not in text:
-        raise RefusedError("the chat template loses the question")
-    return Rendered(tuple(template.encode(text)[0]))
+    asked = history(messages)
+    check_texts(template, [message["content"] for message in asked])
+    stand_ins, texts = marked(asked)
+    filled = fill(template.render(stand_ins), texts)
+    if filled is None or filled[0] != template.render(asked):
+        raise RefusedError("the chat template changes or loses the question")
+    ids, offsets = template.encode(filled[0])
+    return Rendered(tuple(ids), question=_tokens_in(offsets, filled[1][message_mark(len(asked) - 1)]))
 
 
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
-    """Question, reasoning ("" for none) and answer. Raises RefusedError."""
-    _check_texts(template, [*(message["content"] for message in messages), reasoning, answer])
-    if not answer.strip():
+    """Question, reasoning ("" for none) and answer. Raises RefusedError.
+
+    White space around reasoning and answer is the template's to set.
+    """
+    asked, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
+    check_texts(template, [*(message["content"] for message in asked), reasoning, answer])
+    if not answer:
         raise RefusedError("the answer is empty")
-    if template.thinks and any(tag in text for text in (reasoning, answer) for tag in (OPEN, CLOSE)):
+    if template.knows_think_tags and any(tag in text for text in (reasoning, answer) for tag in (OPEN, CLOSE)):
         raise RefusedError("the reasoning or the answer holds a think tag")
-    for way, marked, real in _ways(template, list(messages), reasoning, answer):
-        if marked.count(ANSWER_MARK) != 1 or marked.count(REASONING_MARK) != bool(reasoning):
+    stand_ins, texts = marked(asked)
+    texts |= ({REASONING_MARK: reasoning} if reasoning else {}) | {ANSWER_MARK: answer}
+    last = message_mark(len(asked) - 1)
+    for (way, rendering), (_, real) in zip(
+        _ways(template, stand_ins, REASONING_MARK if reasoning else "", ANSWER_MARK),
+        _ways(template, asked, reasoning, answer),
+        strict=True,
+    ):
+        filled = fill(rendering, texts)
+        if (
+            filled is None
+            or filled[0] != real
+            or not _proven(template, rendering.partition(last)[2], bool(reasoning))
+        ):
             continue
-        if reasoning and marked.index(REASONING_MARK) > marked.index(ANSWER_MARK):
-            continue
-        text, spans = _fill(marked, {REASONING_MARK: reasoning, ANSWER_MARK: answer})
-        if real is not None and real != text:
-            continue  # the template changes these texts: they would not be whole
-        if reasoning and way != "inline" and not _one_closed_think(text, spans):
-            continue
-        ids, offsets = template.encode(text)
-        token_span = {mark: _tokens_in(offsets, span) for mark, span in spans.items()}
-        return Rendered(tuple(ids), token_span.get(REASONING_MARK, (0, 0)), token_span[ANSWER_MARK], way)
-    raise RefusedError("the chat template changes or loses the reasoning or the answer")
+        ids, offsets = template.encode(real)
+        spans = {mark: _tokens_in(offsets, span) for mark, span in filled[1].items()}
+        return Rendered(tuple(ids), spans.get(REASONING_MARK, (0, 0)), spans[ANSWER_MARK], way, spans[last])
+    alone = {mark: text for mark, text in texts.items() if mark not in (REASONING_MARK, ANSWER_MARK)}
+    filled = fill(template.render(stand_ins), alone)
+    lost = "the question" if filled is None or filled[0] != template.render(asked) else "the reasoning or the answer"
+    raise RefusedError(f"the chat template changes or loses {lost}")
 
 
-def _ways(
-    template: Template, messages: list[Message], reasoning: str, answer: str
-) -> Iterator[tuple[str, str, str | None]]:
-    """(name, rendering with marks, real rendering or None where ours is the only one), best way first."""
+def _ways(template: Template, asked: list[Message], reasoning: str, answer: str) -> Iterator[tuple[str, str]]:
+    """(name, rendering), best way first. For the same template always the same ways."""
+    assistant = {"role": "assistant", "content": answer}
+    if template.thinks or not reasoning:
+        thought = {"reasoning_content": reasoning} if reasoning else {}
+        yield "template", template.render([*asked, assistant | thought])
+    else:
+        # A model that does not think between tags reasons in its answer's own text.
+        yield "inline", template.render([*asked, assistant | {"content": f"{reasoning}\n\n{answer}"}])
+    thinking = bool(reasoning)
+    prompt = template.render(asked, add_generation_prompt=True, enable_thinking=thinking, thinking=thinking)
+    if prompt != template.render(asked):  # else the template knows no turn of the model's
+        yield "generation_prompt", _as_the_model_writes_it(template, prompt, asked, reasoning, answer)
 
-    def conversation(thought: str, said: str) -> list[Message]:
-        assistant = {"role": "assistant", "content": said}
-        return [*messages, assistant | ({"reasoning_content": thought} if thought else {})]
 
-    thought_mark = REASONING_MARK if reasoning else ""
-    yield (
-        "template",
-        template.render(conversation(thought_mark, ANSWER_MARK)),
-        template.render(conversation(reasoning, answer)),
-    )
+def _as_the_model_writes_it(
+    template: Template, prompt: str, asked: list[Message], reasoning: str, answer: str
+) -> str:
+    """The generation prompt and what follows it: for templates that strip the reasoning of finished turns."""
+    finished = template.render([*asked, {"role": "assistant", "content": ANSWER_MARK}])
+    ending = finished.rpartition(ANSWER_MARK)[2] if ANSWER_MARK in finished else ""
+    if template.eos and not _ends(template, ending):
+        ending = f"{ending.rstrip()}{template.eos}"
     if not reasoning:
-        return
+        return f"{prompt}{answer}{ending}"
+    if not template.thinks:
+        return f"{prompt}{reasoning}\n\n{answer}{ending}"
+    opening = "" if prompt.rstrip().endswith(OPEN) else f"{OPEN}\n"
+    return f"{prompt}{opening}{reasoning}\n{CLOSE}\n\n{answer}{ending}"
+
+
+def _proven(template: Template, turn: str, reasoned: bool) -> bool:
+    """Of the marked text after the last question: one closed think block, and an end token behind the answer."""
+    before, _, after = turn.partition(ANSWER_MARK)
+    tags = (before.count(OPEN), before.count(CLOSE))
+    if not _ends(template, after) or OPEN in after or CLOSE in after:
+        return False
+    if not reasoned:
+        return tags == (0, 0) or (tags == (1, 1) and before.index(OPEN) < before.index(CLOSE))
+    opening, _, closing = before.partition(REASONING_MARK)
     if template.thinks:
-        # The template strips reasoning from finished turns: build the turn as the model itself writes it.
-        prompt = template.render(messages, add_generation_prompt=True)
-        opening = "" if prompt.rstrip().endswith(OPEN) else f"{OPEN}\n"
-        ending = template.render(conversation("", ANSWER_MARK)).partition(ANSWER_MARK)[2]
-        if template.eos and template.eos not in ending:
-            ending = template.eos + ending
-        yield (
-            "generation_prompt",
-            f"{prompt}{opening}{REASONING_MARK}\n{CLOSE}\n\n{ANSWER_MARK}{ending}",
-            None,
-        )
-        return
-    # A model that never learnt to think between tags reasons in its answer's own text.
-    yield (
-        "inline",
-        template.render(conversation("", f"{REASONING_MARK}\n\n{ANSWER_MARK}")),
-        template.render(conversation("", f"{reasoning}\n\n{answer}")),
-    )
+        return tags == (1, 1) and opening.rstrip().endswith(OPEN) and closing.strip() == CLOSE
+    return tags == (0, 0) and not closing.strip()
 
 
-def _check_texts(template: Template, texts: Sequence[str]) -> None:
-    for text in texts:
-        for special in template.specials:
-            if special in text:
-                raise RefusedError(f"a text holds the target's special token {special}")
-        if REASONING_MARK in text or ANSWER_MARK in text:
-            raise RefusedError("a text holds faq-tui's own marks")
-
-
-def _fill(marked: str, texts: dict[str, str]) -> tuple[str, dict[str, Span]]:
-    """The rendering with each mark replaced, and where its text stands, in characters."""
-    out, spans, rest = "", {}, marked
-    for mark in sorted((m for m in texts if m in marked), key=marked.index):
-        before, _, rest = rest.partition(mark)
-        out += before
-        spans[mark] = (len(out), len(out) + len(texts[mark]))
-        out += texts[mark]
-    return out + rest, spans
-
-
-def _one_closed_think(text: str, spans: dict[str, Span]) -> bool:
-    """The reasoning alone stands between a think tag's opening and its closing, and the answer follows."""
-    (start, end), (answer, _) = spans[REASONING_MARK], spans[ANSWER_MARK]
-    return text[:start].rstrip().endswith(OPEN) and text[end:answer].strip() == CLOSE
+def _ends(template: Template, after: str) -> bool:
+    """What stands behind the answer begins with a special token."""
+    return after.lstrip().startswith(template.specials)
 
 
 def _tokens_in(offsets: Sequence[Span], span: Span) -> Span:

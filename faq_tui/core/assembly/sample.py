@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from faq_tui.core.files import atomic_text
 from faq_tui.core.store.hashing import digest
 
-MIN_TOKENS = 16  # quantizers drop shorter rows without a word
+MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
+
+FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", "n_tokens_full", "picked_by")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The contract's fields: other programs read them."""
+    """`FIELDS` are the contract's: other programs read them. What follows them stays in memory."""
 
     seed_id: str
     candidate_id: int | None  # None: the seed itself
@@ -25,13 +27,21 @@ class Sample:
     n_tokens: int
     n_tokens_full: int  # before max_tokens cut it
     picked_by: str | None  # judge | person; None: the seed itself
+    answered: bool = False  # there is an answer that could be cut
+    answer_end: int = 0  # where its whole answer ends, in tokens; 0: no answer, or none whole
+    way: str = "template"  # how it was built: template | generation_prompt | inline | raw
+
+    @property
+    def holds_answer(self) -> bool:
+        return 0 < self.answer_end <= self.n_tokens
 
 
 def write_set(path: Path, samples: Sequence[Sample]) -> None:
     """One JSON object a line; the file appears whole or not at all."""
     with atomic_text(path) as file:
         for sample in samples:
-            file.write(json.dumps(asdict(sample), ensure_ascii=False) + "\n")
+            line = {name: getattr(sample, name) for name in FIELDS}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def ids_hash(samples: Sequence[Sample]) -> str:

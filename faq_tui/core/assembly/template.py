@@ -8,7 +8,7 @@ from typing import Any
 
 from faq_tui.core.target import special_texts
 
-# Llama-3.1 writes today's date into its header: two runs would differ. Its own default is this one.
+# Llama-3 writes a date into its header, in some versions today's: two runs would differ. Its own default is this one.
 DATE = "26 Jul 2024"
 
 
@@ -23,18 +23,26 @@ class Template:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token
         spelled = str(tokenizer.chat_template)
-        vocabulary = tokenizer.get_vocab()
-        self.thinks = "<think>" in spelled or "</think>" in spelled or "<think>" in vocabulary
+        # A vocabulary may hold think tags that the model itself never writes, as Qwen3-Instruct-2507's does.
+        self.thinks = "<think>" in spelled or "</think>" in spelled
+        self.knows_think_tags = self.thinks or "<think>" in tokenizer.get_vocab()
         # Think tags belong to the reasoning's place and are proven there.
         self.specials = tuple(s for s in special_texts(tokenizer) if s not in ("<think>", "</think>"))
 
-    def render(self, messages: list[dict[str, str]], add_generation_prompt: bool = False) -> str:
-        """The template's text. RefusedError where the template itself refuses, as some do a system message."""
+    def render(self, messages: list[dict[str, str]], add_generation_prompt: bool = False, **values: bool) -> str:
+        """The template's text. `values` are the template's own switches, such as `enable_thinking`.
+
+        RefusedError where the template itself refuses, as some do a system message.
+        """
         from jinja2.exceptions import TemplateError
 
         try:
             text = self._tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=add_generation_prompt, date_string=DATE
+                messages,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                date_string=DATE,
+                **values,
             )
         except TemplateError as error:
             raise RefusedError(f"the chat template refuses it: {' '.join(str(error).split())[:120]}") from None

@@ -1,18 +1,22 @@
-"""Build every calibration set: seeds as they are, each source's picks, and their twins at equal tokens."""
+"""Build every calibration set: seeds as they are, each source's picks, their twins, and those of `[sets]`."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from faq_tui.core.assembly import Sample, ids_hash, write_set
-from faq_tui.core.assembly.collect import Collector, in_common
-from faq_tui.core.assembly.matching import cut_to_tokens
+from faq_tui.core.assembly.build import Builder, Material, tokens
+from faq_tui.core.assembly.collect import Collector
+from faq_tui.core.assembly.draws import draws, in_words
+from faq_tui.core.assembly.order import ordering
 from faq_tui.core.assembly.template import Template
-from faq_tui.core.errors import FaqError
 from faq_tui.core.events import Note, SetAssembled, StageStarted
 from faq_tui.core.judging.current import current_picks
+from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.run import Run
-from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings.draws import draw_name
+from faq_tui.core.settings.planned import default_names
 from faq_tui.core.stage import Context
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
@@ -22,6 +26,7 @@ from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 from faq_tui.core.target import find_target, fingerprint, load_tokenizer
 
 STAGE = "assemble"
+VERSION = 2  # raised when the same settings and picks would give other ids
 
 
 def signature(run: Run) -> str:
@@ -30,29 +35,52 @@ def signature(run: Run) -> str:
         for name in run.settings.sources
     }
     seeds = [[[seed.id, seed.answer] for seed in ranked(run, role)] for role in ("chosen", "pool")]
-    return digest(run.settings.assemble.model_dump(), fingerprint(run), sorted(picks.items()), seeds)
+    plans = {name: plan.model_dump() for name, plan in run.settings.set_plans().items()}
+    marks = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
+    assemble = [run.settings.assemble.model_dump()]
+    if run.settings.evaluate.repeats > 1:
+        assemble.append({"draws": [[seed.id for seed in seeds] for seeds in _draws(run, ranked(run, "chosen"))]})
+    return digest(VERSION, assemble, sorted(plans.items()), marks, fingerprint(run), sorted(picks.items()), seeds)
 
 
 def execute(context: Context) -> str:
-    run = context.run
-    names = run.settings.set_names()
+    run, settings = context.run, context.run.settings
+    names = settings.all_set_names()
     context.emit(StageStarted(STAGE, len(names), "sets"))
     target = find_target(run, lambda text: context.emit(Note(text)))
-    collector = Collector(Template(load_tokenizer(target)), run.settings.assemble)
-    sets = _plain_sets(context, collector)
-    if run.settings.sources:
-        sets |= _token_twins(run, collector, sets)
-    for name in names:
-        _store(context, collector, name, sets[name])
+    template = Template(load_tokenizer(target))
+    chosen = ranked(run, "chosen")
+    order = ordering(context, target, {seed.id: seed.question for seed in chosen})
+    default, drawn = default_names(settings.sources), _draws(run, chosen)
+    sets: dict[str, list[Sample]] = {}
+    if len(drawn) > 1:
+        context.emit(Note(in_words(drawn)))
+    for number, seeds in enumerate(drawn, 1):
+        collector = Collector(template, settings.assemble)
+        material = _material(run, seeds, number)
+        builder = Builder(collector, material, settings.set_plans(), order, context.cancel.check)
+        found = builder.plain(default, settings.assemble.common_seeds)
+        if settings.sources:
+            found |= builder.twins({name: found[name] for name in default})
+        for name in settings.set_names():
+            _store(context, collector, name, found[name], draw_name(name, number))
+            sets[draw_name(name, number)] = found[name]
+        for text in builder.said:
+            context.emit(Note(text, "warning"))
     for name in all_sets(run.store).keys() - set(names):  # of a source that the settings no longer name
         (run.calibration / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
-    return "; ".join(f"{name}: {len(sets[name])} samples, {_tokens(sets[name])} tokens" for name in names)
+    return "; ".join(f"{name}: {len(sets[name])} samples, {tokens(sets[name])} tokens" for name in names)
 
 
 def intact(run: Run) -> bool:
     """The files are there, whoever may have deleted one."""
-    return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.set_names())
+    return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
+
+
+def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
+    evaluate, seeds = run.settings.evaluate, run.settings.seeds
+    return draws(chosen, seeds.count, evaluate.repeats, evaluate.repeat_share, seeds.sample_seed)
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
@@ -61,57 +89,40 @@ def ranked(run: Run, role: str) -> list[Seed]:
     return sorted(seed_rows.by_role(run.store, role), key=lambda seed: digest(key, seed.id))
 
 
-def _plain_sets(context: Context, collector: Collector) -> dict[str, list[Sample]]:
-    run = context.run
-    chosen = ranked(run, "chosen")
-    sets = {BASELINE: collector.baseline(BASELINE, chosen)}
-    for name in run.settings.sources:
-        context.cancel.check()
-        picks = current_picks(run, name)
-        wanted = (pick.candidate_id for pick in picks.values() if pick.candidate_id)
-        sets[name] = collector.source(name, chosen, picks, candidate_rows.by_ids(run.store, wanted))
-    for name, samples in sets.items():
-        if not samples:
-            reasons = collector.reasons(name)
-            raise FaqError(f"set {name} has no sample ({reasons}): see the settings of its source and of the judge")
-    if run.settings.assemble.common_seeds:
-        sets = in_common(sets)
-        if not sets[BASELINE]:
-            raise FaqError(
-                "no seed has a sample in every set: set assemble.common_seeds = false to keep each set's own"
-            )
-    return sets
+def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
+    """Each draw has its own order of the reserve, by which baselines are widened."""
+    key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
+    picks = {name: current_picks(run, name) for name in run.settings.sources}
+    wanted = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
+    return Material(
+        chosen=chosen,
+        reserve=lambda: sorted(ranked(run, "pool"), key=lambda seed: digest(key, seed.id)),
+        picks=picks,
+        candidates=candidate_rows.by_ids(run.store, wanted),
+        key=key,
+    )
 
 
-def _token_twins(run: Run, collector: Collector, plain: dict[str, list[Sample]]) -> dict[str, list[Sample]]:
-    """Each set cut to as many tokens as the smallest has.
-
-    Plain seeds cost nothing, so the reserve first widens the baseline to make up for the tokens of answers.
-    """
-    pools = dict(plain)
-    pools[BASELINE] = plain[BASELINE] + collector.baseline(f"{BASELINE}{TOKENS_SUFFIX}", ranked(run, "pool"))
-    budget = min(_tokens(samples) for samples in pools.values())
-    decode = collector.template.decode
-    return {f"{name}{TOKENS_SUFFIX}": cut_to_tokens(pool, budget, decode) for name, pool in pools.items()}
-
-
-def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample]) -> None:
+def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample], drawn: str) -> None:
+    """`drawn`: the set's name in its draw."""
     run, refused = context.run, dict(collector.refused[name])
-    write_set(run.calibration / f"{name}.jsonl", samples)
+    write_set(run.calibration / f"{drawn}.jsonl", samples)
     row = SetRow(
-        name=name,
+        name=drawn,
         ids_hash=ids_hash(samples),
         samples=len(samples),
-        tokens=_tokens(samples),
+        tokens=tokens(samples),
         tokens_full=sum(sample.n_tokens_full for sample in samples),
         by_person=sum(sample.picked_by == "person" for sample in samples),
         refused=refused,
+        answered=sum(sample.answered for sample in samples),
+        whole_answers=sum(sample.holds_answer for sample in samples),
+        ways=dict(Counter(sample.way for sample in samples)),
     )
     add_set(run.store, row)
-    context.emit(SetAssembled(name, row.samples, row.tokens, sum(refused.values())))
+    context.emit(SetAssembled(drawn, row.samples, row.tokens, sum(refused.values())))
     if refused:
-        context.emit(Note(f"set {name}: {collector.reasons(name)}", "warning"))
-
-
-def _tokens(samples: Sequence[Sample]) -> int:
-    return sum(sample.n_tokens for sample in samples)
+        context.emit(Note(f"set {drawn}: {collector.reasons(name)}", "warning"))
+    if row.answered > row.whole_answers:
+        lost = row.answered - row.whole_answers
+        context.emit(Note(f"set {drawn}: {lost} of {row.answered} samples no longer hold their whole answer"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from faq_tui.core.store.database import Store
 
@@ -15,18 +16,29 @@ class SetRow:
     ids_hash: str
     samples: int
     tokens: int
-    tokens_full: int
+    tokens_full: int  # of its samples before any was cut
     by_person: int
-    refused: dict[str, int]
+    refused: dict[str, int]  # reason to count
+    answered: int = 0  # samples with an answer that could be cut
+    whole_answers: int = 0  # those that still hold all of it
+    ways: dict[str, int] = field(default_factory=dict)  # template | generation_prompt | inline | raw, to count
+
+    @property
+    def kept(self) -> float | None:
+        """Share of its samples' tokens that was kept; None for a set without samples."""
+        return self.tokens / self.tokens_full if self.tokens_full else None
 
 
 def add_set(store: Store, row: SetRow) -> None:
-    values = (row.name, row.ids_hash, row.samples, row.tokens, row.tokens_full, row.by_person)
+    values = (
+        *(row.name, row.ids_hash, row.samples, row.tokens, row.tokens_full, row.by_person),
+        *(json.dumps(row.refused), row.answered, row.whole_answers, json.dumps(row.ways), time.time()),
+    )
     with store.writing() as db:
         db.execute(
-            "INSERT OR REPLACE INTO sets (name, ids_hash, samples, tokens, tokens_full, by_person, refused, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (*values, json.dumps(row.refused), time.time()),
+            "INSERT OR REPLACE INTO sets (name, ids_hash, samples, tokens, tokens_full, by_person, refused,"
+            " answered, whole_answers, ways, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            values,
         )
 
 
@@ -38,4 +50,8 @@ def remove_set(store: Store, name: str) -> None:
 def all_sets(store: Store) -> dict[str, SetRow]:
     names = list(SetRow.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM sets ORDER BY rowid")
-    return {row["name"]: SetRow(**{**dict(row), "refused": json.loads(row["refused"])}) for row in rows}
+    return {row["name"]: _row(dict(row)) for row in rows}
+
+
+def _row(values: dict[str, Any]) -> SetRow:
+    return SetRow(**{**values, "refused": json.loads(values["refused"]), "ways": json.loads(values["ways"])})

@@ -1,0 +1,144 @@
+"""From the plans of the settings to sets: what each is made from, in which order, and cut to which size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from faq_tui.core.assembly.collect import Collector
+from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens
+from faq_tui.core.assembly.mixture import mix, only, shared_seeds
+from faq_tui.core.assembly.sample import Sample
+from faq_tui.core.errors import FaqError
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX, SetPlan
+from faq_tui.core.settings.planned import in_order
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.core.store.picks import Pick
+from faq_tui.core.store.seeds import Seed
+
+Sets = dict[str, list[Sample]]
+Order = Callable[[SetPlan, list[Sample]], list[Sample]]
+EQUAL = 0.005  # sets whose tokens differ by less count as equal in tokens
+
+
+@dataclass(frozen=True)
+class Material:
+    """What sets are made from. Seeds stand in the seeded order of the draw, so that any head is as mixed."""
+
+    chosen: Sequence[Seed]
+    reserve: Callable[[], Iterable[Seed]]  # further seeds, never regenerated
+    picks: Mapping[str, Mapping[str, Pick]]  # source to seed id to pick
+    candidates: Mapping[int, Candidate]
+    key: object  # seeds the mixtures
+
+
+class Builder:
+    """Builds every set of `plans`. `said` collects what a person should know of the outcome."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        material: Material,
+        plans: Mapping[str, SetPlan],
+        order: Order,
+        check: Callable[[], None],
+    ) -> None:
+        self.collector, self.material, self.plans = collector, material, plans
+        self.order, self.check = order, check
+        self.said: list[str] = []
+
+    def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
+        """The sets of the plans. With `common_seeds` all keep to seeds that each of the `default` ones has."""
+        parts = {name: self._parts(name) for name in self.plans}
+        for name, found in parts.items():
+            if not any(found.values()):
+                reasons = self.collector.reasons(name)
+                raise FaqError(
+                    f"set {name} has no sample ({reasons}): see the settings of its source and of the judge"
+                )
+        if common_seeds:
+            shared = shared_seeds(list(chain(*parts[name].values())) for name in default)
+            if not shared:
+                raise FaqError(
+                    "no seed has a sample in every set: set assemble.common_seeds = false to keep each set's own"
+                )
+            parts = {name: {part: only(s, shared) for part, s in found.items()} for name, found in parts.items()}
+        sets: Sets = {}
+        for name in in_order(self.plans):
+            self.check()
+            sets[name] = self._sized(name, self._ordered(name, parts[name]), sets)
+            if not sets[name]:
+                raise FaqError(
+                    f"set {name} shares no seed with the others: set assemble.common_seeds = false, or leave it out"
+                )
+        return {name: sets[name] for name in self.plans}
+
+    def twins(self, plain: Sets) -> Sets:
+        """Each set cut to as many tokens as the smallest has.
+
+        Plain seeds cost nothing, so the reserve first widens the baseline to make up for the tokens of answers.
+        """
+        others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
+        name = f"{BASELINE}{TOKENS_SUFFIX}"
+        pools = plain | {BASELINE: self._widened(name, self.plans[BASELINE], plain[BASELINE], others)}
+        budget = min(others, tokens(pools[BASELINE]))
+        return {f"{name}{TOKENS_SUFFIX}": self._cut(pool, budget) for name, pool in pools.items()}
+
+    def _parts(self, name: str) -> dict[str, list[Sample]]:
+        self.check()
+        plan, m = self.plans[name], self.material
+        found = {}
+        for part in plan.parts(BASELINE):
+            if part == BASELINE:
+                samples = self.collector.baseline(name, m.chosen, plan)
+            else:
+                samples = self.collector.source(name, part, m.chosen, m.picks[part], m.candidates, plan)
+            found[part] = list(samples)
+        return found
+
+    def _ordered(self, name: str, parts: Mapping[str, Sequence[Sample]]) -> list[Sample]:
+        plan = self.plans[name]
+        samples = mix(parts, plan.parts(BASELINE), [self.material.key, name])
+        return self.order(plan, samples) if plan.select is not None else samples
+
+    def _sized(self, name: str, samples: list[Sample], sets: Sets) -> list[Sample]:
+        plan, match = self.plans[name], self.plans[name].match
+        wanted = plan.count if match.samples is None else len(sets[match.samples])
+        if wanted is not None:
+            if len(samples) < wanted:
+                self.said.append(f"set {name} has {len(samples)} samples, {wanted} were asked for")
+            samples = samples[:wanted]
+        if match.tokens is None:
+            return samples
+        budget = tokens(sets[match.tokens])
+        if wanted is not None:
+            samples = cut_evenly(samples, budget, self.collector.template.decode)
+        else:
+            samples = self._cut(self._widened(name, plan, samples, budget), budget)
+        if abs(tokens(samples) - budget) > EQUAL * budget:
+            self.said.append(
+                f"set {name} has {tokens(samples)} tokens, {match.tokens} has {budget}: cutting alone cannot make "
+                f"them equal; let {match.tokens} take its size from {name}, or give it more seeds"
+            )
+        return samples
+
+    def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
+        """With as many seeds of the reserve as the budget asks for; only seeds as they are cost nothing."""
+        if set(plan.parts(BASELINE)) != {BASELINE}:
+            return samples
+        out, left = list(samples), budget - tokens(samples)
+        if left > 0:
+            for sample in self.collector.baseline(name, self.material.reserve(), plan):
+                out.append(sample)
+                left -= sample.n_tokens
+                if left <= 0:
+                    break
+        return out
+
+    def _cut(self, samples: Sequence[Sample], budget: int) -> list[Sample]:
+        return cut_to_tokens(samples, budget, self.collector.template.decode)
+
+
+def tokens(samples: Sequence[Sample]) -> int:
+    return sum(sample.n_tokens for sample in samples)

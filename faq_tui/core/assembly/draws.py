@@ -1,0 +1,37 @@
+"""The seeds of each draw of the calibration sets, where `evaluate.repeats` asks for several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.seeds import Seed
+
+
+def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
+    """As many seeds in each draw, in the order of `seeds`.
+
+    Where there are `count` seeds for each draw, no two draws share one, and the first is the one that a single
+    draw would be. Where there are more than `count`, each draw is `count` of them at random, so that draws share
+    seeds; where there are not, each is a random `share` of them. Such draws differ less than new seeds would.
+    """
+    if repeats == 1:
+        return [list(seeds)]
+    if len(seeds) >= count * repeats:
+        return [list(seeds[number * count : (number + 1) * count]) for number in range(repeats)]
+    size = count if len(seeds) > count else max(1, round(share * len(seeds)))
+    return [_some(seeds, size, (key, number)) for number in range(1, repeats + 1)]
+
+
+def _some(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:
+    kept = {seed.id for seed in sorted(seeds, key=lambda seed: digest("draw", key, seed.id))[:size]}
+    return [seed for seed in seeds if seed.id in kept]
+
+
+def in_words(found: Sequence[Sequence[Seed]]) -> str:
+    """What a person should know of several draws."""
+    every = {seed.id for seeds in found for seed in seeds}
+    said = f"every set is drawn {len(found)} times, from {len(found[0])} seeds each"
+    if len(every) == sum(map(len, found)):
+        return f"{said}; no seed is in two draws"
+    return f"{said} out of {len(every)}: draws share seeds, and so differ less than draws of new seeds would"

@@ -1,0 +1,112 @@
+"""The sources of a run against its target. Only local files and names are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from faq_tui.core.family.files import ModelFiles
+from faq_tui.core.family.names import bare_name
+from faq_tui.core.family.served import served_name
+from faq_tui.core.family.verdict import FAMILY, Kinship, Profile, kinship
+from faq_tui.core.run import Run
+from faq_tui.core.settings import EMBEDDED, Source
+from faq_tui.core.settings.source import LOCAL, TARGET
+
+SELF = "self"
+SUGGESTED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One source of the run."""
+
+    source: str  # its name in the settings
+    model: str  # what it is, as far as known: the name that it is served under, or what the server says it is
+    kinship: Kinship
+
+    @property
+    def badge(self) -> str:
+        """A word or two for the header."""
+        if self.kinship.itself:
+            return "itself"
+        return self.kinship.verdict if self.kinship.known else "family unknown"
+
+
+def check_sources(run: Run) -> list[Finding]:
+    """A finding for each source, in the order of the settings."""
+    target = target_profile(run)
+    found = []
+    for name, source in run.settings.sources.items():
+        model = target.name if _is_target(run, name, source) else served_name(run, source)
+        found.append(Finding(name, model, kinship(target, Profile(model, _files(run, source.files or model)))))
+    return found
+
+
+def badges(run: Run) -> dict[str, str]:
+    """Source to a word on its kinship, none for the target itself."""
+    return {f.source: "" if f.kinship.itself else f.badge for f in check_sources(run)}
+
+
+def is_quick(run: Run) -> bool:
+    """The check reads no tokenizer, which takes a good part of a second: not two models have theirs here."""
+    sources = run.settings.sources.values()
+    names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]
+    found = [_files(run, name) for name in dict.fromkeys(names)]
+    return sum(files is not None and "tokenizer.json" in files.paths for files in found) < 2
+
+
+def warnings(run: Run) -> list[str]:
+    """A sentence for each source that is not of the family. Nothing is forbidden by it."""
+    advice = suggestions(run)
+    instead = f"; elders of {target_profile(run).title} are {', '.join(advice)}" if advice else ""
+    return [
+        f"source {f.source}: {f.model} {_words(f.kinship)} ({'; '.join(f.kinship.reasons)}){instead}"
+        for f in check_sources(run)
+        if f.kinship.verdict != FAMILY
+    ]
+
+
+def suggestions(run: Run) -> list[str]:
+    """Hub ids of larger members of the target's family, largest first."""
+    target = target_profile(run)
+    if target.family is None:
+        return []
+    elders, own = target.family.elders, bare_name(target.name)
+    size = target.billions or next((billions for name, billions in elders if bare_name(name) == own), 0.0)
+    return [name for name, billions in elders if billions > size][:SUGGESTED]
+
+
+def target_profile(run: Run) -> Profile:
+    name = run.settings.target.model
+    if name == EMBEDDED:
+        from faq_tui.core.embedded.pinned import MODEL_NAME
+
+        return Profile(MODEL_NAME)
+    return Profile(name, _files(run, name))
+
+
+def _is_target(run: Run, name: str, source: Source) -> bool:
+    """A source that is called `self`, the target loaded here, or the embedded server under the embedded target."""
+    if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
+        return True
+    return run.settings.target.model == EMBEDDED and source.base_url == EMBEDDED
+
+
+def _files(run: Run, name: str) -> ModelFiles | None:
+    """Of a folder, or of a hub id in the cache."""
+    try:
+        folder = run.resolve(name)
+        if folder.is_dir():
+            return ModelFiles.of_folder(folder)
+    except (OSError, RuntimeError, ValueError):  # a name that is no path at all
+        return None
+    return ModelFiles.cached(name) if name.count("/") == 1 and not Path(name).is_absolute() else None
+
+
+def _words(kinship: Kinship) -> str:
+    if not kinship.known:
+        return "may or may not be of the target's family"
+    if kinship.verdict == FAMILY:
+        return "is of the target's family"
+    return f"is not of the target's family: {kinship.verdict}"

@@ -1,0 +1,147 @@
+"""Two models compared. Names and lineage speak of families; files can confirm them, or speak where names do not.
+
+Equal tokenizer files never make a family: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer configuration and
+Qwen3-8B's weights to begin with, and in the FAQ paper (arXiv 2601.11200, table 4) its elder is Qwen3-235B-A22B.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from faq_tui.core.family.files import ModelFiles
+from faq_tui.core.family.known import Family, by_config, by_name, is_teacher
+from faq_tui.core.family.names import bare_name, billions
+
+FAMILY, SAME_TOKENIZER, STRANGER = "family", "same tokenizer", "stranger"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One model, as far as it is known."""
+
+    name: str
+    files: ModelFiles | None = None
+
+    @cached_property
+    def _placed(self) -> tuple[Family | None, str]:
+        if found := by_name(self.name):
+            return found, f"{self.title} is a name of the {found.title} family"
+        if self.files is None:
+            return None, ""
+        for name in self.files.lineage:
+            if found := by_name(name):
+                return found, f"{self.title} says that it comes from {bare_name(name)}, of the {found.title} family"
+        found = by_config(self.files.model_type, self.files.vocab_size)
+        return found, f"{self.title} has the configuration of the {found.title} family" if found else ""
+
+    @property
+    def family(self) -> Family | None:
+        return self._placed[0]
+
+    @property
+    def why(self) -> str:
+        """How the family was found; "" where it was not."""
+        return self._placed[1]
+
+    @property
+    def model_types(self) -> frozenset[str]:
+        """Of its config, with the dense and sparse siblings that its family counts as one; or of its family."""
+        own = self.files.model_type if self.files else None
+        siblings = frozenset(self.family.model_types) if self.family else frozenset()
+        if own is None:
+            return siblings
+        return siblings if own in siblings else frozenset({own})
+
+    @property
+    def title(self) -> str:
+        return self.name.rstrip("/").rpartition("/")[2] or self.name
+
+    @property
+    def billions(self) -> float | None:
+        return billions(self.name)
+
+
+@dataclass(frozen=True)
+class Kinship:
+    """What a source is to the target."""
+
+    verdict: str  # family | same tokenizer | stranger
+    reasons: tuple[str, ...]
+    itself: bool = False  # the source is the target
+    larger: bool | None = None  # than the target; None: not known
+    known: bool = True  # False: a stranger only because nothing on this machine tells
+
+
+def kinship(target: Profile, source: Profile) -> Kinship:
+    """The verdict on `source` as an elder of `target`, with its reasons. Reads local files only."""
+    if bare_name(target.name) and bare_name(target.name) == bare_name(source.name):
+        return Kinship(FAMILY, (f"{source.title} is the target itself",), itself=True, larger=False)
+    larger = None
+    if target.billions is not None and source.billions is not None:
+        larger = source.billions > target.billions
+    architecture = _same_architecture(target, source)
+    vocabulary = None
+    if target.files and source.files:
+        vocabulary = target.files.same_vocabulary(source.files)
+    verdict, known = _decide(target, source, architecture, vocabulary)
+    reasons = (*_of_names(target, source), *_of_files(target, source, architecture, vocabulary))
+    if not known:
+        reasons += (f"nothing on this machine tells what {_unplaced(target, source)} is",)
+    return Kinship(verdict, reasons, larger=larger, known=known)
+
+
+def _decide(target: Profile, source: Profile, architecture: bool | None, vocabulary: bool | None) -> tuple[str, bool]:
+    """(verdict, whether anything is known that decides it)."""
+    if target.family and source.family:
+        if target.family.id == source.family.id:
+            contradicted = architecture is False and vocabulary is False
+            return (STRANGER if contradicted else FAMILY), True
+        return (SAME_TOKENIZER if vocabulary else STRANGER), True
+    if vocabulary and architecture and _same_manners(target, source):
+        return FAMILY, True
+    if vocabulary:
+        return SAME_TOKENIZER, True
+    return STRANGER, architecture is False or vocabulary is False
+
+
+def _same_architecture(target: Profile, source: Profile) -> bool | None:
+    if not (target.model_types and source.model_types):
+        return None
+    return bool(target.model_types & source.model_types)
+
+
+def _same_manners(target: Profile, source: Profile) -> bool:
+    """They part their turns alike."""
+    ours, theirs = target.files, source.files
+    if ours is None or theirs is None:
+        return False
+    if ours.chat_template and ours.chat_template == theirs.chat_template:
+        return True
+    return bool(ours.special_tokens) and ours.special_tokens == theirs.special_tokens
+
+
+def _unplaced(target: Profile, source: Profile) -> str:
+    return " or ".join(p.title for p in (source, target) if p.family is None) or source.title
+
+
+def _of_names(target: Profile, source: Profile) -> Iterator[str]:
+    yield from (profile.why for profile in (target, source) if profile.why)
+    if is_teacher(source.name, target.name):
+        yield f"{source.title} is the teacher that {target.title} was distilled from, not its elder"
+
+
+def _of_files(target: Profile, source: Profile, architecture: bool | None, vocabulary: bool | None) -> Iterator[str]:
+    if architecture is not None:
+        ours, theirs = (" or ".join(sorted(p.model_types)) for p in (target, source))
+        yield f"the same architecture ({ours})" if architecture else f"another architecture: {theirs}, not {ours}"
+    if vocabulary is not None:
+        yield f"{'equal' if vocabulary else 'different'} vocabulary and merges"
+    a, b = target.files, source.files
+    if a is None or b is None:
+        return
+    if a.special_tokens and b.special_tokens:
+        yield f"{'equal' if a.special_tokens == b.special_tokens else 'different'} special tokens"
+    if a.chat_template and b.chat_template:
+        yield f"{'equal' if a.chat_template == b.chat_template else 'different'} chat templates"
