@@ -117,7 +117,7 @@ def test_what_was_cut_off_or_loops_is_flagged(server: FakeServer, tmp_path: Path
         reply=lambda asked: "and so on " * 80 if asked.number == 1 else answer_of(asked.question, asked.number),
         finish=lambda asked: "length" if asked.number == 2 else "stop",
     )
-    folder = make_run(tmp_path / "run", server.url, seeds=1)
+    folder = make_run(tmp_path / "run", server.url, seeds=1, source='on_truncated = "drop"\non_flagged = "drop"')
     result = regenerate(folder)
     assert [json.loads(str(f)) for (f,) in candidates(folder, "flags")] == [[], ["loop"], ["truncated"]]
     done = {e["index"]: e["flags"] for e in events(result) if e["event"] == "CandidateDone"}

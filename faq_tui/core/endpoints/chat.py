@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from faq_tui.core.endpoints.think import ThinkStream, split_think
+from faq_tui.core.endpoints.client import Client
+from faq_tui.core.endpoints.http import Head
+from faq_tui.core.endpoints.reply import BrokenStreamError, Growing, OnDelta, Reply
+from faq_tui.core.endpoints.sse import EventStream
 from faq_tui.core.settings import Sampling
 
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
+__all__ = ["BrokenStreamError", "NotAnApiError", "OnDelta", "Reply", "StatusError", "stream_chat", "stream_choices"]
 
-REASONING_FIELDS = ("reasoning", "reasoning_content")  # vLLM, SGLang
-DELTA_PERIOD_S = 0.25  # deltas of one reply are merged over this time
-
-OnDelta = Callable[[str, str], None]
-
-
-class BrokenStreamError(Exception):
-    """The stream ended, or the server gave up, before the reply was whole: worth another try."""
+_decoded = json.JSONDecoder().decode  # json.loads looks at its input first, a hundred times a second and stream
+MOST_ERROR_BYTES = 1 << 16
+MOST_JSON_BYTES = 64 << 20
 
 
 class NotAnApiError(Exception):
     """A web page instead of a reply: something else listens at this URL, and another try cannot help."""
 
 
-@dataclass(frozen=True)
-class Reply:
-    """A whole reply. Token counts are None where the server reports none."""
+class StatusError(Exception):
+    """An HTTP status that is no success."""
 
-    reasoning: str
-    answer: str
-    finish_reason: str
-    closed: bool  # False: a think block was opened and never closed
-    prompt_tokens: int | None
-    completion_tokens: int | None
-    seconds: float
-    dialect: str  # where the reasoning came from: a field's name, `inline`, or `none`
+    def __init__(
+        self, status: int, message: str, retry_after: str | None = None, location: str | None = None
+    ) -> None:
+        super().__init__(f"HTTP {status} {message}".strip())
+        self.status, self.message, self.retry_after, self.location = status, message, retry_after, location
 
 
 async def stream_chat(
-    client: AsyncOpenAI,
+    client: Client,
     model: str,
     messages: list[dict[str, str]],
     sampling: Sampling,
@@ -52,82 +44,182 @@ async def stream_chat(
 ) -> Reply:
     """Ask once and read to the end. `extra` joins the request's body.
 
-    Raises openai's errors, the transport's errors, BrokenStreamError and NotAnApiError.
+    Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
     """
+    found = (await stream_choices(client, model, messages, sampling, seed, extra, on_delta)).get(0)
+    if found is None:
+        raise BrokenStreamError("the stream ended without an answer")
+    if isinstance(found, BrokenStreamError):
+        raise found
+    return found
+
+
+async def stream_choices(
+    client: Client,
+    model: str,
+    messages: list[dict[str, str]],
+    sampling: Sampling,
+    seed: int,
+    extra: dict[str, Any],
+    on_delta: OnDelta | None = None,
+) -> dict[int, Reply | BrokenStreamError]:
+    """The same for `extra={"n": …}`: index to reply, or why that one broke. `on_delta` hears of index 0 alone.
+
+    The usage of a request is that of all its choices together, so it is told for a lone one only.
+    """
+    body = {
+        "model": model,
+        "messages": messages,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": seed,
+        # Not in OpenAI's own protocol: vLLM, SGLang and llama.cpp take them at the top level.
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        **extra,
+    }
     started = time.monotonic()
-    completions: Any = client.chat.completions  # its overloads know no server but one
-    stream = await completions.create(
-        model=model,
-        messages=messages,
-        stream=True,
-        stream_options={"include_usage": True},
-        temperature=sampling.temperature,
-        top_p=sampling.top_p,
-        max_tokens=sampling.max_tokens,
-        seed=seed,
-        extra_body={"top_k": sampling.top_k, "min_p": sampling.min_p, **extra},
-    )
-    growing = _Growing(on_delta)
-    usage: Any = None
-    async with stream:
-        if stream.response.headers.get("content-type", "").startswith("text/html"):
+    sink = _Completion(on_delta, int(extra.get("n", 1)))
+    Growing.open_now += 1
+    try:
+        await client.post("/chat/completions", body, sink)
+    except OSError:
+        if not sink.whole:  # every choice had its finish_reason: what was cut off is the usage at most
+            raise
+    finally:
+        Growing.open_now -= 1
+    seconds = time.monotonic() - started
+    found: dict[int, Reply | BrokenStreamError] = {}
+    for index, growing in sorted(sink.choices.items()):
+        usage = sink.usage if sink.alone else None
+        try:
+            found[index] = growing.reply(usage, seconds, sampling.max_tokens)
+        except BrokenStreamError as error:
+            found[index] = error
+    return found
+
+
+class Answer:
+    """A response that is no stream: read whole, an error status raised."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    def head(self, head: Head) -> None:
+        self.status, self.headers = head.status, head.headers
+
+    def body(self, data: bytes) -> bool:
+        self._body += data
+        if len(self._body) > (MOST_JSON_BYTES if self.status == 200 else MOST_ERROR_BYTES):
+            raise NotAnApiError if self.status == 200 else self._refusal()
+        return False
+
+    def end(self) -> None:
+        if self.status != 200:
+            raise self._refusal()
+
+    def json(self) -> Any:
+        """The body. Raises NotAnApiError if it is no JSON."""
+        try:
+            return json.loads(self._body)
+        except ValueError:
+            raise NotAnApiError from None
+
+    def _refusal(self) -> StatusError:
+        try:
+            message = message_of(json.loads(self._body))
+        except ValueError:
+            message = ""
+        return StatusError(self.status, message, self.headers.get("retry-after"), self.headers.get("location"))
+
+
+class _Completion(Answer):
+    """A stream of chunks; a server that cannot stream may answer whole."""
+
+    def __init__(self, on_delta: OnDelta | None, wanted: int) -> None:
+        super().__init__()
+        self.choices: dict[int, Growing] = {}
+        self.usage: Any = None
+        self.alone = wanted == 1
+        self._on_delta, self._wanted = on_delta, wanted
+        self._events = EventStream()
+        self._streams = self._begun = False
+
+    @property
+    def whole(self) -> bool:
+        return bool(self.choices) and all(growing.finished for growing in self.choices.values())
+
+    def head(self, head: Head) -> None:
+        super().head(head)
+        kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if head.status == 200 and kind == "text/html":
             raise NotAnApiError
-        async for chunk in stream:
-            usage = getattr(chunk, "usage", None) or usage
-            for choice in chunk.choices or ():
-                if choice.index == 0:
-                    growing.add(choice.delta, choice.finish_reason)
-    return growing.reply(usage, time.monotonic() - started)
+        self._streams = head.status == 200 and kind != "application/json"
 
+    def body(self, data: bytes) -> bool:
+        if not self._streams:
+            return super().body(data)
+        if not self._begun:
+            self._begun = True
+            if data.lstrip()[:1] == b"<":
+                raise NotAnApiError
+        try:
+            events = self._events.feed(data)
+        except ValueError as error:
+            raise BrokenStreamError(str(error)) from None
+        return any(self._take(event) for event in events)
 
-class _Growing:
-    def __init__(self, on_delta: OnDelta | None) -> None:
-        self.reasoning: list[str] = []
-        self.content: list[str] = []
-        self.field = ""
-        self.finish_reason = ""
-        self._split = ThinkStream()
-        self._on_delta = on_delta
-        self._pending = ["", ""]
-        self._sent = time.monotonic()
-
-    def add(self, delta: Any, finish_reason: str | None) -> None:
-        self.finish_reason = finish_reason or self.finish_reason
-        if delta is None:
+    def end(self) -> None:
+        if self._streams:
+            for event in self._events.end():
+                self._take(event)
             return
-        for name in REASONING_FIELDS:
-            text = getattr(delta, name, None)
-            if isinstance(text, str) and text and self.field in ("", name):
-                self.field = name
-                self.reasoning.append(text)
-                self._pending[0] += text
-        if delta.content:
-            self.content.append(delta.content)
-            thought, said = ("", delta.content) if self.field else self._split.feed(delta.content)
-            self._pending[0] += thought
-            self._pending[1] += said
-        now = time.monotonic()
-        if self._on_delta and any(self._pending) and now - self._sent >= DELTA_PERIOD_S:
-            self._on_delta(*self._pending)
-            self._pending, self._sent = ["", ""], now
+        super().end()
+        body = self.json()
+        if not isinstance(body, dict) or not ("choices" in body or "error" in body):
+            raise NotAnApiError
+        self._chunk(body, "message")
 
-    def reply(self, usage: Any, seconds: float) -> Reply:
-        if self.finish_reason in ("", "abort", "error"):
-            raise BrokenStreamError(f"the stream ended with finish_reason {self.finish_reason or 'missing'}")
-        if self._on_delta and any(self._pending):
-            self._on_delta(*self._pending)
-        content = "".join(self.content)
-        if self.field:
-            reasoning, answer, closed = "".join(self.reasoning).strip(), content.strip(), True
-        else:
-            reasoning, answer, closed = split_think(content)
-        return Reply(
-            reasoning=reasoning,
-            answer=answer,
-            finish_reason=self.finish_reason,
-            closed=closed,
-            prompt_tokens=getattr(usage, "prompt_tokens", None),
-            completion_tokens=getattr(usage, "completion_tokens", None),
-            seconds=round(seconds, 3),
-            dialect=self.field or ("inline" if reasoning else "none"),
-        )
+    def _take(self, event: bytes) -> bool:
+        if event.strip() == b"[DONE]":
+            return True
+        try:
+            chunk = _decoded(event.decode())
+        except ValueError:
+            raise BrokenStreamError("a chunk that is no JSON") from None
+        self._chunk(chunk, "delta")
+        return False
+
+    def _chunk(self, chunk: Any, part: str) -> None:
+        if not isinstance(chunk, dict):
+            raise BrokenStreamError("a chunk that is no JSON object")
+        if chunk.get("error"):
+            raise BrokenStreamError(message_of(chunk) or "an error in the stream")
+        self.usage = chunk.get("usage") or self.usage
+        for choice in chunk.get("choices") or ():
+            if not isinstance(choice, dict):
+                raise BrokenStreamError("a choice that is no JSON object")
+            index = choice.get("index")
+            index = index if isinstance(index, int) else 0
+            if not 0 <= index < self._wanted:  # more choices than were asked for
+                self.alone = False
+                continue
+            growing = self.choices.get(index)
+            if growing is None:
+                growing = self.choices[index] = Growing(self._on_delta if index == 0 else None)
+            growing.add(choice.get(part), choice.get("finish_reason"))
+
+
+def message_of(body: Any) -> str:
+    """The words in an error body of OpenAI, vLLM, SGLang, FastAPI or llama.cpp."""
+    if not isinstance(body, dict):
+        return ""
+    inner = body.get("error", body)
+    if isinstance(inner, dict):
+        inner = next((inner[name] for name in ("message", "detail", "msg") if inner.get(name)), "")
+    return " ".join(str(inner)[:MOST_ERROR_BYTES].split()) if inner else ""

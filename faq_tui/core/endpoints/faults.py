@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import email.utils
-import json
+import math
+import os
+import socket
+import ssl
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError
+from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError, StatusError
 from faq_tui.core.endpoints.client import key_of
+from faq_tui.core.endpoints.http import CutOffError
 from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
+BUSY_STATUS = frozenset({429, 503})
+LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is asked again after this
 SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of many words
 
 
@@ -25,6 +30,8 @@ class Fault:
     advice: str
     unreachable: bool  # the server itself is the trouble: exit code 3
     wait_s: float | None = None  # what Retry-After asks for
+    busy: bool = False  # the server asks for fewer requests
+    connected: bool = True  # False: there was not even a connection
 
 
 def no_api(endpoint: Endpoint) -> str:
@@ -32,52 +39,41 @@ def no_api(endpoint: Endpoint) -> str:
 
 
 def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
-    """The fault behind an exception of the client library; None if it is none of a request's.
+    """The fault behind an exception of a request; None if it is none of a request's.
 
     Several servers repeat the key in their error message: it is blotted out, since faults are shown and stored.
     """
-    fault, key = _explain(error, endpoint), key_of(endpoint)
-    if fault is None or key is None or len(key) < SECRET_LENGTH:
-        return fault
-    return replace(fault, reason=fault.reason.replace(key, "***"), advice=fault.advice.replace(key, "***"))
-
-
-def _explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
-    import httpx2  # the client library's transport
-    import openai
-
     url = endpoint.base_url
-    if isinstance(error, openai.APIStatusError):
-        return _status_fault(error.status_code, _detail(error), error.response.headers.get("retry-after"), endpoint)
-    if isinstance(error, openai.APITimeoutError | httpx2.TimeoutException | asyncio.TimeoutError):
-        return Fault(True, "timed out", f"{url} did not answer in time: is the server up and not overloaded?", True)
-    if isinstance(error, openai.APIConnectionError | httpx2.TransportError):
-        cause = _root(error)
-        return Fault(
-            True,
-            f"connection failed ({cause})",
-            f"cannot reach {url} ({cause}): is the server running, and the URL right?",
-            True,
-        )
+    if isinstance(error, StatusError):
+        return _status_fault(error, endpoint)
     if isinstance(error, NotAnApiError):
         return Fault(False, "a web page", no_api(endpoint), True)
-    if isinstance(error, openai.APIError | BrokenStreamError):
-        reason = _short(str(error))
+    if isinstance(error, BrokenStreamError):
+        reason = _clean(str(error), endpoint)
         return Fault(True, reason, f"{url} failed in the middle of an answer ({reason})", False)
-    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
-        return Fault(
-            True,
-            "not JSON",
-            f"{url} does not answer in JSON: is it an OpenAI-compatible server (…/v1)?",
-            True,
-        )
+    if isinstance(error, ssl.SSLError):
+        return _tls_fault(error, url)
+    if isinstance(error, TimeoutError):
+        return Fault(True, "timed out", f"{url} did not answer in time: is the server up and not overloaded?", True)
+    if isinstance(error, CutOffError):
+        why = _short(str(error))
+        advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
+        return Fault(True, f"connection lost ({why})", advice, True)
+    if isinstance(error, OSError):
+        why = _cause(error)
+        advice = f"cannot reach {url} ({why}): is the server running, and the URL right?"
+        return Fault(True, f"connection failed ({why})", advice, True, connected=False)
+    if isinstance(error, UnicodeError):  # a host name that cannot be one
+        return Fault(False, "no such address", f"cannot reach {url}: check base_url", True)
     return None
 
 
-def _status_fault(status: int, detail: str, retry_after: str | None, endpoint: Endpoint) -> Fault:
-    url, reason = endpoint.base_url, f"HTTP {status} {detail}".strip()
+def _status_fault(error: StatusError, endpoint: Endpoint) -> Fault:
+    url, status = endpoint.base_url, error.status
+    reason = f"HTTP {status} {_clean(error.message, endpoint)}".strip()
     if status >= 500 or status in RETRY_STATUS:
-        return Fault(True, reason, f"{url} keeps answering {reason}", True, _seconds(retry_after))
+        wait = _seconds(error.retry_after)
+        return Fault(True, reason, f"{url} keeps answering {reason}", True, wait, busy=status in BUSY_STATUS)
     if status in (401, 403):
         key = f"the key in ${endpoint.api_key_env}" if endpoint.api_key_env else "a request without a key"
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
@@ -85,13 +81,23 @@ def _status_fault(status: int, detail: str, retry_after: str | None, endpoint: E
     if status == 404:
         advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check base_url and model"
         return Fault(False, reason, advice, True)
+    if status in (301, 302, 303, 307, 308):
+        where = f"{_short(error.location)}: set" if error.location else "elsewhere: set"
+        return Fault(False, reason, f"{url} points {where} base_url to where the API is", True)
     return Fault(False, reason, f"{url} refused the request: {reason}", False)
 
 
-def _detail(error: object) -> str:
-    body = getattr(error, "body", None)
-    message = body.get("message") if isinstance(body, dict) else None
-    return _short(str(message)) if message else ""
+def _tls_fault(error: ssl.SSLError, url: str) -> Fault:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = _short(error.verify_message)
+        advice = (
+            f"the certificate of {url} is not trusted ({why}): "
+            "use the name it was made for, or name its authority's file in $SSL_CERT_FILE"
+        )
+        return Fault(False, f"certificate not trusted ({why})", advice, True)
+    why = _short((error.reason or str(error)).replace("_", " ").lower())
+    plain = f": if it speaks plain HTTP, write http:// instead of https:// ({why})"
+    return Fault(False, f"no TLS ({why})", f"no TLS connection to {url}{plain}", True)
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -99,20 +105,32 @@ def _seconds(retry_after: str | None) -> float | None:
     if not retry_after:
         return None
     try:
-        return max(0.0, float(retry_after))
+        return _bounded(float(retry_after))
     except ValueError:
         pass
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return _bounded(email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
 
 
-def _root(error: BaseException) -> str:
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return _short(str(error)) or type(error).__name__
+def _clean(text: str, endpoint: Endpoint) -> str:
+    """Without the key, then short: cut the other way round, half a key could stay."""
+    key = key_of(endpoint)
+    return _short(text.replace(key, "***") if key and len(key) >= SECRET_LENGTH else text)
 
 
-def _short(text: str) -> str:
-    return " ".join(text.split())[:200]
+def _bounded(seconds: float) -> float:
+    return min(LONGEST_RETRY_AFTER_S, max(0.0, seconds)) if math.isfinite(seconds) else 0.0
+
+
+def _cause(error: OSError) -> str:
+    """The system's own words, without the address that the sentence has already."""
+    if isinstance(error, ExceptionGroup):  # one address of the host after the other
+        error = error.exceptions[-1]
+    text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
+    return _short(text or str(error)) or type(error).__name__
+
+
+def _short(text: str | None) -> str:
+    return " ".join((text or "").split())[:200]

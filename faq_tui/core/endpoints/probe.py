@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.endpoints.chat import Answer, NotAnApiError, StatusError
+from faq_tui.core.endpoints.client import Client
 from faq_tui.core.endpoints.faults import explain, no_api
+from faq_tui.core.endpoints.flow import run_bounded
 from faq_tui.core.errors import EndpointError
 from faq_tui.core.settings import Endpoint
-
-if TYPE_CHECKING:
-    from openai import AsyncOpenAI
 
 PROBE_TIMEOUT_S = 10.0
 
 
-async def probe(client: AsyncOpenAI, endpoint: Endpoint) -> list[str]:
-    """Names of the served models ([] where the server cannot list them).
+class DownError(EndpointError):
+    """Nobody answers there now; that may change."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server says of itself."""
+
+    names: tuple[str, ...] = ()  # of its models; () where it cannot list them
+    max_model_len: int | None = None  # tokens of prompt and answer together; vLLM and SGLang tell it
+
+
+async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
+    """Names of the served models ([] where the server cannot list them). A cancel raises `Stopped` at once.
 
     Raises EndpointError: not reachable, key refused, or another model is served.
     """
+    return list((await look(client, endpoint, cancel)).names)
+
+
+async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> Served:
+    """The same with the rest of what the server says."""
+    found: list[Served] = []
+
+    async def one(_: Endpoint) -> None:
+        found.append(await _look(client, endpoint))
+
+    await run_bounded([endpoint], one, 1, cancel or CancelToken())
+    return found[0]
+
+
+async def _look(client: Client, endpoint: Endpoint) -> Served:
+    answer = Answer()
     try:
-        models = await client.with_options(timeout=PROBE_TIMEOUT_S).models.list()
-        names = [str(model.id) for model in models.data or ()]
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            await client.get("/models", answer)
+        listed = _listed(answer.json())
     except Exception as error:
+        if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
+            return Served()  # some servers have no model list, or break on it; the first answer will tell
         fault = explain(error, endpoint)
-        status = getattr(error, "status_code", 0)
-        if status in (404, 405, 501) or status >= 500:
-            return []  # some servers have no model list, or break on it; the first answer will tell
         if fault is None:
-            if isinstance(error, AttributeError | TypeError):
-                raise EndpointError(no_api(endpoint)) from None
             raise
-        raise EndpointError(fault.advice) from None
+        raise (EndpointError if fault.connected else DownError)(fault.advice) from None
+    names = tuple(listed)
     if names and endpoint.model not in names:
         near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(names[:5])}"
         raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
-    return names
+    return Served(names, listed.get(endpoint.model))
+
+
+def _listed(body: Any) -> dict[str, int | None]:
+    """Model name to window."""
+    data = body.get("data") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(data, list | None) or "data" not in body:
+        raise NotAnApiError
+    found: dict[str, int | None] = {}
+    for model in data or ():
+        if not isinstance(model, dict):
+            raise NotAnApiError
+        length = model.get("max_model_len")
+        found[str(model.get("id"))] = length if isinstance(length, int) and length > 0 else None
+    return found
+
+
+__all__ = ["DownError", "Served", "look", "no_api", "probe"]

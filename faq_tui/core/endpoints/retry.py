@@ -1,4 +1,4 @@
-"""Trying again: exponential backoff with jitter, and what the server asks for in Retry-After."""
+"""Trying again: exponential backoff with full jitter, and what the server asks for in Retry-After."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.settings import Endpoint
 
 T = TypeVar("T")
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 60.0
+LONGEST_WAIT_S = 60.0
 
 
 class GaveUpError(Exception):
@@ -51,12 +51,16 @@ class Retrying:
                 attempt += 1
                 if attempt > self.endpoint.retries:
                     raise GaveUpError(fault) from None
-                wait = fault.wait_s if fault.wait_s is not None else _backoff(attempt)
+                wait = fault.wait_s if fault.wait_s is not None else backoff(attempt, self.endpoint.retry_wait_s)
                 if on_retry:
                     on_retry(attempt, round(wait, 2), fault.reason)
                 await asyncio.sleep(wait)
 
 
-def _backoff(attempt: int) -> float:
-    """Doubling, with jitter of half on either side so that many streams do not come back at once."""
-    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.5)
+def backoff(attempt: int, first_s: float) -> float:
+    """Seconds before try `attempt` + 1: anything up to `first_s`, doubled with each try.
+
+    Full jitter spreads clients that failed together best.
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))

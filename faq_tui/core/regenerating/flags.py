@@ -2,39 +2,35 @@
 
 from __future__ import annotations
 
-import zlib
-
 from faq_tui.core.endpoints import Reply
+from faq_tui.core.regenerating.language import in_another_language
+from faq_tui.core.regenerating.loops import loop_in
+from faq_tui.core.regenerating.refusals import refusal_in
+from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
-
-LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # prose compresses by 1.5 to 3 at these lengths, a loop by 6 and more
-TAIL_WORDS, TAIL_REPEATS = 30, 4
+REFUSAL, LANGUAGE = "refusal", "wrong_language"
+CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more room may help; the others came to their end by themselves
 
 
-def flags_of(reply: Reply, reasoning: str, answer: str) -> tuple[str, ...]:
-    """The reasons why this reply must not be assembled; none if it may."""
-    found = []
+def why_unfit(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> dict[str, str]:
+    """Flag to what was found; empty if the candidate may be assembled."""
+    found = {}
     if reply.finish_reason == "length":
-        found.append(TRUNCATED)
+        found[TRUNCATED] = "it reached max_tokens or the end of the model's window"
     if not reply.closed:
-        found.append(UNCLOSED)
+        found[UNCLOSED] = "the reasoning has no end"
     if not answer.strip():
-        found.append(EMPTY)
-    if loops(f"{reasoning}\n{answer}"):
-        found.append(LOOP)
-    return tuple(found)
+        found[EMPTY] = "no answer after the reasoning" if reasoning else "nothing was said"
+    if loop := loop_in(f"{reasoning}\n{answer}"):
+        found[LOOP] = loop
+    if refusal := refusal_in(answer):
+        found[REFUSAL] = f"it begins with {refusal!r}"
+    if seed and (languages := in_another_language(seed.question, answer, seed.language)):
+        found[LANGUAGE] = f"asked in {languages[0]}, answered in {languages[1]}"
+    return found
 
 
-def loops(text: str) -> bool:
-    """True if the text repeats itself as a whole, or ends by saying the same words again and again."""
-    data = text.encode()
-    if len(data) >= LOOP_MIN_CHARACTERS and len(data) / len(zlib.compress(data, 6)) > LOOP_RATIO:
-        return True
-    words = text.split()
-    for period in range(1, TAIL_WORDS + 1):
-        tail = words[-period * TAIL_REPEATS :]
-        if len(tail) == period * TAIL_REPEATS and len(tail) >= 8 and tail == tail[:period] * TAIL_REPEATS:
-            return True
-    return False
+def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None) -> tuple[str, ...]:
+    """The flags alone; without a seed its language is not looked at."""
+    return tuple(why_unfit(reply, reasoning, answer, seed))

@@ -6,14 +6,14 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from faq_tui.core.store.database import Store
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.text import storable
 
 _CURRENT = (
-    "SELECT c.* FROM candidates c JOIN seeds s ON s.id = c.seed_id"
+    " FROM candidates c JOIN seeds s ON s.id = c.seed_id"
     " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
 )
 
@@ -37,6 +37,10 @@ class Candidate:
     seconds: float
     dialect: str
     id: int = 0
+    max_tokens: int | None = None  # that was asked for
+    sampling_seed: int | None = None  # that was sent
+    requests: int = 1  # sent until this answer was there
+    why: dict[str, str] = field(default_factory=dict, hash=False)  # flag to what was found
 
 
 def candidate_key(seed_id: str, generation: str, number: int) -> str:
@@ -54,25 +58,62 @@ def add(store: Store, candidate: Candidate) -> int:
     with store.writing() as db:
         db.execute(
             "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
-            " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created,"
+            " max_tokens, sampling_seed, requests, why)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (
                 *(key, c.seed_id, c.source, c.number, c.generation, c.model, c.prompt_version),
                 *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
                 *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
+                *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why)),
             ),
         )
+        db.execute("DELETE FROM failed_candidates WHERE key = ?", (key,))
         return int(db.execute("SELECT id FROM candidates WHERE key = ?", (key,)).fetchone()["id"])
 
 
 def current(store: Store, source: str, generation: str) -> list[Candidate]:
     """All candidates of one source under its present settings, for chosen seeds, in seed order."""
-    query = (
-        "SELECT c.* FROM candidates c JOIN seeds s ON s.id = c.seed_id"
-        " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
-        " ORDER BY s.position, c.number"
-    )
+    query = f"SELECT c.*{_CURRENT} ORDER BY s.position, c.number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation,))]
+
+
+def numbers(store: Store, generation: str) -> set[tuple[str, int]]:
+    """(seed id, number) of all that `current` would give: no text is read."""
+    query = f"SELECT c.seed_id, c.number{_CURRENT}"
+    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (generation,))}
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Of one source's candidates."""
+
+    candidates: int = 0
+    unfit: int = 0
+    unreasoned: int = 0  # without reasoning
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    counted: int = 0  # candidates whose completion tokens are known
+    seconds: float = 0.0  # of those
+
+
+def tally(store: Store, generation: str) -> Tally:
+    """Of all that `current` would give."""
+    return _tally(store, _CURRENT, generation)
+
+
+def tally_before(store: Store, source: str, generation: str) -> Tally:
+    """Of what this source gave under other settings than the present ones."""
+    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, generation)
+
+
+def _tally(store: Store, rows: str, *values: str) -> Tally:
+    query = (
+        "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0), coalesce(sum(c.reasoning = ''), 0),"
+        " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
+        f" coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0){rows}"
+    )
+    return Tally(*store.db.execute(query, values).fetchone())
 
 
 def of_seed(store: Store, source: str, generation: str, seed_id: str) -> list[Candidate]:
@@ -91,4 +132,4 @@ def by_ids(store: Store, wanted: Iterable[int]) -> dict[int, Candidate]:
 def candidate_of(row: sqlite3.Row) -> Candidate:
     names = set(Candidate.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates its values
-    return Candidate(**{**values, "flags": tuple(json.loads(row["flags"]))})
+    return Candidate(**{**values, "flags": tuple(json.loads(row["flags"])), "why": json.loads(row["why"])})

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from faq_tui.core.store import failures
 from faq_tui.core.store.candidates import Candidate, candidate_of
 from faq_tui.core.store.database import Store
 
@@ -23,11 +24,15 @@ class QueuedSeed:
 
 @dataclass(frozen=True)
 class Answered:
-    """Of one seed and source: how many candidates are there, and how many of them were cut off or are unfit."""
+    """Of one seed and source: how many candidates are there, how many of them were cut off or are unfit,
+
+    and how many could not be had.
+    """
 
     done: int = 0
     truncated: int = 0
     unfit: int = 0
+    failed: int = 0
 
 
 def after(store: Store, position: int, limit: int) -> list[QueuedSeed]:
@@ -59,9 +64,10 @@ def answered(store: Store, generation: str, seed_ids: Iterable[str]) -> dict[str
     found = {}
     for seed_id in seed_ids:
         flags = [row["flags"] for row in store.db.execute(query, (generation, seed_id))]
-        if flags:
+        failed = len(failures.of_seed(store, generation, seed_id))
+        if flags or failed:
             cut = sum("truncated" in json.loads(text) for text in flags)
-            found[seed_id] = Answered(len(flags), cut, sum(text != "[]" for text in flags))
+            found[seed_id] = Answered(len(flags), cut, sum(text != "[]" for text in flags), failed)
     return found
 
 

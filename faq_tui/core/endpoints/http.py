@@ -1,0 +1,185 @@
+"""One HTTP/1.1 request on a connection of its own, its response handed over as it arrives.
+
+h11 reads the protocol; the bytes reach it on the event loop's callback, since a task that wakes for each of a
+hundred tokens a second and stream costs three times as much as the parsing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import h11
+
+from faq_tui.core.endpoints.chunked import ChunkedBody
+from faq_tui.core.endpoints.route import Route
+
+AFTER_ENOUGH_S = 1.0  # how long a server may take to end a response that was said to be over
+
+
+class IdleError(TimeoutError):
+    """Nothing came for the idle time."""
+
+
+class CutOffError(ConnectionError):
+    """The connection ended before the response did, or what came is no HTTP."""
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Head:
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)  # lower-case names
+
+
+class Sink(Protocol):
+    """Takes a response. What its methods raise ends the exchange and is raised by it."""
+
+    def head(self, head: Head) -> None: ...
+    def body(self, data: bytes) -> bool:
+        """True: no more is needed."""
+        ...
+
+    def end(self) -> None: ...
+
+
+async def exchange(
+    route: Route, request: Request, sink: Sink, connect_timeout_s: float, idle_timeout_s: float
+) -> None:
+    """Ask, and feed `sink` to the response's end. A cancelled call closes the connection at once.
+
+    Raises OSError (ssl.SSLError among them), IdleError, CutOffError, TimeoutError while connecting, and what the
+    sink raises.
+    """
+    loop = asyncio.get_running_loop()
+    protocol = _Exchange(loop, request, route, sink, idle_timeout_s)
+    async with asyncio.timeout(connect_timeout_s):
+        transport = await route.connect(lambda: protocol)
+    try:
+        protocol.begin(transport)
+        await protocol.done
+    finally:
+        protocol.close()
+        transport.abort()
+
+
+class _Exchange(asyncio.Protocol):
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, request: Request, route: Route, sink: Sink, idle_timeout_s: float
+    ) -> None:
+        self.done: asyncio.Future[None] = loop.create_future()
+        self._loop, self._request, self._route, self._sink = loop, request, route, sink
+        self._idle_s = idle_timeout_s
+        self._h11 = h11.Connection(h11.CLIENT)
+        self._chunked: ChunkedBody | None = None  # takes over from h11 after the head of a chunked response
+        self._enough = False
+        self._heard = loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, transport: Any) -> None:
+        r = self._request
+        headers = {"Host": self._route.host_header, "Connection": "close", "Accept-Encoding": "identity", **r.headers}
+        if r.body:
+            headers["Content-Length"] = str(len(r.body))
+        head = h11.Request(method=r.method, target=self._route.target(r.path), headers=list(headers.items()))
+        parts = [self._h11.send(head), self._h11.send(h11.Data(data=r.body)) if r.body else b""]
+        parts.append(self._h11.send(h11.EndOfMessage()))
+        transport.write(b"".join(part for part in parts if part))
+        self._heard = self._loop.time()
+        self._timer = self._loop.call_later(self._idle_s, self._look)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.done.done() and not self.done.cancelled():
+            self.done.exception()  # seen: nobody may await it any more
+
+    def data_received(self, data: bytes) -> None:
+        if self.done.done():
+            return
+        self._heard = self._loop.time()
+        try:
+            if self._chunked is not None:
+                self._take_chunks(data)
+            else:
+                self._h11.receive_data(data)
+                self._read()
+        except h11.RemoteProtocolError as error:
+            self._finish(CutOffError(f"what came is no HTTP ({error})"))
+        except Exception as error:  # noqa: BLE001  a callback: whoever awaits the exchange must hear of it
+            self._finish(error)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.done.done():
+            return
+        if error is None and self._chunked is None:
+            try:
+                self._h11.receive_data(b"")
+                self._read()  # a response without a length ends with its connection
+            except h11.RemoteProtocolError:
+                pass
+            except Exception as failure:  # noqa: BLE001  as above
+                self._finish(failure)
+        self._finish(error or CutOffError("the connection was closed before the answer was whole"))
+
+    def _read(self) -> None:
+        pieces: list[bytes] = []
+        while True:
+            event = self._h11.next_event()
+            if type(event) is h11.Data:
+                pieces.append(bytes(event.data))
+            elif type(event) is h11.Response:
+                headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
+                self._sink.head(Head(event.status_code, headers))
+                if headers.get("transfer-encoding", "").strip().lower() == "chunked":
+                    self._chunked = ChunkedBody()
+                    self._take_chunks(self._h11.trailing_data[0])
+                    return
+            elif type(event) is h11.EndOfMessage:
+                self._hand_over(b"".join(pieces))
+                self._sink.end()
+                self._finish(None)
+                return
+            elif event is h11.NEED_DATA or type(event) is not h11.InformationalResponse:
+                break
+        self._hand_over(b"".join(pieces))
+
+    def _take_chunks(self, data: bytes) -> None:
+        assert self._chunked is not None
+        try:
+            body = self._chunked.feed(data)
+        except ValueError as error:
+            self._finish(CutOffError(f"what came is no HTTP ({error})"))
+            return
+        self._hand_over(body)
+        if self._chunked.ended:
+            self._sink.end()
+            self._finish(None)
+
+    def _hand_over(self, data: bytes) -> None:
+        if data and not self._enough and self._sink.body(data):
+            self._enough = True
+            self._loop.call_later(AFTER_ENOUGH_S, self._finish, None)
+
+    def _look(self) -> None:
+        left = self._heard + self._idle_s - self._loop.time()
+        if left <= 0:
+            self._finish(IdleError(f"nothing came for {self._idle_s:g} s"))
+        else:
+            self._timer = self._loop.call_later(left, self._look)
+
+    def _finish(self, error: BaseException | None) -> None:
+        if self.done.done():
+            return
+        if error is None or self._enough:  # the answer is whole, whatever became of its connection
+            self.done.set_result(None)
+        else:
+            self.done.set_exception(error)

@@ -1,0 +1,154 @@
+"""The servers of one source: who has a free slot, who asks for fewer requests, who is down.
+
+The limit of each server rises by one for every window of successes and halves when the server says that it is too
+much (AIMD, as TCP does): the number of requests follows what the server bears, never over `concurrency`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable, Sequence
+
+from faq_tui.core.endpoints.client import Client
+from faq_tui.core.endpoints.faults import Fault
+from faq_tui.core.endpoints.retry import backoff
+from faq_tui.core.errors import EndpointError
+
+DOWN_AFTER = 3  # failed connections in a row, while another server works
+FIRST_PAUSE_S = 2.0
+
+
+class Server:
+    """One base URL."""
+
+    def __init__(self, client: Client, concurrency: int) -> None:
+        self.client = client
+        self.concurrency = concurrency
+        self.limit = float(concurrency)
+        self.in_flight = 0
+        self.out = False  # for the rest of this run: it refuses us
+        self.misses = 0  # failed connections in a row
+        self.paused_until = 0.0  # on the loop's clock
+        self.max_model_len: int | None = None
+        self._successes = 0
+        self._lowered = 0.0
+
+    @property
+    def url(self) -> str:
+        return self.client.endpoint.base_url
+
+    @property
+    def free(self) -> int:
+        return 0 if self.out else max(1, int(self.limit)) - self.in_flight
+
+    def succeeded(self) -> None:
+        self.misses = 0
+        self._successes += 1
+        if self._successes >= self.limit:
+            self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
+
+    def lower(self, began: float, now: float) -> None:
+        """Halve the limit; once for all the requests that were under way together."""
+        if began >= self._lowered:
+            self.limit, self._lowered, self._successes = max(1.0, self.limit / 2), now, 0
+
+
+class Pool:
+    """Hands out slots of the servers, to the lowest `order` first."""
+
+    def __init__(self, clients: Sequence[Client], say: Callable[[str], None]) -> None:
+        """`say` is told of a server that is left out, and of its return."""
+        self.servers = [Server(client, client.endpoint.concurrency) for client in clients]
+        self.last_success = float("-inf")  # on the loop's clock
+        self._say = say
+        self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
+        self._ticket = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def take(self, order: int) -> Server:
+        """A slot; `give` it back. Of those who wait, the one with the lowest `order` is served first."""
+        slot: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (order, next(self._ticket), slot))
+        self._serve()
+        try:
+            return await slot
+        except asyncio.CancelledError:
+            if slot.done() and not slot.cancelled():
+                self.give(slot.result())
+            raise
+
+    def give(self, server: Server) -> None:
+        server.in_flight -= 1
+        self._serve()
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def succeeded(self, server: Server) -> None:
+        if server.misses >= DOWN_AFTER and len(self.servers) > 1:
+            self._say(f"{server.url} answers again")
+        server.succeeded()
+        server.paused_until = 0.0
+        self.last_success = self._now()
+
+    def failed(self, server: Server, fault: Fault, began: float) -> None:
+        """Learn from a request of this server that failed; `began`: when, on the loop's clock."""
+        now = self._now()
+        if not fault.retry and fault.unreachable:
+            self.leave_out(server, fault.advice)
+            return
+        if fault.busy or not fault.connected:
+            server.lower(began, now)
+        if fault.busy and fault.wait_s:
+            server.paused_until = max(server.paused_until, now + fault.wait_s)
+        if fault.connected:
+            server.misses = 0
+            return
+        server.misses += 1
+        if server.misses >= DOWN_AFTER and self._others(server):
+            server.paused_until = now + FIRST_PAUSE_S + backoff(server.misses - DOWN_AFTER + 1, FIRST_PAUSE_S)
+            if server.misses == DOWN_AFTER:
+                self._say(f"{fault.advice.partition(':  ')[0]}; going on with the other servers")
+
+    def leave_out(self, server: Server, advice: str) -> None:
+        """Ask it no more. EndpointError if it was the last one."""
+        server.out = True
+        if all(s.out for s in self.servers):
+            raise EndpointError(advice)
+        self._say(f"{advice}; going on with the other servers")
+
+    def has_another(self, server: Server) -> bool:
+        """True if another server can be asked right now."""
+        return any(s.paused_until <= self._now() for s in self._others(server))
+
+    def _others(self, server: Server) -> list[Server]:
+        return [s for s in self.servers if s is not server and not s.out and s.misses < DOWN_AFTER]
+
+    def _serve(self) -> None:
+        while self._waiting:
+            if self._waiting[0][2].done():
+                heapq.heappop(self._waiting)
+                continue
+            now = self._now()
+            free = [s for s in self.servers if s.free > 0 and s.paused_until <= now]
+            if not free:
+                self._serve_later(now)
+                return
+            server = max(free, key=lambda s: s.free)
+            server.in_flight += 1
+            heapq.heappop(self._waiting)[2].set_result(server)
+
+    def _serve_later(self, now: float) -> None:
+        """When the first pause ends; slots that are given back serve at once."""
+        paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if paused:
+            self._timer = asyncio.get_running_loop().call_at(min(paused), self._serve)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()

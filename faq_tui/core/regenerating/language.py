@@ -1,0 +1,126 @@
+"""Which language a text is in, as far as scripts and small words tell: enough to see an answer in another one.
+
+It stays silent rather than guess: short texts, code, formulas and mixtures have no language here.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+import unicodedata
+from collections import Counter
+from functools import cache
+from importlib.resources import files
+
+LEAST_LETTERS = 12  # of a script of its own: a few Chinese characters are a sentence
+LEAST_WORDS = 15  # to tell languages of one script apart
+LEAST_SHARE = 0.12  # of the words are its small words; in prose of every language listed here 0.2 to 0.5 are
+LEAST_LEAD = 1.3  # times as many as the second language has
+SCRIPT_SHARE = 0.6  # of the letters belong to it
+
+# The first word of a character's Unicode name.
+SCRIPTS = {
+    "CJK": "zh",
+    "HIRAGANA": "ja",
+    "KATAKANA": "ja",
+    "HANGUL": "ko",
+    "ARABIC": "ar",
+    "DEVANAGARI": "hi",
+    "HEBREW": "he",
+    "GREEK": "el",
+    "THAI": "th",
+    "LATIN": "latin",
+    "CYRILLIC": "cyrillic",
+}
+CYRILLIC = frozenset({"ru", "uk", "bg"})
+SHARED = frozenset({"latin", "cyrillic"})  # by several languages
+READ = 4000  # characters that are looked at
+
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|https?://\S+", re.DOTALL)
+
+
+@cache
+def _languages() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
+    text = (files("faq_tui.core.regenerating") / "data" / "languages.toml").read_text(encoding="utf-8")
+    return {
+        code: (
+            frozenset(entry.get("words", "").split()),
+            re.compile("|".join(map(re.escape, entry["names"].split())), re.IGNORECASE),
+        )
+        for code, entry in tomllib.loads(text).items()
+    }
+
+
+def language_of(text: str) -> str | None:
+    """The ISO 639-1 code of the text's language; None where it cannot be told."""
+    prose = _prose(text)
+    script = _main_script(prose)
+    if script not in SHARED:
+        return script
+    return _by_words(prose, {c for c in _languages() if script_of_language(c) == script})
+
+
+def script_of_language(code: str) -> str:
+    """`latin`, `cyrillic`, or the code itself of a language with a script of its own."""
+    if code in CYRILLIC:
+        return "cyrillic"
+    return code if code in SCRIPTS.values() else "latin"
+
+
+def _prose(text: str) -> str:
+    return unicodedata.normalize("NFC", _CODE.sub(" ", text[: 4 * READ]))[:READ]
+
+
+def _main_script(prose: str) -> str | None:
+    """The script of most letters, a language's own one by the language's code; None in a mixture."""
+    counted = Counter(script for letter in prose if letter.isalpha() and (script := _script(letter)))
+    letters = counted.total()
+    if letters < LEAST_LETTERS:
+        return None
+    if counted["ja"] >= 0.1 * letters and counted["ja"] + counted["zh"] >= SCRIPT_SHARE * letters:
+        return "ja"  # Japanese mixes its own letters with Chinese ones
+    script, count = counted.most_common(1)[0]
+    return script if count >= SCRIPT_SHARE * letters else None
+
+
+def _by_words(prose: str, codes: set[str]) -> str | None:
+    words = [word.casefold() for word in re.findall(r"[^\W\d_]+", prose)]
+    if len(words) < LEAST_WORDS:
+        return None
+    hits = sorted(((sum(w in _languages()[code][0] for w in words), code) for code in codes), reverse=True)
+    (best, code), (second, _) = hits[0], hits[1]
+    return code if best >= LEAST_SHARE * len(words) and best >= LEAST_LEAD * second else None
+
+
+@cache
+def _script(letter: str) -> str | None:
+    return SCRIPTS.get(unicodedata.name(letter, "").partition(" ")[0].partition("-")[0])
+
+
+def asks_for_another(question: str) -> bool:
+    """True if the question names a language, or asks for a translation: then no language is a surprise."""
+    return _TRANSLATE.search(question) is not None or any(
+        names.search(question) for _, names in _languages().values()
+    )
+
+
+_TRANSLATE = re.compile(
+    r"translat|übersetz|tradu[cizt]|vertaal|översätt|přelož|przetłumacz|çevir|terjemah|dịch|перевед|перекла|翻译|翻譯|翻訳|訳し|번역|ترجم|अनुवाद"
+    r"|language|langue|idioma|sprache|lingua|язык|语言|語言|言語|언어",
+    re.IGNORECASE,
+)
+
+
+def in_another_language(question: str, answer: str, language: str | None = None) -> tuple[str, str] | None:
+    """(the question's language, the answer's) where both can be told and differ; `language`: what the seed file says.
+
+    A question that names a language or speaks of translating may be answered in any.
+    """
+    said = language_of(answer)
+    if said is None or asks_for_another(question):
+        return None
+    asked = language_of(question) or (language or "").casefold().partition("-")[0]
+    if asked in _languages():
+        return (asked, said) if asked != said else None
+    script = _main_script(_prose(question))  # a short question in Latin letters is in no language written otherwise
+    return (script, said) if script is not None and script != script_of_language(said) else None

@@ -1,0 +1,193 @@
+"""The worker child's task `generate`: answers of a model that is loaded here, several at a time."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import UsageError
+from faq_tui.core.regenerating.sampler import next_tokens
+
+DELTA_PERIOD_S = 0.1
+LEAST_TOKENS = 16  # less room is no answer
+KEPT_TOKENS = 8  # decoded again with the new ones: a character may need several
+
+
+def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
+    """spec: model, trust_remote_code, device, dtype, batch, sampling, items (a JSONL path: id, messages, template,
+
+    seed, max_tokens). Sends for each item `started`, `delta`s (text) and `done` (text, finish_reason, tokens,
+    seconds), or `refused` (why). Each item draws with a generator of its own seed: on the same machine, with the same
+    neighbours in its batch, the same answer comes again; other neighbours round the last digits otherwise.
+    """
+    import torch
+    from transformers import AutoTokenizer
+
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+
+    folder, trusted = local_folder(spec["model"]), spec["trust_remote_code"]
+    device = device_of(spec["device"])
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted)
+    if not tokenizer.chat_template:
+        raise UsageError(f"the model in {folder} has no chat template: name its chat or instruct version")
+    model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)
+    writer = _Writer(model, tokenizer, spec["sampling"], send, cancel)
+    with Path(spec["items"]).open(encoding="utf-8") as file:
+        rows = [row for line in file if (row := writer.row(json.loads(line))) is not None]
+    for batch in _batches(rows, spec["batch"]):
+        writer.write(batch)
+
+
+@dataclass
+class _Row:
+    id: int
+    prompt: list[int]
+    opened: str  # the think tag that the template has written into the prompt
+    limit: int
+    seed: int
+    dice: random.Random = field(default_factory=random.Random)
+    ids: list[int] = field(default_factory=list)
+    shown: int = 0  # characters that were sent,
+    decoded: int = 0  # of so many ids
+    sent_at: float = 0.0
+    done: bool = False
+
+    def begin(self) -> None:
+        self.dice, self.ids, self.shown, self.decoded = random.Random(self.seed), [], 0, 0
+
+
+def _batches(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+class _Writer:
+    def __init__(
+        self, model: Any, tokenizer: Any, sampling: dict[str, Any], send: Callable[..., None], cancel: CancelToken
+    ) -> None:
+        self.model, self.tokenizer, self.sampling, self.send, self.cancel = model, tokenizer, sampling, send, cancel
+        ends = model.generation_config.eos_token_id
+        ends = ends if isinstance(ends, list) else [ends]
+        self.ends = {*ends, tokenizer.eos_token_id} - {None}
+        self.window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+        self._clamped = False
+
+    def row(self, item: dict[str, Any]) -> _Row | None:
+        """None where the question leaves no room."""
+        text = self.tokenizer.apply_chat_template(
+            item["messages"], tokenize=False, add_generation_prompt=True, **item["template"]
+        )
+        prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        limit = item["max_tokens"]
+        if self.window is not None and len(prompt) + limit > self.window:
+            limit = self.window - len(prompt)
+            if limit < LEAST_TOKENS:
+                self.send("refused", id=item["id"], why="the question leaves no room in the model's window")
+                return None
+            if not self._clamped:
+                self._clamped = True
+                self.send(
+                    "note",
+                    id=item["id"],
+                    text=f"max_tokens {item['max_tokens']} and the question do not fit into the model's window of "
+                    f"{self.window} tokens: {limit} are written at most, and so on where it is needed",
+                )
+        opened = "<think>" if text.rstrip().endswith("<think>") else ""
+        return _Row(item["id"], prompt, opened, limit, item["seed"])
+
+    def write(self, batch: list[_Row]) -> None:
+        """All rows to their ends; where they do not fit into the GPU together, in halves."""
+        import torch
+
+        try:
+            self._write(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise
+            torch.cuda.empty_cache()
+            self.send("note", id=batch[0].id, text=f"{len(batch)} candidates at once do not fit: half of them do")
+            left = [row for row in batch if not row.done]
+            middle = (len(left) + 1) // 2
+            for part in (left[:middle], left[middle:]):
+                if part:
+                    self.write(part)
+
+    def _write(self, rows: list[_Row]) -> None:
+        import torch
+
+        device = self.model.device
+        width = max(len(row.prompt) for row in rows)
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        ids = torch.tensor([[pad] * (width - len(r.prompt)) + r.prompt for r in rows], device=device)
+        mask = torch.tensor([[0] * (width - len(r.prompt)) + [1] * len(r.prompt) for r in rows], device=device)
+        places = (mask.cumsum(-1) - 1).clamp(min=0)
+        cache, began = None, time.monotonic()
+        for row in rows:
+            row.begin()
+            self.send("started", id=row.id)
+        while rows:
+            self.cancel.check()
+            with torch.inference_mode():
+                out = self.model(
+                    input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=1
+                )
+                cache = out.past_key_values
+                tokens = next_tokens(out.logits[:, -1].float(), self.sampling, [row.dice for row in rows])
+            stay = [n for n, row in enumerate(rows) if self._goes_on(row, tokens[n], began)]
+            if not stay:
+                return
+            if len(stay) < len(rows):
+                rows = [rows[n] for n in stay]
+                kept = torch.tensor(stay, device=device)
+                cache.batch_select_indices(kept)
+                mask, places = mask[kept], places[kept]
+            ids = torch.tensor([[row.ids[-1]] for row in rows], device=device)
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            places = places[:, -1:] + 1
+
+    def _goes_on(self, row: _Row, token: int, began: float) -> bool:
+        if token not in self.ends:
+            row.ids.append(token)
+            if len(row.ids) < row.limit:
+                self._tell(row)
+                return True
+        row.done = True
+        text = self._decode(row.ids)
+        self.send("delta", id=row.id, text=(row.opened if not row.shown else "") + text[row.shown :])
+        self.send(
+            "done",
+            id=row.id,
+            text=row.opened + text,
+            finish_reason="stop" if token in self.ends else "length",
+            prompt_tokens=len(row.prompt),
+            completion_tokens=len(row.ids),
+            max_tokens=row.limit,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        return False
+
+    def _tell(self, row: _Row) -> None:
+        """What is new, ten times a second; a character of which only a part is there waits."""
+        now = time.monotonic()
+        if now - row.sent_at < DELTA_PERIOD_S:
+            return
+        row.sent_at = now
+        start = max(0, row.decoded - KEPT_TOKENS)
+        before, now_there = self._decode(row.ids[start : row.decoded]), self._decode(row.ids[start:])
+        if now_there.endswith("\ufffd"):
+            return
+        new, row.decoded = now_there[len(before) :], len(row.ids)
+        if new:
+            self.send("delta", id=row.id, text=(row.opened if not row.shown else "") + new)
+            row.shown += len(new)
+
+    def _decode(self, ids: list[int]) -> str:
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))

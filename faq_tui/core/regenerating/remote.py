@@ -1,0 +1,189 @@
+"""Asking a source's servers: at their speed, through their faults, in the order of the seeds."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from dataclasses import replace
+
+from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, stream_chat
+from faq_tui.core.endpoints.chat import StatusError
+from faq_tui.core.endpoints.faults import Fault, explain
+from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
+from faq_tui.core.endpoints.probe import DownError
+from faq_tui.core.endpoints.resolve import reachable
+from faq_tui.core.endpoints.retry import backoff
+from faq_tui.core.endpoints.window import LEAST_TOKENS, room, room_told
+from faq_tui.core.errors import EndpointError, FaqError
+from faq_tui.core.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
+from faq_tui.core.regenerating.ask import Question, question_for
+from faq_tui.core.regenerating.keep import Ask, Keeper, better, first_ask, next_ask
+from faq_tui.core.regenerating.wanted import Wanted
+from faq_tui.core.settings import Source
+
+LANES = 2  # tasks for each slot: those that wait for their next try leave no slot empty
+
+
+class _GaveUpError(Exception):
+    """This candidate cannot be had; others may."""
+
+
+class RemoteAsking:
+    """All the requests to the servers of one source."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self.keeper, self.source, self.context = keeper, keeper.source, keeper.context
+        self.emit = self.context.emit
+        self._told: set[str] = set()
+
+    def __call__(self, wanted: list[Wanted]) -> None:
+        """Ask for all of them. Raises EndpointError, FaqError or Stopped; what is finished is stored."""
+        asyncio.run(self._all(wanted))
+
+    async def _all(self, wanted: list[Wanted]) -> None:
+        each: list[Source] = [
+            reachable(self.context, self.source.model_copy(update={"base_url": url, "also_at": ()}))
+            for url in self.source.urls
+        ]
+        self.pool = Pool([Client(source) for source in each], lambda text: self.emit(Note(text, "warning")))
+        with ExitStack() as stack:
+            stack.callback(self.pool.close)
+            await self._look()
+            slots = sum(server.concurrency for server in self.pool.servers)
+            await run_bounded(wanted, self._one, min(len(wanted), LANES * slots), self.context.cancel)
+
+    async def _look(self) -> None:
+        """At every server; those that are down are asked later if another one answers."""
+        servers = self.pool.servers
+        looks = (look(server.client, server.client.endpoint, self.context.cancel) for server in servers)
+        found = await asyncio.gather(*looks, return_exceptions=True)
+        errors = [error for error in found if isinstance(error, BaseException)]
+        for error in errors:
+            if not isinstance(error, EndpointError) or len(errors) == len(servers):
+                raise error
+        for server, served in zip(servers, found, strict=True):
+            if isinstance(served, DownError):
+                server.misses = DOWN_AFTER - 1
+                self.pool.failed(server, Fault(True, "down", str(served), True, connected=False), 0.0)
+            elif isinstance(served, BaseException):
+                self.pool.leave_out(server, str(served))
+            else:
+                server.max_model_len = served.max_model_len
+
+    async def _one(self, wanted: Wanted) -> None:
+        ask, requests = first_ask(self.source, wanted.number), 0
+        question = question_for(wanted.seed, self.source)
+        best, last = None, None
+        try:
+            while True:
+                tries = _Tries(self, wanted, question, ask)
+                try:
+                    reply, limit = await tries.reply()
+                finally:
+                    requests += tries.requests
+                found = self.keeper.candidate(wanted, reply, ask, limit, requests)
+                best = found if best is None else replace(better(best, found), requests=requests)
+                again = next_ask(self.source, ask, found)
+                if again is None or (again.max_tokens > ask.max_tokens and limit < ask.max_tokens):
+                    break  # there is no more room than it had
+                self.emit(CandidateRetried(wanted.seed.id, self.keeper.name, wanted.number, 1, 0.0, again.again))
+                ask = again
+        except _GaveUpError as error:
+            last = str(error)
+        if best is not None:
+            self.keeper.keep(best)
+        elif last is not None:
+            self.keeper.fail(wanted, last, requests)
+
+    def tell_once(self, about: str, text: str) -> None:
+        if about not in self._told:
+            self._told.add(about)
+            self.emit(Note(text, "warning"))
+
+
+class _Tries:
+    """The requests for one answer, until it is whole."""
+
+    def __init__(self, asking: RemoteAsking, wanted: Wanted, question: Question, ask: Ask) -> None:
+        self._asking, self._wanted, self._question, self._ask = asking, wanted, question, ask
+        self._pool, self._emit, self._source = asking.pool, asking.emit, asking.source
+        self._who = (wanted.seed.id, asking.keeper.name, wanted.number)
+        self._told_room: int | None = None  # by a server that refused a longer answer
+        self._failures = 0
+        self._begun = asyncio.get_running_loop().time()
+        self.requests = 0
+
+    async def reply(self) -> tuple[Reply, int]:
+        """The answer, and the tokens it might have had. Raises _GaveUpError, EndpointError, FaqError."""
+        while True:
+            server = await self._pool.take(self._wanted.order)
+            began = asyncio.get_running_loop().time()
+            try:
+                limit = self._limit(server)
+                self.requests += 1
+                reply = await self._request(server, limit)
+                self._pool.succeeded(server)
+                return reply, limit
+            except Exception as error:  # noqa: BLE001  what is no request's fault is raised again there
+                wait = self._after(error, server, began)
+            finally:
+                self._pool.give(server)
+            await asyncio.sleep(wait)
+
+    async def _request(self, server: Server, limit: int) -> Reply:
+        self._emit(CandidateStarted(*self._who))
+        return await stream_chat(
+            server.client,
+            self._source.model,
+            self._question.messages,
+            self._source.sampling.model_copy(update={"max_tokens": limit}),
+            self._ask.sampling_seed,
+            self._question.extra,
+            lambda reasoning, answer: self._emit(CandidateDelta(*self._who, reasoning, answer)),
+        )
+
+    def _limit(self, server: Server) -> int:
+        """max_tokens, as far as the model's window has room for it beside the prompt."""
+        wanted, left = self._ask.max_tokens, self._told_room
+        if left is None:
+            left = room(server.max_model_len, self._question.messages)
+            if left is not None and left < LEAST_TOKENS <= (server.max_model_len or 0):
+                left = LEAST_TOKENS  # the prompt's length is a guess: let the server say
+        if left is None or left >= wanted:
+            return wanted
+        if left < LEAST_TOKENS:
+            raise _GaveUpError("the question leaves no room for an answer in the model's window")
+        window = f"its window of {server.max_model_len} tokens" if server.max_model_len else "its window"
+        self._asking.tell_once(
+            f"{server.url} {wanted}",
+            f"{server.url}: max_tokens {wanted} and the question do not fit into {window}: "
+            f"{left} are asked for, and so on where it is needed",
+        )
+        return left
+
+    def _after(self, error: Exception, server: Server, began: float) -> float:
+        """Seconds until the next try; raises where there is none."""
+        if isinstance(error, _GaveUpError):
+            raise error
+        fault = explain(error, server.client.endpoint)
+        if fault is None:
+            raise error
+        told = room_told(error.message) if isinstance(error, StatusError) and error.status == 400 else None
+        if told is not None and self._told_room is None:
+            self._told_room = told
+            return 0.0
+        if not fault.retry and not fault.unreachable:
+            raise FaqError(fault.advice) from None
+        self._pool.failed(server, fault, began)
+        if not fault.retry:
+            return 0.0  # another server is asked
+        self._failures += 1
+        if self._failures > self._source.retries:
+            if fault.unreachable and self._pool.last_success < self._begun:
+                raise EndpointError(f"{fault.advice}; finished candidates are kept") from None
+            raise _GaveUpError(fault.reason) from None
+        wait = fault.wait_s if fault.wait_s is not None else backoff(self._failures, self._source.retry_wait_s)
+        if (fault.busy or not fault.connected) and self._pool.has_another(server):
+            wait = 0.0
+        self._emit(CandidateRetried(*self._who, self._failures, round(wait, 2), fault.reason))
+        return wait

@@ -1,0 +1,16 @@
+"""Whether to spend what regenerating is estimated to cost."""
+
+from faq_tui.tui.screens.choice import Answer, ChoiceScreen
+
+SPEND, SAMPLE, STAY = "spend", "sample", "stay"
+
+
+def spend_screen(sentences: list[str]) -> ChoiceScreen:
+    return ChoiceScreen(
+        "\n\n".join(sentences),
+        (
+            Answer("y", SPEND, "Yes, start"),
+            Answer("s", SAMPLE, "Only take what a better estimate needs, then ask again"),
+            Answer("escape", STAY, "Not now"),
+        ),
+    )

@@ -1,0 +1,176 @@
+"""Bytes to events: however they are cut, the same comes out; what is wrong is an error and never a hang."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faq_tui.core.endpoints.chunked import ChunkedBody
+from faq_tui.core.endpoints.http import CutOffError, Head, Request, exchange
+from faq_tui.core.endpoints.pool import Server
+from faq_tui.core.endpoints.retry import backoff
+from faq_tui.core.endpoints.route import Route
+from faq_tui.core.endpoints.sse import EventStream
+from faq_tui.core.endpoints.window import room_told
+
+CUTS = st.lists(st.integers(0, 10_000), max_size=20)
+DATA = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
+
+
+def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
+    bounds = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in itertools.pairwise(bounds)]
+
+
+@given(DATA, CUTS, st.sampled_from(["", ";name=value", " "]))
+def test_chunks_come_out_as_they_went_in(data: list[bytes], cuts: list[int], extension: str) -> None:
+    sent = b"".join(f"{len(d):x}{extension}\r\n".encode() + d + b"\r\n" for d in data) + b"0\r\n\r\n"
+    body = ChunkedBody()
+    assert b"".join(body.feed(piece) for piece in pieces(sent, cuts)) == b"".join(data)
+    assert body.ended
+
+
+@pytest.mark.parametrize(
+    "bad", [b"zz\r\nx", b"-1\r\n", b"\r\n", b"2\r\nabc\r\n", b"x" * 5000, b"ffffffffff\r\n", b";\r\n"]
+)
+def test_what_is_no_chunk_is_an_error(bad: bytes) -> None:
+    with pytest.raises(ValueError):
+        ChunkedBody().feed(bad)
+
+
+WORDS = st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1), max_size=8)
+
+
+@given(WORDS, CUTS, st.sampled_from(["\n", "\r\n"]), st.booleans())
+def test_events_come_out_as_they_went_in(words: list[str], cuts: list[int], end: str, space: bool) -> None:
+    sent = "".join(f": comment{end}data:{' ' if space or word[0] == ' ' else ''}{word}{end}{end}" for word in words)
+    stream = EventStream()
+    found = [event for piece in pieces(sent.encode(), cuts) for event in stream.feed(piece)]
+    assert [event.decode() for event in found] == words
+
+
+@given(WORDS)
+def test_an_event_that_repeats_its_id_is_dropped(words: list[str]) -> None:
+    events = [f"id: {n}\ndata: {word}\n\n" for n, word in enumerate(words)]
+    sent = "".join(event * 2 for event in events).encode()
+    assert [event.decode() for event in EventStream().feed(sent)] == words
+
+
+def test_an_event_of_several_lines_and_one_without_an_end() -> None:
+    stream = EventStream()
+    assert stream.feed(b"data: a\ndata: b\n\ndata: c") == [b"a\nb"]
+    assert stream.end() == [b"c"] and stream.end() == []
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.status, self.data, self.ended = 0, b"", False
+
+    def head(self, head: Head) -> None:
+        self.status = head.status
+
+    def body(self, data: bytes) -> bool:
+        self.data += data
+        return False
+
+    def end(self) -> None:
+        self.ended = True
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", b"hello"),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", b"hello"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", b"hello"),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", None),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", None),
+        (b"SSH-2.0-OpenSSH_9.9\r\n", None),
+        (b"", None),
+    ],
+)
+async def test_every_kind_of_response(answer: bytes, body: bytes | None) -> None:
+    """None: it did not come to its end, and that is said at once."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url, kept = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", Kept()
+    try:
+        call = exchange(Route(url), Request("GET", "/v1", {}), kept, 5.0, 5.0)
+        if body is None:
+            with pytest.raises((CutOffError, ConnectionResetError)):
+                await call
+        else:
+            await call
+        assert kept.ended == (body is not None) and (body is None or kept.data == body)
+    finally:
+        server.close()
+
+
+# --- how much a server bears ---
+
+
+class Nobody:
+    endpoint = None
+
+
+@given(st.integers(1, 200), st.lists(st.sampled_from(["fine", "busy"]), max_size=300))
+def test_the_limit_stays_between_one_and_what_the_settings_say(most: int, course: list[str]) -> None:
+    server = Server(Nobody(), most)  # type: ignore[arg-type]
+    for now, what in enumerate(course):
+        before = server.limit
+        if what == "fine":
+            server.succeeded()
+            assert before <= server.limit <= before + 1
+        else:
+            server.lower(began=now, now=now)
+            assert server.limit == max(1.0, before / 2)
+        assert 1 <= server.limit <= most and server.free >= 1
+
+
+def test_requests_that_were_under_way_together_lower_the_limit_once() -> None:
+    server = Server(Nobody(), 64)  # type: ignore[arg-type]
+    for _ in range(20):
+        server.lower(began=1.0, now=2.0)
+    assert server.limit == 32.0
+    for _ in range(32):
+        server.succeeded()
+    assert server.limit == 33.0, "one more for each window of successes"
+
+
+@given(st.integers(1, 10_000), st.floats(0, 60))
+def test_waits_grow_but_stay_bounded(attempt: int, first: float) -> None:
+    assert 0 <= backoff(attempt, first) <= min(60.0, first * 2.0 ** min(attempt - 1, 30))
+
+
+@pytest.mark.parametrize(
+    ("message", "room"),
+    [
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the "
+            "messages, 4000 in the completion). Please reduce the length of the messages or completion.",
+            3096,
+        ),
+        (
+            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total "
+            "of 5000 tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
+            3096,
+        ),
+        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", -904),
+        ("this model's maximum is 4096 tokens", None),
+        ("", None),
+    ],
+)
+def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
+    assert room_told(message) == room

@@ -1,0 +1,1 @@
+"""Stand-ins that speak for real: see `fake_server`."""
