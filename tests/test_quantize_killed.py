@@ -91,8 +91,12 @@ def has(kind: str, count: int = 1) -> Callable[[list[dict[str, Any]]], bool]:
     return lambda found: sum(event["event"] == kind for event in found) >= count
 
 
+def quantize_began(found: list[dict[str, Any]]) -> bool:
+    return any(event["event"] == "StageStarted" and event["stage"] == "quantize" for event in found)
+
+
 def test_killed_three_times_then_whole(run: Path) -> None:
-    for moment in (has("StageStarted", 1), has("ModuleQuantized", 3), has("LayerDone", 2)):
+    for moment in (quantize_began, has("ModuleQuantized", 3), has("LayerDone", 2)):
         kill_when(run, moment)
         deadline = time.monotonic() + 10
         while children_in(run) and time.monotonic() < deadline:

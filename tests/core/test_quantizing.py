@@ -237,8 +237,9 @@ def test_an_unknown_quantization_is_refused(artefacts: dict[int, Artefact], tmp_
 # --- how it ends early ---
 
 
-def test_a_stop_ends_the_child_at_the_next_step(bench: Bench) -> None:
-    deep = make_tiny_model(bench.root / "deep", layers=8)
+@pytest.mark.parametrize("method", ["gptq", "spqr"])
+def test_a_stop_ends_the_child_at_the_next_step(bench: Bench, method: str) -> None:
+    deep = make_tiny_model(bench.root / f"deep-{method}", layers=8)
     cancel, messages = CancelToken(), list[Message]()
 
     def stop_at_the_first_module(message: Message) -> None:
@@ -246,7 +247,7 @@ def test_a_stop_ends_the_child_at_the_next_step(bench: Bench) -> None:
         if message["kind"] == "module":
             cancel.set()
 
-    spec = bench.spec("stopped", model=str(deep))
+    spec = bench.spec(f"stopped-{method}", model=str(deep), method=method)
     with pytest.raises(Stopped):
         bench.worker(spec, stop_at_the_first_module, cancel)
     assert not children() and not is_whole(Path(spec["out"]))

@@ -11,9 +11,10 @@ from quantize_bench import Artefact, Bench
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError, UsageError
 from faq_tui.core.models.headers import linear_shapes
-from faq_tui.core.quantizing import check, task
+from faq_tui.core.quantizing import check
 from faq_tui.core.quantizing.losses import read_loss
 from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
+from faq_tui.core.quantizing.needed import memory_needed
 from faq_tui.core.quantizing.progress import Progress
 
 pytest_plugins = ["quantize_bench"]
@@ -103,8 +104,8 @@ def test_memory(bench: Bench) -> None:
     check.check_memory(1)
     with pytest.raises(FaqError, match=r"needs about 1048576\.0 GiB, \d+\.\d GiB free"):
         check.check_memory(1 << 50)
-    need = task.memory_needed(bench.model, 50, 400)
-    assert task.memory_needed(bench.model, 50, 400_000) > need + 2 * 2 * 128 * 390_000
+    need = memory_needed(bench.model, "gptq", 50, 400)
+    assert memory_needed(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000
 
 
 # --- the small parts ---

@@ -72,6 +72,35 @@ def make_tiny_model(
     return folder
 
 
+def make_tiny_mixture(folder: Path, experts: int = 8) -> Path:
+    """The same as a Qwen3-MoE: two layers, `experts` of width 64, of which a token goes to two."""
+    import torch
+    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+
+    make_tiny_model(folder, layers=1, tied=False)  # its tokenizer and template
+    config = Qwen3MoeConfig(
+        vocab_size=512,
+        hidden_size=128,
+        intermediate_size=256,
+        moe_intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=32,
+        num_experts=experts,
+        num_experts_per_tok=2,
+        decoder_sparse_step=1,
+        norm_topk_prob=True,
+        max_position_embeddings=1024,
+        tie_word_embeddings=False,
+        initializer_range=0.1,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        Qwen3MoeForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    return folder
+
+
 def make_rows(path: Path, count: int = 8, tokens: int = 48, vocab: int = 512, seed: int = 0) -> list[list[int]]:
     """Write `count` calibration rows of `tokens` to `tokens + count - 1` random ids; return the ids."""
     import random

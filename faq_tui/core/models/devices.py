@@ -33,6 +33,17 @@ def free_bytes(device: str) -> int | None:
     return int(available.split()[0]) * 1024 if available else None
 
 
+def gpu_bytes() -> int | None:
+    """Free memory of the first GPU by its driver's library, without torch; None if there is no GPU."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
+    except Exception:  # noqa: BLE001  no library, no driver, no device: there is nothing to tell
+        return None
+
+
 def peak_memory_mb(device: str) -> float:
     """Peak of this process: on the GPU where one is used, else its resident set."""
     if device == "cuda":

@@ -43,6 +43,11 @@ def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+def packed_modules(folder: Path) -> list[str]:
+    """The names of every module that a GPTQ or AWQ folder holds packed."""
+    return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]
+
+
 def packed_shapes(folder: Path) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of every module that a GPTQ folder holds packed."""
     tensors = tensors_of(folder)

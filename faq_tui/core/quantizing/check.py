@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError, UsageError
 from faq_tui.core.models.devices import free_bytes
 from faq_tui.core.models.headers import tensors_of
-from faq_tui.core.quantizing.methods import GPTQ_GROUP_SIZES
+from faq_tui.core.quantizing.keys import GROUP_SIZES
 
 MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
+MIN_SET = 64  # tokens in all: what fewer give is no estimate of a layer's inputs, yet some quantizers would run
 GIB = 1 << 30
 
 
@@ -61,7 +62,7 @@ def check_group_size(shapes: Mapping[str, tuple[int, int]], group_size: int) -> 
         return
     for name, (_, in_features) in shapes.items():
         if in_features % group_size:
-            fits = [size for size in GPTQ_GROUP_SIZES if all(width % size == 0 for _, width in shapes.values())]
+            fits = [size for size in GROUP_SIZES if all(width % size == 0 for _, width in shapes.values())]
             raise UsageError(
                 f"group_size {group_size} does not divide the {in_features} input features of {name}: "
                 f"choose one of {', '.join(map(str, fits))}"
@@ -103,6 +104,34 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
             )
     if number == 0:
         raise UsageError("the calibration set is empty: assemble it first")
+
+
+def check_enough(rows: Sequence[list[int]]) -> None:
+    """Raise UsageError on a set so small that no quantizer learns anything from it."""
+    tokens = sum(map(len, rows))
+    if tokens < MIN_SET:
+        raise UsageError(
+            f"the calibration set has only {tokens} tokens in {len(rows)} row{'s' * (len(rows) > 1)}: "
+            f"give more seeds, a set needs {MIN_SET} tokens to run and some tens of thousands to be of use"
+        )
+
+
+def check_experts(method: str, experts: str | None, config: Mapping[str, Any]) -> None:
+    """Raise UsageError where gptqmodel would fail on a mixture of experts: GPTAQ needs every token in each."""
+    if method == "gptaq" and experts != "all" and expert_count(config) > 0:
+        raise UsageError(
+            'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '
+            "which calibrates every expert on every token, or use gptq"
+        )
+
+
+def expert_count(config: Mapping[str, Any]) -> int:
+    """Experts a layer, 0 for a dense model; from the body of config.json."""
+    for part in (config, config.get("text_config") or {}):
+        for key in ("num_experts", "num_local_experts", "n_routed_experts"):
+            if part.get(key):
+                return int(part[key])
+    return 0
 
 
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:

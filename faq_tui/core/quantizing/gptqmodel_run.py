@@ -10,25 +10,31 @@ from typing import Any
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_env import import_gptqmodel, scratch_folder
+from faq_tui.core.models.headers import linear_shapes, packed_modules
+from faq_tui.core.quantizing.gptqmodel_configs import FAMILIES
 from faq_tui.core.quantizing.job import Job
+from faq_tui.core.quantizing.manifest import average_bits
+from faq_tui.core.quantizing.outcome import Outcome
 from faq_tui.core.quantizing.progress import Progress
 
 
-def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, cancel: CancelToken) -> None:
-    """Write the quantized model into `job.out`. Exactly `rows` reach the model, one a batch, in order.
+def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, cancel: CancelToken) -> Outcome:
+    """Write the quantized model into `job.out`: an Engine of the registry.
 
+    Exactly `rows` reach the model, one a batch, in order.
     Raises `Stopped` at the end of the step in which the cancel came, and FaqError naming layer and module
     as soon as one turns out broken.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
     device = device_of(job.device)
+    family = FAMILIES[job.method]
     # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
-    backend = "gptq_torch" if job.backend == "auto" and device == "cuda" else job.backend
+    backend = family.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
             folder,
-            CONFIGS[job.method](gptqmodel, job, scratch),
+            family.config(gptqmodel, job, scratch),
             device=device,
             backend=backend,
             trust_remote_code=job.trust_remote_code,
@@ -44,22 +50,8 @@ def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, c
         progress.check()
         progress.send("saving")
         model.save(str(job.out))
-
-
-def _gptq(gptqmodel: Any, job: Job, scratch: Path) -> Any:
-    return gptqmodel.GPTQConfig(
-        bits=job.bits,
-        group_size=job.group_size,
-        sym=job.sym,
-        desc_act=job.desc_act,
-        # Reorders whole groups, costs nothing at run time, and needs groups.
-        act_group_aware=not job.desc_act and job.group_size != -1,
-        damp_percent=job.damp_percent,
-        offload_to_disk_path=str(scratch / "offload"),
-    )
-
-
-CONFIGS = {"gptq": _gptq}
+    packed, shapes = packed_modules(job.out), linear_shapes(Path(folder))
+    return Outcome(average_bits(job.bits, job.group_size, (shapes[name] for name in packed)))
 
 
 def _connect(model: Any, progress: Progress) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import UsageError
+from faq_tui.core.quantizing.keys import METHODS
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,15 @@ class Job:
     group_size: int  # -1: one group a row
     rows: Path  # calibration JSONL, each line has `input_ids`
     out: Path  # a new folder; whole once it holds faq_manifest.json
-    sym: bool = True
-    desc_act: bool = False
-    damp_percent: float | None = None  # None: the quantizer's own default
+    # A method's own keys, as the recipe has them (keys.py); None: its usual value.
+    sym: bool | None = None
+    desc_act: bool | None = None
+    damp_percent: float | None = None
+    experts: str | None = None
+    alpha: float | None = None
+    outlier_threshold: float | None = None
+    scale_bits: int | None = None
+    scale_group: int | None = None
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
@@ -28,7 +35,9 @@ class Job:
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Job:
         """Raises UsageError naming what is missing. Paths become absolute: the engine changes directory."""
-        known = {name: spec[name] for name in cls.__dataclass_fields__ if name in spec}
+        usual = METHODS[spec["method"]].defaults if spec.get("method") in METHODS else {}
+        given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
+        known = {**usual, **given}
         missing = [
             name for name in ("artefact", "model", "method", "bits", "group_size", "rows", "out") if name not in known
         ]
@@ -48,5 +57,5 @@ class Job:
 
     def recipe(self) -> dict[str, Any]:
         """What makes the artefact what it is, for the manifest."""
-        names = ("method", "bits", "group_size", "sym", "desc_act", "damp_percent")
+        names = ("method", "bits", "group_size", *METHODS[self.method].defaults)
         return {name: getattr(self, name) for name in names}

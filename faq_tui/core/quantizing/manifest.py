@@ -54,7 +54,7 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
 def versions() -> dict[str, str | None]:
     """Of the packages that decide which bits come out; None where one is not installed."""
     found: dict[str, str | None] = {"python": platform.python_version(), "faq_tui": faq_tui.__version__}
-    for name in ("torch", "transformers", "gptqmodel"):
+    for name in ("torch", "transformers", "gptqmodel", "compressed-tensors"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The registry of quantization methods: one entry each."""
+"""The registry of quantization methods: one entry each, one engine a family."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from typing import Any
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import UsageError
 from faq_tui.core.quantizing.job import Job
+from faq_tui.core.quantizing.keys import METHODS as KEYS
+from faq_tui.core.quantizing.outcome import Outcome
 from faq_tui.core.quantizing.progress import Progress
 
 # (job, folder of the target, rows of token ids, progress, cancel): writes the model into job.out.
-Engine = Callable[[Job, str, list[list[int]], Progress, CancelToken], None]
+Engine = Callable[[Job, str, list[list[int]], Progress, CancelToken], Outcome]
 
 
 @dataclass(frozen=True)
 class Method:
     engine: str  # "module:function" of an Engine, imported when used: it needs torch
-    bits: tuple[int, ...]
-    group_sizes: tuple[int, ...]
+    quant_method: str | None  # what config.json calls it; None: dense weights
 
     def load_engine(self) -> Engine:
         module, function = self.engine.split(":")
@@ -28,10 +29,14 @@ class Method:
         return engine
 
 
-GPTQ_GROUP_SIZES = (-1, 16, 32, 64, 128, 256, 512, 1024)  # all that gptqmodel 7.7 accepts
+GPTQMODEL = "faq_tui.core.quantizing.gptqmodel_run:quantize"
 
 METHODS: dict[str, Method] = {
-    "gptq": Method("faq_tui.core.quantizing.gptqmodel_run:quantize", (4, 8), GPTQ_GROUP_SIZES),
+    "gptq": Method(GPTQMODEL, "gptq"),
+    "gptaq": Method(GPTQMODEL, "gptq"),
+    "awq": Method(GPTQMODEL, "awq"),
+    "spqr": Method("faq_tui.core.quantizing.spqr.engine:quantize", None),
+    "w8a8": Method("faq_tui.core.quantizing.w8a8.engine:quantize", "compressed-tensors"),
 }
 
 
@@ -40,11 +45,12 @@ def method_of(job: Job) -> Method:
     method = METHODS.get(job.method)
     if method is None:
         raise UsageError(f"there is no quantization method {job.method!r}: choose one of {_listed(METHODS)}")
-    if job.bits not in method.bits:
-        raise UsageError(f"{job.method} does not write {job.bits} bits: choose one of {_listed(method.bits)}")
-    if job.group_size not in method.group_sizes:
+    keys = KEYS[job.method]
+    if job.bits not in keys.bits:
+        raise UsageError(f"{job.method} does not write {job.bits} bits: choose one of {_listed(keys.bits)}")
+    if job.group_size not in keys.group_sizes:
         raise UsageError(
-            f"{job.method} has no group_size {job.group_size}: choose one of {_listed(method.group_sizes)}"
+            f"{job.method} has no group_size {job.group_size}: choose one of {_listed(keys.group_sizes)}"
         )
     return method
 

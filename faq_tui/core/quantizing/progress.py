@@ -22,7 +22,7 @@ class Progress:
 
     def __init__(self, send: Send, cancel: CancelToken) -> None:
         self.send = send
-        self.losses: list[dict[str, Any]] = []  # {layer, module, loss, note} in order of arrival
+        self.losses: list[dict[str, Any]] = []  # what `solved` was given, in order of arrival
         self.failure: Exception | None = None
         self._cancel = cancel
         self._lock = threading.Lock()
@@ -45,25 +45,38 @@ class Progress:
         """Any thread, never raises: one log row of gptqmodel, whose values are all text."""
         try:
             layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
-            done = {"layer": layer, "module": module, "loss": loss.value, "note": loss.note}
-            with self._lock:
-                self.losses.append(done)
-                self.send(
-                    "module",
-                    **done,
-                    seconds=float(row["time"]),
-                    samples=int(row["samples"]),  # tokens that reached the module
-                    damp=float(row["damp"]),
-                )
+            self.solved(
+                layer,
+                module,
+                loss.value,
+                loss.note,
+                float(row["time"]),
+                int(row.get("samples") or 0),
+                float(row.get("damp") or 0.0),
+            )
             if loss.broken:
-                self._keep(
-                    FaqError(
-                        f"quantization of layer {layer} {module} failed because {loss.broken}: look for NaN "
-                        "in the weights of the target, or give more calibration rows or a higher damp_percent"
-                    )
-                )
+                self.broken(layer, module, loss.broken)
         except Exception as error:  # noqa: BLE001  see the module's docstring
             self._keep(error)
+
+    def solved(
+        self, layer: int, module: str, loss: float | None, note: str, seconds: float, samples: int, damp: float
+    ) -> None:
+        """`samples`: tokens that reached the module; `loss` None: it was rounded, and `note` says why."""
+        done = {"layer": layer, "module": module, "loss": loss, "note": note}
+        more = {"seconds": round(seconds, 4), "samples": samples, "damp": damp}
+        with self._lock:
+            self.losses.append(done | more)
+            self.send("module", **done, **more)
+
+    def broken(self, layer: int, module: str, why: object) -> None:
+        """Any thread, never raises."""
+        self._keep(
+            FaqError(
+                f"quantization of layer {layer} {module} failed because {why}: look for NaN "
+                "in the weights of the target, or give more calibration rows or a higher damp_percent"
+            )
+        )
 
     def layer_done(self, layer: int) -> None:
         """Any thread, never raises: all modules of the layer are packed."""

@@ -7,14 +7,18 @@ from pathlib import Path
 from faq_tui.core.errors import FaqError
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
+from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.regenerating.ask import generation_of, prompt_version
 from faq_tui.core.run import Run
 from faq_tui.core.store.sets import SetRow
 from faq_tui.core.target import fingerprint
 
 
-def complete_manifest(folder: Path, run: Run, set_row: SetRow) -> None:
-    """Add it to the manifest that the worker wrote. Raises FaqError if there is none."""
+def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
+    """Add it to the manifest that the worker wrote, and how to serve the folder once it is in its place, `name`.
+
+    Raises FaqError if there is no manifest.
+    """
     body = read_manifest(folder)
     if body is None:
         raise FaqError(f"{folder} came out without a manifest: the details are in the job's log")
@@ -40,4 +44,5 @@ def complete_manifest(folder: Path, run: Run, set_row: SetRow) -> None:
             for name, source in settings.sources.items()
         },
     }
+    body["serve"] = serve_commands(Path(run.models.name) / name)  # from the run's folder: that may be moved
     write_manifest(folder, body)

@@ -10,7 +10,7 @@ from faq_tui.core.settings import Recipe
 from faq_tui.core.stages import quantize as stage
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages as stage_rows
-from faq_tui.core.store.artefacts import Artefact, all_artefacts
+from faq_tui.core.store.artefacts import Artefact, all_artefacts, all_failures
 from faq_tui.core.store.sets import all_sets
 
 
@@ -34,6 +34,7 @@ class Queued:
 def queue_of(run: Run) -> list[Queued]:
     """In the order in which they are made. Which one is being made only the job's events tell."""
     sets, rows = all_sets(run.store), all_artefacts(run.store)
+    failures = all_failures(run.store)
     queued, first_missing = [], True
     ended = _ended(run)
     for index, recipe in enumerate(run.settings.recipes):
@@ -50,8 +51,11 @@ def queue_of(run: Run) -> list[Queued]:
                 state = "no set"
             else:
                 state = "waiting"
-                # They are made one after the other, so the stage ended at the first that is not there.
-                if first_missing and ended:
+                tried, why = failures.get(name, ("", ""))
+                if tried == stage.artefact_signature(run, recipe, sets[set_name]):
+                    state, message = "failed", why
+                # They are made one after the other, so the stage was stopped at the first that is not there.
+                elif first_missing and ended:
                     state, message = ended
             first_missing = first_missing and state == "done"
             queued.append(Queued(index, recipe, set_name, name, state, row, message))

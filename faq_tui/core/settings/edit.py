@@ -13,7 +13,7 @@ from tomlkit.items import AoT, Table
 from faq_tui.core.errors import UsageError
 from faq_tui.core.files import full_disk_is_clear
 from faq_tui.core.settings.load import load_settings, parse_settings
-from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.recipe import Recipe, combinations
 from faq_tui.core.settings.schema import Settings
 
 Recipes = list[Table]
@@ -32,6 +32,7 @@ def remove_recipe(path: Path, index: int) -> Settings:
     """Take the recipe at `index` (0-based) out. Raises UsageError for the last one."""
 
     def remove(recipes: Recipes) -> None:
+        _spread_out(recipes)
         if len(recipes) == 1:
             raise UsageError("the last recipe stays: without one there is nothing to quantize")
         del recipes[_known(recipes, index)]
@@ -43,10 +44,20 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
     """Move the recipe at `index` up (`by` < 0) or down; at either end it stays."""
 
     def move(recipes: Recipes) -> None:
+        _spread_out(recipes)
         recipe = recipes.pop(_known(recipes, index))
         recipes.insert(max(0, min(len(recipes), index + by)), recipe)
 
     return _edit(path, move)
+
+
+def _spread_out(recipes: Recipes) -> None:
+    """Put one table for each recipe where a table with lists stands for several, so that indices count recipes."""
+    single: Recipes = []
+    for table in recipes:
+        found = combinations(table.unwrap())
+        single.extend([table] if len(found) == 1 and found[0] == table.unwrap() else map(_table, found))
+    recipes[:] = single
 
 
 def _known(recipes: Recipes, index: int) -> int:

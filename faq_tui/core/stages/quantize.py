@@ -6,16 +6,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import FaqError
+from faq_tui.core.errors import FaqError, Stopped
 from faq_tui.core.events import ArtefactDone, Note, StageProgress, StageStarted
-from faq_tui.core.files import replace_folder
+from faq_tui.core.files import full_disk_is_clear, replace_folder
 from faq_tui.core.quantizing.manifest import is_whole
 from faq_tui.core.quantizing.provenance import complete_manifest
+from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.quantizing.wire import event_of
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.stage import Context
-from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts
+from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, all_artefacts
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.sets import SetRow, all_sets
 from faq_tui.core.target import TargetModel, find_target, fingerprint
@@ -44,7 +45,7 @@ def jobs(run: Run) -> list[tuple[Recipe, str]]:
 
 def recipe_of(recipe: Recipe) -> dict[str, Any]:
     """What makes an artefact what it is, apart from its set."""
-    return recipe.model_dump(exclude={"sets"})
+    return recipe.identity()
 
 
 def artefact_signature(run: Run, recipe: Recipe, set_row: SetRow) -> str:
@@ -63,13 +64,36 @@ def execute(context: Context) -> str:
     todo = [(recipe, sets[name]) for recipe, name in jobs(run) if recipe.folder(name) not in good]
     context.emit(StageStarted(STAGE, len(todo), "artefacts", len(jobs(run)) - len(todo)))
     target = find_target(run, lambda text: context.emit(Note(text)))
+    failed: list[tuple[str, FaqError]] = []
     for number, (recipe, set_row) in enumerate(todo):
-        context.emit(StageProgress(STAGE, number, len(todo), recipe.folder(set_row.name)))
-        _one(context, target, recipe, set_row)
+        name = recipe.folder(set_row.name)
+        context.emit(StageProgress(STAGE, number, len(todo), name))
+        try:
+            with full_disk_is_clear(run.models):
+                _one(context, target, recipe, set_row)
+        except Stopped:
+            raise
+        except FaqError as error:
+            failed.append((name, error))
+            add_failure(run.store, name, wanted[name], str(error))
+            if len(todo) > 1:
+                more = "; going on with the next artefact" if number + 1 < len(todo) else ""
+                context.emit(Note(f"{name}: {error}{more}", "warning"))
+    if failed:
+        raise _failure(failed, len(todo))
     context.emit(StageProgress(STAGE, len(todo), len(todo)))
     reused = sum(artefact.same_as is not None for artefact in all_artefacts(run.store).values())
     shared = f", {reused} of them with the ids of another set and so its weights" if reused else ""
     return f"{len(jobs(run))} artefacts under {run.models.name}/{shared}"
+
+
+def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
+    """One sentence for all that failed, of the first one's kind."""
+    name, first = failed[0]
+    if tried == 1:
+        return first
+    more = f"; {len(failed)} of {tried} artefacts failed" if len(failed) > 1 else ""
+    return type(first)(f"{name}: {first}{more}")
 
 
 def _good(run: Run, wanted: dict[str, str]) -> set[str]:
@@ -131,12 +155,13 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow)
 
     try:
         run_worker(STAGE, spec, hear, context.cancel, run.log(context.job))
-        complete_manifest(half, run, set_row)
+        complete_manifest(half, name, run, set_row)
         replace_folder(half, run.models / name)
     finally:
         shutil.rmtree(half, ignore_errors=True)
     _record(run, name, wanted, recipe, set_row, None, result["average_bits"], result["seconds"])
     context.emit(ArtefactDone(name, str(run.models / name), result["seconds"], result["average_bits"]))
+    context.emit(Note(f"serve it with: {serve_commands(run.models / name)['vllm']}"))
 
 
 def _record(

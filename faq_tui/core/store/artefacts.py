@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.store.database import Store
+from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,22 @@ def add_artefact(store: Store, artefact: Artefact) -> None:
                 *(a.samples, a.tokens, a.bits, a.seconds, time.time()),
             ),
         )
+        db.execute("DELETE FROM artefact_failures WHERE name = ?", (a.name,))
+
+
+def add_failure(store: Store, name: str, signature: str, message: str) -> None:
+    """Why the artefact could not be made; gone once it is made."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO artefact_failures (name, signature, message, created) VALUES (?, ?, ?, ?)",
+            (name, signature, storable(message), time.time()),
+        )
+
+
+def all_failures(store: Store) -> dict[str, tuple[str, str]]:
+    """By artefact: the signature that was tried, and why it failed."""
+    rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
+    return {row["name"]: (row["signature"], row["message"]) for row in rows}
 
 
 def all_artefacts(store: Store) -> dict[str, Artefact]:

@@ -1,0 +1,214 @@
+"""Every recipe on the embedded model, on one machine: time, peak memory, perplexity, KL, top-1 agreement.
+
+    python benchmarks/cuda_table.py RUN [--out FOLDER] [--budget SECONDS] [--device cuda] [--group 64]
+                                    [--recipes gptq-4,spqr-4,…] [--tiny]
+
+RUN is a run whose calibration sets `baseline` and `self` (or any that it has) were assembled before: no server is
+needed. Its recipes are replaced. What is not done when the budget ends is left out of the table; the same command
+again goes on from there. `table.md` and `table.json` are written after every recipe. `--tiny`: a run with a tiny
+random target is made at RUN, on the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+from machine import about, table
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
+from faq_tui.core.events import Event, Note, StageFailed
+from faq_tui.core.pipeline import run_pipeline
+from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.run import Run, open_run
+from faq_tui.core.store.artefacts import all_measurements
+from faq_tui.core.store.sets import all_sets
+
+# The most telling first: time may end before the list does.
+RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptq-8", "gptaq-8")
+FOR_EVALUATION = 0.3  # of the budget
+
+
+def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
+    method, _, bits = name.partition("-")
+    sized = {} if method == "w8a8" else {"group_size": group}
+    return {"method": method, "bits": int(bits), **sized, "sets": sets}
+
+
+def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> None:
+    path = run / "faq.toml"
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    target: Any = document["target"]
+    target["device"] = device
+    document.pop("recipes", None)
+    tables = tomlkit.aot()
+    for values in recipes:
+        one = tomlkit.table()
+        one.update(values)
+        tables.append(one)
+    document["recipes"] = tables
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def pipeline(folder: Path, until: str, seconds: float) -> str:
+    """Run it, stopped after `seconds`; why it ended early, or nothing."""
+    cancel = CancelToken()
+    timer = threading.Timer(max(1.0, seconds), cancel.set)
+    timer.daemon = True
+    timer.start()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Note | StageFailed):
+            print(event, flush=True)
+
+    try:
+        with open_run(folder) as run:
+            run_pipeline(run, tell, cancel, until=until)
+    except FaqError as error:
+        return str(error)
+    finally:
+        timer.cancel()
+    return ""
+
+
+def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
+    """By model, text and metric."""
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for (subject, text), measurement in all_measurements(run.store).items():
+        sums = Sums.of(measurement.items)
+        if {"nll", "kl", "agree", "tokens"} <= set(measurement.items):  # questions have other figures
+            found.setdefault(subject, {})[text] = {name: plain(name, sums) for name in (PERPLEXITY, KL, TOP1)}
+    return found
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """One a finished artefact: its manifest's figures, and what was measured of it."""
+    found = []
+    with open_run(folder) as run:
+        measured = figures(run)
+    if "unquantized" in measured:
+        found.append({"artefact": "unquantized", "texts": measured["unquantized"]})
+    for path in sorted((folder / "models").glob("*/faq_manifest.json")):
+        body = read_manifest(path.parent) or {}
+        found.append(
+            {
+                "artefact": body["artefact"],
+                "recipe": body["recipe"],
+                "set": body.get("calibration", {}).get("set"),
+                "samples": body["samples"],
+                "tokens": body["tokens"],
+                "seconds": body["seconds"],
+                "peak_memory_mb": body["peak_memory_mb"],
+                "average_bits": body["average_bits"],
+                "device": body["device"],
+                "texts": measured.get(body["artefact"], {}),
+            }
+        )
+    return found
+
+
+def write(out: Path, folder: Path, notes: list[str]) -> None:
+    found = rows(folder)
+    (out / "table.json").write_text(json.dumps({"rows": found, "notes": notes}, indent=1) + "\n", encoding="utf-8")
+    texts = sorted({text for one in found for text in one["texts"]})
+    head = [
+        "artefact",
+        "bits",
+        "seconds",
+        "peak MB",
+        *(f"{text} {m}" for text in texts for m in ("PPL", "KL", "top-1")),
+    ]
+    lines = []
+    for one in found:
+        cells = [one["artefact"], *(_plain(one.get(key)) for key in ("average_bits", "seconds", "peak_memory_mb"))]
+        for text in texts:
+            values = one["texts"].get(text, {})
+            cells += [_metric(values, name) for name in (PERPLEXITY, KL, TOP1)]
+        lines.append(cells)
+    devices = ", ".join(sorted({one["device"] for one in found if "device" in one}))
+    where = f"{about('torch', 'transformers', 'gptqmodel')} · {devices}"
+    body = table(head, lines) + "".join(f"\n\n{note}" for note in notes)
+    (out / "table.md").write_text(f"# Every recipe\n\n{where}\n\n{body}\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _metric(values: dict[str, Any], name: str) -> str:
+    value = values.get(name)
+    return "–" if value is None else f"{100 * value:.1f}%" if name == TOP1 else f"{value:.4f}"
+
+
+def make_tiny(folder: Path) -> None:
+    """A run with a tiny target and one set, for trying this program out."""
+    from shapes import Shape, make_model
+
+    make_model(folder / "target", Shape(128, 256, 4, 2, 32, 2, vocab=512), 2, "cpu")
+    lines = [f"Question {n}: which of the {n + 3} boxes is heavier, and by how much?" for n in range(20)]
+    (folder / "seeds.txt").write_text("\n".join(lines), encoding="utf-8")
+    if not (folder / "faq.toml").is_file():
+        (folder / "faq.toml").write_text(
+            '[target]\nmodel = "target"\n[seeds]\npath = "seeds.txt"\ncount = 12\nheldout = 2\n'
+            '[assemble]\nmax_tokens = 64\n[evaluate]\nperplexity = ["pydoc"]\nwindow = 32\nprose_tokens = 256\n'
+            "answer_tokens = 4\n",
+            encoding="utf-8",
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--out", type=Path, default=Path())
+    parser.add_argument("--budget", type=float, default=480.0)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--group", type=int, default=64)
+    parser.add_argument("--recipes", default=",".join(RECIPES))
+    parser.add_argument("--sets", default="baseline,self")
+    parser.add_argument("--tiny", action="store_true")
+    options = parser.parse_args()
+    started = time.monotonic()
+    if options.tiny:
+        options.device = "cpu"
+        make_tiny(options.run)
+        pipeline(options.run, "assemble", options.budget)
+    options.out.mkdir(parents=True, exist_ok=True)
+    with open_run(options.run) as run:
+        there = all_sets(run.store)
+    sets = [name for name in options.sets.split(",") if name in there] or list(there)[:2]
+    end = started + options.budget
+    last = end - FOR_EVALUATION * options.budget
+    done: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for name in options.recipes.split(","):
+        if time.monotonic() >= last:
+            notes.append(f"{name}: not begun, the time was up")
+            continue
+        one = recipe(name, options.group, sets)
+        write_settings(options.run, [*done, one], options.device)
+        before = time.monotonic()
+        why = pipeline(options.run, "quantize", last - before)
+        if why:
+            notes.append(f"{name}: {why}")
+        else:
+            done.append(one)
+        print(f"{name}: {time.monotonic() - before:.0f} s {why}", flush=True)
+        write(options.out, options.run, notes)
+    if done:
+        write_settings(options.run, done, options.device)
+        why = pipeline(options.run, "evaluate", end - time.monotonic())
+        if why:
+            notes.append(f"evaluation: {why}")
+    write(options.out, options.run, notes)
+    print((options.out / "table.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,177 @@
+"""What faq-tui adds to a quantization, and SpQR beside gptqmodel's GPTQ.
+
+    python benchmarks/quantize.py [--layers 8] [--rows 8] [--tokens 128] [--runs 2] [--out FILE]
+
+The embedded model cut to its first layers, on the CPU. First the worker of `faq-tui run` against a plain script that
+makes the same gptqmodel calls, in turn: wall, processor time and peak memory of the process; at most 1.02 times. On a
+machine with other work only processor time and memory say anything. Then seconds a layer: SpQR at most twice
+gptqmodel's GPTQ.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from layer_error import prose
+from machine import about, load, publish, table
+from watched import watch
+
+LIMIT, SPQR_LIMIT = 1.02, 2.0
+PLAIN = """
+import json, os, sys
+job = json.load(sys.stdin)
+os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
+os.environ.setdefault("GPTQMODEL_DISABLE_PACK_EXT", "1")
+import gptqmodel
+config = gptqmodel.GPTQConfig(bits=4, group_size=64, sym=True, desc_act=False, act_group_aware=True,
+                              damp_percent=0.05, offload_to_disk_path=job["out"] + "-offload")
+model = gptqmodel.GPTQModel.load(job["model"], config, device="cpu", backend="auto")
+model.quantize(job["rows"], batch_size=1, calibration_sort=None)
+model.save(job["out"])
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    wall: float
+    cpu: float  # seconds of processor time, user and system
+    memory: float  # MB, resident at most
+
+
+def cut(source: Path, folder: Path, layers: int) -> Path:
+    """The first `layers` of a model, in a folder of its own."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(source, folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["num_hidden_layers"] = layers
+    (folder / "config.json").write_text(json.dumps(config))
+    for path in folder.glob("*.safetensors"):
+        kept = {name: tensor for name, tensor in load_file(path).items() if _layer(name) < layers}
+        save_file(kept, path, {"format": "pt"})
+    return folder
+
+
+def _layer(name: str) -> int:
+    return int(name.split(".layers.")[1].split(".")[0]) if ".layers." in name else -1
+
+
+def cost(work: Callable[[], None]) -> Cost:
+    """Of the one child that `work` starts and waits for; memory from its own maximum, which the kernel keeps."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    work()
+    wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall, cpu, after.ru_maxrss / 1e3)
+
+
+def apart(which: str, job: dict[str, Any]) -> Cost:
+    """Measured in a process of its own, so that the largest child so far is the only one."""
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", which], input=json.dumps(job), capture_output=True, text=True
+    )
+    if done.returncode:
+        sys.exit(done.stderr[-3000:])
+    return Cost(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def one(which: str) -> None:
+    job = json.load(sys.stdin)
+    out = Path(job["out"])
+    if which == "plain":
+        environment = {**os.environ, "OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+
+        def work() -> None:
+            with (out.parent / "plain.log").open("w") as log:
+                command = [sys.executable, "-c", PLAIN]
+                text = json.dumps(job)
+                subprocess.run(
+                    command,
+                    input=text,
+                    text=True,
+                    stdout=log,
+                    stderr=log,
+                    check=True,
+                    env=environment,
+                    cwd=out.parent,
+                )
+    else:
+        from faq_tui.core.cancel import CancelToken
+        from faq_tui.core.worker import run_worker
+
+        spec = {**job["spec"], "out": str(out)}
+
+        def work() -> None:
+            run_worker("quantize", spec, lambda _message: None, CancelToken(), out.parent / "worker.log")
+
+    print(json.dumps(cost(work).__dict__))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    for name, default in (("layers", 8), ("rows", 8), ("tokens", 128), ("runs", 2)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--one", choices=("plain", "worker"), help="for this program itself")
+    options = parser.parse_args()
+    if options.one:
+        one(options.one)
+        return
+    from faq_tui.core.embedded import ensure_model
+
+    folder = Path(tempfile.mkdtemp(prefix="faq-quantize-"))
+    model = cut(ensure_model(lambda _text: None).folder, folder / "model", options.layers)
+    rows = prose(model, options.rows, options.tokens)
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
+    spec = {"artefact": "x", "model": str(model), "method": "gptq", "bits": 4, "group_size": 64}
+    spec |= {"rows": str(path), "device": "cpu"}
+    found: dict[str, list[Cost]] = {"plain": [], "worker": []}
+    for number in range(options.runs):
+        for which, costs in found.items():
+            job = {"model": str(model), "rows": rows, "spec": spec, "out": str(folder / f"{which}-{number}")}
+            costs.append(apart(which, job))
+    ratios = {name: least(found["worker"], name) / least(found["plain"], name) for name in Cost.__dataclass_fields__}
+    lines = [[which, *(f"{least(costs, name):.1f}" for name in ratios)] for which, costs in found.items()]
+    lines.append(["ratio", *(f"{ratio:.3f}" for ratio in ratios.values())])
+    first = table(["least of all runs", "wall s", "processor s", "peak MB"], lines)
+    layers = {}
+    for method in ("gptq", "spqr"):
+        seen = watch({**spec, "method": method, "out": str(folder / method)}, folder / f"{method}.log", 3600.0)
+        layers[method] = statistics.median(seen.layer_seconds)
+    ratio = layers["spqr"] / layers["gptq"]
+    second = table(
+        ["seconds a layer, median", "gptq", "spqr", "ratio"],
+        [["", f"{layers['gptq']:.2f}", f"{layers['spqr']:.2f}", f"{ratio:.2f}"]],
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    size = f"{options.layers} layers, {options.rows} rows × {options.tokens} tokens, {options.runs} runs"
+    size += f"; load {load():.1f}"
+    publish(
+        "Quantizing", f"{about('torch', 'transformers', 'gptqmodel')}\n\n{size}", f"{first}\n\n{second}", options.out
+    )
+    assert ratios["cpu"] <= LIMIT and ratios["memory"] <= LIMIT, ratios
+    assert ratio <= SPQR_LIMIT, ratio
+
+
+def least(costs: list[Cost], name: str) -> float:
+    return min(float(getattr(cost, name)) for cost in costs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Random models with the layer shapes of real ones, and rows for them."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Shape:
+    """As config.json of the real model has it; `real_layers` is how many that has."""
+
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    real_layers: int
+    experts: int = 0
+    chosen: int = 0  # experts a token goes to
+    expert_size: int = 0
+    vocab: int = 32_768
+
+
+MODELS = {
+    "qwen3-8b": Shape(4096, 12288, 32, 8, 128, 36),
+    "qwen3-30b-a3b": Shape(2048, 6144, 32, 4, 128, 48, 128, 8, 768),
+}
+TINY = {
+    "qwen3-8b": Shape(256, 512, 4, 2, 64, 36, vocab=512),
+    "qwen3-30b-a3b": Shape(128, 256, 4, 2, 32, 48, 8, 2, 128, vocab=512),
+}
+
+
+def config_of(shape: Shape, layers: int) -> Any:
+    from transformers import Qwen3Config, Qwen3MoeConfig
+
+    common: dict[str, Any] = {
+        "vocab_size": shape.vocab,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim,
+        "max_position_embeddings": 4096,
+        "tie_word_embeddings": False,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+        "pad_token_id": 2,
+        "dtype": "bfloat16",
+    }
+    if not shape.experts:
+        return Qwen3Config(**common)
+    return Qwen3MoeConfig(
+        **common,
+        num_experts=shape.experts,
+        num_experts_per_tok=shape.chosen,
+        moe_intermediate_size=shape.expert_size,
+        decoder_sparse_step=1,
+        norm_topk_prob=True,
+    )
+
+
+def make_model(folder: Path, shape: Shape, layers: int, device: str) -> Path:
+    """Write the model, once. It has a config, weights and a tokenizer's files, though no tokenizer's sense."""
+    if (folder / "config.json").is_file():
+        return folder
+    import torch
+    from transformers import AutoModelForCausalLM, GenerationConfig
+
+    folder.mkdir(parents=True)
+    torch.manual_seed(0)
+    with torch.device(device):
+        model = AutoModelForCausalLM.from_config(config_of(shape, layers), dtype=torch.bfloat16)
+    model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=2, pad_token_id=2)
+    model.save_pretrained(folder)
+    del model
+    if device == "cuda":
+        torch.cuda.empty_cache()
+    write_tokenizer(folder)
+    return folder
+
+
+def write_tokenizer(folder: Path) -> None:
+    """Bytes and three special tokens: what loaders look for is there."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=259, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    raw.train_from_iterator(["a"], trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, unk_token=special[0], bos_token=special[1], eos_token=special[2], pad_token=special[2]
+    )
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+
+
+def make_rows(path: Path, count: int, tokens: int, vocab: int) -> list[list[int]]:
+    dice = random.Random(0)
+    rows = [[dice.randrange(vocab) for _ in range(tokens)] for _ in range(count)]
+    path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
+    return rows

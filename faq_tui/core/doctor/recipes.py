@@ -1,0 +1,86 @@
+"""What each recipe of the run will take, and whether this machine has it."""
+
+from __future__ import annotations
+
+from faq_tui.core.doctor.check import Check
+from faq_tui.core.embedded import cached_model
+from faq_tui.core.errors import FaqError
+from faq_tui.core.models.devices import free_bytes, gpu_bytes
+from faq_tui.core.quantizing.estimate import Estimate, estimate
+from faq_tui.core.quantizing.profile import profile_of
+from faq_tui.core.run import Run
+from faq_tui.core.settings import EMBEDDED
+from faq_tui.core.store.sets import all_sets
+
+GIB = 1 << 30
+
+
+def recipe_checks(run: Run) -> list[Check]:
+    """One line a recipe; none while the target's files are not here, since only they tell its shapes."""
+    name = run.settings.target.model
+    cached = cached_model() if name == EMBEDDED else None
+    folder = cached.folder if cached else run.resolve(name)
+    if not (folder / "config.json").is_file():
+        return []
+    rows, tokens, longest, said = _tokens(run)
+    try:
+        profile = profile_of(folder, rows, tokens, longest)
+    except FaqError:
+        return []  # the target's own check says it
+    gpu = gpu_bytes() if run.settings.target.device != "cpu" else None
+    device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
+    free = free_bytes("cpu")
+    return [
+        _check(
+            recipe.folder("").removesuffix("-"),
+            len(run.settings.sets_of(recipe)),
+            estimate(recipe.method, profile, device),
+            gpu,
+            free,
+            said,
+        )
+        for recipe in run.settings.recipes
+    ]
+
+
+def fits(found: Estimate, gpu: int | None, host: int | None) -> str:
+    """Which memory is too small for it: `GPU`, `host`, or nothing. `gpu` None: there is none to be had."""
+    if found.gpu_bytes and gpu is not None and found.gpu_bytes > gpu:
+        return "GPU"
+    if host is not None and found.host_bytes > host:
+        return "host"
+    return ""
+
+
+def _check(name: str, sets: int, found: Estimate, gpu: int | None, host: int | None, said: str) -> Check:
+    memory = f"{found.host_bytes / GIB:.1f} GiB of host memory"
+    if found.gpu_bytes:
+        memory = f"{found.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
+    each = f" each for {sets} sets" if sets > 1 else ""
+    basis = f"after {found.source}" if found.source else "a rough guess: nothing like it was measured"
+    text = f"about {_time(found.seconds)}{each}, {memory}; {said}; {basis}"
+    small = fits(found, gpu, host)
+    if not small:
+        return Check(f"recipe {name}", "ok", text)
+    there = (gpu if small == "GPU" else host) or 0
+    if not found.source:
+        return Check(f"recipe {name}", "warning", text, f"{there / GIB:.1f} GiB of {small} memory are free: try it")
+    advice = f"{there / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
+    return Check(f"recipe {name}", "failed", text, advice)
+
+
+def _tokens(run: Run) -> tuple[int, int, int, str]:
+    """Rows, tokens, longest row of the largest set, and where that is known from."""
+    sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
+    if sets:
+        largest = max(sets, key=lambda row: row.tokens)
+        words = f"{largest.tokens} tokens in set {largest.name}"
+        return largest.samples, largest.tokens, min(limit, largest.tokens), words
+    count = run.settings.seeds.count
+    return count, count * limit, limit, f"at most {count * limit} tokens, no set is assembled yet"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

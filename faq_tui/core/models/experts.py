@@ -1,0 +1,63 @@
+"""Experts that transformers keeps fused in one tensor, as single matrices that can be quantized one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.errors import FaqError
+
+
+def is_fused(module: Any) -> bool:
+    """Whether `module` keeps [experts, 2 · intermediate, hidden] and [experts, hidden, intermediate] tensors."""
+    up, down = getattr(module, "gate_up_proj", None), getattr(module, "down_proj", None)
+    return getattr(up, "dim", int)() == 3 and getattr(down, "dim", int)() == 3
+
+
+def unfuse(model: Any) -> None:
+    """Put every fused block of experts of `model`, or of one layer, apart in place."""
+    for name, module in list(model.named_modules()):
+        if is_fused(module):
+            parent, _, child = name.rpartition(".")
+            setattr(model.get_submodule(parent), child, apart(module))
+
+
+def apart(fused: Any) -> Any:
+    """A module that computes as `fused` does, with `0.gate_proj`, `0.up_proj`, `0.down_proj`, `1.…` as Linears.
+
+    Raises FaqError on experts that are fused in another way (with biases, transposed).
+    """
+    import torch
+    from torch.nn.functional import one_hot
+
+    up, down, act_fn = fused.gate_up_proj.data, fused.down_proj.data, fused.act_fn
+    count, twice, hidden = up.shape
+    if down.shape != (count, hidden, twice // 2) or getattr(fused, "gate_up_proj_bias", None) is not None:
+        raise FaqError(f"{type(fused).__name__} keeps its experts in a form unknown here: use gptq for this model")
+
+    def linear(weight: Any) -> Any:
+        module = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
+        module.weight = torch.nn.Parameter(weight, requires_grad=False)
+        return module
+
+    class Experts(torch.nn.ModuleList):  # type: ignore[misc]
+        def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
+            result = torch.zeros_like(states)
+            hits = one_hot(chosen, num_classes=count).permute(2, 1, 0)  # [experts, top_k, tokens]
+            for index in hits.sum(dim=(1, 2)).nonzero().flatten().tolist():
+                place, token = torch.where(hits[index])
+                expert, state = self[index], states[token]
+                state = expert["down_proj"](act_fn(expert["gate_proj"](state)) * expert["up_proj"](state))
+                result.index_add_(0, token, (state * weights[token, place, None]).to(result.dtype))
+            return result
+
+    half = twice // 2
+    return Experts(
+        torch.nn.ModuleDict(
+            {
+                "gate_proj": linear(up[index, :half]),
+                "up_proj": linear(up[index, half:]),
+                "down_proj": linear(down[index]),
+            }
+        )
+        for index in range(count)
+    )

@@ -1,0 +1,50 @@
+"""A whole model quantized by our own walk, and written back in the layout of the target's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.models.devices import device_of
+from faq_tui.core.models.gptqmodel_env import scratch_folder
+from faq_tui.core.quantizing.job import Job
+from faq_tui.core.quantizing.layers.folder import LayerFiles, write_model
+from faq_tui.core.quantizing.layers.stack import find_stack
+from faq_tui.core.quantizing.layers.walk import LayerWalk, Solve, Solved
+from faq_tui.core.quantizing.progress import Progress
+
+# Solved modules of a layer -> the tensors that take their place in the model's files
+Place = Callable[[int, dict[str, Solved]], dict[str, Any]]
+
+
+def quantize_layers(
+    job: Job,
+    folder: str,
+    rows: list[list[int]],
+    progress: Progress,
+    cancel: CancelToken,
+    solve: Solve,
+    place: Place,
+    by_activation: bool,
+) -> None:
+    """Write the model into `job.out`. Raises `Stopped` within one module of a cancel."""
+    from transformers import AutoModelForCausalLM
+
+    cancel.check()
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=job.trust_remote_code)
+    stack = find_stack(model.eval())
+    progress.begin(len(stack.layers), rows)
+    with scratch_folder(job.out) as scratch:
+        new = LayerFiles(scratch / "layers")
+
+        def keep(layer: int, solved: dict[str, Solved]) -> None:
+            new.add(layer, place(layer, solved))
+
+        assert job.damp_percent is not None
+        device = device_of(job.device)
+        LayerWalk(stack, device, job.damp_percent, by_activation, solve, keep, progress, cancel).run(rows)
+        del model, stack
+        progress.send("saving")
+        write_model(Path(folder), job.out, new, cancel.check)

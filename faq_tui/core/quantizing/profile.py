@@ -1,0 +1,82 @@
+"""What a quantization's cost depends on: the shapes of one layer, and how many tokens pass through it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.models.headers import linear_shapes, tensors_of
+from faq_tui.core.quantizing.check import expert_count
+
+LAYER = re.compile(r"\.(\d+)\.")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """`shapes`: (out_features, in_features, how many) of the weight matrices of a mean layer."""
+
+    shapes: tuple[tuple[int, int, float], ...]
+    layers: int
+    hidden: int
+    resident_bytes: int  # embeddings, norms, head
+    total_bytes: int
+    rows: int
+    tokens: int
+    longest: int  # row
+    experts: int = 0  # a layer
+    chosen: int = 0  # experts a token goes to
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Profile:
+        return cls(**{**body, "shapes": tuple((o, i, n) for o, i, n in body["shapes"])})
+
+    @property
+    def weights(self) -> float:
+        """In one layer."""
+        return sum(out * columns * count for out, columns, count in self.shapes)
+
+    @property
+    def columns(self) -> float:
+        """That a solver walks, in one layer."""
+        return sum(columns * count for _, columns, count in self.shapes)
+
+    @property
+    def layer_bytes(self) -> float:
+        return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
+
+    @property
+    def active(self) -> float:
+        """Share of a layer's weights that a token meets: experts weigh by how many are chosen."""
+        if not self.experts:
+            return 1.0
+        expert = sum(o * i * n for o, i, n in self.shapes if n >= self.experts)
+        return (self.weights - expert * (1 - self.chosen / self.experts)) / self.weights
+
+
+def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> Profile:
+    """Of an unquantized model folder, from its headers. Raises UsageError if it cannot be read."""
+    shapes, tensors = linear_shapes(folder), tensors_of(folder)
+    layers = max((int(found[1]) for name in shapes if (found := LAYER.search(name))), default=-1) + 1
+    counts = Counter(shapes.values())
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config") or config
+    return Profile(
+        shapes=tuple((out, columns, count / max(1, layers)) for (out, columns), count in sorted(counts.items())),
+        layers=layers,
+        hidden=int(text.get("hidden_size") or min((columns for _, columns in counts), default=0)),
+        resident_bytes=sum(s for name, (_, _, s) in tensors.items() if name.removesuffix(".weight") not in shapes),
+        total_bytes=sum(size for _, _, size in tensors.values()),
+        rows=rows,
+        tokens=tokens,
+        longest=longest,
+        experts=expert_count(config),
+        chosen=int(text.get("num_experts_per_tok") or 0),
+    )

@@ -1,0 +1,124 @@
+"""What a recipe will take: the formula, what it is scaled by, and the doctor's line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shell import make_run
+from tiny import make_tiny_model
+
+from faq_tui.core.doctor import recipe_checks, recipes
+from faq_tui.core.quantizing import estimate as module
+from faq_tui.core.quantizing.estimate import estimate, layer_seconds
+from faq_tui.core.quantizing.keys import METHODS
+from faq_tui.core.quantizing.profile import Profile, profile_of
+from faq_tui.core.run import open_run
+
+# As Qwen3-8B has them.
+DENSE = Profile(
+    shapes=((4096, 4096, 2), (1024, 4096, 2), (12288, 4096, 2), (4096, 12288, 1)),
+    layers=36,
+    hidden=4096,
+    resident_bytes=2_490_000_000,
+    total_bytes=16_380_000_000,
+    rows=256,
+    tokens=524_288,
+    longest=2048,
+)
+
+
+def measured(profile: Profile, **values: Any) -> dict[str, Any]:
+    return {
+        "method": "gptq",
+        "model": "measured",
+        "profile": profile.to_json(),
+        "device": "cuda",
+        "device_name": "GPU",
+        "date": "2026-11-24",
+        "seconds_per_layer": 20.0,
+        "seconds_before": 30.0,
+        "gpu_bytes": 20e9,
+        "host_bytes": 9e9,
+        **values,
+    }
+
+
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    monkeypatch.setattr(module, "costs", lambda: tuple(rows))
+    return rows
+
+
+def test_what_was_measured_is_what_is_said_of_it(costs: list[dict[str, Any]]) -> None:
+    cut = dataclasses.replace(DENSE, layers=4, total_bytes=4_030_000_000)
+    costs.append(measured(cut))
+    again = estimate("gptq", cut, "cuda")
+    assert (again.seconds, again.gpu_bytes, again.host_bytes) == pytest.approx((110.0, 20e9, 9e9))
+    assert again.source == "measured on GPU, 2026-11-24"
+    whole = estimate("gptq", DENSE, "cuda")
+    assert 36 * 20 < whole.seconds < 36 * 20 * 1.4
+    assert 20e9 < whole.gpu_bytes < 25e9  # larger by the embeddings at most: the layers pass one by one
+
+
+def test_more_of_anything_takes_longer() -> None:
+    for method in METHODS:
+        for device in ("cuda", "cpu"):
+            base = layer_seconds(method, DENSE, device)
+            assert layer_seconds(method, dataclasses.replace(DENSE, tokens=2 * DENSE.tokens), device) > base
+            wider = tuple((out, 2 * columns, count) for out, columns, count in DENSE.shapes)
+            assert layer_seconds(method, dataclasses.replace(DENSE, shapes=wider), device) > 1.9 * base
+
+
+def test_the_nearest_in_kind_and_size_counts(costs: list[dict[str, Any]]) -> None:
+    small = dataclasses.replace(DENSE, shapes=((64, 64, 7),), tokens=1000)
+    mixture = dataclasses.replace(DENSE, experts=128, chosen=8)
+    costs += [measured(small, model="small"), measured(DENSE, model="alike"), measured(mixture, model="mixture")]
+    costs += [measured(DENSE, model="elsewhere", device="cpu"), measured(DENSE, model="other", method="awq")]
+    assert estimate("gptq", DENSE, "cuda").source.startswith("alike ")
+    assert estimate("gptq", mixture, "cuda").source.startswith("mixture ")
+    assert estimate("gptq", DENSE, "cpu").source.startswith("elsewhere ")
+    assert estimate("spqr", DENSE, "cuda").source == ""
+
+
+def test_a_profile_is_read_from_headers_and_comes_back_from_json(tmp_path: Path) -> None:
+    folder = make_tiny_model(tmp_path / "model", layers=2)
+    profile = profile_of(folder, 8, 400, 64)
+    assert sum(count for _, _, count in profile.shapes) == 7 and profile.layers == 2 and profile.hidden == 128
+    assert profile.active == 1.0 and 0 < profile.resident_bytes < profile.total_bytes
+    assert Profile.from_json(profile.to_json()) == profile
+
+
+def test_the_packaged_rows_are_readable() -> None:
+    module.costs.cache_clear()
+    for row in module.costs():
+        Profile.from_json(row["profile"])
+        assert row["method"] in METHODS and row["device"] in ("cpu", "cuda")
+
+
+def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
+    tmp_path: Path, costs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = make_tiny_model(tmp_path / "target")
+    rest = '[[recipes]]\nmethod = ["gptq", "spqr"]\ngroup_size = 64\n'
+    folder = make_run(tmp_path / "run", target=str(target), rest=rest)
+    with open_run(folder) as run:
+        profile = profile_of(target, 4, 4 * 2048, 2048)
+        costs.append(measured(profile, device="cpu", gpu_bytes=None, host_bytes=2e9, seconds_per_layer=40.0))
+        monkeypatch.setattr(recipes, "gpu_bytes", lambda: None)
+        gptq, spqr = recipe_checks(run)
+        assert gptq.name == "recipe gptq-w4g64" and gptq.state == "ok"
+        assert "after measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found
+        assert "a rough guess" in spqr.found
+        monkeypatch.setattr(recipes, "free_bytes", lambda _device: 10**6)
+        gptq, spqr = recipe_checks(run)
+        assert gptq.state == "failed" and "host memory are free: use fewer or shorter rows" in gptq.advice
+        assert spqr.state == "warning"  # nothing was measured: no ground to refuse it
+
+
+def test_a_hub_id_has_no_line_yet(tmp_path: Path) -> None:
+    with open_run(make_run(tmp_path / "run")) as run:
+        assert recipe_checks(run) == []

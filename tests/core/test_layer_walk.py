@@ -1,0 +1,218 @@
+"""Our own walk through a model: every family computes as transformers does, and each layer sees quantized inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError, Stopped
+from faq_tui.core.models.experts import is_fused, unfuse
+from faq_tui.core.quantizing.coverage import coverage
+from faq_tui.core.quantizing.hessian import Factor
+from faq_tui.core.quantizing.layers.folder import LayerFiles, write_model
+from faq_tui.core.quantizing.layers.groups import find_groups
+from faq_tui.core.quantizing.layers.stack import capture, find_stack
+from faq_tui.core.quantizing.layers.walk import LayerWalk, Solved
+from faq_tui.core.quantizing.progress import Progress
+
+COMMON: dict[str, Any] = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "initializer_range": 0.2,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+}
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1}
+SLIDING = {"sliding_window": 8}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2": {},
+    "qwen3": {},
+    "mistral": SLIDING,
+    "gemma2": SLIDING,  # every other layer has another mask
+    "gemma3_text": SLIDING | {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
+    "qwen3_moe": EXPERTS,
+}
+ROWS = [[1, 5, 9, 2, 60, 33, 7, 8, 4, 11, 12, 13], [3, 3, 2, 1, 50, 20], [7, 9, 11, 40, 2, 5]]
+
+
+def model_of(family: str, **changes: Any) -> Any:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(family, **{**COMMON, **FAMILIES[family], **changes})
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[list[Any], dict[int, Any], list[Any]]:
+    """The hidden states after the last layer, what was kept of each layer, and all messages."""
+    messages: list[Any] = []
+    kept: dict[int, Any] = {}
+    cancel = cancel or CancelToken()
+    progress = Progress(lambda kind, **body: messages.append((kind, body)), cancel)
+    states: list[Any] = []
+    last = find_stack(model).layers[-1]
+    last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))
+    LayerWalk(find_stack(model), "cpu", 0.01, True, solve, kept.__setitem__, progress, cancel).run(ROWS)
+    return states[-len(ROWS) :], kept, messages
+
+
+def same(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+    return Solved(weight.clone(), 0.5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_walk_that_changes_nothing_computes_as_the_model_does(family: str) -> None:
+    model = model_of(family)
+    expected: list[Any] = []
+    hook = (
+        find_stack(model)
+        .layers[-1]
+        .register_forward_hook(lambda _m, _a, out: expected.append(out[0] if isinstance(out, tuple) else out))
+    )
+    with torch.no_grad():
+        for row in ROWS:
+            model(input_ids=torch.tensor([row]))
+    hook.remove()
+    found, kept, messages = walk(model, same)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+    assert sorted(kept) == [0, 1, 2]
+    assert [kind for kind, _ in messages if kind != "module"] == ["layer_started", "layer_done"] * 3
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_modules_come_in_their_order_and_share_what_they_see(family: str) -> None:
+    model = model_of(family)
+    stack = find_stack(model)
+    inputs = capture(stack, ROWS[:1], "cpu", None, "cpu", lambda: None)
+    layer = stack.layers[0]
+    unfuse(layer)
+    groups = find_groups(layer, lambda: layer(inputs.hidden[0], **inputs.of(0, 0)))
+    found = [{name.rpartition(".")[2] for name in group.modules} for group in groups]
+    assert found == [{"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate_proj", "up_proj"}, {"down_proj"}]
+    if family == "qwen3_moe":
+        assert len(groups[2].modules) == 8 and len(set(groups[2].inputs.values())) == 4  # one Hessian an expert
+    else:
+        assert [len(set(group.inputs.values())) for group in groups] == [1, 1, 1, 1]
+
+
+def test_each_layer_sees_what_the_quantized_ones_before_it_give() -> None:
+    """Weights set to zero in layer 0: its attention adds nothing, and so the later Hessians are others."""
+    factors: dict[str, dict[str, Factor]] = {"zero": {}, "same": {}}
+
+    def solver(which: str) -> Any:
+        def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+            factors[which][name] = factor
+            zero = which == "zero" and name == "model.layers.0.self_attn.v_proj"
+            return Solved(torch.zeros_like(weight) if zero else weight.clone(), 0.0)
+
+        return solve
+
+    for which in factors:
+        walk(model_of("llama"), solver(which))
+
+    def differs(name: str) -> bool:
+        return not torch.equal(factors["zero"][name].upper, factors["same"][name].upper)
+
+    assert not differs("model.layers.0.self_attn.q_proj")
+    assert factors["zero"]["model.layers.0.self_attn.o_proj"].dead.all()  # within the layer too
+    assert differs("model.layers.0.mlp.gate_proj") and differs("model.layers.2.mlp.down_proj")
+
+
+def test_experts_put_apart_compute_as_the_fused_ones() -> None:
+    model = model_of("qwen3_moe")
+    with torch.no_grad():
+        expected = model(input_ids=torch.tensor([ROWS[0]])).logits
+        unfuse(model)
+        assert not any(is_fused(module) for module in model.modules())
+        found = model(input_ids=torch.tensor([ROWS[0]])).logits
+    assert torch.allclose(found, expected, atol=1e-5)
+    names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
+    assert "model.layers.2.mlp.experts.3.down_proj" in names
+
+
+def test_an_expert_that_no_token_reaches_is_rounded_and_named() -> None:
+    model = model_of("qwen3_moe")
+    for layer in find_stack(model).layers:
+        layer.mlp.gate.weight.data[2:] = layer.mlp.gate.weight.data[:2] * 0 - 100.0  # experts 2 and 3: never
+        layer.mlp.gate.weight.data[:2] = 0.0
+        layer.post_attention_layernorm.weight.data.abs_()
+    plain: dict[str, bool] = {}
+
+    def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+        plain[name] = torch.equal(factor.upper, torch.eye(weight.shape[1]))
+        return Solved(weight.clone(), 0.25)
+
+    def positive(_module: Any, _args: Any, out: Any) -> Any:
+        return out.abs()
+
+    for layer in find_stack(model).layers:
+        layer.post_attention_layernorm.register_forward_hook(positive)
+    _, _, messages = walk(model, solve)
+    rows = [body for kind, body in messages if kind == "module"]
+    missed = [row for row in rows if row["module"].startswith(("mlp.experts.2.", "mlp.experts.3."))]
+    assert len(missed) == 3 * 2 * 3
+    for row in missed:
+        assert row["loss"] is None and row["samples"] == 0 and "too few tokens" in row["note"]
+        assert plain[f"model.layers.{row['layer']}.{row['module']}"]
+    assert not plain["model.layers.0.mlp.experts.0.up_proj"]
+    for line in coverage(rows):
+        assert line["experts"] == 4 and line["rounded_experts"] == [2, 3] and line["fewest_tokens"] == 0
+        assert line["most_tokens"] == sum(map(len, ROWS))
+
+
+def test_a_stop_ends_the_walk_before_the_next_module() -> None:
+    cancel, seen = CancelToken(), list[str]()
+
+    def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+        seen.append(name)
+        if len(seen) == 5:
+            cancel.set()
+        return Solved(weight.clone(), 0.0)
+
+    with pytest.raises(Stopped):
+        walk(model_of("llama"), solve, cancel)
+    assert len(seen) == 5
+
+
+def test_weights_that_are_not_finite_fail_by_name() -> None:
+    model = model_of("llama")
+    find_stack(model).layers[1].mlp.up_proj.weight.data[3, 3] = float("nan")
+    with pytest.raises(FaqError, match=r"layer 1 mlp\.up_proj failed because its weights are not finite"):
+        walk(model, same)
+
+
+def test_a_model_is_written_back_in_its_own_files(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    target, out = tmp_path / "target", tmp_path / "out"
+    out.mkdir()
+    model_of("qwen3_moe").save_pretrained(target, max_shard_size="20KB")
+    files = sorted(path.name for path in target.glob("*.safetensors"))
+    assert len(files) > 2
+    new = LayerFiles(tmp_path / "layers")
+    name = "model.layers.1.mlp.experts.2.up_proj.weight"
+    new.add(1, {name: torch.full((16, 32), 7, dtype=torch.int8), f"{name}_scale": torch.ones(16, 1)})
+    write_model(target, out, new, lambda: None)
+    assert sorted(path.name for path in out.glob("*.safetensors")) == files
+    before = {key: tensor for file in files for key, tensor in load_file(target / file).items()}
+    after = {key: tensor for file in files for key, tensor in load_file(out / file).items()}
+    assert set(after) == {*before, f"{name}_scale"}
+    assert (after[name] == 7).all() and after[name].dtype == torch.int8
+    assert all(torch.equal(after[key], before[key]) for key in before if key != name)
+    from faq_tui.core.quantizing.servable import problems
+
+    assert not [one for one in problems(out) if "disagree" in one]
+    new.add(2, {"model.layers.9.nowhere.weight": torch.ones(1)})
+    with pytest.raises(FaqError, match=r"layers\.9\.nowhere\.weight has no tensor of its name"):
+        write_model(target, out, new, lambda: None)

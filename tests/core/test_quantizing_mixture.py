@@ -1,0 +1,53 @@
+"""A tiny random Qwen3-MoE through GPTQ, SpQR and W8A8: every expert counted, and the folder read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quantize_bench import Bench
+from tiny import make_tiny_mixture
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.models.dense import load_dense
+from faq_tui.core.quantizing.manifest import read_manifest
+
+pytest_plugins = ["quantize_bench"]
+OWN: dict[str, dict[str, Any]] = {"gptq": {}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}
+
+
+@pytest.fixture(scope="module")
+def mixture(bench: Bench) -> Path:
+    return make_tiny_mixture(bench.root / "mixture")
+
+
+@pytest.mark.parametrize("method", OWN)
+def test_experts_are_quantized_and_their_coverage_is_told(bench: Bench, mixture: Path, method: str) -> None:
+    import torch
+
+    out = bench.root / f"mixture-{method}"
+    keys = {"sym": None, "desc_act": None} | OWN[method]
+    bench.here(bench.spec(f"mixture-{method}", model=str(mixture), method=method, out=str(out), **keys))
+    manifest = read_manifest(out)
+    assert manifest is not None and len(manifest["losses"]) == 2 * (4 + 8 * 3)
+    tokens = sum(map(len, bench.ids))
+    for layer, line in enumerate(manifest["experts"]):
+        assert (line["layer"], line["experts"], line["rounded_experts"]) == (layer, 8, [])
+        assert 0 < line["fewest_tokens"] <= line["median_tokens"] <= line["most_tokens"] < tokens
+        reached = {
+            entry["module"].rpartition(".")[0]: entry["samples"]
+            for entry in manifest["losses"]
+            if entry["layer"] == layer and ".experts." in entry["module"]
+        }
+        assert sum(reached.values()) == 2 * tokens  # two experts a token
+    ids = torch.tensor([bench.ids[0]])
+    with torch.inference_mode():
+        target = load_dense(mixture, torch.float32, "cpu")(ids).logits
+        found = load_dense(out, torch.float32, "cpu")(ids).logits
+    assert 0 < float((found - target).norm() / target.norm()) < (0.1 if method == "w8a8" else 0.6)
+
+
+def test_gptaq_wants_every_token_in_every_expert(bench: Bench, mixture: Path) -> None:
+    with pytest.raises(UsageError, match='set experts = "all" in the recipe'):
+        bench.here(bench.spec("mixture-gptaq", model=str(mixture), method="gptaq"))

@@ -1,0 +1,85 @@
+"""Recipes of every method: what each knows, presets, and a grid in a few lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.errors import UsageError
+from faq_tui.core.settings import Recipe, parse_settings
+from faq_tui.core.settings.edit import move_recipe, remove_recipe
+
+BASE = '[target]\nmodel = "m"\n[seeds]\npath = "s"\n'
+GRID = """
+[[recipes]]
+method = ["gptq", "gptaq", "awq", "spqr"]
+bits = [4, 8]
+preset = "paper"
+"""
+
+
+def folders(text: str) -> list[str]:
+    return [recipe.folder("x") for recipe in parse_settings(BASE + text).recipes]
+
+
+def test_four_lines_are_the_whole_grid() -> None:
+    methods = ("gptq", "gptaq", "awq", "spqr")
+    expected = [f"{m}-w{bits}g128-x" for m in methods for bits in (4, 8) if (m, bits) != ("awq", 8)]
+    assert folders(GRID) == expected
+
+
+def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
+    recipes = parse_settings(BASE + '[[recipes]]\nmethod = ["gptq", "awq", "spqr", "w8a8"]').recipes
+    found = {recipe.method: recipe.identity() for recipe in recipes}
+    assert found["gptq"] == {
+        **{"method": "gptq", "bits": 4, "group_size": 128},
+        **{"sym": True, "desc_act": False, "damp_percent": 0.05},  # as before there were other methods
+    }
+    assert found["awq"]["sym"] is False and "damp_percent" not in found["awq"]
+    assert found["spqr"] | {"damp_percent": 0.01, "outlier_threshold": 0.2, "scale_bits": 3} == found["spqr"]
+    assert found["w8a8"] == {"method": "w8a8", "bits": 8, "group_size": -1, "damp_percent": 0.01}
+    assert Recipe(method="spqr", preset="reference").damp_percent == 1.0
+    assert Recipe(method="spqr", preset="reference", damp_percent=0.5).unusual() == {"damp_percent": 0.5}
+    assert not Recipe().unusual()
+
+
+def test_presets_of_one_method_lie_beside_each_other() -> None:
+    assert folders('[[recipes]]\nmethod = "spqr"\npreset = ["default", "reference"]') == [
+        "spqr-w4g128-x",
+        "spqr-reference-w4g128-x",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('method = "awq"\nbits = 8', "`recipes[1].bits`: awq has 4, not 8"),
+        ('method = "w8a8"\ngroup_size = 128', "`recipes[1].group_size`: w8a8 has -1, not 128"),
+        ('method = "spqr"\ndesc_act = true', "spqr has no desc_act; it knows damp_percent, outlier_threshold"),
+        ('method = "gptq"\nalpha = 0.3', "gptq has no alpha"),
+        ('method = "gptaq"\ndesc_act = true', "gptaq takes no desc_act = true"),
+        ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
+        ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),
+        ('method = ["gptq", "magic"]', "`recipes[2].method`"),
+        ("bits = [4, 5]", "`recipes[2].bits`: input should be 3, 4 or 8, not 5"),
+    ],
+)
+def test_what_a_method_does_not_know_is_refused(lines: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_settings(f"{BASE}[[recipes]]\n{lines}\n")
+    assert said in str(caught.value)
+
+
+def test_editing_a_grid_spreads_it_out(tmp_path: Path) -> None:
+    path = tmp_path / "faq.toml"
+    path.write_text(f'{BASE}# kept\n{GRID}\n[[recipes]]\nmethod = "w8a8"  # kept too\n', encoding="utf-8")
+    before = [recipe.folder("x") for recipe in parse_settings(path.read_text(encoding="utf-8")).recipes]
+    settings = remove_recipe(path, 2)
+    assert [recipe.folder("x") for recipe in settings.recipes] == before[:2] + before[3:]
+    settings = move_recipe(path, 0, 1)
+    expected: list[Any] = [before[1], before[0], *before[3:]]
+    assert [recipe.folder("x") for recipe in settings.recipes] == expected
+    text = path.read_text(encoding="utf-8")
+    assert "# kept" in text and "# kept too" in text

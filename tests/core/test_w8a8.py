@@ -1,0 +1,100 @@
+"""INT8 weights by GPTQ, INT8 activations a token, and compressed-tensors' words for both."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faq_tui.core.errors import FaqError
+from faq_tui.core.models.activations import rounded_per_token, simulate
+from faq_tui.core.quantizing.hessian import Hessian, factorize, identity_factor
+from faq_tui.core.quantizing.w8a8.config import quantization_config
+from faq_tui.core.quantizing.w8a8.matrix import quantize_matrix
+
+
+def nothing() -> None:
+    """No stop is asked for."""
+
+
+def test_codes_and_scales_are_the_weights_to_half_a_step() -> None:
+    weight = torch.randn(12, 40, generator=torch.Generator().manual_seed(0)).to(torch.bfloat16)
+    codes, scale, _ = quantize_matrix(weight, identity_factor(40, "cpu"), nothing)
+    assert codes.dtype == torch.int8 and scale.dtype == torch.bfloat16 and scale.shape == (12, 1)
+    step = scale.float()
+    # The scale is rounded to bfloat16: the largest weight of a row may lie a step of that beyond 127.
+    assert ((codes.float() * step - weight.float()).abs() <= 0.51 * step + weight.float().abs() / 256).all()
+    assert codes.abs().max() == 127
+
+
+def test_gptq_loses_less_than_rounding() -> None:
+    dice = torch.Generator().manual_seed(1)
+    mix = torch.randn(64, 64, generator=dice) / 8 + torch.eye(64)
+    inputs = torch.randn(500, 64, generator=dice) @ mix
+    weight = torch.randn(32, 64, generator=dice)
+    hessian = Hessian(64, "cpu")
+    hessian.add(inputs)
+    errors = []
+    for factor in (identity_factor(64, "cpu"), factorize(hessian.mean(), 0.01, by_activation=True)):
+        codes, scale, loss = quantize_matrix(weight, factor, nothing)
+        errors.append(float(((weight - codes.float() * scale) @ inputs.t()).square().sum()) / len(inputs))
+    assert errors[1] < 0.8 * errors[0]
+    assert loss == pytest.approx(errors[1], rel=0.05)
+
+
+def test_an_empty_row_stays_empty() -> None:
+    weight = torch.ones(3, 8)
+    weight[1] = 0
+    codes, scale, _ = quantize_matrix(weight, identity_factor(8, "cpu"), nothing)
+    assert torch.allclose(codes.float() * scale, weight, rtol=1e-3) and torch.isfinite(scale).all()
+
+
+@given(st.integers(0, 2**31), st.integers(1, 5), st.integers(1, 30))
+@settings(max_examples=40, deadline=None)
+def test_each_token_keeps_to_its_own_255_levels(seed: int, tokens: int, features: int) -> None:
+    inputs = torch.randn(tokens, features, generator=torch.Generator().manual_seed(seed))
+    inputs *= torch.tensor([10.0**n for n in range(tokens)])[:, None]
+    before = inputs.clone()
+    found = rounded_per_token(inputs)
+    assert torch.equal(inputs, before)  # it is the residual stream's too
+    scale = inputs.abs().amax(1, keepdim=True) / 127
+    assert ((found - inputs).abs() <= scale * 0.5001).all()
+    levels = found / scale
+    assert torch.allclose(levels, levels.round(), atol=1e-3)
+
+
+def test_only_named_linears_are_simulated() -> None:
+    from torch import nn
+
+    model = nn.Sequential()
+    model.add_module("body", nn.Linear(4, 4, bias=False))
+    model.add_module("lm_head", nn.Linear(4, 4, bias=False))
+    nn.init.eye_(model.get_submodule("body").weight)
+    nn.init.eye_(model.get_submodule("lm_head").weight)
+    inputs = torch.tensor([[1.0, 0.501, 0.2, 0.1]])
+    simulate(model, quantization_config(["lm_head"]))
+    assert torch.allclose(model(inputs), rounded_per_token(inputs))
+    assert not torch.equal(model(inputs), inputs)
+
+
+def test_the_config_is_read_by_the_library_as_w8a8() -> None:
+    library: Any = importlib.import_module("compressed_tensors.quantization")
+    body = quantization_config(["lm_head", "model.layers.0.mlp.gate"])
+    read = library.QuantizationConfig.model_validate(body)
+    group = read.config_groups["group_0"]
+    assert (read.format, read.quantization_status.value) == ("int-quantized", "compressed")
+    assert (group.weights.num_bits, group.weights.strategy, group.weights.symmetric) == (8, "channel", True)
+    assert (group.input_activations.strategy, group.input_activations.dynamic) == ("token", True)
+    assert read.ignore == ["lm_head", "model.layers.0.mlp.gate"]
+
+
+@pytest.mark.parametrize("change", [{"dynamic": False}, {"num_bits": 4}, {"strategy": "tensor"}])
+def test_other_schemes_are_not_taken_for_this_one(change: dict[str, Any]) -> None:
+    body = quantization_config([])
+    body["config_groups"]["group_0"]["input_activations"].update(change)
+    with pytest.raises(FaqError, match="activations are quantized in a way unknown"):
+        simulate(torch.nn.Linear(2, 2), body)
