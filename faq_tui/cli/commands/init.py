@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 
+def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    if not asked or ctx.resilient_parsing:
+        return
+    from faq_tui.core.presets import all_experiments
+
+    for experiment in all_experiments():
+        click.echo(f"{experiment.name:<15} {experiment.about()}")
+    ctx.exit()
+
+
 @click.command("init")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--target", required=True, help='The model to quantize: hub id, local folder, or "embedded".')
-@click.option("--seeds", required=True, help='A seed file, a `datasets` id, or "starter".')
+@click.option("--target", help='The model to quantize: hub id, local folder, or "embedded".')
+@click.option("--seeds", help='A seed file, a `datasets` id, or "starter".')
+@click.option("--preset", help="One of the paper's experiments, such as paper/table1: all of it is written out.")
 @click.option("--elder-url", help="OpenAI-compatible URL of the larger sibling, ending in /v1.")
 @click.option("--elder-model", help="Its model name there.")
 @click.option("--judge-url", help="URL of the judge; without one the target's own likelihood judges.")
 @click.option("--judge-model", help="Its model name there.")
-def command(
-    run_folder: Path,
-    target: str,
-    seeds: str,
-    elder_url: str | None,
-    elder_model: str | None,
-    judge_url: str | None,
-    judge_model: str | None,
-) -> None:
-    """Write the settings of a new run into RUN/faq.toml."""
+@click.option(
+    "--list-presets",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_presets,
+    help="Say what the presets are, and nothing else.",
+)
+def command(run_folder: Path, target: str | None, seeds: str | None, preset: str | None, **servers: Any) -> None:
+    """Write the settings of a new run into RUN/faq.toml.
+
+    With --preset the other options override what it says; one run has one target, and of a table with several the
+    first is taken unless --target names another.
+    """
     from faq_tui.core.settings.write import Choices, init_text, write_settings
 
     # Relative paths are the shell's here, the run folder's in the file.
-    choices = Choices(_absolute(target), _absolute(seeds), elder_url, elder_model, judge_url, judge_model)
-    path = write_settings(run_folder, init_text(choices))
+    target, seeds = (None if name is None else _absolute(name) for name in (target, seeds))
+    if preset is not None:
+        from faq_tui.core.presets import PresetChoices, preset_text
+
+        text = preset_text(preset, PresetChoices(target, seeds, **servers))
+    else:
+        for name, value in (("--target", target), ("--seeds", seeds)):
+            if value is None:
+                raise click.UsageError(f"Missing option '{name}'.", click.get_current_context())
+        assert target is not None and seeds is not None
+        text = init_text(Choices(target, seeds, **servers))
+    path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")
+    if preset is not None:
+        click.echo(f"set the servers' URLs in {path} first: it says which", err=True)
     click.echo(f"next: faq-tui doctor {run_folder}, then faq-tui run {run_folder}", err=True)
 
 

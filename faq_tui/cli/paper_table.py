@@ -1,0 +1,49 @@
+"""The paper's table as far as a run has filled it, for `faq-tui status`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from faq_tui.core.literal import literal
+
+EMPTY = "·"  # nobody has measured it yet
+MOST_COLUMNS = 6  # that fit a terminal of 80 columns with two numbers each; more stand below one another
+
+
+def print_paper(console: Console, paper: dict[str, Any]) -> None:
+    """One row a quantized model, one column a metric: ours, and the paper's in brackets."""
+    cells = paper["cells"]
+    head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (the paper's value)"
+    console.print(Text(literal(head), style="bold"))
+    metrics = list(dict.fromkeys(cell["metric"] for cell in cells))
+    for start in range(0, len(metrics), MOST_COLUMNS):
+        console.print(_part(cells, metrics[start : start + MOST_COLUMNS]))
+
+
+def _part(cells: list[dict[str, Any]], metrics: list[str]) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("quantized", "on", *metrics):
+        table.add_column(column, overflow="fold")
+    by_place = {(_row(cell), cell["metric"]): cell for cell in cells}
+    for row in dict.fromkeys(_row(cell) for cell in cells):
+        texts = [_text(by_place.get((row, metric))) for metric in metrics]
+        bits, method, calibration = row
+        name = bits if method == "-" else f"{method} {bits}"
+        table.add_row(name, "" if calibration == "none" else calibration, *texts)
+    return table
+
+
+def _row(cell: dict[str, Any]) -> tuple[str, str, str]:
+    return cell["bits"], cell["method"], cell["calibration"]
+
+
+def _text(cell: dict[str, Any] | None) -> Text:
+    if cell is None:
+        return Text("")
+    if cell["ours"] is None:
+        return Text.assemble((f"{EMPTY} ({cell['paper']:g})", "dim"))
+    return Text.assemble((f"{cell['ours']:.2f}", "green"), (f" ({cell['paper']:g})", "dim"))

@@ -1,0 +1,106 @@
+"""`PYTHON evalscope_runner.py ORDER ANSWER`: one benchmark of evalscope against one server.
+
+PYTHON is any environment that has evalscope: this file imports nothing of ours. ORDER is a JSON file with the
+task configuration; ANSWER will hold the report, the score of each answer, and versions, or the error's classes
+and text.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+REFUSED = "RunsCodeError"
+
+
+class RunsCodeError(Exception):
+    """The benchmark runs what the model wrote, and that was not allowed."""
+
+
+def main(order_path: Path, answer_path: Path) -> None:
+    order = json.loads(order_path.read_text(encoding="utf-8"))
+    try:
+        answer = _run(order)
+    except BaseException as error:  # noqa: BLE001  whatever it is, it is told to who asked
+        traceback.print_exc()
+        answer = {"error": {"names": _names(error), "message": str(error)}}
+    half = answer_path.with_suffix(".half")
+    half.write_text(json.dumps(answer), encoding="utf-8")
+    half.replace(answer_path)
+
+
+def _run(order: dict[str, Any]) -> dict[str, Any]:
+    import evalscope
+    from evalscope.api.registry import get_benchmark
+    from evalscope.config import TaskConfig
+    from evalscope.run import run_task
+
+    name = order["benchmark"]
+    key = os.environ.get(order["api_key_env"] or "", "").strip()
+    config = TaskConfig(**order["config"], api_key=key or "EMPTY")
+    benchmark = get_benchmark(name, config)
+    if not order["allow_code_execution"] and _runs_code(benchmark):
+        raise RunsCodeError(name)
+    outputs = Path(order["config"]["work_dir"])
+    if (outputs / "configs" / "task_config.yaml").is_file():
+        _resume_or_start(run_task, TaskConfig, order, key)
+    else:
+        run_task(config)
+    report = next(iter((outputs / "reports").rglob(f"{name}.json")))
+    return {
+        "evalscope_version": evalscope.__version__,
+        "version": getattr(benchmark.benchmark_meta, "evaluation_version", None),
+        "num_fewshot": getattr(benchmark, "few_shot_num", None),
+        "report": json.loads(report.read_text(encoding="utf-8")),
+        "scores": [score for path in sorted((outputs / "reviews").rglob("*.jsonl")) for score in _scores(path, name)],
+    }
+
+
+def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], key: str) -> None:
+    """Go on from the answers of a run that was stopped; from nothing if they were asked for in another way."""
+    outputs = order["config"]["work_dir"]
+    try:
+        run_task(config_class(**order["config"], api_key=key or "EMPTY", use_cache=outputs))
+    except ValueError as error:
+        if "identity" not in str(error):
+            raise
+        shutil.rmtree(outputs)
+        run_task(config_class(**order["config"], api_key=key or "EMPTY"))
+
+
+def _runs_code(benchmark: Any) -> bool:
+    """A benchmark with a sandbox, or one in which the model acts, executes what it wrote."""
+    kinds = {kind.__name__ for kind in type(benchmark).__mro__}
+    meta = benchmark.benchmark_meta
+    return bool(getattr(meta, "sandbox_config", None)) or bool(
+        kinds & {"CodeExecutionSandboxMixin", "AgentLoopAdapter"}
+    )
+
+
+def _scores(path: Path, name: str) -> list[dict[str, Any]]:
+    """Of each answer: its subset, its question's number, and its values by metric."""
+    subset = path.stem.removeprefix(f"{name}_")
+    with path.open(encoding="utf-8") as lines:
+        found = [json.loads(line)["sample_score"] for line in lines if line.strip()]
+    return [{"subset": subset, "question": s["group_id"], "values": s["score"]["value"]} for s in found]
+
+
+def _names(error: BaseException) -> list[str]:
+    found: list[str] = []
+    at: BaseException | None = error
+    while at is not None and len(found) < 100:
+        found += [kind.__name__ for kind in type(at).__mro__]
+        at = at.__cause__ or at.__context__
+    return found
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # its threads may not end by themselves

@@ -1,0 +1,37 @@
+"""What went wrong with one task, in one sentence that says what to do."""
+
+from __future__ import annotations
+
+NO_DATA = frozenset(
+    {
+        *("ConnectionError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "DatasetNotFoundError"),
+        *("DataFilesNotFoundError", "FileNotFoundError", "HfHubHTTPError", "GatedRepoError", "NotExistError"),
+        *("RepositoryNotFoundError", "_DownloadDeadlineError", "HTTPError", "ConnectTimeout", "MaxRetryError"),
+    }
+)
+LONGEST = 200  # characters of a foreign message
+
+
+def explain(engine: str, task: str, names: list[str], message: str) -> str:
+    """`names`: the error's classes, the first its own; `message`: its text."""
+    reason = " ".join(message.split())[:LONGEST]
+    if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
+        return f"{engine} has no task {task!r}: check its name, or include_path for a task of your own"
+    if {"ModuleNotFoundError", "ImportError"} & set(names):
+        return f"{task} of {engine} needs a package that is not installed ({reason}): install it"
+    if "APIConnectionError" in names or "APITimeoutError" in names:
+        return f"{task} of {engine}: the server does not answer any more ({reason}): look at its log"
+    if NO_DATA & set(names):
+        return f"the data of {task} ({engine}) cannot be had ({reason}): check the network, or fetch it beforehand"
+    return f"{task} of {engine} failed with {names[0]}: {reason}"
+
+
+def names_of(error: BaseException) -> list[str]:
+    """The error's classes by name, its own first, then those of what caused it."""
+    found, seen = list[str](), set[int]()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        seen.add(id(at))
+        found += [kind.__name__ for kind in type(at).__mro__]
+        at = at.__cause__ or at.__context__
+    return found

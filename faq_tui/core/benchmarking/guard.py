@@ -1,0 +1,91 @@
+"""`python -m faq_tui.core.benchmarking.guard COMMAND…`: runs a foreign program that must not outlive us.
+
+Such programs start processes of their own and know nothing of our lifeline. The guard holds it: when its stdin
+ends, or it is asked to stop, the program's whole process group is ended, first kindly, then not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+Guard = subprocess.Popen[bytes]
+
+GRACE_S = 5.0  # from SIGTERM to SIGKILL
+NOT_FOUND = 127  # a shell's own word for it
+
+
+@contextmanager
+def guarded(
+    command: Sequence[str], log: Path, env: dict[str, str], folder: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The guard of a running `command`; both end with the block. What it prints goes to the end of `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        guard = subprocess.Popen(
+            [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
+            stdin=subprocess.PIPE,  # the lifeline: never written to
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            cwd=folder,
+            env={**os.environ, **env},
+        )
+    try:
+        yield guard
+    finally:
+        assert guard.stdin is not None
+        guard.stdin.close()
+        try:
+            guard.wait(3 * GRACE_S)
+        except subprocess.TimeoutExpired:
+            guard.kill()
+            guard.wait()
+
+
+def main() -> None:
+    try:
+        program = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL, start_new_session=True)
+    except OSError as error:
+        print(f"{sys.argv[1]}: {error.strerror}", file=sys.stderr)
+        sys.exit(NOT_FOUND)
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+
+    def watch_lifeline() -> None:
+        while os.read(0, 4096):
+            pass
+        asked.set()
+
+    threading.Thread(target=watch_lifeline, daemon=True, name="lifeline").start()
+    while program.poll() is None:
+        if asked.wait(0.2):
+            _end(program)
+    _signal(program.pid, signal.SIGKILL)  # what it left behind
+    os._exit(program.returncode if program.returncode >= 0 else 128 - program.returncode)
+
+
+def _end(program: Guard) -> None:
+    _signal(program.pid, signal.SIGTERM)
+    try:
+        program.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        _signal(program.pid, signal.SIGKILL)
+        program.wait()
+
+
+def _signal(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return  # nobody is left in it
+
+
+if __name__ == "__main__":
+    main()

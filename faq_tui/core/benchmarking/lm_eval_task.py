@@ -1,0 +1,167 @@
+"""The worker's task "lm_eval": tasks of lm_eval, model after model.
+
+Messages, each with `subject`: `loading`; `started` (a `task`), `done` (with its `rows`), `failed` (and why, in one
+sentence).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.benchmarking.faults import explain, names_of
+from faq_tui.core.benchmarking.lm_eval_parse import parse
+from faq_tui.core.benchmarking.tasks import LM_EVAL
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.errors import FaqError
+from faq_tui.core.models.devices import device_of, dtype_name
+from faq_tui.core.models.hub import local_folder
+
+Send = Callable[..., None]
+CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # where lm_eval asks the model
+
+
+def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
+    """`spec`: target, models (subject, folder or "" for the target's own, tasks), served or None, and settings."""
+    cancel.check()
+    own = spec["settings"]["include_path"]
+    manager = _manager(own, {task for model in spec["models"] for task in model["tasks"]})
+    for model in spec["models"]:
+        cancel.check()
+        subject = model["subject"]
+        send("loading", subject=subject)
+        try:
+            lm = _served(spec) if spec["served"] else _loaded(spec, model["folder"])
+        except ModuleNotFoundError as error:
+            raise FaqError(f"lm_eval lacks a package ({error}): pip install 'faq-tui[lm-eval]'") from None
+        for name in CALLS:
+            if hasattr(lm, name):
+                setattr(lm, name, stoppable(getattr(lm, name), cancel))
+        with contextlib.chdir(own or Path.cwd()):  # data files of one's own tasks stand there
+            for task in model["tasks"]:
+                cancel.check()
+                send("started", subject=subject, task=task)
+                try:
+                    send("done", subject=subject, task=task, rows=_evaluate(spec, lm, manager, task))
+                except FaqError:
+                    raise
+                except Exception as error:  # noqa: BLE001  data, network and task code: the other tasks go on
+                    _raise_if_memory(error)
+                    traceback.print_exc()
+                    send("failed", subject=subject, task=task, message=_sentence(task, error))
+        del lm
+        _free()
+
+
+def _manager(own: str | None, tasks: set[str]) -> Any:
+    """lm_eval's index of tasks. That of its own thousands takes ten seconds: left out where nobody asks for it."""
+    from lm_eval.tasks import TaskManager
+
+    if own is not None:
+        small = TaskManager(include_path=own, include_defaults=False)
+        if tasks <= set(small.all_tasks):
+            return small
+    return TaskManager(include_path=own)
+
+
+def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[dict[str, Any]]:
+    import lm_eval
+
+    settings = spec["settings"]
+    results = lm_eval.simple_evaluate(
+        lm,
+        tasks=[task],
+        task_manager=manager,
+        limit=settings["limit"],
+        num_fewshot=settings["num_fewshot"],
+        apply_chat_template=settings["apply_chat_template"],
+        bootstrap_iters=spec["resamples"],
+        confirm_run_unsafe_code=settings["allow_code_execution"],
+    )
+    rows = parse(results)
+    if not rows:
+        raise ValueError("it gave no number")
+    return rows
+
+
+def _loaded(spec: dict[str, Any], place: str) -> Any:
+    """The weights as the evaluation loads them: multiplied out, so that every method runs the same kernels."""
+    import torch
+    from lm_eval.models.huggingface import HFLM
+    from transformers import AutoTokenizer
+
+    from faq_tui.core.models.dense import load_dense
+
+    target, settings = local_folder(spec["target"]), spec["settings"]
+    folder = Path(place) if place else target
+    if not folder.is_dir():
+        raise FaqError(f"no model folder at {folder}: run quantize again")
+    device = device_of(spec["device"])
+    trust = spec["trust_remote_code"]
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, target, trust))
+    return HFLM(
+        pretrained=load_dense(folder, dtype, device, trust),
+        tokenizer=AutoTokenizer.from_pretrained(target, trust_remote_code=trust),
+        batch_size=settings["batch_size"],
+        max_length=settings["max_length"],
+    )
+
+
+def _served(spec: dict[str, Any]) -> Any:
+    """The same model behind a server's `/v1/completions`; the tokenizer is the target's own."""
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    settings, served = spec["settings"], spec["served"]
+    key = os.environ.get(settings["api_key_env"] or "", "").strip()
+    return LocalCompletionsAPI(
+        base_url=f"{served['base_url']}/completions",
+        model=served["model"],
+        tokenizer=str(local_folder(spec["target"])),
+        tokenizer_backend="huggingface",
+        max_length=settings["max_length"] or 2048,
+        batch_size=1,
+        num_concurrent=settings["batch_size"],
+        header={"Authorization": f"Bearer {key or 'none'}"},  # left out, it sends whatever OPENAI_API_KEY holds
+        trust_remote_code=spec["trust_remote_code"],
+    )
+
+
+def _free() -> None:
+    """The next model needs the room."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., Any]:
+    """The same, but it raises Stopped instead of being called after a stop was asked for."""
+
+    def checked(*arguments: Any, **options: Any) -> Any:
+        cancel.check()
+        return call(*arguments, **options)
+
+    return checked
+
+
+def _raise_if_memory(error: Exception) -> None:
+    """Out of memory is the model's fault, not the task's: the next task would fare no better."""
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        raise MemoryError from error
+    if type(error).__name__ == "OutOfMemoryError":
+        raise error
+
+
+def _sentence(task: str, error: Exception) -> str:
+    if "confirm_run_unsafe_code" in str(error):
+        return (
+            f"{task} runs code that the model wrote, on this machine and as you, for lm_eval has no sandbox: "
+            "set allow_code_execution = true under [evaluate.lm_eval] if that is meant"
+        )
+    return explain(LM_EVAL, task, names_of(error), str(error))

@@ -1,0 +1,91 @@
+"""What the settings ask for, what is stored, and what is left to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.benchmarking.tasks import EVALSCOPE, LM_EVAL, expand, split_subset
+from faq_tui.core.evaluation.identity import subjects
+from faq_tui.core.run import Run
+from faq_tui.core.store import benchmarks as rows
+from faq_tui.core.store.hashing import digest
+
+VERSION = 1  # raised when the same model and task would give other numbers
+
+
+@dataclass(frozen=True)
+class Request:
+    """One task on one model."""
+
+    subject: str  # `unquantized`, or a folder under `models/`
+    engine: str
+    task: str
+    signature: str
+
+    @property
+    def key(self) -> rows.Key:
+        return self.subject, self.engine, self.task
+
+
+def wanted(run: Run) -> list[Request]:
+    """Every task on every model, model by model. Empty where no task is asked for."""
+    lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
+    asked = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
+    asked += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
+    if not asked:
+        return []
+    return [
+        Request(subject, engine, task, digest("benchmark", VERSION, identity, engine, task, options))
+        for subject, identity in subjects(run).items()
+        for engine, task, options in asked
+    ]
+
+
+def missing(run: Run) -> list[Request]:
+    """Those with no result, or one of other settings, data or weights."""
+    requests = wanted(run)
+    there = rows.signatures(run.store) if requests else {}
+    return [request for request in requests if there.get(request.key) != request.signature]
+
+
+def current_results(run: Run) -> list[rows.Result]:
+    """Stored results of the present settings, in their order."""
+    order = {request.signature: place for place, request in enumerate(wanted(run))}
+    found = [result for result in rows.all_results(run.store) if result.signature in order] if order else []
+    return sorted(found, key=lambda result: order[result.signature])
+
+
+def folder_of(run: Run, subject: str, target: Path) -> Path:
+    """Where a model's weights lie; `target` is the unquantized one's folder."""
+    from faq_tui.core.evaluation.identity import UNQUANTIZED
+
+    return target if subject == UNQUANTIZED else run.models / subject
+
+
+def own_path(run: Run, path: str) -> Path:
+    """A path of the settings, absolute, with links in it left alone: a venv's `python` is one."""
+    return run.folder / Path(path).expanduser()
+
+
+def _lm_eval(run: Run) -> Any:
+    settings, target = run.settings.evaluate.lm_eval, run.settings.target
+    measured = settings.model_dump(include={"mode", "limit", "num_fewshot", "max_length", "apply_chat_template"})
+    computed = [target.dtype, target.device] if settings.mode == "process" else []
+    own = _state(own_path(run, settings.include_path)) if settings.include_path else None
+    return [measured, computed, own]
+
+
+def _evalscope(run: Run, task: str) -> Any:
+    settings = run.settings.evaluate.evalscope
+    measured = settings.model_dump(include={"limit", "repeats", "sampling", "enable_thinking"})
+    name, _ = split_subset(task)
+    own = _state(own_path(run, settings.dataset_dir) / name) if settings.dataset_dir else None
+    return [measured, own]
+
+
+def _state(folder: Path) -> Any:
+    """What changes when a file in the folder does, without reading it."""
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

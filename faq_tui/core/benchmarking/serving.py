@@ -1,0 +1,157 @@
+"""A model behind an OpenAI-compatible URL: found at a server that runs, or served for as long as it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
+from faq_tui.core.cancel import CancelToken
+from faq_tui.core.endpoints import api_key
+from faq_tui.core.endpoints.resolve import reachable
+from faq_tui.core.errors import EndpointError, FaqError
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.settings import Endpoint
+from faq_tui.core.settings.benchmarks import SERVE
+from faq_tui.core.stage import Context
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.target import TargetModel
+from faq_tui.core.worker.parent import QUIET_THREADS
+
+ASK_TIMEOUT_S = 10.0
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What an OpenAI client needs."""
+
+    base_url: str  # ends in /v1
+    model: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model that is to be served."""
+
+    name: str  # `unquantized`, or a folder under `models/`
+    folder: Path
+    target: TargetModel
+
+
+@contextmanager
+def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[Served]:
+    """The subject at `base_url`, or by the command of `[evaluate.serve]`, which ends with the block.
+
+    Raises EndpointError if the server does not answer or has another model, FaqError if the command fails.
+    """
+    if base_url == SERVE:
+        with _started(context, subject) as found:
+            yield found
+        return
+    endpoint = reachable(context, Endpoint(base_url=base_url, model="", api_key_env=api_key_env))
+    names = listed(endpoint.base_url, None if api_key_env is None else api_key(endpoint))
+    wanted = _names_of(subject)
+    match = next((name for name in names if name in wanted or name.rstrip("/").rpartition("/")[2] in wanted), None)
+    if match is None:
+        raise EndpointError(
+            f"{endpoint.base_url} does not serve {subject.name} (it serves {', '.join(names[:5]) or 'nothing'}): "
+            f'serve {subject.folder} there under that name, or set base_url = "serve"'
+        )
+    yield Served(endpoint.base_url, match)
+
+
+def _names_of(subject: Subject) -> set[str]:
+    """Names under which a server may list the subject; of a path its last part counts."""
+    if subject.name != UNQUANTIZED:
+        return {subject.name}
+    return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
+
+
+def listed(base_url: str, key: str | None = None) -> list[str]:
+    """Names of the models that a server lists. Raises EndpointError if it does not answer as such a server."""
+    local = urlsplit(base_url).hostname in (HOST, "localhost", "::1")
+    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))  # no proxy reaches it
+    request = urllib.request.Request(f"{base_url}/models", headers={"Authorization": f"Bearer {key or 'none'}"})
+    try:
+        with opener.open(request, timeout=ASK_TIMEOUT_S) as answer:
+            return [str(model["id"]) for model in json.load(answer)["data"]]
+    except urllib.error.HTTPError as error:
+        advice = "check the key" if error.code in (401, 403) else "check base_url, which ends in /v1"
+        raise EndpointError(f"{base_url} answers with status {error.code}: {advice}") from None
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or error
+        raise EndpointError(f"cannot reach {base_url} ({reason}): check base_url, and that the server runs") from None
+    except (ValueError, KeyError, TypeError):
+        raise EndpointError(f"{base_url} is no OpenAI-compatible server: check base_url, which ends in /v1") from None
+
+
+@contextmanager
+def _started(context: Context, subject: Subject) -> Iterator[Served]:
+    settings = context.run.settings.evaluate.serve
+    port = _free_port(subject.name)
+    name = subject.name if subject.name != UNQUANTIZED else subject.target.name.rpartition("/")[2]
+    values = {"{folder}": str(subject.folder), "{port}": str(port), "{name}": name}
+    command = [_filled(part, values) for part in settings.command]
+    log = context.run.log(context.job)
+    with guarded(command, log, QUIET_THREADS, log.parent) as guard:
+        url = f"http://{HOST}:{port}/v1"
+        waited = 0.0
+        while not (names := _answers(url)):
+            if guard.poll() == NOT_FOUND:
+                raise FaqError(
+                    f"there is no program {command[0]!r} to serve {subject.name} with: install it, set command under "
+                    "[evaluate.serve], or give the base_url of a server of yours"
+                )
+            if guard.poll() is not None:
+                raise FaqError(f"{command[0]}, which was to serve {subject.name}, ended: its words are in {log}")
+            if waited > settings.ready_timeout_s:
+                raise FaqError(f"{command[0]} did not serve {subject.name} in {waited:.0f} s: see {log}")
+            _wait(context.cancel, 0.5)
+            waited += 0.5
+        yield Served(url, name if name in names else names[0])
+
+
+def _answers(url: str) -> list[str]:
+    """Names of the models at `url`; none as long as it does not answer."""
+    try:
+        return listed(url)
+    except FaqError:
+        return []
+
+
+def _filled(part: str, values: dict[str, str]) -> str:
+    for name, value in values.items():
+        part = part.replace(name, value)
+    return part
+
+
+def _free_port(name: str) -> int:
+    """The same for a name whenever it can be had: evalscope goes on only with the URL that it began with."""
+    for port in (20000 + int(digest(name), 16) % 10000, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return int(probe.getsockname()[1])
+    raise FaqError("this machine has no free port to serve a model on")
+
+
+def _wait(cancel: CancelToken, seconds: float) -> None:
+    cancel.wait(seconds)
+    cancel.check()
+
+
+def without_proxy() -> dict[str, str]:
+    """An environment in which foreign programs reach this machine's own servers."""
+    found = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
+    hosts = ",".join(dict.fromkeys([*",".join(found.values()).split(","), HOST, "localhost"])).strip(",")
+    return {"NO_PROXY": hosts, "no_proxy": hosts}

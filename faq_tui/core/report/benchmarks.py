@@ -1,0 +1,141 @@
+"""Public benchmarks: every metric with its standard error, and what is missing and why."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from faq_tui.core.benchmarking.evalscope_parse import standard_error
+from faq_tui.core.benchmarking.plan import current_results, missing
+from faq_tui.core.evaluation.identity import wanted_artefacts
+from faq_tui.core.report.escape import escape
+from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.tables import table
+from faq_tui.core.run import Run
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.store.benchmarks import Key, Result, all_problems
+
+HIDDEN = {"items", "signature"}  # the first is as long as the data, the second tells nothing
+NOT_YET = "not run yet"
+
+
+def benchmarks(run: Run) -> dict[str, Any]:
+    """`results` (keys as in `Result`, and the paired difference from the baseline), and what is `missing`."""
+    results, problems = current_results(run), all_problems(run.store)
+    by_place = {_place(result, result.subject): result for result in results}
+    baselines = _baselines(run)
+    return {
+        "results": [
+            {
+                **{name: value for name, value in asdict(result).items() if name not in HIDDEN},
+                "difference": _difference(result, by_place.get(_place(result, baselines.get(result.subject, "")))),
+            }
+            for result in results
+        ],
+        "missing": [
+            {"subject": r.subject, "engine": r.engine, "task": r.task, "message": problems.get(r.key, NOT_YET)}
+            for r in missing(run)
+        ],
+    }
+
+
+def fingerprint(run: Run) -> Any:
+    """What changes when the section does."""
+    results = [(result.key, result.name, result.metric, result.value) for result in current_results(run)]
+    return [results, sorted(problem for problem in all_problems(run.store).items())]
+
+
+def section(body: dict[str, Any]) -> list[str]:
+    """Lines of Markdown; none where no benchmark is asked for. `body` is the whole document."""
+    found = body["benchmarks"]
+    if not found["results"] and not found["missing"]:
+        return []
+    lines = ["## Benchmarks", ""]
+    if found["results"]:
+        head = ["Task", "Metric", "Model", "Value", "Std. error", "Against baseline", "Items", "Few-shot"]
+        rows = [_row(result) for result in found["results"] if _is_shown(result, found["results"])]
+        lines += [*table(head, rows, left=3), "", *_notes(found["results"]), ""]
+    if found["missing"]:
+        lines += ["Not measured:", "", *_missing(found["missing"]), ""]
+    return lines
+
+
+def _place(result: Result, subject: str) -> tuple[str, ...]:
+    return subject, result.engine, result.task, result.name, result.metric, result.filter
+
+
+def _baselines(run: Run) -> dict[str, str]:
+    """Folder of each artefact to that of the baseline of the same recipe, at equal samples or at equal tokens."""
+    artefacts = wanted_artefacts(run)
+    found: dict[str, str] = {}
+    for artefact in artefacts:
+        name = f"{BASELINE}{TOKENS_SUFFIX}" if artefact.set_name.endswith(TOKENS_SUFFIX) else BASELINE
+        for other in artefacts:
+            if other.recipe == artefact.recipe and other.set_name == name and other.folder != artefact.folder:
+                found[artefact.folder] = other.folder
+    return found
+
+
+def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
+    """Ours minus the baseline's, with the standard error of the mean of the items' own differences.
+
+    Both answered the same items, so what an item is hard by cancels out (Miller 2024, arXiv 2411.00640, section 4.2).
+    """
+    if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
+        return None
+    each = [a - b for a, b in zip(ours.items, baseline.items, strict=True)]
+    return {"to": baseline.subject, "value": sum(each) / len(each), "stderr": standard_error(each)}
+
+
+def _is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
+    """A task's own numbers; its parts where it has none of its own. The JSON holds all of them."""
+    whole = any(other["task"] == other["name"] == result["task"] for other in results)
+    return result["name"] == result["task"] or not whole
+
+
+def _row(result: dict[str, Any]) -> list[str]:
+    how = f" ({result['filter']})" if result["filter"] not in ("", "none") else ""
+    items = f"{result['n']:,}" + (f" × {result['repeats']}" if result["repeats"] > 1 else "")
+    shots = MISSING if result["num_fewshot"] is None else str(result["num_fewshot"])
+    return [
+        escape(result["name"]),
+        escape(result["metric"] + how),
+        escape(result["subject"]),
+        *(_number(result["value"]), _number(result["stderr"]), _against(result["difference"])),
+        *(items, shots),
+    ]
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return MISSING
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
+
+
+def _against(difference: dict[str, Any] | None) -> str:
+    if difference is None:
+        return MISSING
+    spread = f" ± {difference['stderr']:.4f}" if difference["stderr"] is not None else ""
+    return f"{difference['value']:+.4f}{spread}"
+
+
+def _notes(results: list[dict[str, Any]]) -> list[str]:
+    engines = sorted({f"{result['engine']} {result['engine_version']}" for result in results})
+    return [
+        f"- Measured by {escape(', '.join(engines))}, every task in its own version (in report.json). "
+        "Accuracies are shares of 1, as the program gives them.",
+        f"- **Std. error**: over a task's items; {MISSING} where the program has none. **Against baseline**: the "
+        "mean difference on the same items ± its standard error. A difference below two of them is noise, and of "
+        "many such rows some are above it by chance.",
+    ]
+
+
+def _missing(rows: list[dict[str, Any]]) -> list[str]:
+    by_reason: dict[str, list[Key]] = {}
+    for row in rows:
+        by_reason.setdefault(row["message"], []).append((row["subject"], row["engine"], row["task"]))
+    return [
+        f"- {', '.join(dict.fromkeys(escape(task) for _, _, task in keys))} on "
+        f"{', '.join(dict.fromkeys(escape(subject) for subject, _, _ in keys))}: {escape(message)}"
+        for message, keys in by_reason.items()
+    ]

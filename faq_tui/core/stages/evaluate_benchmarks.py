@@ -1,0 +1,158 @@
+"""The last part of the stage evaluate: public benchmarks, task by task, each stored as soon as it is done.
+
+A task that cannot be done (its data, its program or its server is not there) is one warning, stored and shown by
+status and report; the others go on, and the next run tries again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.benchmarking.evalscope_run import python_of, run_evalscope, runs_code
+from faq_tui.core.benchmarking.lm_eval_run import refuse_unusable, run_lm_eval
+from faq_tui.core.benchmarking.plan import Request, folder_of, missing, own_path, wanted
+from faq_tui.core.benchmarking.serving import Served, Subject, served
+from faq_tui.core.benchmarking.tasks import EVALSCOPE, LM_EVAL, RUNS_CODE, split_subset
+from faq_tui.core.errors import FaqError, Stopped
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
+from faq_tui.core.models.hub import local_folder
+from faq_tui.core.run import Run
+from faq_tui.core.stage import Context
+from faq_tui.core.store import benchmarks as rows
+from faq_tui.core.target import TargetModel
+
+STAGE = "evaluate"
+
+
+def signature(run: Run) -> list[str]:
+    """Part of the stage's: empty where no benchmark is asked for."""
+    return [request.signature for request in wanted(run)]
+
+
+def intact(run: Run) -> bool:
+    """True if every benchmark that the settings ask for has its result."""
+    return not missing(run)
+
+
+def execute(context: Context, target: TargetModel) -> str:
+    """Do what is missing. The summary's last words, empty where no benchmark is asked for."""
+    todo, asked = missing(context.run), len(wanted(context.run))
+    if not asked:
+        return ""
+    if todo:
+        context.emit(StageStarted(STAGE, len(todo), "benchmark tasks", asked - len(todo)))
+        _Benchmarks(context, target, len(todo)).run(todo)
+    left = len(missing(context.run))
+    return f"; {asked - left} of {asked} benchmark tasks" + (", the others are in the warnings" if left else "")
+
+
+class _Benchmarks:
+    def __init__(self, context: Context, target: TargetModel, total: int) -> None:
+        self.context = context
+        self.target = target
+        self.total = total
+        self.waiting: dict[rows.Key, Request] = {}
+        self.said: set[str] = set()
+
+    def run(self, todo: list[Request]) -> None:
+        self.waiting = {request.key: request for request in todo}
+        lm_eval = [request for request in todo if request.engine == LM_EVAL]
+        evalscope = [request for request in todo if request.engine == EVALSCOPE]
+        if self.context.run.settings.evaluate.lm_eval.mode == "process":
+            self._try(self._in_process, lm_eval)
+        else:
+            for requests in _by_subject(lm_eval):
+                self._try(self._lm_eval_served, requests)
+        for requests in _by_subject(evalscope):
+            self._try(self._evalscope, requests)
+
+    def _try(self, work: Callable[[list[Request]], None], requests: list[Request]) -> None:
+        """What ends them all at once is said of each that has no result of its own."""
+        try:
+            if requests:
+                work(requests)
+        except Stopped:
+            raise
+        except FaqError as error:
+            for request in requests:
+                if request.key in self.waiting:
+                    self._failed(request, str(error))
+
+    def _in_process(self, requests: list[Request], where: Served | None = None) -> None:
+        settings = self.context.run.settings.evaluate.lm_eval
+        refuse_unusable(own_path(self.context.run, settings.include_path) if settings.include_path else None)
+        run_lm_eval(self.context, self.target, requests, where, self._started, self._finished, self._failed)
+
+    def _lm_eval_served(self, requests: list[Request]) -> None:
+        settings = self.context.run.settings.evaluate.lm_eval
+        assert settings.base_url is not None
+        refuse_unusable(None)
+        with served(self.context, self._subject(requests[0]), settings.base_url, settings.api_key_env) as where:
+            self._in_process(requests, where)
+
+    def _evalscope(self, requests: list[Request]) -> None:
+        settings = self.context.run.settings.evaluate.evalscope
+        for request in requests:
+            if split_subset(request.task)[0] in RUNS_CODE and not settings.allow_code_execution:
+                self._failed(request, runs_code(request.task))
+        requests = [request for request in requests if request.key in self.waiting]
+        if not requests:
+            return
+        python = python_of(self.context.run)
+        with served(self.context, self._subject(requests[0]), settings.base_url, settings.api_key_env) as where:
+            for request in requests:
+                self._started(request)
+                try:
+                    self._finished(request, run_evalscope(self.context, python, request, where))
+                except Stopped:
+                    raise
+                except FaqError as error:
+                    self._failed(request, str(error))
+
+    def _subject(self, request: Request) -> Subject:
+        folder = Path(self.target.path)
+        if request.subject == UNQUANTIZED:
+            folder = local_folder(self.target.path)
+        return Subject(request.subject, folder_of(self.context.run, request.subject, folder), self.target)
+
+    def _started(self, request: Request) -> None:
+        detail = f"{request.task} on {request.subject} ({request.engine})"
+        self.context.emit(StageProgress(STAGE, self.total - len(self.waiting), self.total, detail))
+
+    def _finished(self, request: Request, found: list[dict[str, Any]]) -> None:
+        subject, engine, task = request.key
+        results = [
+            rows.Result(
+                subject=subject,
+                engine=engine,
+                task=task,
+                signature=request.signature,
+                **{**row, "items": None if row["items"] is None else tuple(row["items"])},
+            )
+            for row in found
+        ]
+        rows.replace_results(self.context.run.store, results)
+        for result in results:
+            if result.name == task and result.value is not None:
+                self.context.emit(MeasurementReady(subject, f"{engine} {task}", result.metric, result.value))
+        self._tick(request)
+
+    def _failed(self, request: Request, message: str) -> None:
+        rows.set_problem(self.context.run.store, request.key, message)
+        if message not in self.said:  # one missing package is one warning, not one a task and model
+            self.said.add(message)
+            self.context.emit(Note(f"{request.subject}: {message}", "warning"))
+        self._tick(request)
+
+    def _tick(self, request: Request) -> None:
+        self.waiting.pop(request.key, None)
+        self.context.emit(StageProgress(STAGE, self.total - len(self.waiting), self.total))
+
+
+def _by_subject(requests: list[Request]) -> list[list[Request]]:
+    """A model is served once for all of its tasks."""
+    return [list(group) for _, group in groupby(requests, key=lambda request: request.subject)]

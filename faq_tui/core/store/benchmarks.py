@@ -1,0 +1,96 @@
+"""Results of public benchmarks in the database, and why one is missing."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from faq_tui.core.store.database import Store
+from faq_tui.core.store.text import storable
+
+Key = tuple[str, str, str]  # subject, engine, task as it was asked for
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric of one task, or of a part of it, on one model."""
+
+    subject: str
+    engine: str
+    task: str
+    name: str
+    metric: str
+    filter: str
+    value: float | None  # None: not finite
+    stderr: float | None  # standard error over items; None: the engine has none
+    n: int
+    repeats: int
+    num_fewshot: int | None
+    version: str
+    engine_version: str
+    higher_is_better: bool | None
+    items: tuple[float, ...] | None
+    signature: str
+
+    @property
+    def key(self) -> Key:
+        return self.subject, self.engine, self.task
+
+
+COLUMNS = tuple(field.name for field in fields(Result))
+
+
+def replace_results(store: Store, results: Sequence[Result]) -> None:
+    """Store all results of one task on one model, in place of those there were."""
+    first = results[0]
+    assert all(result.key == first.key for result in results)
+    marks = ", ".join("?" * (len(COLUMNS) + 1))
+    with store.writing() as db:
+        for table in ("benchmark_results", "benchmark_problems"):
+            db.execute(f"DELETE FROM {table} WHERE subject = ? AND engine = ? AND task = ?", first.key)
+        db.executemany(
+            f"INSERT INTO benchmark_results ({', '.join(COLUMNS)}, created) VALUES ({marks})",
+            [_row(result) for result in results],
+        )
+
+
+def all_results(store: Store) -> list[Result]:
+    """Every result, in the order in which the tasks were done."""
+    rows = store.db.execute(f"SELECT {', '.join(COLUMNS)} FROM benchmark_results ORDER BY created, rowid")
+    return [_result(dict(row)) for row in rows]
+
+
+def signatures(store: Store) -> dict[Key, str]:
+    """What was done with which settings."""
+    rows = store.db.execute("SELECT DISTINCT subject, engine, task, signature FROM benchmark_results")
+    return {(row["subject"], row["engine"], row["task"]): row["signature"] for row in rows}
+
+
+def set_problem(store: Store, key: Key, message: str) -> None:
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO benchmark_problems (subject, engine, task, message, created)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (*key, storable(message), time.time()),
+        )
+
+
+def all_problems(store: Store) -> dict[Key, str]:
+    rows = store.db.execute("SELECT subject, engine, task, message FROM benchmark_problems")
+    return {(row["subject"], row["engine"], row["task"]): row["message"] for row in rows}
+
+
+def _row(result: Result) -> tuple[Any, ...]:
+    values = asdict(result)
+    values["items"] = None if result.items is None else json.dumps(result.items)
+    return *(storable(v) if isinstance(v, str) else v for v in values.values()), time.time()
+
+
+def _result(row: dict[str, Any]) -> Result:
+    better, items = row["higher_is_better"], row["items"]
+    row["higher_is_better"] = None if better is None else bool(better)
+    row["items"] = None if items is None else tuple(json.loads(items))
+    return Result(**row)
