@@ -18,8 +18,9 @@ from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError, Stopped, UsageError
 from faq_tui.core.evaluation import compare, texts
 from faq_tui.core.evaluation.answers import generate
-from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, generation
+from faq_tui.core.evaluation.identity import UNQUANTIZED, generation
 from faq_tui.core.evaluation.items import Item
+from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
 from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
 from faq_tui.core.evaluation.reference import open_reference, writing
@@ -52,6 +53,8 @@ window = {WINDOW}
 prose_tokens = 150
 answer_tokens = {ANSWER_TOKENS}
 batch_size = 2
+last_word = []
+multiple_choice = []
 """
 FOLDERS = ("gptq-w4g32-baseline", "gptq-w4g32-elder")
 ALL = {(subject, text) for subject in (UNQUANTIZED, *FOLDERS) for text in ("prose.txt", ANSWERS)}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.evaluation.bootstrap import difference, of_metric, recovered, resampled, tail_share
-from faq_tui.core.evaluation.items import Item, batches, windows
+from faq_tui.core.evaluation.items import SHORT, Item, batches, windows
 from faq_tui.core.evaluation.metrics import KL, METRICS, PERPLEXITY, TOP1, Sums, metric, plain
 
 rows = st.lists(
@@ -103,7 +103,7 @@ def test_where_nothing_differs_the_interval_excludes_zero_about_five_times_in_a_
         sides = []
         for _ in range(2):
             kl = np.abs(0.2 + 0.05 * dice.standard_normal(count)) * tokens
-            sides.append(Sums(tokens, hardness * tokens + kl, kl, tokens - kl))
+            sides.append(Sums.of({"tokens": tokens, "nll": hardness * tokens + kl, "kl": kl, "agree": tokens - kl}))
         false_alarms += difference(KL, sides[0], sides[1], 1000).excludes(0.0)
     assert 0.03 <= false_alarms / experiments <= 0.08
 
@@ -117,7 +117,7 @@ def test_a_real_difference_is_seen() -> None:
 def test_pairing_removes_what_both_sides_share() -> None:
     dice = np.random.default_rng(0)
     tokens, hardness = np.full(32, 100.0), 100 * dice.gamma(4, 1, 32)
-    a, b = Sums(tokens, hardness, tokens, tokens), Sums(tokens, hardness + 1.0, tokens, tokens)
+    a, b = (Sums.of({"tokens": tokens, "nll": nll}) for nll in (hardness, hardness + 1.0))
     alone, paired = of_metric(PERPLEXITY, a, 1000), difference(PERPLEXITY, b, a, 1000)
     assert alone.low is not None and alone.high is not None
     assert paired.low is not None and paired.high is not None
@@ -141,7 +141,7 @@ def test_no_share_of_no_loss_and_no_interval_of_few_items() -> None:
 
 def test_a_number_that_is_not_finite_has_no_interval() -> None:
     broken = sums_of(some_items(8, 1))
-    broken.nll[3] = math.nan
+    broken.columns["nll"][3] = math.nan
     found = of_metric(PERPLEXITY, broken, 200)
     assert math.isnan(found.value) and found.low is None
 
@@ -174,4 +174,6 @@ def test_batches_hold_every_item_once(lengths: list[int], size: int) -> None:
     items = [Item(tuple(range(length)), 1) for length in lengths]
     found = list(batches(items, size))
     assert sorted(index for batch in found for index in batch) == list(range(len(items)))
-    assert all(1 <= len(batch) <= size for batch in found)
+    for batch in found:
+        longest = max(len(items[index].ids) for index in batch)
+        assert 1 <= len(batch) <= max(size, size * SHORT // longest)

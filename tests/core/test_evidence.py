@@ -15,8 +15,20 @@ from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation.bootstrap import Estimate
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.metrics import KL, METRICS, PERPLEXITY, TOP1
-from faq_tui.core.evidence import BETTER, SAME, UNKNOWN, WITHIN_NOISE, WORSE, Comparison, Evidence, collect
+from faq_tui.core.evidence import (
+    BETTER,
+    LEANS_BETTER,
+    LEANS_WORSE,
+    SAME,
+    UNKNOWN,
+    WITHIN_NOISE,
+    WORSE,
+    Comparison,
+    Evidence,
+    collect,
+)
 from faq_tui.core.evidence.compare import verdict
+from faq_tui.core.evidence.corrected import RATE, adjusted
 from faq_tui.core.run import Run
 
 
@@ -129,10 +141,42 @@ def test_nothing_measured_says_what_to_do(run: Run) -> None:
         collect(run)
 
 
-@given(st.sampled_from(METRICS), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1))
-def test_a_verdict_follows_the_interval(metric: str, value: float, below: float, above: float) -> None:
+@given(st.sampled_from(METRICS), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_a_verdict_follows_interval_and_p_value(
+    metric: str, value: float, below: float, above: float, p: float
+) -> None:
     found = Estimate(value, value - below, value + above)
-    word = verdict(metric, found)
+    word = verdict(metric, found, p)
     assert (word == WITHIN_NOISE) == (value - below <= 0 <= value + above)
     if word != WITHIN_NOISE:
-        assert word == (BETTER if (value > 0) == (metric == TOP1) else WORSE)
+        sure, leaning = (BETTER, LEANS_BETTER) if (value > 0) == (metric == TOP1) else (WORSE, LEANS_WORSE)
+        assert word == (sure if p <= RATE else leaning)
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
+def test_adjusted_p_values_are_benjamini_and_hochbergs(p_values: list[float | None]) -> None:
+    """By the definition: rejected at q are the k smallest, with k the largest rank whose p is at most q k / m."""
+    found = adjusted(p_values)
+    there = sorted(p for p in p_values if p is not None)
+    for q in (0.01, 0.05, 0.2, 0.7):
+        count = max((k for k, p in enumerate(there, 1) if p <= q * k / len(there)), default=0)
+        limit = there[count - 1] if count else -1.0
+        for p, after in zip(p_values, found, strict=True):
+            assert (after is None) == (p is None)
+            if p is not None and after is not None and not math.isclose(after, q, rel_tol=1e-9):
+                assert (after <= q) == (p <= limit)
+
+
+def test_one_weak_effect_among_many_comparisons_is_only_a_leaning(tmp_path: Path) -> None:
+    """Alone it would count; beside eight sources without any effect it does not."""
+    many = TOML + "".join(f'[sources.s{n}]\nbase_url = "http://x/v1"\nmodel = "M"\n' for n in range(8))
+    found = []
+    for toml, sources in ((TOML, []), (many, [f"s{n}" for n in range(8)])):
+        with made_up_run(tmp_path / str(len(sources)), toml, ("baseline", "elder", *sources)) as run:
+            measure_all(run, {"baseline": 0.30} | {name: 0.3001 + n * 1e-6 for n, name in enumerate(sources)})
+            add_made_up_measurement(run, "gptq-w4g64-elder", 0.292, agree=0.7, texts=("pydoc",))
+            (of_elder,) = [c for c in collect(run).comparisons if c.source == "elder"]
+            found.append(of_elder.texts["pydoc"][KL])
+    alone, among = found
+    assert alone.difference == among.difference and alone.difference.excludes(0.0) and alone.p == among.p
+    assert (alone.verdict, among.verdict) == (BETTER, LEANS_BETTER)

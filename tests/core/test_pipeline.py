@@ -355,7 +355,7 @@ def test_only_and_until(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_stages_of_the_contract() -> None:
     assert [stage.name for stage in all_stages()] == [
-        *("seeds", "regenerate", "judge", "assemble", "quantize", "evaluate", "report")
+        *("seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate", "report")
     ]
 
 

@@ -115,9 +115,10 @@ def test_what_was_run_is_named(tmp_path: Path) -> None:
     assert "- **Source elder**: Big-8B at http\\://elder:8000/v1, reasoning native, prompt version none; temp" in text
     assert "3 candidates (3 a seed asked for): 2 finished and fit, unfit: 1 truncated; 3 with reasoning" in text
     assert "picks: 1 by the judge, 1 by a person, 0 seeds without one" in text
-    assert "- **Set elder**: 2 samples, 77 tokens, 3 tokens cut off; left out: 3 the answer is empty" in text
-    assert "token perplexity at window 512; 32 items" in text
-    assert "the unquantized target's own answers to held-out seeds" in text
+    assert (
+        "- **Set elder**: 2 samples, 77 tokens, 3 tokens cut off (96% kept); left out: 3 the answer is empty" in text
+    )
+    assert "- **Held-out text pydoc**: prose; 32 items" in text and "- **Held-out text answers**: answers; 32" in text
     assert "**Judge**: likelihood" in text and "**Evaluated on**: cpu in float32" in text
 
 
@@ -143,7 +144,7 @@ def cells(row: str) -> int:
 
 def assert_inert(text: str) -> None:
     assert not [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}]
-    assert not re.search(r"(?<!\\)[<`$~]|(?<!\\)!\[|\w://", text.replace("`seeds.sample_seed`", ""))
+    assert not re.search(r"(?<!\\)[<`$~]|(?<!\\)!\[|\w://", text.replace("`evaluate.repeats`", ""))
     lines = text.splitlines()
     assert [line for line in lines if line.startswith("#")] == [line for line in lines if re.match(r"##? \w", line)]
     for block in text.split("\n\n"):
@@ -186,11 +187,11 @@ def test_the_stage_writes_both_files_and_knows_what_makes_them_stale(tmp_path: P
     events: list[Event] = []
     with made_up_run(tmp_path) as run:
         measure_all(run, MIXED)
-        assert report.execute(context_of(run, events)) == "KL against the baseline: 2 better, 0 worse, 2 within noise"
+        assert report.execute(context_of(run, events)) == "against the baseline: 2 better, 0 worse, 2 within noise"
         paths = [Path(event.path) for event in events if isinstance(event, ReportWritten)]
-        assert [path.name for path in paths] == ["report.md", "report.json"]
-        assert [path.read_text() for path in paths] == [render(run, "md"), render(run, "json")]
-        assert sorted(p.name for p in run.reports.iterdir()) == ["report.json", "report.md"]
+        assert [path.name for path in paths] == ["report.md", "report.json", "report.html"]
+        assert [path.read_text() for path in paths] == [render(run, fmt) for fmt in ("md", "json", "html")]
+        assert sorted(p.name for p in run.reports.iterdir()) == ["report.html", "report.json", "report.md"]
         signatures = [report.signature(run), report.signature(run)]
         assert signatures[0] == signatures[1]
         add_candidates(run)
@@ -209,7 +210,7 @@ def test_the_json_is_whole(tmp_path: Path) -> None:
         body: dict[str, Any] = json.loads(render(run, "json"))
         assert body == json.loads(json.dumps(document(run)))
         text = render(run, "md")
-    assert body["schema"] == 1
+    assert body["schema"] == 2
     assert [model["name"] for model in body["models"]][:2] == [UNQUANTIZED, "gptq-w4g64-baseline"]
     outcome = body["comparisons"][0]["texts"]["pydoc"]["kl"]
     assert outcome["ours"] is None and outcome["verdict"] == "cannot be told" and outcome["recovered"] is None
@@ -222,6 +223,6 @@ def test_without_anything_to_compare_it_says_so(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="nothing is measured yet"):
             render(run, "md")
         add_made_up_measurement(run, UNQUANTIZED)
-        with pytest.raises(UsageError, match="no report format 'html'"):
-            render(run, "html")
+        with pytest.raises(UsageError, match="no report format 'pdf'"):
+            render(run, "pdf")
         assert len(all_artefacts(run.store)) == len(SETS)

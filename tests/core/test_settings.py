@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.settings import (
+    Activations,
     Assemble,
     Evaluate,
     Judge,
@@ -39,6 +40,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "sources.elder.sampling": Sampling,
     "judge": Judge,
     "assemble": Assemble,
+    "activations": Activations,
     "recipes[1]": Recipe,
     "evaluate": Evaluate,
 }
@@ -174,8 +176,9 @@ BOUNDS = [
     ("sources.elder.sampling", "top_k", -1, -2),
     ("sources.elder.sampling", "max_tokens", 1, 0),
     ("judge", "kind", "likelihood", "human"),
-    *[("judge", name, 1, 0) for name in ("concurrency", "max_tokens", "reasoning_characters")],
-    ("judge", "retries", 0, -1),
+    *[("judge", name, 1, 0) for name in ("concurrency", "max_tokens", "reasoning_tokens", "max_model_len")],
+    *[("judge", name, 0, -1) for name in ("retries", "probe")],
+    ("judge", "mode", "pointwise", "pairwise"),
     ("assemble", "max_tokens", 16, 15),
     ("assemble", "overflow", "drop", "middle"),
     ("recipes[1]", "bits", 8, 3),

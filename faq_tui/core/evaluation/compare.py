@@ -24,7 +24,7 @@ def measure(
     reference: Reference | None = None,
     keep: Writer | None = None,
 ) -> Sums:
-    """Per item: tokens, nll, kl, agree, summed over its predicted tokens.
+    """Per item: tokens, nll, kl, agree, hits (its token is the likeliest), summed over its predicted tokens.
 
     Without `reference` the model is the unquantized one itself: no divergence, full agreement. `keep` takes
     its states. `tick` hears of every batch how many tokens went through.
@@ -34,10 +34,12 @@ def measure(
         "nll": [0.0] * len(items),
         "kl": [0.0] * len(items),
         "agree": [float(item.predicted) for item in items],
+        "hits": [0.0] * len(items),
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        states = model.states([items[index].ids for index in indices])
+        # Nothing is predicted from the last token, and it may stand beyond what the model can read.
+        states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
             # The state at a token predicts the next one.
@@ -62,15 +64,17 @@ def compare(states: Any, targets: Sequence[int], head: Head, reference: tuple[An
 
     step = max(1, LOGIT_BYTES // (4 * head.vocabulary))
     wanted = torch.tensor(targets, device=states.device)
-    found = {"nll": 0.0} if reference is None else {"nll": 0.0, "kl": 0.0, "agree": 0.0}
+    found = {"nll": 0.0, "hits": 0.0} | ({} if reference is None else {"kl": 0.0, "agree": 0.0})
     with torch.inference_mode():
         for start in range(0, len(targets), step):
             part = slice(start, start + step)
             q = torch.log_softmax(head.logits(states[part]), dim=-1)
             found["nll"] -= float(q.gather(1, wanted[part, None]).sum(dtype=torch.float64))
+            first = q.argmax(-1)
+            found["hits"] += float((first == wanted[part]).sum())
             if reference is not None:
                 p = torch.log_softmax(reference[1].logits(reference[0][part]), dim=-1)
-                found["agree"] += float((p.argmax(-1) == q.argmax(-1)).sum())
+                found["agree"] += float((p.argmax(-1) == first).sum())
                 found["kl"] += _kl(p, q)
     return found
 

@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.evaluation.described import describe
+from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import Spec
-from faq_tui.core.evaluation.texts import describe
 from faq_tui.core.files import atomic_text
 from faq_tui.core.quantizing.manifest import versions
 from faq_tui.core.run import Run
@@ -21,14 +22,7 @@ def _path(run: Run) -> Path:
 
 def write(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
     """`worker`: device, device_name, dtype; weight_bytes and bits of the unquantized target."""
-    texts = {
-        name: {
-            "about": describe(name),
-            "windows": len(items),
-            "tokens": sum(item.predicted for item in items),
-        }
-        for name, items in spec.prose.items()
-    }
+    texts = {name: describe(run, name) for name in (*spec.texts, *([ANSWERS] if spec.answers else []))}
     with atomic_text(_path(run)) as file:
         json.dump({**worker, "versions": versions(), "texts": texts}, file, indent=2)
 

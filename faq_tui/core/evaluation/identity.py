@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, named
 from faq_tui.core.run import Run
+from faq_tui.core.settings.evaluate import TARGET_ANSWERS
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.target import fingerprint
 
 UNQUANTIZED = "unquantized"  # the subject
-ANSWERS = "answers"  # the text: held-out seeds, answered by the unquantized target
 
 VERSION = 1  # raised when the same model and text would give other numbers
 TEMPERATURE, TOP_P = 0.6, 0.95  # of the held-out answers
@@ -41,9 +42,22 @@ def subjects(run: Run) -> dict[str, str]:
 
 
 def texts(run: Run) -> tuple[str, ...]:
-    """The held-out texts of the present settings."""
-    settings = run.settings
-    return (*dict.fromkeys(settings.evaluate.perplexity), *((ANSWERS,) if settings.seeds.heldout else ()))
+    """The held-out texts of the present settings, by the names that measurements have."""
+    settings = run.settings.evaluate
+    answers = settings.answers if run.settings.seeds.heldout else ()
+    found = (
+        *settings.perplexity,
+        *(answers_of(name) for name in answers),
+        *(named(WORDS, name) for name in settings.word_perplexity),
+        *(named(LAST_WORD, name) for name in settings.last_word),
+        *(named(CHOICES, name) for name in settings.multiple_choice),
+    )
+    return tuple(dict.fromkeys(found))
+
+
+def answers_of(name: str) -> str:
+    """The text of the held-out answers by the target or by a source."""
+    return ANSWERS if name == TARGET_ANSWERS else named(ANSWERS, name)
 
 
 def measurement_signature(subject: str, items: str, dtype: str, device: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 from faq_tui.core.store.hashing import digest
 
+SHORT = 256  # tokens: a choice or a passage is far shorter, and a model is idle over four of them
+
 
 @dataclass(frozen=True)
 class Item:
@@ -40,13 +42,36 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
     return [item for item in found if item.predicted > 0]
 
 
-def digest_of(items: Sequence[Item]) -> str:
-    """The same for two texts that a model cannot tell apart."""
-    return digest([item.to_json() for item in items])
+def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
+    """All of `ids` predicted once, by a model that reads `size` tokens at a time.
+
+    The windows of lm_eval 0.4.13 for `loglikelihood_rolling`: `get_rolling_token_windows` of lm_eval/utils.py
+    with context_len 1, then `make_disjoint_window`. `prefix` stands before the first token; a later window has
+    the token before it as its context, the last and shorter one as many as the model still can read.
+    """
+    found = []
+    for start in range(0, len(ids), size):
+        end = min(start + size, len(ids))
+        if start == 0:
+            found.append(Item((prefix, *ids[:end]), 1))
+        else:
+            found.append(Item(tuple(ids[end - size - 1 : end]), size + 1 - (end - start)))
+    return found
+
+
+def digest_of(items: Sequence[Item], *more: object) -> str:
+    """The same for two texts that a model cannot tell apart; `more` is what else shapes their sums."""
+    body: list[object] = [item.to_json() for item in items]
+    return digest(body, *more) if more else digest(body)
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
-    """Indices of items of similar length, longest first, so that a batch too large shows at once."""
+    """Indices of items of similar length, longest first, so that a batch too large shows at once.
+
+    `size` items a batch; of short ones as many as hold the tokens of `size` items of SHORT tokens.
+    """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+    while order:
+        rows = max(size, size * SHORT // len(items[order[0]].ids))
+        yield order[:rows]
+        order = order[rows:]

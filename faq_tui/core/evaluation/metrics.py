@@ -1,4 +1,4 @@
-"""Perplexity, KL divergence and top-1 agreement from the sums that each item brought.
+"""Metrics from the sums that each item brought.
 
 Sums are over an item's predicted tokens; a metric is a ratio of sums, never a mean of items' own metrics.
 """
@@ -9,34 +9,71 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from faq_tui.core.evaluation.kinds import (
+    ACCURACY,
+    ACCURACY_NORM,
+    BYTE_PERPLEXITY,
+    FLIPS,
+    HIGHER_IS_BETTER,
+    KL,
+    LAST_PERPLEXITY,
+    METRICS_OF,
+    PERPLEXITY,
+    PROSE,
+    TOP1,
+    WORD_PERPLEXITY,
+)
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-PERPLEXITY, KL, TOP1 = "perplexity", "kl", "top1"
-METRICS = (KL, PERPLEXITY, TOP1)  # the main one first
-HIGHER_IS_BETTER = {PERPLEXITY: False, KL: False, TOP1: True}
+__all__ = ["HIGHER_IS_BETTER", "KL", "METRICS", "PERPLEXITY", "TOP1", "Sums", "metric", "plain"]
+
+METRICS = METRICS_OF[PROSE]
+ITEMS = "items"  # the column of ones
+# Name to (numerator, denominator, whether the exponential of the ratio is meant).
+RATIOS = {
+    PERPLEXITY: ("nll", "tokens", True),
+    KL: ("kl", "tokens", False),
+    TOP1: ("agree", "tokens", False),
+    WORD_PERPLEXITY: ("nll", "words", True),
+    BYTE_PERPLEXITY: ("nll", "bytes", True),
+    ACCURACY: ("correct", ITEMS, False),
+    ACCURACY_NORM: ("correct_norm", ITEMS, False),
+    LAST_PERPLEXITY: ("nll", ITEMS, True),
+    FLIPS: ("flipped", ITEMS, False),
+}
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Four arrays of shape [items]: predicted tokens, negative log-likelihood and KL in nats, equal top-1."""
+    """Columns of shape [items], such as tokens (predicted), nll and kl (nats), agree (equal top-1), correct."""
 
-    tokens: Array
-    nll: Array
-    kl: Array
-    agree: Array
+    columns: dict[str, Array]
 
     @classmethod
-    def of(cls, items: Mapping[str, Sequence[float]]) -> Sums:
+    def of(cls, items: Mapping[str, Sequence[float] | Array]) -> Sums:
         import numpy as np
 
-        return cls(*(np.asarray(items[name], dtype=np.float64) for name in ("tokens", "nll", "kl", "agree")))
+        return cls({name: np.asarray(values, dtype=np.float64) for name, values in items.items()})
 
     def __len__(self) -> int:
-        return len(self.tokens)
+        return len(next(iter(self.columns.values())))
+
+    def column(self, name: str) -> Array:
+        import numpy as np
+
+        return np.ones(len(self)) if name == ITEMS else self.columns[name]
+
+    def flipped_from(self, unquantized: Sums) -> Sums:
+        """With the column `flipped`: items that are right here and wrong there, or the other way round."""
+        import numpy as np
+
+        flipped = np.abs(self.columns["correct"] - unquantized.columns["correct"])
+        return Sums({**self.columns, "flipped": flipped})
 
 
 def metric(name: str, sums: Sums, weights: Array) -> Array:
@@ -45,14 +82,18 @@ def metric(name: str, sums: Sums, weights: Array) -> Array:
     perplexity = exp(sum nll / sum tokens), the exponential of the mean negative log-likelihood of a token
     (Jelinek et al. 1977); kl = sum over tokens of KL(unquantized || subject) / tokens; top1 = share of
     predicted tokens where both put the same token first. The last two are what llama.cpp's
-    `perplexity --kl-divergence` calls mean KLD and same top p.
+    `perplexity --kl-divergence` calls mean KLD and same top p. word_perplexity and byte_perplexity divide by
+    the words and bytes of the text as lm_eval's `weighted_perplexity` does. accuracy, accuracy_norm and
+    last_perplexity are lm_eval's acc, acc_norm and (for LAMBADA, Paperno et al. 2016) perplexity of the
+    target word. flips = share of items whose correctness differs from the unquantized model's (Dutta et al.
+    2024, "Accuracy is not all you need").
     """
     import numpy as np
 
-    part = {PERPLEXITY: sums.nll, KL: sums.kl, TOP1: sums.agree}[name]
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean: Array = (weights @ part) / (weights @ sums.tokens)
-        return np.exp(mean) if name == PERPLEXITY else mean
+    above, below, exponential = RATIOS[name]
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        mean: Array = (weights @ sums.column(above)) / (weights @ sums.column(below))
+        return np.exp(mean) if exponential else mean
 
 
 def plain(name: str, sums: Sums) -> float:

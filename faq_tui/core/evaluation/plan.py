@@ -4,29 +4,44 @@ from __future__ import annotations
 
 from faq_tui.core.assembly.template import RefusedError, Template
 from faq_tui.core.errors import UsageError
-from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, generation, subjects, texts
+from faq_tui.core.evaluation import choices, documents, last_word
+from faq_tui.core.evaluation.heldout import Heldout
+from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, generation, subjects, texts
 from faq_tui.core.evaluation.items import Item, windows
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS, kind_of, named
+from faq_tui.core.evaluation.length import longest_input
+from faq_tui.core.evaluation.pairs import encode
+from faq_tui.core.evaluation.source_answers import source_answers
 from faq_tui.core.evaluation.spec import Answer, Spec
 from faq_tui.core.evaluation.texts import load_text
 from faq_tui.core.events import Note
+from faq_tui.core.settings.evaluate import TARGET_ANSWERS
 from faq_tui.core.stage import Context
 from faq_tui.core.store import artefacts as rows
 from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.heldout_items import replace_items
+from faq_tui.core.store.seeds import Seed
 from faq_tui.core.target import TargetModel
 
 
 def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
     """All that the worker is to measure. Raises UsageError where a held-out text cannot be used."""
     run, settings = context.run, context.run.settings.evaluate
-    if ANSWERS in settings.perplexity:
-        raise UsageError(
-            f'evaluate.perplexity: "{ANSWERS}" names the held-out answers; write "./{ANSWERS}" for a file'
-        )
-    prose = {name: _prose(context, tokenizer, name) for name in texts(run) if name != ANSWERS}
-    answers = _answers(context, Template(tokenizer))
-    if not prose and not answers:
+    for name in settings.perplexity:
+        if kind_of(name) != PROSE:
+            raise UsageError(
+                f'evaluate.perplexity: "{name}" names held-out text of another kind; write "./{name}" for a file'
+            )
+    template, wanted = Template(tokenizer), texts(run)
+    found = _files(context, target, tokenizer)
+    answers = _answers(context, template) if ANSWERS in wanted else []
+    for name in settings.answers:
+        if name != TARGET_ANSWERS and answers_of(name) in wanted:
+            found[answers_of(name)] = Heldout(ANSWERS, source_answers(context, template, name))
+    there = {name: text for name, text in found.items() if len(text)}
+    if not there and not answers:
         raise UsageError('nothing to evaluate on: set seeds.heldout, or evaluate.perplexity = ["pydoc"]')
-    found = subjects(run)
+    subject_hashes = subjects(run)
     stored: dict[str, dict[str, str]] = {}
     for (subject, text), measurement in rows.all_measurements(run.store).items():
         stored.setdefault(subject, {})[text] = measurement.signature
@@ -38,20 +53,44 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
         batch_size=settings.batch_size,
         answer_tokens=settings.answer_tokens,
         cache=str(run.cache),
-        prose=prose,
+        texts=there,
         answers=answers,
         subjects={
             name: (identity, "" if name == UNQUANTIZED else str(run.models / name))
-            for name, identity in found.items()
+            for name, identity in subject_hashes.items()
         },
-        stored={subject: of_text for subject, of_text in stored.items() if subject in found},
+        stored={subject: of_text for subject, of_text in stored.items() if subject in subject_hashes},
     )
+
+
+def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str, Heldout]:
+    """All texts that are read from files. What a person reads of labelled items is stored beside."""
+    run, settings = context.run, context.run.settings.evaluate
+    longest = longest_input(target)
+    found = {name: Heldout(PROSE, _prose(context, tokenizer, name)) for name in settings.perplexity}
+    for name in settings.word_perplexity:
+        window = longest if settings.word_window == "model" else settings.word_window
+        found[named(WORDS, name)] = documents.heldout(documents.load(run, name), tokenizer, min(window, longest))
+    for name in settings.last_word:
+        text = named(LAST_WORD, name)
+        found[text], passages = last_word.heldout(last_word.load(run, name), tokenizer, longest)
+        replace_items(run.store, text, [{"passage": passage} for passage in passages])
+    for name in settings.multiple_choice:
+        text = named(CHOICES, name)
+        found[text], cases = choices.heldout(choices.load(run, name), tokenizer, longest)
+        replace_items(run.store, text, [case.to_json() for case in cases])
+    for name, heldout in found.items():
+        if not len(heldout):
+            context.emit(
+                Note(f"{name} holds nothing that this target's tokenizer can take apart: left out", "warning")
+            )
+    return found
 
 
 def _prose(context: Context, tokenizer: object, name: str) -> list[Item]:
     settings = context.run.settings.evaluate
     text = load_text(context.run, name)
-    ids = _ids(tokenizer, text)[: settings.prose_tokens]
+    ids = encode(tokenizer, text, special=False)[: settings.prose_tokens]
     items = windows(ids, settings.window, _leading_bos(tokenizer))
     if not items:
         raise UsageError(f"{name} of evaluate.perplexity is shorter than two tokens: name a longer text")
@@ -62,15 +101,10 @@ def _prose(context: Context, tokenizer: object, name: str) -> list[Item]:
     return items
 
 
-def _ids(tokenizer: object, text: str, special: bool = False) -> list[int]:
-    assert callable(tokenizer)
-    return list(tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"])
-
-
 def _leading_bos(tokenizer: object) -> int | None:
     """The token that this tokenizer puts before any text, if it does."""
     bos: int | None = getattr(tokenizer, "bos_token_id", None)
-    return bos if bos is not None and _ids(tokenizer, "a", special=True)[:1] == [bos] else None
+    return bos if bos is not None and encode(tokenizer, "a", special=True)[:1] == [bos] else None
 
 
 def _answers(context: Context, template: Template) -> list[Answer]:
@@ -78,14 +112,9 @@ def _answers(context: Context, template: Template) -> list[Answer]:
     there = rows.heldout(run.store, generation(run))
     answers, refused = [], 0
     for seed in seed_rows.by_role(run.store, "heldout"):
-        if any(special in message["content"] for message in seed.messages for special in template.specials):
-            refused += 1  # it would end its own turn
-            continue
         old = there.get(seed.id)
-        try:
-            prompt = template.render([dict(message) for message in seed.messages], add_generation_prompt=True)
-            prompt_ids = list(old.prompt_ids) if old else template.encode(prompt)[0]
-        except RefusedError:
+        prompt_ids = list(old.prompt_ids) if old else _prompt(template, seed)
+        if prompt_ids is None:
             refused += 1
             continue
         answers.append(Answer(seed.id, prompt_ids, list(old.answer_ids) if old else []))
@@ -97,3 +126,14 @@ def _answers(context: Context, template: Template) -> list[Answer]:
             )
         )
     return answers
+
+
+def _prompt(template: Template, seed: Seed) -> list[int] | None:
+    """None where a special token would end the turn, or the template refuses."""
+    if any(special in message["content"] for message in seed.messages for special in template.specials):
+        return None
+    try:
+        prompt = template.render([dict(message) for message in seed.messages], add_generation_prompt=True)
+        return list(template.encode(prompt)[0])
+    except RefusedError:
+        return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.items import Item
 
 
@@ -26,7 +27,7 @@ class Spec:
     batch_size: int
     answer_tokens: int
     cache: str  # folder of what can be computed again
-    prose: dict[str, list[Item]]
+    texts: dict[str, Heldout]  # all but the target's own answers, which the worker may still have to make
     answers: list[Answer]
     subjects: dict[str, tuple[str, str]]  # name to (hash of what it is, folder), the unquantized one first
     stored: dict[str, dict[str, str]]  # subject to text to the signature of the stored measurement
@@ -44,7 +45,7 @@ class Spec:
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Spec:
-        prose = {text: [Item.from_json(item) for item in items] for text, items in body["prose"].items()}
+        texts = {name: Heldout.from_json(text) for name, text in body["texts"].items()}
         answers = [Answer(**answer) for answer in body["answers"]]
         subjects = {name: (identity, folder) for name, (identity, folder) in body["subjects"].items()}
-        return cls(**{**body, "prose": prose, "answers": answers, "subjects": subjects})
+        return cls(**{**body, "texts": texts, "answers": answers, "subjects": subjects})

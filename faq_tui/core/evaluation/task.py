@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from faq_tui.core.errors import FaqError
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import measure
 from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
-from faq_tui.core.evaluation.identity import ANSWERS, UNQUANTIZED, measurement_signature
-from faq_tui.core.evaluation.items import Item, digest_of
+from faq_tui.core.evaluation.heldout import Heldout
+from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
+from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.models.cut import CutModel
@@ -53,12 +55,12 @@ class _Evaluation:
     dtype: str
     send: Send
     cancel: CancelToken
-    texts: dict[str, list[Item]] = field(default_factory=dict)
+    texts: dict[str, Heldout] = field(default_factory=dict)
     total: int = 0
     done: int = 0
 
     def run(self) -> None:
-        self.texts = dict(self.order.prose)
+        self.texts = dict(self.order.texts)
         self._unquantized()
         for subject, (_, folder) in self.order.subjects.items():
             if subject != UNQUANTIZED:
@@ -72,7 +74,7 @@ class _Evaluation:
             model = self._load(self.folder)
             self._answer(model)
         if self.order.answers:
-            self.texts[ANSWERS] = self.order.answer_items()
+            self.texts[ANSWERS] = Heldout(ANSWERS, self.order.answer_items())
         self._forget_old_references()
         unmeasured, lost = self._todo(UNQUANTIZED), self._lost_references()
         todo = [text for text in self.texts if text in unmeasured or text in lost]
@@ -81,9 +83,10 @@ class _Evaluation:
             return
         cut = CutModel(model or self._load(self.folder))
         for text in todo:
-            with writing(self._reference_path(text), self.texts[text], cut.head) as keep:
-                tick = self._tick(f"{UNQUANTIZED} on {text}")
-                sums = measure(cut, self.texts[text], self.order.batch_size, self.cancel, tick, keep=keep)
+            items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
+            path = self._reference_path(text)
+            with writing(path, items, cut.head) if self.texts[text].compared else nullcontext() as keep:
+                sums = measure(cut, items, self.order.batch_size, self.cancel, tick, keep=keep)
             if text in unmeasured:
                 self._say(UNQUANTIZED, text, sums)
 
@@ -93,9 +96,9 @@ class _Evaluation:
             return
         cut = CutModel(self._load(folder))
         for text in todo:
-            items = self.texts[text]
-            reference = open_reference(self._reference_path(text), items, self.device)
-            if reference is None:
+            items, compared = self.texts[text].items, self.texts[text].compared
+            reference = open_reference(self._reference_path(text), items, self.device) if compared else None
+            if reference is None and compared:
                 raise FaqError(f"{self._reference_path(text)} vanished during the evaluation: run it again")
             tick = self._tick(f"{subject} on {text}")
             sums = measure(cut, items, self.order.batch_size, self.cancel, tick, reference)
@@ -115,14 +118,14 @@ class _Evaluation:
 
     def _signature(self, subject: str, text: str) -> str:
         identity, _ = self.order.subjects[subject]
-        return measurement_signature(identity, digest_of(self.texts[text]), self.dtype, self.device)
+        return measurement_signature(identity, self.texts[text].digest, self.dtype, self.device)
 
     def _todo(self, subject: str) -> list[str]:
         stored = self.order.stored.get(subject, {})
         return [text for text in self.texts if stored.get(text) != self._signature(subject, text)]
 
     def _size(self, text: str) -> int:
-        return sum(len(item.ids) for item in self.texts[text])
+        return self.texts[text].size
 
     def _plan(self, more: int) -> None:
         """Tell how many tokens are to go through a model: all missing measurements, and `more`."""
@@ -144,8 +147,8 @@ class _Evaluation:
     def _lost_references(self) -> set[str]:
         """Texts that an artefact is still to be measured on, with no states of the target to compare with."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
-        needed = {text for subject in artefacts for text in self._todo(subject)}
-        return {t for t in needed if open_reference(self._reference_path(t), self.texts[t], "cpu") is None}
+        needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
+        return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
 
     def _forget_old_references(self) -> None:
         wanted = {self._reference_path(text) for text in self.texts}
@@ -153,7 +156,8 @@ class _Evaluation:
             path.unlink(missing_ok=True)
 
     def _say(self, subject: str, text: str, sums: dict[str, list[float]]) -> None:
-        self.send("measurement", subject=subject, text=text, signature=self._signature(subject, text), items=sums)
+        items = self.texts[text].finished(sums)
+        self.send("measurement", subject=subject, text=text, signature=self._signature(subject, text), items=items)
 
     def _load(self, folder: Path) -> Any:
         import torch

@@ -1,27 +1,34 @@
 """Did it help, beyond noise? From stored measurements to rows and comparisons, as plain data."""
 
-from faq_tui.core.evidence.collect import collect
+from faq_tui.core.evidence.collect import collect, measured
 from faq_tui.core.evidence.model import (
     BETTER,
+    LEANS_BETTER,
+    LEANS_WORSE,
     SAME,
     UNKNOWN,
     WITHIN_NOISE,
     WORSE,
     Comparison,
     Evidence,
+    Flips,
     Outcome,
     Row,
 )
 
 __all__ = [
     "BETTER",
+    "LEANS_BETTER",
+    "LEANS_WORSE",
     "SAME",
     "UNKNOWN",
     "WITHIN_NOISE",
     "WORSE",
     "Comparison",
     "Evidence",
+    "Flips",
     "Outcome",
     "Row",
     "collect",
+    "measured",
 ]

@@ -8,8 +8,10 @@ from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.bootstrap import Estimate, of_metric
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.metrics import METRICS, Sums
+from faq_tui.core.evaluation.kinds import LABELLED, METRICS_OF, kind_of
+from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence.compare import compare_all
+from faq_tui.core.evidence.flips import all_flips
 from faq_tui.core.evidence.model import Evidence, Row, Text
 from faq_tui.core.run import Run
 from faq_tui.core.store.artefacts import Artefact, all_measurements
@@ -25,16 +27,22 @@ def collect(run: Run) -> Evidence:
     dtype, device = next(iter(tails.values())).split(".")[1:]
     found = measured[UNQUANTIZED]
     return Evidence(
-        texts=tuple(Text(name, len(sums), int(sums.tokens.sum())) for name, sums in found.items()),
+        texts=tuple(_text(name, sums) for name, sums in found.items()),
         rows=(
             _target_row(run, measured),
             *(_row(run, a, measured) for a in wanted_artefacts(run) if a.folder in measured),
         ),
         comparisons=compare_all(run, measured),
+        flips=all_flips(run, measured),
         dtype=dtype,
         device=device,
         measured=float(run.store.db.execute("SELECT max(created) FROM measurements").fetchone()[0]),
     )
+
+
+def measured(run: Run) -> Measured:
+    """Subject (`unquantized`, then folders) to text to its items' sums: what `collect` works with."""
+    return _measured(run)[0]
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
@@ -50,8 +58,16 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
         for text, tail in tails.items():
             row = rows.get((subject, text))
             if row is not None and row.signature == f"{identity}.{tail}":
-                measured.setdefault(subject, {})[text] = Sums.of(row.items)
+                sums = Sums.of(row.items)
+                if kind_of(text) in LABELLED:
+                    sums = sums.flipped_from(Sums.of(rows[UNQUANTIZED, text].items))
+                measured.setdefault(subject, {})[text] = sums
     return measured, tails
+
+
+def _text(name: str, sums: Sums) -> Text:
+    tokens = sums.columns.get("tokens")
+    return Text(name, kind_of(name), len(sums), None if tokens is None else int(tokens.sum()))
 
 
 def _target_row(run: Run, measured: Measured) -> Row:
@@ -85,7 +101,10 @@ def _row(run: Run, artefact: Artefact, measured: Measured) -> Row:
 
 def _estimates(run: Run, of_text: dict[str, Sums]) -> dict[str, dict[str, Estimate]]:
     resamples = run.settings.evaluate.bootstrap
-    return {text: {name: of_metric(name, sums, resamples) for name in METRICS} for text, sums in of_text.items()}
+    return {
+        text: {name: of_metric(name, sums, resamples) for name in METRICS_OF[kind_of(text)]}
+        for text, sums in of_text.items()
+    }
 
 
 def _weight_bytes(folder: Path) -> int | None:

@@ -1,60 +1,101 @@
-"""Each source's set against the baseline's, under the same recipe: at equal samples, and at equal tokens."""
+"""Each source's set against the baseline's, under the same recipe: at equal samples, and at equal tokens.
+
+A set of `[sets]` is held against the one whose size it takes, and against the baseline where both have as many
+samples.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
-from faq_tui.core.evaluation.bootstrap import Estimate, difference, recovered
+from faq_tui.core.evaluation.bootstrap import Estimate, compared, of_metric, recovered
 from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
-from faq_tui.core.evaluation.metrics import HIGHER_IS_BETTER, METRICS, Sums, plain
-from faq_tui.core.evidence.model import BETTER, SAME, UNKNOWN, WITHIN_NOISE, WORSE, Comparison, Outcome
+from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER, METRICS_OF, kind_of
+from faq_tui.core.evaluation.metrics import Sums
+from faq_tui.core.evidence.corrected import RATE, adjusted
+from faq_tui.core.evidence.model import (
+    BETTER,
+    LEANS_BETTER,
+    LEANS_WORSE,
+    SAME,
+    UNKNOWN,
+    WITHIN_NOISE,
+    WORSE,
+    Comparison,
+    Outcome,
+)
 from faq_tui.core.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings.draws import draw_name
 from faq_tui.core.store.artefacts import Artefact
+from faq_tui.core.store.sets import all_sets
+
+Pair = tuple[Artefact, Artefact]
 
 SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}
 
 
 def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Comparison, ...]:
     """`measured`: subject to text to sums. Only where both artefacts exist and are measured."""
-    return tuple(
-        _compare(run, measured, recipe, source, equal, ours, theirs)
-        for recipe, source, equal, ours, theirs in _pairs(run)
-        if ours.folder in measured and theirs.folder in measured
-    )
+    found = [
+        _compare(run, measured, recipe, source, equal, pairs)
+        for recipe, source, equal, all_pairs in _pairs(run)
+        if (pairs := [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)])
+    ]
+    return _corrected(found)
 
 
-def _pairs(run: Run) -> Iterator[tuple[str, str, str, Artefact, Artefact]]:
+def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
+    """(recipe, source, what is equal, its artefact and the one it is held against in each draw)."""
     there = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
         wanted = run.settings.sets_of(recipe)
-        for source in run.settings.sources:
-            for equal, suffix in SUFFIXES.items():
-                sets = (f"{source}{suffix}", f"{BASELINE}{suffix}")
-                pair = [
-                    there[recipe.folder(name)] for name in sets if name in wanted and recipe.folder(name) in there
-                ]
+        for source, equal, sets in _set_pairs(run):
+            pairs = []
+            for number in range(1, run.settings.evaluate.repeats + 1):
+                names = [draw_name(name, number) for name in sets]
+                pair = [there[recipe.folder(n)] for n in names if n in wanted and recipe.folder(n) in there]
                 if len(pair) == 2:
-                    yield recipe.folder("").removesuffix("-"), source, equal, pair[0], pair[1]
+                    pairs.append((pair[0], pair[1]))
+            if pairs:
+                yield recipe.folder("").removesuffix("-"), source, equal, pairs
+
+
+def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
+    """(set or source, what is equal, (its set, the set it is held against)): only sets that compare fairly."""
+    settings = run.settings
+    for source in settings.sources:
+        for equal, suffix in SUFFIXES.items():
+            yield source, equal, (f"{source}{suffix}", f"{BASELINE}{suffix}")
+    rows = all_sets(run.store)
+    for name, plan in settings.set_plans().items():
+        if name in (BASELINE, *settings.sources):
+            continue
+        matched = {equal: other for equal, other in plan.match.model_dump().items() if other is not None}
+        for equal, other in matched.items():
+            yield name, equal, (name, other)
+        ours, theirs = rows.get(name), rows.get(BASELINE)
+        if "samples" not in matched and ours and theirs and ours.samples == theirs.samples:
+            yield name, "samples", (name, BASELINE)
 
 
 def _compare(
-    run: Run,
-    measured: dict[str, dict[str, Sums]],
-    recipe: str,
-    source: str,
-    equal: str,
-    ours: Artefact,
-    theirs: Artefact,
+    run: Run, measured: dict[str, dict[str, Sums]], recipe: str, source: str, equal: str, pairs: list[Pair]
 ) -> Comparison:
-    same, resamples = ours.folder == theirs.folder, run.settings.evaluate.bootstrap
-    ours_on, theirs_on, target_on = (measured[name] for name in (ours.folder, theirs.folder, UNQUANTIZED))
-    texts = {
-        text: {name: _outcome(name, ours_on[text], theirs_on[text], target, same, resamples) for name in METRICS}
-        for text, target in target_on.items()
-        if text in ours_on and text in theirs_on
-    }
+    ours, theirs = pairs[0]
+    same = all(one.folder == other.folder for one, other in pairs)
+    texts = {}
+    for text, target in measured[UNQUANTIZED].items():
+        both = [(measured[one.folder], measured[other.folder]) for one, other in pairs]
+        sides = [(one[text], other[text]) for one, other in both if text in one and text in other]
+        if len(sides) == len(pairs):
+            mine, others = [one for one, _ in sides], [other for _, other in sides]
+            texts[text] = {
+                name: _outcome(name, mine, others, target, same, run.settings.evaluate.bootstrap)
+                for name in METRICS_OF[kind_of(text)]
+            }
     return Comparison(
         recipe=recipe,
         source=source,
@@ -66,25 +107,53 @@ def _compare(
         baseline_samples=theirs.samples,
         baseline_tokens=theirs.tokens,
         same=same,
+        draws=len(pairs),
         texts=texts,
     )
 
 
-def _outcome(name: str, ours: Sums, baseline: Sums, target: Sums, same: bool, resamples: int) -> Outcome:
-    found = difference(name, ours, baseline, resamples)
+def _outcome(name: str, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int) -> Outcome:
+    found, p = compared(name, ours, baseline, resamples)
     return Outcome(
-        ours=plain(name, ours),
-        baseline=plain(name, baseline),
+        ours=of_metric(name, ours, resamples).value,
+        baseline=of_metric(name, baseline, resamples).value,
         difference=found,
         recovered=None if same else recovered(name, ours, baseline, target, resamples),
-        verdict=SAME if same else verdict(name, found),
+        p=None if same else p,
+        p_adjusted=None,
+        verdict=SAME if same else verdict(name, found, p),
     )
 
 
-def verdict(name: str, found: Estimate) -> str:
-    """In words, what the interval of the difference (ours - baseline) allows to say."""
-    if found.low is None or not math.isfinite(found.value):
+def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
+    """With the p-values adjusted for all outcomes of all comparisons, and the verdicts that are left."""
+    outcomes = [o for comparison in found for of_text in comparison.texts.values() for o in of_text.values()]
+    left = iter(adjusted([outcome.p for outcome in outcomes]))
+
+    def correct(name: str, outcome: Outcome) -> Outcome:
+        p = next(left)
+        word = outcome.verdict if outcome.p is None else verdict(name, outcome.difference, p)
+        return replace(outcome, p_adjusted=p, verdict=word)
+
+    return tuple(
+        replace(
+            comparison,
+            texts={
+                text: {name: correct(name, outcome) for name, outcome in of_text.items()}
+                for text, of_text in comparison.texts.items()
+            },
+        )
+        for comparison in found
+    )
+
+
+def verdict(name: str, found: Estimate, p_adjusted: float | None) -> str:
+    """In words, what the interval of the difference (ours - baseline) and its adjusted p-value allow to say."""
+    if found.low is None or p_adjusted is None or not math.isfinite(found.value):
         return UNKNOWN
     if not found.excludes(0.0):
         return WITHIN_NOISE
-    return BETTER if (found.value > 0) == HIGHER_IS_BETTER[name] else WORSE
+    better = (found.value > 0) == HIGHER_IS_BETTER[name]
+    if p_adjusted > RATE:
+        return LEANS_BETTER if better else LEANS_WORSE
+    return BETTER if better else WORSE

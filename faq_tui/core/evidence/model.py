@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from faq_tui.core.evaluation.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
+# The interval excludes zero, but among so many comparisons one such is to be expected by luck.
+LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sides have the same token ids, so the same weights
 UNKNOWN = "cannot be told"  # fewer items than an interval needs, or a number that is not finite
 
@@ -34,6 +36,8 @@ class Outcome:
     baseline: float
     difference: Estimate  # ours - baseline
     recovered: Estimate | None  # None: the baseline lost nothing beyond noise
+    p: float | None  # two-sided, of no difference; None: no interval
+    p_adjusted: float | None  # for all comparisons of the report: Benjamini and Hochberg
     verdict: str
 
 
@@ -51,6 +55,7 @@ class Comparison:
     baseline_samples: int
     baseline_tokens: int
     same: bool
+    draws: int  # of the calibration sets, each of both sides
     texts: dict[str, dict[str, Outcome]]  # text to metric
 
 
@@ -59,8 +64,20 @@ class Text:
     """A held-out text as it was measured."""
 
     name: str
+    kind: str
     items: int
-    tokens: int  # predicted
+    tokens: int | None  # predicted; None for multiple choice
+
+
+@dataclass(frozen=True)
+class Flips:
+    """Labelled items that one model gets right and the unquantized one wrong, or the other way round."""
+
+    model: str
+    text: str
+    lost: tuple[int, ...]  # numbers of items right before quantization only
+    won: tuple[int, ...]  # right after it only
+    choices: dict[int, tuple[int, int]]  # multiple choice: item to (unquantized, this model)'s choice
 
 
 @dataclass(frozen=True)
@@ -68,6 +85,7 @@ class Evidence:
     texts: tuple[Text, ...]
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
+    flips: tuple[Flips, ...]
     dtype: str  # in which the models ran
     device: str
     measured: float  # unix seconds of the newest measurement

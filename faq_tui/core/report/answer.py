@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.evaluation.metrics import KL, METRICS
+from faq_tui.core.evaluation.kinds import ANSWERS, KL, METRICS_OF, PROSE
 from faq_tui.core.evidence import SAME
 from faq_tui.core.report import numbers
 from faq_tui.core.report.escape import escape
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
 DRAW_SPREAD = 0.01  # KL between draws of a calibration set, as we saw it (SmolLM2-135M, GPTQ INT4)
 
 CAVEAT = (
     "The intervals cover which held-out items were measured. They do not cover which seeds happened to be "
     "drawn for calibration: in our own probes (SmolLM2-135M, GPTQ INT4) another draw alone moved KL by about "
-    f"±{DRAW_SPREAD}. Repeat a run with another `seeds.sample_seed` before you trust a small difference."
+    f"±{DRAW_SPREAD}. Set `evaluate.repeats` to 3 or more before you trust a small difference."
+)
+COVERED = (
+    "The intervals cover both which held-out items were measured and which samples happened to be drawn for "
+    "calibration: every set was drawn {draws} times, and every draw quantized and measured."
+)
+HOW_TO_READ = (
+    "How to read this: the same model is quantized twice, once on plain seeds and once on regenerated answers, and "
+    "both are held against the model before quantization. At equal *samples* both sets hold as many questions, but "
+    "the regenerated one has more text, which helps by itself. At equal *tokens* both hold as much text: there the "
+    "method has to show what it adds. *Better* and *worse* are beyond noise; *within noise* means that this "
+    "measurement sees no difference."
 )
 
 
@@ -24,17 +36,17 @@ def answer(body: dict[str, Any]) -> list[str]:
     lines += [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
-    seen: set[tuple[str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for comparison in body["comparisons"]:
-        about = (comparison["recipe"], comparison["source"])
+        other = _held_against(comparison)
+        about = (comparison["recipe"], comparison["source"], other)
         if about not in seen:
             seen.add(about)
-            lines += [
-                f"**{escape(about[0])}, calibrated on {escape(about[1])} instead of the plain seeds:**",
-                "",
-            ]
-        lines += [*_comparison(comparison), ""]
-    return [*lines, CAVEAT, ""]
+            instead = "the plain seeds" if other == BASELINE else escape(other)
+            lines += [f"**{escape(about[0])}, calibrated on {escape(about[1])} instead of {instead}:**", ""]
+        lines += [*_comparison(comparison, {text["name"]: text for text in body["texts"]}), ""]
+    draws = min(comparison["draws"] for comparison in body["comparisons"])
+    return [*lines, HOW_TO_READ, "", CAVEAT if draws == 1 else COVERED.format(draws=draws), ""]
 
 
 def _nothing(body: dict[str, Any]) -> str:
@@ -43,26 +55,39 @@ def _nothing(body: dict[str, Any]) -> str:
     return "No source's model and its baseline are both measured yet, so there is nothing to compare."
 
 
-def _comparison(c: dict[str, Any]) -> list[str]:
-    verdicts = "; ".join(f"{outcomes[KL]['verdict']} on {escape(text)}" for text, outcomes in c["texts"].items())
+def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:
+    verdicts = "; ".join(
+        f"{outcomes[texts[text]['metrics'][0]]['verdict']} on {escape(texts[text]['title'])}"
+        for text, outcomes in c["texts"].items()
+    )
     lines = [
         f"- **At equal {c['equal']}: {verdicts}.** {escape(c['source'])}: {_size(c, 'our')}; "
-        f"baseline: {_size(c, 'baseline')}."
+        f"{escape(_held_against(c))}: {_size(c, 'baseline')}."
     ]
     if c["same"]:
         return [
             *lines,
             "  - Both sides hold the same token ids, so they are the same model: nothing can differ.",
         ]
-    return lines + [f"  - On {escape(text)}: {_outcomes(outcomes)}." for text, outcomes in c["texts"].items()]
+    return lines + [
+        f"  - On {escape(texts[text]['title'])}: {_outcomes(texts[text]['kind'], outcomes, c['draws'])}."
+        for text, outcomes in c["texts"].items()
+    ]
+
+
+def _held_against(c: dict[str, Any]) -> str:
+    """The set on the other side: the baseline, its twin included, or the one whose size this one takes."""
+    name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
+    return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
 
 
 def _size(c: dict[str, Any], side: str) -> str:
     return f"{c[f'{side}_samples']:,} samples, {c[f'{side}_tokens']:,} tokens"
 
 
-def _outcomes(outcomes: dict[str, dict[str, Any]]) -> str:
-    return "; ".join(_outcome(metric, outcomes[metric]) for metric in METRICS) + _too_close(outcomes[KL])
+def _outcomes(kind: str, outcomes: dict[str, dict[str, Any]], draws: int) -> str:
+    said = "; ".join(_outcome(metric, outcomes[metric]) for metric in METRICS_OF[kind])
+    return said + _too_close(outcomes[KL]) if kind in (PROSE, ANSWERS) and draws == 1 else said
 
 
 def _outcome(metric: str, found: dict[str, Any]) -> str:

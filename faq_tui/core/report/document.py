@@ -10,14 +10,23 @@ from typing import Any
 import faq_tui
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.bootstrap import LEVEL
-from faq_tui.core.evaluation.identity import ANSWERS
-from faq_tui.core.evaluation.metrics import KL, METRICS
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, METRICS_OF, PROSE, WORDS
 from faq_tui.core.evidence import Evidence, collect
+from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.facts import what_was_run
+from faq_tui.core.report.flips import flips
 from faq_tui.core.report.kinship import notices
+from faq_tui.core.report.paper import paper
+from faq_tui.core.report.spikes import spikes
 from faq_tui.core.run import Run
 
-SCHEMA = 1
+SCHEMA = 2
+TITLES = {
+    ANSWERS: "answers of {}",
+    LAST_WORD: "last words ({})",
+    WORDS: "words of {}",
+    CHOICES: "multiple choice ({})",
+}
 
 
 def document(run: Run) -> dict[str, Any]:
@@ -28,13 +37,26 @@ def document(run: Run) -> dict[str, Any]:
         "schema": SCHEMA,
         "faq_tui": faq_tui.__version__,
         "measured": datetime.fromtimestamp(evidence.measured, UTC).isoformat(timespec="seconds"),
-        "main_metric": KL,
-        "metrics": METRICS,
-        "interval": {"level": LEVEL, "resamples": run.settings.evaluate.bootstrap, "over": "items"},
-        "notices": notices(run.settings),
+        "interval": {
+            "level": LEVEL,
+            "resamples": run.settings.evaluate.bootstrap,
+            "over": "items" if run.settings.evaluate.repeats == 1 else "draws and items",
+            "corrected": "benjamini-hochberg",
+            "comparisons": sum(
+                outcome.p is not None
+                for c in evidence.comparisons
+                for o in c.texts.values()
+                for outcome in o.values()
+            ),
+        },
+        "notices": notices(run),
         "texts": _texts(run, evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
+        "flips": flips(run, evidence),
+        "paper": paper(run),
+        "spikes": spikes(run),
+        "benchmarks": benchmarks(run),
         "run": what_was_run(run),
         "evaluation": {
             "device": evidence.device,
@@ -52,12 +74,21 @@ def _texts(run: Run, evidence: Evidence, known: dict[str, Any]) -> list[dict[str
     return [
         {
             **asdict(text),
-            "kind": "answers" if text.name == ANSWERS else "prose",
-            "window": None if text.name == ANSWERS else run.settings.evaluate.window,
-            "about": about.get(text.name, {}).get("about"),
+            "title": title(text.name, text.kind),
+            "metrics": METRICS_OF[text.kind],
+            "window": run.settings.evaluate.window if text.kind == PROSE else None,
+            "about": about.get(text.name),
         }
         for text in evidence.texts
     ]
+
+
+def title(name: str, kind: str) -> str:
+    """A held-out text's name as people say it."""
+    rest = name.partition(":")[2]
+    if kind == PROSE or not rest:
+        return name
+    return TITLES[kind].format(rest)
 
 
 def _plain(value: Any) -> Any:

@@ -7,10 +7,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from faq_tui.core.judging.current import current_picks
+from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.regenerating.ask import generation_of, prompt_version
-from faq_tui.core.report.kinship import target_name
+from faq_tui.core.report.kinship import kinships, target_name
 from faq_tui.core.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
+from faq_tui.core.settings.draws import plain_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.sets import all_sets
@@ -21,6 +23,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
     settings = run.settings
     sets = all_sets(run.store)
     judge = settings.judge
+    kin, plans = kinships(run), settings.set_plans()
     return {
         "target": {"model": settings.target.model, "name": target_name(settings), "fingerprint": fingerprint(run)},
         "seeds": {
@@ -28,8 +31,13 @@ def what_was_run(run: Run) -> dict[str, Any]:
             "sample_seed": settings.seeds.sample_seed,
             **seed_rows.counts(run.store),
         },
-        "sources": [_source(run, name, source) for name, source in settings.sources.items()],
-        "judge": {"kind": judge.kind, "model": judge.model, "url": without_credentials(judge.base_url)},
+        "sources": [{**_source(run, name, source), "family": kin[name]} for name, source in settings.sources.items()],
+        "judge": {
+            "kind": judge.kind,
+            "model": judge.model,
+            "url": without_credentials(judge.base_url),
+            "judging": judging_of(run) if settings.sources else None,
+        },
         "assemble": settings.assemble.model_dump(),
         "sets": [
             {
@@ -37,13 +45,20 @@ def what_was_run(run: Run) -> dict[str, Any]:
                 "samples": s.samples,
                 "tokens": s.tokens,
                 "cut": s.tokens_full - s.tokens,
+                "kept": s.kept,
+                "answered": s.answered,
+                "whole_answers": s.whole_answers,
+                "ways": s.ways,
+                "plan": plans[plain_name(name)].model_dump() if plain_name(name) in plans else None,
                 "refused": s.refused,
             }
-            for name in settings.set_names()
+            for name in settings.all_set_names()
             if (s := sets.get(name)) is not None
         ],
         "recipes": [recipe.model_dump() for recipe in settings.recipes],
-        "evaluate": settings.evaluate.model_dump(),
+        "evaluate": settings.evaluate.model_dump(
+            exclude={"lm_eval", "evalscope", "serve"}
+        ),  # benchmarks tell of these
     }
 
 

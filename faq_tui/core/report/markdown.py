@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.report.answer import answer
+from faq_tui.core.report.benchmarks import section
 from faq_tui.core.report.escape import escape
+from faq_tui.core.report.flips import flip_lines
+from faq_tui.core.report.paper import paper_lines
 from faq_tui.core.report.ran import ran
+from faq_tui.core.report.spikes import spike_lines
 from faq_tui.core.report.tables import comparisons, models
 
 
 def markdown(body: dict[str, Any]) -> str:
     """`body` is what `document` returns."""
     title = f"# Quantizing {escape(body['run']['target']['name'])}"
-    lines = [title, "", *answer(body), *models(body), *comparisons(body), *ran(body)]
+    lines = [title, "", *answer(body), *rest(body)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def rest(body: dict[str, Any]) -> list[str]:
+    """Everything below the answer."""
+    found = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
+    return [*found, *section(body), *ran(body)]

@@ -4,9 +4,31 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.kinds import (
+    ACCURACY,
+    ACCURACY_NORM,
+    BYTE_PERPLEXITY,
+    FLIPS,
+    KL,
+    LAST_PERPLEXITY,
+    PERPLEXITY,
+    TOP1,
+    WORD_PERPLEXITY,
+)
 
-NAMES = {KL: "KL", PERPLEXITY: "perplexity", TOP1: "top-1 agreement"}
+NAMES = {
+    KL: "KL",
+    PERPLEXITY: "perplexity",
+    TOP1: "top-1 agreement",
+    WORD_PERPLEXITY: "word perplexity",
+    BYTE_PERPLEXITY: "byte perplexity",
+    ACCURACY: "accuracy",
+    ACCURACY_NORM: "accuracy by length",
+    LAST_PERPLEXITY: "perplexity of the word",
+    FLIPS: "flips",
+}
+SHARES = (TOP1, ACCURACY, ACCURACY_NORM, FLIPS)  # shown in percent
+FINE = (KL, BYTE_PERPLEXITY)  # a fourth digit tells something
 MISSING = "–"
 
 
@@ -14,25 +36,26 @@ def value(metric: str, number: float | None) -> str:
     """A metric's own value; None is one that is not finite."""
     if number is None:
         return "not finite"
-    if metric == TOP1:
+    if metric in SHARES:
         return f"{100 * number:.1f}%"
-    return f"{number:.4f}" if metric == KL else f"{number:.3f}"
+    return f"{number:.4f}" if metric in FINE else f"{number:.3f}"
 
 
 def change(metric: str, number: float | None) -> str:
     """A difference of two values, with its sign."""
     if number is None:
         return "not finite"
-    if metric == TOP1:
+    if metric in SHARES:
         return f"{100 * number:+.1f} points"
-    return f"{number:+.4f}" if metric == KL else f"{number:+.3f}"
+    return f"{number:+.4f}" if metric in FINE else f"{number:+.3f}"
 
 
 def interval(metric: str, estimate: dict[str, Any]) -> str:
     """`[low, high]` of a difference."""
     if estimate["low"] is None or estimate["high"] is None:
         return "no interval"
-    return f"[{change(metric, estimate['low'])}, {change(metric, estimate['high'])}]"
+    low, high = (change(metric, estimate[end]).removesuffix(" points") for end in ("low", "high"))
+    return f"[{low}, {high}]"
 
 
 def share(estimate: dict[str, Any] | None) -> str:
@@ -50,3 +73,10 @@ def count(number: int | None) -> str:
 
 def megabytes(number: int | None) -> str:
     return MISSING if number is None else f"{number / 1e6:,.1f}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value, to what it can tell."""
+    if p is None:
+        return MISSING
+    return "≤ 0.001" if p < 0.001 else f"{p:.3f}"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.report.escape import escape
+from faq_tui.core.report.judge import judge_lines
 from faq_tui.core.settings import EMBEDDED
+
+WAYS = {
+    "generation_prompt": "built from the generation prompt, since the template strips reasoning",
+    "inline": "with the reasoning in the answer's own text, since the template knows no think block",
+}
+KINDS = {
+    "raw": "texts without a template",
+    "template": "questions in the template",
+    "original": "questions and original answers in the template",
+}
 
 
 def ran(body: dict[str, Any]) -> list[str]:
@@ -20,11 +31,11 @@ def ran(body: dict[str, Any]) -> list[str]:
         f"{facts['seeds']['heldout']} held out, {facts['seeds']['pool']} in reserve "
         f"(draw {facts['seeds']['sample_seed']})",
         *(line for source in facts["sources"] for line in _source(source)),
-        f"- **Judge**: {_judge(facts['judge'])}",
+        *judge_lines(facts["judge"]),
         f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens a sample, longer ones by "
         f"{facts['assemble']['overflow']}",
         *(_set(found) for found in facts["sets"]),
-        *(f"- **Recipe**: {_pairs({k: v for k, v in r.items() if k != 'sets'})}" for r in facts["recipes"]),
+        *(f"- **Recipe**: {_pairs(_told(recipe))}" for recipe in facts["recipes"]),
         *(_text(text) for text in body["texts"]),
         *_evaluation(body),
         f"- **Measured**: {body['measured']}, with faq-tui {body['faq_tui']}",
@@ -41,32 +52,49 @@ def _source(s: dict[str, Any]) -> list[str]:
         + f"{s['fit']} finished and fit"
         + (f", unfit: {unfit}" if unfit else "")
         + f"; {s['with_reasoning']} with reasoning",
+        f"  - {escape(s['family']['verdict'] if s['family']['known'] else 'family unknown')}: "
+        f"{escape('; '.join(s['family']['reasons']))}",
         f"  - picks: {s['picked_by_judge']} by the judge, {s['picked_by_person']} by a person, "
         f"{s['without_pick']} seeds without one",
     ]
 
 
-def _judge(judge: dict[str, Any]) -> str:
-    if judge["kind"] == "likelihood":
-        return "likelihood (how probable the target itself finds an answer)"
-    return f"{escape(judge['kind'])}: {escape(judge['model'])} at {escape(judge['url'])}"
-
-
 def _set(found: dict[str, Any]) -> str:
     refused = ", ".join(f"{number} {escape(reason)}" for reason, number in found["refused"].items())
-    cut = f", {found['cut']:,} tokens cut off" if found["cut"] else ""
-    return f"- **Set {escape(found['name'])}**: {found['samples']:,} samples, {found['tokens']:,} tokens{cut}" + (
-        f"; left out: {refused}" if refused else ""
-    )
+    line = f"- **Set {escape(found['name'])}**: {_made_from(found['plan'])}{found['samples']:,} samples, "
+    line += f"{found['tokens']:,} tokens"
+    if found["cut"]:
+        line += f", {found['cut']:,} tokens cut off ({found['kept']:.0%} kept)"
+    if found["answered"]:
+        line += f"; {found['whole_answers']:,} of {found['answered']:,} samples hold their whole answer"
+    built = {way: number for way, number in found["ways"].items() if way in WAYS}
+    line += "".join(f"; {number:,} {WAYS[way]}" for way, number in built.items())
+    return line + (f"; left out: {refused}" if refused else "")
+
+
+def _made_from(plan: dict[str, Any] | None) -> str:
+    """What is not the default of a set, in words."""
+    if plan is None:
+        return "cut to equal tokens; "
+    words = []
+    if len(plan["made_from"]) > 1:
+        words.append(
+            "from " + " and ".join(f"{share:.0%} {escape(part)}" for part, share in plan["made_from"].items())
+        )
+    if plan["kind"] != "seed":
+        words.append(KINDS[plan["kind"]])
+    words += ["answers only"] if plan["answer_only"] else []
+    words += [f"at most {plan['tokens_per_sample']} tokens a sample"] if plan["tokens_per_sample"] else []
+    words += [f"ordered by {plan['select']}"] if plan["select"] else []
+    words += [f"as many {unit} as {escape(other)}" for unit, other in plan["match"].items() if other]
+    return f"{', '.join(words)}; " if words else ""
 
 
 def _text(text: dict[str, Any]) -> str:
-    size = f"{text['items']} items, {text['tokens']:,} predicted tokens"
-    if text["kind"] == "answers":
-        what = "the unquantized target's own answers to held-out seeds; token perplexity of the answers only"
-    else:
-        what = f"{escape(text['about'] or 'prose')}; token perplexity at window {text['window']}"
-    return f"- **Held-out text {escape(text['name'])}**: {what}; {size}"
+    size = f"{text['items']} items"
+    if text["tokens"] is not None:
+        size += f", {text['tokens']:,} predicted tokens"
+    return f"- **Held-out text {escape(text['title'])}**: {escape(text['about'] or text['kind'])}; {size}"
 
 
 def _evaluation(body: dict[str, Any]) -> list[str]:
@@ -81,3 +109,8 @@ def _evaluation(body: dict[str, Any]) -> list[str]:
 
 def _pairs(values: dict[str, Any]) -> str:
     return ", ".join(f"{escape(name)} {escape(value)}" for name, value in values.items())
+
+
+def _told(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What the recipe's method has; its sets are told elsewhere."""
+    return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

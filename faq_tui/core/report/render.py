@@ -7,10 +7,11 @@ from typing import Any
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.report.document import document
+from faq_tui.core.report.html.page import page
 from faq_tui.core.report.markdown import markdown
 from faq_tui.core.run import Run
 
-FORMATS = ("md", "json")
+FORMATS = ("md", "json", "html")
 
 
 def render(run: Run, fmt: str) -> str:
@@ -22,6 +23,8 @@ def render_document(body: dict[str, Any], fmt: str) -> str:
     if fmt == "json":
         # ASCII only: what a model wrote cannot reach a terminal as a control character.
         return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+    if fmt == "html":
+        return page(body)
     if fmt == "md":
         return markdown(body)
     raise UsageError(f"no report format {fmt!r}: choose one of {', '.join(FORMATS)}")

@@ -5,11 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from faq_tui.core.evaluation.metrics import KL, METRICS, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.kinds import (
+    ACCURACY,
+    ANSWERS,
+    CHOICES,
+    FLIPS,
+    KL,
+    LAST_WORD,
+    METRICS_OF,
+    PERPLEXITY,
+    PROSE,
+    TOP1,
+    WORD_PERPLEXITY,
+    WORDS,
+)
 from faq_tui.core.report import numbers
 from faq_tui.core.report.escape import escape
 
-COLUMN = {PERPLEXITY: "PPL", KL: "KL", TOP1: "Top-1"}
+# Metric to its heading and the kinds of text that it is shown of; the JSON holds all.
+COLUMN = {
+    PERPLEXITY: ("PPL", (PROSE, ANSWERS)),
+    WORD_PERPLEXITY: ("Word PPL", (WORDS,)),
+    KL: ("KL", (PROSE, ANSWERS, WORDS)),
+    TOP1: ("Top-1", (PROSE, ANSWERS)),
+    ACCURACY: ("Acc.", (LAST_WORD, CHOICES)),
+    FLIPS: ("Flips", (LAST_WORD, CHOICES)),
+}
+
+
+LEGEND = {
+    PERPLEXITY: "- **PPL**: perplexity, how surprised the model is by the text, token by token; lower is better. It "
+    "depends on the tokenizer and the window, so compare it only within this table.",
+    WORD_PERPLEXITY: "- **Word PPL**: perplexity by word, as lm_eval counts it; lower is better.",
+    KL: "- **KL**: how far its predictions are from the unquantized model's, in nats a token; 0 is none.",
+    TOP1: "- **Top-1**: how often it finds the same next token most likely as the unquantized model does.",
+    ACCURACY: "- **Acc.**: share of right answers: the last word found, the right choice the likeliest.",
+    FLIPS: "- **Flips**: share of items that quantization turned from right to wrong or from wrong to right; 0 is "
+    "none. Accuracy alone can hide them, since the two cancel.",
+}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
@@ -25,27 +58,30 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
-    texts = [text["name"] for text in body["texts"]]
-    head = ["Model", "Samples", "Tokens", "Size MB", "Bits"]
-    head += [f"{COLUMN[metric]} {escape(text)}" for metric in (PERPLEXITY, KL, TOP1) for text in texts]
-    rows = [_model(row, texts) for row in body["models"]]
-    return ["## The models", "", *table(head, rows), "", *_legend(body), ""]
+    columns = [
+        (metric, text["name"], f"{heading} {escape(text['title'])}")
+        for metric, (heading, kinds) in COLUMN.items()
+        for text in body["texts"]
+        if text["kind"] in kinds
+    ]
+    head = ["Model", "Samples", "Tokens", "Size MB", "Bits", *(heading for _, _, heading in columns)]
+    rows = [_model(row, columns) for row in body["models"]]
+    return ["## The models", "", *table(head, rows), "", *_legend(body, {metric for metric, _, _ in columns}), ""]
 
 
-def _model(row: dict[str, Any], texts: list[str]) -> list[str]:
+def _model(row: dict[str, Any], columns: list[tuple[str, str, str]]) -> list[str]:
     cells = [escape(row["name"]), numbers.count(row["samples"]), numbers.count(row["tokens"])]
     cells += [
         numbers.megabytes(row["bytes"]),
         numbers.MISSING if row["bits"] is None else f"{row['bits']:.4g}",
     ]
-    for metric in (PERPLEXITY, KL, TOP1):
-        for text in texts:
-            found = row["texts"].get(text)
-            cells.append(numbers.value(metric, found[metric]["value"]) if found else numbers.MISSING)
+    for metric, text, _ in columns:
+        found = row["texts"].get(text)
+        cells.append(numbers.value(metric, found[metric]["value"]) if found else numbers.MISSING)
     return cells
 
 
-def _legend(body: dict[str, Any]) -> list[str]:
+def _legend(body: dict[str, Any], shown: set[str]) -> list[str]:
     shared = [
         f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets hold the same token ids."
         for row in body["models"]
@@ -54,42 +90,46 @@ def _legend(body: dict[str, Any]) -> list[str]:
     return [
         "- **Samples, Tokens**: what the quantizer was calibrated on.",
         "- **Size MB**: the weight files. **Bits**: average bits of a quantized weight, scales included.",
-        "- **PPL**: perplexity, how surprised the model is by the text, token by token; lower is better. It "
-        "depends on the tokenizer and the window, so compare it only within this table.",
-        "- **KL**: how far its predictions are from the unquantized model's, in nats a token; 0 is none.",
-        "- **Top-1**: how often it finds the same next token most likely as the unquantized model does.",
+        *(line for metric, line in LEGEND.items() if metric in shown),
         *shared,
     ]
 
 
 def comparisons(body: dict[str, Any]) -> list[str]:
+    texts = {text["name"]: text for text in body["texts"]}
     rows = [
-        _comparison(c, text, metric, outcomes[metric])
+        _comparison(c, texts[text]["title"], metric, outcomes[metric])
         for c in body["comparisons"]
         for text, outcomes in c["texts"].items()
-        for metric in METRICS
+        for metric in METRICS_OF[texts[text]["kind"]]
     ]
     if not rows:
         return []
-    head = ["Recipe", "Equal", "Set", "Text", "Metric", "Baseline", "Set's", "Difference, 95% interval"]
-    head += ["Loss recovered", "Verdict"]
-    return ["## Comparisons with the baseline", "", *table(head, rows, left=5), "", *_notes(body), ""]
+    head = ["Recipe", "Equal", "Set", "Text", "Metric", "Verdict", "Baseline", "Set's", "Difference, 95% interval"]
+    head += ["Loss recovered", "p"]
+    return ["## Comparisons with the baseline", "", *table(head, rows, left=6), "", *_notes(body), ""]
 
 
 def _comparison(c: dict[str, Any], text: str, metric: str, found: dict[str, Any]) -> list[str]:
     difference = found["difference"]
     return [
         *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), numbers.NAMES[metric]),
-        *(numbers.value(metric, found["baseline"]), numbers.value(metric, found["ours"])),
+        *(found["verdict"], numbers.value(metric, found["baseline"]), numbers.value(metric, found["ours"])),
         f"{numbers.change(metric, difference['value'])} {numbers.interval(metric, difference)}",
-        *(numbers.share(found["recovered"]), found["verdict"]),
+        *(numbers.share(found["recovered"]), numbers.probability(found["p_adjusted"])),
     ]
 
 
 def _notes(body: dict[str, Any]) -> list[str]:
+    draws = max(c["draws"] for c in body["comparisons"])
+    over = f"{draws} draws of the calibration set and, within them, over items" if draws > 1 else "items"
     return [
-        f"- Intervals: {body['interval']['resamples']:,} paired bootstrap resamples over items (windows, "
-        "answers), 95%. **Within noise**: the interval of the difference holds zero.",
+        f"- Intervals: {body['interval']['resamples']:,} paired bootstrap resamples over {over} (windows, answers, "
+        "questions), 95%. **Within noise**: the interval of the difference holds zero.",
+        "- **p**: how often noise alone would bring a difference this large, adjusted for all "
+        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg): of all that is "
+        "called better or worse, about 5% at most is noise. **Leans**: its own interval excludes zero, but among so "
+        "many comparisons that is to be expected now and then.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% is all that quantization "
         f"lost. {numbers.MISSING} where the baseline lost nothing beyond noise.",
     ]

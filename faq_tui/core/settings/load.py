@@ -86,4 +86,4 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
             here = next(arg for arg in reversed(typing.get_args(here)) if arg is not Ellipsis)
         else:
             here = here.model_fields[part].annotation
-    return list(here.model_fields)
+    return [field.alias or name for name, field in here.model_fields.items()]

@@ -42,10 +42,10 @@ def init_text(choices: Choices) -> str:
 # Settings of one faq-tui run. Edit freely: what a change makes stale is done again, nothing else.
 
 [target]
-model = {_quoted(c.target)}              # hub id, local folder, or "embedded"
+model = {quoted(c.target)}              # hub id, local folder, or "embedded"
 
 [seeds]
-path = {_quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
+path = {quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
 count = 256                      # seeds that are regenerated
 heldout = 32                     # further seeds, kept apart for the evaluation
 {_source(c)}
@@ -68,9 +68,11 @@ def _source(c: Choices) -> str:
     if c.elder_url:
         return f"""
 [sources.elder]
-base_url = {_quoted(c.elder_url)}
-model = {_quoted(c.elder_model or "")}
+base_url = {quoted(c.elder_url)}
+model = {quoted(c.elder_model or "")}
+# base_url may be a list: several servers of the same model share the work
 # api_key_env = "ELDER_API_KEY"  # the name of a variable, never the key
+# price = {{ input = 0.0, output = 0.0 }}  # per million tokens: with it, regenerating asks before it spends
 candidates = 3
 concurrency = 32
 reasoning = "native"             # native | prompted | off
@@ -90,14 +92,19 @@ sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_toke
 
 
 def _judge(c: Choices) -> str:
+    more = (
+        '# columns = ["activation"]       # further kinds whose marks are shown beside it\n'
+        "# pick_by = { likelihood = 1.0, activation = 0.5 }  # a weighted mix picks instead\n"
+    )
     if not c.judge_url:
-        return '[judge]\nkind = "likelihood"              # under the target; "llm" needs base_url and model\n'
+        return f'[judge]\nkind = "likelihood"              # under the target; "llm" needs base_url and model\n{more}'
     return f"""[judge]
 kind = "llm"
-base_url = {_quoted(c.judge_url)}
-model = {_quoted(c.judge_model or "")}
+base_url = {quoted(c.judge_url)}
+model = {quoted(c.judge_model or "")}
 # api_key_env = "JUDGE_API_KEY"
-"""
+mode = "listwise"                # a seed's candidates together in two orders; "pointwise": one by one
+{more}"""
 
 
 def _group_size(target: str) -> str:
@@ -129,7 +136,7 @@ def write_settings(folder: Path, text: str) -> Path:
     return path
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A TOML basic string: JSON's escapes are a subset of TOML's, which asks for DEL's too."""
     if not text.isascii() and text != storable(text):
         raise UsageError(f"{text!r} is not UTF-8 text, which faq.toml must be: rename it")

@@ -1,14 +1,25 @@
 """The stages, one file each, in the order in which they run."""
 
 from faq_tui.core.stage import Stage
-from faq_tui.core.stages import assemble, evaluate, judge, quantize, regenerate, report, seeds
+from faq_tui.core.stages import (
+    activations,
+    assemble,
+    evaluate,
+    evaluate_benchmarks,
+    judge,
+    quantize,
+    regenerate,
+    report,
+    seeds,
+)
 
 STAGES = (
     Stage("seeds", seeds.execute, seeds.signature),
     Stage("regenerate", regenerate.execute, regenerate.signature),
     Stage("judge", judge.execute, judge.signature),
     Stage("assemble", assemble.execute, assemble.signature, assemble.intact),
+    Stage("activations", activations.execute, activations.signature, activations.intact),
     Stage("quantize", quantize.execute, quantize.signature, quantize.intact),
-    Stage("evaluate", evaluate.execute, evaluate.signature),
+    Stage("evaluate", evaluate.execute, evaluate.signature, evaluate_benchmarks.intact),
     Stage("report", report.execute, report.signature, report.intact),
 )

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from faq_tui.core.activations.layer_error_plan import measure_layer_errors
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import VERSION, generation, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.metrics import METRICS, Sums, plain
+from faq_tui.core.evaluation.kinds import FLIPS, METRICS_OF, kind_of
+from faq_tui.core.evaluation.metrics import Sums, plain
 from faq_tui.core.evaluation.plan import make_spec
+from faq_tui.core.evaluation.source_answers import source_generation
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import state
 from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.files import atomic_text
 from faq_tui.core.run import Run
 from faq_tui.core.stage import Context
+from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement
 from faq_tui.core.store.hashing import digest
@@ -26,10 +30,23 @@ STAGE = "evaluate"
 
 def signature(run: Run) -> str:
     settings, target = run.settings.evaluate, run.settings.target
-    measured = settings.model_dump(exclude={"batch_size", "bootstrap"})  # neither changes a measurement
-    prose = [[name, state(run, name)] for name in settings.perplexity]
+    apart = {
+        "batch_size",
+        "bootstrap",
+        "repeats",
+        "repeat_share",
+        "lm_eval",
+        "evalscope",
+        "serve",
+    }  # these change no measurement of ours
+    measured = settings.model_dump(exclude=apart)
+    named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
+    files = [[name, state(run, name)] for name in named]
+    asked = [source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers]
     heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
-    return digest(VERSION, measured, target.device, target.dtype, prose, sorted(subjects(run).items()), heldout)
+    where = (target.device, target.dtype)
+    benchmarks = evaluate_benchmarks.signature(run)
+    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, benchmarks)
 
 
 def execute(context: Context) -> str:
@@ -45,7 +62,9 @@ def execute(context: Context) -> str:
         run_worker("evaluate", {"order": str(order)}, hear, context.cancel, run.log(context.job))
     finally:
         order.unlink(missing_ok=True)
-    return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {hear.measured} new measurements"
+    measure_layer_errors(context, target, tokenizer)
+    benchmarks = evaluate_benchmarks.execute(context, target)
+    return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {hear.measured} new measurements{benchmarks}"
 
 
 class _Listener:
@@ -87,5 +106,7 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            for metric in METRICS:
+            for metric in METRICS_OF[kind_of(text)]:
+                if metric == FLIPS:  # told of two models' items: the report does
+                    continue
                 self.context.emit(MeasurementReady(name, text, metric, plain(metric, Sums.of(items))))

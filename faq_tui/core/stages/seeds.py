@@ -23,7 +23,8 @@ HELDOUT_SHARE = 5  # at most one seed in five is held out
 def signature(run: Run) -> str:
     path = _path(run)
     state = [path.stat().st_size, path.stat().st_mtime_ns] if path.is_file() else None
-    return digest(run.settings.seeds.model_dump(), state)
+    repeats = run.settings.evaluate.repeats
+    return digest(run.settings.seeds.model_dump(), state, *([repeats] if repeats > 1 else []))
 
 
 def execute(context: Context) -> str:
@@ -88,16 +89,21 @@ def _draw(context: Context, total: int) -> None:
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    chosen = min(settings.count, total - heldout)
-    if (chosen, heldout) != (settings.count, settings.heldout):
+    repeats = run.settings.evaluate.repeats  # each draw of the sets has seeds of its own, while there are any
+    chosen = min(settings.count * repeats, total - heldout)
+    if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(
             Note(
-                f"{total} seeds are fewer than count {settings.count} + heldout {settings.heldout}: "
+                f"{total} seeds are fewer than {_times(repeats)}count {settings.count} + heldout {settings.heldout}: "
                 f"{chosen} are regenerated and {heldout} held out",
                 "warning",
             )
         )
     rows.assign_roles(run.store, ranked[:chosen], ranked[total - heldout :])
+
+
+def _times(repeats: int) -> str:
+    return f"repeats {repeats} × " if repeats > 1 else ""
 
 
 def _path(run: Run) -> Path:

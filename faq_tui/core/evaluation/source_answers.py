@@ -1,0 +1,100 @@
+"""Held-out answers of a source: what an elder says to questions that no calibration set holds."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from faq_tui.core.assembly.render import render_answered
+from faq_tui.core.assembly.template import RefusedError, Template
+from faq_tui.core.endpoints import Reply, Retrying, open_client, probe, run_bounded, stream_chat
+from faq_tui.core.endpoints.resolve import reachable
+from faq_tui.core.endpoints.retry import GaveUpError
+from faq_tui.core.errors import EndpointError, FaqError
+from faq_tui.core.evaluation.identity import VERSION
+from faq_tui.core.evaluation.items import Item
+from faq_tui.core.events import Note
+from faq_tui.core.regenerating import flags_of, generation_of, question_for
+from faq_tui.core.regenerating.ask import parts_of
+from faq_tui.core.run import Run
+from faq_tui.core.settings import Source
+from faq_tui.core.stage import Context
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.artefacts import HeldoutAnswer, add_heldout, heldout
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.seeds import Seed
+from faq_tui.core.target import fingerprint
+
+
+def source_generation(run: Run, source: Source) -> str:
+    """A hash of all that shapes a source's held-out answer, in the target's token ids."""
+    return digest("heldout-source", VERSION, fingerprint(run), generation_of(source))
+
+
+def source_answers(context: Context, template: Template, name: str) -> list[Item]:
+    """An item for each held-out seed that the source answers fit to be used; the loss is on its answer alone.
+
+    Asks for the answers that are missing and stores each at once. Raises EndpointError or FaqError as
+    regenerate does. Unfit answers (cut off, empty, looping) are stored without ids, so that none is asked twice.
+    """
+    run = context.run
+    source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")
+    generation = source_generation(run, source)
+    there = heldout(run.store, generation)
+    missing = [seed for seed in seeds if seed.id not in there]
+    if missing:
+        context.emit(Note(f"asking {name} for {len(missing)} held-out answers"))
+        asyncio.run(_ask(context, template, source, generation, missing))
+        there = heldout(run.store, generation)
+    answers = [there[seed.id] for seed in seeds if seed.id in there]
+    fit = [answer for answer in answers if answer.answer_ids]
+    if len(fit) < len(seeds):
+        context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unfit and left out", "warning"))
+    limit = run.settings.evaluate.answer_tokens
+    return [Item((*a.prompt_ids, *a.answer_ids[:limit]), len(a.prompt_ids)) for a in fit]
+
+
+async def _ask(context: Context, template: Template, source: Source, generation: str, seeds: list[Seed]) -> None:
+    source = reachable(context, source)
+    retrying, failed = Retrying(source), []
+    async with open_client(source) as client:
+
+        async def first(source: Source) -> None:
+            await probe(client, source)
+
+        async def one(seed: Seed) -> None:
+            question = question_for(seed, source)
+            request = partial(
+                stream_chat,
+                *(client, source.model, question.messages, source.sampling, source.sampling.seed, question.extra),
+            )
+            try:
+                reply = await retrying(request)
+            except GaveUpError as gave_up:
+                if gave_up.fault.unreachable:
+                    raise EndpointError(f"{gave_up.fault.advice}; finished held-out answers are kept") from None
+                failed.append(gave_up.fault.reason)
+                return
+            add_heldout(context.run.store, generation, _in_ids(template, seed, source, reply))
+
+        await run_bounded([source], first, 1, context.cancel)
+        await run_bounded(seeds, one, source.concurrency, context.cancel)
+    if failed:
+        raise FaqError(
+            f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
+            "same command again to ask for the failed ones"
+        )
+
+
+def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
+    """Rendered as a calibration sample would be; without ids where it is unfit for one."""
+    reasoning, answer = parts_of(reply, source)
+    unfit = HeldoutAnswer(seed.id, (), (), answer)
+    if flags_of(reply, reasoning, answer):
+        return unfit
+    try:
+        rendered = render_answered(template, seed.messages, reasoning, answer)
+    except RefusedError:
+        return unfit
+    first = rendered.reasoning[0] or rendered.answer[0]
+    return HeldoutAnswer(seed.id, rendered.ids[:first], rendered.ids[first:], answer)

@@ -1,0 +1,51 @@
+"""Student's t distribution, for degrees of freedom that need not be whole."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faq_tui.core.evaluation.metrics import Array
+
+POINTS = 4001
+TAILS = 120
+SMALLEST = 1e-6  # of the tails in a table
+
+
+def tail(t: float, freedom: float) -> float:
+    """P(T > t) for t >= 0.
+
+    With theta = atan(t / sqrt(freedom)) the density is proportional to cos(theta)^(freedom - 1)
+    (Abramowitz and Stegun 26.7.3 and 26.7.4 are its integrals for whole freedoms).
+    """
+    import numpy as np
+
+    if math.isinf(t):
+        return 0.0
+    theta = np.linspace(math.atan(t / math.sqrt(freedom)), math.pi / 2, POINTS)
+    heights = np.clip(np.cos(theta), 0.0, None) ** (freedom - 1.0)
+    whole = math.sqrt(math.pi) * math.exp(math.lgamma(freedom / 2) - math.lgamma((freedom + 1) / 2))
+    return min(0.5, float(np.trapezoid(heights, theta)) / whole)
+
+
+@lru_cache(maxsize=4096)
+def quantile(share: float, freedom: float) -> float:
+    """The t with P(T > t) = share, for a share below one half."""
+    low, high = 0.0, 1.0
+    while tail(high, freedom) > share:
+        low, high = high, high * 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if tail(middle, freedom) > share else (low, middle)
+    return (low + high) / 2
+
+
+@lru_cache(maxsize=32)
+def table(freedom: float) -> tuple[Array, Array]:
+    """(tail shares from one half downwards, their t): many quantiles at the price of a hundred."""
+    import numpy as np
+
+    tails = np.geomspace(0.5, SMALLEST, TAILS)
+    return tails, np.array([0.0, *(quantile(float(share), freedom) for share in tails[1:])])

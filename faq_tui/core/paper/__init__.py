@@ -1,0 +1,1 @@
+"""The FAQ paper's own numbers (arXiv 2601.11200), as data."""

@@ -1,0 +1,94 @@
+"""Tables 1 to 11 of the FAQ paper (arXiv 2601.11200), one value a row.
+
+`data/paper_tables.csv`: `*_ppl` is lm_eval word perplexity (lower is better), all else accuracy in percent.
+Two corrections against the print: in table 1 the bit labels are put where section 5.2.1 says they belong, and
+table 7's unmarked rows are the teacher-sourced ones of table 4.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+
+UNQUANTIZED = "BF16"  # in `bits`
+AVERAGE = "AVG"  # in `bits`: the paper's own average over its quantized rows
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One printed value."""
+
+    table: int
+    model: str  # the target
+    bits: str  # BF16 | INT8 | INT4 | w8a8 | AVG
+    method: str  # GPTQ | AWQ | SPQR | GPTAQ | w8a8-int8 | average of quantized | -
+    calibration: str  # baseline | self | elder | teacher | none
+    metric: str
+    value: float
+
+    @property
+    def higher_is_better(self) -> bool:
+        return not self.metric.endswith("_ppl")
+
+
+@lru_cache(maxsize=1)
+def cells() -> tuple[Cell, ...]:
+    """Every value, in the paper's order."""
+    text = (files("faq_tui.core") / "data" / "paper_tables.csv").read_text(encoding="utf-8")
+    rows = csv.DictReader(text.splitlines())
+    return tuple(
+        Cell(
+            int(row["table"]),
+            row["model"],
+            row["bits"],
+            row["method"],
+            row["calibration"],
+            row["metric"],
+            float(row["value"]),
+        )
+        for row in rows
+    )
+
+
+def select(
+    table: int | None = None,
+    model: str | None = None,
+    bits: str | None = None,
+    method: str | None = None,
+    calibration: str | None = None,
+    metric: str | None = None,
+) -> list[Cell]:
+    """The values that agree with everything that is given. Models and methods are compared by `same_name`."""
+    return [
+        cell
+        for cell in cells()
+        if (table is None or cell.table == table)
+        and (model is None or same_name(cell.model, model))
+        and (bits is None or cell.bits == bits)
+        and (method is None or same_name(cell.method, method))
+        and (calibration is None or cell.calibration == calibration)
+        and (metric is None or cell.metric == metric)
+    ]
+
+
+def same_name(one: str, other: str) -> bool:
+    """Whether two spellings mean one model or method: a hub id, a folder, with or without hyphens."""
+    return _bare(one) == _bare(other)
+
+
+def of_recipes(model: str, recipes: Iterable[tuple[str, int]]) -> list[Cell]:
+    """What the paper has of this model, unquantized and with these (method, bits) of ours."""
+    ours = {("w8a8-int8", "w8a8") if method == "w8a8" else (method, f"INT{bits}") for method, bits in recipes}
+    return [
+        cell
+        for cell in select(model=model)
+        if cell.bits == UNQUANTIZED or any(same_name(cell.method, m) and cell.bits == b for m, b in ours)
+    ]
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.rstrip("/").rpartition("/")[2].casefold())

@@ -1,0 +1,92 @@
+"""Which labelled items quantization turned round, so that they can be read one by one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.evaluation.kinds import CHOICES, kind_of
+from faq_tui.core.evidence import Evidence, Flips
+from faq_tui.core.report.escape import escape
+from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.tables import table
+from faq_tui.core.run import Run
+from faq_tui.core.store.heldout_items import all_items
+
+SHOWN = 12  # items in words for each text; the JSON holds all
+LONGEST = 160
+
+
+def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
+    """For each labelled text: the models' flips, and the items that flipped in any of them, as they read."""
+    found = []
+    for text in dict.fromkeys(flipped.text for flipped in evidence.flips):
+        of_text = [flipped for flipped in evidence.flips if flipped.text == text]
+        items = all_items(run.store, text)
+        numbers = sorted({number for flipped in of_text for number in (*flipped.lost, *flipped.won)})
+        found.append(
+            {
+                "text": text,
+                "items": next(t.items for t in evidence.texts if t.name == text),
+                "models": [{"name": f.model, "lost": f.lost, "won": f.won} for f in of_text],
+                "flipped": [
+                    _item(number, items[number] if number < len(items) else {}, of_text) for number in numbers
+                ],
+            }
+        )
+    return found
+
+
+def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, Any]:
+    chosen = {f.model: f.choices[number] for f in of_text if number in f.choices}
+    return {
+        "number": number,
+        "passage": body.get("passage"),
+        "question": body.get("question"),
+        "choices": body.get("choices"),
+        "answer": body.get("answer"),
+        "unquantized": next((before for before, _ in chosen.values()), None),  # its choice
+        "chosen": {model: now for model, (_, now) in chosen.items()},
+        "lost_by": [f.model for f in of_text if number in f.lost],
+        "won_by": [f.model for f in of_text if number in f.won],
+    }
+
+
+def flip_lines(body: dict[str, Any]) -> list[str]:
+    """Lines of Markdown; none without labelled items."""
+    if not body["flips"]:
+        return []
+    titles = {text["name"]: text["title"] for text in body["texts"]}
+    rows = [
+        [
+            *(escape(model["name"]), escape(titles[one["text"]]), str(one["items"])),
+            *(str(len(model["lost"])), str(len(model["won"]))),
+        ]
+        for one in body["flips"]
+        for model in one["models"]
+    ]
+    head = ["Model", "Text", "Items", "Right before only", "Right after only"]
+    lines = ["## Items that flipped", "", *table(head, rows, left=2), ""]
+    for one in body["flips"]:
+        lines += [_line(one["text"], item) for item in one["flipped"][:SHOWN]]
+        if len(one["flipped"]) > SHOWN:
+            lines.append(
+                f"- … and {len(one['flipped']) - SHOWN} more of {escape(titles[one['text']])}, in report.json."
+            )
+    return [*lines, ""]
+
+
+def _line(text: str, item: dict[str, Any]) -> str:
+    who = [f"lost by {escape(name)}" for name in item["lost_by"]] + [
+        f"won by {escape(name)}" for name in item["won_by"]
+    ]
+    if kind_of(text) == CHOICES and item["choices"]:
+        said = f"{escape(item['question'], LONGEST)} Right: {escape(item['choices'][item['answer']])}."
+        chosen = dict.fromkeys(item["choices"][number] for number in item["chosen"].values())
+        said += f" Before: {escape(item['choices'][item['unquantized']])}; after: {escape(', '.join(chosen))}."
+    elif item["passage"]:
+        context, _, word = item["passage"].rpartition(" ")
+        tail = context if len(context) <= LONGEST else f"… {context[-LONGEST:]}"
+        said = f"{escape(tail, 2 * LONGEST)} **{escape(word)}**"
+    else:
+        said = MISSING
+    return f"- {said} ({'; '.join(who)})"

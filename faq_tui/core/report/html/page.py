@@ -1,0 +1,77 @@
+"""The HTML file as a whole."""
+
+from __future__ import annotations
+
+import html
+from importlib.resources import files
+from typing import Any
+
+from faq_tui.core.report.answer import answer
+from faq_tui.core.report.escape import one_line
+from faq_tui.core.report.html.forest import forests
+from faq_tui.core.report.html.scatter import scatter
+from faq_tui.core.report.html.words import VERDICTS, to_html
+from faq_tui.core.report.markdown import rest
+
+EQUAL = {
+    "samples": "Same number of samples on both sides",
+    "tokens": "Same number of tokens on both sides",
+}
+# No script, no request: a browser is told so too.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def page(body: dict[str, Any]) -> str:
+    """`body` is what `document` returns."""
+    name = html.escape(one_line(body["run"]["target"]["name"]))
+    style = (files("faq_tui.core.report.html") / "report.css").read_text(encoding="utf-8")
+    forest, points = forests(body), scatter(body)
+    parts = [
+        f'<header><p class="brand">faq-tui {html.escape(body["faq_tui"])}</p><h1>Quantizing {name}</h1>',
+        f'<p class="faint">Measured {html.escape(body["measured"])} on {html.escape(_where(body))}</p></header>',
+        _cards(body),
+        f'<section class="answer">{to_html(answer(body))}</section>',
+    ]
+    if forest:
+        note = "A bar that crosses the line in the middle is within noise."
+        parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
+    if points:
+        note = "Each model with its 95% intervals; circles at equal samples, squares at equal tokens."
+        parts.append(f"<section><h2>General against specialised</h2><p>{note}</p>{points}</section>")
+    parts.append(f"<section>{to_html(rest(body))}</section>")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Quantizing {name}: did it help?</title>\n<style>\n{style}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(parts)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _where(body: dict[str, Any]) -> str:
+    found = body["evaluation"]
+    return one_line(f"{found['device_name'] or found['device']} in {found['dtype']}")
+
+
+def _cards(body: dict[str, Any]) -> str:
+    """The verdicts at a glance: one card a comparison, one line a text."""
+    texts = {found["name"]: found for found in body["texts"]}
+    cards = []
+    for c in body["comparisons"]:
+        rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())
+        what = html.escape(one_line(f"{c['recipe']}: {c['source']}"))
+        size = f"{c['our_samples']:,} samples, {c['our_tokens']:,} tokens"
+        size += f" against {c['baseline_samples']:,} and {c['baseline_tokens']:,}"
+        size += f"; {c['draws']} draws" if c["draws"] > 1 else ""
+        cards.append(
+            f'<article class="card"><h3>{what}</h3><p class="equal">{EQUAL[c["equal"]]}</p>'
+            f'<ul class="verdicts">{rows}</ul><p class="faint">{size}</p></article>'
+        )
+    return f'<section class="cards">{"".join(cards)}</section>' if cards else ""
+
+
+def _verdict(text: dict[str, Any], outcomes: dict[str, Any]) -> str:
+    verdict = outcomes[text["metrics"][0]]["verdict"]
+    where = html.escape(one_line(text["title"]))
+    return f'<li><span class="verdict {VERDICTS[verdict]}">{verdict}</span> on {where}</li>'

@@ -1,0 +1,139 @@
+"""Every model by its loss on general text and on specialised text, as in the paper's figure 3."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.evaluation.kinds import ACCURACY, ANSWERS, CHOICES, FLIPS, KL, PROSE, WORD_PERPLEXITY, WORDS
+from faq_tui.core.report import numbers
+from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings.draws import plain_name
+
+WIDTH, HEIGHT = 952, 460
+LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
+GAP = 18  # between labels
+
+GENERAL = ((PROSE, KL), (WORDS, WORD_PERPLEXITY))
+SPECIAL = ((ANSWERS, KL), (CHOICES, ACCURACY), (CHOICES, FLIPS))
+COLOURS = 6
+
+
+@dataclass(frozen=True)
+class Point:
+    name: str
+    x: dict[str, Any]  # estimates
+    y: dict[str, Any]
+    class_: str
+    square: bool  # at equal tokens
+
+
+def scatter(body: dict[str, Any]) -> str:
+    """A picture, or nothing where no model is measured on both sorts of text."""
+    across, up = _axis_text(body, GENERAL), _axis_text(body, SPECIAL)
+    if across is None or up is None:
+        return ""
+    points = _points(body, across, up)
+    if len(points) < 2:
+        return ""
+    return f"<figure>{_drawn(points, across, up)}</figure>"
+
+
+def _axis_text(body: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> tuple[dict[str, Any], str] | None:
+    return next(
+        ((found, metric) for kind, metric in wanted for found in body["texts"] if found["kind"] == kind), None
+    )
+
+
+def _points(body: dict[str, Any], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]) -> list[Point]:
+    sets = [row["set_name"] for row in body["models"] if row["set_name"]]
+    families = list(dict.fromkeys(_family(name) for name in sets))
+    found = []
+    for row in body["models"]:
+        x, y = (row["texts"].get(text["name"], {}).get(metric) for text, metric in (across, up))
+        if not x or not y or x["value"] is None or y["value"] is None or row["same_as"]:
+            continue
+        family = _family(row["set_name"]) if row["set_name"] else None
+        class_ = "unquantized" if family is None else f"set{families.index(family) % COLOURS}"
+        square = bool(row["set_name"]) and plain_name(row["set_name"]).endswith(TOKENS_SUFFIX)
+        found.append(Point(row["name"], x, y, class_, square))
+    return found
+
+
+def _family(set_name: str) -> str:
+    """The set without what tells its twin and its draw; the baseline's come first."""
+    name = plain_name(set_name).removesuffix(TOKENS_SUFFIX)
+    return "" if name == BASELINE else name
+
+
+def _drawn(points: list[Point], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]) -> str:
+    x = scale(_ends(p.x for p in points), LEFT, WIDTH - RIGHT)
+    y = scale(_ends(p.y for p in points), HEIGHT - BOTTOM, TOP)
+    parts = [*_grid(x, y, across[1], up[1])]
+    for place, (found, metric) in (("x", across), ("y", up)):
+        said = f"{numbers.NAMES[metric]} on {found['title']}" + (" (general)" if place == "x" else " (specialised)")
+        if place == "x":
+            parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, said, "axis", "middle"))
+        else:
+            parts.append(
+                element(
+                    "g",
+                    text(0, 0, said, "axis", "middle"),
+                    transform=f"translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)",
+                )
+            )
+    for point in points:
+        parts += _point(point, x, y)
+    parts += _labels(points, x, y)
+    return svg(WIDTH, HEIGHT, parts, "Models by loss on general and on specialised text")
+
+
+def _ends(estimates: Any) -> list[float]:
+    return [e[key] for e in estimates for key in ("value", "low", "high") if e[key] is not None]
+
+
+def _grid(x: Scale, y: Scale, across: str, up: str) -> list[str]:
+    parts = []
+    for tick in x.ticks():
+        parts.append(line(x(tick), TOP, x(tick), HEIGHT - BOTTOM, "grid"))
+        parts.append(text(x(tick), HEIGHT - BOTTOM + 18, _tick(across, tick), "tick", "middle"))
+    for tick in y.ticks():
+        parts.append(line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
+        parts.append(text(LEFT - 8, y(tick) + 4, _tick(up, tick), "tick", "end"))
+    return parts
+
+
+def _tick(metric: str, value: float) -> str:
+    return f"{100 * value:.4g}%" if metric in numbers.SHARES else f"{value:.4g}"
+
+
+def _point(point: Point, x: Scale, y: Scale) -> list[str]:
+    px, py = x(point.x["value"]), y(point.y["value"])
+    parts = []
+    if point.x["low"] is not None:
+        parts.append(line(x(point.x["low"]), py, x(point.x["high"]), py, f"error {point.class_}"))
+    if point.y["low"] is not None:
+        parts.append(line(px, y(point.y["low"]), px, y(point.y["high"]), f"error {point.class_}"))
+    if point.square:
+        parts.append(element("rect", x=px - 6, y=py - 6, width=12, height=12, class_=f"dot {point.class_}"))
+    else:
+        parts.append(element("circle", cx=px, cy=py, r=6.5, class_=f"dot {point.class_}"))
+    return parts
+
+
+def _labels(points: list[Point], x: Scale, y: Scale) -> list[str]:
+    """In a column on the right, each with a thin line to its point: points of like models lie close together."""
+    ranked = sorted(points, key=lambda point: y(point.y["value"]))
+    places: list[float] = []
+    for point in ranked:
+        wanted = y(point.y["value"])
+        places.append(max(wanted, places[-1] + GAP) if places else max(wanted, TOP + 8))
+    over = max(0.0, places[-1] - (HEIGHT - BOTTOM))
+    at = WIDTH - RIGHT + 22
+    parts = []
+    for point, place in zip(ranked, places, strict=True):
+        height = place - over
+        parts.append(line(x(point.x["value"]), y(point.y["value"]), at - 4, height, "leader"))
+        parts.append(text(at, height + 4, point.name, f"label {point.class_}", longest=44))
+    return parts

@@ -1,0 +1,58 @@
+"""The paper's own table beside ours, where model and method are the same."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from faq_tui.core.paper.tables import UNQUANTIZED, Cell, of_recipes, select
+from faq_tui.core.report.escape import escape
+from faq_tui.core.report.kinship import target_name
+from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.tables import table
+from faq_tui.core.run import Run
+
+ARXIV = "arXiv 2601.11200"
+
+
+def paper(run: Run) -> dict[str, Any]:
+    """`model`: whether the paper has it; `cells`: its values, unquantized and for our methods and bits."""
+    model = target_name(run.settings)
+    recipes = [(recipe.method, recipe.bits) for recipe in run.settings.recipes]
+    return {"known": bool(select(model=model)), "cells": [asdict(cell) for cell in of_recipes(model, recipes)]}
+
+
+def paper_lines(body: dict[str, Any]) -> list[str]:
+    """Lines of Markdown: one table of the paper after the other; one sentence where it has none."""
+    found = [Cell(**cell) for cell in body["paper"]["cells"]]
+    if not [cell for cell in found if cell.bits != UNQUANTIZED]:
+        what = "these methods at these bits" if body["paper"]["known"] else "this model"
+        return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no row for {what}.", ""]
+    lines = ["## The paper's figures", ""]
+    for number in dict.fromkeys(cell.table for cell in found):
+        lines += [
+            f"Table {number} of the FAQ paper ({ARXIV}):",
+            "",
+            *_table([c for c in found if c.table == number]),
+            "",
+        ]
+    return [
+        *lines,
+        "- As printed: perplexities are lm_eval's by word, all else is accuracy in percent. The paper gives no "
+        "intervals, and does not say its seeds, prompts, sampling or sequence length: compare the direction of a "
+        "difference, not its size.",
+        "",
+    ]
+
+
+def _table(cells: list[Cell]) -> list[str]:
+    metrics = list(dict.fromkeys(cell.metric for cell in cells))
+    keys = list(dict.fromkeys((cell.bits, cell.method, cell.calibration) for cell in cells))
+    values = {((c.bits, c.method, c.calibration), c.metric): c.value for c in cells}
+    rows = [
+        [escape(method), bits, escape(calibration)]
+        + [f"{values[key, metric]:.2f}" if (key, metric) in values else MISSING for metric in metrics]
+        for key in keys
+        for bits, method, calibration in [key]
+    ]
+    return table(["Method", "Bits", "Calibration", *(escape(metric) for metric in metrics)], rows, left=3)

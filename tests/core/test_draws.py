@@ -1,0 +1,139 @@
+"""Several draws of a calibration set: which seeds each has, what is made of them, and what the evidence says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import TOML, add_made_up_artefact, add_made_up_measurement, made_up_run
+
+from faq_tui.core.assembly.draws import draws, in_words
+from faq_tui.core.errors import UsageError
+from faq_tui.core.evaluation.bootstrap import compared, difference
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.evaluation.metrics import KL, Sums
+from faq_tui.core.evidence import BETTER, WITHIN_NOISE, collect
+from faq_tui.core.report import render
+from faq_tui.core.settings import parse_settings
+from faq_tui.core.settings.draws import draw_name, plain_name
+from faq_tui.core.store.seeds import Seed
+
+THREE = TOML.replace("[evaluate]", "[evaluate]\nrepeats = 3")
+
+
+def seeds_of(count: int) -> list[Seed]:
+    return [Seed(({"role": "user", "content": f"Question {n}?"},), None, f"x:{n}") for n in range(count)]
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(1, 4), st.floats(0.1, 0.9), st.integers(0, 3))
+def test_draws_are_of_one_size_and_share_seeds_only_where_they_must(
+    total: int, count: int, repeats: int, share: float, key: int
+) -> None:
+    seeds = seeds_of(total)
+    found = draws(seeds, count, repeats, share, key)
+    ids = [[seed.id for seed in part] for part in found]
+    assert len(found) == repeats and len({len(part) for part in ids}) == 1
+    order = [seed.id for seed in seeds]
+    assert all(part == sorted(part, key=order.index) and len(set(part)) == len(part) for part in ids)
+    assert ids == [[seed.id for seed in part] for part in draws(seeds, count, repeats, share, key)]
+    together = [seed_id for part in ids for seed_id in part]
+    if repeats == 1:
+        assert ids[0] == order
+    elif total >= count * repeats:
+        assert len(set(together)) == len(together) and ids[0] == order[:count]
+    elif total > count:
+        assert len(ids[0]) == count
+    else:
+        assert len(ids[0]) == max(1, round(share * total))
+
+
+def test_a_person_is_told_whether_draws_share_seeds() -> None:
+    assert in_words(draws(seeds_of(12), 4, 3, 0.5, 0)).endswith("no seed is in two draws")
+    assert "draws share seeds" in in_words(draws(seeds_of(6), 4, 3, 0.5, 0))
+
+
+def test_every_set_and_artefact_has_a_name_for_each_draw() -> None:
+    settings = parse_settings(THREE)
+    assert settings.set_names() == ("baseline", "elder", "baseline-tokens", "elder-tokens")
+    assert set(settings.all_set_names()) == {draw_name(name, n) for name in settings.set_names() for n in (1, 2, 3)}
+    folders = [settings.recipes[0].folder(name) for name in settings.sets_of(settings.recipes[0])]
+    assert "gptq-w4g64-elder-tokens-r3" in folders and len(folders) == 12
+    assert parse_settings(TOML).all_set_names() == settings.set_names()
+    assert [plain_name(name) for name in ("elder", "elder-r2", "x-r1", "a-r2-r13")] == [
+        "elder",
+        "elder",
+        "x-r1",
+        "a-r2",
+    ]
+    with pytest.raises(UsageError, match=r"belongs to a draw"):
+        parse_settings(THREE + '[sets.mine-r2]\nfrom = "elder"\n')
+    with pytest.raises(UsageError, match=r"evaluate\.answers: no source 'granny'"):
+        parse_settings(TOML + 'answers = "granny"\n')
+
+
+def measured(folder: Path, ours: list[float], baseline: list[float]) -> tuple[object, str]:
+    sets = tuple(draw_name(name, n) for n in range(1, len(ours) + 1) for name in ("baseline", "elder"))
+    with made_up_run(folder, THREE, sets) as run:
+        add_made_up_measurement(run, UNQUANTIZED)
+        for number, (mine, other) in enumerate(zip(ours, baseline, strict=True), 1):
+            for name, kl in (("elder", mine), ("baseline", other)):
+                folder_name = run.settings.recipes[0].folder(draw_name(name, number))
+                add_made_up_measurement(run, folder_name, kl, agree=1.0 - kl)
+        (found,) = collect(run).comparisons
+        assert found.draws == len(ours)
+        return found.texts["pydoc"][KL], render(run, "md")
+
+
+def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Path) -> None:
+    """One draw alone would call the first of these better: its items leave no doubt."""
+    wide, text = measured(tmp_path / "a", [0.25, 0.31, 0.28], [0.29, 0.28, 0.30])
+    sure, _ = measured(tmp_path / "b", [0.250, 0.252, 0.249], [0.290, 0.291, 0.289])
+    one, alone = measured(tmp_path / "c", [0.25], [0.29])
+    assert (wide.verdict, sure.verdict, one.verdict) == (WITHIN_NOISE, BETTER, BETTER)  # type: ignore[attr-defined]
+    assert wide.difference.value == pytest.approx(-0.01, abs=0.004)  # type: ignore[attr-defined]
+    assert "every set was drawn 3 times" in text and "do not cover which seeds" not in text
+    assert "do not cover which seeds happened to be drawn" in alone
+
+
+def test_what_belongs_to_a_draw_is_listed(tmp_path: Path) -> None:
+    with made_up_run(tmp_path, THREE, ("baseline",)) as run:
+        add_made_up_artefact(run, "baseline-r2")
+        add_made_up_measurement(run, UNQUANTIZED)
+        add_made_up_measurement(run, "gptq-w4g64-baseline-r2", 0.2)
+        assert [row.name for row in collect(run).rows] == [UNQUANTIZED, "gptq-w4g64-baseline-r2"]
+
+
+def sides(dice: np.random.Generator, repeats: int, spread: float) -> list[list[Sums]]:
+    """Two recipes without any difference but the luck of the draw, of spread `spread` in KL, and of the items."""
+    tokens = dice.integers(100, 200, 32).astype(float)
+    found = []
+    for _ in range(2):
+        of_items, side = 0.01 * dice.standard_normal(32), []
+        for _ in range(repeats):
+            kl = np.abs(0.2 + of_items + spread * dice.standard_normal() + 0.02 * dice.standard_normal(32)) * tokens
+            side.append(Sums.of({"tokens": tokens, "kl": kl}))
+        found.append(side)
+    return found
+
+
+@pytest.mark.parametrize("repeats", [3, 5])
+def test_over_draws_too_the_interval_excludes_zero_about_five_times_in_a_hundred(repeats: int) -> None:
+    dice, experiments = np.random.default_rng(4), 200
+    alarms = by_first_draw = 0
+    for _ in range(experiments):
+        ours, theirs = sides(dice, repeats, 0.03)
+        found, p = compared(KL, ours, theirs, 400)
+        alarms += found.excludes(0.0)
+        assert p is not None and (found.excludes(0.0) == (p < 0.05) or 0.03 < p < 0.08)
+        by_first_draw += difference(KL, ours[0], theirs[0], 400).excludes(0.0)
+    assert 0.03 <= alarms / experiments <= 0.08
+    assert by_first_draw / experiments > 0.5  # what a single draw would have us believe
+
+
+def test_draws_are_paired(tmp_path: Path) -> None:
+    ours, theirs = sides(np.random.default_rng(1), 3, 0.03)
+    with pytest.raises(ValueError, match="same draws"):
+        difference(KL, ours, theirs[:2], 200)
