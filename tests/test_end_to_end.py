@@ -38,6 +38,8 @@ candidates = 2
 concurrency = 4
 reasoning = "prompted"
 sampling = {{ temperature = 0.7, top_p = 0.9, top_k = 40, min_p = 0.05, max_tokens = 128 }}
+on_truncated = "drop"
+on_flagged = "drop"
 [judge]
 kind = "likelihood"
 [assemble]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from faq_tui.core.events import (
+    ActivationsReady,
     ArtefactDone,
     CandidateFailed,
     CandidateRetried,
@@ -39,6 +40,7 @@ class Lines:
             CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.index}: {e.reason}; again in {e.wait_s:.1f} s",
             CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.index}: gave up, {e.reason}",
             SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
+            ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
             ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds)}",
             ReportWritten: lambda e: f"  wrote {e.path}",
             SeedSkipped: lambda e: f"  {e.path} line {e.line} {e.reason}: skipped",

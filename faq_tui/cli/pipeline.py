@@ -16,10 +16,12 @@ from faq_tui.core.pipeline import run_pipeline
 from faq_tui.core.run import open_run
 
 
-def run_in_foreground(folder: Path, only: str | None, until: str | None, as_json: bool) -> None:
+def run_in_foreground(
+    folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool = False
+) -> None:
     """The stages of the run in `folder`. Raises FaqError."""
     with open_run(folder) as run, stop_on_signals() as cancel, narrated(as_json) as emit:
-        run_pipeline(run, emit, cancel, only, until)
+        run_pipeline(run, emit, cancel, only, until, confirmed=confirmed)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from faq_tui.cli.paper_table import print_paper
 from faq_tui.core.literal import literal
 
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
@@ -23,10 +24,20 @@ def print_status(status: dict[str, Any]) -> None:
         state = Text(stage["state"], style=STYLE.get(stage["state"], "dim"))
         stages.add_row(stage["stage"], state, Text(literal(stage["message"])))
     console.print(stages)
+    for source in status["sources"].values():
+        if source["to_come"]["candidates"]:
+            stale = f" ({source['outdated']:,} of earlier settings are kept)" if source["outdated"] else ""
+            console.print(Text(literal(source["to_come"]["sentence"] + stale), style="dim"))
+    if status["judging"]:
+        _print_judging(console, status["judging"])
     if status["sets"]:
-        sets = _table("calibration set", "samples", "tokens")
+        sets = _table("calibration set", "samples", "tokens", "kept", "whole answers", "refused")
         for row in status["sets"]:
-            sets.add_row(Text(row["name"]), f"{row['samples']:,}", f"{row['tokens']:,}")
+            kept = "" if row["kept"] is None else f"{row['kept']:.0%}"
+            whole = f"{row['whole_answers']:,} of {row['answered']:,}" if row["answered"] else ""
+            refused = ", ".join(f"{count} {literal(reason)}" for reason, count in row["refused"].items())
+            cells = (f"{row['samples']:,}", f"{row['tokens']:,}", kept, whole, Text(refused, style="dim"))
+            sets.add_row(Text(row["name"]), *cells)
         console.print(sets)
     if status["artefacts"]:
         artefacts = _table("quantized model", "bits a weight", "")
@@ -34,6 +45,29 @@ def print_status(status: dict[str, Any]) -> None:
             same = f"same ids as {row['same_as']}" if row["same_as"] else ""
             artefacts.add_row(Text(row["name"]), f"{row['bits']:.2f}", Text(same, style="dim"))
         console.print(artefacts)
+    if status["benchmarks"]:
+        _print_benchmarks(console, status["benchmarks"])
+    if status["paper"]:
+        print_paper(console, status["paper"])
+
+
+def _print_judging(console: Console, judging: dict[str, Any]) -> None:
+    marks = _table("judged by", "scored", "unscored", "mean", "")
+    for column in judging["columns"]:
+        mean = "" if column["mean"] is None else f"{column['mean']:.3f}"
+        picks = Text("picks" if column["picks"] else "", style="dim")
+        marks.add_row(Text(column["kind"]), f"{column['scored']:,}", f"{column['unscored']:,}", mean, picks)
+    console.print(marks)
+
+
+def _print_benchmarks(console: Console, rows: list[dict[str, Any]]) -> None:
+    done = _table("benchmark", "models done", "")
+    for task in dict.fromkeys((row["engine"], row["task"]) for row in rows):
+        own = [row for row in rows if (row["engine"], row["task"]) == task]
+        why = next((row["message"] for row in own if row["message"]), "")
+        count = f"{sum(row['done'] for row in own)} of {len(own)}"
+        done.add_row(Text(literal(f"{task[1]} ({task[0]})")), count, Text(literal(why), style="dim"))
+    console.print(done)
 
 
 def _table(*columns: str) -> Table:

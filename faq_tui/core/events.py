@@ -140,6 +140,15 @@ class SetAssembled(Event):
 
 
 @dataclass(frozen=True)
+class ActivationsReady(Event):
+    """A set went through the target; its file under activations/ is whole."""
+
+    set: str
+    samples: int
+    tokens: int
+
+
+@dataclass(frozen=True)
 class ArtefactStarted(Event):
     artefact: str
     layers: int

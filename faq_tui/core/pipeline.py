@@ -54,10 +54,12 @@ def run_pipeline(
     only: str | None = None,
     until: str | None = None,
     job: str | None = None,
+    confirmed: bool = False,
 ) -> None:
     """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored.
 
-    `job` names its folder under `jobs/`; by default a new one.
+    `job` names its folder under `jobs/`; by default a new one. `confirmed`: a person has said yes to what
+    regenerating costs.
     """
     selected = select(only, until)
     job = job or new_id()
@@ -72,7 +74,8 @@ def run_pipeline(
             for stage in selected:
                 # A server started for one stage does not hold its memory through the next.
                 with ExitStack() as resources:
-                    _run_stage(Context(run, _recorder(record, emit), cancel, job, names, resources), stage)
+                    tee = _recorder(record, emit)
+                    _run_stage(Context(run, tee, cancel, job, names, resources, confirmed=confirmed), stage)
 
 
 def _recorder(record: IO[str], emit: Emit) -> Emit:

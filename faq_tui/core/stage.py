@@ -22,6 +22,7 @@ class Context:
     selected: tuple[str, ...] = ()  # names of the stages of this run of the pipeline
     resources: ExitStack = field(default_factory=ExitStack)
     servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this stage
+    confirmed: bool = False  # a person has said yes to what it costs
 
 
 @dataclass(frozen=True)

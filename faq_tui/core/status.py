@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from faq_tui.core.benchmarking import plan as benchmark_plan
 from faq_tui.core.judging.current import current_picks
 from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.pipeline import all_stages, is_current
+from faq_tui.core.presets import paper_cells
 from faq_tui.core.regenerating import generation_of
+from faq_tui.core.regenerating.estimate import estimate
+from faq_tui.core.regenerating.wanted import missing
 from faq_tui.core.run import Run, lock_owner
 from faq_tui.core.stage import Stage
-from faq_tui.core.store import candidates, picks, seeds, stages
+from faq_tui.core.store import benchmarks, candidates, failures, picks, seeds, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.sets import all_sets
 
@@ -29,8 +34,11 @@ def status_of(run: Run) -> dict[str, Any]:
         "stages": _stages(run, busy),
         "seeds": seeds.counts(run.store),
         "sources": {name: _source(run, name) for name in run.settings.sources},
-        "sets": [asdict(row) for row in all_sets(run.store).values()],
+        "judging": judging_of(run) if run.settings.sources else None,
+        "sets": [{**asdict(row), "kept": row.kept} for row in all_sets(run.store).values()],
         "artefacts": [_artefact(row) for row in all_artefacts(run.store).values()],
+        "benchmarks": _benchmarks(run),
+        "paper": paper_cells(run),
     }
 
 
@@ -75,13 +83,45 @@ def _source(run: Run, name: str) -> dict[str, Any]:
         "model": source.model,
         "candidates": len(found),
         "wanted": source.candidates * seeds.counts(run.store)["chosen"],
+        "failed": failures.count(run.store, generation_of(source), source.candidates),
         "unfit": sum(bool(c.flags) for c in found),
         "tokens": sum(c.completion_tokens or 0 for c in found),
         "scored": sum(scores.get(c.id) is not None for c in found),
         "picked": sum(p.candidate_id is not None for p in current),
         "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
         "rejected": sum(p.candidate_id is None for p in current),
+        "outdated": candidates.tally_before(run.store, name, generation_of(source)).candidates,
+        "to_come": _to_come(run, name),
     }
+
+
+def _to_come(run: Run, name: str) -> dict[str, Any]:
+    """What the next regeneration will ask of this source, and what that is estimated to cost."""
+    source = run.settings.sources[name]
+    expected = estimate(run.store, name, source, missing(run, source))
+    return {
+        "candidates": expected.candidates,
+        "tokens": expected.tokens,
+        "seconds": expected.seconds,
+        "cost": expected.cost,
+        "basis": expected.basis,
+        "sentence": expected.sentence() if expected.candidates else "",
+    }
+
+
+def _benchmarks(run: Run) -> list[dict[str, Any]]:
+    """Every task on every model that the settings ask for, and why one has no result."""
+    left, problems = {request.key for request in benchmark_plan.missing(run)}, benchmarks.all_problems(run.store)
+    return [
+        {
+            "subject": request.subject,
+            "engine": request.engine,
+            "task": request.task,
+            "done": request.key not in left,
+            "message": problems.get(request.key, "") if request.key in left else "",
+        }
+        for request in benchmark_plan.wanted(run)
+    ]
 
 
 def _artefact(row: Any) -> dict[str, Any]:

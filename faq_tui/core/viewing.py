@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faq_tui.core.errors import FaqError
-from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.judging.identity import judge_id, shown_id
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.run import Run
 from faq_tui.core.store.browse import View
@@ -12,10 +12,11 @@ from faq_tui.core.store.browse import View
 def views_of(run: Run) -> list[View]:
     """One for each source; one empty view where the run has none."""
     try:
-        judge = judge_id(run)
+        judge, columns = judge_id(run), tuple(shown_id(run, kind) for kind in run.settings.judge.kinds())
     except (FaqError, OSError):  # no target there: then nothing is judged by it, and the panes open all the same
-        judge = ""
+        judge, columns = "", ()
     found = [
-        View(name, generation_of(source), judge, source.candidates) for name, source in run.settings.sources.items()
+        View(name, generation_of(source), judge, source.candidates, columns)
+        for name, source in run.settings.sources.items()
     ]
     return found or [View()]

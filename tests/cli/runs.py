@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from fake_server import Asked, Behaviour, FakeServer, answer_of
+from judge_bench import marks
 from shell import faq_tui, make_run
 
 TOY = "tiny-llama"
@@ -28,7 +29,7 @@ def assembled(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     def reply(asked: Asked) -> str:
         if asked.body["model"] == "fake-8b":
             return answer_of(asked.question, asked.number)
-        return '{"reason": "clear", "score": 8}' if " SECOND" in asked.question else '{"reason": "", "score": 5}'
+        return marks(asked, lambda text, _: 8 if text.endswith(" SECOND") else 5)
 
     def elder(asked: Asked) -> str:
         said = reply(asked)
@@ -38,7 +39,7 @@ def assembled(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         models=("fake-8b", "judge"), reply=elder, finish=lambda a: "length" if a.number == 2 else "stop"
     )
     with FakeServer(behaviour) as server:
-        judge = f'[judge]\nkind = "llm"\nbase_url = "{server.url}"\nmodel = "judge"\n'
+        judge = f'[judge]\nkind = "llm"\nbase_url = "{server.url}"\nmodel = "judge"\nprobe = 2\n'
         folder = tmp_path_factory.mktemp("runs") / "run"
         make_run(folder, server.url, rest=judge, target=str(tiny_model))
         result = faq_tui("run", folder, "--until", "assemble")

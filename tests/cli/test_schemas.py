@@ -95,13 +95,17 @@ def test_status_validates(run_folder: Path, tmp_path: Path) -> None:
         "model": "fake-8b",
         "candidates": 12,
         "wanted": 12,
+        "failed": 0,
         "unfit": 4,
         "tokens": status["sources"]["elder"]["tokens"],
         "scored": 8,
         "picked": 4,
         "picked_by_person": 0,
         "rejected": 0,
+        "outdated": 0,
+        "to_come": status["sources"]["elder"]["to_come"],
     }
+    assert status["sources"]["elder"]["to_come"]["candidates"] == 0
     assert [row["name"] for row in status["sets"]] == ["baseline", "elder", "baseline-tokens", "elder-tokens"]
     assert len(status["artefacts"]) == 2
     valid("status", json.loads(faq_tui("status", make_run(tmp_path / "fresh"), "--json").out))

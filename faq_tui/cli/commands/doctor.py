@@ -14,11 +14,18 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 def command(run_folder: Path | None, as_json: bool) -> int:
     """Check Python, compiler, libpcre2, torch, GPU, memory, disk and model cache; with RUN also its
-    target and its endpoints.
+    target, its endpoints, and whether its sources are of the target's family.
 
     Exit code 1 if a check failed, 3 if an endpoint did.
     """
-    from faq_tui.core.doctor import Check, endpoint_checks, machine_checks, target_checks
+    from faq_tui.core.doctor import (
+        Check,
+        endpoint_checks,
+        family_checks,
+        machine_checks,
+        recipe_checks,
+        target_checks,
+    )
     from faq_tui.core.errors import ExitCode
     from faq_tui.core.literal import literal
     from faq_tui.core.run import open_run
@@ -27,7 +34,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
     remote: list[Check] = []
     if run_folder is not None:
         with open_run(run_folder) as run:
-            checks += target_checks(run)
+            checks += [*target_checks(run), *family_checks(run), *recipe_checks(run)]
             remote = endpoint_checks(run.settings)
     if as_json:
         click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in [*checks, *remote]]}, indent=2))

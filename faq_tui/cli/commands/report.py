@@ -9,7 +9,7 @@ import click
 
 @click.command("report")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["md", "json"]), default="md", show_default=True)
+@click.option("--format", "kind", type=click.Choice(["md", "json", "html"]), default="md", show_default=True)
 def command(run_folder: Path, kind: str) -> None:
     """Print what was measured in RUN so far, and what it says."""
     from faq_tui.core.report import render

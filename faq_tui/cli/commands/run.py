@@ -12,7 +12,8 @@ import click
 @click.option("--only", metavar="STAGE", help="Run this stage alone.")
 @click.option("--until", metavar="STAGE", help="Run the stages up to this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
-def command(run_folder: Path, only: str | None, until: str | None, as_json: bool) -> None:
+@click.option("--yes", "confirmed", is_flag=True, help="Spend what regenerating is estimated to cost.")
+def command(run_folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool) -> None:
     """Do what is missing in RUN, stage by stage.
 
     The stages: seeds, regenerate, judge, assemble, quantize, evaluate, report. What is up to date is
@@ -22,4 +23,4 @@ def command(run_folder: Path, only: str | None, until: str | None, as_json: bool
 
     if only and until:
         raise click.UsageError("--only and --until exclude each other")
-    run_in_foreground(run_folder, only, until, as_json)
+    run_in_foreground(run_folder, only, until, as_json, confirmed)

@@ -1,4 +1,4 @@
-"""The job's side: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE]`.
+"""The job's side: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
 
 It runs what `faq-tui run` runs, says so in its files only, and ends by itself or by SIGTERM.
 """
@@ -33,18 +33,19 @@ def main() -> None:
     parser.add_argument("job")
     parser.add_argument("--only")
     parser.add_argument("--until")
+    parser.add_argument("--yes", action="store_true")
     asked = parser.parse_args()
-    sys.exit(_run(asked.folder, asked.job, asked.only, asked.until, cancel))
+    sys.exit(_run(asked, cancel))
 
 
-def _run(folder: Path, job: str, only: str | None, until: str | None, cancel: CancelToken) -> int:
+def _run(asked: argparse.Namespace, cancel: CancelToken) -> int:
     from faq_tui.core.literal import literal
     from faq_tui.core.pipeline import run_pipeline
     from faq_tui.core.run import open_run
 
     try:
-        with open_run(folder) as run:
-            run_pipeline(run, lambda _event: None, cancel, only, until, job)
+        with open_run(asked.folder) as run:
+            run_pipeline(run, lambda _event: None, cancel, asked.only, asked.until, asked.job, asked.yes)
     except FaqError as error:
         print(f"{MARK}{literal(str(error))}", file=sys.stderr, flush=True)
         return error.exit_code

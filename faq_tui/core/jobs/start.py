@@ -19,7 +19,7 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 PATIENCE_S = 120.0  # for imports from a cold disk
 
 
-def start(folder: Path, only: str | None = None, until: str | None = None) -> Job:
+def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
     """The new job, once it holds the run's lock (about a second: call it off the UI's thread).
 
     Raises FaqError: another process holds the lock (its pid is in the sentence), or the child's own reason.
@@ -31,14 +31,17 @@ def start(folder: Path, only: str | None = None, until: str | None = None) -> Jo
     place = folder / "jobs" / new_id()
     with full_disk_is_clear(folder):
         place.mkdir(parents=True)
-        child = _spawn(folder, place, only, until)
+        child = _spawn(folder, place, only, until, confirmed)
     # Waited for on a thread that nobody waits for: or it stays a zombie as long as this process lives.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     return _begun(place, child)
 
 
-def _spawn(folder: Path, place: Path, only: str | None, until: str | None) -> subprocess.Popen[bytes]:
+def _spawn(
+    folder: Path, place: Path, only: str | None, until: str | None, confirmed: bool
+) -> subprocess.Popen[bytes]:
     options = [f"--{name}={value}" for name, value in (("only", only), ("until", until)) if value is not None]
+    options += ["--yes"] if confirmed else []
     with (place / "log.txt").open("ab") as log:
         return subprocess.Popen(
             # -P: a `datasets/` or `torch/` in the run's folder must not be imported.

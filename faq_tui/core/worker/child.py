@@ -22,9 +22,15 @@ Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
 
 TASKS = {
+    "generate": "faq_tui.core.regenerating.local_task:run",
     "likelihood": "faq_tui.core.judging.likelihood_task:run",
+    "judge_activations": "faq_tui.core.judging.activation_task:run",
+    "activations": "faq_tui.core.activations.task:run",
+    "coverage": "faq_tui.core.assembly.coverage_task:run",
+    "layer_error": "faq_tui.core.activations.layer_error_task:run",
     "quantize": "faq_tui.core.quantizing.task:run",
     "evaluate": "faq_tui.core.evaluation.task:run",
+    "lm_eval": "faq_tui.core.benchmarking.lm_eval_task:run",
 }
 
 
