@@ -24,7 +24,9 @@ PANES = {
     "seeds": "CandidateDone",
     "regenerate": "CandidateDelta",
     "judge": "ScoreReady",
+    "spikes": "ActivationsReady",
     "quantize": "ModuleQuantized",
+    "evidence": "MeasurementReady",
 }
 
 
@@ -45,6 +47,9 @@ async def take(run: Path, pane: str, record: Path, at: float, place: Path) -> No
         while player.clock() < first + time or app.session.waiting:
             await pilot.pause(0.2)
         await pilot.pause(1.0)
+        while getattr(app.pane, "busy", False):  # a thread reads or draws for it
+            await pilot.pause(0.2)
+        await pilot.pause(0.2)
         (place / f"{pane}.svg").write_text(app.export_screenshot(title=f"faq-tui {run.name}"))
 
 

@@ -90,6 +90,9 @@ class ActingApp(App[None]):
     def action_show_quantize(self) -> None:
         self.show_pane("quantize")
 
+    def action_show_evidence(self) -> None:
+        self.show_pane("evidence")
+
     def action_previous_pane(self) -> None:
         self._step(-1)
 

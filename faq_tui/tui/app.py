@@ -27,6 +27,7 @@ from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.evidence import EvidencePane
 from faq_tui.tui.panes.judge import JudgePane
 from faq_tui.tui.panes.quantize import QuantizePane
 from faq_tui.tui.panes.regenerate import RegeneratePane
@@ -42,7 +43,7 @@ ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # in the footer, how
 WHEN_BUSY = {"app.start": False, "app.stop": True}
 ACTION = {action.id: action for action in registry()}
 
-PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, SpikesPane, QuantizePane)
+PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, SpikesPane, QuantizePane, EvidencePane)
 
 
 class FaqApp(ActingApp):

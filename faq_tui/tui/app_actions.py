@@ -8,6 +8,7 @@ ACTIONS = (
     Action("app.show_judge", "3,ctrl+3", "Judge", "Show candidates, marks and picks.", footer=False),
     Action("app.show_spikes", "4,ctrl+4", "Spikes", "Show how spiky the activations are.", footer=False),
     Action("app.show_quantize", "5,ctrl+5", "Quantize", "Show the recipes and the layers.", footer=False),
+    Action("app.show_evidence", "6,ctrl+6", "Evidence", "Show whether it helped, beyond noise.", footer=False),
     Action("app.previous_pane", "left_square_bracket", "Previous", "Show the pane to the left.", footer=False),
     Action("app.next_pane", "right_square_bracket", "Next", "Show the pane to the right.", footer=False),
     Action("app.start", "r", "Run", "Start the pipeline, or resume it where it stopped."),

@@ -12,6 +12,7 @@ TITLES = {
     "judge": "Judge",
     "spikes": "Spikes",
     "quantize": "Quantize",
+    "evidence": "Evidence",
 }
 
 

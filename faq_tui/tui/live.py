@@ -42,6 +42,7 @@ class LiveState:
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
+    measured: int = 0  # values heard of, whatever they are
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
     @property
@@ -90,6 +91,8 @@ class LiveState:
                 self.regeneration.apply(event, at)
             case e.StageStarted() | e.StageProgress() | e.StageDone() | e.StageFailed():
                 self._stage(event, at)
+            case e.MeasurementReady():
+                self.measured += 1
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from faq_tui.tui import app_actions
 from faq_tui.tui.actions import Action
-from faq_tui.tui.panes import judge_actions, quantize_actions, regenerate_actions, seeds_actions, spikes_actions
+from faq_tui.tui.panes import (
+    evidence_actions,
+    judge_actions,
+    quantize_actions,
+    regenerate_actions,
+    seeds_actions,
+    spikes_actions,
+)
 
 
 def registry() -> tuple[Action, ...]:
@@ -16,4 +23,5 @@ def registry() -> tuple[Action, ...]:
         *judge_actions.ACTIONS,
         *spikes_actions.ACTIONS,
         *quantize_actions.ACTIONS,
+        *evidence_actions.ACTIONS,
     )

@@ -25,6 +25,7 @@ from faq_tui.tui.screens.help import HelpScreen
         ("app.show_judge", "3", "judge"),
         ("app.show_spikes", "4", "spikes"),
         ("app.show_quantize", "5", "quantize"),
+        ("app.show_evidence", "6", "evidence"),
     ],
 )
 async def test_a_digit_shows_its_pane(folder: Path, action: str, key: str, scope: str) -> None:
@@ -42,12 +43,13 @@ async def test_brackets_step_through_the_panes(folder: Path) -> None:
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
         seen = []
-        for _ in range(5):
+        for _ in range(6):
             seen.append(app.pane.SCOPE)
             await pilot.press("right_square_bracket")
-        assert seen == ["seeds", "regenerate", "judge", "spikes", "quantize"] and app.pane.SCOPE == "seeds"
+        assert seen == ["seeds", "regenerate", "judge", "spikes", "quantize", "evidence"]
+        assert app.pane.SCOPE == "seeds"
         await pilot.press("left_square_bracket")
-        assert app.pane.SCOPE == "quantize"
+        assert app.pane.SCOPE == "evidence"
 
 
 async def test_a_click_on_a_name_shows_its_pane(folder: Path) -> None:

@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from evidence_run import TEXTS, add_items, measure
 from judged_run import TOML, make_judged_run
 from on_terminal import OnTerminal
 from shell import FAQ_TUI
 
 from faq_tui.core import events as e
+from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.jobs.record import new_id
-from faq_tui.core.run import open_run
+from faq_tui.core.run import Run, open_run
+from faq_tui.core.stages.quantize import artefact_signature
 from faq_tui.core.store import seeds, stages
+from faq_tui.core.store.artefacts import Artefact, add_artefact
+from faq_tui.core.store.sets import SetRow
 
 ATTACK = "[red]x[/red] \x1b]52;c;SEVMTE8=\x07 \x1b[2J \x9b2J \u202egnp.exe \u2066iso \x00 end"
 LONG = "w" * 1_000_000
@@ -43,12 +48,21 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"v", "largest loss of each layer"),
     (b"v", "log of job"),
     (b"v", "layer by module"),
+    (b"[", "No activations yet"),
     (b"[", "0 Reject"),
     (b"[", "Zoom"),
     (b"[", "Search"),
     (b"]", "Zoom"),
     (b"]", "0 Reject"),
+    (b"]", "No activations yet"),
     (b"]", "New recipe"),
+    (b"]", "KL on pydoc"),
+    (b"v", "general: KL"),
+    (b"v", "Left model"),
+    (b"\r", "The last word must be"),
+    (b"\x1b", "Left model"),
+    (b"G", "Left model"),
+    (b"[", "New recipe"),
     (b"?", "esc closes"),
     (b"\x1b", "New recipe"),
     (b"\x10", "Search for"),
@@ -73,6 +87,7 @@ def make_run(folder: Path, bad: str) -> Path:
         log = run.log(job)
         log.parent.mkdir(parents=True)
         log.write_bytes((long + "\n" + bad + "\n").encode())
+        add_evidence(run, bad)
     told: list[e.Event] = [
         e.StageStarted("regenerate", 3, "candidates"),
         e.CandidateStarted(seed_id, "elder", 4),
@@ -98,6 +113,17 @@ def make_run(folder: Path, bad: str) -> Path:
     record = {"pid": 1, "began": "long ago", "only": None, "until": "quantize", "started": 1.8e9}
     (place / "job.json").write_text(json.dumps({**record, "stages": ["regenerate", "quantize"]}))
     return folder
+
+
+def add_evidence(run: Run, bad: str) -> None:
+    """One artefact and the unquantized model, measured; what files said of the items is `bad`."""
+    signature = artefact_signature(run, run.settings.recipes[0], SetRow("baseline", "hash", 3, 120, 120, 0, {}))
+    add_artefact(run.store, Artefact(ARTEFACT, signature, {}, "baseline", None, 3, 120, 4.3, 1.0))
+    add_items(run.store, bad)
+    for subject, kl in ((UNQUANTIZED, 0.0), (ARTEFACT, 0.3)):
+        measure(run, subject, kl)
+    run.reports.mkdir(parents=True, exist_ok=True)
+    (run.reports / "evaluation.json").write_text(json.dumps({"texts": dict.fromkeys(TEXTS, bad)}))
 
 
 def walk(folder: Path) -> tuple[bytes, list[str], list[float]]:
@@ -152,6 +178,6 @@ def test_nothing_of_it_reaches_the_terminal(tmp_path: Path) -> None:
     assert got.count(b"\x1b[2J") <= twin.count(b"\x1b[2J")
     assert got.count(b"\x07") <= twin.count(b"\x07")
 
-    # It was there to be seen, as it is written: in all four panes.
-    for words in ("Retry failed", "Search", "0 Reject", "New recipe"):
+    # It was there to be seen, as it is written: in every pane that shows what others wrote.
+    for words in ("Retry failed", "Search", "0 Reject", "New recipe", "Left model", "The last word must be"):
         assert any(words in screen and "[red]x[/red]" in below(screen) for screen in screens), words

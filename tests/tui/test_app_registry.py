@@ -81,7 +81,7 @@ async def test_help_and_palette_hold_every_action(folder: Path) -> None:
 async def test_the_footer_is_never_cut(folder: Path, width: int, height: int) -> None:
     app = app_on(folder)
     async with app.run_test(size=(width, height)) as pilot:
-        for key in ("1", "2", "4", "5", "3"):
+        for key in ("1", "2", "4", "5", "6", "3"):
             await pilot.press(key)
             footer = text_of(app).splitlines()[-1]
             wide = [a for a in registry() if a.scope == app.pane.SCOPE and a.footer]
@@ -90,7 +90,8 @@ async def test_the_footer_is_never_cut(folder: Path, width: int, height: int) ->
             assert not wide or wide[0].label in footer
             assert key != "3" or "1 2 3 Pick  0 Reject  u Undo  n Next  F Filter  b Blind" in footer, footer
             tabs = text_of(app).splitlines()[1]
-            assert all(name in tabs for name in ("Seeds", "Regenerate", "Judge", "Spikes", "Quantize", "[ ]")), tabs
+            names = ("Seeds", "Regenerate", "Judge", "Spikes", "Quantize", "Evidence", "[ ]")
+            assert all(name in tabs for name in names), tabs
             assert "GPU" in tabs or "H100" in tabs, tabs
 
 

@@ -39,6 +39,10 @@ perplexity = ["seeds.txt"]
 window = 32
 prose_tokens = 64
 answer_tokens = 2
+last_word = []
+multiple_choice = []
+[activations]
+enabled = false
 """
 ROW = re.compile(r"^ *((?:self_attn|mlp)\.\w+) (.*?) *$")
 LOSS = re.compile("[▁▂▃▄▅▆▇█]+ ?")

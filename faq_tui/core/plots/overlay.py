@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, _spread
 
 MARKS = ("•", "×", "+", "o", "∗", "#")
-COLOURS = ("cyan", "red", "green", "yellow", "magenta", "blue")
+COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
 LOG_FROM = 20.0  # largest over smallest value: from here on a logarithmic axis shows more
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 8, 3  # about what plotext takes of width and height for frame and ticks
+AXES = 12, 4  # more than plotext takes of width and height for frame and ticks
+APART = 1.1  # cells so far from one another are two
 MARGIN = 0.08  # of the spread, free on either side
 
 
@@ -32,7 +33,7 @@ def scatter(
 ) -> str:
     """The points in `width` x `height` cells; "" where that is too small or none is finite.
 
-    A point whose cell is taken stands in the nearest free one on its right.
+    A point whose cell is taken stands beside it, in the nearest free one.
     """
     known = [point for point in points if math.isfinite(point.x) and math.isfinite(point.y)]
     if width < LEAST_WIDTH or height < LEAST_HEIGHT or not known:
@@ -48,7 +49,7 @@ def scatter(
         plotext.limit_size(False, False)
         plotext.plot_size(width, height)
         plotext.theme("clear")
-        for point, x, y in _apart(known, left, low, step):
+        for point, x, y in _apart(known, left, right, step):
             plotext.scatter([x], [y], marker=point.mark, color=point.colour)
         plotext.xlim(left, right)
         plotext.ylim(low, high)
@@ -60,16 +61,19 @@ def scatter(
 
 
 def _apart(
-    points: Sequence[Point], left: float, low: float, step: tuple[float, float]
+    points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
-    """(point, x, y) with no two in one cell."""
-    taken: set[tuple[int, int]] = set()
-    found = []
+    """(point, x, y) with no two in one cell; `step` is at least a cell's width and height."""
+    found: list[tuple[Point, float, float]] = []
     for point in points:
-        column, row = round((point.x - left) / step[0]), round((point.y - low) / step[1])
-        moved = next(n for n in range(len(points)) if (column + n, row) not in taken)
-        taken.add((column + moved, row))
-        found.append((point, point.x + moved * step[0], point.y))
+        shifts = (sign * n * APART * step[0] for n in range(len(points) + 1) for sign in (1, -1))
+        free = [
+            x
+            for x in (point.x + shift for shift in shifts)
+            if left <= x <= right
+            and all(abs(x - a) >= APART * step[0] or abs(point.y - b) >= APART * step[1] for _, a, b in found)
+        ]
+        found.append((point, free[0] if free else point.x, point.y))
     return found
 
 

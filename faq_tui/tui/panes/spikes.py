@@ -29,8 +29,9 @@ from faq_tui.tui.widgets.text import LiteralText
 
 NARROW = 110  # columns: below it the sentence takes three lines
 NOTHING = (
-    "No activations yet. The stage activations measures them after assemble: r starts the pipeline.\n"
-    "It sends each calibration set through the target once; [activations] in faq.toml says where it looks."
+    "No activations yet: r starts the pipeline.\n"
+    "The stage activations, after assemble, sends each calibration set through\n"
+    "the target once; [activations] in faq.toml says where it looks."
 )
 
 

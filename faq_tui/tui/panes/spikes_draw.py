@@ -15,7 +15,7 @@ from faq_tui.tui.panes.spikes_wanted import Wanted
 
 BOTH_HEIGHT = 27  # lines from which landscape and another view have room at once
 TABLE_WIDTH = 92
-RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "yellow": "high", "magenta": "bold", "blue": "low"}
+RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
 
 def drawing(run: Run, seen: Overview, wanted: Wanted, compared: Comparison | None) -> str:

@@ -1,0 +1,317 @@
+"""Did it help, beyond noise: the comparison, the scatter, items to read, the paper's own figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+
+from faq_tui.core.literal import literal
+from faq_tui.core.run import Run
+from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes import evidence_actions, evidence_items, evidence_lines, evidence_paper, evidence_table
+from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_item import ItemView
+from faq_tui.tui.panes.evidence_items import Entry
+from faq_tui.tui.panes.evidence_plot import ScatterBox
+from faq_tui.tui.panes.evidence_reader import Reader, export
+from faq_tui.tui.panes.evidence_rows import Lines
+from faq_tui.tui.panes.evidence_summary import summary
+from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
+from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
+from faq_tui.tui.widgets.flow_view import FlowView
+from faq_tui.tui.widgets.text import LiteralText
+
+WIDE = 150  # columns from which the scatter stands beside the table
+ROOM_FOR_PAPER = 26  # lines from which the paper's figures have room under the table
+READING = "Reading the measurements …"
+
+
+class Summary(LiteralText, can_focus=True):
+    """Has the focus, so that the pane's keys are heard."""
+
+
+class EvidencePane(Pane):
+    """Everything is read, and the scatter drawn, on daemon threads; here ready rows are shown."""
+
+    SCOPE = "evidence"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(evidence_actions.ACTIONS)]
+    DEFAULT_CSS = (Path(__file__).parent / "evidence.tcss").read_text(encoding="utf-8")
+
+    @dataclass
+    class Read(Message):
+        """What the reading thread found."""
+
+        found: Found
+
+    @dataclass
+    class Told(Message):
+        """What the exporting thread has to say."""
+
+        message: str
+        failed: bool = False
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.found = Found(why=READING)
+        self.wanted = Wanted()
+        self.rows: list[evidence_table.TableRow] = []
+        self.entries: list[Entry] = []
+        self.opened: Entry | None = None
+        self._cursors: dict[str, int] = {}  # of each view, where one left it
+        self._heard: object = None
+        self.reader = Reader(run.folder, self._tell)
+
+    def _tell(self, found: Found) -> None:
+        self.post_message(self.Read(found))
+
+    def compose(self) -> ComposeResult:
+        yield Summary(id="evidence-summary")
+        yield LiteralText(id="evidence-empty")
+        with CoveredContainer(id="evidence-body"):
+            with CoveredVertical(id="evidence-left"):
+                yield LiteralText(id="evidence-head")
+                yield Lines(id="evidence-lines")
+                yield LiteralText(id="evidence-detail")
+                yield ItemView(id="evidence-item")
+            with CoveredVertical(id="evidence-right"):
+                yield ScatterBox()
+                yield FlowView(id="evidence-paper")
+
+    def shown(self, live: LiveState) -> None:
+        del live
+        self.reader.look()
+        self._draw()
+
+    def tick(self, live: LiveState) -> None:
+        heard = live.measured, live.stage and (live.stage.stage, live.stage.state)
+        if heard != self._heard:
+            self._heard = heard
+            self.reader.look()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at work for it."""
+        return self.reader.busy or self.query_one(ScatterBox).busy
+
+    def on_evidence_pane_read(self, event: Read) -> None:
+        event.stop()
+        self.found = event.found
+        self.wanted = self.wanted.fitted(self.found)
+        self._fill()
+
+    # What is shown.
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    def on_lines_moved(self) -> None:
+        self._draw_detail()
+
+    def on_lines_widened(self, event: Lines.Widened) -> None:
+        self._draw_head(event.width)
+
+    def on_lines_pressed(self) -> None:
+        if self.wanted.view == "items":
+            self.action_open()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        items = self.wanted.view == "items"
+        return {
+            "open": items and self.opened is None,
+            "back": self.opened is not None,
+            "left_model": items,
+            "right_model": items,
+            "match": self.wanted.view == "table",
+            "metrics": self.wanted.view == "table",
+        }.get(action, True)
+
+    def text_to_copy(self) -> str | None:
+        """The item that is open, or the table."""
+        if self.found.evidence is None:
+            return None
+        if self.opened is not None:
+            return evidence_items.as_text(self.found, self.wanted, self.opened)
+        return evidence_table.as_text(self.found, self.wanted)
+
+    def _fill(self) -> None:
+        """Make the rows anew, after a change of what is there or wanted."""
+        self.rows = evidence_table.rows(self.found, self.wanted)
+        self.entries = evidence_items.entries(self.found, self.wanted)
+        if self.opened is not None:
+            same = [e for e in self.entries if (e.text, e.number) == (self.opened.text, self.opened.number)]
+            self.opened = same[0] if same else None
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        self._arrange()
+        self.query_one("#evidence-empty", LiteralText).show(self.found.why)
+        self.query_one(Summary).show(summary(self.found, self.wanted))
+        if self.found.evidence is None:
+            return
+        if self.opened is None:
+            self._draw_lines()
+            self._draw_detail()
+        else:
+            place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
+            self.query_one(ItemView).show(self.found, self.wanted, self.opened, place)
+        self.query_one("#evidence-paper", FlowView).show(list(evidence_paper.parts(self.found)))
+        self.query_one(ScatterBox).show_found(self.found)
+        self.refresh_bindings()
+
+    @property
+    def _paper(self) -> bool:
+        """Whether the paper's figures are shown: without a wish, where they are in nobody's way."""
+        if self.wanted.paper is None:
+            return self.room.width >= WIDE and bool(self.found.paper)
+        return self.wanted.paper
+
+    @property
+    def _only_paper(self) -> bool:
+        """Whether the paper's figures take the place of the rest."""
+        small = self.room.width < WIDE and self.room.height < ROOM_FOR_PAPER
+        return self._paper and small and self.opened is None
+
+    def _arrange(self) -> None:
+        """What stands where: decided from the size alone, and from what is wanted."""
+        wide = self.room.width >= WIDE
+        alone = self._only_paper
+        scatter = wide or (self.wanted.view == "scatter" and not alone)
+        self.set_class(self.found.evidence is None, "-empty")
+        self.set_class(wide, "-wide")
+        self.set_class(self.opened is not None, "-item")
+        self.query_one("#evidence-left").display = wide or not (alone or scatter)
+        self.query_one("#evidence-right").display = wide or scatter or self._paper
+        self.query_one(ScatterBox).display = scatter
+        self.query_one("#evidence-paper").display = self._paper
+
+    def _draw_lines(self) -> None:
+        lines, found = self.query_one(Lines), self.found
+        if self.wanted.view == "items":
+            entries = self.entries
+            lines.show(len(entries), lambda row, width: evidence_lines.item(found, entries[row], width))
+        else:
+            rows = self.rows
+            lines.show(len(rows), lambda row, width: evidence_lines.line(rows[row], width))
+        self._draw_head(lines.width)
+
+    def _draw_head(self, width: int) -> None:
+        items = self.wanted.view == "items"
+        head = evidence_lines.item_head(self.wanted, width) if items else evidence_lines.head(width)
+        self.query_one("#evidence-head", LiteralText).show(head)
+
+    def _draw_detail(self) -> None:
+        at, said = self.query_one(Lines).cursor, ""
+        if self.wanted.view == "items":
+            if not self.entries:
+                said = "No item flipped, and no two models to hold against each other."
+            elif at < len(self.entries):
+                said = f"{self.found.title(self.entries[at].text)}: {self.entries[at].words}\nenter opens the item"
+        elif at < len(self.rows):
+            said = self.rows[at].detail
+        self.query_one("#evidence-detail", LiteralText).show(said)
+
+    # Actions.
+
+    def _show(self, wanted: Wanted) -> None:
+        if self.found.evidence is None:
+            return
+        lines = self.query_one(Lines)
+        self._cursors[self.wanted.view] = lines.cursor
+        before, self.wanted = self.wanted, wanted
+        if before.view != wanted.view:
+            self.opened = None
+        self._fill()
+        if before.view != wanted.view:
+            lines.show_at(self._cursors.get(wanted.view, 0))
+
+    def action_view(self) -> None:
+        order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
+        place = order.index(self.wanted.view) if self.wanted.view in order else 0
+        paper = False if self._only_paper else self.wanted.paper
+        self._show(replace(self.wanted, view=order[(place + 1) % len(order)], paper=paper))
+
+    def action_match(self) -> None:
+        place = MATCHES.index(self.wanted.match)
+        self._show(replace(self.wanted, match=MATCHES[(place + 1) % len(MATCHES)]))
+
+    def action_metrics(self) -> None:
+        self._show(replace(self.wanted, every=not self.wanted.every))
+
+    def action_paper(self) -> None:
+        self._show(replace(self.wanted, paper=not self._paper))
+
+    def action_left_model(self) -> None:
+        self._show(self.wanted.next_model(self.found, "left"))
+
+    def action_right_model(self) -> None:
+        self._show(self.wanted.next_model(self.found, "right"))
+
+    def action_open(self) -> None:
+        at = self.query_one(Lines).cursor
+        if self.wanted.view == "items" and at < len(self.entries):
+            self.opened = self.entries[at]
+            self._draw()
+
+    def action_back(self) -> None:
+        if self.opened is not None:
+            self.opened = None
+            self._draw()
+
+    def action_down(self) -> None:
+        self._move(1)
+
+    def action_up(self) -> None:
+        self._move(-1)
+
+    def action_first(self) -> None:
+        self._move(-(10**6))
+
+    def action_last(self) -> None:
+        self._move(10**6)
+
+    def action_page_down(self) -> None:
+        self._page(1)
+
+    def action_page_up(self) -> None:
+        self._page(-1)
+
+    def _page(self, by: int) -> None:
+        paper = self.query_one("#evidence-paper", FlowView)
+        if self.opened is not None:
+            self.query_one(ItemView).scroll_by(by)
+        elif self._only_paper:
+            paper.scroll_by(by * paper.page)
+        else:
+            self._move(by * self.query_one(Lines).page)
+
+    def _move(self, by: int) -> None:
+        lines, paper = self.query_one(Lines), self.query_one("#evidence-paper", FlowView)
+        if self._only_paper:
+            paper.scroll_by(by)
+            return
+        lines.move(by)
+        if self.opened is not None and lines.cursor < len(self.entries):
+            self.opened = self.entries[lines.cursor]
+            self._draw()
+
+    def action_export(self) -> None:
+        if self.found.evidence is None:
+            self.notify("There is nothing to export yet.", markup=False)
+            return
+        export(self.run, self._say)
+
+    def _say(self, message: str, failed: bool) -> None:
+        self.post_message(self.Told(message, failed))
+
+    def on_evidence_pane_told(self, event: Told) -> None:
+        event.stop()
+        self.notify(literal(event.message), severity="error" if event.failed else "information", markup=False)

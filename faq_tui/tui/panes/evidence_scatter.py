@@ -1,0 +1,110 @@
+"""Every model by its loss on general and on specialised text, as in the paper's figure 3; letters name them."""
+
+from __future__ import annotations
+
+import math
+import string
+
+from faq_tui.core.evaluation.bootstrap import Estimate
+from faq_tui.core.evaluation.kinds import kind_of
+from faq_tui.core.evidence import Row
+from faq_tui.core.literal import literal
+from faq_tui.core.plots.ansi import line
+from faq_tui.core.plots.overlay import COLOURS
+from faq_tui.core.plots.scatter import Point, scatter
+from faq_tui.core.report import numbers
+from faq_tui.core.report.html.scatter import GENERAL, SPECIAL
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings.draws import plain_name
+from faq_tui.tui.panes import evidence_words as words
+from faq_tui.tui.panes.evidence_found import Found
+
+MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
+UNQUANTIZED_MARK = "U"
+LEAST_PLOT = 8  # lines
+LEGEND_WIDTH = 46  # columns of one entry
+RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
+
+Axis = tuple[str, str]  # text, metric
+
+
+def drawing(found: Found, width: int, height: int) -> str:
+    """At most `height` lines of ANSI text of at most `width` cells."""
+    across, up = _axis(found, GENERAL), _axis(found, SPECIAL)
+    if across is None or up is None:
+        return "No scatter: it needs a general text (evaluate.perplexity) and answers or labelled items."
+    placed = _placed(found, across, up)
+    if len(placed) < 2:
+        return "No scatter yet: no quantized model is measured on both general and specialised text."
+    columns = max(1, width // LEGEND_WIDTH)
+    legend = [_entry(mark, row, x, y, across, up, width // columns) for row, mark, _, x, y in placed]
+    lines = [line(_styled(legend[n : n + columns], placed[n : n + columns])) for n in range(0, len(legend), columns)]
+    room = height - 2 - min(len(lines), max(3, height - 2 - LEAST_PLOT))
+    heads = [_title("across", found, across, width), _title("up", found, up, width)]
+    plot = scatter(
+        [Point(x.value, y.value, mark, colour or "default") for _, mark, colour, x, y in placed],
+        width,
+        room,
+        lambda number: _tick(across[1], number),
+        lambda number: _tick(up[1], number),
+    )
+    shown = [*heads, *(plot.split("\n") if plot else []), *lines]
+    if len(shown) > height:
+        hidden = (len(shown) - height + 1) * columns
+        shown = [*shown[: height - 1], line((c, "dim") for c in f"… and {hidden} more: a larger window shows them")]
+    return "\n".join(shown[:height])
+
+
+def _axis(found: Found, wanted: tuple[tuple[str, str], ...]) -> Axis | None:
+    texts = found.evidence.texts if found.evidence else ()
+    return next(((text.name, metric) for kind, metric in wanted for text in texts if text.kind == kind), None)
+
+
+def _placed(found: Found, across: Axis, up: Axis) -> list[tuple[Row, str, str, Estimate, Estimate]]:
+    """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
+    out = []
+    marks = iter(MARKS * 9)
+    families: dict[str, str] = {}
+    for row in found.evidence.rows if found.evidence else ():
+        x, y = (row.texts.get(text, {}).get(metric) for text, metric in (across, up))
+        if x is None or y is None or row.same_as or not (math.isfinite(x.value) and math.isfinite(y.value)):
+            continue
+        if row.set_name is None:
+            out.append((row, UNQUANTIZED_MARK, "", x, y))
+            continue
+        family = plain_name(row.set_name).removesuffix(TOKENS_SUFFIX)
+        colour = families.setdefault(family, "orange" if family == BASELINE else _free_colour(families))
+        out.append((row, next(marks), colour, x, y))
+    return out
+
+
+def _free_colour(taken: dict[str, str]) -> str:
+    free = [colour for colour in COLOURS if colour != "orange"]
+    return free[len(taken) % len(free)]
+
+
+def _entry(mark: str, row: Row, x: Estimate, y: Estimate, across: Axis, up: Axis, width: int) -> str:
+    figures = f"{words.value(across[1], x.value)} · {words.value(up[1], y.value)}"
+    name = literal(row.name)
+    room = width - len(figures) - 6
+    name = name if len(name) <= room else f"{name[: max(1, room - 1)]}…"
+    return f"{mark}  {name:<{max(1, room)}} {figures}  "[:width].ljust(width)
+
+
+def _styled(entries: list[str], placed: list[tuple[Row, str, str, Estimate, Estimate]]) -> list[tuple[str, str]]:
+    return [
+        (c, RICH[colour] if index == 0 else "")
+        for entry, (_, _, colour, _, _) in zip(entries, placed, strict=True)
+        for index, c in enumerate(entry)
+    ]
+
+
+def _title(way: str, found: Found, axis: Axis, width: int) -> str:
+    text, metric = axis
+    sort = "general" if way == "across" else "specialised"
+    said = words.heading(metric, kind_of(text), found.title(text), found.window)
+    return line((c, "bold") for c in literal(f"{'→' if way == 'across' else '↑'} {sort}: {said}")[:width])
+
+
+def _tick(metric: str, value: float) -> str:
+    return f"{100 * value:.4g}%" if metric in numbers.SHARES else f"{value:.4g}"

@@ -1,0 +1,57 @@
+"""The lines above and below: what all of it says, and what the row under the cursor means."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.text import Text
+
+from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
+from faq_tui.core.evidence import Evidence
+from faq_tui.core.literal import literal
+from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
+from faq_tui.tui.panes.evidence_words import STYLES
+
+
+def summary(found: Found, wanted: Wanted) -> Text:
+    """Two lines: how the verdicts fall, and what is shown of what."""
+    evidence = found.evidence
+    if evidence is None:
+        return Text()
+    line = Text(no_wrap=True, overflow="ellipsis")
+    parts = 0
+    for equal in MATCHES[1:]:
+        counts = _counts(evidence, equal)
+        if counts:
+            line.append("   " if parts else "").append(f"At equal {equal}: ", "bold")
+            for index, (verdict, count) in enumerate(counts.items()):
+                line.append(", " if index else "").append(f"{count} {verdict}", STYLES.get(verdict, ""))
+            parts += 1
+    if not parts:
+        line.append(_nothing_compared(evidence), "bold")
+    compared = sum(o.p is not None for c in evidence.comparisons for t in c.texts.values() for o in t.values())
+    how = f"{evidence.dtype} on {evidence.device}"
+    how += f" · verdicts corrected for {compared} comparisons" if compared else ""
+    if wanted.view == VIEWS[0]:
+        match = "equal samples and tokens" if wanted.match == MATCHES[0] else f"equal {wanted.match}"
+        how = f"{'all' if wanted.every else 'main'} metrics, {match} · {how}"
+    if wanted.view == "items":
+        how = f"left {wanted.left or 'no model'}, right {wanted.right or 'no model'}"
+    return line.append(f"\n{wanted.view}: ", "dim").append(literal(how), "dim")
+
+
+def _counts(evidence: Evidence, equal: str) -> Counter[str]:
+    """Of the main metric of each text."""
+    return Counter(
+        outcomes[METRICS_OF[kind_of(text)][0]].verdict
+        for comparison in evidence.comparisons
+        if comparison.equal == equal
+        for text, outcomes in comparison.texts.items()
+    )
+
+
+def _nothing_compared(evidence: Evidence) -> str:
+    if len(evidence.rows) == 1:
+        return "Only the unquantized model is measured so far: r goes on with the artefacts."
+    return "Nothing to compare yet: no source's set stands beside a baseline."

@@ -1,0 +1,157 @@
+"""The comparison as rows: for each metric on each text the unquantized model, then every model by what is equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from faq_tui.core.evaluation.bootstrap import Estimate
+from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
+from faq_tui.core.evidence import Comparison, Evidence, Outcome, Row
+from faq_tui.core.report import numbers
+from faq_tui.tui.panes import evidence_words as words
+from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_wanted import MATCHES, Wanted
+
+HEADING, GROUP, MODEL, GAP = "heading", "group", "model", "gap"
+
+
+@dataclass(frozen=True)
+class TableRow:
+    """`detail` is what is said of the row when the cursor stands on it."""
+
+    kind: str
+    name: str = ""
+    value: str = ""
+    interval: str = ""
+    recovered: str = ""
+    verdict: str = ""
+    change: str = ""
+    p: str = ""
+    detail: str = ""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        return self.name, self.value, self.interval, self.recovered, self.verdict, self.change, self.p
+
+
+def rows(found: Found, wanted: Wanted) -> list[TableRow]:
+    """Empty without evidence."""
+    evidence = found.evidence
+    if evidence is None:
+        return []
+    out: list[TableRow] = []
+    for text in evidence.texts:
+        metrics = METRICS_OF[text.kind]
+        for metric in metrics if wanted.every else metrics[:1]:
+            out += [TableRow(GAP)] if out else []
+            out += _section(found, evidence, text.name, metric, wanted.match)
+    return out
+
+
+def _section(found: Found, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
+    kind = kind_of(text)
+    head = words.heading(metric, kind, found.title(text), found.window)
+    said = [words.METRICS[metric], *filter(None, [found.about.get(text)])]
+    yield TableRow(HEADING, head, detail="\n".join(f"{_upper(line)}." for line in said))
+    yield _alone(evidence.rows[0], text, metric, "  ")
+    compared: set[str] = set()
+    for equal in MATCHES[1:]:
+        of_kind = [c for c in evidence.comparisons if c.equal == equal and text in c.texts]
+        for recipe in dict.fromkeys(c.recipe for c in of_kind):
+            group = [c for c in of_kind if c.recipe == recipe]
+            compared |= {name for c in group for name in (c.ours, c.baseline)}
+            if match in ("both", equal):
+                yield TableRow(GROUP, f"  {recipe}, equal {equal}", detail=_sizes(group))
+                yield from _group(evidence, group, text, metric)
+    rest = [row for row in evidence.rows[1:] if row.name not in compared and text in row.texts]
+    if match != "both":
+        return
+    what = "further sets and draws" if compared else "not compared"
+    for name in dict.fromkeys(row.recipe for row in rest):
+        yield TableRow(GROUP, f"  {name}, {what}", detail="Each with its own interval; no comparison.")
+        yield from (_alone(row, text, metric, "    ") for row in rest if row.recipe == name)
+
+
+def _group(evidence: Evidence, group: list[Comparison], text: str, metric: str) -> Iterator[TableRow]:
+    by_name = {row.name: row for row in evidence.rows}
+    listed: set[str] = set()
+    for comparison in group:
+        for name in (comparison.baseline, comparison.ours):
+            row = by_name.get(name)
+            if row is None or name in listed:
+                continue
+            listed.add(name)
+            if name == comparison.ours:
+                outcome = comparison.texts[text][metric]
+                yield _compared(row, comparison, outcome, text, metric, by_name[comparison.baseline])
+            else:
+                yield _alone(row, text, metric, "    ")
+
+
+def _alone(row: Row, text: str, metric: str, indent: str) -> TableRow:
+    estimate = row.texts.get(text, {}).get(metric)
+    name = row.set_name if row.set_name and len(indent) > 2 else row.name
+    return TableRow(MODEL, indent + name, *_estimate(metric, estimate), detail=_about(row))
+
+
+def _compared(row: Row, c: Comparison, outcome: Outcome, text: str, metric: str, base: Row) -> TableRow:
+    estimate = row.texts.get(text, {}).get(metric)
+    recovered = words.share(outcome.recovered)
+    p = numbers.probability(outcome.p_adjusted)
+    ours, theirs = row.set_name or row.name, base.set_name or base.name
+    draws = f", over {c.draws} draws" if c.draws > 1 else ""
+    change = words.change(metric, outcome.difference)
+    detail = (
+        f"{c.recipe}, {ours} against {theirs} at equal {c.equal}{draws}: "
+        f"{change}, corrected p {p}, loss recovered {recovered or numbers.MISSING}.\n"
+        f"{_upper(words.verdict_detail(outcome.verdict))}."
+    )
+    return TableRow(
+        MODEL,
+        f"    {ours}",
+        *_estimate(metric, estimate),
+        recovered=recovered or ("" if c.same else numbers.MISSING),
+        verdict=outcome.verdict,
+        change="" if c.same else change,
+        p="" if c.same else p,
+        detail=detail,
+    )
+
+
+def _estimate(metric: str, estimate: Estimate | None) -> tuple[str, str]:
+    if estimate is None:
+        return "not yet", ""
+    return words.value(metric, estimate.value), words.ends(metric, estimate)
+
+
+def _sizes(group: list[Comparison]) -> str:
+    sizes: dict[str, str] = {}
+    for c in group:
+        sizes.setdefault(c.baseline, f"{c.baseline_samples:,} samples, {c.baseline_tokens:,} tokens")
+        sizes.setdefault(c.ours, f"{c.our_samples:,} samples, {c.our_tokens:,} tokens")
+    return "Calibrated on: " + "; ".join(
+        f"{name.removeprefix(group[0].recipe + '-')}: {size}" for name, size in sizes.items()
+    )
+
+
+def _about(row: Row) -> str:
+    if row.set_name is None:
+        return "The model before quantization: what all others are held against."
+    bits = f", {row.bits:.4g} bits a weight" if row.bits else ""
+    size = f", {numbers.megabytes(row.bytes)} MB" if row.bytes else ""
+    same = f" Shares the weights of {row.same_as}." if row.same_as else ""
+    return (
+        f"{row.name}: calibrated on {numbers.count(row.samples)} samples, {numbers.count(row.tokens)} tokens"
+        f"{bits}{size}.{same}"
+    )
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def as_text(found: Found, wanted: Wanted) -> str:
+    """The same for the clipboard: a line a row, tabs between cells."""
+    head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
+    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, wanted))])

@@ -1,0 +1,105 @@
+"""The names of metrics and what verdicts mean, in words for the screen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+
+from faq_tui.core.evaluation.bootstrap import Estimate
+from faq_tui.core.evaluation.kinds import (
+    ACCURACY,
+    ACCURACY_NORM,
+    BYTE_PERPLEXITY,
+    FLIPS,
+    HIGHER_IS_BETTER,
+    KL,
+    LAST_PERPLEXITY,
+    PERPLEXITY,
+    PROSE,
+    TOP1,
+    WORD_PERPLEXITY,
+)
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.report import numbers
+
+STYLES = {
+    BETTER: "bold green",
+    WORSE: "bold red",
+    LEANS_BETTER: "green",
+    LEANS_WORSE: "red",
+    WITHIN_NOISE: "",
+    SAME: "dim",
+    UNKNOWN: "dim",
+}
+MEANINGS = {
+    BETTER: "beyond noise, also among so many comparisons",
+    WORSE: "beyond noise, also among so many comparisons",
+    WITHIN_NOISE: "this measurement sees no difference",
+    LEANS_BETTER: "its own interval excludes zero, but among so many comparisons one such comes by luck",
+    LEANS_WORSE: "its own interval excludes zero, but among so many comparisons one such comes by luck",
+    SAME: "both sides hold the same token ids, so nothing can differ",
+    UNKNOWN: "too few items for an interval, or a number that is not finite",
+}
+METRICS = {
+    KL: "how far its predictions are from the unquantized model's, in nats a token; 0 is not at all",
+    PERPLEXITY: "how surprised the model is by the text, token by token; depends on tokenizer and window",
+    TOP1: "how often it finds the same next token likeliest as the unquantized model does",
+    WORD_PERPLEXITY: "perplexity by word, as lm_eval counts it and the paper prints it",
+    BYTE_PERPLEXITY: "perplexity by byte, as lm_eval counts it",
+    ACCURACY: "share of right answers: the last word found, the right choice the likeliest",
+    ACCURACY_NORM: "the same, each choice's likelihood divided by its length (lm_eval's acc_norm)",
+    LAST_PERPLEXITY: "how surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)",
+    FLIPS: "share of items that quantization turned from right to wrong or back; accuracy can hide them",
+}
+
+
+def metric_name(metric: str, kind: str, window: int) -> str:
+    """A perplexity says which one it is."""
+    if metric == PERPLEXITY:
+        return f"token perplexity, windows of {window}," if kind == PROSE else "token perplexity"
+    return numbers.NAMES[metric]
+
+
+def heading(metric: str, kind: str, title: str, window: int) -> str:
+    """`KL on pydoc · lower is better`."""
+    if metric in (WORD_PERPLEXITY, BYTE_PERPLEXITY):
+        title = title.removeprefix("words of ")
+    goal = "higher" if HIGHER_IS_BETTER[metric] else "lower"
+    return f"{metric_name(metric, kind, window)} on {title} · {goal} is better"
+
+
+def value(metric: str, number: float) -> str:
+    return numbers.value(metric, number if math.isfinite(number) else None)
+
+
+def ends(metric: str, estimate: Estimate) -> str:
+    """`[low, high]` of a metric's own value; nothing where there is none, or no width."""
+    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
+        return ""
+    low, high = value(metric, estimate.low), value(metric, estimate.high)
+    return f"[{low.removesuffix('%')}, {high.removesuffix('%')}]"
+
+
+def change(metric: str, estimate: Estimate) -> str:
+    """`-0.0981 [-0.1003, -0.0960]`."""
+    number = estimate.value if math.isfinite(estimate.value) else None
+    ends = "" if estimate.low is None else f" {numbers.interval(metric, asdict(estimate))}"
+    return f"{numbers.change(metric, number).removesuffix(' points')}{ends}"
+
+
+def share(estimate: Estimate | None) -> str:
+    """Of the loss recovered, with its interval; nothing where there is none."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return ""
+    value = f"{_percent(estimate.value)}%"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} [{_percent(estimate.low)}, {_percent(estimate.high)}]"
+
+
+def _percent(share: float) -> str:
+    return str(round(100 * share)) if math.isfinite(share) else "∞"
+
+
+def verdict_detail(verdict: str) -> str:
+    return f"{verdict}: {MEANINGS[verdict]}"

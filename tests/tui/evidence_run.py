@@ -1,0 +1,95 @@
+"""A run whose measurements are made up: four artefacts on five texts of four kinds, in a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
+from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
+from faq_tui.core.run import Run, open_run
+from faq_tui.core.store import Store
+from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement
+from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.heldout_items import replace_items
+
+TOML = """
+[target]
+model = "{model}"
+[seeds]
+path = "seeds.jsonl"
+[sources.elder]
+base_url = "http://elder:8000/v1"
+model = "Big-8B"
+[[recipes]]
+group_size = 128
+[evaluate]
+perplexity = ["pydoc"]
+word_perplexity = ["pydoc"]
+bootstrap = 200
+"""
+SETS = {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.297}  # to KL
+TEXTS = ("pydoc", "answers", "words:pydoc", "last_word:starter", "choices:starter")
+ITEMS = 40
+QUESTIONS = [
+    {
+        "question": f"Question {n}: what do people use to open a locked door?",
+        "choices": ["a key", "a spoon", "a pillow", "a candle"],
+        "answer": n % 4,
+    }
+    for n in range(ITEMS)
+]
+PASSAGES = [{"passage": f"Passage {n} goes on for a while, and at last it comes to its end"} for n in range(ITEMS)]
+
+
+@contextmanager
+def evidence_run(
+    folder: Path, sets: dict[str, float] = SETS, toml: str = TOML, model: str = "./target", bad: str = ""
+) -> Iterator[Run]:
+    """`bad` goes into every text that a file gave."""
+    (folder / "target").mkdir(parents=True)
+    (folder / "target" / "config.json").write_text("{}")
+    (folder / "faq.toml").write_text(toml.format(model=model))
+    with open_run(folder) as run:
+        add_items(run.store, bad)
+        for number, (name, kl) in enumerate(sets.items()):
+            folder_name = run.settings.recipes[0].folder(name)
+            samples = 10 if "tokens" in name else 10 + number
+            row = Artefact(folder_name, digest(name), {}, name, None, samples, 1000 + 100 * number, 4.3125, 1.0)
+            add_artefact(run.store, row)
+            measure(run, folder_name, kl)
+        measure(run, UNQUANTIZED, 0.0)
+        yield run
+
+
+def add_items(store: Store, bad: str = "") -> None:
+    """What a person reads of the labelled items."""
+    replace_items(store, "choices:starter", [{**q, "question": f"{bad}{q['question']}"} for q in QUESTIONS])
+    replace_items(store, "last_word:starter", [{"passage": f"{bad}{p['passage']}"} for p in PASSAGES])
+
+
+def measure(run: Run, subject: str, kl: float, texts: tuple[str, ...] = TEXTS) -> None:
+    dice = np.random.default_rng(int(digest(subject), 16) % 2**32)
+    for text in texts:
+        shared = np.random.default_rng(7)  # an item is hard for every model alike
+        tokens = shared.integers(60, 200, ITEMS).astype(float)
+        hardness = 2.0 + 0.4 * shared.standard_normal(ITEMS)
+        extra = np.abs(kl + 0.02 * dice.standard_normal(ITEMS)) if kl else np.zeros(ITEMS)
+        items = {"tokens": tokens, "nll": tokens * (hardness + extra), "kl": tokens * extra}
+        items["agree"] = np.round(tokens * (1 - extra / 2))
+        if text.startswith("words"):
+            items |= {"words": tokens * 0.75, "bytes": tokens * 4}
+        if kind_of(text) in (LAST_WORD, CHOICES):
+            right = (np.arange(ITEMS) % 5 > 0) & ~((np.arange(ITEMS) % 7 == 1) & (dice.random(ITEMS) < 4 * kl))
+            items["correct"] = right.astype(float)
+        if kind_of(text) == CHOICES:
+            answers = np.array([q["answer"] for q in QUESTIONS], dtype=float)
+            chosen = np.where(items["correct"] > 0, answers, (answers + 1) % 4)
+            items = {"choice": chosen, "choice_norm": chosen, "correct": items["correct"]}
+            items["correct_norm"] = items["correct"]
+        signature = measurement_signature(subjects(run)[subject], digest(text), "float32", "cpu")
+        values = {name: [float(value) for value in column] for name, column in items.items()}
+        add_measurement(run.store, Measurement(subject, text, signature, values))
