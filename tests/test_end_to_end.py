@@ -54,6 +54,9 @@ perplexity = ["prose.txt"]
 window = {window}
 prose_tokens = {tokens}
 answer_tokens = 24
+items = 6
+[activations]
+tokens = 512
 """
 
 
@@ -183,7 +186,8 @@ def perplexities(report: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for model in report["models"]:
         for text, metrics in model["texts"].items():
-            found.append({"subject": model["name"], "text": text, "value": metrics["perplexity"]["value"]})
+            if "perplexity" in metrics:
+                found.append({"subject": model["name"], "text": text, "value": metrics["perplexity"]["value"]})
     return found
 
 
@@ -191,6 +195,7 @@ def test_the_manifest_says_what_it_was_made_of(finished: Path) -> None:
     manifest = json.loads((finished / "models" / ARTEFACT / "faq_manifest.json").read_text(encoding="utf-8"))
     samples = samples_of(finished, "elder")
     assert manifest["calibration"]["set"] == "elder"
+    assert manifest["calibration"]["judge"]["weights"] == {"likelihood": 1.0}
     assert manifest["tokens"] == sum(sample["n_tokens"] for sample in samples)
     assert manifest["recipe"]["bits"] == 4
     assert manifest["versions"]["gptqmodel"]

@@ -106,7 +106,10 @@ def test_the_baselines_are_raw_templated_and_with_the_original_answer(
     tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
     db = sqlite3.connect(finished / "faq.db")
     for name in ("questions", "baseline-original", "baseline-raw"):
-        for line in lines_of(finished, name)[:-1]:
+        lines = lines_of(finished, name)
+        whole = [line for line in lines if line["n_tokens"] == line["n_tokens_full"]]
+        assert len(whole) >= len(lines) - (2 if name == "questions" else 0)  # that one is cut at its end to match
+        for line in whole:
             query = "SELECT messages, answer FROM seeds WHERE id = ?"
             messages, answer = db.execute(query, (line["seed_id"],)).fetchone()
             conversation = json.loads(messages)

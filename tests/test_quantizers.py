@@ -29,6 +29,10 @@ perplexity = ["seeds.txt"]
 window = 32
 prose_tokens = 128
 answer_tokens = 4
+last_word = []
+multiple_choice = []
+[activations]
+enabled = {activations}
 """
 GRID = """
 [[recipes]]
@@ -40,11 +44,12 @@ method = "w8a8"
 NAMES = [f"{method}-w4g64-baseline" for method in ("gptq", "gptaq", "awq", "spqr")] + ["w8a8-w8gc-baseline"]
 
 
-def make_run(folder: Path, recipes: str = GRID, **target: Any) -> Path:
+def make_run(folder: Path, recipes: str = GRID, activations: bool = False, **target: Any) -> Path:
     make_tiny_model(folder / "target", layers=2, **target)
     lines = [f"Question {n}: which of the {n + 3} boxes is heavier, and by how much?" for n in range(24)]
     (folder / "seeds.txt").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "faq.toml").write_text(SETTINGS.format(recipes=recipes), encoding="utf-8")
+    settings = SETTINGS.format(recipes=recipes, activations=str(activations).lower())
+    (folder / "faq.toml").write_text(settings, encoding="utf-8")
     return folder
 
 
@@ -195,7 +200,8 @@ def tried(run: Path) -> list[str]:
 def test_a_nan_fails_by_name_and_the_queue_goes_on(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    run = make_run(tmp_path, '[[recipes]]\nmethod = ["spqr", "gptq"]\ngroup_size = 64\n[[recipes]]\nmethod = "w8a8"')
+    recipes = '[[recipes]]\nmethod = ["spqr", "gptq"]\ngroup_size = 64\n[[recipes]]\nmethod = "w8a8"'
+    run = make_run(tmp_path, recipes, activations=True)
     assert faq_tui("run", run, "--until", "assemble").code == 0
     weights = load_file(run / "target" / "model.safetensors")
     weights["model.layers.1.mlp.up_proj.weight"][3, 3] = float("nan")

@@ -47,6 +47,8 @@ model = "Big"
 [[recipes]]
 group_size = 32
 sets = ["baseline", "elder", "elder-tokens"]
+[activations]
+layer_error_tokens = 0
 [evaluate]
 perplexity = ["prose.txt"]
 window = {WINDOW}

@@ -230,6 +230,7 @@ def test_an_override_makes_the_sets_stale_and_stays(assembled: Run) -> None:
         (("max_tokens = 256", 'max_tokens = 256\noverflow = "drop"'), "assemble"),
         (("[assemble]", "[[recipes]]\nbits = 8\n[assemble]"), "quantize"),
         (("[assemble]", "[evaluate]\nwindow = 64\n[assemble]"), "evaluate"),
+        (("[assemble]", "[activations]\nlayer_error_tokens = 64\n[assemble]"), "evaluate"),
         (("candidates = 2", "candidates = 2\nconcurrency = 3\nretries = 0"), ""),
         (("http://127.0.0.1:9/v1", "http://elsewhere/v1"), ""),
     ],

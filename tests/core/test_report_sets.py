@@ -77,3 +77,12 @@ def test_a_set_is_held_against_the_one_whose_size_it_takes(tmp_path: Path) -> No
     assert found["baseline-raw", "samples"] == "gptq-w4g64-baseline"
     assert "calibrated on blend instead of elder:" in text
     assert "calibrated on baseline-raw instead of the plain seeds:" in text
+
+
+def test_a_set_whose_name_looks_like_a_draws_has_its_own_plan(tmp_path: Path) -> None:
+    with made_up_run(tmp_path, TOML + '[sets.mine-r2]\nkind = "raw"\n') as run:
+        measure_all(run, KLS)
+        add_set(run.store, SetRow("mine-r2", "h", 10, 300, 300, 0, {}))
+        body = json.loads(render(run, "json"))
+    (made,) = body["run"]["sets"]
+    assert made["name"] == "mine-r2" and made["plan"]["kind"] == "raw"

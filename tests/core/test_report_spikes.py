@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tui"))
 
 from spikes_run import add_made_up, spiky_run
 
 from faq_tui.core.report.spikes import spike_lines, spikes
+from faq_tui.core.stages import report
+from faq_tui.core.store.activations import LayerErrors, add_layer_errors
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "report.json").read_text())
 
@@ -46,6 +49,27 @@ def test_experts_that_get_too_little_are_counted(tmp_path: Path) -> None:
         text = checked(body)
     assert body["experts"] == [{"set": "elder", "experts": 8, "minimum": 0.005, "starved": 3}]
     assert "3 of 8 experts got under 0.5% of its tokens" in text
+
+
+def test_layers_without_a_finite_error_are_dashes(tmp_path: Path) -> None:
+    with spiky_run(tmp_path / "run") as run:
+        body = spikes(run)
+    first, second = body["layer_errors"]
+    first["errors"], second["errors"] = [0.2, None, 0.4, None], [None, None]
+    text = " ".join(checked(body).split())
+    assert "| gptq-w4g64-baseline | 0.3 | – | 0.4 (layer 2) |" in text
+    assert "| gptq-w4g64-elder | – | – | – |" in text
+
+
+@pytest.mark.parametrize("change", ["set", "errors"])
+def test_what_the_section_shows_makes_the_report_stale(tmp_path: Path, change: str) -> None:
+    with spiky_run(tmp_path / "run") as run:
+        before = [report.signature(run), report.signature(run)]
+        if change == "set":
+            run.store.db.execute("UPDATE activations SET signature = 'other' WHERE set_name = 'elder'")
+        else:
+            add_layer_errors(run.store, LayerErrors("gptq-w4g64-elder", "other", "answers", 1000, [0.1]))
+        assert before[0] == before[1] != report.signature(run)
 
 
 def test_nothing_measured_is_nothing_said(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def test_the_child_dies_with_a_killed_parent(tmp_path: Path) -> None:
             [sys.executable, "-c", "from faq_tui.core.worker.child import follow_lifeline as f; import time; f();"
              "print('up', flush=True); time.sleep(60)"],
             stdin=subprocess.PIPE, stdout=write, start_new_session=True)
-        assert os.read(read, 3) == b"up\\n"
+        assert os.fdopen(read).readline() == "up\\n"
         print(child.pid, flush=True)
         os.kill(os.getpid(), 9)
     """

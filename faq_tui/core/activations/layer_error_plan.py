@@ -11,6 +11,7 @@ from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.texts import load_text
 from faq_tui.core.events import Note
 from faq_tui.core.files import atomic_text
+from faq_tui.core.run import Run
 from faq_tui.core.stage import Context
 from faq_tui.core.store.activations import LayerErrors, add_layer_errors, all_layer_errors
 from faq_tui.core.store.artefacts import heldout
@@ -22,10 +23,16 @@ VERSION = 1
 Rows = list[list[int]]
 
 
+def layer_error_limit(run: Run) -> int:
+    """Tokens of held-out text on which layers are compared; 0: they are not."""
+    settings = run.settings.activations
+    return settings.layer_error_tokens if settings.enabled else 0
+
+
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
     """Store each artefact's layer errors that are missing or out of date; a failure is a warning, no more."""
-    run, limit = context.run, context.run.settings.activations.layer_error_tokens
-    if not (limit and run.settings.activations.enabled):
+    run, limit = context.run, layer_error_limit(context.run)
+    if not limit:
         return
     text, rows = _rows(context, tokenizer, limit)
     if not rows:

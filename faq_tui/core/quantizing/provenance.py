@@ -32,7 +32,12 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
         "picked_by_person": set_row.by_person,
         "seeds": settings.seeds.model_dump(include={"path", "count", "sample_seed"}),
         "assemble": settings.assemble.model_dump(),
-        "judge": {"kind": settings.judge.kind, "model": settings.judge.model, "id": judge_id(run)},
+        "judge": {
+            "kind": settings.judge.kind,
+            "weights": settings.judge.weights(),
+            "model": settings.judge.model,
+            "id": judge_id(run),
+        },
         "sources": {
             name: {
                 "model": source.model,

@@ -13,6 +13,7 @@ from faq_tui.core.report.numbers import MISSING
 from faq_tui.core.report.tables import table
 from faq_tui.core.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings.draws import draw_name
 from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
 HIDDEN = {"items", "signature"}  # the first is as long as the data, the second tells nothing
@@ -65,14 +66,16 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 
 
 def _baselines(run: Run) -> dict[str, str]:
-    """Folder of each artefact to that of the baseline of the same recipe, at equal samples or at equal tokens."""
-    artefacts = wanted_artefacts(run)
+    """Folder of each artefact to that of the baseline of the same recipe and draw, at equal samples or tokens."""
+    there = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     found: dict[str, str] = {}
-    for artefact in artefacts:
-        name = f"{BASELINE}{TOKENS_SUFFIX}" if artefact.set_name.endswith(TOKENS_SUFFIX) else BASELINE
-        for other in artefacts:
-            if other.recipe == artefact.recipe and other.set_name == name and other.folder != artefact.folder:
-                found[artefact.folder] = other.folder
+    for recipe in run.settings.recipes:
+        for name in run.settings.set_names():
+            base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
+            for draw in range(1, run.settings.evaluate.repeats + 1):
+                ours, theirs = (there.get(recipe.folder(draw_name(one, draw))) for one in (name, base))
+                if ours and theirs and ours != theirs:
+                    found[ours] = theirs
     return found
 
 

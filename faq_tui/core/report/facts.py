@@ -49,7 +49,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
                 "answered": s.answered,
                 "whole_answers": s.whole_answers,
                 "ways": s.ways,
-                "plan": plans[plain_name(name)].model_dump() if plain_name(name) in plans else None,
+                "plan": plan.model_dump() if (plan := plans.get(name, plans.get(plain_name(name)))) else None,
                 "refused": s.refused,
             }
             for name in settings.all_set_names()

@@ -55,6 +55,12 @@ def spikes(run: Run) -> dict[str, Any]:
     }
 
 
+def fingerprint(run: Run) -> Any:
+    """What changes when the section does."""
+    seen = overview(run)
+    return [[(name, row.signature) for name, row in seen.sets.items()], sorted(seen.errors.items())]
+
+
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
     """Of each set that went through experts: how many there are, and how many got too little."""
     found = []
@@ -104,16 +110,17 @@ def _rows(comparisons: list[dict[str, Any]]) -> list[list[str]]:
 
 
 def _errors(found: dict[str, Any]) -> list[list[str]]:
-    return [
-        [
-            escape(one["artefact"]),
-            _number(median(one["errors"])),
-            _number(one["errors"][-1]),
-            f"{_number(max(one['errors']))} (layer {one['errors'].index(max(one['errors']))})",
-        ]
-        for one in found["layer_errors"]
-        if one["errors"]
-    ]
+    rows = []
+    for one in found["layer_errors"]:
+        errors = {layer: error for layer, error in enumerate(one["errors"]) if error is not None}  # None: not finite
+        if errors:
+            highest = max(errors, key=errors.__getitem__)
+            middle, last = median(errors.values()), one["errors"][-1]
+            told = f"{_number(errors[highest])} (layer {highest})"
+            rows.append([escape(one["artefact"]), _number(middle), _number(last), told])
+        elif one["errors"]:
+            rows.append([escape(one["artefact"]), *[_number(None)] * 3])
+    return rows
 
 
 def _number(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from faq_tui.core.activations.layer_error_plan import measure_layer_errors
+from faq_tui.core.activations.layer_error_plan import layer_error_limit, measure_layer_errors
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import VERSION, generation, subjects, texts, wanted_artefacts
 from faq_tui.core.evaluation.kinds import FLIPS, METRICS_OF, kind_of
@@ -45,8 +45,8 @@ def signature(run: Run) -> str:
     asked = [source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers]
     heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
     where = (target.device, target.dtype)
-    benchmarks = evaluate_benchmarks.signature(run)
-    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, benchmarks)
+    more = (layer_error_limit(run), evaluate_benchmarks.signature(run))
+    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, *more)
 
 
 def execute(context: Context) -> str:

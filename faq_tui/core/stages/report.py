@@ -5,7 +5,7 @@ from __future__ import annotations
 from faq_tui.core.evaluation.identity import subjects, wanted_artefacts
 from faq_tui.core.events import ReportWritten, StageStarted
 from faq_tui.core.evidence import BETTER, WITHIN_NOISE, WORSE
-from faq_tui.core.report.benchmarks import fingerprint
+from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.render import FORMATS
 from faq_tui.core.report.write import write
@@ -21,7 +21,7 @@ def signature(run: Run) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     picks = tuple(run.store.db.execute("SELECT count(*), max(id) FROM picks").fetchone())
-    found = (measured, fingerprint(run), artefacts, picks)
+    found = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, picks)
     return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *found)
 
 
