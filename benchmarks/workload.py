@@ -151,7 +151,7 @@ class Quantization:
             subprocess.run(make, env={**self._env, "PYTHONPATH": path}, check=True, stdout=log, stderr=log)
             (self.folder / "faq.toml").write_text(QUANTIZATION)
             write_seeds(self.folder / "seeds.jsonl", 140)
-            prepare = [*FAQ_TUI, "run", str(self.folder), "--until", "assemble"]
+            prepare = [*FAQ_TUI, "run", str(self.folder), "--until", "activations"]
             subprocess.run(prepare, env=self._env, check=True, stdout=log, stderr=log)
         self._thread.start()
         deadline = time.monotonic() + 120
