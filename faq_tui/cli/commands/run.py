@@ -16,7 +16,7 @@ import click
 def command(run_folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool) -> None:
     """Do what is missing in RUN, stage by stage.
 
-    The stages: seeds, regenerate, judge, assemble, quantize, evaluate, report. What is up to date is
+    The stages: seeds, regenerate, judge, assemble, activations, quantize, evaluate, report. What is up to date is
     skipped; after a stop or a crash the same command goes on where it was.
     """
     from faq_tui.cli.pipeline import run_in_foreground
