@@ -14,13 +14,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from statistics import median
 
 import psutil
 from machine import about, load, publish, table
-from workload import FAQ_TUI, ROOT, environment, write_seeds
+from workload import FAQ_TUI, ROOT, environment, serving, write_seeds
 
 TOKENS, PER_SECOND = 1000, 100
 WARM_S = 5.0
@@ -41,16 +41,8 @@ on_flagged = "drop"
 """
 
 
-@contextmanager
-def paced(tokens: int, per_second: float) -> Iterator[str]:
-    command = [sys.executable, str(ROOT / "benchmarks/paced_server.py"), str(tokens), str(per_second)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
+def paced(tokens: int, per_second: float) -> AbstractContextManager[str]:
+    return serving([sys.executable, str(ROOT / "benchmarks/paced_server.py"), str(tokens), str(per_second)])
 
 
 @contextmanager

@@ -81,6 +81,18 @@ def write_seeds(path: Path, count: int) -> None:
 
 
 @contextmanager
+def serving(command: list[str]) -> Iterator[str]:
+    """A server in a process of its own; yields the URL that it prints first."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def server() -> Iterator[str]:
     """The fake server in a process of its own; yields its URL."""
     options = {
@@ -93,13 +105,8 @@ def server() -> Iterator[str]:
     }
     command = [sys.executable, str(ROOT / "tests/fake_server.py")]
     command += [str(part) for option in options.items() for part in option]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-    finally:
-        process.kill()
-        process.wait()
+    with serving(command) as url:
+        yield url
 
 
 @contextmanager

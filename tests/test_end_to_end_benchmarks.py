@@ -9,7 +9,8 @@ import json
 from pathlib import Path
 
 import pytest
-from benchmark_bench import context_of, evalscope_python, offline, target_of, write_tasks
+from benchmark_bench import evalscope_python, offline, target_of, write_tasks
+from evaluate_bench import context_of
 from shell import faq_tui
 
 from faq_tui.core.embedded import EmbeddedModel, Endpoint

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
+from evaluate_bench import make_noisy
 from tiny import make_tiny_model
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.events import Event
-from faq_tui.core.models.dense import load_dense
 from faq_tui.core.run import Run, open_run
-from faq_tui.core.stage import Context
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.target import TargetModel, find_target
 
@@ -115,19 +111,6 @@ def write_tasks(folder: Path) -> Path:
     (folder / "questions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in QUESTIONS))
     (folder / "prose.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in PROSE))
     return folder
-
-
-def make_noisy(source: Path, folder: Path, scale: float) -> None:
-    model = load_dense(source, torch.float32, "cpu")
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(scale * torch.randn_like(weight))
-    model.save_pretrained(folder)
-
-
-def context_of(run: Run, emit: Callable[[Event], None] = lambda event: None) -> Context:
-    return Context(run, emit, CancelToken(), "job")
 
 
 def target_of(run: Run) -> TargetModel:

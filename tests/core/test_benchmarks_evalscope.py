@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmark_bench import ELDER, benchmark_run, context_of, evalscope_python, target_of
+from benchmark_bench import ELDER, benchmark_run, evalscope_python, target_of
+from evaluate_bench import context_of
 
 from faq_tui.core.benchmarking.evalscope_run import python_of, run_evalscope
 from faq_tui.core.benchmarking.guard import guarded

@@ -11,7 +11,8 @@ from typing import Any
 import jsonschema
 import pytest
 import torch
-from benchmark_bench import BASELINE, ELDER, PROSE, QUESTIONS, benchmark_run, context_of, offline, repeat, target_of
+from benchmark_bench import BASELINE, ELDER, PROSE, QUESTIONS, benchmark_run, offline, repeat, target_of
+from evaluate_bench import context_of
 
 from faq_tui.core.benchmarking.lm_eval_task import stoppable
 from faq_tui.core.benchmarking.plan import missing

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from evaluate_bench import context_of, make_noisy
 from tiny import make_tiny_model
 from transformers import GenerationConfig
 
@@ -81,19 +82,6 @@ def tiny_run(folder: Path) -> Iterator[Run]:
             run.store, Artefact(f"{FOLDERS[1]}-tokens", "s2", {}, "elder-tokens", FOLDERS[1], 5, 99, 4.5, 0.0)
         )
         yield run
-
-
-def make_noisy(source: Path, folder: Path, scale: float) -> None:
-    model = load_dense(source, torch.float32, "cpu")
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for weight in model.parameters():
-            weight.add_(scale * torch.randn_like(weight))
-    model.save_pretrained(folder)
-
-
-def context_of(run: Run, emit: Callable[[Event], None] = lambda event: None) -> Context:
-    return Context(run, emit, CancelToken(), "job")
 
 
 @dataclass

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from evaluate_bench import context_of, make_noisy
 from fake_server import Behaviour, FakeServer
-from test_evaluation import FOLDERS, TOML, WINDOW, Done, context_of, make_noisy
+from test_evaluation import FOLDERS, TOML, WINDOW, Done
 from tiny import make_tiny_model
 
 from faq_tui.core.errors import UsageError
