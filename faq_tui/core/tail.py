@@ -11,12 +11,13 @@ from faq_tui.core.literal import literal
 READ = 32_768  # bytes from the end
 LONGEST = 400  # characters of a line
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # a progress bar, drawn again and again, often in turns with another
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # lines of tables, with or without a level before them
 
 
 def tail(path: Path, lines: int) -> list[str]:
-    """The last lines as literal text, without colours and rules; of a line overwritten in place its
-    last state, of one said again and again one.
+    """The last lines as literal text, without colours and rules; of a line overwritten in place and of a progress
+    bar their last state, of one said again and again one.
 
     A file that is not there has no lines.
     """
@@ -32,5 +33,16 @@ def tail(path: Path, lines: int) -> list[str]:
         del found[0]  # its beginning was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in found)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
-    told = [line for line, _ in groupby(kept)]  # a progress bar says the same line again and again
+    told = _last_of_bars([line for line, _ in groupby(kept)])
     return [literal(line, LONGEST) for line in told[-lines:]]
+
+
+def _last_of_bars(lines: list[str]) -> list[str]:
+    """Of each progress bar its last state only; bars that differ in figures alone are one."""
+    names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
+    last = {name: place for place, name in enumerate(names)}
+    return [
+        line
+        for place, (line, name) in enumerate(zip(lines, names, strict=True))
+        if name is None or last[name] == place
+    ]

@@ -107,8 +107,8 @@ def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, s
         done = len(artefact.layer_done)
         several = f", model {stage.done + 1} of {stage.total}" if stage.total and stage.total > 1 else ""
         return done, artefact.layers, "layers", f"{artefact.name}{several}", pace(1 / each) if each else "", left
-    spent = now - stage.started
-    speed = pace(stage.done / spent) if stage.done and spent > 0 else ""
+    each = stage.seconds_a_unit(now)
+    speed = pace(1 / each) if each else ""
     return stage.done, stage.total, stage.unit, stage.detail, speed, left
 
 

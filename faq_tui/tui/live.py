@@ -13,6 +13,7 @@ from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
 
 KEPT_LINES = 500
+TELLING = 0.02  # of a stage: before that its pace is mostly its start
 
 
 @dataclass
@@ -26,12 +27,21 @@ class StageLive:
     state: str = "running"  # running | done | failed | stopped
     message: str = ""
     already: int = 0  # units found finished when it began
+    first: tuple[int, float] | None = None  # units done at the first report, and when it came
+
+    def seconds_a_unit(self, now: float) -> float | None:
+        """Since the first report, as loading a model is no part of the pace; None if nothing can be said yet."""
+        if not self.done or (self.total and self.done < TELLING * self.total):
+            return None
+        done, since = self.first if self.first and self.first[0] < self.done else (0, self.started)
+        return max(0.0, now - since) / (self.done - done)
 
     def seconds_left(self, now: float) -> float | None:
-        """At the pace since the stage began; None if nothing can be said yet."""
-        if self.state != "running" or not self.total or not self.done:
+        """None if nothing can be said yet."""
+        each = self.seconds_a_unit(now)
+        if self.state != "running" or not self.total or each is None:
             return None
-        return (now - self.started) / self.done * max(0, self.total - self.done)
+        return each * max(0, self.total - self.done)
 
 
 @dataclass
@@ -114,6 +124,8 @@ class LiveState:
                     self.regeneration = Regeneration()
             case e.StageProgress() if self.stage:
                 self.stage.done, self.stage.total, self.stage.detail = event.done, event.total, event.detail
+                if self.stage.first is None and event.done:
+                    self.stage.first = event.done, at
             case e.StageDone() if self.stage:
                 self.stage.state, self.stage.message = "done", event.summary
                 self.growing.clear()

@@ -34,3 +34,13 @@ def test_a_line_said_again_and_again_is_shown_once(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("one\n" + "two\n" * 50 + "one\n")
     assert tail(log, 10) == ["one", "two", "one"]
+
+
+def test_bars_drawn_in_turns_are_shown_once_each_in_their_last_state(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    steps = [
+        f"Quantizing layer {n} of 29 [{n} of 29] | 0:00:{n:02d} / 0:02:19\nFinalize {n}/7 | 0:00:00\n"
+        for n in range(9)
+    ]
+    log.write_text("loaded\n" + "".join(steps) + "saved | 12 MB\n")
+    assert tail(log, 10) == ["loaded", *steps[-1].splitlines(), "saved | 12 MB"]

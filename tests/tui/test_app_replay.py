@@ -109,3 +109,22 @@ def test_what_cannot_be_played_is_said_in_one_sentence(folder: Path, recorded: P
         Player(recording(folder, None))
     assert "no run folder at" in refused(ExitCode.USAGE, "replay", folder / "none")
     assert "needs a terminal" not in refused(ExitCode.USAGE, "replay", folder, "--speed", "-1")
+
+
+async def test_the_time_left_knows_nothing_of_the_time_that_loading_took(recorded: Path) -> None:
+    job = recorded / "jobs" / "20990101-000001-zzzz"
+    job.mkdir()
+    events = [
+        to_json(StageStarted("evaluate", 1000, "tokens"), 0.0),
+        *(to_json(StageProgress("evaluate", 10 * n, 1000), 60.0 + n) for n in range(1, 50)),
+    ]
+    (job / "events.jsonl").write_text("".join(f"{line}\n" for line in events))
+    now = 0.0
+    app = app_on(recorded, player=Player(recording(recorded, None), 1.0, lambda: now))
+    async with app.run_test(size=(80, 24)) as pilot:
+        now = 61.0
+        await until(pilot, lambda: "10 of 1,000 tokens" in text_of(app))
+        assert "left" not in text_of(app).splitlines()[2], "one report tells no pace"
+        now = 100.0
+        await until(pilot, lambda: "400 of 1,000 tokens" in text_of(app))
+        assert "1:00 left" in text_of(app).splitlines()[2]

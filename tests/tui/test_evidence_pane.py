@@ -245,7 +245,7 @@ async def test_nothing_yet_then_a_measurement_is_ready(tmp_path: Path) -> None:
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            assert "Nothing is measured yet: r runs the pipeline" in app.screen_text
+            assert "Nothing is measured yet: the figures come from" in app.screen_text
             assert pane.text_to_copy() is None
             for key in ("j", "G", "v", "m", "a", "p", "enter", "b", "s", "e", "escape"):
                 await pilot.press(key)

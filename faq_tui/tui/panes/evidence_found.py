@@ -19,8 +19,8 @@ from faq_tui.core.run import Run, open_run
 from faq_tui.core.store.heldout_items import all_items
 
 NOTHING = (
-    "Nothing is measured yet: r runs the pipeline, and its stage evaluate measures the unquantized model "
-    "and every artefact here."
+    "Nothing is measured yet: the figures come from the stage evaluate, which measures the unquantized model "
+    "and every artefact."
 )
 STALE = (
     "What was measured is of another model, other texts or other settings than these: r measures again what is out "

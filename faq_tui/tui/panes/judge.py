@@ -189,7 +189,7 @@ class JudgePane(Pane, can_focus=True):
             return "This run has no source, so there is nothing to judge."
         if self.queue.everything:
             return f"No seed is among the {self.queue.filter}: F chooses what is shown."
-        return "No candidates yet: they come from the stage regenerate. r starts the pipeline."
+        return "No candidates yet: they come from the stage regenerate."
 
     # Where one goes.
 

@@ -29,9 +29,9 @@ from faq_tui.tui.widgets.text import LiteralText
 
 NARROW = 110  # columns: below it the sentence takes three lines
 NOTHING = (
-    "No activations yet: r starts the pipeline.\n"
-    "The stage activations, after assemble, sends each calibration set through\n"
-    "the target once; [activations] in faq.toml says where it looks."
+    "No activations yet: they come from the stage activations, after assemble.\n"
+    "It sends each calibration set through the target once; [activations] in\n"
+    "faq.toml says where it looks."
 )
 
 

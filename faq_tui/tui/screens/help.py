@@ -51,14 +51,15 @@ class HelpScreen(ModalScreen[None]):
         scopes = dict.fromkeys([self._scope, APP, *(action.scope for action in registry())])
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, style="bold")
-        table.add_column()
+        table.add_column(no_wrap=True)
+        table.add_column(style="dim")
         for scope in scopes:
             rows = [action for action in registry() if action.scope == scope]
             if rows:
-                table.add_row("", Text("Everywhere" if scope == APP else scope.capitalize(), style="bold underline"))
+                table.add_row(Text("Everywhere" if scope == APP else scope.capitalize(), style="bold underline"))
                 for action in rows:
-                    table.add_row(self._key(action), Text.assemble(action.label, "  ", (action.help, "dim")))
-                table.add_row("", "")
+                    table.add_row(self._key(action), Text(action.label), Text(action.help))
+                table.add_row()
         return table
 
     def _key(self, action: Action) -> Text:
