@@ -13,7 +13,7 @@ from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
 
 KEPT_LINES = 500
-TELLING = 0.02  # of a stage: before that its pace is mostly its start
+TELLING = 0.01  # of a stage: before that its pace is mostly its start
 
 
 @dataclass

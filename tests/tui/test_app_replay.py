@@ -115,16 +115,16 @@ async def test_the_time_left_knows_nothing_of_the_time_that_loading_took(recorde
     job = recorded / "jobs" / "20990101-000001-zzzz"
     job.mkdir()
     events = [
-        to_json(StageStarted("evaluate", 1000, "tokens"), 0.0),
-        *(to_json(StageProgress("evaluate", 10 * n, 1000), 60.0 + n) for n in range(1, 50)),
+        to_json(StageStarted("evaluate", 2000, "tokens"), 0.0),
+        *(to_json(StageProgress("evaluate", 10 * n, 2000), 60.0 + n) for n in range(1, 50)),
     ]
     (job / "events.jsonl").write_text("".join(f"{line}\n" for line in events))
     now = 0.0
     app = app_on(recorded, player=Player(recording(recorded, None), 1.0, lambda: now))
     async with app.run_test(size=(80, 24)) as pilot:
         now = 61.0
-        await until(pilot, lambda: "10 of 1,000 tokens" in text_of(app))
+        await until(pilot, lambda: "10 of 2,000 tokens" in text_of(app))
         assert "left" not in text_of(app).splitlines()[2], "one report tells no pace"
         now = 100.0
-        await until(pilot, lambda: "400 of 1,000 tokens" in text_of(app))
-        assert "1:00 left" in text_of(app).splitlines()[2]
+        await until(pilot, lambda: "400 of 2,000 tokens" in text_of(app))
+        assert "2:40 left" in text_of(app).splitlines()[2]
