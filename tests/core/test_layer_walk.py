@@ -15,8 +15,9 @@ from faq_tui.core.quantizing.coverage import coverage
 from faq_tui.core.quantizing.hessian import Factor
 from faq_tui.core.quantizing.layers.folder import LayerFiles, write_model
 from faq_tui.core.quantizing.layers.groups import find_groups
-from faq_tui.core.quantizing.layers.stack import capture, find_stack
-from faq_tui.core.quantizing.layers.walk import LayerWalk, Solved
+from faq_tui.core.quantizing.layers.stack import capture, find_stack, in_batches
+from faq_tui.core.quantizing.layers.together import Solve, Solved
+from faq_tui.core.quantizing.layers.walk import LayerWalk
 from faq_tui.core.quantizing.progress import Progress
 
 COMMON: dict[str, Any] = {
@@ -53,8 +54,25 @@ def model_of(family: str, **changes: Any) -> Any:
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
 
 
+def one_by_one(solve: Any) -> Solve:
+    """`solve`: (name, weight, its factor, check) -> Solved."""
+
+    def every(names: list[list[str]], weights: list[Any], factor: Factor, check: Any) -> dict[str, Solved]:
+        return {
+            name: solve(name, weights[place][at], factor_at(factor, at), check)
+            for at, sharing in enumerate(names)
+            for place, name in enumerate(sharing)
+        }
+
+    return every
+
+
+def factor_at(factor: Factor, at: int) -> Factor:
+    return Factor(factor.upper[at], factor.order[at], factor.dead[at], float(factor.damp[at]))
+
+
 def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[list[Any], dict[int, Any], list[Any]]:
-    """The hidden states after the last layer, what was kept of each layer, and all messages."""
+    """The hidden state of each row after the last layer, what was kept of each layer, and all messages."""
     messages: list[Any] = []
     kept: dict[int, Any] = {}
     cancel = cancel or CancelToken()
@@ -62,8 +80,9 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     states: list[Any] = []
     last = find_stack(model).layers[-1]
     last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))
-    LayerWalk(find_stack(model), "cpu", 0.01, True, solve, kept.__setitem__, progress, cancel).run(ROWS)
-    return states[-len(ROWS) :], kept, messages
+    LayerWalk(find_stack(model), "cpu", 0.01, True, one_by_one(solve), kept.__setitem__, progress, cancel).run(ROWS)
+    rows = [row for batch in states[-2:] for row in batch]  # two rows of one length go together
+    return rows, kept, messages
 
 
 def same(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
@@ -83,6 +102,7 @@ def test_a_walk_that_changes_nothing_computes_as_the_model_does(family: str) -> 
         for row in ROWS:
             model(input_ids=torch.tensor([row]))
     hook.remove()
+    expected = [state[0] for state in expected]
     found, kept, messages = walk(model, same)
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.allclose(ours, theirs, atol=1e-5)
@@ -94,7 +114,7 @@ def test_a_walk_that_changes_nothing_computes_as_the_model_does(family: str) -> 
 def test_modules_come_in_their_order_and_share_what_they_see(family: str) -> None:
     model = model_of(family)
     stack = find_stack(model)
-    inputs = capture(stack, ROWS[:1], "cpu", None, "cpu", lambda: None)
+    inputs = capture(stack, [ROWS[:1]], "cpu", None, "cpu", lambda: None)
     layer = stack.layers[0]
     unfuse(layer)
     groups = find_groups(layer, lambda: layer(inputs.hidden[0], **inputs.of(0, 0)))
@@ -175,6 +195,7 @@ def test_a_stop_ends_the_walk_before_the_next_module() -> None:
     cancel, seen = CancelToken(), list[str]()
 
     def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+        check()
         seen.append(name)
         if len(seen) == 5:
             cancel.set()
@@ -182,7 +203,14 @@ def test_a_stop_ends_the_walk_before_the_next_module() -> None:
 
     with pytest.raises(Stopped):
         walk(model_of("llama"), solve, cancel)
-    assert len(seen) == 5
+    assert len(seen) == 5  # in the middle of gate and up, which are solved together
+
+
+def test_rows_of_one_length_go_together_up_to_the_limit() -> None:
+    rows = [[n] * length for n, length in enumerate((5, 3, 5, 5, 3, 9))]
+    batches = in_batches(rows, 10)
+    assert [[row[0] for row in batch] for batch in batches] == [[0, 2], [3], [1, 4], [5]]
+    assert all(len({len(row) for row in batch}) == 1 for batch in batches)
 
 
 def test_weights_that_are_not_finite_fail_by_name() -> None:

@@ -176,7 +176,7 @@ def test_the_sidecar_holds_the_exported_matrix(knobs: Knobs, dtype: Any) -> None
     factor = factorize(hessian_of(inputs), 0.01, by_activation=True)
     made = quantize_matrix(weight, factor, knobs, nothing)
     exported = made.weight.to(dtype)
-    tensors = to_tensors("x", made, factor, knobs, exported)
+    tensors = to_tensors("x", made, factor.order, knobs, exported)
     assert torch.equal(from_tensors("x", tensors, knobs, dtype), exported)
     bits = count_bits(50, 80, knobs, int(made.outliers.sum()), ordered=True)
     assert len(tensors["x.codes"]) * 8 == bits.codes

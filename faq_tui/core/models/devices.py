@@ -33,6 +33,18 @@ def free_bytes(device: str) -> int | None:
     return int(available.split()[0]) * 1024 if available else None
 
 
+def work_bytes(device: str) -> int:
+    """What one step of a computation that comes in portions may take.
+
+    It goes by what is there and not by what is free: the same machine then computes in the same portions again.
+    """
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info()[1]) // 16
+    return 256 << 20
+
+
 def gpu_bytes() -> int | None:
     """Free memory of the first GPU by its driver's library, without torch; None if there is no GPU."""
     try:

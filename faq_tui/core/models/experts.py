@@ -27,7 +27,6 @@ def apart(fused: Any) -> Any:
     Raises FaqError on experts that are fused in another way (with biases, transposed).
     """
     import torch
-    from torch.nn.functional import one_hot
 
     up, down, act_fn = fused.gate_up_proj.data, fused.down_proj.data, fused.act_fn
     count, twice, hidden = up.shape
@@ -42,12 +41,17 @@ def apart(fused: Any) -> Any:
     class Experts(torch.nn.ModuleList):  # type: ignore[misc]
         def forward(self, states: Any, chosen: Any, weights: Any) -> Any:
             result = torch.zeros_like(states)
-            hits = one_hot(chosen, num_classes=count).permute(2, 1, 0)  # [experts, top_k, tokens]
-            for index in hits.sum(dim=(1, 2)).nonzero().flatten().tolist():
-                place, token = torch.where(hits[index])
-                expert, state = self[index], states[token]
-                state = expert["down_proj"](act_fn(expert["gate_proj"](state)) * expert["up_proj"](state))
-                result.index_add_(0, token, (state * weights[token, place, None]).to(result.dtype))
+            each, flat = chosen.shape[-1], chosen.reshape(-1)
+            order = torch.argsort(flat, stable=True)
+            tokens, shares = order // each, weights.reshape(-1)[order, None]
+            # Where each expert's tokens end: the only time that the processor waits for the GPU.
+            ends = torch.bincount(flat, minlength=count).cumsum(0)[:count].tolist()
+            for expert, start, end in zip(self, [0, *ends], ends, strict=False):
+                if end > start:
+                    token = tokens[start:end]
+                    state = states[token]
+                    state = expert["down_proj"](act_fn(expert["gate_proj"](state)) * expert["up_proj"](state))
+                    result.index_add_(0, token, (state * shares[start:end]).to(result.dtype))
             return result
 
     half = twice // 2

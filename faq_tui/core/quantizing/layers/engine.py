@@ -12,7 +12,8 @@ from faq_tui.core.models.gptqmodel_env import scratch_folder
 from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.layers.folder import LayerFiles, write_model
 from faq_tui.core.quantizing.layers.stack import find_stack
-from faq_tui.core.quantizing.layers.walk import LayerWalk, Solve, Solved
+from faq_tui.core.quantizing.layers.together import Solve, Solved
+from faq_tui.core.quantizing.layers.walk import LayerWalk
 from faq_tui.core.quantizing.progress import Progress
 
 # Solved modules of a layer -> the tensors that take their place in the model's files

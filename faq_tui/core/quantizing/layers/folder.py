@@ -26,7 +26,7 @@ class LayerFiles:
         from safetensors.torch import save_file
 
         path = self.folder / f"layer-{layer:05}.safetensors"
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
         self.places.update(dict.fromkeys(tensors, path))
 
     def read(self, name: str) -> Any:

@@ -32,32 +32,49 @@ def find_stack(model: Any) -> Stack:
 
 @dataclass
 class Inputs:
-    """What goes into the layers: a hidden state a sample, and each layer's other arguments."""
+    """What goes into the layers: hidden states of rows of one length, and each layer's other arguments."""
 
-    hidden: list[Any] = field(default_factory=list)  # [1, tokens, hidden] each
-    arguments: dict[int, list[dict[str, Any]]] = field(default_factory=dict)  # length -> by layer
+    hidden: list[Any] = field(default_factory=list)  # [rows, tokens, hidden] each
+    arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)  # rows, tokens -> by layer
 
-    def of(self, sample: int, layer: int) -> dict[str, Any]:
-        """Masks and positions depend on a row's length alone, since every row is a batch of its own."""
-        return self.arguments[self.hidden[sample].shape[1]][layer]
+    def of(self, batch: int, layer: int) -> dict[str, Any]:
+        """Masks and positions depend on how many rows of which length there are, and on nothing else."""
+        return self.arguments[self.hidden[batch].shape[:2]][layer]
+
+
+def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
+    """Rows of one length together, `tokens` or one row at most; lengths and rows in the order of their coming.
+
+    Nothing is padded: every row is computed as if it were alone.
+    """
+    lengths: dict[int, list[Sequence[int]]] = {}
+    for row in rows:
+        lengths.setdefault(len(row), []).append(row)
+    batches = []
+    for length, alike in lengths.items():
+        size = max(1, tokens // length)
+        batches += [alike[start : start + size] for start in range(0, len(alike), size)]
+    return batches
 
 
 def capture(
     stack: Stack,
-    rows: Sequence[Sequence[int]],
+    batches: Sequence[Sequence[Sequence[int]]],
     device: str,
     dtype: Any,
     store: str,
     check: Callable[[], None],
 ) -> Inputs:
-    """Embed `rows` on `device` in `dtype` and note what every layer would be called with; no layer computes.
+    """Embed `batches` on `device` in `dtype` and note what every layer would be called with; no layer computes.
 
-    Everything of the base but its layers is there meanwhile. Hidden states are kept on `store`.
+    Everything of the base but its layers is there meanwhile. Hidden states are kept on `store`. Raises FaqError where
+    a layer is handed more of the tokens than their hidden states.
     """
     import torch
 
     inputs = Inputs()
     seen: list[dict[str, Any]] = []
+    compared: set[tuple[int, int]] = set()
 
     def pass_through(layer: Any) -> Callable[..., Any]:
         def forward(hidden: Any, *rest: Any, **named: Any) -> Any:
@@ -75,16 +92,37 @@ def capture(
         for layer in stack.layers:
             layer.forward = pass_through(layer)
         with torch.no_grad():
-            for row in rows:
+            for batch in batches:
                 check()
                 seen.clear()
-                stack.base(input_ids=torch.tensor([list(row)], device=device), use_cache=False)
-                inputs.arguments.setdefault(len(row), list(seen))
+                stack.base(input_ids=torch.tensor([list(row) for row in batch], device=device), use_cache=False)
+                size = (len(batch), len(batch[0]))
+                before = inputs.arguments.setdefault(size, list(seen))
+                if before[0] is not seen[0] and size not in compared:
+                    compared.add(size)
+                    if not all(map(_equal, before, seen)):
+                        kind = type(stack.layers[0]).__name__
+                        raise FaqError(f"{kind} is handed more than hidden states: use gptq or awq for this model")
     finally:
         for layer in stack.layers:
             layer.__dict__.pop("forward", None)
         _move_all_but(stack.base, stack.layers, "cpu", None)
     return inputs
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two arguments of a layer hold the same tensors."""
+    import torch
+
+    if one is other:
+        return True
+    if torch.is_tensor(one):
+        return torch.is_tensor(other) and one.shape == other.shape and bool(torch.equal(one, other))
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return True
 
 
 def _move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:

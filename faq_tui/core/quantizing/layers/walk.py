@@ -4,33 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
-from faq_tui.core.models.devices import free_bytes
+from faq_tui.core.models.devices import free_bytes, work_bytes
 from faq_tui.core.models.experts import unfuse
-from faq_tui.core.quantizing.hessian import Factor, Hessian, factorize, identity_factor
+from faq_tui.core.quantizing.hessian import Hessian
 from faq_tui.core.quantizing.layers.groups import Group, find_groups, linears
-from faq_tui.core.quantizing.layers.stack import Inputs, Stack, capture
+from faq_tui.core.quantizing.layers.stack import Inputs, Stack, capture, in_batches
+from faq_tui.core.quantizing.layers.together import Solve, Solved, Together, Unfit, put_together
 from faq_tui.core.quantizing.progress import Progress
 
 # Below this share of the tokens an expert's Hessian says more of chance than of its inputs; gptqmodel's too.
 FEW_TOKENS = 0.005
 
 
-@dataclass(frozen=True)
-class Solved:
-    """`weight`: [out, in] as it will be read back, in the model's own dtype; `tensors`: what is stored of it."""
-
-    weight: Any
-    loss: float
-    tensors: dict[str, Any] = field(default_factory=dict)
-
-
-# (full name, weight, factor, check) -> what becomes of it
-Solve = Callable[[str, Any, Factor, Callable[[], None]], Solved]
 # (layer, solved modules by full name): called when a layer is done
 Keep = Callable[[int, dict[str, Solved]], None]
 
@@ -60,7 +49,8 @@ class LayerWalk:
         # On a CPU bfloat16 is emulated or slow; the weights are rounded to the model's own type either way.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
-        inputs = capture(self.stack, rows, self.device, dtype, self._store(rows), self.cancel.check)
+        batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
+        inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
         for index, layer in enumerate(self.stack.layers):
             unfuse(layer)
             layer.to(self.device, dtype)
@@ -80,25 +70,39 @@ class LayerWalk:
         free = free_bytes(self.device)
         return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
 
+    def _tokens_at_once(self, longest: int) -> int:
+        """As many as leave room for what a layer makes of them: some six copies of its widest tensor."""
+        layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
+        token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
+        if config._attn_implementation == "eager":  # it holds the whole matrix of attention, in two types
+            token += 8 * config.num_attention_heads * longest
+        return work_bytes(self.device) // token
+
     def _layer(self, index: int, layer: Any, inputs: Inputs) -> dict[str, Solved]:
-        def call(sample: int) -> Any:
+        def call(batch: int) -> Any:
             self.cancel.check()
-            out = layer(inputs.hidden[sample].to(self.device), **inputs.of(sample, index))
+            out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
             return out[0] if isinstance(out, tuple) else out
 
-        longest = max(range(len(inputs.hidden)), key=lambda sample: inputs.hidden[sample].shape[1])
-        groups = find_groups(layer, lambda: call(longest))
+        largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
+        groups = find_groups(layer, lambda: call(largest))
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
         modules, solved = linears(layer), dict[str, Solved]()
         for group in groups:
             hessians = self._hessians(modules, group, len(inputs.hidden), call)
-            self._group(index, modules, group, hessians, solved)
-        for sample in range(len(inputs.hidden)):
-            inputs.hidden[sample] = call(sample).to(inputs.hidden[sample].device)
+            few = {
+                name
+                for name, hessian in hessians.items()
+                if group.experts and hessian.tokens < max(1, FEW_TOKENS * self.tokens)
+            }
+            for part in put_together(group, modules, few, work_bytes(self.device)):
+                self._solve(index, modules, part, hessians, solved)
+        for batch in range(len(inputs.hidden)):
+            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
         return solved
 
     def _hessians(
-        self, modules: dict[str, Any], group: Group, samples: int, call: Callable[[int], Any]
+        self, modules: dict[str, Any], group: Group, batches: int, call: Callable[[int], Any]
     ) -> dict[str, Hessian]:
         """By the module whose input is taken for all that share it."""
         hessians = {
@@ -115,9 +119,9 @@ class LayerWalk:
 
         hooks = [modules[name].register_forward_pre_hook(take(name)) for name in hessians]
         try:
-            for sample in range(samples):
+            for batch in range(batches):
                 try:
-                    call(sample)
+                    call(batch)
                 except _Captured:
                     continue
         finally:
@@ -125,42 +129,33 @@ class LayerWalk:
                 hook.remove()
         return hessians
 
-    def _group(
+    def _solve(
         self,
         index: int,
         modules: dict[str, Any],
-        group: Group,
+        part: Together,
         hessians: dict[str, Hessian],
         solved: dict[str, Solved],
     ) -> None:
-        factors: dict[str, Factor] = {}
-        for name in group.modules:
-            self.cancel.check()
-            started = time.monotonic()
-            module, shared = modules[name], group.inputs[name]
-            tokens = hessians[shared].tokens
-            few = group.experts and tokens < max(1, FEW_TOKENS * self.tokens)
-            try:
-                if not bool(module.weight.isfinite().all()):
-                    raise FaqError("its weights are not finite")
-                if shared not in factors:
-                    factors[shared] = (
-                        identity_factor(module.in_features, self.device)
-                        if few
-                        else factorize(hessians[shared].mean(), self.damp, self.by_activation)
-                    )
-                full = f"{self.stack.name}.{index}.{name}"
-                result = self.solve(full, module.weight.data.to(self.own), factors[shared], self.cancel.check)
-            except FaqError as error:
-                self.progress.broken(index, name, error)
-                self.progress.check()
-                raise
+        self.cancel.check()
+        started = time.monotonic()
+        prefix = f"{self.stack.name}.{index}."
+        try:
+            weights = part.weights(modules)
+            factor = part.factor(hessians, self.damp, self.by_activation)
+            names = [[prefix + name for name in sharing] for sharing in part.modules]
+            found = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
+        except Unfit as error:
+            self.progress.broken(index, error.module, error)
+            self.progress.check()
+            raise
+        solved |= found
+        every = [(name, number) for number, sharing in enumerate(part.modules) for name in sharing]
+        seconds = (time.monotonic() - started) / len(every)
+        for name, number in every:
+            result, module = found[prefix + name], modules[name]
             module.weight.data = result.weight.to(module.weight)
-            solved[full] = result
-            note = f"rounded without calibration, too few tokens reached it: {tokens}" if few else ""
-            damp, seconds = factors[shared].damp, time.monotonic() - started
-            self.progress.solved(index, name, None if few else result.loss, note, seconds, tokens, damp)
-            last = all(group.inputs[later] != shared for later in group.modules[group.modules.index(name) + 1 :])
-            if last:
-                factors.pop(shared)
-                hessians.pop(shared)
+            tokens = hessians[part.shared[number]].tokens
+            note = f"rounded without calibration, too few tokens reached it: {tokens}" if part.few else ""
+            damp = float(factor.damp[number])
+            self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)

@@ -10,10 +10,10 @@ from faq_tui.core.cancel import CancelToken
 from faq_tui.core.quantizing.hessian import Factor
 from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.layers.engine import quantize_layers
-from faq_tui.core.quantizing.layers.walk import Solved
+from faq_tui.core.quantizing.layers.together import Solved
 from faq_tui.core.quantizing.outcome import Outcome
 from faq_tui.core.quantizing.progress import Progress
-from faq_tui.core.quantizing.spqr.matrix import Knobs, quantize_matrix
+from faq_tui.core.quantizing.spqr.matrix import Knobs, quantize_stack
 from faq_tui.core.quantizing.spqr.sidecar import Bits, count_bits, to_tensors
 
 SIDECAR = "spqr"  # the folder with the codes
@@ -34,13 +34,20 @@ def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, c
 
     knobs, bits = knobs_of(job), Bits()
 
-    def solve(name: str, weight: Any, factor: Factor, check: Callable[[], None]) -> Solved:
+    def solve(
+        names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
+    ) -> dict[str, Solved]:
         nonlocal bits
-        quantized = quantize_matrix(weight, factor, knobs, check)
-        dense = quantized.weight.to(weight.dtype).cpu()
-        outliers = int(quantized.outliers.sum())
-        bits = bits + count_bits(weight.shape[0], weight.shape[1], knobs, outliers, ordered=True)
-        return Solved(dense, quantized.loss, to_tensors(name, quantized, factor, knobs, dense))
+        found = {}
+        for place, made in enumerate(quantize_stack(weights, factor, knobs, check)):
+            dense = made.weight.to(weights[place].dtype)
+            outliers, losses = made.outliers.flatten(1).sum(1).tolist(), made.loss.tolist()
+            for index, sharing in enumerate(names):
+                name, weight = sharing[place], dense[index]
+                bits = bits + count_bits(weight.shape[0], weight.shape[1], knobs, outliers[index], ordered=True)
+                tensors = to_tensors(name, made.one(index), factor.order[index], knobs, weight)
+                found[name] = Solved(weight, losses[index], tensors)
+        return found
 
     def place(layer: int, solved: dict[str, Solved]) -> dict[str, Any]:
         codes = {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}

@@ -1,10 +1,12 @@
 """The min-max quantizer of a group of weights: fit, second level, and which weights spoil it.
 
-Weights of a group are [group, out]: every output row has its own scale and zero point, [out].
+Weights of a group are [..., group, out]: every output row has its own scale and zero point, [..., out].
+`...` is nothing, or one dimension: matrices that are quantized at once.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,19 +17,25 @@ TINY = 6e-8  # the smallest positive float16
 class Grid:
     """ŵ = scale * (q - zero), q = 0 … 2^bits - 1; `zero` is not rounded."""
 
-    scale: Any  # [out]
-    zero: Any  # [out]
+    scale: Any  # [..., out]
+    zero: Any  # [..., out]
     bits: int
 
-    def codes(self, weights: Any) -> Any:
-        """[..., out] -> q as floats."""
-        return (weights / self.scale + self.zero).round_().clamp_(0, 2**self.bits - 1)
+    def codes(self, weights: Any, out: Any = None) -> Any:
+        """[..., out] -> q as floats, in `out` if that is given."""
+        import torch
 
-    def values(self, codes: Any) -> Any:
-        return self.scale * (codes - self.zero)
+        return torch.addcdiv(self.zero, weights, self.scale, out=out).round_().clamp_(0, 2**self.bits - 1)
+
+    def values(self, codes: Any, out: Any = None) -> Any:
+        import torch
+
+        return torch.sub(codes, self.zero, out=out).mul_(self.scale)
 
     def rounded(self, weights: Any) -> Any:
-        return self.values(self.codes(weights))
+        """The same for a whole group, [..., group, out]."""
+        whole = Grid(self.scale[..., None, :], self.zero[..., None, :], self.bits)
+        return whole.values(codes := whole.codes(weights), codes)
 
 
 def fit(low: Any, high: Any, bits: int) -> Grid:
@@ -43,7 +51,7 @@ def fit(low: Any, high: Any, bits: int) -> Grid:
 
 
 def fit_group(weights: Any, bits: int) -> Grid:
-    low, high = weights.aminmax(dim=0)
+    low, high = weights.aminmax(dim=-2)
     return fit(low, high, bits)
 
 
@@ -60,57 +68,58 @@ class Level:
     millionths has few digits in float16.
     """
 
-    codes: Any  # [runs, group] uint8, padded at the end
-    step: Any  # [runs] float16
-    least: Any  # [runs] float16
+    codes: Any  # [..., runs, group] uint8, padded at the end
+    step: Any  # [..., runs] float16
+    least: Any  # [..., runs] float16
 
     def decode(self, count: int) -> Any:
-        """[count] float32."""
-        return (self.least.float()[:, None] + self.step.float()[:, None] * self.codes.float()).reshape(-1)[:count]
+        """[..., count] float32."""
+        whole = self.least.float()[..., None] + self.step.float()[..., None] * self.codes.float()
+        return whole.flatten(-2)[..., :count]
 
 
 def second_level(values: Any, bits: int, group: int) -> Level:
-    """`values`: [out] scales or zeros of one group of columns. The last value pads a short run."""
+    """`values`: [..., out] scales or zeros of one group of columns. The last value pads a short run."""
     import torch
 
-    padding = -len(values) % group
-    runs = torch.cat([values, values[-1:].expand(padding)]).reshape(-1, group)
-    low, high = runs.aminmax(dim=1)
+    padding = -values.shape[-1] % group
+    if padding:
+        values = torch.cat([values, values[..., -1:].expand(*values.shape[:-1], padding)], -1)
+    runs = values.unflatten(-1, (-1, group))
+    low, high = runs.aminmax(dim=-1)
     least = low.half()
     step = ((high - least.float()) / (2**bits - 1)).clamp_(min=TINY).half()
-    codes = ((runs - least.float()[:, None]) / step.float()[:, None]).round_().clamp_(0, 2**bits - 1)
+    codes = ((runs - least.float()[..., None]) / step.float()[..., None]).round_().clamp_(0, 2**bits - 1)
     return Level(codes.to(torch.uint8), step, least)
 
 
-def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: float) -> Any:
-    """[group, out] bool: E = sum(((ŵ - w) / U_jj)²) falls by more than `threshold` without the weight.
+def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
+    """[..., group, out] bool: E = sum(((ŵ - w) / U_jj)²) falls by more than `threshold` without the weight.
 
-    `diagonal`: U_jj, [group]. Only a row's minimum and maximum change its fit when they are left out; any other
-    weight takes away its own term, and so two further fits a row do.
+    `diagonal`: U_jj, [..., group]; `threshold`: a number, or [..., out]. Only a row's minimum and maximum change its
+    fit when they are left out; any other weight takes away its own term, and so two further fits a row do.
     """
     import torch
 
-    count, rows = weights.shape
-    inverse = diagonal.square().reciprocal()[:, None]
+    inverse = diagonal.square().reciprocal()[..., None]
 
     def terms(grid: Grid) -> Any:
         return (grid.rounded(weights) - weights).square_().mul_(inverse)
 
-    own = terms(fit_group(weights, bits))
-    gain = own.clone()
-    if count > 1:
-        whole = own.sum(0)
-        two_low = weights.topk(2, dim=0, largest=False)
-        two_high = weights.topk(2, dim=0)
-        at = torch.arange(rows, device=weights.device)
-        for index, low, high in (
-            (two_low.indices[0], two_low.values[1], two_high.values[0]),
-            (two_high.indices[0], two_low.values[0], two_high.values[1]),
-        ):
+    (low, least), (high, most) = weights.min(-2), weights.max(-2)
+    own = terms(fit(low, high, bits))
+    gain = own
+    if weights.shape[-2] > 1:
+        whole, gain = own.sum(-2), own.clone()
+        second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
+        second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
+        for index, bottom, top in ((least, second, high), (most, low, second_high)):
             # Without the maximum of two weights the minimum is both ends, and the other way round.
-            without = terms(fit(torch.minimum(low, high), torch.maximum(low, high), bits))
-            gain[index, at] = whole - (without.sum(0) - without[index, at])
-    return gain > threshold
+            without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
+            at = index[..., None, :]
+            left = without.sum(-2, keepdim=True) - without.gather(-2, at)
+            gain.scatter_(-2, at, whole[..., None, :] - left)
+    return gain > (threshold[..., None, :] if torch.is_tensor(threshold) else threshold)
 
 
 def without(weights: Any, outliers: Any) -> Any:
@@ -118,6 +127,6 @@ def without(weights: Any, outliers: Any) -> Any:
     import torch
 
     kept = ~outliers
-    others = kept.sum(0)
-    mean = (weights * kept).sum(0) / others.clamp(min=1)
+    others = kept.sum(-2, keepdim=True)
+    mean = (weights * kept).sum(-2, keepdim=True) / others.clamp(min=1)
     return torch.where(outliers & (others > 0), mean, weights)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.quantizing.hessian import Factor
 from faq_tui.core.quantizing.spqr.grid import Level
 from faq_tui.core.quantizing.spqr.matrix import Knobs, Quantized, decoded
 from faq_tui.core.quantizing.spqr.packing import pack, unpack
@@ -52,34 +51,34 @@ def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: boo
     )
 
 
-def to_tensors(name: str, quantized: Quantized, factor: Factor, knobs: Knobs, weight: Any) -> dict[str, Any]:
+def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
     """`weight`: the matrix as exported, whose dtype the outliers keep. Columns stand in walking order.
 
     `codes`: packed, a row after the other · `scale`, `zero`: float16 [groups, out], or packed 3-bit codes with
     `_step` and `_least`, [groups, runs] each · `crow`, `col`, `values`: the outliers as CSR over walking
-    positions · `order`: position -> column.
+    positions · `order`: position -> column. All are on the CPU.
     """
     import torch
 
-    outliers = quantized.outliers.t().cpu()
+    outliers = quantized.outliers.t()
     rows, positions = outliers.nonzero(as_tuple=True)
-    order = factor.order.cpu()
+    ends = outliers.sum(1).cumsum(0)
     tensors = {
         "codes": pack(quantized.codes.t().contiguous(), knobs.bits),
-        "crow": torch.cat([torch.zeros(1, dtype=torch.int64), outliers.sum(1).cumsum(0)]).to(torch.int32),
+        "crow": torch.cat([ends.new_zeros(1), ends]).to(torch.int32),
         "col": positions.to(torch.int32),
-        "values": weight.cpu()[rows, order[positions]],
+        "values": weight[rows, order[positions]],
         "order": order.to(torch.int32),
     }
     for place, part in enumerate(("scale", "zero")):
         levels = [level[place] for level in quantized.levels]
         if knobs.scale_bits is None:
-            tensors[part] = torch.stack(levels).cpu()
+            tensors[part] = torch.stack(levels)
         else:
             tensors[f"{part}_codes"] = pack(torch.stack([level.codes for level in levels]), knobs.scale_bits)
-            tensors[f"{part}_step"] = torch.stack([level.step for level in levels]).cpu()
-            tensors[f"{part}_least"] = torch.stack([level.least for level in levels]).cpu()
-    return {f"{name}.{part}": tensor.contiguous() for part, tensor in tensors.items()}
+            tensors[f"{part}_step"] = torch.stack([level.step for level in levels])
+            tensors[f"{part}_least"] = torch.stack([level.least for level in levels])
+    return {f"{name}.{part}": tensor.contiguous().cpu() for part, tensor in tensors.items()}
 
 
 def from_tensors(name: str, tensors: dict[str, Any], knobs: Knobs, dtype: Any) -> Any:

@@ -12,11 +12,11 @@ from faq_tui.core.models.headers import linear_shapes
 from faq_tui.core.quantizing.hessian import Factor
 from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.layers.engine import quantize_layers
-from faq_tui.core.quantizing.layers.walk import Solved
+from faq_tui.core.quantizing.layers.together import Solved
 from faq_tui.core.quantizing.outcome import Outcome
 from faq_tui.core.quantizing.progress import Progress
 from faq_tui.core.quantizing.w8a8.config import quantization_config
-from faq_tui.core.quantizing.w8a8.matrix import quantize_matrix
+from faq_tui.core.quantizing.w8a8.matrix import quantize_stack
 
 SCALE_BITS = 16
 ACTIVATIONS = "INT8, symmetric, one scale a token, found when it comes; calibration saw them unrounded"
@@ -26,11 +26,19 @@ def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, c
     """Write the model into `job.out`: an Engine of the registry."""
     shapes: dict[str, tuple[int, int]] = {}
 
-    def solve(name: str, weight: Any, factor: Factor, check: Callable[[], None]) -> Solved:
-        codes, scale, loss = quantize_matrix(weight, factor, check)
-        shapes[name] = tuple(weight.shape)
-        dense = (codes.float() * scale.float()).to(weight.dtype)
-        return Solved(dense, loss, {f"{name}.weight": codes.cpu(), f"{name}.weight_scale": scale.cpu()})
+    def solve(
+        names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
+    ) -> dict[str, Solved]:
+        found = {}
+        for place, made in enumerate(quantize_stack(weights, factor, check)):
+            dense = (made.codes.float() * made.scale.float()).to(weights[place].dtype)
+            losses = made.loss.tolist()
+            for index, sharing in enumerate(names):
+                name = sharing[place]
+                shapes[name] = tuple(dense.shape[1:])
+                tensors = {f"{name}.weight": made.codes[index].cpu(), f"{name}.weight_scale": made.scale[index].cpu()}
+                found[name] = Solved(dense[index], losses[index], tensors)
+        return found
 
     def place(layer: int, solved: dict[str, Solved]) -> dict[str, Any]:
         del layer
