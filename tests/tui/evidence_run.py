@@ -47,7 +47,12 @@ PASSAGES = [{"passage": f"Passage {n} goes on for a while, and at last it comes 
 
 @contextmanager
 def evidence_run(
-    folder: Path, sets: dict[str, float] = SETS, toml: str = TOML, model: str = "./target", bad: str = ""
+    folder: Path,
+    sets: dict[str, float] = SETS,
+    toml: str = TOML,
+    model: str = "./target",
+    bad: str = "",
+    texts: tuple[str, ...] = TEXTS,
 ) -> Iterator[Run]:
     """`bad` goes into every text that a file gave."""
     (folder / "target").mkdir(parents=True)
@@ -60,8 +65,8 @@ def evidence_run(
             samples = 10 if "tokens" in name else 10 + number
             row = Artefact(folder_name, digest(name), {}, name, None, samples, 1000 + 100 * number, 4.3125, 1.0)
             add_artefact(run.store, row)
-            measure(run, folder_name, kl)
-        measure(run, UNQUANTIZED, 0.0)
+            measure(run, folder_name, kl, texts)
+        measure(run, UNQUANTIZED, 0.0, texts)
         yield run
 
 

@@ -127,6 +127,21 @@ def unpadded(text: str) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines())
 
 
+async def test_columns(tmp_path: Path) -> None:
+    """What has no room beside the others is a key away."""
+    async with opened(tmp_path) as (app, _pane, press):
+        assert "loss recovered" in app.screen_text
+        text = await press("l")
+        assert "loss recovered" not in text
+        change = line_of(text, "elder ")
+        assert re.search(r" better +-0\.\d{4} \[-0\.\d{4}, -0\.\d{4}\] +≤ 0\.001", change)
+        assert "loss recovered" in await press("h")
+    async with opened(tmp_path / "large", (120, 36)) as (app, _pane, press):
+        assert "loss recovered" in app.screen_text and "change" in app.screen_text
+        before = app.screen_text
+        assert await press("l") == before, "all have room"
+
+
 async def test_view(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_app, _pane, press):
         text = await press("v")
@@ -136,7 +151,7 @@ async def test_view(tmp_path: Path) -> None:
         plot = text[text.index("specialised") : text.index("unquantized")]
         assert all(re.search(rf"[┤│ ]{mark}|[A-D]{mark}", plot) for mark in "UABCD"), "each has its own cell"
         text = await press("v")
-        assert "unquantized  …28-baseline …4g128-elder item" in text
+        assert "unquantized  baseline     elder        item" in text
         assert "KL on pydoc" in await press("v")
     async with opened(tmp_path / "large", (200, 60)) as (app, _pane, press):
         assert "specialised" in app.screen_text and "loss recovered" in app.screen_text

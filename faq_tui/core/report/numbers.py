@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from faq_tui.core.evaluation.kinds import (
@@ -30,6 +31,8 @@ NAMES = {
 SHARES = (TOP1, ACCURACY, ACCURACY_NORM, FLIPS)  # shown in percent
 FINE = (KL, BYTE_PERPLEXITY)  # a fourth digit tells something
 MISSING = "–"
+HUGE = 1e6
+NO_SHARE = 100
 
 
 def value(metric: str, number: float | None) -> str:
@@ -38,7 +41,7 @@ def value(metric: str, number: float | None) -> str:
         return "not finite"
     if metric in SHARES:
         return f"{100 * number:.1f}%"
-    return f"{number:.4f}" if metric in FINE else f"{number:.3f}"
+    return _plain(number, metric)
 
 
 def change(metric: str, number: float | None) -> str:
@@ -47,7 +50,14 @@ def change(metric: str, number: float | None) -> str:
         return "not finite"
     if metric in SHARES:
         return f"{100 * number:+.1f} points"
-    return f"{number:+.4f}" if metric in FINE else f"{number:+.3f}"
+    return _plain(number, metric, "+")
+
+
+def _plain(number: float, metric: str, sign: str = "") -> str:
+    """A perplexity can be astronomic: then its digits say nothing, and its size does."""
+    if abs(number) >= HUGE:
+        return f"{number:{sign}.2e}"
+    return f"{number:{sign}.4f}" if metric in FINE else f"{number:{sign}.3f}"
 
 
 def interval(metric: str, estimate: dict[str, Any]) -> str:
@@ -62,9 +72,17 @@ def share(estimate: dict[str, Any] | None) -> str:
     """A share of the loss recovered with its interval, in percent."""
     if estimate is None or estimate["value"] is None:
         return MISSING
+    said = f"{percent(estimate['value'])}%"
     if estimate["low"] is None or estimate["high"] is None:
-        return f"{100 * estimate['value']:.0f}%"
-    return f"{100 * estimate['value']:.0f}% [{100 * estimate['low']:.0f}, {100 * estimate['high']:.0f}]"
+        return said
+    return f"{said} [{percent(estimate['low'])}, {percent(estimate['high'])}]"
+
+
+def percent(share: float) -> str:
+    """A share in percent; one of almost nothing can be any number, and is told by its sign alone."""
+    if not math.isfinite(share) or abs(share) >= NO_SHARE:
+        return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
+    return f"{100 * share:.0f}"
 
 
 def count(number: int | None) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
@@ -15,17 +16,19 @@ from faq_tui.core.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes import evidence_actions, evidence_items, evidence_lines, evidence_paper, evidence_table
+from faq_tui.tui.panes import evidence_actions, evidence_items, evidence_lines, evidence_table
+from faq_tui.tui.panes.evidence_columns import Columns, columns_of
+from faq_tui.tui.panes.evidence_detail import Detail
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_item import ItemView
 from faq_tui.tui.panes.evidence_items import Entry
+from faq_tui.tui.panes.evidence_paper import PaperView
 from faq_tui.tui.panes.evidence_plot import ScatterBox
 from faq_tui.tui.panes.evidence_reader import Reader, export
 from faq_tui.tui.panes.evidence_rows import Lines
 from faq_tui.tui.panes.evidence_summary import summary
 from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
-from faq_tui.tui.widgets.flow_view import FlowView
 from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # columns from which the scatter stands beside the table
@@ -65,6 +68,7 @@ class EvidencePane(Pane):
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # of each view, where one left it
+        self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and the columns of both
         self._heard: object = None
         self.reader = Reader(run.folder, self._tell)
 
@@ -78,11 +82,11 @@ class EvidencePane(Pane):
             with CoveredVertical(id="evidence-left"):
                 yield LiteralText(id="evidence-head")
                 yield Lines(id="evidence-lines")
-                yield LiteralText(id="evidence-detail")
+                yield Detail(id="evidence-detail")
                 yield ItemView(id="evidence-item")
             with CoveredVertical(id="evidence-right"):
                 yield ScatterBox()
-                yield FlowView(id="evidence-paper")
+                yield PaperView()
 
     def shown(self, live: LiveState) -> None:
         del live
@@ -115,7 +119,10 @@ class EvidencePane(Pane):
         self._draw_detail()
 
     def on_lines_widened(self, event: Lines.Widened) -> None:
-        self._draw_head(event.width)
+        event.stop()
+        self._draw_head()
+        self._fit_detail()
+        self.refresh_bindings()  # whether there are columns without room
 
     def on_lines_pressed(self) -> None:
         if self.wanted.view == "items":
@@ -130,6 +137,7 @@ class EvidencePane(Pane):
             "right_model": items,
             "match": self.wanted.view == "table",
             "metrics": self.wanted.view == "table",
+            "columns": self.wanted.view == "table" and len(self._columns().pages) > 1,
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
@@ -163,7 +171,7 @@ class EvidencePane(Pane):
         else:
             place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
             self.query_one(ItemView).show(self.found, self.wanted, self.opened, place)
-        self.query_one("#evidence-paper", FlowView).show(list(evidence_paper.parts(self.found)))
+        self.query_one(PaperView).show_found(self.found)
         self.query_one(ScatterBox).show_found(self.found)
         self.refresh_bindings()
 
@@ -193,31 +201,45 @@ class EvidencePane(Pane):
         self.query_one(ScatterBox).display = scatter
         self.query_one("#evidence-paper").display = self._paper
 
-    def _draw_lines(self) -> None:
-        lines, found = self.query_one(Lines), self.found
-        if self.wanted.view == "items":
-            entries = self.entries
-            lines.show(len(entries), lambda row, width: evidence_lines.item(found, entries[row], width))
-        else:
-            rows = self.rows
-            lines.show(len(rows), lambda row, width: evidence_lines.line(rows[row], width))
-        self._draw_head(lines.width)
+    def _columns(self, width: int | None = None) -> Columns:
+        """Of the table, at a width or the one that its lines have."""
+        width = self.query_one(Lines).width if width is None else width
+        if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
+            self._fitted = self.rows, width, columns_of(self.rows, width)
+        return self._fitted[2]
 
-    def _draw_head(self, width: int) -> None:
-        items = self.wanted.view == "items"
-        head = evidence_lines.item_head(self.wanted, width) if items else evidence_lines.head(width)
+    def _draw_lines(self) -> None:
+        lines = self.query_one(Lines)
+        lines.show(len(self.entries if self.wanted.view == "items" else self.rows), self._line)
+        self._draw_head()
+        self._fit_detail()
+
+    def _line(self, row: int, width: int) -> Text:
+        if self.wanted.view == "items":
+            return evidence_lines.item(self.found, self.wanted, self.entries[row], width)
+        return evidence_lines.line(self.rows[row], self._columns(width), self.wanted.page, width)
+
+    def _draw_head(self) -> None:
+        if self.wanted.view == "items":
+            head = evidence_lines.item_head(self.found, self.wanted, self.query_one(Lines).width)
+        else:
+            head = evidence_lines.head(self._columns(), self.wanted.page)
         self.query_one("#evidence-head", LiteralText).show(head)
 
+    def _fit_detail(self) -> None:
+        items = self.wanted.view == "items"
+        said = [] if items else [row.detail for row in self.rows]
+        self.query_one(Detail).fit(said, self.room.height // 2)
+
     def _draw_detail(self) -> None:
-        at, said = self.query_one(Lines).cursor, ""
-        if self.wanted.view == "items":
-            if not self.entries:
-                said = "No item flipped, and no two models to hold against each other."
-            elif at < len(self.entries):
-                said = f"{self.found.title(self.entries[at].text)}: {self.entries[at].words}\nenter opens the item"
-        elif at < len(self.rows):
-            said = self.rows[at].detail
-        self.query_one("#evidence-detail", LiteralText).show(said)
+        at, detail = self.query_one(Lines).cursor, self.query_one(Detail)
+        if self.wanted.view != "items":
+            detail.say(self.rows[at].detail if at < len(self.rows) else "")
+        elif at < len(self.entries):
+            entry = self.entries[at]
+            detail.say(f"{self.found.title(entry.text)}: {entry.words}", "enter opens the item")
+        else:
+            detail.say("No item flipped, and no two models to hold against each other.")
 
     # Actions.
 
@@ -245,6 +267,9 @@ class EvidencePane(Pane):
 
     def action_metrics(self) -> None:
         self._show(replace(self.wanted, every=not self.wanted.every))
+
+    def action_columns(self) -> None:
+        self._show(replace(self.wanted, page=self.wanted.page + 1))
 
     def action_paper(self) -> None:
         self._show(replace(self.wanted, paper=not self._paper))
@@ -285,7 +310,7 @@ class EvidencePane(Pane):
         self._page(-1)
 
     def _page(self, by: int) -> None:
-        paper = self.query_one("#evidence-paper", FlowView)
+        paper = self.query_one(PaperView)
         if self.opened is not None:
             self.query_one(ItemView).scroll_by(by)
         elif self._only_paper:
@@ -294,7 +319,7 @@ class EvidencePane(Pane):
             self._move(by * self.query_one(Lines).page)
 
     def _move(self, by: int) -> None:
-        lines, paper = self.query_one(Lines), self.query_one("#evidence-paper", FlowView)
+        lines, paper = self.query_one(Lines), self.query_one(PaperView)
         if self._only_paper:
             paper.scroll_by(by)
             return

@@ -8,6 +8,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("evidence.back", "escape,backspace", "Back", "Close the item."),
     Action("evidence.match", "m", "Matched by", "Show sets of equal samples, of equal tokens, or both."),
     Action("evidence.metrics", "a", "Metrics", "Show all metrics, or the main one of each text."),
+    Action("evidence.columns", "l,right,h,left", "Columns", "Show the columns that have no room here."),
     Action("evidence.paper", "p", "Paper", "Show or hide the FAQ paper's own figures for this model."),
     Action("evidence.left_model", "b", "Left model", "Read the next model's items on the left."),
     Action("evidence.right_model", "s", "Right model", "Read the next model's items on the right."),

@@ -6,14 +6,13 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.literal import literal
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_items import Entry, item_parts, model_parts
 from faq_tui.tui.panes.evidence_wanted import Wanted
 from faq_tui.tui.widgets.covered import CoveredHorizontal
 from faq_tui.tui.widgets.flow_view import FlowView
 from faq_tui.tui.widgets.marked import LIMIT, rest
-from faq_tui.tui.widgets.text import LiteralText
+from faq_tui.tui.widgets.short import ShortText
 
 
 class ModelBox(Vertical):
@@ -21,7 +20,7 @@ class ModelBox(Vertical):
         super().__init__(classes="model")
 
     def compose(self) -> ComposeResult:
-        yield LiteralText(classes="title")
+        yield ShortText(classes="title")
         yield FlowView()
 
 
@@ -29,7 +28,7 @@ class ItemView(Vertical):
     """Empty until `show`."""
 
     def compose(self) -> ComposeResult:
-        yield LiteralText(id="item-title")
+        yield ShortText(id="item-title")
         yield FlowView(id="item-body")
         with CoveredHorizontal(id="item-models"):
             for _ in range(3):
@@ -37,12 +36,13 @@ class ItemView(Vertical):
 
     def show(self, found: Found, wanted: Wanted, entry: Entry, place: str) -> None:
         """`place`: which of how many, in words."""
-        name = literal(f"{found.title(entry.text)}, item {entry.number + 1}")
-        self.query_one("#item-title", LiteralText).show(f"{name}   {place}")
+        self.query_one("#item-title", ShortText).show_whole(
+            f"{found.title(entry.text)}, item {entry.number + 1}   {place}"
+        )
         self.query_one("#item-body", FlowView).show(_cut(item_parts(found, entry)))
         models = (UNQUANTIZED, wanted.left, wanted.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            box.query_one(".title", LiteralText).show(literal(model or "no model"))
+            box.query_one(ShortText).show_whole(model or "no model")
             box.query_one(FlowView).show(_cut(model_parts(found, entry, model)))
 
     def scroll_by(self, pages: int) -> None:

@@ -1,85 +1,101 @@
-"""The table's rows as styled lines that fit a width."""
+"""The table's rows as styled lines that fit a width: what is too long is shortened, nothing is cut off."""
 
 from __future__ import annotations
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len
 from rich.text import Text
 
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
 from faq_tui.core.literal import literal
+from faq_tui.tui.panes.evidence_columns import GAP, GAPS, HEADS, Columns
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_items import Entry
-from faq_tui.tui.panes.evidence_table import GAP, GROUP, HEADING, TableRow
+from faq_tui.tui.panes.evidence_table import EMPTY, GROUP, HEADING, TableRow
 from faq_tui.tui.panes.evidence_wanted import Wanted
 from faq_tui.tui.panes.evidence_words import STYLES
+from faq_tui.tui.widgets.short import ELLIPSIS, middle, padded
 
-VALUE, INTERVAL, RECOVERED, VERDICT, CHANGE, P = 9, 18, 15, 14, 28, 11
-LEAST_NAME, MOST_NAME = 18, 34
-ITEM_CELL = 13  # of an item's three models
+ITEM_CELL = 13  # of an item's three models, at least
+ITEMS_SHARE = 0.6  # of a line, at most, for the three
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
-FULL = 108  # columns from which change and p have room
+MODELS = 3
 
 
-def head(width: int) -> Text:
+def head(columns: Columns, page: int) -> Text:
     """The names of the columns."""
-    titles = TableRow("model", "  model", "value", "95% interval", "loss recovered", "verdict", "change", "p")
-    line = _cells(titles, width)
-    line.stylize("bold")
-    return line
+    text = Text("  model".ljust(columns.name), style="bold", no_wrap=True, end="")
+    for column, wide in columns.page(page):
+        text.append(_cell(column, HEADS[column], wide))
+    return text
 
 
-def line(row: TableRow, width: int) -> Text:
-    if row.kind == GAP:
-        return Text("", end="")
+def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
+    if row.kind == EMPTY:
+        return Text(end="")
     if row.kind in (HEADING, GROUP):
-        text = Text(no_wrap=True, end="").append(literal(row.name), "bold" if row.kind == HEADING else "italic")
-        text.truncate(width, overflow="ellipsis")
-        return text
-    return _cells(row, width)
+        style = "bold" if row.kind == HEADING else "italic"
+        return Text(no_wrap=True, end="").append(_titled(row, width), style)
+    text = Text(padded(literal(row.name), columns.name), no_wrap=True, end="")
+    for column, wide in columns.page(page):
+        cell = literal(getattr(row, column))
+        style = STYLES.get(cell, "") if column == "verdict" else "dim" if column == "interval" else ""
+        text.append(_cell(column, cell, wide), style)
+    return text
 
 
-def item_head(wanted: Wanted, width: int) -> Text:
+def _cell(column: str, cell: str, wide: int) -> str:
+    """With the gap before it; figures that are compared down the page stand at the right."""
+    if column == "value":
+        return cell.rjust(wide)
+    gap = GAPS.get(column, GAP)
+    return " " * gap + padded(cell, wide - gap)
+
+
+def _titled(row: TableRow, width: int) -> str:
+    """Of a heading the title of the held-out text, which may be a long path, gives way first."""
+    name, title = literal(row.name), literal(row.title)
+    over = cell_len(name) - width
+    if over > 0 and title and cell_len(title) - over >= MODELS:
+        before, _, after = name.rpartition(title)
+        name = f"{before}{middle(title, cell_len(title) - over)}{after}"
+    return middle(name, width)
+
+
+def item_head(found: Found, wanted: Wanted, width: int) -> Text:
     """What the columns of the items are."""
-    return _item_cells(width, ("unquantized", wanted.left, wanted.right), "item", "bold")
+    names = names_of(found, wanted)
+    return _item_cells(width, _cell_width(names, width), names, "item", "bold")
 
 
-def item(found: Found, entry: Entry, width: int) -> Text:
+def item(found: Found, wanted: Wanted, entry: Entry, width: int) -> Text:
     kind = kind_of(entry.text)
     said = entry.words if kind in LABELLED else f"{found.title(entry.text)}: {entry.words}"
-    return _item_cells(width, entry.cells, said)
+    return _item_cells(width, _cell_width(names_of(found, wanted), width), entry.cells, said)
 
 
-def _item_cells(width: int, cells: tuple[str, str, str], said: str, style: str = "") -> Text:
-    each = ITEM_CELL if width < FULL else 2 * ITEM_CELL
+def names_of(found: Found, wanted: Wanted) -> tuple[str, str, str]:
+    """The three models whose items are shown; of two with one recipe the sets alone."""
+    rows = {row.name: row for row in found.models}
+    left, right = rows.get(wanted.left), rows.get(wanted.right)
+    if left and right and left.recipe == right.recipe:
+        return "unquantized", left.set_name or wanted.left, right.set_name or wanted.right
+    return "unquantized", wanted.left, wanted.right
+
+
+def _cell_width(names: tuple[str, str, str], width: int) -> int:
+    longest = max(cell_len(literal(name)) for name in names) + 1
+    return max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
+
+
+def _item_cells(width: int, each: int, cells: tuple[str, str, str], said: str, style: str = "") -> Text:
     text = Text(style=style, no_wrap=True, end="")
     for cell in cells:
-        # Of a model's name the end tells the set.
-        short = literal(cell)
-        short = short if len(short) < each else f"…{short[-(each - 2) :]}"
-        text.append(_left(short, each), ITEM_STYLES.get(cell, ""))
-    text.append(literal(said, 2 * width))
-    text.truncate(width, overflow="ellipsis")
-    return text
+        text.append(f"{padded(literal(cell), each - 1)} ", ITEM_STYLES.get(cell, ""))
+    return text.append(beginning(literal(said, 2 * width), width - MODELS * each))
 
 
-def _cells(row: TableRow, width: int) -> Text:
-    full = width >= FULL
-    fixed = VALUE + INTERVAL + RECOVERED + VERDICT + 3 + (CHANGE + P if full else 0)
-    name = max(LEAST_NAME, min(MOST_NAME, width - fixed))
-    text = Text(no_wrap=True, end="")
-    text.append(_left(row.name, name))
-    text.append(f"{row.value:>{VALUE}}"[:VALUE] + " ")
-    text.append(_left(row.interval, INTERVAL), "dim")
-    text.append(" " + _left(row.recovered, RECOVERED))
-    text.append(_left(row.verdict, VERDICT if full else 0), STYLES.get(row.verdict, ""))
-    if full:
-        text.append(_left(row.change, CHANGE)).append(_left(row.p, P))
-    text.truncate(width, overflow="ellipsis")
-    return text
-
-
-def _left(text: str, width: int) -> str:
-    safe = literal(text)
-    if not width:
-        return safe
-    return set_cell_size(safe, width) if len(safe) <= width else f"{set_cell_size(safe, width - 1)}…"
+def beginning(text: str, width: int) -> str:
+    """The beginning of running text, which can be read in full elsewhere."""
+    short = Text(text, no_wrap=True)
+    short.truncate(max(0, width), overflow="ellipsis")
+    return short.plain if width > 0 else ELLIPSIS[:0]

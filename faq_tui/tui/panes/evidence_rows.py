@@ -92,7 +92,8 @@ class Lines(ScrollView, can_focus=False):
         self.cursor = index
 
     def render_line(self, y: int) -> Strip:
-        index, width, base = self.scroll_offset.y + y, self.size.width, self.rich_style
+        # Of what lies under the scrollbar's column nothing is seen.
+        index, width, base = self.scroll_offset.y + y, self.scrollable_content_region.width, self.rich_style
         if index >= self._count:
             return Strip.blank(width, base)
         shown = self._line(index, width)

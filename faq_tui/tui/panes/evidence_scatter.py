@@ -18,6 +18,7 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.draws import plain_name
 from faq_tui.tui.panes import evidence_words as words
 from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.widgets.short import middle, padded
 
 MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
 UNQUANTIZED_MARK = "U"
@@ -85,10 +86,7 @@ def _free_colour(taken: dict[str, str]) -> str:
 
 def _entry(mark: str, row: Row, x: Estimate, y: Estimate, across: Axis, up: Axis, width: int) -> str:
     figures = f"{words.value(across[1], x.value)} · {words.value(up[1], y.value)}"
-    name = literal(row.name)
-    room = width - len(figures) - 6
-    name = name if len(name) <= room else f"{name[: max(1, room - 1)]}…"
-    return f"{mark}  {name:<{max(1, room)}} {figures}  "[:width].ljust(width)
+    return f"{mark}  {padded(literal(row.name), max(1, width - len(figures) - 6))} {figures}  "
 
 
 def _styled(entries: list[str], placed: list[tuple[Row, str, str, Estimate, Estimate]]) -> list[tuple[str, str]]:
@@ -103,7 +101,8 @@ def _title(way: str, found: Found, axis: Axis, width: int) -> str:
     text, metric = axis
     sort = "general" if way == "across" else "specialised"
     said = words.heading(metric, kind_of(text), found.title(text), found.window)
-    return line((c, "bold") for c in literal(f"{'→' if way == 'across' else '↑'} {sort}: {said}")[:width])
+    whole = literal(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
+    return line((c, "bold") for c in middle(whole, width))
 
 
 def _tick(metric: str, value: float) -> str:

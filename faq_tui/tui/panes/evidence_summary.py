@@ -19,7 +19,7 @@ def summary(found: Found, wanted: Wanted) -> Text:
     evidence = found.evidence
     if evidence is None:
         return Text()
-    line = Text(no_wrap=True, overflow="ellipsis")
+    line = Text()
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)
@@ -31,8 +31,7 @@ def summary(found: Found, wanted: Wanted) -> Text:
     if not parts:
         line.append(_nothing_compared(evidence), "bold")
     compared = sum(o.p is not None for c in evidence.comparisons for t in c.texts.values() for o in t.values())
-    how = f"{evidence.dtype} on {evidence.device}"
-    how += f" · verdicts corrected for {compared} comparisons" if compared else ""
+    how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
     if wanted.view == VIEWS[0]:
         match = "equal samples and tokens" if wanted.match == MATCHES[0] else f"equal {wanted.match}"
         how = f"{'all' if wanted.every else 'main'} metrics, {match} · {how}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faq_tui.core.evaluation.bootstrap import Estimate
 from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
@@ -13,7 +13,7 @@ from faq_tui.tui.panes import evidence_words as words
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_wanted import MATCHES, Wanted
 
-HEADING, GROUP, MODEL, GAP = "heading", "group", "model", "gap"
+HEADING, GROUP, MODEL, EMPTY = "heading", "group", "model", "empty"
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class TableRow:
 
     kind: str
     name: str = ""
+    title: str = ""  # the part of a heading's name that may be shortened first
     value: str = ""
     interval: str = ""
     recovered: str = ""
@@ -44,7 +45,7 @@ def rows(found: Found, wanted: Wanted) -> list[TableRow]:
     for text in evidence.texts:
         metrics = METRICS_OF[text.kind]
         for metric in metrics if wanted.every else metrics[:1]:
-            out += [TableRow(GAP)] if out else []
+            out += [TableRow(EMPTY)] if out else []
             out += _section(found, evidence, text.name, metric, wanted.match)
     return out
 
@@ -53,8 +54,13 @@ def _section(found: Found, evidence: Evidence, text: str, metric: str, match: st
     kind = kind_of(text)
     head = words.heading(metric, kind, found.title(text), found.window)
     said = [words.METRICS[metric], *filter(None, [found.about.get(text)])]
-    yield TableRow(HEADING, head, detail="\n".join(f"{_upper(line)}." for line in said))
-    yield _alone(evidence.rows[0], text, metric, "  ")
+    yield TableRow(
+        HEADING,
+        head,
+        words.short_title(metric, found.title(text)),
+        detail="\n".join(f"{_upper(line)}." for line in said),
+    )
+    yield _unquantized(evidence, text, metric)
     compared: set[str] = set()
     for equal in MATCHES[1:]:
         of_kind = [c for c in evidence.comparisons if c.equal == equal and text in c.texts]
@@ -89,14 +95,20 @@ def _group(evidence: Evidence, group: list[Comparison], text: str, metric: str) 
                 yield _alone(row, text, metric, "    ")
 
 
+def _unquantized(evidence: Evidence, text: str, metric: str) -> TableRow:
+    row = _alone(evidence.rows[0], text, metric, "  ")
+    return replace(row, detail=f"{row.detail} All are measured in {evidence.dtype} on {evidence.device}.")
+
+
 def _alone(row: Row, text: str, metric: str, indent: str) -> TableRow:
     estimate = row.texts.get(text, {}).get(metric)
     name = row.set_name if row.set_name and len(indent) > 2 else row.name
-    return TableRow(MODEL, indent + name, *_estimate(metric, estimate), detail=_about(row))
+    value, interval = _estimate(metric, estimate)
+    return TableRow(MODEL, indent + name, value=value, interval=interval, detail=_about(row))
 
 
 def _compared(row: Row, c: Comparison, outcome: Outcome, text: str, metric: str, base: Row) -> TableRow:
-    estimate = row.texts.get(text, {}).get(metric)
+    value, interval = _estimate(metric, row.texts.get(text, {}).get(metric))
     recovered = words.share(outcome.recovered)
     p = numbers.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name
@@ -110,7 +122,8 @@ def _compared(row: Row, c: Comparison, outcome: Outcome, text: str, metric: str,
     return TableRow(
         MODEL,
         f"    {ours}",
-        *_estimate(metric, estimate),
+        value=value,
+        interval=interval,
         recovered=recovered or ("" if c.same else numbers.MISSING),
         verdict=outcome.verdict,
         change="" if c.same else change,

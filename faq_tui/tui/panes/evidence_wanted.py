@@ -18,6 +18,7 @@ class Wanted:
     view: str = VIEWS[0]
     match: str = MATCHES[0]
     every: bool = False  # metric, or the main one of each text
+    page: int = 0  # of the table's columns, where they have no room side by side
     paper: bool | None = None  # its figures; None: where there is room beside
     left: str = ""
     right: str = ""

@@ -62,10 +62,13 @@ def metric_name(metric: str, kind: str, window: int) -> str:
 
 def heading(metric: str, kind: str, title: str, window: int) -> str:
     """`KL on pydoc · lower is better`."""
-    if metric in (WORD_PERPLEXITY, BYTE_PERPLEXITY):
-        title = title.removeprefix("words of ")
     goal = "higher" if HIGHER_IS_BETTER[metric] else "lower"
-    return f"{metric_name(metric, kind, window)} on {title} · {goal} is better"
+    return f"{metric_name(metric, kind, window)} on {short_title(metric, title)} · {goal} is better"
+
+
+def short_title(metric: str, title: str) -> str:
+    """The held-out text's title as it stands in a heading: a word perplexity need not say that it is of words."""
+    return title.removeprefix("words of ") if metric in (WORD_PERPLEXITY, BYTE_PERPLEXITY) else title
 
 
 def value(metric: str, number: float) -> str:
@@ -91,14 +94,7 @@ def share(estimate: Estimate | None) -> str:
     """Of the loss recovered, with its interval; nothing where there is none."""
     if estimate is None or not math.isfinite(estimate.value):
         return ""
-    value = f"{_percent(estimate.value)}%"
-    if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{_percent(estimate.low)}, {_percent(estimate.high)}]"
-
-
-def _percent(share: float) -> str:
-    return str(round(100 * share)) if math.isfinite(share) else "∞"
+    return numbers.share(asdict(estimate))
 
 
 def verdict_detail(verdict: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -11,6 +12,7 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.live_regenerate import Growing, Key
 from faq_tui.tui.widgets.flow_view import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
+from faq_tui.tui.widgets.short import middle
 from faq_tui.tui.widgets.text import LiteralText
 
 REASONING, ANSWER, LABEL = "dim", "", "bold"
@@ -34,6 +36,8 @@ class CandidateView(Vertical):
         self._growing: Growing | None = None
         self._read = [0, 0]  # characters of reasoning and answer that are shown
         self._said = ("", "")  # how it stands, and the style of that
+        self._more: list[str] = []  # said besides where there is room
+        self._failure: str | None = None  # that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
 
@@ -102,21 +106,28 @@ class CandidateView(Vertical):
         self.flow.show(parts, at_end=stay)
         flags = ", ".join(SAID.get(flag, flag) for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
-        self._say(
-            " · ".join(filter(None, (flags, tokens, f"{candidate.seconds:.0f} s"))), "yellow" if flags else "green"
-        )
+        self._say(flags or tokens, "yellow" if flags else "green")
+        self._more = [tokens, f"{candidate.seconds:.0f} s"][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:
-        if other or self._growing is not None or self.finished is not None:
-            self.flow.show([])
-        self._growing = self.finished = None
+        if other or self._growing is not None or self.finished is not None or failure != self._failure:
+            self.flow.show([(failure, "")] if failure else [])
+        self._growing, self.finished, self._failure = None, None, failure
         self._say(f"failed: {failure}" if failure else "waiting", "bold red" if failure else "dim")
 
     def _say(self, words: str, style: str) -> None:
-        self._said = (words, style)
+        self._said, self._more = (words, style), []
 
     def _draw_title(self) -> None:
         mark = "▸" if self.has_class("-chosen") else " "
-        text = Text(f"{mark}{self.key[2] if self.key else ''} ", style="bold", no_wrap=True, overflow="ellipsis")
-        words, style = self._said
-        self._title.show(text.append(literal(words), style=style))
+        text = Text(f"{mark}{self.key[2] if self.key else ''} ", style="bold", no_wrap=True)
+        (words, style), room = self._said, self._title.content_size.width - text.cell_len
+        said = literal(words) if room <= 0 else middle(literal(words), room)
+        for more in self._more:
+            if cell_len(longer := f"{said} · {more}") > room:
+                break
+            said = longer
+        self._title.show(text.append(said, style=style))
+
+    def on_resize(self) -> None:
+        self._draw_title()

@@ -100,10 +100,10 @@ class SpikesPane(Pane):
         self.call_after_refresh(self.draw)
 
     def _arrange(self) -> None:
-        """The sentence has its lines whatever it says: the drawing need not be made twice."""
+        """The sentence has its lines whatever it says: the drawing is made twice only if it needs more."""
         sentence = self.query_one("#spikes-sentence", LiteralText)
         sentence.display = bool(self.seen.sets)
-        sentence.styles.height = 3 if self.room.width < NARROW else 2
+        sentence.styles.min_height = 3 if self.room.width < NARROW else 2
 
     def text_to_copy(self) -> str | None:
         """The table of metrics."""
