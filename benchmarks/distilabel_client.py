@@ -1,30 +1,27 @@
-"""distilabel's OpenAILLM asking the paced server as a pipeline would: batches of as many prompts. Prints JSON.
+"""distilabel's OpenAILLM asking the same, as a pipeline would: a batch of so many prompts after the other.
 
-Run by the Python of an environment with `distilabel[openai]==1.5.3`; it reads whole answers, so tokens are counted
-with the batches that end in the time of the measurement.
+`distilabel_client.py URL STREAMS BODIES`, run by the Python of an environment with `distilabel[openai]==1.5.3` and
+`requests`. It reads whole answers, not streams.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
+from pathlib import Path
+from typing import Any
 
 from distilabel.models import OpenAILLM  # type: ignore[import-not-found]
 
 
-def main(url: str, at_once: int, seconds: float) -> None:
+def main(url: str, at_once: int, bodies: list[dict[str, Any]]) -> None:
     llm = OpenAILLM(model="fake-8b", base_url=url, api_key="none", timeout=600)
     llm.load()
-    batch = [[{"role": "user", "content": "Question?"}]] * at_once
-    llm.generate(inputs=batch[:1], max_new_tokens=8192)
-    tokens, began, cpu = 0, time.monotonic(), time.process_time()
-    while time.monotonic() - began < seconds:
-        for found in llm.generate(inputs=batch, max_new_tokens=8192):
-            tokens += sum(found["statistics"]["output_tokens"])
-    wall, used = time.monotonic() - began, time.process_time() - cpu
-    print(json.dumps({"tokens_per_s": tokens / wall, "cpu_per_million": used / tokens * 1e6}))
+    prompts = [body["messages"] for body in bodies]
+    for start in range(0, len(prompts), at_once):
+        for found in llm.generate(inputs=prompts[start : start + at_once], max_new_tokens=8192):
+            assert found["generations"]
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text()))

@@ -1,7 +1,8 @@
 """A server that writes a hundred tokens a second into each stream, one a chunk, and costs as little as it can.
 
-`python benchmarks/paced_server.py TOKENS [PER_SECOND]` prints its URL. `GET /count` says how many answers it has
-written to their end. The chunks are made once; one loop writes to every stream that is due.
+`python benchmarks/paced_server.py TOKENS [PER_SECOND]` prints its URL. The chunks are made once; one loop writes to
+every stream that is due. `GET /count` tells what was taken since the last `GET /begin`: an answer is taken when its
+client, through with it, closes the connection or asks the next question on it.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import json
 import random
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
-SPREAD = 0.5  # share by which answers are longer or shorter
+SPREAD = 0.5  # share by which answers are longer or shorter: equal ones would all end at one moment
 
 
 def event(body: object) -> bytes:
@@ -32,6 +34,19 @@ def chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, 
     }
 
 
+def length_of(question: str, tokens: int) -> int:
+    """Of the answer: every client that asks the same gets the same."""
+    return round(tokens * random.Random(question).uniform(1 - SPREAD, 1 + SPREAD))
+
+
+@dataclass
+class Count:
+    answers: int = 0
+    tokens: int = 0
+    first: float = 0.0  # unix seconds: the first request came
+    last: float = 0.0  # the last answer was taken
+
+
 @dataclass
 class Open:
     began: float
@@ -42,51 +57,59 @@ class Open:
 
 class Paced:
     def __init__(self, tokens: int, per_second: float) -> None:
-        self.tokens, self.per_second, self.finished = tokens, per_second, 0
-        names = ("reasoning", "content")
+        self.tokens, self.per_second, self.count = tokens, per_second, Count()
         # Words differ, as text that repeats itself is flagged.
-        words = [f" {place * 7919 % 100_003:x}" for place in range(round(tokens * (1 + SPREAD)))]
-        self.pieces = [event(chunk({names[2 * place >= tokens]: word})) for place, word in enumerate(words)]
-        # The usage is that of the mean: answers differ in length, or all streams would end and begin at one moment.
-        usage = {"prompt_tokens": 11, "completion_tokens": tokens, "total_tokens": tokens + 11}
-        message = {"role": "assistant", "content": "".join(words[:tokens])}
-        lone = {"index": 0, "message": message, "finish_reason": "stop"}
-        head = {"id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": "fake-8b"}
-        self.whole = json.dumps({**head, "choices": [lone], "usage": usage}).encode()
-        done = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
-        self.end = event(chunk({}, "stop")) + event({**chunk({}), "choices": [], "usage": usage}) + done
+        self.words = [f" {place * 7919 % 100_003:x}" for place in range(round(tokens * (1 + SPREAD)))]
+        names = ("reasoning", "content")
+        self.pieces = [event(chunk({names[2 * place >= tokens]: word})) for place, word in enumerate(self.words)]
         self.streams: dict[asyncio.StreamWriter, Open] = {}
 
-    def length(self) -> int:
-        return round(self.tokens * random.uniform(1 - SPREAD, 1 + SPREAD)) if self.per_second else self.tokens
-
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        untaken = 0
         try:
             while True:
-                head = await reader.readuntil(b"\r\n\r\n")
+                try:
+                    head = await reader.readuntil(b"\r\n\r\n")
+                finally:
+                    if untaken:
+                        self._taken(untaken)
+                untaken = 0
                 lines = head.lower().split(b"\r\n")
                 length = next((int(x.split(b":")[1]) for x in lines if x.startswith(b"content-length:")), 0)
                 asked = await reader.readexactly(length)
-                if not lines[0].startswith(b"post"):
-                    count = {"data": [{"id": "fake-8b"}], "object": "list", "finished": self.finished}
-                    body = json.dumps(count).encode()
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
-                    writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
-                    continue
-                if not json.loads(asked).get("stream"):  # the same answer after the same time, in one piece
-                    await asyncio.sleep(self.tokens / self.per_second if self.per_second else 0)
-                    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
-                    writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(self.whole), self.whole))
-                    continue
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
-                writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
-                self.streams[writer] = stream = Open(time.monotonic(), self.length())
-                await stream.whole
+                if lines[0].startswith(b"post"):
+                    untaken = await self._answer(json.loads(asked), writer)
+                elif lines[0].startswith(b"get /v1/models"):
+                    _send(writer, {"data": [{"id": "fake-8b"}], "object": "list"})
+                else:
+                    if lines[0].startswith(b"get /begin"):
+                        self.count = Count()
+                    _send(writer, asdict(self.count))
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             self.streams.pop(writer, None)
             writer.close()
+
+    async def _answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> int:
+        """Tokens of the answer, once it is written whole."""
+        self.count.first = self.count.first or time.time()
+        tokens = length_of(asked["messages"][-1]["content"], self.tokens)
+        if not asked.get("stream"):  # the same answer after the same time, in one piece
+            await asyncio.sleep(tokens / self.per_second if self.per_second else 0)
+            message = {"role": "assistant", "content": "".join(self.words[:tokens])}
+            lone = {"index": 0, "message": message, "finish_reason": "stop"}
+            _send(writer, {**chunk({}), "object": "chat.completion", "choices": [lone], "usage": usage_of(tokens)})
+            return tokens
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        self.streams[writer] = stream = Open(time.monotonic(), tokens)
+        await stream.whole
+        return tokens
+
+    def _taken(self, tokens: int) -> None:
+        self.count.answers += 1
+        self.count.tokens += tokens
+        self.count.last = time.time()
 
     async def write(self) -> None:
         while True:
@@ -103,11 +126,22 @@ class Paced:
                     writer.write(self.pieces[stream.written])
                     stream.written += 1
                 if stream.written == stream.tokens:
-                    writer.write(self.end)
+                    usage = event({**chunk({}), "choices": [], "usage": usage_of(stream.tokens)})
+                    done = b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n"
+                    writer.write(event(chunk({}, "stop")) + usage + done)
                     del self.streams[writer]
                     stream.whole.set_result(None)
-                    self.finished += 1
             await asyncio.sleep(max(0.001, 0.01 - (time.monotonic() - now)))
+
+
+def usage_of(tokens: int) -> dict[str, int]:
+    return {"prompt_tokens": 11, "completion_tokens": tokens, "total_tokens": tokens + 11}
+
+
+def _send(writer: asyncio.StreamWriter, body: object) -> None:
+    data = json.dumps(body).encode()
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+    writer.write(b"Content-Length: %d\r\n\r\n%s" % (len(data), data))
 
 
 async def main() -> None:

@@ -72,11 +72,12 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, **offline, **places}
 
 
+def question(number: int) -> str:
+    return f"Question {number}: which of the {number + 3} boxes is heavier?"
+
+
 def write_seeds(path: Path, count: int) -> None:
-    rows = (
-        {"id": f"q{n}", "question": f"Question {n}: which of the {n + 3} boxes is heavier?", "answer": f"Box {n}."}
-        for n in range(count)
-    )
+    rows = ({"id": f"q{n}", "question": question(n), "answer": f"Box {n}."} for n in range(count))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 

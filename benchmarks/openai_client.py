@@ -1,0 +1,36 @@
+"""The official client reading the same streams, as a plain script would. `openai_client.py URL STREAMS BODIES`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from openai import AsyncOpenAI  # noqa: TID253  this is what is measured
+
+OWN = ("top_k", "min_p", "chat_template_kwargs")  # not of OpenAI's protocol: they travel in extra_body
+
+
+async def main(url: str, at_once: int, bodies: list[dict[str, Any]]) -> None:
+    """Sends them all, so many at once, and reads every answer to its end."""
+    waiting = iter(bodies)
+    async with AsyncOpenAI(base_url=url, api_key="none", timeout=600) as client:
+
+        async def lane() -> None:
+            for body in waiting:
+                extra = {name: body[name] for name in OWN}
+                rest = {name: value for name, value in body.items() if name not in OWN}
+                said = ["", ""]
+                async for chunk in await client.chat.completions.create(**rest, extra_body=extra):
+                    for choice in chunk.choices:
+                        said[0] += getattr(choice.delta, "reasoning", None) or ""
+                        said[1] += choice.delta.content or ""
+                assert all(said)
+
+        await asyncio.gather(*(lane() for _ in range(at_once)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text())))
