@@ -154,7 +154,10 @@ class FakeServer:
         stats.in_flight += 1
         stats.most_in_flight = max(stats.most_in_flight, stats.in_flight)
         try:
-            whole = await (self._stream if behaviour.streams else self._whole)(writer, asked, fault)
+            if behaviour.streams:
+                whole = await self._stream(reader, writer, asked, fault)
+            else:
+                whole = await self._whole(writer, asked)
         finally:
             stats.in_flight -= 1
         if whole and not reader.at_eof():  # at its end the client is dead, whatever the kernel still took
@@ -182,7 +185,7 @@ class FakeServer:
         extra = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
         return await send(writer, fault.status, error_body(fault.message), extra)
 
-    async def _whole(self, writer: asyncio.StreamWriter, asked: Asked, fault: Fault | None) -> bool:
+    async def _whole(self, writer: asyncio.StreamWriter, asked: Asked) -> bool:
         message: dict[str, Any] = {"role": "assistant", "content": ""}
         for delta in deltas_of(self.behaviour, asked):
             for name, text in delta.items():
@@ -190,9 +193,11 @@ class FakeServer:
         body = {"index": 0, "message": message, "finish_reason": self.behaviour.finish(asked)}
         return await send(writer, 200, json.dumps(chunk(self.behaviour.models[0], [body])))
 
-    async def _stream(self, writer: asyncio.StreamWriter, asked: Asked, fault: Fault | None) -> bool:
+    async def _stream(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: Asked, fault: Fault | None
+    ) -> bool:
         kind = fault.kind if fault is not None else ""
-        stream = Stream(writer, ids=kind == "twice", twice=kind == "twice", split=kind == "split")
+        stream = Stream(reader, writer, ids=kind == "twice", twice=kind == "twice", split=kind == "split")
         wanted = asked.body.get("n", 1) if self.behaviour.knows_n else 1
         written = await self._choices(stream, asked, fault, wanted)
         if written is None:
@@ -240,7 +245,7 @@ class FakeServer:
             await stream.event({"error": {"message": fault.message, "type": "server_error", "code": 500}})
             await stream.end()
         elif fault.kind == "stall":
-            await asyncio.sleep(3600)
+            await stream.left()
         else:
             return False
         return True

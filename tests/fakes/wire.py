@@ -13,9 +13,14 @@ class Stream:
     """A chunked response of server-sent events."""
 
     def __init__(
-        self, writer: asyncio.StreamWriter, ids: bool = False, twice: bool = False, split: bool = False
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        ids: bool = False,
+        twice: bool = False,
+        split: bool = False,
     ) -> None:
-        self.writer, self._ids, self._twice, self._split = writer, ids, twice, split
+        self._reader, self.writer, self._ids, self._twice, self._split = reader, writer, ids, twice, split
         self._count = 0
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
 
@@ -34,6 +39,10 @@ class Stream:
                     await self.writer.drain()
                     await asyncio.sleep(0)
         await self.writer.drain()
+
+    async def left(self) -> None:
+        """Until the client has had enough and closes the connection."""
+        await self._reader.read(1)
 
     async def end(self) -> None:
         self.writer.write(b"0\r\n\r\n")
