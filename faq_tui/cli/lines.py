@@ -37,7 +37,7 @@ class Lines:
             StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds)} — {e.summary}",
             StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
             Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
-            CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.index}: {e.reason}; again in {e.wait_s:.1f} s",
+            CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.index}: {e.reason}{_when(e.wait_s)}",
             CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.index}: gave up, {e.reason}",
             SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
             ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
@@ -51,6 +51,11 @@ class Lines:
                 return []
         found = tell.get(type(event))
         return [literal(found(event))] if found else []
+
+
+def _when(wait_s: float) -> str:
+    """Nothing where there is no wait: it is asked for again at once, perhaps at another server."""
+    return f"; again in {wait_s:.1f} s" if wait_s else ""
 
 
 def _started(event: StageStarted) -> str:

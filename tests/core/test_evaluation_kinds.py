@@ -71,9 +71,9 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     ):
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "prose.txt").write_text("The calm dog answers a question. " * 20)
-    with FakeServer(
-        Behaviour(models=("Big",), reply=lambda asked: "Because the dog does not mind it at all.")
-    ) as server:
+    said = "Because the dog does not mind it at all."
+    # The window is smaller than max_tokens, so the whole of these cannot be asked for.
+    with FakeServer(Behaviour(models=("Big",), reply=lambda asked: said, max_model_len=4096)) as server:
         toml = TOML.replace("http://localhost:1/v1", server.url)
         toml = toml.replace("last_word = []", 'last_word = ["passages.jsonl"]')
         toml = toml.replace("multiple_choice = []", 'multiple_choice = ["cases.jsonl"]')

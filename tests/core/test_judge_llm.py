@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,14 @@ import pytest
 from fake_server import Asked, Behaviour, FakeServer, Fault, answer_of, reasoning_of
 from judge_bench import answers_in, by_number, is_judge, is_repair, judge_requests, judged, judging, mark, marks
 from shell import events, faq_tui, question, refused, rows, started
+from test_servers import tls_server
 
 from faq_tui.core.errors import ExitCode
 
 JUDGE = ("--until", "judge")
 MARKS = "SELECT c.number - 1, p.score, p.reason FROM scores p JOIN candidates c ON c.id = p.candidate_id"
 REPLIES = "SELECT turn, attempt, raw, error FROM judge_replies ORDER BY unit, turn, attempt"
+KEY = "sk-planted-7h15-15-th3-judg35-k3y"
 ALONE = 'mode = "pointwise"\nprobe = 0\n'
 
 
@@ -244,20 +248,65 @@ def test_a_candidate_cannot_speak_as_the_judges_prompt(server: FakeServer, tmp_p
         assert sorted(answers_in(asked).values()) == [f"{n} {forged}" for n in range(3)]
 
 
-@pytest.mark.parametrize("trouble", ["key", "model"])
+@pytest.mark.parametrize("trouble", ["key", "model", "html", "down", "tls"])
 def test_a_judge_that_refuses_us_is_exit_code_3_and_keeps_the_candidates(
     server: FakeServer, tmp_path: Path, trouble: str
 ) -> None:
-    folder = judged(tmp_path / "run", server.url)
+    url, key = server.url, ""
     if trouble == "key":
-        fault = Fault("status", 403, "not for you")
+        key, expected = 'api_key_env = "JUDGE_KEY"\n', "refused the key in $JUDGE_KEY (HTTP 403): set api_key_env"
+        fault = Fault("status", 403, f"not for {KEY}")
         server.behaviour = judging(lambda asked: "", fault=lambda a: fault if is_judge(a) else None)
-    said = refused(ExitCode.UNREACHABLE, "run", folder, *JUDGE)
-    expected = (
-        "refused a request without a key (HTTP 403)" if trouble == "key" else "does not serve model 'judge-72b'"
-    )
-    assert expected in said
+    elif trouble == "model":
+        expected = "does not serve model 'judge-72b'; it serves fake-8b"
+    elif trouble == "html":
+        expected = "does not answer as an OpenAI-compatible server: check that base_url ends in /v1"
+        server.behaviour = judging(lambda asked: "", fault=lambda a: Fault("html") if is_judge(a) else None)
+    elif trouble == "down":
+        url, expected = "http://127.0.0.1:9/v1", "cannot reach http://127.0.0.1:9/v1"
+    else:
+        expected = "is not trusted (self"
+    folder = judged(tmp_path / "run", server.url, more=f"{key}probe = 0")
+    settings = folder / "faq.toml"
+    head, judge, rest = settings.read_text().partition("[judge]")
+    with tls_server(tmp_path) if trouble == "tls" else nullcontext(url) as url:
+        settings.write_text(head + judge + rest.replace(server.url, url))
+        began = time.monotonic()
+        said = refused(ExitCode.UNREACHABLE, "run", folder, *JUDGE, JUDGE_KEY=KEY)
+    assert expected in said and time.monotonic() - began < 15
     assert len(rows(folder, "SELECT id FROM candidates")) == 3
+
+
+def test_the_judges_key_is_written_nowhere(server: FakeServer, tmp_path: Path) -> None:
+    """Nor where its server throws it back at us."""
+    folder = judged(tmp_path / "run", server.url, more='probe = 0\nretries = 0\napi_key_env = "JUDGE_KEY"')
+    shown = []
+    for fault in (Fault("status", 400, KEY), Fault("status", 401, KEY), Fault("error", message=KEY), None):
+        server.behaviour = judging(
+            lambda asked: marks(asked, lambda *_: 5), fault=lambda a, fault=fault: fault if is_judge(a) else None
+        )
+        shown.append(faq_tui("run", folder, *JUDGE, "--json", JUDGE_KEY=KEY))
+    assert [result.code for result in shown] == [1, 3, 1, 0]
+    assert {asked.key for asked in judge_requests(server)} == {KEY}
+    assert not any(KEY in text for result in shown for text in (result.out, result.err))
+    written = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(written) >= 6
+    assert [path for path in written if KEY.encode() in path.read_bytes()] == []
+
+
+def test_a_stop_ends_the_first_look_at_a_silent_judge_at_once(server: FakeServer, tmp_path: Path) -> None:
+    folder = judged(tmp_path / "run", server.url)
+    assert faq_tui("run", folder, "--until", "regenerate").code == ExitCode.DONE
+    server.behaviour = Behaviour(models_fault=Fault("silence"))
+    with started("run", folder, *JUDGE, "--json") as process:
+        assert process.stdout is not None
+        while b'"StageStarted", "stage": "judge"' not in (line := process.stdout.readline()):
+            assert line, "it ended before it began to judge"
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        assert process.wait(20) == ExitCode.STOPPED
+        assert time.monotonic() - began < 5, "not the ten seconds of the look"
 
 
 def test_a_failed_mark_keeps_the_others_and_comes_with_the_next_run(server: FakeServer, tmp_path: Path) -> None:

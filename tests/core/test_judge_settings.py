@@ -37,6 +37,15 @@ def test_an_llm_needs_a_server_wherever_it_is_named(text: str) -> None:
         judge(text)
 
 
+@pytest.mark.parametrize(
+    ("url", "why"), [("j:8000/v1", "must begin with http:// or https://"), ("local", 'kind "llm" needs a server')]
+)
+def test_the_judges_url_is_checked_with_the_settings(url: str, why: str) -> None:
+    with pytest.raises(UsageError, match=r"`judge\.base_url`") as error:
+        judge(f'kind = "llm"\nbase_url = "{url}"\nmodel = "J"')
+    assert why in str(error.value)
+
+
 def test_an_unknown_column_is_named() -> None:
     with pytest.raises(UsageError, match=r"`judge\.columns\[1\]`: input should be 'llm', 'likelihood' or"):
         judge('columns = ["length"]')

@@ -54,14 +54,17 @@ def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
     if isinstance(error, ssl.SSLError):
         return _tls_fault(error, url)
     if isinstance(error, TimeoutError):
-        return Fault(True, "timed out", f"{url} did not answer in time: is the server up and not overloaded?", True)
+        tls = ", and does it speak TLS? If not, write http:// instead of https://" if url.startswith("https") else "?"
+        advice = f"{url} did not answer in time: is the server up and not overloaded{tls}"
+        return Fault(True, "timed out", advice, True)
     if isinstance(error, CutOffError):
         why = _short(str(error))
         advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
         return Fault(True, f"connection lost ({why})", advice, True)
     if isinstance(error, OSError):
         why = _cause(error)
-        advice = f"cannot reach {url} ({why}): is the server running, and the URL right?"
+        scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
+        advice = f"cannot reach {url} ({why}): is the server running, and the URL right{scheme}?"
         return Fault(True, f"connection failed ({why})", advice, True, connected=False)
     if isinstance(error, UnicodeError):  # a host name that cannot be one
         return Fault(False, "no such address", f"cannot reach {url}: check base_url", True)
@@ -79,7 +82,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> Fault:
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
         return Fault(False, reason, advice, True)
     if status == 404:
-        advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check base_url and model"
+        what = "base_url and model" if url.endswith("/v1") else "that base_url ends in /v1, and the model's name"
+        advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
         return Fault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
         where = f"{_short(error.location)}: set" if error.location else "elsewhere: set"

@@ -7,9 +7,10 @@ from functools import partial
 
 from faq_tui.core.assembly.render import render_answered
 from faq_tui.core.assembly.template import RefusedError, Template
-from faq_tui.core.endpoints import Reply, Retrying, open_client, probe, run_bounded, stream_chat
+from faq_tui.core.endpoints import Reply, Retrying, look, open_client, run_bounded, stream_chat
 from faq_tui.core.endpoints.resolve import reachable
 from faq_tui.core.endpoints.retry import GaveUpError
+from faq_tui.core.endpoints.window import LEAST_TOKENS, room
 from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.evaluation.identity import VERSION
 from faq_tui.core.evaluation.items import Item
@@ -58,15 +59,15 @@ async def _ask(context: Context, template: Template, source: Source, generation:
     source = reachable(context, source)
     retrying, failed = Retrying(source), []
     async with open_client(source) as client:
-
-        async def first(source: Source) -> None:
-            await probe(client, source)
+        window = (await look(client, source, context.cancel)).max_model_len
 
         async def one(seed: Seed) -> None:
             question = question_for(seed, source)
+            left = room(window, question.messages)
+            limit = source.sampling.max_tokens if left is None else min(source.sampling.max_tokens, left)
+            sampling = source.sampling.model_copy(update={"max_tokens": max(LEAST_TOKENS, limit)})
             request = partial(
-                stream_chat,
-                *(client, source.model, question.messages, source.sampling, source.sampling.seed, question.extra),
+                stream_chat, client, source.model, question.messages, sampling, sampling.seed, question.extra
             )
             try:
                 reply = await retrying(request)
@@ -77,7 +78,6 @@ async def _ask(context: Context, template: Template, source: Source, generation:
                 return
             add_heldout(context.run.store, generation, _in_ids(template, seed, source, reply))
 
-        await run_bounded([source], first, 1, context.cancel)
         await run_bounded(seeds, one, source.concurrency, context.cancel)
     if failed:
         raise FaqError(

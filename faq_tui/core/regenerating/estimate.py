@@ -38,7 +38,7 @@ class Estimate:
         if self.seconds is not None:
             parts.append(_time(self.seconds))
         if self.cost is not None:
-            parts.append(f"a cost of {self.cost:,.2f} at the price in the settings")
+            parts.append(f"a cost of {_money(self.cost)} at the price in the settings")
         how = {
             MEASURED: "as its candidates so far show",
             EARLIER: "as its candidates under earlier settings show",
@@ -79,6 +79,10 @@ def needs_consent(source: Source, expected: Estimate) -> bool:
 
 def _count(tokens: int) -> str:
     return f"{tokens / 1e6:,.1f} M" if tokens >= 1e6 else f"{tokens:,}"
+
+
+def _money(cost: float) -> str:
+    return f"{cost:,.2f}" if cost >= 0.1 or cost == 0 else f"{cost:.4f}"
 
 
 def _time(seconds: float) -> str:

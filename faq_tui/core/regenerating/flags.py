@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.regenerating.language import in_another_language
 from faq_tui.core.regenerating.loops import loop_in
@@ -10,6 +12,14 @@ from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
+IN_WORDS = {
+    TRUNCATED: "cut off",
+    UNCLOSED: "without an end of their reasoning",
+    EMPTY: "empty",
+    LOOP: "looping",
+    REFUSAL: "refusing",
+    LANGUAGE: "in another language",
+}
 CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more room may help; the others came to their end by themselves
 
 
@@ -29,6 +39,12 @@ def why_unfit(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> d
     if seed and (languages := in_another_language(seed.question, answer, seed.language)):
         found[LANGUAGE] = f"asked in {languages[0]}, answered in {languages[1]}"
     return found
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """`3 cut off, 1 looping` of how many candidates have each flag, the most frequent first."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count} {IN_WORDS.get(flag, flag)}" for flag, count in ranked)
 
 
 def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None) -> tuple[str, ...]:

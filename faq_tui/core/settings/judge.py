@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from faq_tui.core.settings.section import Count, Section
-from faq_tui.core.settings.source import Endpoint
+from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
 JudgeKind = Literal["llm", "likelihood", "activation"]
 JUDGE_KINDS: tuple[JudgeKind, ...] = ("llm", "likelihood", "activation")
@@ -33,6 +33,13 @@ class Judge(Section):
     reasoning_tokens: Count = 4000  # of a candidate: longer reasoning is cut in the middle; answers never
     max_model_len: Count | None = None  # tokens of the judge's window; None: what its server tells
     probe: Annotated[int, Field(ge=0, le=256)] = 8  # seeds on which the llm is tested before use; 0: not at all
+
+    @field_validator("base_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        if value == LOCAL:
+            raise ValueError('a judge of kind "llm" needs a server; "likelihood" and "activation" mark without one')
+        return None if value is None else checked_url(value)
 
     @field_validator("pick_by")
     @classmethod

@@ -59,12 +59,12 @@ class Endpoint(Section):
     @field_validator("base_url")
     @classmethod
     def _first(cls, value: str) -> str:
-        return _checked(value)
+        return checked_url(value)
 
     @field_validator("also_at")
     @classmethod
     def _others(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_checked(url) for url in value)
+        return tuple(checked_url(url) for url in value)
 
     @model_validator(mode="after")
     def _kinds(self) -> Endpoint:
@@ -101,7 +101,8 @@ class Source(Endpoint):
         return self.base_url == LOCAL
 
 
-def _checked(value: str) -> str:
+def checked_url(value: str) -> str:
+    """A base_url as it is used. ValueError says what is wrong with it."""
     if value in (EMBEDDED, LOCAL):
         return value
     if not value.startswith(("http://", "https://")):

@@ -8,6 +8,7 @@ from faq_tui.core.family import warnings as family_warnings
 from faq_tui.core.quantizing.fit import refuse_unfit
 from faq_tui.core.regenerating import generation_of
 from faq_tui.core.regenerating.estimate import estimate, needs_consent
+from faq_tui.core.regenerating.flags import counts_in_words
 from faq_tui.core.regenerating.keep import STAGE, Keeper, Progress
 from faq_tui.core.regenerating.local import LocalAsking
 from faq_tui.core.regenerating.remote import RemoteAsking
@@ -83,9 +84,10 @@ def _summary(context: Context) -> str:
     parts = []
     for name, source in run.settings.sources.items():
         found = rows.tally(run.store, generation_of(source))
+        why = counts_in_words(rows.flag_counts(run.store, generation_of(source)))
         parts.append(
-            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, "
-            f"{found.unfit} unfit (cut off, empty, looping, refusing or in another language)"
+            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unfit} unfit"
+            f"{f' ({why})' if why else ''}"
         )
         if source.reasoning == "native" and found.unreasoned:
             context.emit(

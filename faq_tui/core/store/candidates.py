@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -100,6 +101,12 @@ class Tally:
 def tally(store: Store, generation: str) -> Tally:
     """Of all that `current` would give."""
     return _tally(store, _CURRENT, generation)
+
+
+def flag_counts(store: Store, generation: str) -> Counter[str]:
+    """How many of all that `current` would give have each flag; one may have several."""
+    query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]'"
+    return Counter(flag for row in store.db.execute(query, (generation,)) for flag in json.loads(row["flags"]))
 
 
 def tally_before(store: Store, source: str, generation: str) -> Tally:
