@@ -278,6 +278,29 @@ def test_a_question_that_fills_the_window_fails_alone(server: FakeServer, tmp_pa
     assert len(rows(folder, "SELECT id FROM candidates")) == 2
 
 
+# --- timeouts and refusals ---
+
+
+async def test_a_slow_stream_is_cut_off_when_it_is_idle_and_not_before(server: FakeServer) -> None:
+    """There is no cap on the whole: this one takes twice its idle timeout."""
+    server.behaviour = Behaviour(reply=lambda asked: "slow but sure", piece=1, pieces_per_s=10)
+    client = client_of(server, idle_timeout_s=0.6)
+    assert (await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, {})).answer == "slow but sure"
+    server.behaviour.pieces_per_s = 1
+    with pytest.raises(TimeoutError, match="nothing came for"):
+        await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, {})
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+def test_what_no_other_try_can_mend_is_asked_once(server: FakeServer, tmp_path: Path, status: int) -> None:
+    server.behaviour = Behaviour(fault=lambda asked: Fault("status", status))
+    code = ExitCode.FAILED if status == 400 else ExitCode.UNREACHABLE
+    assert f"HTTP {status}" in refused(
+        code, "run", make_run(tmp_path / "run", server.url, seeds=1, source=ONE), *UNTIL
+    )
+    assert server.stats().asked.total() == 1
+
+
 # --- structured output: the judge's own tests show what becomes of a server that ignores it ---
 
 

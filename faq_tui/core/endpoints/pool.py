@@ -111,7 +111,7 @@ class Pool:
         if server.misses >= DOWN_AFTER and self._others(server):
             server.paused_until = now + FIRST_PAUSE_S + backoff(server.misses - DOWN_AFTER + 1, FIRST_PAUSE_S)
             if server.misses == DOWN_AFTER:
-                self._say(f"{fault.advice.partition(':  ')[0]}; going on with the other servers")
+                self._say(f"{fault.advice.partition(': is the server')[0]}; going on with the other servers")
 
     def leave_out(self, server: Server, advice: str) -> None:
         """Ask it no more. EndpointError if it was the last one."""
