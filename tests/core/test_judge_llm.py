@@ -300,13 +300,13 @@ def test_a_stop_ends_the_first_look_at_a_silent_judge_at_once(server: FakeServer
     server.behaviour = Behaviour(models_fault=Fault("silence"))
     with started("run", folder, *JUDGE, "--json") as process:
         assert process.stdout is not None
-        while b'"StageStarted", "stage": "judge"' not in (line := process.stdout.readline()):
+        while b'"judge"' not in (line := process.stdout.readline()):
             assert line, "it ended before it began to judge"
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         began = time.monotonic()
         assert process.wait(20) == ExitCode.STOPPED
-        assert time.monotonic() - began < 5, "not the ten seconds of the look"
+        assert time.monotonic() - began < 5, "not the whole time of the look"
 
 
 def test_a_failed_mark_keeps_the_others_and_comes_with_the_next_run(server: FakeServer, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from faq_tui.core.endpoints.flow import run_bounded
 from faq_tui.core.errors import EndpointError
 from faq_tui.core.settings import Endpoint
 
-PROBE_TIMEOUT_S = 10.0
+PROBE_TIMEOUT_S = 8.0  # with the start of the command, what is wrong is said within 15 s on a busy machine, too
 
 
 class DownError(EndpointError):
