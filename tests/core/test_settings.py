@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import string
 import tomllib
 from pathlib import Path
@@ -306,3 +307,77 @@ def test_every_set_has_a_twin_at_equal_tokens() -> None:
     assert settings.set_names() == ("baseline", "elder", "own", "baseline-tokens", "elder-tokens", "own-tokens")
     assert parse_settings(toml(minimal())).set_names() == ("baseline",)
     assert Recipe(group_size=-1).folder("elder") == "gptq-w4gc-elder"
+
+
+def commented(text: str) -> list[tuple[str, str, str, bool]]:
+    """(section, key, value, whether it is an example) of each key that stands in a comment."""
+    section, found = "", []
+    for line in text.splitlines():
+        if head := re.match(r"(?:# )?\[\[?([\w.]+)\]\]?", line):
+            section = head[1]
+        elif key := re.match(r"# (\w+) = (.*)", line):
+            value, _, said = key[2].partition("  #")
+            found.append((section, key[1], value.split(" #")[0].strip(), "left out" in said or "left out" in key[2]))
+    return found
+
+
+def sections() -> dict[str, type[BaseModel]]:
+    from faq_tui.core.settings import benchmarks as b
+    from faq_tui.core.settings.activations import Activations
+    from faq_tui.core.settings.assemble import Assemble
+    from faq_tui.core.settings.evaluate import Evaluate
+    from faq_tui.core.settings.judge import Judge
+    from faq_tui.core.settings.preset import Preset
+    from faq_tui.core.settings.recipe import Recipe
+    from faq_tui.core.settings.sets import SetPlan
+    from faq_tui.core.settings.source import Source
+    from faq_tui.core.settings.target import Seeds, Target
+
+    return {
+        **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": Judge, "assemble": Assemble},
+        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe, "evaluate": Evaluate},
+        **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},
+        "preset": Preset,
+    }
+
+
+INITS = {
+    "bare": Choices("org/model", "seeds.jsonl"),
+    "served": Choices("org/model", "seeds.jsonl", "http://e/v1", "Elder", "http://j/v1", "Judge"),
+}
+
+
+@pytest.mark.parametrize("choices", INITS.values(), ids=INITS)
+def test_init_names_every_section_and_key(choices: Choices) -> None:
+    text = init_text(choices)
+    assert max(map(len, text.splitlines())) <= 120
+    part, there = "", set()
+    for line in text.splitlines():
+        if head := re.match(r"(?:# )?\[\[?([\w.]+)\]\]?", line):
+            part = head[1]
+        elif key := re.match(r"(?:# )?(\w+) = ", line):
+            there.add((part, key[1]))
+    wanted = {
+        (name, field.alias or key)
+        for name, kind in sections().items()
+        for key, field in kind.model_fields.items()
+        if not (name == "evaluate" and key in ("lm_eval", "evalscope", "serve"))
+    }
+    assert there == wanted
+
+
+def test_what_init_comments_out_is_the_default_or_an_example_that_can_be_read() -> None:
+    usual = sections()
+    for section, key, value, example in commented(init_text(INITS["served"])):
+        written = tomllib.loads(f"value = {value}")["value"]
+        if section == "preset":
+            continue
+        field = next(f for name, f in usual[section].model_fields.items() if (f.alias or name) == key)
+        if example:
+            assert field.default is None or section in ("recipes", "sets.mixed"), f"{section}.{key}"
+            continue
+        default = field.get_default(call_default_factory=True)
+        default = default.model_dump() if isinstance(default, BaseModel) else default
+        default = list(default) if isinstance(default, tuple) else default
+        if section != "recipes":
+            assert written == default, f"{section}.{key}"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.files import atomic_text
+from faq_tui.core.settings import further
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.section import EMBEDDED
 from faq_tui.core.store.text import storable
@@ -40,71 +41,74 @@ def init_text(choices: Choices) -> str:
             raise UsageError(f"--{name}-url and --{name}-model go together: give both or neither")
     return f"""\
 # Settings of one faq-tui run. Edit freely: what a change makes stale is done again, nothing else.
+# A line after # is a key at its default, or an example where it says "left out".
 
 [target]
 model = {quoted(c.target)}              # hub id, local folder, or "embedded"
-
+{further.TARGET}
 [seeds]
 path = {quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
 count = 256                      # seeds that are regenerated
 heldout = 32                     # further seeds, kept apart for the evaluation
-{_source(c)}
+{further.SEEDS}{_source(c)}
 {_judge(c)}
 [assemble]
 max_tokens = 2048                # special tokens counted
 overflow = "keep_answer"         # keep_answer | head | tail | drop
-
-[[recipes]]
-method = "gptq"
-bits = 4                         # 4 | 8
+{further.ASSEMBLE}
+{further.SETS}
+{further.ACTIVATIONS}
+[[recipes]]                      # several of them, or lists in one, make a queue
+method = "gptq"                  # gptq | gptaq | awq | spqr | w8a8
+bits = 4                         # 3 (spqr) | 4 | 8
 group_size = {_group_size(c.target)}
-
+{further.RECIPE}
 [evaluate]
 perplexity = ["pydoc"]           # "pydoc" (no network needed), "wikitext2", or a text file
-"""
+{further.EVALUATE}
+{further.PRESET}"""
 
 
 def _source(c: Choices) -> str:
     if c.elder_url:
-        return f"""
-[sources.elder]
-base_url = {quoted(c.elder_url)}
-model = {quoted(c.elder_model or "")}
-# base_url may be a list: several servers of the same model share the work
-# api_key_env = "ELDER_API_KEY"  # the name of a variable, never the key
-# price = {{ input = 0.0, output = 0.0 }}  # per million tokens: with it, regenerating asks before it spends
-candidates = 3
-concurrency = 32
-reasoning = "native"             # native | prompted | off
-sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192 }}
-"""
+        return f"\n{_elder(c.elder_url, c.elder_model or '')}"
     if c.target == EMBEDDED:
         source = re.search(r"^\[sources\.self\].*?(?=^\[judge\])", demo_text(), re.MULTILINE | re.DOTALL)
         assert source is not None
-        return f"\n{source[0].rstrip()}\n"
-    return """
+        return f"\n{source[0].rstrip()}\n{further.SOURCE}"
+    example = _elder("http://elder:8000/v1", "Qwen/Qwen3-235B-A22B")
+    return f"""
 # No source yet: only the baseline will be made. Name a larger model of the target's family:
-# [sources.elder]
-# base_url = "http://elder:8000/v1"
-# model = "Qwen/Qwen3-235B-A22B"
-# reasoning = "native"
-"""
+{_commented(example)}"""
+
+
+def _elder(url: str, model: str) -> str:
+    return f"""[sources.elder]                  # any number of sources, under any names
+base_url = {quoted(url)}
+model = {quoted(model)}
+candidates = 3
+concurrency = 32
+reasoning = "native"             # native | prompted | off
+sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192, seed = 0 }}
+{further.SOURCE}"""
 
 
 def _judge(c: Choices) -> str:
-    more = (
-        '# columns = ["activation"]       # further kinds whose marks are shown beside it\n'
-        "# pick_by = { likelihood = 1.0, activation = 0.5 }  # a weighted mix picks instead\n"
-    )
     if not c.judge_url:
-        return f'[judge]\nkind = "likelihood"              # under the target; "llm" needs base_url and model\n{more}'
+        return f"""[judge]
+kind = "likelihood"              # under the target; activation; "llm" needs base_url and model
+{further.JUDGE}# base_url = "http://judge:8000/v1"  # left out: none. Of kind "llm", as are all below
+# model = "Qwen/Qwen2.5-72B-Instruct"  # left out: none
+{further.JUDGE_SERVER}"""
     return f"""[judge]
-kind = "llm"
+kind = "llm"                     # llm | likelihood | activation
 base_url = {quoted(c.judge_url)}
 model = {quoted(c.judge_model or "")}
-# api_key_env = "JUDGE_API_KEY"
-mode = "listwise"                # a seed's candidates together in two orders; "pointwise": one by one
-{more}"""
+{further.JUDGE}{further.JUDGE_SERVER}"""
+
+
+def _commented(text: str) -> str:
+    return "".join(line if line.startswith("#") else f"# {line}" for line in text.splitlines(keepends=True))
 
 
 def _group_size(target: str) -> str:
