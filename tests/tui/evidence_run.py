@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
+from faq_tui.core.evaluation.token_kl import encode
 from faq_tui.core.run import Run, open_run
 from faq_tui.core.store import Store
-from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement
+from faq_tui.core.store.artefacts import (
+    Artefact,
+    Measurement,
+    add_artefact,
+    add_measurement,
+    all_measurements,
+)
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.heldout_items import replace_items
 
@@ -74,6 +82,23 @@ def add_items(store: Store, bad: str = "") -> None:
     """What a person reads of the labelled items."""
     replace_items(store, "choices:starter", [{**q, "question": f"{bad}{q['question']}"} for q in QUESTIONS])
     replace_items(store, "last_word:starter", [{"passage": f"{bad}{p['passage']}"} for p in PASSAGES])
+
+
+def add_words(run: Run) -> None:
+    """The words of the texts without labels, and how far each token is from the unquantized model's."""
+    for text in ("pydoc", "answers"):
+        tokens = [int(count) for count in all_measurements(run.store)[UNQUANTIZED, text].items["tokens"]]
+        bodies = [
+            {"question": f"Question {n} of {text}?", "pieces": [f" word{t}" for t in range(count)]}
+            for n, count in enumerate(tokens)
+        ]
+        replace_items(run.store, text, bodies)
+        for (subject, name), measured in all_measurements(run.store).items():
+            if name == text and subject != UNQUANTIZED:
+                # The third token is far off, and another one is the likeliest there.
+                kl = {n: [2.0 if t == 2 else 0.001 * t for t in range(count)] for n, count in enumerate(tokens)}
+                differs = {n: [t == 2 for t in range(count)] for n, count in enumerate(tokens)}
+                add_measurement(run.store, replace(measured, token_kl=encode(kl, differs)))
 
 
 def measure(run: Run, subject: str, kl: float, texts: tuple[str, ...] = TEXTS) -> None:

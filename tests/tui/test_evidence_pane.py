@@ -12,17 +12,22 @@ from typing import Any
 
 import pytest
 from app_host import app_on, text_of, until
-from evidence_run import SETS, TOML, evidence_run, measure
+from evidence_run import SETS, TOML, add_words, evidence_run, measure
 from pane_host import PaneHost
 from pane_runs import bare_run
+from rich.text import Text
 from textual.pilot import Pilot
 
 from faq_tui.core import events as e
+from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evidence import collect
 from faq_tui.core.run import open_run
+from faq_tui.core.store.benchmarks import Result, replace_results, set_problem
 from faq_tui.tui.panes.evidence import EvidencePane
+from faq_tui.tui.panes.evidence_item import ModelBox
 from faq_tui.tui.panes.evidence_rows import Lines
+from faq_tui.tui.widgets.text import LiteralText
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 BAD = "[red]x[/red] \x1b]52;c;SEVMTE8=\x07\x1b[2J \u202egnp.exe [/]"
@@ -185,9 +190,40 @@ async def test_open_and_back(tmp_path: Path) -> None:
         text = await press("escape")
         assert pane.opened is None and "item" in text and pane.query_one(Lines).cursor == at + 1
         text = await press("G", "enter")
-        assert re.search(r"item \d+ +\d+ of \d+", text) and "Only figures of an item are stored" in text
+        assert re.search(r"item \d+ +\d+ of \d+", text) and "Its words are not stored" in text
         assert "KL 0.0000 nats a token" in text and "token perplexity" in text
         assert app.pane is pane
+
+
+async def test_an_item_without_labels_is_read_token_by_token(tmp_path: Path) -> None:
+    with evidence_run(tmp_path / "run") as run:
+        add_words(run)
+        pane = EvidencePane(run)
+        app = PaneHost(pane)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pane, pilot)
+            await pilot.press("v", "v")
+            await settled(pane, pilot)
+            at = next(n for n, entry in enumerate(pane.entries) if entry.text == "answers")
+            for key in [*["j"] * at, "enter"]:
+                await pilot.press(key)
+            await settled(pane, pilot)
+            number = pane.entries[at].number
+            text = app.screen_text
+            assert f"Question {number} of answers?" in text and "underlined" in text
+            assert text.count("word0 word1") == 2, "for each of the two models, and not for the unquantized"
+            said = [box.query_one(".said", LiteralText) for box in pane.query(ModelBox) if box.display]
+            for box in said:
+                shown = box.content
+                assert isinstance(shown, Text)
+                styles = {shown.plain[span.start : span.end]: str(span.style) for span in shown.spans}
+                assert styles[" word2"] == "underline bold red"
+                assert " word1" not in {t for t, style in styles.items() if style}
+            before = app.screen_text
+            await pilot.press("pagedown")
+            await settled(pane, pilot)
+            assert app.screen_text != before and "word0 word1" not in app.screen_text, "both are scrolled"
+            assert "word0" in str(pane.text_to_copy())
 
 
 async def test_left_model_and_right_model(tmp_path: Path) -> None:
@@ -354,3 +390,45 @@ def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int], view
             await settled(pane, pilot)
 
         assert snap_compare(PaneHost(pane), terminal_size=size, run_before=before)
+
+
+async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> None:
+    toml = TOML + '[evaluate.lm_eval]\ntasks = ["piqa", "arc_easy"]\n'
+    with evidence_run(tmp_path / "run", toml=toml) as run:
+        for number, request in enumerate(wanted(run)):
+            if request.task == "arc_easy":
+                set_problem(run.store, request.key, "arc_easy: its data is not on this machine")
+                continue
+            items = tuple(float((item + number) % 3 > 0) for item in range(30))
+            found = Result(
+                *(request.subject, request.engine, request.task, request.task, "acc", "none"),
+                value=sum(items) / 30,
+                stderr=0.0875,
+                n=30,
+                repeats=1,
+                num_fewshot=0,
+                version="1.0",
+                engine_version="0.4.13",
+                higher_is_better=True,
+                items=items,
+                signature=request.signature,
+            )
+            replace_results(run.store, [found])
+        pane = EvidencePane(run)
+        app = PaneHost(pane)
+        async with app.run_test(size=(120, 36)) as pilot:
+            await settled(pane, pilot)
+            at = next(n for n, row in enumerate(pane.rows) if "of piqa" in row.name)
+            for _ in range(at + 3):
+                await pilot.press("j")
+            await settled(pane, pilot)
+            text = app.screen_text
+            assert "acc of piqa · higher is better" in text
+            assert "0.6667 ± 0.0875" in " ".join(line_of(text, "gptq-w4g128-elder ").split())
+            assert re.search(r"[+-]0\.\d{4} ± 0\.\d{4}", line_of(text, "gptq-w4g128-elder ")), "against the baseline"
+            assert "Against gptq-w4g128-baseline" in " ".join(text.split())
+            await pilot.press("G")
+            await settled(pane, pilot)
+            assert "Benchmarks that are not measured" in app.screen_text
+            assert "its data is not on this machine" in app.screen_text
+            assert "acc of piqa" in str(pane.text_to_copy())

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from app_host import app_on, text_of, until
-from evidence_run import SETS, TOML, evidence_run
+from evidence_run import SETS, TOML, add_words, evidence_run
 from fitting import cut
 from judged_run import make_judged_run
 from pane_host import PaneHost
@@ -54,8 +54,11 @@ def spiky(folder: Path) -> AbstractContextManager[Run]:
     return spiky_run(folder)
 
 
-def evident(folder: Path) -> AbstractContextManager[Run]:
-    return evidence_run(folder, model="Qwen/Qwen3-8B")
+@contextmanager
+def evident(folder: Path) -> Iterator[Run]:
+    with evidence_run(folder, model="Qwen/Qwen3-8B") as run:
+        add_words(run)
+        yield run
 
 
 def evident_with_long_names(folder: Path) -> AbstractContextManager[Run]:
@@ -70,7 +73,11 @@ CASES = {
     "judge": (judged, "judge", ["n", "l", "f", "b", "b", "1"]),
     "spikes": (spiky, "spikes", ["v", "v", "v", "v", "v", "b", "s"]),
     "quantize": (quantized, "quantize", ["j", "v", "v"]),
-    "evidence": (evident, "evidence", ["j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "p"]),
+    "evidence": (
+        evident,
+        "evidence",
+        ["j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "p"],
+    ),
     "evidence-long": (
         evident_with_long_names,
         "evidence",

@@ -30,9 +30,13 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     run_in_foreground(folder, None, None, as_json)
     if as_json:
         return
-    from faq_tui.core.report import render
+    from faq_tui.core.report import document
+    from faq_tui.core.report.render import render_document
+    from faq_tui.core.report.short import in_short
 
     with open_run(folder) as run:
-        click.echo(render(run, "md").partition("\n## What was run")[0])
+        body = document(run)
+    click.echo(render_document(body, "md").partition("\n## What was run")[0])
+    click.echo("\n".join(["", "## The demo's answer", "", *in_short(body)]))
     click.echo(f"The whole report: {folder / 'reports' / 'report.md'}", err=True)
     click.echo(f"Next: faq-tui status {folder}, or faq-tui pick {folder} SEED_ID CANDIDATE", err=True)

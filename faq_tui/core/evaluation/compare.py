@@ -13,6 +13,7 @@ from faq_tui.core.models.cut import CutModel, Head
 LOGIT_BYTES = 1 << 26  # of one float32 array over the vocabulary; four are alive at once
 
 Sums = dict[str, list[float]]
+Each = Callable[[int, list[float], list[bool]], None]
 
 
 def measure(
@@ -23,11 +24,13 @@ def measure(
     tick: Callable[[int], None],
     reference: Reference | None = None,
     keep: Writer | None = None,
+    each: Each | None = None,
 ) -> Sums:
     """Per item: tokens, nll, kl, agree, hits (its token is the likeliest), summed over its predicted tokens.
 
     Without `reference` the model is the unquantized one itself: no divergence, full agreement. `keep` takes
-    its states. `tick` hears of every batch how many tokens went through.
+    its states, `each` hears of every item the KL of its tokens and whether their top-1 token differs. `tick` hears
+    of every batch how many tokens went through.
     """
     sums: Sums = {
         "tokens": [float(item.predicted) for item in items],
@@ -47,14 +50,28 @@ def measure(
             if keep is not None:
                 keep.put(index, own)
             theirs = None if reference is None else (reference.states(index), reference.head)
-            for name, value in compare(own, item.ids[item.first :], model.head, theirs).items():
+            token_kl: list[float] = []
+            differs: list[bool] = []
+            found = compare(own, item.ids[item.first :], model.head, theirs, token_kl, differs)
+            for name, value in found.items():
                 sums[name][index] = value
+            if each is not None and theirs is not None:
+                each(index, token_kl, differs)
         tick(sum(len(items[index].ids) for index in indices))
     return sums
 
 
-def compare(states: Any, targets: Sequence[int], head: Head, reference: tuple[Any, Head] | None) -> dict[str, float]:
+def compare(
+    states: Any,
+    targets: Sequence[int],
+    head: Head,
+    reference: tuple[Any, Head] | None,
+    token_kl: list[float] | None = None,
+    differs: list[bool] | None = None,
+) -> dict[str, float]:
     """Sums over the tokens of one item. `states`: [tokens, hidden], `reference`: the same and its head.
+
+    `token_kl` and `differs` are filled with each token's KL, and whether another token is the likeliest.
 
     nll = -log q(target); KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler
     1951), with p the unquantized model's distribution and q this one's, both by log-softmax in float32.
@@ -74,14 +91,18 @@ def compare(states: Any, targets: Sequence[int], head: Head, reference: tuple[An
             found["hits"] += float((first == wanted[part]).sum())
             if reference is not None:
                 p = torch.log_softmax(reference[1].logits(reference[0][part]), dim=-1)
-                found["agree"] += float((p.argmax(-1) == first).sum())
-                found["kl"] += _kl(p, q)
+                same = p.argmax(-1) == first
+                found["agree"] += float(same.sum())
+                rows = _kl(p, q)
+                found["kl"] += float(rows.sum(dtype=torch.float64))
+                if token_kl is not None and differs is not None:
+                    token_kl += rows.tolist()
+                    differs += (~same).tolist()
     return found
 
 
-def _kl(p: Any, q: Any) -> float:
-    """Summed over rows; `p` and `q` are log-probabilities, and both are used up."""
+def _kl(p: Any, q: Any) -> Any:
+    """Of each row; `p` and `q` are log-probabilities, and both are used up."""
     import torch
 
-    difference = torch.sub(p, q, out=q)
-    return float(difference.mul_(p.exp_()).sum(-1).sum(dtype=torch.float64))
+    return torch.sub(p, q, out=q).mul_(p.exp_()).sum(-1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import json
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.evaluation.token_kl import encode
 from faq_tui.core.models.cut import CutModel
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
@@ -101,8 +103,16 @@ class _Evaluation:
             if reference is None and compared:
                 raise FaqError(f"{self._reference_path(text)} vanished during the evaluation: run it again")
             tick = self._tick(f"{subject} on {text}")
-            sums = measure(cut, items, self.order.batch_size, self.cancel, tick, reference)
-            self._say(subject, text, sums)
+            token_kl: dict[int, list[float]] = {}
+            differs: dict[int, list[bool]] = {}
+
+            def each(
+                index: int, kl: list[float], other: list[bool], kls: Any = token_kl, others: Any = differs
+            ) -> None:
+                kls[index], others[index] = kl, other
+
+            sums = measure(cut, items, self.order.batch_size, self.cancel, tick, reference, each=each)
+            self._say(subject, text, sums, encode(token_kl, differs) if compared else None)
 
     def _answer(self, model: Any) -> None:
         missing = [answer for answer in self.order.answers if not answer.ids]
@@ -155,9 +165,13 @@ class _Evaluation:
         for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - wanted:
             path.unlink(missing_ok=True)
 
-    def _say(self, subject: str, text: str, sums: dict[str, list[float]]) -> None:
-        items = self.texts[text].finished(sums)
-        self.send("measurement", subject=subject, text=text, signature=self._signature(subject, text), items=items)
+    def _say(self, subject: str, text: str, sums: dict[str, list[float]], token_kl: bytes | None = None) -> None:
+        items, blob = (
+            self.texts[text].finished(sums),
+            None if token_kl is None else b64encode(token_kl).decode("ascii"),
+        )
+        signature = self._signature(subject, text)
+        self.send("measurement", subject=subject, text=text, signature=signature, items=items, token_kl=blob)
 
     def _load(self, folder: Path) -> Any:
         import torch

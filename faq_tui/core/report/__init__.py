@@ -14,6 +14,7 @@ numbers.py     Numbers as people read them
 paper.py       The paper's own table beside ours, where model and method are the same
 ran.py         What was run with which data
 render.py      The report as text in one of its formats
+short.py       The verdict for someone who has never heard of KL
 spikes.py      How spiky the target's activations are under each set, and how far each artefact's layers drift
 tables.py      The tables: one row a model, then one row a comparison
 write.py       The report as files: reports/report.md, report.json and report.html

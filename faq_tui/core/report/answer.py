@@ -8,6 +8,7 @@ from faq_tui.core.evaluation.kinds import ANSWERS, KL, METRICS_OF, PROSE
 from faq_tui.core.evidence import SAME
 from faq_tui.core.report import numbers
 from faq_tui.core.report.escape import escape
+from faq_tui.core.report.short import in_short
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
 DRAW_SPREAD = 0.01  # KL between draws of a calibration set, as we saw it (SmolLM2-135M, GPTQ INT4)
@@ -22,18 +23,29 @@ COVERED = (
     "calibration: every set was drawn {draws} times, and every draw quantized and measured."
 )
 HOW_TO_READ = (
-    "How to read this: the same model is quantized twice, once on plain seeds and once on regenerated answers, and "
-    "both are held against the model before quantization. At equal *samples* both sets hold as many questions, but "
-    "the regenerated one has more text, which helps by itself. At equal *tokens* both hold as much text: there the "
-    "method has to show what it adds. *Better* and *worse* are beyond noise; *within noise* means that this "
-    "measurement sees no difference."
+    "How to read this: the same model is quantized (its weights stored in fewer bits) twice, once on plain questions "
+    "and once on regenerated answers, and both are held against the model before quantization: the closer, the "
+    "better. At equal *samples* both sets hold as many questions, but the regenerated one has more text, which helps "
+    "by itself. At equal *tokens* both hold as much text: there the method has to show what it adds. *Better* and "
+    "*worse* are beyond noise; *leans* is what luck brings now and then among so many comparisons; *within noise* "
+    "means that this measurement sees no difference."
 )
 
 
 def answer(body: dict[str, Any]) -> list[str]:
     """Lines of Markdown."""
-    lines = ["## Did it help?", ""]
-    lines += [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
+    return [*verdict(body), *details(body)]
+
+
+def verdict(body: dict[str, Any]) -> list[str]:
+    """What a newcomer reads first."""
+    lines = ["## Did it help?", "", *in_short(body)]
+    return lines + [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
+
+
+def details(body: dict[str, Any]) -> list[str]:
+    """Every metric of every comparison, and how to read it."""
+    lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
     seen: set[tuple[str, str, str]] = set()

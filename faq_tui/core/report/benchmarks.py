@@ -54,7 +54,7 @@ def section(body: dict[str, Any]) -> list[str]:
     lines = ["## Benchmarks", ""]
     if found["results"]:
         head = ["Task", "Metric", "Model", "Value", "Std. error", "Against baseline", "Items", "Few-shot"]
-        rows = [_row(result) for result in found["results"] if _is_shown(result, found["results"])]
+        rows = [_row(result) for result in found["results"] if is_shown(result, found["results"])]
         lines += [*table(head, rows, left=3), "", *_notes(found["results"]), ""]
     if found["missing"]:
         lines += ["Not measured:", "", *_missing(found["missing"]), ""]
@@ -90,7 +90,7 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     return {"to": baseline.subject, "value": sum(each) / len(each), "stderr": standard_error(each)}
 
 
-def _is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
+def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
     """A task's own numbers; its parts where it has none of its own. The JSON holds all of them."""
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
@@ -104,18 +104,18 @@ def _row(result: dict[str, Any]) -> list[str]:
         escape(result["name"]),
         escape(result["metric"] + how),
         escape(result["subject"]),
-        *(_number(result["value"]), _number(result["stderr"]), _against(result["difference"])),
+        *(number(result["value"]), number(result["stderr"]), against(result["difference"])),
         *(items, shots),
     ]
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
     if value is None:
         return MISSING
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.2f}"
 
 
-def _against(difference: dict[str, Any] | None) -> str:
+def against(difference: dict[str, Any] | None) -> str:
     if difference is None:
         return MISSING
     spread = f" ± {difference['stderr']:.4f}" if difference["stderr"] is not None else ""

@@ -25,6 +25,7 @@ NAMES = {
 }
 
 
+SENTENCE = 1000  # characters: it is ours, but for the names in it
 DRIFT = "Relative error of each layer's output against the unquantized model, on the same held-out text."
 
 
@@ -79,7 +80,7 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
     lines: list[str] = []
     if found["comparisons"]:
         lines += ["## Spikes", ""]
-        lines += [f"- {escape(one['sentence'])}" for one in found["comparisons"]]
+        lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in found["comparisons"]]
         lines += ["", *table(("set", *NAMES.values()), _rows(found["comparisons"])), ""]
         lines += [
             "Medians over layers of the inputs of the modules named above, each sample's first token apart; the "

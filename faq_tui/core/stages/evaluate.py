@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
+from dataclasses import replace
 from typing import Any
 
 from faq_tui.core.activations.layer_error_plan import layer_error_limit, measure_layer_errors
@@ -14,13 +16,14 @@ from faq_tui.core.evaluation.plan import make_spec
 from faq_tui.core.evaluation.source_answers import source_generation
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import state
+from faq_tui.core.evaluation.words import keep_words
 from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.files import atomic_text
 from faq_tui.core.run import Run
 from faq_tui.core.stage import Context
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement
+from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement, heldout
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.target import find_target, load_tokenizer
 from faq_tui.core.worker import run_worker
@@ -54,6 +57,7 @@ def execute(context: Context) -> str:
     target = find_target(run, lambda text: context.emit(Note(text)))
     tokenizer = load_tokenizer(target)
     spec = make_spec(context, target, tokenizer)
+    keep_words(run, spec, tokenizer)
     order = run.cache / "evaluate.json"
     with atomic_text(order) as file:
         json.dump(spec.to_json(), file)
@@ -62,6 +66,7 @@ def execute(context: Context) -> str:
         run_worker("evaluate", {"order": str(order)}, hear, context.cancel, run.log(context.job))
     finally:
         order.unlink(missing_ok=True)
+    keep_words(run, hear.with_answers(), tokenizer)
     measure_layer_errors(context, target, tokenizer)
     benchmarks = evaluate_benchmarks.execute(context, target)
     return f"{len(spec.subjects)} models on {', '.join(texts(run))}: {hear.measured} new measurements{benchmarks}"
@@ -82,6 +87,15 @@ class _Listener:
         body = {name: value for name, value in message.items() if name != "kind"}
         getattr(self, f"on_{message['kind']}")(**body)
 
+    def with_answers(self) -> Spec:
+        """The order, with the answers that the worker has made."""
+        there = heldout(self.context.run.store, self.generation)
+        answers = [
+            replace(answer, ids=list(there[answer.seed_id].answer_ids)) if answer.seed_id in there else answer
+            for answer in self.spec.answers
+        ]
+        return replace(self.spec, answers=answers)
+
     def on_environment(self, **body: Any) -> None:
         environment.write(self.context.run, self.spec, body)
 
@@ -100,9 +114,11 @@ class _Listener:
         answer = HeldoutAnswer(seed_id, tuple(prompt_ids), tuple(answer_ids), text)
         add_heldout(self.context.run.store, self.generation, answer)
 
-    def on_measurement(self, subject: str, text: str, signature: str, items: dict[str, list[float]]) -> None:
-        run = self.context.run
-        add_measurement(run.store, Measurement(subject, text, signature, items))
+    def on_measurement(
+        self, subject: str, text: str, signature: str, items: dict[str, list[float]], token_kl: str | None = None
+    ) -> None:
+        run, blob = self.context.run, None if token_kl is None else b64decode(token_kl)
+        add_measurement(run.store, Measurement(subject, text, signature, items, blob))
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:

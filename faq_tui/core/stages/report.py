@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faq_tui.core.evaluation.identity import subjects, wanted_artefacts
 from faq_tui.core.events import ReportWritten, StageStarted
-from faq_tui.core.evidence import BETTER, WITHIN_NOISE, WORSE
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.render import FORMATS
@@ -15,6 +15,7 @@ from faq_tui.core.store.artefacts import all_measurements
 from faq_tui.core.store.hashing import digest
 
 STAGE = "report"
+WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)
 
 
 def signature(run: Run) -> str:
@@ -37,5 +38,6 @@ def execute(context: Context) -> str:
         context.emit(ReportWritten(str(path)))
     mains = {text["name"]: text["metrics"][0] for text in body["texts"]}
     verdicts = [o[mains[text]]["verdict"] for c in body["comparisons"] for text, o in c["texts"].items()]
-    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in (BETTER, WORSE, WITHIN_NOISE))
+    there = [word for word in WORDS if word in verdicts or word in (BETTER, WORSE, WITHIN_NOISE)]
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in there)
     return f"against the baseline: {counts}" if verdicts else "nothing to compare"

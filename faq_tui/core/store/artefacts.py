@@ -110,18 +110,27 @@ class Measurement:
     text: str
     signature: str
     items: dict[str, list[float]]  # tokens, nll (nats), kl (nats, to unquantized), agree (top-1)
+    token_kl: bytes | None = None  # of each token, as evaluation.token_kl writes it
 
 
 def add_measurement(store: Store, m: Measurement) -> None:
     with store.writing() as db:
         db.execute(
-            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, created) VALUES (?, ?, ?, ?, ?)",
-            (m.subject, m.text, m.signature, json.dumps(m.items), time.time()),
+            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (m.subject, m.text, m.signature, json.dumps(m.items), m.token_kl, time.time()),
         )
 
 
+def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
+    """What `all_measurements` leaves out, since it is as long as the text."""
+    query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
+    row = store.db.execute(query, (subject, text)).fetchone()
+    return None if row is None else row["token_kl"]
+
+
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    query = "SELECT subject, text, signature, items FROM measurements"
+    query = "SELECT subject, text, signature, items FROM measurements"  # without token_kl
     return {
         (row["subject"], row["text"]): Measurement(
             row["subject"], row["text"], row["signature"], json.loads(row["items"])

@@ -1,4 +1,4 @@
-"""Labelled held-out items as a person reads them."""
+"""Held-out items as a person reads them."""
 
 from __future__ import annotations
 
@@ -24,3 +24,10 @@ def replace_items(store: Store, text: str, items: Sequence[dict[str, Any]]) -> N
 def all_items(store: Store, text: str) -> list[dict[str, Any]]:
     rows = store.db.execute("SELECT body FROM heldout_items WHERE text = ? ORDER BY number", (text,))
     return [json.loads(row["body"]) for row in rows]
+
+
+def one_item(store: Store, text: str, number: int) -> dict[str, Any]:
+    """Empty where its words were not stored."""
+    query = "SELECT body FROM heldout_items WHERE text = ? AND number = ?"
+    row = store.db.execute(query, (text, number)).fetchone()
+    return {} if row is None else dict(json.loads(row["body"]))

@@ -25,8 +25,10 @@ from faq_tui.tui.panes.evidence_items import Entry
 from faq_tui.tui.panes.evidence_paper import PaperView
 from faq_tui.tui.panes.evidence_plot import ScatterBox
 from faq_tui.tui.panes.evidence_reader import Reader, export
+from faq_tui.tui.panes.evidence_row import TableRow
 from faq_tui.tui.panes.evidence_rows import Lines
 from faq_tui.tui.panes.evidence_summary import summary
+from faq_tui.tui.panes.evidence_tokens import Words, words_of
 from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.text import LiteralText
@@ -64,7 +66,7 @@ class EvidencePane(Pane):
         super().__init__(run)
         self.found = Found(why=READING)
         self.wanted = Wanted()
-        self.rows: list[evidence_table.TableRow] = []
+        self.rows: list[TableRow] = []
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # of each view, where one left it
@@ -145,7 +147,7 @@ class EvidencePane(Pane):
         if self.found.evidence is None:
             return None
         if self.opened is not None:
-            return evidence_items.as_text(self.found, self.wanted, self.opened)
+            return evidence_items.as_text(self.found, self.wanted, self.opened, self._words(self.opened))
         return evidence_table.as_text(self.found, self.wanted)
 
     def _fill(self) -> None:
@@ -170,10 +172,13 @@ class EvidencePane(Pane):
             self._draw_detail()
         else:
             place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
-            self.query_one(ItemView).show(self.found, self.wanted, self.opened, place)
+            self.query_one(ItemView).show(self.found, self.wanted, self.opened, self._words(self.opened), place)
         self.query_one(PaperView).show_found(self.found)
         self.query_one(ScatterBox).show_found(self.found)
         self.refresh_bindings()
+
+    def _words(self, entry: Entry) -> Words:
+        return words_of(self.run, self.found, (self.wanted.left, self.wanted.right), entry.text, entry.number)
 
     @property
     def _paper(self) -> bool:

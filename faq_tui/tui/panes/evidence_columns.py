@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from faq_tui.tui.panes.evidence_table import MODEL, TableRow
+from faq_tui.tui.panes.evidence_row import MODEL, TableRow
 
 HEADS = {
     "value": "value",

@@ -11,7 +11,10 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, LAST_WORD, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_tokens import Words
 from faq_tui.tui.panes.evidence_wanted import Wanted
+
+Parts = list[tuple[str, str] | None]
 
 LONGEST = 1000  # characters of an item in one line
 MOST_APART = 12  # items of each text that has no right or wrong
@@ -89,7 +92,7 @@ def _words(body: dict[str, Any]) -> str:
     return " ".join(str(said)[:LONGEST].split()) if said else "its words were not stored"
 
 
-def item_parts(found: Found, entry: Entry) -> list[tuple[str, str] | None]:
+def item_parts(found: Found, entry: Entry, words: Words) -> Parts:
     """The item itself: (text, style) parts, None a gap."""
     kind, body = kind_of(entry.text), body_of(found, entry.text, entry.number)
     if kind == CHOICES and body:
@@ -102,17 +105,21 @@ def item_parts(found: Found, entry: Entry) -> list[tuple[str, str] | None]:
         context, _, word = str(body["passage"]).rpartition(" ")
         return [(context, ""), (f"\nThe last word must be: {word}", "bold")]
     what = found.about.get(entry.text, "")
-    note = "Only figures of an item are stored, not its words."
+    if words.pieces:
+        before = words.body.get("question") or words.body.get("context", "")
+        told = [(before, "bold" if "question" in words.body else "")] if before else []
+        return [(words.legend, "dim"), *told]
+    note = "Its words are not stored: it was measured by an older faq-tui."
     return [(entry.words, "bold"), (f"\n{what[:1].upper()}{what[1:]}. {note}" if what else f"\n{note}", "dim")]
 
 
-def model_parts(found: Found, entry: Entry, name: str) -> list[tuple[str, str] | None]:
+def model_parts(found: Found, entry: Entry, name: str) -> Parts:
     """What a model made of the item."""
     sums = found.sums_of(name, entry.text)
     if sums is None or entry.number >= len(sums):
         return [("not measured on this text", "dim")]
     figures = {column: float(values[entry.number]) for column, values in sums.columns.items()}
-    parts: list[tuple[str, str] | None] = []
+    parts: Parts = []
     if "correct" in figures:
         parts.append((_mark(figures["correct"]), "bold green" if figures["correct"] > 0 else "bold red"))
     if "choice" in figures:
@@ -147,10 +154,9 @@ def _letter(index: int) -> str:
     return chr(ord("A") + index) if 0 <= index < 26 else str(index + 1)
 
 
-def as_text(found: Found, wanted: Wanted, entry: Entry) -> str:
+def as_text(found: Found, wanted: Wanted, entry: Entry, words: Words) -> str:
     """The item and its three readings, for the clipboard."""
-    blocks = [("", item_parts(found, entry))]
+    blocks: list[tuple[str, Parts]] = [("", item_parts(found, entry, words)), ("", [("".join(words.pieces), "")])]
     blocks += [(name, model_parts(found, entry, name)) for name in (UNQUANTIZED, wanted.left, wanted.right)]
-    return "\n\n".join(
-        (f"{name}:\n" if name else "") + "\n".join(part[0] for part in parts if part) for name, parts in blocks
-    )
+    told = [(f"{name}:\n" if name else "") + "\n".join(part[0] for part in parts if part) for name, parts in blocks]
+    return "\n\n".join(filter(None, told))

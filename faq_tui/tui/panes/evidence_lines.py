@@ -10,7 +10,7 @@ from faq_tui.core.literal import literal
 from faq_tui.tui.panes.evidence_columns import GAP, GAPS, HEADS, Columns
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_items import Entry
-from faq_tui.tui.panes.evidence_table import EMPTY, GROUP, HEADING, TableRow
+from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, TableRow
 from faq_tui.tui.panes.evidence_wanted import Wanted
 from faq_tui.tui.panes.evidence_words import STYLES
 from faq_tui.tui.widgets.short import ELLIPSIS, middle, padded

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from faq_tui.core.evaluation.bootstrap import Estimate
 from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
 from faq_tui.core.evidence import Comparison, Evidence, Outcome, Row
 from faq_tui.core.report import numbers
 from faq_tui.tui.panes import evidence_words as words
+from faq_tui.tui.panes.evidence_benchmarks import benchmark_rows
 from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, MODEL, TableRow
 from faq_tui.tui.panes.evidence_wanted import MATCHES, Wanted
-
-HEADING, GROUP, MODEL, EMPTY = "heading", "group", "model", "empty"
-
-
-@dataclass(frozen=True)
-class TableRow:
-    """`detail` is what is said of the row when the cursor stands on it."""
-
-    kind: str
-    name: str = ""
-    title: str = ""  # the part of a heading's name that may be shortened first
-    value: str = ""
-    interval: str = ""
-    recovered: str = ""
-    verdict: str = ""
-    change: str = ""
-    p: str = ""
-    detail: str = ""
-
-    @property
-    def cells(self) -> tuple[str, ...]:
-        return self.name, self.value, self.interval, self.recovered, self.verdict, self.change, self.p
 
 
 def rows(found: Found, wanted: Wanted) -> list[TableRow]:
@@ -47,7 +27,7 @@ def rows(found: Found, wanted: Wanted) -> list[TableRow]:
         for metric in metrics if wanted.every else metrics[:1]:
             out += [TableRow(EMPTY)] if out else []
             out += _section(found, evidence, text.name, metric, wanted.match)
-    return out
+    return [*out, *benchmark_rows(found)]
 
 
 def _section(found: Found, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:

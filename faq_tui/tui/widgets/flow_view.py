@@ -86,6 +86,11 @@ class FlowView(Widget, can_focus=False):
         self._go(top)
 
     @property
+    def at_end(self) -> bool:
+        """Whether nothing stands below what is shown."""
+        return self.top >= self._last_top
+
+    @property
     def page(self) -> int:
         """Lines by which a page is turned: one of the old ones stays."""
         return max(1, self._height - 1)

@@ -6,7 +6,7 @@ import html
 from importlib.resources import files
 from typing import Any
 
-from faq_tui.core.report.answer import answer
+from faq_tui.core.report.answer import details, verdict
 from faq_tui.core.report.escape import one_line
 from faq_tui.core.report.html.forest import forests
 from faq_tui.core.report.html.scatter import scatter
@@ -29,8 +29,9 @@ def page(body: dict[str, Any]) -> str:
     parts = [
         f'<header><p class="brand">faq-tui {html.escape(body["faq_tui"])}</p><h1>Quantizing {name}</h1>',
         f'<p class="faint">Measured {html.escape(body["measured"])} on {html.escape(_where(body))}</p></header>',
+        f'<section class="answer">{to_html(verdict(body))}</section>',
         _cards(body),
-        f'<section class="answer">{to_html(answer(body))}</section>',
+        f'<section class="answer">{to_html(details(body))}</section>',
     ]
     if forest:
         note = "A bar that crosses the line in the middle is within noise."

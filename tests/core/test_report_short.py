@@ -1,0 +1,48 @@
+"""The first lines of the report: what a newcomer takes from it is what the verdicts say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from made_up import TOML, made_up_run, measure_all
+
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, WITHIN_NOISE, WORSE
+from faq_tui.core.report import render
+from faq_tui.core.report.short import headline
+
+
+@pytest.mark.parametrize(
+    ("samples", "tokens", "says"),
+    [
+        ([BETTER] * 2, [BETTER, WITHIN_NOISE], "Yes."),
+        ([BETTER] * 2, [WORSE, WITHIN_NOISE], "No."),
+        ([BETTER] * 2, [WORSE, BETTER], "Mixed"),
+        ([BETTER, WITHIN_NOISE], [WITHIN_NOISE] * 2, "Only by bringing more text"),
+        ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], "Probably not: .* leans to worse"),
+        ([WITHIN_NOISE] * 2, [LEANS_BETTER, WITHIN_NOISE], "Perhaps: .* leans to better"),
+        ([WITHIN_NOISE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
+        ([WORSE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
+        ([SAME] * 2, [SAME] * 2, "Nothing can differ"),
+        ([BETTER] * 2, None, "Better with the same number of questions; .* was not compared"),
+    ],
+)
+def test_the_fairer_comparison_decides(samples: list[str], tokens: list[str] | None, says: str) -> None:
+    import re
+
+    counts = {"samples": Counter(samples)} | ({} if tokens is None else {"tokens": Counter(tokens)})
+    assert re.match(says, headline(counts))
+
+
+def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(tmp_path: Path) -> None:
+    with made_up_run(tmp_path, TOML) as run:
+        measure_all(run, {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.30})
+        head = render(run, "md").splitlines()[:10]
+        page = render(run, "html")
+    text = "\n".join(head)
+    assert "**In short: Only by bringing more text" in text
+    assert "- With the same number of questions: clearly better on 2 of 2 held-out texts" in text
+    assert "- With the same amount of text: no visible difference on 2 of 2 held-out texts" in text
+    assert not {"KL", "perplexity", "logit"} & set(text.replace(".", " ").split())
+    assert "Only by bringing more text" in page

@@ -1,0 +1,45 @@
+"""Per-token figures as they are stored, and the words that they belong to."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faq_tui.core.evaluation.token_kl import decode, encode
+from faq_tui.core.evaluation.words import pieces
+
+KL = st.floats(0, 1e5, allow_nan=False) | st.just(float("inf"))
+ITEMS = st.lists(st.lists(st.tuples(KL, st.booleans()), max_size=20), min_size=1, max_size=6)
+
+
+@given(ITEMS)
+def test_what_is_stored_comes_back(items: list[list[tuple[float, bool]]]) -> None:
+    order = list(reversed(range(len(items))))  # as batches come: the longest first
+    kl = {n: [value for value, _ in items[n]] for n in order}
+    differs = {n: [other for _, other in items[n]] for n in order}
+    blob = encode(kl, differs)
+    assert len(blob) == 2 * sum(map(len, items))
+    for number, item in enumerate(items):
+        found, other = decode(blob, [float(len(each)) for each in items], number)
+        assert other.tolist() == differs[number], "also of a token without any divergence"
+        wanted = np.minimum(np.array([value for value, _ in item], dtype=np.float64), 65504.0)
+        assert np.allclose(found, wanted, rtol=1e-3, atol=1e-7)
+
+
+class Bytes:
+    """A tokenizer whose tokens are the bytes of UTF-8."""
+
+    def decode(self, ids: list[int], **_: object) -> str:
+        return bytes(ids).decode("utf-8", errors="replace")
+
+
+@given(st.text(max_size=40).filter(lambda text: "\ufffd" not in text and "\x00" not in text))
+def test_the_pieces_are_the_text_also_where_a_character_is_several_tokens(text: str) -> None:
+    ids = list(text.encode("utf-8"))
+    found = pieces(ids, Bytes())
+    assert len(found) == len(ids) and "".join(found) == text
+
+
+def test_a_broken_end_is_kept_as_what_it_is() -> None:
+    assert pieces([0x61, 0xC3], Bytes()) == ["a", "\ufffd"]
