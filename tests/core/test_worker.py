@@ -15,6 +15,7 @@ import pytest
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError, Stopped, UsageError
 from faq_tui.core.worker import parent
+from faq_tui.core.worker.modest import NICENESS
 
 TASK = """
     import os, signal, sys, time
@@ -58,6 +59,16 @@ def test_messages_arrive_in_order_and_noise_goes_to_the_log(work: Any) -> None:
     messages, log = work("for n in range(2000):\n    send('count', n=n, text='é\\n' * 40)")
     assert [m["n"] for m in messages if m["kind"] == "count"] == list(range(2000))
     assert "out of the child" in log and "native noise" in log
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="the kernel groups no processes by session")
+def test_it_gives_way_to_this_process(work: Any) -> None:
+    ours = Path("/proc/self/autogroup").read_text()
+    messages, _log = work("send('nice', own=os.nice(0), group=open('/proc/self/autogroup').read())")
+    told = next(m for m in messages if m["kind"] == "nice")
+    assert told["own"] == os.nice(0) + NICENESS
+    assert told["group"].split()[-1] == str(NICENESS)
+    assert Path("/proc/self/autogroup").read_text() == ours, "the session of the screen is left as it is"
 
 
 def test_its_own_errors_come_as_they_are(work: Any) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
+from faq_tui.core.worker.modest import give_way
 
 Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
@@ -57,6 +58,7 @@ def read_line(fd: int) -> str:
 
 
 def main() -> None:
+    give_way()
     task_name, channel_fd = sys.argv[1], int(sys.argv[2])
     channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
     lock = threading.Lock()
