@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from faq_tui.core.literal import literal
 
+WIDEST = 10_000  # cells: as wide as it wants to be
 EMPTY = "·"  # nobody has measured it yet
-MOST_COLUMNS = 6  # that fit a terminal of 80 columns with two numbers each; more stand below one another
 
 
 def print_paper(console: Console, paper: dict[str, Any]) -> None:
@@ -20,8 +21,21 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
     head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (the paper's value)"
     console.print(Text(literal(head), style="bold"))
     metrics = list(dict.fromkeys(cell["metric"] for cell in cells))
-    for start in range(0, len(metrics), MOST_COLUMNS):
-        console.print(_part(cells, metrics[start : start + MOST_COLUMNS]))
+    for part in _parts(console, cells, metrics):
+        console.print(_part(cells, part))
+
+
+def _parts(console: Console, cells: list[dict[str, Any]], metrics: list[str]) -> list[list[str]]:
+    """The columns that have room side by side; further ones stand below, under the same rows."""
+    parts: list[list[str]] = [[]]
+    for metric in metrics:
+        longer = [*parts[-1], metric]
+        wide = Measurement.get(console, console.options.update(max_width=WIDEST), _part(cells, longer)).maximum
+        if parts[-1] and wide > console.width:
+            parts.append([metric])
+        else:
+            parts[-1] = longer
+    return parts
 
 
 def _part(cells: list[dict[str, Any]], metrics: list[str]) -> Table:

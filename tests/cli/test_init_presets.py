@@ -53,6 +53,17 @@ def test_a_preset_becomes_a_run_and_its_status_shows_the_table(tmp_path: Path) -
     assert "0 of 1" in shown and "no vLLM" in shown and "\x1b[2J" not in shown
 
 
+def test_the_papers_table_is_whole_in_80_columns(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    faq_tui("init", run, "--preset", "paper/table2")
+    shown = faq_tui("status", run, COLUMNS="80").out
+    table = shown[shown.index("paper/table2, Qwen3-8B: 0 of 156 cells filled") :].splitlines()[1:]
+    assert max(map(len, table)) <= 80
+    heads = [line.split()[2:] for line in table if line.startswith("quantized")]
+    assert (heads[0][0], heads[-1][-1]) == ("arc_challenge", "include_zh") and len(heads) > 1, "no name is broken"
+    assert len(table) == len(heads) * 14, "no row is broken"
+
+
 def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "init", tmp_path / "a", "--preset", "paper/table12")
     assert "no preset 'paper/table12'" in said and "--list-presets" in said

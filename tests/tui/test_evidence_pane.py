@@ -157,6 +157,9 @@ async def test_view(tmp_path: Path) -> None:
         assert all(re.search(rf"[┤│ ]{mark}|[A-D]{mark}", plot) for mark in "UABCD"), "each has its own cell"
         text = await press("v")
         assert "unquantized  baseline     elder        item" in text
+        text = await press("v")
+        assert "How spiky the activations are" in text and "What was run" in text and "Seeds: seeds.jsonl" in text
+        assert "**" not in text and "Big-8B" in await press("pagedown")
         assert "KL on pydoc" in await press("v")
     async with opened(tmp_path / "large", (200, 60)) as (app, _pane, press):
         assert "specialised" in app.screen_text and "loss recovered" in app.screen_text

@@ -76,7 +76,7 @@ CASES = {
     "evidence": (
         evident,
         "evidence",
-        ["j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "p"],
+        ["j", "j", "j", "j", "l", "a", "m", "v", "v", "enter", "j", "escape", "G", "enter", "escape", "v", "v", "p"],
     ),
     "evidence-long": (
         evident_with_long_names,

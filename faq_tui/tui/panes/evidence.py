@@ -16,7 +16,7 @@ from faq_tui.core.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes import evidence_actions, evidence_items, evidence_lines, evidence_table
+from faq_tui.tui.panes import evidence_actions, evidence_items, evidence_lines, evidence_ran, evidence_table
 from faq_tui.tui.panes.evidence_columns import Columns, columns_of
 from faq_tui.tui.panes.evidence_detail import Detail
 from faq_tui.tui.panes.evidence_found import Found
@@ -31,6 +31,7 @@ from faq_tui.tui.panes.evidence_summary import summary
 from faq_tui.tui.panes.evidence_tokens import Words, words_of
 from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
+from faq_tui.tui.widgets.flow_view import FlowView
 from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # columns from which the scatter stands beside the table
@@ -72,6 +73,7 @@ class EvidencePane(Pane):
         self._cursors: dict[str, int] = {}  # of each view, where one left it
         self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and the columns of both
         self._heard: object = None
+        self._told: Found | None = None  # whose account of the run is shown
         self.reader = Reader(run.folder, self._tell)
 
     def _tell(self, found: Found) -> None:
@@ -86,6 +88,7 @@ class EvidencePane(Pane):
                 yield Lines(id="evidence-lines")
                 yield Detail(id="evidence-detail")
                 yield ItemView(id="evidence-item")
+                yield FlowView(id="evidence-run")
             with CoveredVertical(id="evidence-right"):
                 yield ScatterBox()
                 yield PaperView()
@@ -173,6 +176,9 @@ class EvidencePane(Pane):
         else:
             place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
             self.query_one(ItemView).show(self.found, self.wanted, self.opened, self._words(self.opened), place)
+        if self._told is not self.found:
+            self._told = self.found
+            self.query_one("#evidence-run", FlowView).show(evidence_ran.parts(self.found.report))
         self.query_one(PaperView).show_found(self.found)
         self.query_one(ScatterBox).show_found(self.found)
         self.refresh_bindings()
@@ -201,6 +207,7 @@ class EvidencePane(Pane):
         self.set_class(self.found.evidence is None, "-empty")
         self.set_class(wide, "-wide")
         self.set_class(self.opened is not None, "-item")
+        self.set_class(self.wanted.view == "run", "-run")
         self.query_one("#evidence-left").display = wide or not (alone or scatter)
         self.query_one("#evidence-right").display = wide or scatter or self._paper
         self.query_one(ScatterBox).display = scatter
@@ -314,19 +321,25 @@ class EvidencePane(Pane):
     def action_page_up(self) -> None:
         self._page(-1)
 
+    @property
+    def _flow(self) -> FlowView | None:
+        """The text that stands where the lines are else."""
+        if self._only_paper:
+            return self.query_one(PaperView)
+        return self.query_one("#evidence-run", FlowView) if self.wanted.view == "run" else None
+
     def _page(self, by: int) -> None:
-        paper = self.query_one(PaperView)
         if self.opened is not None:
             self.query_one(ItemView).scroll_by(by)
-        elif self._only_paper:
-            paper.scroll_by(by * paper.page)
+        elif (flow := self._flow) is not None:
+            flow.scroll_by(by * flow.page)
         else:
             self._move(by * self.query_one(Lines).page)
 
     def _move(self, by: int) -> None:
-        lines, paper = self.query_one(Lines), self.query_one(PaperView)
-        if self._only_paper:
-            paper.scroll_by(by)
+        lines = self.query_one(Lines)
+        if (flow := self._flow) is not None:
+            flow.scroll_by(by)
             return
         lines.move(by)
         if self.opened is not None and lines.cursor < len(self.entries):

@@ -3,7 +3,7 @@
 from faq_tui.tui.actions import Action
 
 ACTIONS: tuple[Action, ...] = (
-    Action("evidence.view", "v", "View", "Show the next of table, scatter and items."),
+    Action("evidence.view", "v", "View", "Show the next of table, scatter, items and what was run."),
     Action("evidence.open", "enter", "Open", "Open the item under the cursor: question, answers and figures."),
     Action("evidence.back", "escape,backspace", "Back", "Close the item."),
     Action("evidence.match", "m", "Matched by", "Show sets of equal samples, of equal tokens, or both."),

@@ -13,8 +13,7 @@ from faq_tui.core.evaluation.kinds import LABELLED, kind_of
 from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence import Evidence, Row, collect, measured
 from faq_tui.core.paper.tables import Cell
-from faq_tui.core.report.benchmarks import benchmarks
-from faq_tui.core.report.document import title
+from faq_tui.core.report.document import document, title
 from faq_tui.core.report.paper import paper
 from faq_tui.core.run import Run, open_run
 from faq_tui.core.store.heldout_items import all_items
@@ -47,9 +46,14 @@ class Found:
     sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # folder to text
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # labelled text to its items in words
     about: dict[str, str] = field(default_factory=dict)  # text to what it is
-    benchmarks: dict[str, Any] = field(default_factory=dict)  # as the report has them
+    report: dict[str, Any] = field(default_factory=dict)  # as data
     paper: tuple[Cell, ...] = ()
     paper_known: bool = False  # whether the paper has this model
+
+    @property
+    def benchmarks(self) -> dict[str, Any]:
+        """As the report has them."""
+        return dict(self.report.get("benchmarks", {}))
 
     @property
     def models(self) -> tuple[Row, ...]:
@@ -95,7 +99,7 @@ def _read(run: Run, state: object) -> Found:
         sums=sums,
         bodies={text: all_items(run.store, text) for text in texts if kind_of(text) in LABELLED},
         about=environment.read(run).get("texts", {}),
-        benchmarks=benchmarks(run),
+        report=document(run, evidence),
         paper=tuple(Cell(**cell) for cell in published["cells"]),
         paper_known=published["known"],
     )

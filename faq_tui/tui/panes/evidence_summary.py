@@ -37,6 +37,8 @@ def summary(found: Found, wanted: Wanted) -> Text:
         how = f"{'all' if wanted.every else 'main'} metrics, {match} · {how}"
     if wanted.view == "items":
         how = f"left {wanted.left or 'no model'}, right {wanted.right or 'no model'}"
+    if wanted.view == "run":
+        how = "what these figures rest on"
     return line.append(f"\n{wanted.view}: ", "dim").append(literal(how), "dim")
 
 

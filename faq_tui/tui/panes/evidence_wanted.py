@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from faq_tui.core.settings import BASELINE
 from faq_tui.tui.panes.evidence_found import Found
 
-VIEWS = ("table", "scatter", "items")
+VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
 
 
