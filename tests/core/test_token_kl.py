@@ -41,5 +41,17 @@ def test_the_pieces_are_the_text_also_where_a_character_is_several_tokens(text: 
     assert len(found) == len(ids) and "".join(found) == text
 
 
+class Stripping:
+    """Words with their space before them, as in SentencePiece, whose decoding strips the first one."""
+
+    def decode(self, ids: list[int], **_: object) -> str:
+        return "".join(f" {chr(97 + token)}" for token in ids).removeprefix(" ")
+
+
+def test_a_space_before_a_word_is_kept() -> None:
+    assert pieces([1, 2, 3], Stripping(), [0]) == [" b", " c", " d"]
+    assert "".join(pieces([1, 2, 3], Stripping())) == "b c d"
+
+
 def test_a_broken_end_is_kept_as_what_it_is() -> None:
     assert pieces([0x61, 0xC3], Bytes()) == ["a", "\ufffd"]

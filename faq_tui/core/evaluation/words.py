@@ -40,25 +40,31 @@ def _questions(run: Run) -> dict[tuple[int, ...], str]:
 
 def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> dict[str, Any]:
     before, predicted = item.ids[: item.first], item.ids[item.first :]
-    body: dict[str, Any] = {"pieces": pieces(predicted, tokenizer)}
+    body: dict[str, Any] = {"pieces": pieces(predicted, tokenizer, before[-1:])}
     if before in questions:
         return {"question": storable(questions[before]), **body}
     context = tokenizer.decode(list(before), skip_special_tokens=True)
     return {"context": storable(context[-CONTEXT:]), **body}
 
 
-def pieces(ids: Sequence[int], tokenizer: Any) -> list[str]:
-    """The text of each token. A character that is spread over several tokens is in the last of them."""
+def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
+    """The text of each token. A character that is spread over several tokens is in the last of them.
+
+    Each is decoded after the one before it (`before`: those that stand before the first), since some tokenizers
+    leave out the space at the beginning of what they decode.
+    """
     found: list[str] = []
-    waiting: list[int] = []
-    for token in ids:
+    last, waiting = list(before), list[int]()
+    for place, token in enumerate(ids):
         waiting.append(token)
-        text = tokenizer.decode(waiting, clean_up_tokenization_spaces=False)
-        if BROKEN in text and len(waiting) < LONGEST_CHARACTER:
+        text = _decoded(tokenizer, [*last, *waiting])[len(_decoded(tokenizer, last)) :]
+        if BROKEN in text and len(waiting) < LONGEST_CHARACTER and place < len(ids) - 1:
             found.append("")
         else:
             found.append(storable(text))
-            waiting = []
-    if waiting:
-        found[-1] = storable(tokenizer.decode(waiting, clean_up_tokenization_spaces=False))
+            last, waiting = waiting, []
     return found
+
+
+def _decoded(tokenizer: Any, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)) if ids else ""

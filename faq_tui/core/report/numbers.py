@@ -82,7 +82,7 @@ def percent(share: float) -> str:
     """A share in percent; one of almost nothing can be any number, and is told by its sign alone."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
-    return f"{100 * share:.0f}"
+    return f"{round(100 * share):d}"  # without the minus of a zero
 
 
 def count(number: int | None) -> str:
