@@ -13,7 +13,10 @@ NAMES = tuple(sorted(path.stem for path in GOLDEN.glob("*.jinja")))
 
 DEEPSEEK = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜User｜>", "<｜Assistant｜>"]
 LLAMA = ["<|begin_of_text|>", "<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"]
-SPECIALS = {"deepseek": DEEPSEEK, "llama": LLAMA}  # bos, eos, then the others; all else is ChatML
+GPT_OSS = ["<|startoftext|>", "<|return|>", "<|start|>", "<|end|>", "<|message|>", "<|channel|>"]
+MAGISTRAL = ["<s>", "</s>", "[INST]", "[/INST]", "[THINK]", "[/THINK]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]"]
+# bos, eos, then the others; all else is ChatML
+SPECIALS = {"deepseek": DEEPSEEK, "gpt_oss": GPT_OSS, "llama": LLAMA, "magistral": MAGISTRAL}
 THINK_TAGS = ("qwen3", "deepseek")  # vocabularies that hold them, whether the model thinks or not
 
 ENDS = {
@@ -24,12 +27,19 @@ WAYS = {
     "chatml": "inline",
     "deepseek_r1_0528_qwen3_8b": "generation_prompt",
     "deepseek_r1_distill": "generation_prompt",
+    "gpt_oss": "template",
     "llama3_1": "inline",
+    "magistral": "template",
     "qwen2_5": "inline",
     "qwen3": "template",
     "qwen3_instruct_2507": "inline",
     "smollm2": "inline",
 }
+# What stands before the reasoning, and between it and the answer, of those that think.
+AROUND = {
+    "gpt_oss": ("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
+    "magistral": ("[THINK]", "[/THINK]"),
+} | dict.fromkeys(["qwen3", "deepseek_r1_distill", "deepseek_r1_0528_qwen3_8b"], ("<think>\n", "\n</think>\n\n"))
 
 QUESTION = [{"role": "user", "content": "Hi"}]  # short: nothing may depend on how much stands before
 CHAIN = [

@@ -166,6 +166,45 @@ def test_moe_statistics_equal_brute_force(moe: Any, monkeypatch: pytest.MonkeyPa
     assert counts.sum() == 2 * 2 * sum(map(len, rows))
 
 
+def test_experts_that_are_modules_are_counted_and_their_parts_left_out() -> None:
+    """As remote code has them: each one sees some of the tokens, so its linears are no places."""
+    import torch
+
+    class Block(torch.nn.Module):
+        def __init__(self, fused: Any) -> None:
+            super().__init__()
+            self.router = fused.gate
+            self.experts = torch.nn.ModuleList()
+            for gate_up, down in zip(fused.experts.gate_up_proj, fused.experts.down_proj, strict=True):
+                expert = torch.nn.Module()
+                expert.gate_up_proj = torch.nn.Linear(*gate_up.T.shape, bias=False)
+                expert.down_proj = torch.nn.Linear(*down.T.shape, bias=False)
+                expert.gate_up_proj.weight.data, expert.down_proj.weight.data = gate_up.data, down.data
+                expert.forward = lambda x, it=expert: it.down_proj(it.gate_up_proj(x).chunk(2, -1)[0])
+                self.experts.append(expert)
+
+        def forward(self, x: Any) -> Any:
+            chosen = self.router(x.reshape(-1, x.shape[-1]))[-1]
+            out = torch.zeros_like(x)
+            for number, expert in enumerate(self.experts):
+                own = (chosen == number).any(-1)
+                out[0, own] += expert(x[0, own])
+            return out
+
+    rows = some_rows(128)
+    fused = make_tiny_moe()
+    wanted = capture.measure(fused, rows, ["o_proj"]).experts
+    unfused = make_tiny_moe()
+    for layer in unfused.model.layers:
+        layer.mlp = Block(layer.mlp)
+    found = capture.measure(unfused, rows, ["o_proj", "down_proj"])
+    assert {place.module for place in found.places} == {"self_attn.o_proj"}
+    assert found.experts[0].tolist() == wanted[0].tolist()  # behind the first layer the two models differ
+    assert found.experts[1].sum() == wanted[1].sum()
+    with pytest.raises(UsageError, match="has no down_proj"):
+        capture.measure(unfused, rows, ["down_proj"])
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_half_precision_is_exact(dense: Any, dtype: str) -> None:
     import torch

@@ -9,6 +9,7 @@ from tiny import CHATML, make_tiny_model
 
 from faq_tui.core.activations.kinds import Marker
 from faq_tui.core.activations.statistics import KINDS
+from faq_tui.core.assembly.template import Template
 
 # As in DeepSeek-R1's distillates: no turn ends, the prompt opens the think block, history loses its reasoning.
 OPENED = (
@@ -36,6 +37,35 @@ def by_kind(tokenizer: Any, text: str, cut: int | None = None) -> dict[str, str]
         name: tokenizer.decode([token for token, kind in zip(ids, kinds, strict=True) if kind == number])
         for number, name in enumerate(KINDS)
     }
+
+
+CHANNELS = (
+    "{% for m in messages %}<|im_end|>[{{ m['role'] }}]"
+    "{% if m['role'] == 'assistant' %}<|channel|>final<|message|>{% endif %}{{ m['content'] }}{% endfor %}<|im_end|>"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+TODAY = "<|im_start|>system\n{{ strftime_now('%d %b %Y') }}<|im_end|>\n" + CHATML
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("[THINK]", "[/THINK]"), ("<|channel|>analysis<|message|>", "<|im_end|>[assistant]<|channel|>final<|message|>")],
+    ids=["block", "channel"],
+)
+def test_reasoning_in_a_block_or_a_channel(tokenizer: Any, opening: str, closing: str) -> None:
+    tokenizer.chat_template = CHANNELS
+    head = f"<|im_end|>[user]{QUESTION}<|im_end|>[assistant]"
+    found = by_kind(tokenizer, f"{head}{opening}{REASONING}{closing}{ANSWER}<|im_end|>")
+    assert found["question"].strip() == QUESTION
+    assert found["reasoning"].strip() == REASONING
+    assert found["answer"].strip() == ANSWER
+
+
+def test_a_template_that_writes_the_date(tokenizer: Any) -> None:
+    tokenizer.chat_template = TODAY
+    turns = [{"role": "user", "content": QUESTION}, {"role": "assistant", "content": ANSWER}]
+    found = by_kind(tokenizer, Template(tokenizer).render(turns))
+    assert (found["question"].strip(), found["answer"].strip()) == (QUESTION, ANSWER)
 
 
 @pytest.mark.parametrize("template", [CHATML, OPENED, SYSTEM], ids=["chatml", "opened", "system"])

@@ -34,7 +34,7 @@ LONG = " ".join(f"step {n} leads to {n + 1};" for n in range(400))
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("max_tokens", [100, 256, 1000])
+@pytest.mark.parametrize("max_tokens", [128, 256, 1000])
 def test_keep_answer(templates: dict[str, Template], name: str, max_tokens: int) -> None:
     template = templates[name]
     rendered = render_answered(template, QUESTION, LONG, ANSWER)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from jinja2.sandbox import SandboxedEnvironment
 from template_bench import (
     ANSWER,
+    AROUND,
     CHAIN,
     ENDS,
     GOLDEN,
@@ -108,15 +109,42 @@ def test_llama_writes_one_bos_and_always_the_same_date(templates: dict[str, Temp
     assert text.count("<|begin_of_text|>") == 1 and "Today Date: 26 Jul 2024\n" in text
 
 
-def test_templates_that_ask_for_the_date_get_the_same_one(embedded_model: EmbeddedModel) -> None:
+@pytest.mark.parametrize(
+    "written",
+    [
+        # as Llama-3.2's does; as others do, which know no `date_string`
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}",
+        "{% set date_string = strftime_now('%d %b %Y') %}",
+        "{% macro of(form) %}{{ strftime_now(form) }}{% endmacro %}{% set date_string = of('%-d %B %Y, %H:%M') %}",
+    ],
+)
+def test_templates_that_ask_for_the_date_get_the_same_one(embedded_model: EmbeddedModel, written: str) -> None:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
-    tokenizer.chat_template = (  # as Llama-3.2's does
-        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
-        "{{ date_string }} {{ messages[0].content }}"
+    tokenizer.chat_template = written + "{{ date_string }} {{ messages[0].content }}"
+    assert Template(tokenizer).render(QUESTION) in ("26 Jul 2024 Hi", "26 July 2024, 00:00 Hi")
+
+
+def test_gpt_oss_reasons_in_a_channel_and_magistral_in_a_block(templates: dict[str, Template]) -> None:
+    gpt_oss = templates["gpt_oss"]
+    text = gpt_oss.decode(render_answered(gpt_oss, QUESTION, "R", "A").ids)
+    assert "Current date: 2024-07-26\n" in text
+    assert text.endswith(
+        "<|start|>user<|message|>Hi<|end|><|start|>assistant<|channel|>analysis<|message|>R<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>A<|return|>"
     )
-    assert Template(tokenizer).render(QUESTION) == "26 Jul 2024 Hi"
+    magistral = templates["magistral"]
+    text = magistral.decode(render_answered(magistral, QUESTION, "R", "A").ids)
+    assert text == "<s>[INST]Hi[/INST][THINK]R[/THINK]A</s>"
+
+
+def test_r1_0528_opens_its_turn_behind_every_question(templates: dict[str, Template]) -> None:
+    """The prompt adds nothing to the question: it must not be taken for a template without a turn of the model's."""
+    r1 = templates["deepseek_r1_0528_qwen3_8b"]
+    asked = r1.render(QUESTION)
+    assert asked == r1.render(QUESTION, add_generation_prompt=True)
+    assert asked == "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜>"
 
 
 @pytest.mark.parametrize("name", ["deepseek_r1_distill", "deepseek_r1_0528_qwen3_8b"])
@@ -160,7 +188,10 @@ def test_the_ids_are_what_the_template_makes(
     if not reasoning:
         expected = template.render([*messages, said])
     elif WAYS[name] == "template":
-        expected = template.render([*messages, said | {"reasoning_content": reasoning}])
+        opening, closing = AROUND[name]
+        before, _, after = template.render([*messages, said]).rpartition(ANSWER)
+        before = before.removesuffix("<think>\n\n</think>\n\n").removesuffix("<|channel|>final<|message|>")
+        expected = f"{before}{opening}{reasoning}{closing}{ANSWER}{after}"
     elif WAYS[name] == "generation_prompt":
         prompt = template.render(messages, add_generation_prompt=True).removesuffix("<think>\n")
         expected = f"{prompt}<think>\n{reasoning}\n</think>\n\n{ANSWER}{end}"
@@ -288,7 +319,7 @@ def test_any_text_is_whole_or_refused(
         rendered = render_answered(template, messages, reasoning, answer)
     except RefusedError as refusal:
         assert str(refusal) and "\n" not in str(refusal)
-        plain = not any(tag in reasoning + answer + question for tag in ("think>", "<|", "|>"))
+        plain = not any(tag in reasoning + answer + question for tag in ("think>", "<|", "|>", "[", "<s>", "</s>"))
         usual = all(char.isascii() and (char.isprintable() or char == "\n") for char in question + reasoning + answer)
         assert not (plain and usual and answer.strip())  # what people and models usually write is never refused
         return
@@ -299,8 +330,9 @@ def test_any_text_is_whole_or_refused(
     said = text[len(asked) :]
     assert said.count(end) == 1
     if reasoning and WAYS[name] != "inline":
-        assert (said.count("<think>"), said.count("</think>")) == (1, 1)
-        assert said.partition("<think>\n")[2].partition("\n</think>")[0] == reasoning
+        opening, closing = AROUND[name]
+        assert (said.count(opening.strip()), said.count(closing.strip())) == (1, 1)
+        assert said.partition(opening)[2].partition(closing)[0] == reasoning
 
 
 # ---- templates with faults

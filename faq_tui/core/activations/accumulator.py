@@ -77,32 +77,27 @@ class Accumulator:
             dim=-1,
         )
         self.row_moments.index_add_(0, kinds, sums.double())
-        self.row_peaks.scatter_reduce_(0, kinds, size.amax(-1), "amax")
+        tops = size.amax(-1)
+        self.row_peaks.scatter_reduce_(0, kinds, tops, "amax")
         skip = int(first_is_sink)
         if skip == len(x):
             return
         self.energy += squares[skip:].sum(0)
-        for start, end, where in runs:
-            start = max(start, skip)
-            if start < end:
-                highest = size[start:end].amax(0)
-                torch.maximum(self.row_absmax, highest, out=self.row_absmax)
-                torch.maximum(self.landscape[where], self._pooled(highest), out=self.landscape[where])
-        largest = float(size[skip:].amax())
+        self._add_peaks(size, [(max(start, skip), end, where) for start, end, where in runs if end > skip])
+        largest = float(tops[skip:].amax())
         if largest < float("inf"):  # False for NaN too
             assert self.histogram is not None
             self.histogram.add(size[skip:], largest)
         else:
             self.finite = False
 
-    def _pooled(self, highest: Any) -> Any:
+    def _add_peaks(self, size: Any, runs: Sequence[Run]) -> None:
         import torch
 
-        width = column_width(len(highest))
-        if width == 1:
-            return highest
-        rest = -len(highest) % width
-        return torch.nn.functional.pad(highest, (0, rest)).view(-1, width).amax(-1)
+        highest = torch.stack([size[start:end].amax(0) for start, end, _ in runs])
+        torch.maximum(self.row_absmax, highest.amax(0), out=self.row_absmax)
+        slices = torch.tensor([where for _, _, where in runs], device=self.device)
+        self.landscape[slices] = torch.maximum(self.landscape[slices], _pooled(highest))
 
     def end_row(self) -> tuple[Any, Any, Any]:
         """(moments [kinds, 5], peaks [kinds], absmax [channels] or None) of the row that ended, now in the totals."""
@@ -116,3 +111,14 @@ class Accumulator:
             torch.maximum(self.absmax, self.row_absmax, out=self.absmax)
             self.row_absmax = torch.zeros_like(self.absmax)
         return ended
+
+
+def _pooled(highest: Any) -> Any:
+    """[runs, channels] to [runs, columns]."""
+    import torch
+
+    width = column_width(highest.shape[1])
+    if width == 1:
+        return highest
+    padded = torch.nn.functional.pad(highest, (0, -highest.shape[1] % width))
+    return padded.view(len(highest), -1, width).amax(-1)

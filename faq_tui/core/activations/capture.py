@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.accumulator import SLICES, Accumulator, Run
 from faq_tui.core.activations.experts import expert_inputs, tokens_per_expert
-from faq_tui.core.activations.places import EXPERTS, Place, find_experts, find_places
+from faq_tui.core.activations.places import EXPERTS, Place, find_experts, find_places, find_single_experts
 from faq_tui.core.activations.statistics import KINDS, QUESTION, Moments, Statistics, statistics
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
@@ -98,6 +98,8 @@ class _Capture:
     """The hooks of one pass, and the accumulators that they feed."""
 
     def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
+        import torch
+
         self.device, self.per_row = model.device, per_row
         self.total = sum(map(len, rows))
         self.seen = 0  # tokens of earlier rows
@@ -118,6 +120,11 @@ class _Capture:
                 inputs = (Place(layer, f"{name}.gate_up_proj"), Place(layer, f"{name}.down_proj"))
                 self.accumulators |= {place: Accumulator(len(KINDS), self.device) for place in inputs}
             self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
+        single = list(find_single_experts(model))
+        for layer, number, module in single:
+            count = sum(1 for other, _, _ in single if other == layer)
+            self.experts.setdefault(layer, torch.zeros(count, dtype=torch.int64))
+            self.hooks.append(module.register_forward_pre_hook(self._single(layer, number), with_kwargs=True))
 
     def remove(self) -> None:
         for hook in self.hooks:
@@ -167,6 +174,13 @@ class _Capture:
                 runs = _runs([self.slices[number] for number in numbers])
                 for place, x in zip(inputs, tensors, strict=True):
                     self.accumulators[place].add(x, self.kinds[tokens], runs, first_is_sink=numbers[0] == 0)
+
+        return hook
+
+    def _single(self, layer: int, number: int) -> Callable[..., None]:
+        def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            x = args[0] if args else next(iter(kwargs.values()))
+            self.experts[layer][number] += x.shape[:-1].numel()
 
         return hook
 

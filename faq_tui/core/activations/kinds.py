@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.activations.statistics import ANSWER, KINDS, QUESTION, REASONING, SINK, TEMPLATE
+from faq_tui.core.assembly.template import Template
 
 MARKS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
-THINK = re.compile(r"<think>|</think>|<\|START_THINKING\|>|<\|END_THINKING\|>")
-CLOSING = ("</think>", "<|END_THINKING|>")
+OPENING = ("<think>", "<|START_THINKING|>", "[THINK]", "<|channel|>analysis<|message|>")
+CLOSING = ("</think>", "<|END_THINKING|>", "[/THINK]")  # gpt-oss: the template's own piece before the answer
+THINK = re.compile("|".join(map(re.escape, (*OPENING, *CLOSING))))
 
 Piece = tuple[str, str]  # text, what follows it: a question or an answer
 
@@ -92,9 +94,10 @@ def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
         {"role": "user", "content": three},
     ]
     try:
-        whole = str(tokenizer.apply_chat_template(conversation, tokenize=False))
-        prompt = str(tokenizer.apply_chat_template(conversation[:1], tokenize=False, add_generation_prompt=True))
-        ended = str(tokenizer.apply_chat_template(conversation[:2], tokenize=False))
+        template = Template(tokenizer)
+        whole = template.render(conversation)
+        prompt = template.render(conversation[:1], add_generation_prompt=True)
+        ended = template.render(conversation[:2])
     except Exception:  # noqa: BLE001  a template is foreign code and may raise anything; specials still tell
         return ()
     if not (whole.find(one) < whole.find(two) < whole.find(three)) or one not in whole:

@@ -11,6 +11,7 @@ from faq_tui.core.errors import UsageError
 
 EXPERTS = "experts"
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # one tensor: measured once
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a part of one expert, where each is a module
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 
@@ -27,16 +28,17 @@ class Place:
 
 
 def find_places(model: Any, modules: Sequence[str]) -> dict[Place, Any]:
-    """The torch modules whose last name is one of `modules`, in the model's order; fused experts are left out.
+    """The torch modules whose last name is one of `modules`, in the model's order; experts are left out.
 
-    Of modules that share their input (q, k, v; gate, up) the first chosen one stands for all.
+    Experts see some of the tokens only: fused ones are asked for as `experts`. Of modules that share their
+    input (q, k, v; gate, up) the first chosen one stands for all.
     Raises UsageError if the model has none of them.
     """
     wanted = _without_twins(modules)
     found: dict[Place, Any] = {}
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
-        if match and name.rpartition(".")[2] in wanted:
+        if match and name.rpartition(".")[2] in wanted and not OF_EXPERT.search(name):
             found[Place(int(match[1]), match[2])] = module
     if not found and not (EXPERTS in modules and any(find_experts(model))):
         raise UsageError(
@@ -52,6 +54,15 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
         match = NUMBERED.fullmatch(name)
         if match and getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts"):
             yield int(match[1]), match[2], module
+
+
+def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
+    """(layer, number of the expert, module) of experts that are modules of their own, as remote code has them."""
+    for name, module in model.named_modules():
+        match = NUMBERED.fullmatch(name)
+        block, _, number = name.rpartition(".")
+        if match and number.isdecimal() and block.endswith(".experts"):
+            yield int(match[1]), int(number), module
 
 
 def _without_twins(modules: Sequence[str]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from faq_tui.core.activations import files
 from faq_tui.core.activations.capture import Measured, measure
 from faq_tui.core.activations.kinds import Marker
-from faq_tui.core.activations.places import find_experts, find_places
+from faq_tui.core.activations.places import find_places
 from faq_tui.core.activations.statistics import KINDS
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import UsageError
@@ -46,7 +46,6 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     except UsageError as error:
         send("unfit", message=str(error))
         return
-    moe = any(True for _ in find_experts(model))
     done = 0
 
     def tick(tokens: int) -> None:
@@ -69,7 +68,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
                 {"layer": place.layer, "module": place.module, "channels": len(at.absmax), **asdict(at.statistics)}
                 for place, at in measured.places.items()
             ],
-            "experts": {str(layer): counts.tolist() for layer, counts in measured.experts.items()} if moe else {},
+            "experts": {str(layer): counts.tolist() for layer, counts in measured.experts.items()},
         }
         send(
             "activations",

@@ -23,6 +23,7 @@ from faq_tui.core.assembly.marks import (
     message_mark,
 )
 from faq_tui.core.assembly.template import RefusedError, Template
+from faq_tui.core.assembly.thinking import TAGS
 from faq_tui.core.endpoints.think import CLOSE, OPEN
 
 
@@ -101,45 +102,50 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
 def _ways(template: Template, asked: list[Message], reasoning: str, answer: str) -> Iterator[tuple[str, str]]:
     """(name, rendering), best way first. For the same template always the same ways."""
     assistant = {"role": "assistant", "content": answer}
-    if template.thinks or not reasoning:
-        thought = {"reasoning_content": reasoning} if reasoning else {}
-        yield "template", template.render([*asked, assistant | thought])
+    if not reasoning:
+        yield "template", template.render([*asked, assistant])
+    elif template.thinking:
+        yield "template", template.render([*asked, assistant | template.thinking.said(reasoning, answer)])
     else:
         # A model that does not think between tags reasons in its answer's own text.
         yield "inline", template.render([*asked, assistant | {"content": f"{reasoning}\n\n{answer}"}])
     thinking = bool(reasoning)
     prompt = template.render(asked, add_generation_prompt=True, enable_thinking=thinking, thinking=thinking)
-    if prompt != template.render(asked):  # else the template knows no turn of the model's
-        yield "generation_prompt", _as_the_model_writes_it(template, prompt, asked, reasoning, answer)
-
-
-def _as_the_model_writes_it(
-    template: Template, prompt: str, asked: list[Message], reasoning: str, answer: str
-) -> str:
-    """The generation prompt and what follows it: for templates that strip the reasoning of finished turns."""
     finished = template.render([*asked, {"role": "assistant", "content": ANSWER_MARK}])
+    # Most templates open the model's turn when they are asked to, some (R1-0528's) behind every question.
+    if prompt != template.render(asked) or finished.startswith(f"{prompt}{ANSWER_MARK}"):
+        yield "generation_prompt", _as_the_model_writes_it(template, prompt, finished, reasoning, answer)
+
+
+def _as_the_model_writes_it(template: Template, prompt: str, finished: str, reasoning: str, answer: str) -> str:
+    """The generation prompt and what follows it: for templates that strip the reasoning of finished turns.
+
+    `finished`: the conversation with a mark for the answer.
+    """
     ending = finished.rpartition(ANSWER_MARK)[2] if ANSWER_MARK in finished else ""
     if template.eos and not _ends(template, ending):
         ending = f"{ending.rstrip()}{template.eos}"
     if not reasoning:
         return f"{prompt}{answer}{ending}"
-    if not template.thinks:
+    style = template.thinking
+    if style is None:
         return f"{prompt}{reasoning}\n\n{answer}{ending}"
-    opening = "" if prompt.rstrip().endswith(OPEN) else f"{OPEN}\n"
-    return f"{prompt}{opening}{reasoning}\n{CLOSE}\n\n{answer}{ending}"
+    opening = "" if prompt.rstrip().endswith(style.open) else style.opening
+    return f"{prompt}{opening}{reasoning}{style.closing}{answer}{ending}"
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
     """Of the marked text after the last question: one closed think block, and an end token behind the answer."""
     before, _, after = turn.partition(ANSWER_MARK)
-    tags = (before.count(OPEN), before.count(CLOSE))
-    if not _ends(template, after) or OPEN in after or CLOSE in after:
+    style = template.thinking or TAGS
+    tags = (before.count(style.open), before.count(style.close))
+    if not _ends(template, after) or style.open in after or style.close in after:
         return False
     if not reasoned:
-        return tags == (0, 0) or (tags == (1, 1) and before.index(OPEN) < before.index(CLOSE))
+        return tags == style.plain or (tags == (1, 1) and before.index(style.open) < before.index(style.close))
     opening, _, closing = before.partition(REASONING_MARK)
-    if template.thinks:
-        return tags == (1, 1) and opening.rstrip().endswith(OPEN) and closing.strip() == CLOSE
+    if template.thinking:
+        return tags == (1, 1) and opening.rstrip().endswith(style.open) and closing.strip() == style.close
     return tags == (0, 0) and not closing.strip()
 
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from faq_tui.core.assembly.thinking import thinking_of
 from faq_tui.core.target import special_texts
 
-# Llama-3 writes a date into its header, in some versions today's: two runs would differ. Its own default is this one.
+# Some templates write today's date: two runs would differ. This one is Llama-3's own default.
+DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
+DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
 
 class RefusedError(ValueError):
@@ -23,13 +28,16 @@ class Template:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token
         spelled = str(tokenizer.chat_template)
+        self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
+        self.thinking = thinking_of(spelled)
         # A vocabulary may hold think tags that the model itself never writes, as Qwen3-Instruct-2507's does.
-        self.thinks = "<think>" in spelled or "</think>" in spelled
-        self.knows_think_tags = self.thinks or "<think>" in tokenizer.get_vocab()
+        self.knows_think_tags = "think>" in spelled or "<think>" in tokenizer.get_vocab()
         # Think tags belong to the reasoning's place and are proven there.
         self.specials = tuple(s for s in special_texts(tokenizer) if s not in ("<think>", "</think>"))
 
-    def render(self, messages: list[dict[str, str]], add_generation_prompt: bool = False, **values: bool) -> str:
+    def render(
+        self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False, **values: bool
+    ) -> str:
         """The template's text. `values` are the template's own switches, such as `enable_thinking`.
 
         RefusedError where the template itself refuses, as some do a system message.
@@ -38,7 +46,8 @@ class Template:
 
         try:
             text = self._tokenizer.apply_chat_template(
-                messages,
+                list(messages),
+                chat_template=self._pinned,
                 tokenize=False,
                 add_generation_prompt=add_generation_prompt,
                 date_string=DATE,
@@ -66,3 +75,12 @@ class Template:
 def _letters(text: str) -> str:
     """What must survive: tokenizers may bring text into a Unicode normal form, and some move spaces."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
+
+
+def _strftime_now() -> str:
+    """A macro that stands before transformers' own function, which would write today's date.
+
+    A function cannot be handed to a template: transformers lets only plain data in.
+    """
+    spelled = "".join(f" | replace({directive!r}, {DAY.strftime(directive)!r})" for directive in DIRECTIVES)
+    return f"{{%- macro strftime_now(form) -%}}{{{{ form{spelled} }}}}{{%- endmacro -%}}"
