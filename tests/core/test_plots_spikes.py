@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from faq_tui.core.plots import landscape, picture
-from faq_tui.core.plots.overlay import overlay
+from faq_tui.core.plots.overlay import SHARED, overlay
 
 SGR = re.compile(r"\x1b\[[\d;]*m")
 CELLS = hnp.arrays(np.float32, st.tuples(st.integers(1, 40), st.integers(1, 90)), elements=st.floats(0, 1, width=32))
@@ -52,6 +52,16 @@ def test_curves_have_their_own_marks_and_an_axis_that_holds_them() -> None:
     steep = SGR.sub("", overlay({"a": [0.1, 1.0, 90.0]}, 60, 12))
     assert re.search(r"\b1┤", steep) and re.search(r"\b(10|20|50)┤", steep)
     assert overlay({"a": [None, float("inf")]}, 60, 12) == "" and overlay({"a": [1.0]}, 5, 2) == ""
+
+
+def test_a_curve_does_not_hide_another() -> None:
+    same, higher = [1.0, 2.0, 3.0, 2.0], [1.0, 2.0, 3.0, 9.0]
+    twice = overlay({"a": same, "b": same}, 60, 12)
+    assert SHARED in twice and not {"•", "×"} & set(SGR.sub("", twice))
+    met = SGR.sub("", overlay({"a": same, "b": higher}, 60, 12))
+    assert all(mark in met for mark in ("•", "×", SHARED))
+    alone = SGR.sub("", overlay({"a": higher}, 60, 12))
+    assert SHARED not in alone and [len(row) for row in alone.split("\n")] == [len(row) for row in met.split("\n")]
 
 
 def test_pictures_hold_every_cell() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, _spread
 
 MARKS = ("•", "×", "+", "o", "∗", "#")
 COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
+SHARED = "⊗"  # of a cell that more than one curve goes through
+SGR = re.compile(r"\x1b\[[\d;]*m")
 LOG_FROM = 20.0  # largest over smallest value: from here on a logarithmic axis shows more
 
 
@@ -27,7 +30,8 @@ def overlay(
     """Each series over its index, in `width` x `height` cells; "" where that is too small or nothing is finite.
 
     `ticks`: (index, label) under the axis; by default the indices. `log`: the axis; by default as the values need.
-    No names are drawn: `mark_of` gives a legend its marks. Of values that share a cell the last curve's is seen.
+    No names are drawn: `mark_of` gives a legend its marks. Cells that several curves go through have `SHARED`: no
+    curve hides another.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -40,27 +44,56 @@ def overlay(
     if not found:
         return ""
     low, high, labels = _axis(min(found), max(found), as_log, max(2, height // 3))
-    import plotext
-
     last = max(1, *(len(values) - 1 for values in series.values()))
-    with _ONE_AT_A_TIME:
+    under = ticks if ticks is not None else [(x, str(x)) for x in _spread(0, last, max(2, width // 10))]
+    curves = [[(x, y) for x, y in enumerate(values) if y is not None] for values in scaled.values()]
+
+    def build(shown: Sequence[int]) -> str:
+        import plotext
+
         plotext.clear_figure()
         plotext.limit_size(False, False)
         plotext.plot_size(width, height)
         plotext.theme("clear")
-        for index, values in enumerate(scaled.values()):
-            points = [(x, y) for x, y in enumerate(values) if y is not None]
+        for index in shown:
             mark, colour = mark_of(index)
-            if points:
-                plotext.plot([x for x, _ in points], [y for _, y in points], marker=mark, color=colour)
+            plotext.plot([x for x, _ in curves[index]], [y for _, y in curves[index]], marker=mark, color=colour)
         plotext.ylim(low, high)
         plotext.xlim(0, last)
         plotext.yticks([place for place, _ in labels], [text for _, text in labels])
-        under = ticks if ticks is not None else [(x, str(x)) for x in _spread(0, last, max(2, width // 10))]
         plotext.xticks([place for place, _ in under], [text for _, text in under])
         plotext.xaxes(True, False)
         plotext.yaxes(True, False)
         return str(plotext.build()).rstrip("\n")
+
+    there = [index for index, points in enumerate(curves) if points]
+    with _ONE_AT_A_TIME:
+        whole = build(there)
+        alone = {index: build([index]) for index in there} if len(there) > 1 else {}
+    return _with_shared(whole, alone)
+
+
+def _with_shared(whole: str, alone: Mapping[int, str]) -> str:
+    """`alone`: the same plot with one curve only, for each."""
+    crossed: dict[tuple[int, int], int] = {}
+    for index, text in alone.items():
+        mark, _ = mark_of(index)
+        for row, line in enumerate(SGR.sub("", text).split("\n")):
+            for found in re.finditer(re.escape(mark), line):
+                crossed[row, found.start()] = crossed.get((row, found.start()), 0) + 1
+    rows = []
+    for row, line in enumerate(whole.split("\n")):
+        out, column, style = "", 0, ""
+        for part in re.findall(r"\x1b\[[\d;]*m|.", line):
+            if part.startswith("\x1b"):
+                style = part
+            elif crossed.get((row, column), 0) > 1:
+                part, column = f"\x1b[0m{SHARED}{style}", column + 1
+            else:
+                column += 1
+            out += part
+        rows.append(out)
+    return "\n".join(rows)
 
 
 def _scaled(value: float | None, as_log: bool) -> float | None:
@@ -78,8 +111,8 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
     low = min(0.0, low)
     high = high if high > low else low + 1.0
     step = _round_step((high - low) / max(1, most - 1))
-    under, over = math.floor(low / step), math.ceil(high / step)
-    return under * step, over * step, [(n * step, f"{n * step:.4g}") for n in range(under, over + 1)]
+    inside = range(math.ceil(low / step), math.floor(high / step * 1.000001) + 1)
+    return low, high, [(n * step, f"{n * step:.4g}") for n in inside]
 
 
 def _decades(low: float, high: float) -> list[tuple[int, int]]:

@@ -6,7 +6,7 @@ from faq_tui.core.activations.compare import Comparison
 from faq_tui.core.activations.view import Overview, absmax
 from faq_tui.core.literal import literal
 from faq_tui.core.plots.ansi import line
-from faq_tui.core.plots.overlay import mark_of, overlay
+from faq_tui.core.plots.overlay import SHARED, mark_of, overlay
 from faq_tui.core.plots.pool import max_pool
 from faq_tui.core.run import Run
 from faq_tui.tui.panes.spikes_landscape import drawn as landscapes
@@ -93,13 +93,16 @@ def _curves(
 ) -> list[str]:
     """A title, a legend, and the plot under them."""
     names = [f"{mark_of(index)[0]} {literal(name)}" for index, name in enumerate(series)]
+    if len(series) > 1:
+        names.append(f"{SHARED} {'both' if len(series) == 2 else 'several'}")
     below = len(title) + sum(len(name) + 2 for name in names) > width
     legend, room = "", width - (0 if below else len(title))
     for index, name in enumerate(names):
         room -= len(name) + 2
         if room < 0:
             break
-        legend += "  " + line((c, RICH_STYLE[mark_of(index)[1]]) for c in name)
+        style = RICH_STYLE[mark_of(index)[1]] if index < len(series) else ""
+        legend += "  " + line((c, style) for c in name)
     head = line((c, "bold") for c in literal(title)[:width])
     heads = [head, legend] if below else [head + legend]
     plot = overlay(series, width, height - len(heads), ticks)
