@@ -111,8 +111,8 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
     low = min(0.0, low)
     high = high if high > low else low + 1.0
     step = _round_step((high - low) / max(1, most - 1))
-    inside = range(math.ceil(low / step), math.floor(high / step * 1.000001) + 1)
-    return low, high, [(n * step, f"{n * step:.4g}") for n in inside]
+    steps = range(math.ceil(low / step), math.floor(high / step * 1.000001) + 1)
+    return low, high, [(n * step, f"{n * step:.4g}") for n in steps]
 
 
 def _decades(low: float, high: float) -> list[tuple[int, int]]:
