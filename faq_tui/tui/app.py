@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher
 
 from faq_tui.core.run import open_run
 from faq_tui.tui import app_actions
@@ -35,6 +34,7 @@ from faq_tui.tui.panes.seeds import SeedsPane
 from faq_tui.tui.panes.spikes import SpikesPane
 from faq_tui.tui.player import Player
 from faq_tui.tui.registry import registry
+from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.session import Session
 from faq_tui.tui.themes import suited_theme
 
@@ -81,10 +81,13 @@ class FaqApp(ActingApp):
         self.panes: dict[str, Pane] = {pane.SCOPE: pane(self.opened) for pane in PANES}
         # Kept, since a query looks at the topmost screen, which may be a dialogue.
         self._tabs, self._jobs, self._footer = TabLine(tuple(self.panes)), JobsLine(), KeyFooter()
-        self._switcher = ContentSwitcher(initial=next(iter(self.panes)))
+        self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
         self.crash: Exception | None = None
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
+
+    def get_default_screen(self) -> Screen[Any]:
+        return BaseScreen(id="_default")
 
     def compose(self) -> ComposeResult:
         yield Header(self.opened, self.player.badge if self.player else "")
@@ -141,10 +144,7 @@ class FaqApp(ActingApp):
         pane.open(self.session.live)
         focused = self._base.focused
         if focused is None or pane not in focused.ancestors_with_self:
-            inside = next((widget for widget in pane.query("*") if widget.focusable), None)
-            if inside is None:
-                pane.can_focus = True
-            (inside or pane).focus(scroll_visible=False)
+            self._base.set_focus(pane, scroll_visible=False)
         self._show_keys()
 
     def _show_keys(self) -> None:

@@ -88,6 +88,7 @@ class TabLine(Horizontal):
     def __init__(self, scopes: tuple[str, ...]) -> None:
         super().__init__(id="tabs")
         self._scopes = scopes
+        self._shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield from map(PaneTab, self._scopes)
@@ -96,6 +97,9 @@ class TabLine(Horizontal):
 
     def show(self, current: str, labels: dict[str, tuple[str, str]], switch: str) -> None:
         """`labels`: scope to (key or nothing, name)."""
+        if self._shown == (current, labels, switch) or not self.is_mounted:
+            return
+        self._shown = current, labels, switch
         for tab in self.query(PaneTab):
             key, name = labels[tab.scope]
             tab.show(Text.assemble((f"{key} " if key else "", "dim"), name))

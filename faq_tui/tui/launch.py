@@ -18,6 +18,7 @@ from faq_tui.tui.terminal import hung_up, own_terminal
 
 LOOK_EVERY_S = 1.0
 PATIENCE_S = 3.0  # for an app whose terminal is gone
+GARBAGE = 20_000  # new objects before a look for garbage: to draw a whole screen makes fewer
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -51,21 +52,18 @@ async def _run(app: FaqApp, terminal: int) -> None:
 
 async def _watch(app: FaqApp, terminal: int) -> None:
     """Not every lost terminal sends a signal, and not everybody lets it through (nohup)."""
+    stands = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
-        _keep_what_stays(app)
+        if app.is_running and not stands:
+            # Modules, styles and widgets stay to the end, and to search through all of them for garbage would hold
+            # a pressed key up for 70 ms.
+            stands = True
+            gc.freeze()
+            gc.set_threshold(GARBAGE)
         if hung_up(terminal):
             _end(app)
             return
-
-
-def _keep_what_stays(app: FaqApp) -> None:
-    """Once the app stands, take modules, styles and widgets out of what the garbage collector searches.
-
-    They stay to the end, and a search through all of them holds a pressed key up for 70 ms.
-    """
-    if app.is_running and not gc.get_freeze_count():
-        gc.freeze()
 
 
 def _end(app: FaqApp) -> None:

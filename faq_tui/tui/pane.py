@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from textual.containers import Container
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.widget import Widget
 
@@ -14,9 +14,10 @@ from faq_tui.core.run import Run
 from faq_tui.tui.live import LiveState
 
 
-class Pane(Container):
+class Pane(Container, can_focus=True):
     """`run` is opened by and for the UI thread; jobs write to the same database from their own process.
 
+    It has the focus itself while it is shown: its keys are heard, and no widget is drawn anew for that.
     A FaqError that an action raises is shown to the person in a notification.
     """
 
@@ -52,6 +53,13 @@ class Pane(Container):
             self.shown(live)
         else:
             self._waits = live
+
+    def watch_has_focus(self, _has_focus: bool) -> None:
+        """In place of Textual's search for new styles of everything inside: none depends on the focus."""
+
+    def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
+        """It has no cells of its own: where no region is named, its widgets are drawn by their own wish only."""
+        return super().refresh(*regions, repaint=repaint and bool(regions), layout=layout, recompose=recompose)
 
     def on_mount(self) -> None:
         if self._waits is not None:

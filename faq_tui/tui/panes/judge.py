@@ -39,7 +39,7 @@ MOST_BOXES = 6
 BOX_WIDTH = 38  # the least in which a candidate is read with ease
 
 
-class JudgePane(Pane, can_focus=True):
+class JudgePane(Pane):
     """Every override is a new row, with who and when; the judge's rows stay."""
 
     SCOPE = "judge"
@@ -75,7 +75,6 @@ class JudgePane(Pane, can_focus=True):
         self.views = views_of(self.run)
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
         self._version = live.version
-        self.focus(scroll_visible=False)
         seed_id = selected_seed(self.app)
         self.queue.read(self.run.store, self.view)
         if seed_id is not None:

@@ -36,7 +36,7 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
     return f"{row.bits:.2f} bits · {duration(row.seconds)}"
 
 
-class ArtefactQueue(Widget, can_focus=True):
+class ArtefactQueue(Widget):
     """Draws the rows round the chosen one; the keys are the pane's."""
 
     class Chosen(Message):

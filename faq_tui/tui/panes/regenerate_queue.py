@@ -49,7 +49,7 @@ class Row:
     style: str
 
 
-class SeedQueue(Widget, can_focus=True):
+class SeedQueue(Widget):
     """Draws the page, and again only the rows that changed; the keys are the pane's."""
 
     class Chosen(Message):
@@ -91,6 +91,8 @@ class SeedQueue(Widget, can_focus=True):
             self.refresh(*changed)
 
     def on_resize(self) -> None:
+        if self.size.height == self.page.height:
+            return  # shown again as it was
         self.page.resize(self.size.height)
         self.post_message(self.Chosen(self.page.cursor))
 

@@ -56,7 +56,7 @@ class SetsRead(Message):
     """The calibration sets' indexes are up to date."""
 
 
-class SeedsPane(Pane, can_focus=True):
+class SeedsPane(Pane):
     """Rows come from the database a page at a time; searches run on a thread and fill the list as they find."""
 
     SCOPE = "seeds"
@@ -99,7 +99,6 @@ class SeedsPane(Pane, can_focus=True):
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
         self._seen = _key(live)
         self.list.wanted = self.view.wanted
-        self.focus(scroll_visible=False)
         self._reread()
         if self.facts is None:
             # The first page at once: how many there are is counted meanwhile.
@@ -145,7 +144,6 @@ class SeedsPane(Pane, can_focus=True):
     def on_sets_read(self) -> None:
         self._reading_sets = False
         self.list.tokens = self.sets.tokens(BASELINE)
-        self.list.refresh()
         self._draw_preview()
 
     def on_seed_list_moved(self) -> None:

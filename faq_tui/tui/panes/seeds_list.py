@@ -29,6 +29,8 @@ class SeedList(ScrollView, can_focus=False):
 
     COMPONENT_CLASSES = {"seeds--cursor"}  # noqa: RUF012  Textual's own name for it
     cursor: reactive[int] = reactive(0)
+    tokens: reactive[Mapping[str, int]] = reactive(dict)  # the length of seeds, where it is known
+    wanted: reactive[int] = reactive(0)  # candidates of each seed
 
     @dataclass
     class Moved(Message):
@@ -39,17 +41,21 @@ class SeedList(ScrollView, can_focus=False):
         self._fetch = fetch
         self._rows: dict[int, BrowseRow] = {}  # by position
         self.positions: Sequence[int] = range(0)
-        self.tokens: Mapping[str, int] = {}
-        self.wanted = 0
         self._top, self._width, self._base = 0, 0, Style()  # of the lines that are drawn now
+        self._height = 0  # rows, while it is hidden too
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
         """List these; the cursor goes to the position `keep` if it is among them, else stays where it is."""
+        others = positions is not self.positions and positions != self.positions
         self.positions = positions
         self._resize()
         index = self.cursor if keep is None else _index(positions, keep)
         self.cursor = max(0, min(self.cursor if index is None else index, len(positions) - 1))
-        self.reread()
+        if others:
+            self._rows.clear()
+            self.refresh()
+        else:
+            self.reread()
 
     def grew(self) -> None:
         """More positions were added to the same sequence."""
@@ -57,9 +63,12 @@ class SeedList(ScrollView, can_focus=False):
         self.refresh()
 
     def reread(self) -> None:
-        """The database has changed: rows are read again when they are drawn."""
-        self._rows.clear()
-        self.refresh()
+        """The database may have changed: rows are read again when they are needed, and drawn if they differ."""
+        before, self._rows = self._rows, {}
+        first = self.scroll_offset.y
+        for index in range(first, min(first + self._height, len(self.positions))):
+            if self.row(index) != before.get(self.positions[index]):
+                self.refresh_lines(index)
 
     def row(self, index: int) -> BrowseRow | None:
         """The row at an index of the list, with its page."""
@@ -92,6 +101,7 @@ class SeedList(ScrollView, can_focus=False):
         self.post_message(self.Moved(self.cursor))
 
     def on_resize(self) -> None:
+        self._height = self.size.height
         self._resize()
         self._into_view()
 

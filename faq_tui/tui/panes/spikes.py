@@ -35,8 +35,8 @@ NOTHING = (
 )
 
 
-class Drawing(LiteralText, can_focus=True):
-    """Has the focus, so that the pane's keys are heard."""
+class Drawing(LiteralText):
+    """The picture: a class of its own, so that it can be asked for."""
 
 
 class SpikesPane(Pane):
