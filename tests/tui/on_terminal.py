@@ -20,7 +20,8 @@ from shell import environment
 class OnTerminal:
     """A program whose three streams are one pty of 80×24, and all that its terminal got."""
 
-    def __init__(self, *command: str | Path) -> None:
+    def __init__(self, *command: str | Path, **env: str) -> None:
+        """`env`: what it finds otherwise than this process, its kind of terminal for one."""
         self.ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
 
@@ -33,7 +34,7 @@ class OnTerminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env=environment(TERM="xterm-256color"),
+            env=environment(**{"TERM": "xterm-256color", **env}),
             preexec_fn=own_the_terminal,
         )
         os.close(theirs)

@@ -27,8 +27,10 @@ class LossGrid(Widget):
         self.few_colours = False
 
     def show(self, grid: Grid, few_colours: bool) -> None:
-        self.grid, self.few_colours = grid, few_colours
-        self.refresh()
+        """Of what has changed there is a new `grid`: the same one again costs nothing."""
+        before, self.grid, self.few_colours = (self.grid, self.few_colours), grid, few_colours
+        if grid is not before[0] or few_colours != before[1]:
+            self.refresh()
 
     def render(self) -> Text:
         width, height = self.size.width, self.size.height

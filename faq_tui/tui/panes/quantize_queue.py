@@ -51,10 +51,15 @@ class ArtefactQueue(Widget):
         self._queue: list[Queued] = []
         self._cursor = 0
         self._making: ArtefactLive | None = None
+        self._drawn: tuple[object, ...] = ()
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
+        """What was shown last costs nothing."""
         self._queue, self._cursor, self._making = queue, cursor, running
-        self.refresh()
+        now = queue, cursor, running and (running.name, running.version)
+        if now != self._drawn:
+            self._drawn = now
+            self.refresh()
 
     @property
     def _top(self) -> int:
