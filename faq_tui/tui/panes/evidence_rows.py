@@ -19,7 +19,7 @@ class Lines(ScrollView, can_focus=False):
     """The keys are the pane's."""
 
     COMPONENT_CLASSES = {"evidence--cursor"}  # noqa: RUF012  Textual's own name for it
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
 
     @dataclass
     class Moved(Message):

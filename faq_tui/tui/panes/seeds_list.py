@@ -28,7 +28,7 @@ class SeedList(ScrollView, can_focus=False):
     """`positions` are places in the file; a `range` where every seed is shown."""
 
     COMPONENT_CLASSES = {"seeds--cursor"}  # noqa: RUF012  Textual's own name for it
-    cursor: reactive[int] = reactive(0)
+    cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
     tokens: reactive[Mapping[str, int]] = reactive(dict)  # the length of seeds, where it is known
     wanted: reactive[int] = reactive(0)  # candidates of each seed
 
