@@ -199,8 +199,12 @@ class QuantizePane(Pane):
         drawn_for = (current and current.name, len(grid.losses) if grid.complete else self._layers_done, box.size)
         if box.size.width and drawn_for != self._curve_of:
             self._curve_of = drawn_for
-            curve = log_curve(grid.by_layer(), box.size.width, box.size.height)
-            box.show(Text.from_ansi(curve, no_wrap=True) if curve else "No layer has been quantized yet.")
+            self.call_after_refresh(self._draw_curve)  # slow: the rows that a key moves are drawn before
+
+    def _draw_curve(self) -> None:
+        box = self.query_one("#curve", LiteralText)
+        curve = log_curve(self._grid().by_layer(), box.size.width, box.size.height)
+        box.show(Text.from_ansi(curve, no_wrap=True) if curve else "No layer has been quantized yet.")
 
     @property
     def _layers_done(self) -> int:
