@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import signal
+import sys
 import threading
 import traceback
 from pathlib import Path
@@ -18,6 +19,7 @@ from faq_tui.tui.terminal import hung_up, own_terminal
 
 LOOK_EVERY_S = 1.0
 PATIENCE_S = 3.0  # for an app whose terminal is gone
+SWITCH_S = 0.0005  # the threads that read keys and write frames: Python lets them wait ten times longer
 GARBAGE = 20_000  # new objects before a look for garbage: to draw a whole screen makes fewer
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
@@ -29,6 +31,7 @@ def log_path() -> Path:
 def open_app(app: FaqApp) -> str:
     """Run until the person leaves; returns what to say to them afterwards. Raises FaqError if the app crashed."""
     log = log_path()
+    sys.setswitchinterval(SWITCH_S)
     with own_terminal(log) as terminal:
         asyncio.run(_run(app, terminal))
         crash = app.crash

@@ -41,8 +41,7 @@ class PaneHost(App[None]):
 
     def on_mount(self) -> None:
         self.pane.shown(self.live)
-        inside = [widget for widget in self.pane.query("*") if widget.focusable]
-        inside[0].focus()
+        self.pane.focus()
 
     def hear(self, *events: Event, at: float | None = None) -> None:
         for event in events:
