@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -120,6 +121,46 @@ def test_killed_three_times_then_whole(run: Path) -> None:
         (other / name).symlink_to(run / name)
     assert faq_tui_process("run", other, "--until", "quantize", timeout=120).code == 0
     assert weights(other) == killed
+
+
+def test_killed_with_checkpoints_it_goes_on_at_its_layer(run: Path) -> None:
+    text = SETTINGS.format(group_size=64)
+    (run / "faq.toml").write_text(f"{text}[quantize]\ncheckpoint_s = 0\n", encoding="utf-8")
+    kill_when(run, has("LayerStarted", 3))
+    deadline = time.monotonic() + 10
+    while children_in(run) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    (place,) = (run / ".cache" / "checkpoints").iterdir()
+    assert place.name.startswith(f"{NAME}-") and not [p for p in (run / "models").iterdir() if p.name == NAME]
+    done = faq_tui_process("run", run, "--until", "quantize", "--json", timeout=120)
+    assert done.code == 0, done.err
+    said = [json.loads(line) for line in done.out.splitlines()]
+    notes = [event["message"] for event in said if event["event"] == "Note"]
+    assert f"{NAME} goes on at layer 2: those before it were solved already" in notes
+    # The app's grid is made of these: the layers before are there, with the losses of then.
+    solved = [(event["layer"], event["loss"]) for event in said if event["event"] == "ModuleQuantized"]
+    assert [layer for layer, _ in solved] == [0] * 7 + [1] * 7 + [2] * 7 and all(loss > 0 for _, loss in solved)
+    assert not (run / ".cache" / "checkpoints").exists()
+    from safetensors.torch import load_file
+
+    resumed = load_file(run / "models" / NAME / "model.safetensors")
+    (run / "faq.toml").write_text(text, encoding="utf-8")
+    shutil.rmtree(run / "models" / NAME)
+    assert faq_tui_process("run", run, "--until", "quantize", timeout=120).code == 0
+    # Bit for bit the same tensors; their order in the file is another.
+    whole = load_file(run / "models" / NAME / "model.safetensors")
+    assert whole.keys() == resumed.keys() and all(whole[name].equal(resumed[name]) for name in whole)
+
+
+def test_checkpoints_of_what_is_wanted_otherwise_are_removed(run: Path) -> None:
+    text = SETTINGS.format(group_size=64)
+    (run / "faq.toml").write_text(f"{text}[quantize]\ncheckpoint_s = 0\n", encoding="utf-8")
+    kill_when(run, has("LayerStarted", 2))
+    (place,) = (run / ".cache" / "checkpoints").iterdir()
+    (run / "faq.toml").write_text(SETTINGS.format(group_size=32), encoding="utf-8")
+    done = faq_tui_process("run", run, "--until", "quantize", timeout=120)
+    assert done.code == 0, done.err
+    assert not place.exists() and [p.name for p in (run / "models").iterdir()] == [NAME.replace("g64", "g32")]
 
 
 def test_group_size_that_does_not_divide(run: Path) -> None:

@@ -328,6 +328,7 @@ def sections() -> dict[str, type[BaseModel]]:
     from faq_tui.core.settings.evaluate import Evaluate
     from faq_tui.core.settings.judge import Judge
     from faq_tui.core.settings.preset import Preset
+    from faq_tui.core.settings.quantize import Quantize
     from faq_tui.core.settings.recipe import Recipe
     from faq_tui.core.settings.sets import SetPlan
     from faq_tui.core.settings.source import Source
@@ -335,7 +336,8 @@ def sections() -> dict[str, type[BaseModel]]:
 
     return {
         **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": Judge, "assemble": Assemble},
-        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe, "evaluate": Evaluate},
+        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe},
+        **{"quantize": Quantize, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},
         "preset": Preset,
     }

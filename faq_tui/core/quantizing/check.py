@@ -53,8 +53,12 @@ def check_chat_template(folder: Path) -> None:
     )
 
 
-def check_group_size(shapes: Mapping[str, tuple[int, int]], group_size: int) -> None:
-    """`shapes`: (out_features, in_features) by module. Raises UsageError naming the first misfit.
+def check_group_size(
+    shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = GROUP_SIZES
+) -> None:
+    """`shapes`: (out_features, in_features) by module; `sizes`: all that the method has.
+
+    Raises UsageError naming the first misfit, and what would fit.
 
     Without this GPTQ writes a model that no fast kernel can run.
     """
@@ -62,10 +66,10 @@ def check_group_size(shapes: Mapping[str, tuple[int, int]], group_size: int) -> 
         return
     for name, (_, in_features) in shapes.items():
         if in_features % group_size:
-            fits = [size for size in GROUP_SIZES if all(width % size == 0 for _, width in shapes.values())]
+            fits = [size for size in sizes if all(width % size == 0 for _, width in shapes.values())]
+            choice = f"choose one of {', '.join(map(str, fits))}" if fits else "none does: choose another method"
             raise UsageError(
-                f"group_size {group_size} does not divide the {in_features} input features of {name}: "
-                f"choose one of {', '.join(map(str, fits))}"
+                f"group_size {group_size} does not divide the {in_features} input features of {name}: {choice}"
             )
 
 
@@ -139,13 +143,23 @@ def check_finite(folder: Path, tensors: Iterable[str]) -> None:
 
     For embeddings, norms and the head: a quantized module shows it by its loss.
     """
+    found = not_finite(folder, tensors)
+    if found is not None:
+        raise FaqError(f"{found} in {tensors_of(folder)[found][0]} holds NaN or infinity: fetch the model again")
+
+
+def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
+    """The first of `tensors` (names) that holds NaN or infinity."""
     from safetensors import safe_open
 
     files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
-            if not bool(reader.get_tensor(name).isfinite().all()):
-                raise FaqError(f"{name} in {files[name]} holds NaN or infinity: fetch the model again")
+            tensor = reader.get_tensor(name)
+            # The extremes tell of both and take no memory, where a mask would raise the peak of all that follows.
+            if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
+                return name
+    return None
 
 
 def check_memory(bytes_needed: int, device: str = "cpu") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from faq_tui.core.models.headers import linear_shapes
 from faq_tui.core.quantizing.check import check_chat_template, check_group_size, check_target
+from faq_tui.core.quantizing.keys import METHODS
 from faq_tui.core.run import Run
 from faq_tui.core.settings import EMBEDDED
 
@@ -21,4 +22,4 @@ def refuse_unfit(run: Run, recipes: bool = True) -> None:
     check_chat_template(folder)
     shapes = linear_shapes(folder) if recipes else {}
     for recipe in run.settings.recipes:
-        check_group_size(shapes, recipe.group_size)
+        check_group_size(shapes, recipe.group_size, METHODS[recipe.method].group_sizes)

@@ -10,11 +10,15 @@ from typing import Any
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_env import import_gptqmodel, scratch_folder
-from faq_tui.core.models.headers import linear_shapes, packed_modules
+from faq_tui.core.models.headers import linear_shapes, packed_modules, tensors_of
+from faq_tui.core.quantizing.check import not_finite
+from faq_tui.core.quantizing.checkpoints import Checkpoint, supports
+from faq_tui.core.quantizing.estimate import estimate
 from faq_tui.core.quantizing.gptqmodel_configs import FAMILIES
 from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.manifest import average_bits
 from faq_tui.core.quantizing.outcome import Outcome
+from faq_tui.core.quantizing.profile import LAYER, profile_of
 from faq_tui.core.quantizing.progress import Progress
 
 
@@ -27,6 +31,54 @@ def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, c
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
+    send = progress.send
+    checkpoint = _checkpoint(job, folder, rows)
+    try:
+        facts = _made(gptqmodel, job, folder, rows, progress, checkpoint)
+    except Unusable as error:
+        assert checkpoint is not None
+        print(f"the checkpoint cannot be used, so it is begun anew: {error.__cause__}", flush=True)  # to the log
+        checkpoint.drop()
+        progress.send = send
+        facts = _made(gptqmodel, job, folder, rows, progress, Checkpoint(checkpoint.folder))
+    finally:
+        progress.send = send
+        if checkpoint is not None and progress.failure is not None:
+            checkpoint.drop()  # a broken module would be met again
+    if checkpoint is not None:
+        checkpoint.drop()
+    packed, shapes = packed_modules(job.out), linear_shapes(Path(folder))
+    return Outcome(average_bits(job.bits, job.group_size, (shapes[name] for name in packed)), facts)
+
+
+class Unusable(Exception):
+    """The checkpoint of an earlier attempt does not fit: other versions, another GPU, damaged files."""
+
+
+def _checkpoint(job: Job, folder: str, rows: list[list[int]]) -> Checkpoint | None:
+    """None where the job is over before the first would be written, or where it could not be read again.
+
+    gptqmodel 7.7 writes checkpoints of AWQ too, but refuses its own on return ("checkpoint tensor schema differs").
+    """
+    if job.checkpoints is None or job.method != "gptq":
+        return None
+    checkpoint = Checkpoint(job.checkpoints)
+    if checkpoint.there or job.checkpoint_s == 0:
+        return checkpoint
+    profile = profile_of(Path(folder), len(rows), sum(map(len, rows)), max(map(len, rows)))
+    long = estimate(job.method, profile, device_of(job.device)).seconds >= job.checkpoint_s
+    return checkpoint if long else None
+
+
+def _made(
+    gptqmodel: Any,
+    job: Job,
+    folder: str,
+    rows: list[list[int]],
+    progress: Progress,
+    checkpoint: Checkpoint | None,
+) -> dict[str, Any]:
+    """What the manifest is told besides."""
     device = device_of(job.device)
     family = FAMILIES[job.method]
     # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
@@ -39,26 +91,50 @@ def quantize(job: Job, folder: str, rows: list[list[int]], progress: Progress, c
             backend=backend,
             trust_remote_code=job.trust_remote_code,
         )
-        _connect(model, progress)
+        more: dict[str, Any] = {}
+        if checkpoint is not None and supports(model):
+            more["checkpoint"] = checkpoint.config(gptqmodel, job.checkpoint_s)
+        else:
+            checkpoint = None
+        _connect(model, progress, checkpoint)
         progress.begin(len(_layers(model)), rows)
         try:
             with _rows_to(progress):
-                model.quantize(rows, batch_size=1, calibration_sort=None)
-        except Exception:
+                model.quantize(rows, batch_size=1, calibration_sort=None, **more)
+        except Exception as error:
             progress.check()  # our own stop, or the broken module that this exception follows from
+            if checkpoint is not None and checkpoint.there and _about_checkpoints(error):
+                raise Unusable from error
+            _blame_weights(Path(folder), progress)
             raise
         progress.check()
         progress.send("saving")
         model.save(str(job.out))
-    packed, shapes = packed_modules(job.out), linear_shapes(Path(folder))
-    return Outcome(average_bits(job.bits, job.group_size, (shapes[name] for name in packed)))
+    return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
 
 
-def _connect(model: Any, progress: Progress) -> None:
-    """Subscribe `progress` to the model's callbacks."""
+def _blame_weights(folder: Path, progress: Progress) -> None:
+    """Raise the sentence about NaN, if that is in the target: GPTAQ and AWQ fail of it in ways that say nothing."""
+    there = tensors_of(folder)
+    name = not_finite(folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in there])
+    if name is not None and (place := LAYER.search(name)):
+        progress.broken(int(place[1]), name[place.end() :].removesuffix(".weight"), "its weights are not finite")
+        progress.check()
+
+
+def _about_checkpoints(error: Exception) -> bool:
+    from gptqmodel.looper.checkpoint_store import CheckpointError
+
+    return isinstance(error, CheckpointError)
+
+
+def _connect(model: Any, progress: Progress, checkpoint: Checkpoint | None) -> None:
+    """Subscribe `progress` to the model's callbacks, and `checkpoint` to what it tells."""
     from gptqmodel.looper.module_looper import StopMainLoop
 
-    layers = _layers(model)
+    layers, send = _layers(model), progress.send
+    if checkpoint is not None:
+        progress.send = checkpoint.noting(send)
     quantized = [
         name for group in model.simple_layer_modules(model.model.config, model.quantize_config) for name in group
     ]
@@ -66,6 +142,8 @@ def _connect(model: Any, progress: Progress) -> None:
     def on_subset(*, layer_idx: int, **_: Any) -> None:
         if progress.should_stop:
             raise StopMainLoop("stopped by faq-tui")
+        if checkpoint is not None:
+            checkpoint.begin_at(layer_idx, progress, send)
         present = {name for name, _ in layers[layer_idx].named_modules()}
         progress.start_layer(layer_idx, [name for name in quantized if name in present])
 

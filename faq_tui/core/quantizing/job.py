@@ -31,6 +31,8 @@ class Job:
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
+    checkpoints: Path | None = None  # a folder for this artefact alone; None: there are none
+    checkpoint_s: float = 600.0  # at least so long from one to the next, and none for a job that takes less
 
     @classmethod
     def from_spec(cls, spec: dict[str, Any]) -> Job:
@@ -46,6 +48,8 @@ class Job:
         model = known["model"]
         if Path(model).is_dir():
             model = str(Path(model).resolve())
+        if "checkpoints" in known:
+            known["checkpoints"] = Path(known["checkpoints"]).resolve()
         return cls(
             **{
                 **known,

@@ -69,6 +69,16 @@ class Progress:
             self.losses.append(done | more)
             self.send("module", **done, **more)
 
+    def again(self, messages: list[dict[str, Any]], send: Send) -> None:
+        """Calling thread: what an earlier attempt told of layers that are not done again, to `send`."""
+        for message in messages:
+            body = dict(message)
+            kind = body.pop("kind")
+            self._layers.add(body["layer"])
+            if kind == "module":
+                self.losses.append(body)
+            send(kind, **body)
+
     def broken(self, layer: int, module: str, why: object) -> None:
         """Any thread, never raises."""
         self._keep(

@@ -28,6 +28,7 @@ from faq_tui.core.quantizing.check import (
 from faq_tui.core.quantizing.coverage import coverage
 from faq_tui.core.quantizing.finish import finish_folder
 from faq_tui.core.quantizing.job import Job
+from faq_tui.core.quantizing.keys import METHODS
 from faq_tui.core.quantizing.manifest import write_manifest
 from faq_tui.core.quantizing.methods import method_of
 from faq_tui.core.quantizing.needed import memory_needed
@@ -53,7 +54,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     cancel.check()
     target = local_folder(job.model)
     shapes = linear_shapes(target)
-    check_group_size(shapes, job.group_size)
+    check_group_size(shapes, job.group_size, METHODS[job.method].group_sizes)
     device = device_of(job.device)
     check_memory(memory_needed(target, job.method, max(map(len, rows)), sum(map(len, rows))), device)
     check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.events import ArtefactStarted, Event, LayerDone, LayerStarted, ModuleQuantized
+from faq_tui.core.events import ArtefactStarted, Event, LayerDone, LayerStarted, ModuleQuantized, Note
 
 
 def event_of(artefact: str, message: dict[str, Any]) -> Event | None:
@@ -19,4 +19,6 @@ def event_of(artefact: str, message: dict[str, Any]) -> Event | None:
             return ModuleQuantized(artefact, message["layer"], message["module"], loss, seconds, note)
         case "layer_done":
             return LayerDone(artefact, message["layer"])
+        case "resumed":
+            return Note(f"{artefact} goes on at layer {message['layer']}: those before it were solved already")
     return None

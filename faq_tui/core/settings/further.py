@@ -79,6 +79,10 @@ RECIPE = """\
 # scale_bits = 3                 # spqr: of scales and zeros; 0: both in 16 bits
 # scale_group = 16               # spqr: output rows that share a scale's scale
 """
+QUANTIZE = """\
+[quantize]                       # how artefacts are made; changes none of them
+# checkpoint_s = 600.0           # gptq of llama and qwen3_moe goes on from a checkpoint; 0: one after each layer
+"""
 EVALUATE = """\
 # window = 512                   # tokens a window of perplexity; windows do not overlap
 # prose_tokens = 16384           # at most, of each text

@@ -14,6 +14,7 @@ from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import Judge
 from faq_tui.core.settings.planned import check, default_names, further_names, plans, twin_names
 from faq_tui.core.settings.preset import Preset
+from faq_tui.core.settings.quantize import Quantize
 from faq_tui.core.settings.recipe import Recipe, spread
 from faq_tui.core.settings.section import BASELINE, Section
 from faq_tui.core.settings.sets import SetPlan
@@ -32,6 +33,7 @@ class Settings(Section):
     sets: dict[str, SetPlan] = Field(default_factory=dict)
     activations: Activations = Activations()
     recipes: tuple[Recipe, ...] = (Recipe(),)
+    quantize: Quantize = Quantize()
     evaluate: Evaluate = Evaluate()
     preset: Preset | None = None
 

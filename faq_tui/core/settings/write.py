@@ -63,6 +63,7 @@ method = "gptq"                  # gptq | gptaq | awq | spqr | w8a8
 bits = 4                         # 3 (spqr) | 4 | 8
 group_size = {_group_size(c.target)}
 {further.RECIPE}
+{further.QUANTIZE}
 [evaluate]
 perplexity = ["pydoc"]           # "pydoc" (no network needed), "wikitext2", or a text file
 {further.EVALUATE}

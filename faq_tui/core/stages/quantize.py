@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from faq_tui.core.target import TargetModel, find_target, fingerprint
 from faq_tui.core.worker import run_worker
 
 STAGE = "quantize"
+CHECKPOINTS = "checkpoints"  # in the run's cache
 HALF = ".half-"  # prefix of folders that are being written
 
 
@@ -61,6 +63,7 @@ def execute(context: Context) -> str:
     _sweep(run.models)
     wanted = {recipe.folder(name): artefact_signature(run, recipe, sets[name]) for recipe, name in jobs(run)}
     good = _good(run, wanted)
+    _sweep_checkpoints(run, {_checkpoints(run, name, wanted[name]) for name in wanted if name not in good})
     todo = [(recipe, sets[name]) for recipe, name in jobs(run) if recipe.folder(name) not in good]
     context.emit(StageStarted(STAGE, len(todo), "artefacts", len(jobs(run)) - len(todo)))
     target = find_target(run, lambda text: context.emit(Note(text)))
@@ -116,6 +119,21 @@ def _sweep(models: Path) -> None:
         shutil.rmtree(entry, ignore_errors=True)
 
 
+def _checkpoints(run: Run, name: str, wanted: str) -> Path:
+    """Where the artefact's are kept: what it is made of is in the name, so none serves for another."""
+    return run.cache / CHECKPOINTS / f"{name}-{wanted[:16]}"
+
+
+def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
+    """Remove those of artefacts that are done, or are no longer wanted as they were begun."""
+    folder = run.cache / CHECKPOINTS
+    for entry in folder.glob("*"):
+        if entry not in kept:
+            shutil.rmtree(entry, ignore_errors=True)
+    with suppress(OSError):  # there is none, or something is in it
+        folder.rmdir()
+
+
 def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow) -> None:
     run, name = context.run, recipe.folder(set_row.name)
     wanted = artefact_signature(run, recipe, set_row)
@@ -143,6 +161,8 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow)
         "device": target.device,
         "rows": str(run.calibration / f"{set_row.name}.jsonl"),
         "out": str(half),
+        "checkpoints": str(_checkpoints(run, name, wanted)),
+        "checkpoint_s": run.settings.quantize.checkpoint_s,
     }
     result: dict[str, Any] = {}
 
@@ -160,6 +180,7 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow)
     finally:
         shutil.rmtree(half, ignore_errors=True)
     _record(run, name, wanted, recipe, set_row, None, result["average_bits"], result["seconds"])
+    _sweep_checkpoints(run, set((run.cache / CHECKPOINTS).glob("*")) - {_checkpoints(run, name, wanted)})
     context.emit(ArtefactDone(name, str(run.models / name), result["seconds"], result["average_bits"]))
     context.emit(Note(f"serve it with: {serve_commands(run.models / name)['vllm']}"))
 

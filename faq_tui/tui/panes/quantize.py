@@ -312,7 +312,7 @@ class QuantizePane(Pane):
             return
         self.notify(
             "Asked the job to stop at the quantizer's next step, at the latest after this layer. Finished artefacts "
-            "are kept; this one starts over from its first layer when you resume (r)."
+            "are kept; this one starts over from its first layer, or at its last checkpoint, when you resume (r)."
         )
         self.post_message(self.StopJob())
 
