@@ -67,6 +67,20 @@ def test_each_token_keeps_to_its_own_255_levels(seed: int, tokens: int, features
     assert torch.allclose(levels, levels.round(), atol=1e-3)
 
 
+def test_tokens_round_as_vllms_kernel_does() -> None:
+    """Its arithmetic, number by number in float32: 127 over the largest, then to the nearest, ties to even."""
+    import numpy as np
+
+    rows = [[0.0, 0.0, 0.0], [127.0, 0.5, 1.5], [-127.0, 2.5, -0.5], [1e-30, -1e-30, 3e-31], [2.54, 0.03, -0.01]]
+    found = rounded_per_token(torch.tensor(rows)).numpy()
+    for row, ours in zip(rows, found, strict=True):
+        most = np.float32(max(map(abs, row)))
+        inverse = np.float32(0) if most == 0 else np.float32(127) / most
+        codes = np.rint(np.asarray(row, np.float32) * inverse)
+        np.testing.assert_array_equal(ours, codes * (most / np.float32(127)))
+    assert found[1].tolist() == [127.0, 0.0, 2.0] and found[2].tolist() == [-127.0, 2.0, 0.0]
+
+
 def test_only_named_linears_are_simulated() -> None:
     from torch import nn
 

@@ -14,11 +14,17 @@ LARGEST = 127
 def rounded_per_token(inputs: Any) -> Any:
     """[..., features]: each token to 255 levels, symmetric about zero, scale max|x| / 127 in float32.
 
-    As vLLM's `dynamic_scaled_int8_quant` does; ties go to the even level.
+    As vLLM's kernel `dynamic_scaled_int8_quant` does (csrc/quantization/w8a8/int8/scaled_quant.cu): codes are
+    x · (127 / max|x|), ties to the even one. compressed-tensors' own forward pass takes max|x| / 127.5 and 256 levels
+    instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the codes;
+    here that comes before it, and is rounded to the dtype of `inputs`: one rounding more in bfloat16.
     """
+    import torch
+
     wide = inputs.float()
-    scale = (wide.abs().amax(-1, keepdim=True) / LARGEST).clamp(min=1e-10)
-    return ((wide / scale).round_().clamp_(-LARGEST, LARGEST) * scale).to(inputs.dtype)
+    most = wide.abs().amax(-1, keepdim=True)
+    inverse = torch.where(most == 0, 0.0, LARGEST / most)
+    return ((wide * inverse).round_().clamp_(-LARGEST, LARGEST) * (most / LARGEST)).to(inputs.dtype)
 
 
 def simulate(model: Any, quantization: Mapping[str, Any]) -> None:
