@@ -111,10 +111,15 @@ def main() -> None:
         [[module, *(f"{mean(found, m, 'error'):.2e}" for m in methods)] for module, found in lines]
         + [["bits a weight", *(f"{mean(everything, m, 'bits'):.3f}" for m in methods)]],
     )
-    better = sum(one["RTN"].error > one["GPTQ"].error > one["SpQR"].error for one in everything)
-    note = f"RTN > GPTQ > SpQR on {better} of {len(everything)} matrices; W{options.bits}, groups of {options.group}."
+    counts = []
+    for name, damp in DAMPS.items():
+        better = sum(one["RTN"].error > one["GPTQ"].error > one[name].error for one in everything)
+        counts.append(f"with damping {damp:g} on {better}")
+    note = f"RTN > GPTQ > SpQR {' and '.join(counts)} of {len(everything)} matrices"
+    note += f"; W{options.bits}, groups of {options.group}; {max(map(len, by_module.values()))} layers."
     publish("Layer output error", about("torch", "transformers"), f"{body}\n\n{note}", options.out)
-    assert mean(everything, "RTN", "error") > mean(everything, "GPTQ", "error") > mean(everything, "SpQR", "error")
+    for name in DAMPS:
+        assert mean(everything, "RTN", "error") > mean(everything, "GPTQ", "error") > mean(everything, name, "error")
 
 
 def mean(found: list[dict[str, Figure]], method: str, what: str) -> float:

@@ -38,6 +38,7 @@ def test_spqr_beats_gptq_and_gptq_rounding_at_no_more_bits(embedded_model: Embed
     names = [f"model.layers.{layer}.{part}" for layer in (0, 1) for part in ("self_attn.v_proj", "mlp.up_proj")]
     fit, test = hessians(model, names, rows[:8]), hessians(model, names, rows[8:])
     plain, spqr = Knobs(4, 64, math.inf, None), Knobs(4, 64)
+    total = {"gptq": 0.0, "reference": 0.0}  # of relative errors
     for name in names:
         weight = model.get_submodule(name).weight.data
         factor = factorize(fit[name], 0.01, by_activation=True)
@@ -51,3 +52,8 @@ def test_spqr_beats_gptq_and_gptq_rounding_at_no_more_bits(embedded_model: Embed
             bits.append(count_bits(weight.shape[0], weight.shape[1], knobs, outliers, walked is factor).average)
         assert errors[0] > errors[1] > errors[2], (name, errors)
         assert bits[2] < bits[1]
+        reference = quantize_matrix(weight, factorize(fit[name], 1.0, by_activation=True), spqr, lambda: None)
+        off = weight - reference.weight
+        total["gptq"] += errors[1] / errors[0]
+        total["reference"] += float(((off @ test[name]) * off).sum()) / errors[0]
+    assert total["reference"] < total["gptq"] < len(names)
