@@ -113,19 +113,27 @@ def test_the_sidecar_of_spqr_decodes_to_the_folder(made: Path) -> None:
             assert torch.equal(from_tensors(name, codes, Knobs(4, 64), weight.dtype), weight)
 
 
+# Who can load it, and by which kernel: those that need no compiler. AWQ wants gptqmodel's own loader on a CPU.
+LOADERS: dict[str, list[tuple[str, str | None]]] = {
+    "gptq": [("transformers", "gptq_torch_aten"), ("gptqmodel", "gptq_torch_aten")],
+    "gptaq": [("transformers", "gptq_torch_aten"), ("gptqmodel", "gptq_torch_aten")],
+    "awq": [("gptqmodel", "awq_torch_aten")],
+    "spqr": [("transformers", None)],
+    "w8a8": [("transformers", None)],
+}
 PLAIN = """
 import json, sys, torch
 from transformers import AutoModelForCausalLM
 job, logits = json.load(sys.stdin), {}
-for name, (folder, backend) in job["folders"].items():
+for name, (folder, loader, backend) in job["folders"].items():
     options, dtype = {}, "float32" if name.startswith("w8a8") else "bfloat16"
-    if backend and backend.startswith("gptq"):
-        from transformers import GPTQConfig
-        options["quantization_config"] = GPTQConfig(bits=4, backend=backend)
-    if backend and backend.startswith("awq"):
+    if loader == "gptqmodel":
         from gptqmodel import GPTQModel
         model = GPTQModel.load(folder, device="cpu", backend=backend).model
     else:
+        if backend:
+            from transformers import GPTQConfig
+            options["quantization_config"] = GPTQConfig(bits=4, backend=backend)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), device_map="cpu", **options)
     with torch.inference_mode():
         logits[name] = model(torch.tensor(job["ids"])).logits.float()
@@ -148,10 +156,12 @@ def test_plain_loaders_see_what_the_evaluation_saw(
     from faq_tui.core.models import activations
     from faq_tui.core.models.dense import load_dense
 
-    backends = dict(zip(NAMES, ["gptq_torch_aten", "gptq_torch_aten", "awq_torch", None, None], strict=True))
+    loaders = [(name, loader, backend) for name in NAMES for loader, backend in LOADERS[name.split("-")[0]]]
     ids = [list(range(5, 45)), list(range(100, 140))]
     job = {
-        "folders": {name: (str(made / "models" / name), backend) for name, backend in backends.items()},
+        "folders": {
+            f"{name} {loader}": (str(made / "models" / name), loader, backend) for name, loader, backend in loaders
+        },
         "ids": ids,
         "out": str(tmp_path / "logits.pt"),
     }
@@ -168,14 +178,14 @@ def test_plain_loaders_see_what_the_evaluation_saw(
     monkeypatch.setattr(activations, "rounded_per_token", as_compressed_tensors_rounds)
     with torch.inference_mode():
         target = load_dense(made / "target", torch.bfloat16, "cpu")(torch.tensor(ids)).logits.float()
-        for name in NAMES:
-            dtype = torch.float32 if name.startswith("w8a8") else torch.bfloat16
+        for name, loader, _ in loaders:
+            dtype, given = torch.float32 if name.startswith("w8a8") else torch.bfloat16, theirs[f"{name} {loader}"]
             ours = load_dense(made / "models" / name, dtype, "cpu")(torch.tensor(ids)).logits.float()
-            apart, lost = (ours - theirs[name]).abs().mean(), (ours - target).abs().mean()
-            assert apart < 0.03 * ours.std(), (name, apart, ours.std())
-            assert apart < lost / 2, (name, apart, lost)
+            apart, lost = (ours - given).abs().mean(), (ours - target).abs().mean()
+            assert apart < 0.03 * ours.std(), (name, loader, apart, ours.std())
+            assert apart < lost / 2, (name, loader, apart, lost)
             if name.startswith("spqr"):
-                assert torch.equal(ours, theirs[name])
+                assert torch.equal(ours, given)
 
 
 @pytest.mark.parametrize("method", ["spqr", "w8a8"])
@@ -200,7 +210,7 @@ def tried(run: Path) -> list[str]:
 def test_a_nan_fails_by_name_and_the_queue_goes_on(tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
-    recipes = '[[recipes]]\nmethod = ["spqr", "gptq"]\ngroup_size = 64\n[[recipes]]\nmethod = "w8a8"'
+    recipes = '[[recipes]]\nmethod = ["spqr", "gptq", "gptaq", "awq"]\ngroup_size = 64\n[[recipes]]\nmethod = "w8a8"'
     run = make_run(tmp_path, recipes, activations=True)
     assert faq_tui("run", run, "--until", "assemble").code == 0
     weights = load_file(run / "target" / "model.safetensors")
@@ -209,9 +219,24 @@ def test_a_nan_fails_by_name_and_the_queue_goes_on(tmp_path: Path) -> None:
     done = faq_tui_process("run", run, "--json", "--until", "quantize", timeout=300)
     assert done.code == 1 and tried(run) == []
     said = [event["message"] for event in events(done) if event["event"] in ("Note", "StageFailed")]
-    for method in ("spqr", "gptq", "w8a8"):
+    for method in ("spqr", "gptq", "gptaq", "awq", "w8a8"):
         assert any(f"{method}-w" in text and "layer 1 mlp.up_proj failed" in text for text in said), said
-    assert "3 of 3 artefacts failed" in said[-1]
+    assert "5 of 5 artefacts failed" in said[-1]
+
+
+def test_a_full_disk_is_one_sentence_for_each_method(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the full disk: the write fails at the same place."""
+    run = make_run(tmp_path)
+    assert faq_tui("run", run, "--until", "assemble").code == 0
+    limit = 'ulimit -f 100; exec "$@"'  # kilobytes: no weights fit
+    command = ["bash", "-c", limit, "bash", sys.executable, "-m", "faq_tui", "run", str(run), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    assert tried(run) == []
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    notes = [event["message"] for event in said if event["event"] == "Note"]
+    for name in NAMES:
+        assert any(note.startswith(f"{name}: no space left while writing ") for note in notes), (name, notes)
 
 
 def test_one_recipe_fails_and_the_others_are_made(tmp_path: Path) -> None:
@@ -232,7 +257,7 @@ def test_one_recipe_fails_and_the_others_are_made(tmp_path: Path) -> None:
         ([list(range(12))], "the calibration set has only 12 tokens in 1 row: give more seeds"),
     ],
 )
-@pytest.mark.parametrize("method", ["gptq", "spqr"])
+@pytest.mark.parametrize("method", ["gptq", "gptaq", "awq", "spqr", "w8a8"])
 def test_sets_too_small_for_any_quantizer(tmp_path: Path, rows: list[list[int]], sentence: str, method: str) -> None:
     from faq_tui.core.cancel import CancelToken
     from faq_tui.core.errors import UsageError
@@ -241,7 +266,8 @@ def test_sets_too_small_for_any_quantizer(tmp_path: Path, rows: list[list[int]],
     target = make_tiny_model(tmp_path / "target", layers=1)
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
-    spec = {"artefact": "x", "model": str(target), "method": method, "bits": 4, "group_size": 64}
+    width = {"bits": 8, "group_size": -1} if method == "w8a8" else {"bits": 4, "group_size": 64}
+    spec = {"artefact": "x", "model": str(target), "method": method, **width}
     with pytest.raises(UsageError, match=sentence):
         task.run({**spec, "rows": str(path), "out": str(tmp_path / "out")}, lambda *_, **__: None, CancelToken())
     assert not (tmp_path / "out").exists()

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 from quantize_bench import GROUP, LAYERS, MODULES, Artefact, Bench, Message, children, tensors
-from tiny import make_tiny_model
 
 from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped
+from faq_tui.core.errors import FaqError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, packed_shapes
 from faq_tui.core.quantizing.manifest import is_whole, read_manifest
@@ -235,25 +234,6 @@ def test_an_unknown_quantization_is_refused(artefacts: dict[int, Artefact], tmp_
 
 
 # --- how it ends early ---
-
-
-@pytest.mark.parametrize("method", ["gptq", "spqr"])
-def test_a_stop_ends_the_child_at_the_next_step(bench: Bench, method: str) -> None:
-    deep = make_tiny_model(bench.root / f"deep-{method}", layers=8)
-    cancel, messages = CancelToken(), list[Message]()
-
-    def stop_at_the_first_module(message: Message) -> None:
-        messages.append(message)
-        if message["kind"] == "module":
-            cancel.set()
-
-    spec = bench.spec(f"stopped-{method}", model=str(deep), method=method)
-    with pytest.raises(Stopped):
-        bench.worker(spec, stop_at_the_first_module, cancel)
-    assert not children() and not is_whole(Path(spec["out"]))
-    started = {message["layer"] for message in messages if message["kind"] == "layer_started"}
-    assert 0 in started and 7 not in started
-    assert not Path(spec["out"], ".work").exists()  # it unwound; a killed one leaves that
 
 
 def test_a_killed_child_leaves_nothing_that_counts_as_whole(bench: Bench) -> None:

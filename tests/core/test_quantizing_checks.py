@@ -44,12 +44,25 @@ def test_bad_orders_are_refused(bench: Bench, changes: dict[str, Any], sentence:
     assert not Path(spec["out"]).exists()
 
 
+@pytest.mark.parametrize("method", ["gptq", "gptaq", "awq", "spqr"])
+def test_no_method_takes_a_group_size_that_does_not_divide(bench: Bench, method: str) -> None:
+    """W8A8 has no groups. The rest would run somewhere else only, or end the process."""
+    spec = bench.spec(f"refused-{method}", method=method, group_size=256)
+    row = "" if method == "awq" else "-1, "  # AWQ has no single group a row
+    sentence = rf"group_size 256 does not divide the 128 input features of .*: choose one of {row}16, 32, 64, 128$"
+    with pytest.raises(UsageError, match=sentence):
+        bench.here(spec)
+    assert not Path(spec["out"]).exists()
+
+
 def test_the_group_sizes_that_fit_are_named() -> None:
     shapes = {"a.q_proj": (64, 576), "a.down_proj": (576, 1536)}
     check.check_group_size(shapes, 64)
     check.check_group_size(shapes, -1)
     with pytest.raises(UsageError, match=r"576 input features of a\.q_proj: choose one of -1, 16, 32, 64$"):
         check.check_group_size(shapes, 128)
+    with pytest.raises(UsageError, match="100 input features of odd: none does: choose another method"):
+        check.check_group_size({"odd": (64, 100)}, 128, (16, 32, 64))
 
 
 @pytest.mark.parametrize(

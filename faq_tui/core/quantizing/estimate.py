@@ -27,7 +27,7 @@ SPEEDS = {
 # unquantized model beside it, AWQ searches twenty scales for each group.
 PASSES = {"gptq": 5.0, "gptaq": 10.0, "awq": 25.0, "spqr": 3.5, "w8a8": 3.5}
 # The methods of our own walk read the whole model into host memory; gptqmodel reads a layer at a time.
-WHOLE_MODEL = frozenset({"spqr", "w8a8"})
+WALKED = frozenset({"spqr", "w8a8"})
 TWOFOLD = frozenset({"gptaq"})
 
 
@@ -65,7 +65,8 @@ def layer_seconds(method: str, profile: Profile, device: str) -> float:
     # Inputs that are seen by a share of the tokens only cost that share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
-    work = {"forward": forward, "hessian": hessian, "solve": solve, "column": profile.columns}
+    columns = profile.columns_together if method in WALKED else profile.columns
+    work = {"forward": forward, "hessian": hessian, "solve": solve, "column": columns}
     if method == "awq":
         work |= {"hessian": 0.0, "solve": 0.0, "column": 0.0}
     return sum(amount / speed[term] for term, amount in work.items())
@@ -81,7 +82,7 @@ def _formula(method: str, profile: Profile, device: str) -> tuple[float, float, 
     states = 2.0 * 2 * fold * profile.tokens * profile.hidden
     working = solve + experts + states + 2 * profile.layer_bytes + 40.0 * profile.longest * profile.hidden
     seconds = profile.layers * layer_seconds(method, profile, device) + profile.total_bytes / 5e8
-    kept = profile.total_bytes if method in WHOLE_MODEL else profile.resident_bytes + profile.total_bytes / 3
+    kept = profile.total_bytes if method in WALKED else profile.resident_bytes + profile.total_bytes / 3
     if device == "cpu":
         return seconds, 0.0, LIBRARIES + kept + 2 * working
     return seconds, GPU_CONTEXT + profile.resident_bytes + working, 2 * LIBRARIES + kept + states / 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -47,6 +48,11 @@ class Profile:
     def columns(self) -> float:
         """That a solver walks, in one layer."""
         return sum(columns * count for _, columns, count in self.shapes)
+
+    @property
+    def columns_together(self) -> float:
+        """The same for our own walk, which takes some 64 matrices of one shape at once."""
+        return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 
     @property
     def layer_bytes(self) -> float:

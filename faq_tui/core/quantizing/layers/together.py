@@ -99,4 +99,4 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 def _bytes(shapes: tuple[Any, ...]) -> int:
     """Of the weights, their copy in float32, codes, errors and result; and of the Hessian, its factor and a copy."""
     columns = shapes[0][1]
-    return sum(24 * out * columns for out, _ in shapes) + 12 * columns**2
+    return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

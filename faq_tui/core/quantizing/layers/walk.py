@@ -76,7 +76,7 @@ class LayerWalk:
         token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
         if config._attn_implementation == "eager":  # it holds the whole matrix of attention, in two types
             token += 8 * config.num_attention_heads * longest
-        return work_bytes(self.device) // token
+        return work_bytes(self.device) // int(token)
 
     def _layer(self, index: int, layer: Any, inputs: Inputs) -> dict[str, Solved]:
         def call(batch: int) -> Any:
