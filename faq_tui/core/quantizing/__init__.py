@@ -1,6 +1,7 @@
 """One recipe x one calibration set -> one quantized Hugging Face folder.
 
 check.py              Refusals before any heavy work: each says in one sentence what is wrong, where, and what to do
+checkpoints.py        gptqmodel's checkpoints of an artefact that is being made: a killed or stopped quantization …
 coverage.py           How many calibration tokens reached each expert
 estimate.py           How long a recipe will take and what memory it will need, before it starts
 finish.py             What a folder saved by gptqmodel still lacks: the target's own side files, and no trace of …
