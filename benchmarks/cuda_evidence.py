@@ -1,18 +1,20 @@
-"""Methods × sets × draws on one GPU at once, and their evidence in one report.
+"""Methods × sets × draws on one GPU, several at once, and their evidence in one report.
 
-    python benchmarks/cuda_evidence.py make RUN OUT [--budget SECONDS] [--device cuda] [--methods gptq-4,spqr-4,…]
+    python benchmarks/cuda_evidence.py make RUN OUT [--work FOLDER] [--budget SECONDS] [--device cuda]
+                                       [--methods gptq-4,spqr-4,…]
     python benchmarks/cuda_evidence.py merge RUN parts.tar
 
-`make` takes a run whose sets are assembled (`faq-tui run RUN --until assemble`, with `evaluate.repeats`) and
-quantizes and evaluates each method on each set in a process of its own: a small model keeps no GPU busy alone. The
-seconds it measures are those of a shared GPU. The first part draws the held-out answers for all, so that every
-artefact is measured on the same items. What comes back are databases and manifests, no weights.
-`merge` puts the parts' rows into RUN, wherever it is, and writes its report.
+`make` first does in RUN what all share: the sets (a source with `base_url = "local"` needs no server), the held-out
+answers and the unquantized model's figures. Then each method is quantized and evaluated on each set in a process of
+its own, in a copy of RUN: a small model keeps no GPU busy alone. The seconds it measures are those of a shared GPU.
+The same command with the same `--work` goes on where an earlier one stopped. What comes back are databases, sets and
+manifests, no weights. `merge` puts them into RUN, wherever it is, and writes its report.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -45,51 +47,59 @@ class Part:
 
     def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str) -> None:
         self.folder = work / f"{name}-{sets[0]}"
-        shutil.copytree(run, self.folder, ignore=shutil.ignore_patterns("models", "jobs", "reports"))
+        if not self.folder.is_dir():
+            shutil.copytree(run, self.folder, ignore=shutil.ignore_patterns("models", "jobs", "reports"))
         write_settings(self.folder, [recipe(name, group, sets)], device)
-        self.log = (work / f"{self.folder.name}.log").open("wb")
-        self.child: subprocess.Popen[bytes] | None = None
+        self.child = faq_tui_run(self.folder, "evaluate")
 
-    def start(self, stage: str) -> None:
-        command = [sys.executable, "-m", "faq_tui", "run", str(self.folder), "--until", stage]
-        self.child = subprocess.Popen(command, stdout=self.log, stderr=self.log)
 
-    def ended(self) -> bool:
-        return self.child is not None and self.child.poll() is not None
+def faq_tui_run(folder: Path, until: str) -> subprocess.Popen[bytes]:
+    """Its output goes to the end of a log beside the folder."""
+    command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
+    with folder.with_name(f"{folder.name}.log").open("ab") as log:
+        # Many processes with a thread for each core would wait for each other.
+        return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def make(options: argparse.Namespace) -> None:
-    end = time.monotonic() + options.budget
-    work = Path(tempfile.mkdtemp(prefix="faq-evidence-"))
-    pairs = [(name, some.split(",")) for name in options.methods.split(",") for some in options.sets.split(";")]
-    parts = [Part(options.run, work, name, sets, options.group, options.device) for name, sets in pairs]
-    first = parts[0]
-    for part in parts:
-        part.start("quantize")
-        time.sleep(options.stagger)
-    evaluating: set[str] = set()
-    while time.monotonic() < end and not all(p.folder.name in evaluating and p.ended() for p in parts):
-        ready = first.folder.name in evaluating and first.ended()
-        for part in parts:
-            if part.folder.name not in evaluating and part.ended() and (part is first or ready):
-                if part is not first:
-                    bring(first.folder / "faq.db", part.folder / "faq.db", ("heldout_answers",))
-                evaluating.add(part.folder.name)
-                part.start("evaluate")
+    began = time.monotonic()
+    end = began + options.budget
+    work: Path = options.work or Path(tempfile.mkdtemp(prefix="faq-evidence-"))
+    work.mkdir(parents=True, exist_ok=True)
+    shared = work / "shared"
+    if not shared.is_dir():
+        shutil.copytree(options.run, shared)
+    write_settings(shared, [], options.device)
+    prepared = faq_tui_run(shared, "evaluate")
+    if prepared.wait(max(1.0, end - time.monotonic())):
+        sys.exit((work / "shared.log").read_text(errors="replace")[-3000:])
+    print(f"sets, held-out answers and the unquantized model: {time.monotonic() - began:.0f} s", flush=True)
+    parts = []
+    for some in options.sets.split(";"):
+        for name in options.methods.split(","):
+            parts.append(Part(shared, work, name, some.split(","), options.group, options.device))
+            time.sleep(options.stagger)
+    waiting = list(parts)
+    while waiting and time.monotonic() < end:
+        for part in [part for part in waiting if part.child.poll() is not None]:
+            waiting.remove(part)
+            print(
+                f"{time.monotonic() - began:.0f} s: {part.folder.name} ended with {part.child.returncode}", flush=True
+            )
         time.sleep(0.5)
-    for part in parts:
-        if not part.ended() and part.child is not None:
-            part.child.terminate()
-        if part.child is not None:
-            part.child.wait(20)
-        done = part.folder.name in evaluating and part.child is not None and part.child.returncode == 0
-        print(f"{part.folder.name}: {'done' if done else 'not finished'}", flush=True)
+    for part in waiting:
+        part.child.terminate()
+        part.child.wait(20)
+        print(f"{part.folder.name}: not finished", flush=True)
     with tarfile.open(options.out / "parts.tar", "w:gz") as packed:
-        for part in parts:
-            for path in (part.folder / "faq.db", *part.folder.glob("models/*/faq_manifest.json")):
-                packed.add(path, path.relative_to(work))
-            packed.add(work / f"{part.folder.name}.log", f"{part.folder.name}.log")
-    shutil.rmtree(work, ignore_errors=True)
+        for folder in (shared, *(part.folder for part in parts)):
+            patterns = ("calibration/*.jsonl", "reports/evaluation.json") if folder is shared else ()
+            for pattern in ("faq.db", "models/*/faq_manifest.json", *patterns):
+                for path in folder.glob(pattern):
+                    packed.add(path, path.relative_to(work))
+            packed.add(work / f"{folder.name}.log", f"{folder.name}.log")
+    if options.work is None:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def bring(source: Path, to: Path, tables: tuple[str, ...]) -> None:
@@ -107,7 +117,13 @@ def merge(options: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(options.out) as packed:
             packed.extractall(folder, filter="data")
+        shared = Path(folder) / "shared"
+        shutil.copy(shared / "faq.db", run)
+        for name in ("calibration", "reports"):
+            shutil.copytree(shared / name, run / name, dirs_exist_ok=True)
         for found in sorted(Path(folder).glob("*/faq.db")):
+            if found.parent == shared:
+                continue
             bring(found, run / "faq.db", BROUGHT)
             for manifest in found.parent.glob("models/*/faq_manifest.json"):
                 kept = run / "models" / manifest.parent.name
@@ -130,6 +146,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--budget", type=float, default=480.0)
     parser.add_argument("--stagger", type=float, default=1.0)
+    parser.add_argument("--work", type=Path, help="a folder for the copies; by default a temporary one")
     options = parser.parse_args()
     {"make": make, "merge": merge}[options.what](options)
 

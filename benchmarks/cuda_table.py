@@ -1,12 +1,12 @@
-"""Every recipe on the embedded model, on one machine: time, peak memory, perplexity, KL, top-1 agreement.
+"""Every recipe on the embedded model, one at a time: time, memory, perplexity, KL, top-1, and doctor's estimate.
 
     python benchmarks/cuda_table.py RUN [--out FOLDER] [--budget SECONDS] [--device cuda] [--group 64]
                                     [--recipes gptq-4,spqr-4,…] [--tiny]
 
 RUN is a run whose calibration sets `baseline` and `self` (or any that it has) were assembled before: no server is
 needed. Its recipes are replaced. What is not done when the budget ends is left out of the table; the same command
-again goes on from there. `table.md` and `table.json` are written after every recipe. `--tiny`: a run with a tiny
-random target is made at RUN, on the CPU.
+again goes on from there. `table.md` and `table.json` are written after every recipe; the rows under `costs` have the
+form of faq_tui/core/data/quantize_costs.json. `--tiny`: a run with a tiny random target is made at RUN, on the CPU.
 """
 
 from __future__ import annotations
@@ -20,26 +20,39 @@ from typing import Any
 
 import tomlkit
 from machine import about, table
+from watched import Watched, cost_row, told_beforehand, whole_seconds
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
-from faq_tui.core.events import Event, Note, StageFailed
+from faq_tui.core.events import (
+    ArtefactDone,
+    ArtefactStarted,
+    Event,
+    LayerDone,
+    LayerStarted,
+    Note,
+    StageFailed,
+    StageProgress,
+)
 from faq_tui.core.pipeline import run_pipeline
 from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.profile import profile_of
 from faq_tui.core.run import Run, open_run
 from faq_tui.core.store.artefacts import all_measurements
 from faq_tui.core.store.sets import all_sets
+from faq_tui.core.target import find_target
 
 # The most telling first: time may end before the list does.
-RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptq-8", "gptaq-8")
-FOR_EVALUATION = 0.3  # of the budget
+RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptaq-8", "gptq-8", "spqr-4-reference")
+FOR_EVALUATION = 0.25  # of the budget
 
 
 def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
-    method, _, bits = name.partition("-")
+    """`name`: method-bits, or method-bits-preset."""
+    method, bits, *preset = name.split("-")
     sized = {} if method == "w8a8" else {"group_size": group}
-    return {"method": method, "bits": int(bits), **sized, "sets": sets}
+    return {"method": method, "bits": int(bits), **sized, **({"preset": preset[0]} if preset else {}), "sets": sets}
 
 
 def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> None:
@@ -53,11 +66,63 @@ def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> Non
         one = tomlkit.table()
         one.update(values)
         tables.append(one)
-    document["recipes"] = tables
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    if recipes:
+        document["recipes"] = tables
+    none = "" if recipes else "recipes = []\n"  # left out, there would be one
+    path.write_text(none + tomlkit.dumps(document), encoding="utf-8")
 
 
-def pipeline(folder: Path, until: str, seconds: float) -> str:
+class Meter:
+    """Hears the events of quantizations, and knows what each took."""
+
+    def __init__(self, run: Path, device: str) -> None:
+        self.run, self.device = run, device
+        self.path = run / "costs.json"
+        self._seen: Watched | None = None
+        self._layers = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageProgress) and event.stage == "quantize" and event.detail:
+            self.end()
+            self._seen = Watched(self.device)
+        elif isinstance(event, ArtefactStarted):
+            self._layers = event.layers
+        elif self._seen is None:
+            return
+        elif isinstance(event, LayerStarted):
+            self._seen.layer()
+        elif isinstance(event, LayerDone) and event.layer == self._layers - 1:
+            self._seen.saving()
+        elif isinstance(event, ArtefactDone):
+            seen, self._seen = self._seen, None
+            seen.end(whole=True)
+            self.path.write_text(json.dumps(self.costs() | {event.artefact: self._row(event.artefact, seen)}))
+
+    def end(self) -> None:
+        """Of an artefact that was not finished, or is another's twin."""
+        if self._seen is not None:
+            self._seen.end(whole=False)
+            self._seen = None
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """By artefact, those of an earlier call of this program too."""
+        found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        return found
+
+    def _row(self, artefact: str, seen: Watched) -> dict[str, Any]:
+        body = read_manifest(self.run / "models" / artefact) or {}
+        seen.gpu_allocated_bytes = int(1e6 * body["peak_memory_mb"]) if self.device == "cuda" else None
+        with open_run(self.run) as run:
+            target = find_target(run, print)
+        set_name = body["calibration"]["set"]
+        lines = (self.run / "calibration" / f"{set_name}.jsonl").read_text(encoding="utf-8").splitlines()
+        lengths = [len(json.loads(line)["input_ids"]) for line in lines]
+        profile = profile_of(Path(target.path), len(lengths), sum(lengths), max(lengths))
+        method, bits = body["recipe"]["method"], body["recipe"]["bits"]
+        return {**cost_row(method, target.name, profile, seen), "bits": bits, "set": set_name}
+
+
+def pipeline(folder: Path, until: str, seconds: float, meter: Meter | None = None) -> str:
     """Run it, stopped after `seconds`; why it ended early, or nothing."""
     cancel = CancelToken()
     timer = threading.Timer(max(1.0, seconds), cancel.set)
@@ -65,6 +130,8 @@ def pipeline(folder: Path, until: str, seconds: float) -> str:
     timer.start()
 
     def tell(event: Event) -> None:
+        if meter is not None:
+            meter(event)
         if isinstance(event, Note | StageFailed):
             print(event, flush=True)
 
@@ -75,6 +142,8 @@ def pipeline(folder: Path, until: str, seconds: float) -> str:
         return str(error)
     finally:
         timer.cancel()
+        if meter is not None:
+            meter.end()
     return ""
 
 
@@ -88,8 +157,8 @@ def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
     return found
 
 
-def rows(folder: Path) -> list[dict[str, Any]]:
-    """One a finished artefact: its manifest's figures, and what was measured of it."""
+def rows(folder: Path, costs: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """One a finished artefact: its manifest's figures, what was measured of it, what doctor says it costs."""
     found = []
     with open_run(folder) as run:
         measured = figures(run)
@@ -97,6 +166,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
         found.append({"artefact": "unquantized", "texts": measured["unquantized"]})
     for path in sorted((folder / "models").glob("*/faq_manifest.json")):
         body = read_manifest(path.parent) or {}
+        cost = costs.get(body["artefact"])
         found.append(
             {
                 "artefact": body["artefact"],
@@ -104,42 +174,59 @@ def rows(folder: Path) -> list[dict[str, Any]]:
                 "set": body.get("calibration", {}).get("set"),
                 "samples": body["samples"],
                 "tokens": body["tokens"],
-                "seconds": body["seconds"],
-                "peak_memory_mb": body["peak_memory_mb"],
                 "average_bits": body["average_bits"],
                 "device": body["device"],
                 "texts": measured.get(body["artefact"], {}),
+                **(against_doctor(cost) if cost else {}),
             }
         )
     return found
 
 
-def write(out: Path, folder: Path, notes: list[str]) -> None:
-    found = rows(folder)
-    (out / "table.json").write_text(json.dumps({"rows": found, "notes": notes}, indent=1) + "\n", encoding="utf-8")
+def against_doctor(cost: dict[str, Any]) -> dict[str, float | None]:
+    """What a quantization took, and what was said of it beforehand over that."""
+    told, seconds = told_beforehand(cost), whole_seconds(cost)
+    return {
+        "seconds": seconds,
+        "gpu_mb": cost["gpu_bytes"] and cost["gpu_bytes"] / 1e6,
+        "host_mb": cost["host_bytes"] / 1e6,
+        "told_seconds": seconds and told.seconds / seconds,
+        "told_gpu": cost["gpu_bytes"] and told.gpu_bytes / cost["gpu_bytes"],
+        "told_host": told.host_bytes / cost["host_bytes"] if cost["host_bytes"] else None,
+    }
+
+
+def write(out: Path, folder: Path, notes: list[str], costs: dict[str, dict[str, Any]]) -> None:
+    found = rows(folder, costs)
+    body = {"rows": found, "notes": notes, "costs": costs}
+    (out / "table.json").write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
     texts = sorted({text for one in found for text in one["texts"]})
-    head = [
-        "artefact",
-        "bits",
-        "seconds",
-        "peak MB",
-        *(f"{text} {m}" for text in texts for m in ("PPL", "KL", "top-1")),
-    ]
+    keys = {
+        "tokens": "tokens",
+        "average_bits": "bits",
+        "seconds": "seconds",
+        "gpu_mb": "GPU MB",
+        "host_mb": "host MB",
+        "told_seconds": "told/seconds",
+        "told_gpu": "told/GPU",
+        "told_host": "told/host",
+    }
+    head = ["artefact", *keys.values(), *(f"{text} {m}" for text in texts for m in ("PPL", "KL", "top-1"))]
     lines = []
     for one in found:
-        cells = [one["artefact"], *(_plain(one.get(key)) for key in ("average_bits", "seconds", "peak_memory_mb"))]
+        cells = [one["artefact"], *(_plain(one.get(key)) for key in keys)]
         for text in texts:
             values = one["texts"].get(text, {})
             cells += [_metric(values, name) for name in (PERPLEXITY, KL, TOP1)]
         lines.append(cells)
     devices = ", ".join(sorted({one["device"] for one in found if "device" in one}))
     where = f"{about('torch', 'transformers', 'gptqmodel')} · {devices}"
-    body = table(head, lines) + "".join(f"\n\n{note}" for note in notes)
-    (out / "table.md").write_text(f"# Every recipe\n\n{where}\n\n{body}\n", encoding="utf-8")
+    text = table(head, lines) + "".join(f"\n\n{note}" for note in notes)
+    (out / "table.md").write_text(f"# Every recipe\n\n{where}\n\n{text}\n", encoding="utf-8")
 
 
 def _plain(value: Any) -> str:
-    return "–" if value is None else f"{value:.2f}"
+    return "–" if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
 
 
 def _metric(values: dict[str, Any], name: str) -> str:
@@ -187,6 +274,7 @@ def main() -> None:
     last = end - FOR_EVALUATION * options.budget
     done: list[dict[str, Any]] = []
     notes: list[str] = []
+    meter = Meter(options.run, "cuda" if options.device == "cuda" else "cpu")
     for name in options.recipes.split(","):
         if time.monotonic() >= last:
             notes.append(f"{name}: not begun, the time was up")
@@ -194,19 +282,19 @@ def main() -> None:
         one = recipe(name, options.group, sets)
         write_settings(options.run, [*done, one], options.device)
         before = time.monotonic()
-        why = pipeline(options.run, "quantize", last - before)
+        why = pipeline(options.run, "quantize", last - before, meter)
         if why:
             notes.append(f"{name}: {why}")
         else:
             done.append(one)
         print(f"{name}: {time.monotonic() - before:.0f} s {why}", flush=True)
-        write(options.out, options.run, notes)
+        write(options.out, options.run, notes, meter.costs())
     if done:
         write_settings(options.run, done, options.device)
         why = pipeline(options.run, "evaluate", end - time.monotonic())
         if why:
             notes.append(f"evaluation: {why}")
-    write(options.out, options.run, notes)
+    write(options.out, options.run, notes, meter.costs())
     print((options.out / "table.md").read_text(encoding="utf-8"))
 
 

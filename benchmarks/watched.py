@@ -1,4 +1,4 @@
-"""One quantization in a worker child, with the time of each layer and what it held at most."""
+"""A quantization with the time of each layer and what it held at most."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ import psutil
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
+from faq_tui.core.quantizing.estimate import Estimate, estimate
 from faq_tui.core.quantizing.manifest import read_manifest, versions
+from faq_tui.core.quantizing.profile import Profile
 from faq_tui.core.worker import run_worker
 
 
 @dataclass
 class Watched:
-    device: str
-    device_name: str = ""
-    versions: dict[str, str | None] = field(default_factory=versions)
+    """`layer`, `saving` and `end` are told what happens; memory is sampled ten times a second until then."""
+
+    device: str  # cuda | cpu
+    limit: float | None = None  # seconds; then `cancel` is set
+    cancel: CancelToken = field(default_factory=CancelToken)
     before: float = 0.0  # seconds until the first layer began: imports, loading, embedding
     layer_seconds: list[float] = field(default_factory=list)
     after: float | None = None  # seconds from the last layer to the end: saving
@@ -30,52 +34,100 @@ class Watched:
     host_bytes: int = 0
     note: str = ""
 
+    def __post_init__(self) -> None:
+        self.started = time.monotonic()
+        self._begun: float | None = None  # the layer
+        self._over = threading.Event()
+        self._idle = gpu_used() if self.device == "cuda" else None
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def layer(self) -> None:
+        now = time.monotonic()
+        if self._begun is None:
+            self.before = now - self.started
+        else:
+            self.layer_seconds.append(now - self._begun)
+        self._begun = now
+
+    def saving(self) -> None:
+        if self._begun is not None:
+            self.layer_seconds.append(time.monotonic() - self._begun)
+
+    def end(self, whole: bool) -> None:
+        self._over.set()
+        self._thread.join()
+        if whole:
+            self.after = time.monotonic() - self.started - self.before - sum(self.layer_seconds)
+
     @property
     def per_layer(self) -> float | None:
-        return round(statistics.median(self.layer_seconds), 3) if self.layer_seconds else None
+        return round(statistics.fmean(self.layer_seconds), 3) if self.layer_seconds else None
+
+    def _sample(self) -> None:
+        while not self._over.wait(0.1):
+            if self.limit is not None and time.monotonic() - self.started > self.limit:
+                self.cancel.set()
+            self.host_bytes = max(self.host_bytes, children_bytes())
+            if self._idle is not None:
+                self.gpu_bytes = max(self.gpu_bytes or 0, (gpu_used() or 0) - self._idle)
 
 
 def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
-    """Run `spec`; stopped after `limit` seconds, with what is known by then."""
-    seen = Watched("cuda" if spec["device"] == "cuda" else "cpu", name_of(spec["device"]))
-    cancel, over = CancelToken(), threading.Event()
-    started = time.monotonic()
-    begun: list[float] = []
-    idle = gpu_used() if seen.device == "cuda" else None
-
-    def sample() -> None:
-        while not over.wait(0.1):
-            if time.monotonic() - started > limit:
-                cancel.set()
-            seen.host_bytes = max(seen.host_bytes, children_bytes())
-            if idle is not None:
-                seen.gpu_bytes = max(seen.gpu_bytes or 0, (gpu_used() or 0) - idle)
+    """Run `spec` in a worker child; stopped after `limit` seconds, with what is known by then."""
+    seen = Watched("cuda" if spec["device"] == "cuda" else "cpu", limit)
+    told = {"layer_started": seen.layer, "saving": seen.saving}
+    whole = False
 
     def hear(message: dict[str, Any]) -> None:
-        now = time.monotonic()
-        if message["kind"] == "layer_started":
-            if begun:
-                seen.layer_seconds.append(now - begun[-1])
-            else:
-                seen.before = now - started
-            begun.append(now)
-        elif message["kind"] == "saving" and begun:
-            seen.layer_seconds.append(now - begun[-1])
+        if message["kind"] in told:
+            told[message["kind"]]()
 
-    thread = threading.Thread(target=sample, daemon=True)
-    thread.start()
     try:
-        run_worker("quantize", spec, hear, cancel, log)
-        seen.after = time.monotonic() - started - seen.before - sum(seen.layer_seconds)
+        run_worker("quantize", spec, hear, seen.cancel, log)
+        whole = True
         manifest = read_manifest(Path(spec["out"])) or {}
         if seen.device == "cuda":
             seen.gpu_allocated_bytes = int(float(manifest.get("peak_memory_mb", 0)) * 1e6)
     except FaqError as error:
-        seen.note = f"stopped after {limit:.0f} s" if cancel.is_set else str(error)[:300]
+        seen.note = f"stopped after {limit:.0f} s" if seen.cancel.is_set else str(error)[:300]
     finally:
-        over.set()
-        thread.join()
+        seen.end(whole)
     return seen
+
+
+def cost_row(method: str, model: str, profile: Profile, seen: Watched) -> dict[str, Any]:
+    """As faq_tui/core/data/quantize_costs.json has them."""
+    return {
+        "method": method,
+        "model": model,
+        "profile": profile.to_json(),
+        "device": seen.device,
+        "device_name": name_of(seen.device),
+        "date": time.strftime("%Y-%m-%d"),
+        "versions": versions(),
+        "layers_measured": len(seen.layer_seconds),
+        "seconds_per_layer": seen.per_layer,
+        "seconds_before": round(seen.before, 2),
+        "seconds_after": None if seen.after is None else round(seen.after, 2),
+        "gpu_bytes": seen.gpu_bytes,
+        "gpu_allocated_bytes": seen.gpu_allocated_bytes,
+        "host_bytes": seen.host_bytes,
+        "note": seen.note,
+    }
+
+
+def told_beforehand(row: dict[str, Any]) -> Estimate:
+    """What doctor would have said of a row's quantization."""
+    return estimate(row["method"], Profile.from_json(row["profile"]), row["device"])
+
+
+def whole_seconds(row: dict[str, Any]) -> float | None:
+    """What a row's quantization took, from the worker's start to its end; None if it was not seen."""
+    if row["seconds_per_layer"] is None or row["seconds_after"] is None:
+        return None
+    layers: int = row["profile"]["layers"]
+    return float(row["seconds_before"] + layers * row["seconds_per_layer"] + row["seconds_after"])
 
 
 def children_bytes() -> int:
