@@ -8,6 +8,7 @@ from faq_tui.core.errors import FaqError
 from faq_tui.core.models.devices import free_bytes, gpu_bytes
 from faq_tui.core.quantizing.estimate import Estimate, estimate
 from faq_tui.core.quantizing.profile import profile_of
+from faq_tui.core.quantizing.terms import WORK
 from faq_tui.core.run import Run
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.sets import all_sets
@@ -34,7 +35,7 @@ def recipe_checks(run: Run) -> list[Check]:
         _check(
             recipe.folder("").removesuffix("-"),
             len(run.settings.sets_of(recipe)),
-            estimate(recipe.method, profile, device),
+            estimate(recipe.method, profile, device, gpu / 16 if gpu else WORK),
             gpu,
             free,
             said,
