@@ -23,6 +23,13 @@ GRACE_S = 10.0  # from a request to stop until the child is killed
 # Rust and C++ libraries wrap the system's error in one of their own: only its number is left.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
+# What takes less memory, by task.
+SMALLER = {
+    "quantize": "fewer or shorter calibration rows, or a smaller model",
+    "evaluate": "a smaller batch, window or model",
+    "generate": "a smaller concurrency or a smaller model",
+}
+
 # Spinning OpenMP threads on a shared machine slow torch and llama.cpp down thirtyfold.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -110,7 +117,7 @@ def _raise_if_failed(
         raise kinds.get(ExitCode(last["exit_code"]), FaqError)(last["message"])
     where = f"its whole output is in {log}"
     if last.get("reason") in ("OutOfMemoryError", "memory") or "out of memory" in last.get("message", ""):
-        raise FaqError(f"{task} ran out of memory: use a smaller batch, window or model; {where}")
+        raise FaqError(f"{task} ran out of memory: use {SMALLER.get(task, 'a smaller model')}; {where}")
     if FULL_DISK.search(last.get("message", "")):
         raise full_disk(Path(spec.get("out", log.parent)))
     if last:

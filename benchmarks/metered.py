@@ -1,0 +1,65 @@
+"""What each quantization of a run's pipeline took, from its events."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from watched import Watched, cost_row
+
+from faq_tui.core.events import ArtefactDone, ArtefactStarted, Event, LayerDone, LayerStarted, StageProgress
+from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.profile import profile_of
+from faq_tui.core.run import open_run
+from faq_tui.core.target import find_target
+
+
+class Meter:
+    """Hears the events of quantizations, and knows what each took."""
+
+    def __init__(self, run: Path, device: str) -> None:
+        self.run, self.device = run, device
+        self.path = run / "costs.json"
+        self._seen: Watched | None = None
+        self._layers = 0
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, StageProgress) and event.stage == "quantize" and event.detail:
+            self.end()
+            self._seen = Watched(self.device)
+        elif isinstance(event, ArtefactStarted):
+            self._layers = event.layers
+        elif self._seen is None:
+            return
+        elif isinstance(event, LayerStarted):
+            self._seen.layer()
+        elif isinstance(event, LayerDone) and event.layer == self._layers - 1:
+            self._seen.saving()
+        elif isinstance(event, ArtefactDone):
+            seen, self._seen = self._seen, None
+            seen.end(whole=True)
+            self.path.write_text(json.dumps(self.costs() | {event.artefact: self._row(event.artefact, seen)}))
+
+    def end(self) -> None:
+        """Of an artefact that was not finished, or is another's twin."""
+        if self._seen is not None:
+            self._seen.end(whole=False)
+            self._seen = None
+
+    def costs(self) -> dict[str, dict[str, Any]]:
+        """By artefact, those of an earlier call of this program too."""
+        found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        return found
+
+    def _row(self, artefact: str, seen: Watched) -> dict[str, Any]:
+        body = read_manifest(self.run / "models" / artefact) or {}
+        seen.gpu_allocated_bytes = int(1e6 * body["peak_memory_mb"]) if self.device == "cuda" else None
+        with open_run(self.run) as run:
+            target = find_target(run, print)
+        set_name = body["calibration"]["set"]
+        lines = (self.run / "calibration" / f"{set_name}.jsonl").read_text(encoding="utf-8").splitlines()
+        lengths = [len(json.loads(line)["input_ids"]) for line in lines]
+        profile = profile_of(Path(target.path), len(lengths), sum(lengths), max(lengths))
+        method, bits = body["recipe"]["method"], body["recipe"]["bits"]
+        return {**cost_row(method, target.name, profile, seen), "bits": bits, "set": set_name}
