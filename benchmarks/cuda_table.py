@@ -117,8 +117,8 @@ def rows(folder: Path, costs: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
                 "average_bits": body["average_bits"],
                 "device": body["device"],
                 "texts": measured.get(body["artefact"], {}),
-                **(against_doctor(cost) if cost else {}),
             }
+            | (against_doctor(cost) if cost else {})
         )
     return found
 

@@ -43,8 +43,8 @@ def estimate(method: str, profile: Profile, device: str, work: float = WORK) -> 
     rows = _nearest(method, profile, device)
     layer, gpu, host = layer_seconds(method, profile, device), *_bytes(method, profile, device, work)
     if not rows:
-        seconds = STARTUP + profile.layers * layer + profile.total_bytes / READING
-        return Estimate(seconds, gpu, host, "")
+        alone = STARTUP + profile.layers * layer + profile.total_bytes / READING
+        return Estimate(alone, gpu, host, "")
     seconds, gpus, hosts = [], [], []
     for row in rows:
         then = Profile.from_json(row["profile"])
