@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any
 
 from faq_tui.core.quantizing.profile import Profile
-from faq_tui.core.quantizing.terms import GPU, HOST, OWN, SECONDS, WORK, layer_terms, memory_terms, summed
+from faq_tui.core.quantizing.terms import GPU, HOST, SECONDS, WALKED, WORK, layer_terms, memory_terms, summed
 
 STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gptqmodel, and saved its result
 READING = 5e8  # bytes of the model a second: read and written
@@ -89,7 +89,7 @@ def _bytes(method: str, profile: Profile, device: str, work: float) -> tuple[flo
     states = 2.0 * 2 * fold * profile.tokens * profile.hidden
     working = solve + experts + states + 2 * profile.layer_bytes + 40.0 * profile.longest * profile.hidden
     # Our own walk reads the whole model into host memory; gptqmodel reads a layer at a time.
-    kept = profile.total_bytes if method in OWN else profile.resident_bytes + profile.total_bytes / 3
+    kept = profile.total_bytes if method in WALKED else profile.resident_bytes + profile.total_bytes / 3
     return 0.0, LIBRARIES + kept + 2 * working
 
 

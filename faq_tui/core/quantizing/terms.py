@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from faq_tui.core.quantizing.profile import Profile
 
 # The methods of our own walk: what shares a Hessian, or is an expert of one shape, is solved together.
-OWN = frozenset({"spqr", "w8a8"})
+WALKED = frozenset({"spqr", "w8a8"})
 WORK = 9_400_000_000  # bytes that a portion of rows may take on the GPU that was measured: a sixteenth of it
 
 # Seconds a layer, for each unit of `layer_terms`.
@@ -20,8 +20,8 @@ SECONDS: dict[str, dict[str, float]] = {
     "gptq": {"module": 0.09047, "column": 4.149e-5, "hessian": 3.058e-14, "weight": 1.78e-8},
     "gptaq": {"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
     "awq": {"column": 2.172e-4, "forward": 8.458e-13},
-    "spqr": {"column": 3.08e-4, "forward": 3.66e-14, "weight": 2.51e-9, "module": 0.00674},
-    "w8a8": {"column": 1.932e-4, "forward": 3.95e-14, "weight": 6.2e-10, "module": 0.00543},
+    "spqr": {"module": 0.002126, "column": 2.097e-4, "forward": 3.671e-14, "weight": 2.085e-9},
+    "w8a8": {"module": 0.00253, "column": 1.315e-4, "forward": 3.96e-14, "weight": 3.577e-10},
 }
 # Bytes, for each unit of `memory_terms`.
 GPU: dict[str, dict[str, float]] = {
@@ -42,11 +42,10 @@ HOST: dict[str, dict[str, float]] = {
 
 def layer_terms(method: str, profile: Profile) -> dict[str, float]:
     """`forward` and `hessian`: multiply-adds of one pass of all tokens, and of their second moments."""
-    together = sum({columns for _, columns, _ in profile.shapes})
     return {
         "layer": 1.0,
         "module": sum(count for *_, count in profile.shapes),
-        "column": together if method in OWN else profile.columns,
+        "column": profile.columns_together if method in WALKED else profile.columns,
         "weight": profile.weights,
         "forward": profile.tokens * sum(out * columns * met for out, columns, met in _met(profile)),
         "hessian": profile.tokens * sum(columns**2 * met for _, columns, met in _met(profile)),
