@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -17,7 +17,7 @@ from tiny_moe import make_tiny_moe
 
 from faq_tui.core.activations import capture, outliers
 from faq_tui.core.activations.accumulator import column_width
-from faq_tui.core.activations.histogram import Histogram
+from faq_tui.core.activations.histogram import Histogram, Quantiles
 from faq_tui.core.activations.places import Place
 from faq_tui.core.activations.statistics import KINDS
 from faq_tui.core.cancel import CancelToken
@@ -314,6 +314,47 @@ def test_quantiles_to_within_the_bound(seed: int, sizes: list[int], scale: float
     if wanted >= quantiles.floor * 1.01:
         assert quantiles.at(share) == pytest.approx(wanted, rel=EXACT / 2)
     assert quantiles.above(wanted * 1.1) == pytest.approx((whole > wanted * 1.1).sum(), abs=1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    scales=st.lists(st.floats(0.8, 1.25), min_size=2, max_size=5),
+    freedom=st.sampled_from([2, 3, 30]),
+)
+def test_where_only_some_bins_are_filled_what_is_asked_for_stays_within_the_bound(
+    seed: int, scales: list[float], freedom: int
+) -> None:
+    quantiles, whole = _counted(seed, scales, freedom)
+    assert len(quantiles) == len(whole)
+    median = float(np.quantile(whole, 0.5))
+    assert quantiles.at(0.5) == pytest.approx(median, rel=EXACT / 2)
+    assert quantiles.at(0.999) == pytest.approx(np.quantile(whole, 0.999), rel=EXACT / 2)
+    assert quantiles.at(1.0) == pytest.approx(whole.max(), rel=EXACT / 2)
+    for threshold in (6 * whole.std(), 20 * median):
+        near = np.abs(whole / threshold - 1) < EXACT
+        assert quantiles.above(threshold) == pytest.approx((whole > threshold).sum(), abs=int(near.sum()))
+
+
+def test_values_that_change_out_of_all_reach_are_told_to_a_hundredth() -> None:
+    for scales in ([1, 16, 16, 16], [16, 1, 1, 1], [1, 2, 4, 8, 16]):
+        quantiles, whole = _counted(1, scales, 3)
+        for share in (0.5, 0.999):
+            assert quantiles.at(share) == pytest.approx(np.quantile(whole, share), rel=2**-7)
+        threshold = 6 * whole.std()
+        assert quantiles.above(threshold) == pytest.approx((whole > threshold).sum(), rel=0.02)
+
+
+def _counted(seed: int, scales: Sequence[float], freedom: int) -> tuple[Quantiles, np.ndarray]:
+    """Of |t|-distributed values, a row of 40,000 at each scale."""
+    import torch
+
+    dice = np.random.default_rng(seed)
+    histogram = Histogram(torch.float32)
+    rows = [(np.abs(dice.standard_t(freedom, 40_000)) * scale).astype(np.float32) for scale in scales]
+    for row in rows:
+        histogram.add(torch.from_numpy(row), float(row.max()))
+    return histogram.freeze(), np.concatenate(rows).astype(np.float64)
 
 
 def test_outlier_channels_and_their_coverage() -> None:
