@@ -85,6 +85,7 @@ class FaqApp(ActingApp):
         self.crash: Exception | None = None
         self.player, self._start_at_once = player, start
         self._drawn_version, self._drawn_at, self._drawn_phase = -1, 0.0, ""
+        self._keys_due = False
 
     def get_default_screen(self) -> Screen[Any]:
         return BaseScreen(id="_default")
@@ -98,7 +99,7 @@ class FaqApp(ActingApp):
         yield self._footer
 
     def on_mount(self) -> None:
-        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._show_keys())
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
         self.sampler.start()
         if self.player is not None:
@@ -145,9 +146,16 @@ class FaqApp(ActingApp):
         focused = self._base.focused
         if focused is None or pane not in focused.ancestors_with_self:
             self._base.set_focus(pane, scroll_visible=False)
-        self._show_keys()
+        self._keys_changed()
+
+    def _keys_changed(self) -> None:
+        """A new pane says so several times; it is drawn before its keys are, and they once."""
+        if not self._keys_due:
+            self._keys_due = True
+            self.call_after_refresh(self._show_keys)
 
     def _show_keys(self) -> None:
+        self._keys_due = False
         pane = self.pane
         taken = {key for action in registry() if action.scope == pane.SCOPE for key in keys_of(action, self.keymap)}
         labels = {}
@@ -186,7 +194,7 @@ class FaqApp(ActingApp):
         self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase
-            self._show_keys()
+            self._keys_changed()
         # Without an event times and rates change all the same.
         if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):
             self._drawn_version, self._drawn_at = live.version, now

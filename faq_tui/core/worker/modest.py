@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-NICENESS = 5  # a third of the weight: work goes on beside other work, and a screen comes first
+NICENESS = 10  # a tenth of the weight: a screen comes first, and so does whatever else shares the machine
 
 
 def give_way() -> None:

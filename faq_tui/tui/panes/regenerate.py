@@ -238,8 +238,10 @@ family under [sources.elder] in faq.toml."
             self._queue_drawn = self._figures_drawn = 0.0
 
     def _moved(self) -> None:
+        """The queue answers the key at once; what stands in the candidates is drawn after it."""
         self.follower.on = False
-        self.draw()
+        self._draw_queue()
+        self.call_after_refresh(self.draw)
 
     # Actions.
 
