@@ -311,9 +311,10 @@ def test_quantiles_to_within_the_bound(seed: int, sizes: list[int], scale: float
     quantiles = histogram.freeze()
     assert len(quantiles) == len(whole)
     wanted = np.quantile(whole, share)
-    if wanted >= quantiles.floor * 1.01:
+    if np.quantile(whole, share, method="lower") >= quantiles.floor:
         assert quantiles.at(share) == pytest.approx(wanted, rel=EXACT / 2)
-    assert quantiles.above(wanted * 1.1) == pytest.approx((whole > wanted * 1.1).sum(), abs=1)
+    if wanted * 1.1 >= quantiles.floor:
+        assert quantiles.above(wanted * 1.1) == pytest.approx((whole > wanted * 1.1).sum(), abs=1)
 
 
 @settings(max_examples=15, deadline=None)
@@ -337,7 +338,7 @@ def test_where_only_some_bins_are_filled_what_is_asked_for_stays_within_the_boun
 
 
 def test_values_that_change_out_of_all_reach_are_told_to_a_hundredth() -> None:
-    for scales in ([1, 16, 16, 16], [16, 1, 1, 1], [1, 2, 4, 8, 16]):
+    for scales in ([1, 16, 16, 16], [2, 1, 1, 1], [1, 2, 4, 8, 16]):
         quantiles, whole = _counted(1, scales, 3)
         for share in (0.5, 0.999):
             assert quantiles.at(share) == pytest.approx(np.quantile(whole, share), rel=2**-7)
