@@ -180,6 +180,10 @@ class FaqApp(ActingApp):
                 return shown(key)
         return ""
 
+    def action_help_quit(self) -> None:
+        """What ctrl+c does: Textual would name a key of its own."""
+        self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
+
     def _is_possible(self, action: Action) -> bool:
         if action.id in WHEN_BUSY:
             return self.player is None and self.session.busy is WHEN_BUSY[action.id]

@@ -52,6 +52,13 @@ async def test_brackets_step_through_the_panes(folder: Path) -> None:
         assert app.pane.SCOPE == "evidence"
 
 
+async def test_ctrl_c_names_the_key_that_leaves(folder: Path) -> None:
+    app = app_on(folder, config=Config(keymap={"app.quit": "Q"}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("ctrl+c")
+        assert said(app) == ["Q leaves"]
+
+
 async def test_a_click_on_a_name_shows_its_pane(folder: Path) -> None:
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
