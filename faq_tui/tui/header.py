@@ -105,6 +105,7 @@ class TabLine(Horizontal):
             tab.show(Text.assemble((f"{key} " if key else "", "dim"), name))
             tab.set_class(tab.scope == current, "-current")
         self.query_one("#switch-keys", LiteralText).show(switch)
+        self.call_after_refresh(self._show_machine)  # it has the room that the names leave
 
     def watch_sample(self) -> None:
         self._show_machine()
