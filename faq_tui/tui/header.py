@@ -93,7 +93,7 @@ class TabLine(Horizontal):
     def compose(self) -> ComposeResult:
         yield from map(PaneTab, self._scopes)
         yield LiteralText(id="switch-keys")
-        yield LiteralText(id="machine")
+        yield Machine()
 
     def show(self, current: str, labels: dict[str, tuple[str, str]], switch: str) -> None:
         """`labels`: scope to (key or nothing, name)."""
@@ -105,14 +105,21 @@ class TabLine(Horizontal):
             tab.show(Text.assemble((f"{key} " if key else "", "dim"), name))
             tab.set_class(tab.scope == current, "-current")
         self.query_one("#switch-keys", LiteralText).show(switch)
-        self.call_after_refresh(self._show_machine)  # it has the room that the names leave
 
-    def watch_sample(self) -> None:
-        self._show_machine()
+    def watch_sample(self, sample: Sample | None) -> None:
+        self.query_one(Machine).tell(sample)
+
+
+class Machine(LiteralText):
+    """What the machine does, in the room that the names of the panes leave."""
+
+    def __init__(self) -> None:
+        super().__init__(id="machine")
+        self._sample: Sample | None = None
+
+    def tell(self, sample: Sample | None) -> None:
+        self._sample = sample
+        self.show(describe(sample, self.size.width))
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._show_machine)
-
-    def _show_machine(self) -> None:
-        machine = self.query_one("#machine", LiteralText)
-        machine.show(describe(self.sample, machine.size.width))
+        self.tell(self._sample)

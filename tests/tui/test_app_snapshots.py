@@ -26,6 +26,7 @@ async def settled(pilot: Pilot[None]) -> None:
     assert isinstance(app, FaqApp)
     await until(pilot, lambda: "Nothing is running" in text_of(app) and "GPU" in text_of(app).replace("H100", "GPU"))
     await until(pilot, lambda: "r Run" in text_of(app).splitlines()[-1])
+    await pilot.pause()
 
 
 @pytest.mark.parametrize("size", SIZES)
