@@ -90,12 +90,12 @@ def test_status_shows_the_candidates_and_every_kinds_marks(judged: Path) -> None
 
 
 def test_the_server_held_its_model_to_the_schema_in_both_forms(judged: Path) -> None:
-    """Most seeds' three short answers fit into a slot together; what does not is marked one by one."""
+    """Most seeds' two or three fit answers go into a slot together; what does not is marked one by one."""
     parts = {"reason", "correctness", "soundness", "completeness", "form", "overall"}
     kept = rows(judged, "SELECT raw, error FROM judge_replies")
     fitting = [json.loads(raw) for raw, error in kept if not error]
     assert len(fitting) >= 0.9 * len(kept)
-    together = [body for body in fitting if set(body) == {"A", "B", "C"}]
+    together = [body for body in fitting if set(body) in ({"A", "B"}, {"A", "B", "C"})]
     assert len(together) >= 8
     for body in fitting:
         assert all(parts == set(one) for one in ([body] if parts == set(body) else body.values()))

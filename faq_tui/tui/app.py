@@ -101,6 +101,7 @@ class FaqApp(ActingApp):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
+        self._show_keys()  # the first screen is whole
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)
