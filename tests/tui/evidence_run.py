@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from app_host import until
+from textual.pilot import Pilot
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
@@ -23,6 +26,7 @@ from faq_tui.core.store.artefacts import (
 )
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.heldout_items import replace_items
+from faq_tui.tui.panes.evidence import EvidencePane
 
 TOML = """
 [target]
@@ -123,3 +127,16 @@ def measure(run: Run, subject: str, kl: float, texts: tuple[str, ...] = TEXTS) -
         signature = measurement_signature(subjects(run)[subject], digest(text), "float32", "cpu")
         values = {name: [float(value) for value in column] for name, column in items.items()}
         add_measurement(run.store, Measurement(subject, text, signature, values))
+
+
+async def settled(pane: EvidencePane, pilot: Pilot[Any]) -> None:
+    """What threads find out is found out, and on the screen."""
+    for _ in range(2):
+        await pilot.pause()
+        await until(pilot, lambda: not pane.busy)
+    await pilot.pause()
+
+
+def line_of(text: str, start: str, number: int = 0) -> str:
+    """The line whose first words are these, as often as it comes."""
+    return [line for line in text.splitlines() if line.strip().startswith(start)][number]

@@ -12,18 +12,16 @@ from typing import Any
 
 import pytest
 from app_host import app_on, text_of, until
-from evidence_run import SETS, TOML, add_words, evidence_run, measure
+from evidence_run import SETS, TOML, add_words, evidence_run, line_of, measure, settled
 from pane_host import PaneHost
 from pane_runs import bare_run
 from rich.text import Text
 from textual.pilot import Pilot
 
 from faq_tui.core import events as e
-from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evidence import collect
 from faq_tui.core.run import open_run
-from faq_tui.core.store.benchmarks import Result, replace_results, set_problem
 from faq_tui.tui.panes.evidence import EvidencePane
 from faq_tui.tui.panes.evidence_item import ModelBox
 from faq_tui.tui.panes.evidence_rows import Lines
@@ -36,14 +34,6 @@ BAD = "[red]x[/red] \x1b]52;c;SEVMTE8=\x07\x1b[2J \u202egnp.exe [/]"
 @pytest.fixture(autouse=True)
 def _a_terminal_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
-
-
-async def settled(pane: EvidencePane, pilot: Pilot[Any]) -> None:
-    """What threads find out is found out, and on the screen."""
-    for _ in range(2):
-        await pilot.pause()
-        await until(pilot, lambda: not pane.busy)
-    await pilot.pause()
 
 
 @asynccontextmanager
@@ -63,11 +53,6 @@ async def opened(
                 return app.screen_text
 
             yield app, pane, press
-
-
-def line_of(text: str, start: str, number: int = 0) -> str:
-    """The line whose first words are these, as often as it comes."""
-    return [line for line in text.splitlines() if line.strip().startswith(start)][number]
 
 
 async def test_the_table_says_what_the_evidence_says(tmp_path: Path) -> None:
@@ -393,45 +378,3 @@ def test_snapshot(tmp_path: Path, snap_compare: Any, size: tuple[int, int], view
             await settled(pane, pilot)
 
         assert snap_compare(PaneHost(pane), terminal_size=size, run_before=before)
-
-
-async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> None:
-    toml = TOML + '[evaluate.lm_eval]\ntasks = ["piqa", "arc_easy"]\n'
-    with evidence_run(tmp_path / "run", toml=toml) as run:
-        for number, request in enumerate(wanted(run)):
-            if request.task == "arc_easy":
-                set_problem(run.store, request.key, "arc_easy: its data is not on this machine")
-                continue
-            items = tuple(float((item + number) % 3 > 0) for item in range(30))
-            found = Result(
-                *(request.subject, request.engine, request.task, request.task, "acc", "none"),
-                value=sum(items) / 30,
-                stderr=0.0875,
-                n=30,
-                repeats=1,
-                num_fewshot=0,
-                version="1.0",
-                engine_version="0.4.13",
-                higher_is_better=True,
-                items=items,
-                signature=request.signature,
-            )
-            replace_results(run.store, [found])
-        pane = EvidencePane(run)
-        app = PaneHost(pane)
-        async with app.run_test(size=(120, 36)) as pilot:
-            await settled(pane, pilot)
-            at = next(n for n, row in enumerate(pane.rows) if "of piqa" in row.name)
-            for _ in range(at + 3):
-                await pilot.press("j")
-            await settled(pane, pilot)
-            text = app.screen_text
-            assert "acc of piqa · higher is better" in text
-            assert "0.6667 ± 0.0875" in " ".join(line_of(text, "gptq-w4g128-elder ").split())
-            assert re.search(r"[+-]0\.\d{4} ± 0\.\d{4}", line_of(text, "gptq-w4g128-elder ")), "against the baseline"
-            assert "Against gptq-w4g128-baseline" in " ".join(text.split())
-            await pilot.press("G")
-            await settled(pane, pilot)
-            assert "Benchmarks that are not measured" in app.screen_text
-            assert "its data is not on this machine" in app.screen_text
-            assert "acc of piqa" in str(pane.text_to_copy())
