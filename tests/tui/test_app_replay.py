@@ -122,6 +122,7 @@ async def test_the_time_left_knows_nothing_of_the_time_that_loading_took(recorde
     now = 0.0
     app = app_on(recorded, player=Player(recording(recorded, None), 1.0, lambda: now))
     async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "0 of 2,000 tokens" in text_of(app))
         now = 61.0
         await until(pilot, lambda: "10 of 2,000 tokens" in text_of(app))
         assert "left" not in text_of(app).splitlines()[2], "one report tells no pace"
