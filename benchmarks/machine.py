@@ -48,8 +48,9 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
 
 
-def spread(values: Sequence[float], unit: str = "") -> str:
-    return f"{statistics.median(values):.2f}{unit} ({min(values):.2f}–{max(values):.2f})"
+def spread(values: Sequence[float], unit: str = "", places: int = 2) -> str:
+    middle, low, high = (f"{value:.{places}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{middle}{unit} ({low}–{high})"
 
 
 def publish(title: str, where: str, body: str, out: Path | None) -> None:
