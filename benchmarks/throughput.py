@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 from machine import table
 from paced_server import length_of
-from workload import FAQ_TUI, ROOT, environment, question, serving, write_seeds
+from workload import FAQ_TUI, REGENERATION, ROOT, environment, question, serving, write_seeds
 
 from faq_tui.core.settings import Sampling
 
@@ -28,21 +28,6 @@ TOKENS, PER_SECOND = 500, 100.0
 ANSWERS = 5  # of each stream, about
 CANDIDATES = 3
 BARE = "bare asyncio"
-
-SETTINGS = """
-[target]
-model = "nobody/knows-it"
-[seeds]
-path = "seeds.jsonl"
-count = {seeds}
-heldout = 0
-[sources.elder]
-base_url = "{url}"
-model = "fake-8b"
-concurrency = {at_once}
-candidates = {candidates}
-on_flagged = "drop"
-"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +47,7 @@ def regenerating(
     folder: Path, url: str, at_once: int, seeds: int, candidates: int = CANDIDATES
 ) -> Iterator[subprocess.Popen[bytes]]:
     folder.mkdir()
-    text = SETTINGS.format(url=url, at_once=at_once, seeds=seeds, candidates=candidates)
+    text = REGENERATION.format(url=url, streams=at_once, seeds=seeds, candidates=candidates)
     (folder / "faq.toml").write_text(text)
     write_seeds(folder / "seeds.jsonl", seeds)
     env = environment(folder)

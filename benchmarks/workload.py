@@ -40,7 +40,8 @@ heldout = 0
 base_url = "{url}"
 model = "fake-8b"
 concurrency = {streams}
-candidates = 3
+candidates = {candidates}
+on_flagged = "drop"
 """
 
 QUANTIZATION = """
@@ -114,7 +115,7 @@ def server() -> Iterator[str]:
 def regeneration(folder: Path, url: str) -> Iterator[Job]:
     """A job as the app starts it, with all streams open; it outlives every screen, and is killed at the end."""
     folder.mkdir()
-    (folder / "faq.toml").write_text(REGENERATION.format(url=url, streams=STREAMS, seeds=SEEDS))
+    (folder / "faq.toml").write_text(REGENERATION.format(url=url, streams=STREAMS, seeds=SEEDS, candidates=3))
     write_seeds(folder / "seeds.jsonl", SEEDS)
     job = jobs.start(folder, until="regenerate")
     try:

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from faq_tui.core.benchmarking.plan import Request
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.run import Run, open_run
 from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement
+from faq_tui.core.store.benchmarks import Result
 from faq_tui.core.store.hashing import digest
 
 TOML = """
@@ -85,3 +87,20 @@ def measure_all(run: Run, kls: dict[str, float]) -> None:
     add_made_up_measurement(run, UNQUANTIZED)
     for set_name, kl in kls.items():
         add_made_up_measurement(run, run.settings.recipes[0].folder(set_name), kl, agree=1.0 - kl)
+
+
+def made_up_result(request: Request, items: tuple[float, ...], stderr: float = 0.1) -> Result:
+    """What a benchmark would have said of `request`, had its items come out so."""
+    return Result(
+        *(request.subject, request.engine, request.task, request.task, "acc", "none"),
+        value=sum(items) / len(items),
+        stderr=stderr,
+        n=len(items),
+        repeats=1,
+        num_fewshot=0,
+        version="1.0",
+        engine_version="0.4.13",
+        higher_is_better=True,
+        items=items,
+        signature=request.signature,
+    )

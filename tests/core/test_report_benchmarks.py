@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from made_up import TOML, made_up_run
+from made_up import TOML, made_up_result, made_up_run
 
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.report.benchmarks import benchmarks
-from faq_tui.core.store.benchmarks import Result, replace_results
+from faq_tui.core.store.benchmarks import replace_results
 
 DRAWN = TOML + 'repeats = 2\n[evaluate.lm_eval]\ntasks = ["piqa"]\n'
 SETS = tuple(f"{name}{draw}" for draw in ("", "-r2") for name in ("baseline", "elder", "elder-tokens"))
@@ -18,20 +18,7 @@ def test_each_draw_is_held_against_the_baseline_of_the_same_draw(tmp_path: Path)
     with made_up_run(tmp_path, DRAWN, (*SETS, "baseline-tokens", "baseline-tokens-r2")) as run:
         for number, request in enumerate(wanted(run)):
             items = tuple(float(number * item) for item in range(1, 5))
-            found = Result(
-                *(request.subject, request.engine, request.task, request.task, "acc", "none"),
-                value=sum(items) / 4,
-                stderr=0.1,
-                n=4,
-                repeats=1,
-                num_fewshot=0,
-                version="1",
-                engine_version="1",
-                higher_is_better=True,
-                items=items,
-                signature=request.signature,
-            )
-            replace_results(run.store, [found])
+            replace_results(run.store, [made_up_result(request, items)])
         rows = {row["subject"]: row for row in benchmarks(run)["results"]}
     against = {name: row["difference"]["to"] for name, row in rows.items() if row["difference"]}
     name = "gptq-w4g64-{}".format

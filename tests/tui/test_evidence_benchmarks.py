@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 from evidence_run import TOML, evidence_run, line_of, settled
+from made_up import made_up_result
 from pane_host import PaneHost
 
 from faq_tui.core.benchmarking.plan import wanted
-from faq_tui.core.store.benchmarks import Result, replace_results, set_problem
+from faq_tui.core.store.benchmarks import replace_results, set_problem
 from faq_tui.tui.panes.evidence import EvidencePane
 
 
@@ -21,20 +22,7 @@ async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> No
                 set_problem(run.store, request.key, "arc_easy: its data is not on this machine")
                 continue
             items = tuple(float((item + number) % 3 > 0) for item in range(30))
-            found = Result(
-                *(request.subject, request.engine, request.task, request.task, "acc", "none"),
-                value=sum(items) / 30,
-                stderr=0.0875,
-                n=30,
-                repeats=1,
-                num_fewshot=0,
-                version="1.0",
-                engine_version="0.4.13",
-                higher_is_better=True,
-                items=items,
-                signature=request.signature,
-            )
-            replace_results(run.store, [found])
+            replace_results(run.store, [made_up_result(request, items, 0.0875)])
         pane = EvidencePane(run)
         app = PaneHost(pane)
         async with app.run_test(size=(120, 36)) as pilot:
