@@ -21,7 +21,7 @@ from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
 from faq_tui.tui.footer import KeyFooter
 from faq_tui.tui.gpu import Sampler
-from faq_tui.tui.header import Header, TabLine
+from faq_tui.tui.header import Header, Machine, TabLine
 from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.palette import ActionCommands
@@ -80,7 +80,8 @@ class FaqApp(ActingApp):
         self.sampler = sampler or Sampler()
         self.panes: dict[str, Pane] = {pane.SCOPE: pane(self.opened) for pane in PANES}
         # Kept, since a query looks at the topmost screen, which may be a dialogue.
-        self._tabs, self._jobs, self._footer = TabLine(tuple(self.panes)), JobsLine(), KeyFooter()
+        self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()
+        self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
         self.crash: Exception | None = None
         self.player, self._start_at_once = player, start
@@ -195,7 +196,7 @@ class FaqApp(ActingApp):
             return  # on the way in or out
         self.session.pump()
         now, live = self.clock(), self.session.live
-        self._tabs.sample = self.sampler.latest
+        self._machine.tell(self.sampler.latest)
         self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase

@@ -6,7 +6,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
-from textual.reactive import reactive
 from textual.worker import get_current_worker
 
 from faq_tui.core.family import badges, is_quick
@@ -83,17 +82,15 @@ class PaneTab(LiteralText):
 class TabLine(Horizontal):
     """The panes with their keys, and what the machine does."""
 
-    sample: reactive[Sample | None] = reactive(None, layout=False)
-
-    def __init__(self, scopes: tuple[str, ...]) -> None:
+    def __init__(self, scopes: tuple[str, ...], machine: Machine) -> None:
         super().__init__(id="tabs")
-        self._scopes = scopes
+        self._scopes, self._machine = scopes, machine
         self._shown: tuple[object, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield from map(PaneTab, self._scopes)
         yield LiteralText(id="switch-keys")
-        yield Machine()
+        yield self._machine
 
     def show(self, current: str, labels: dict[str, tuple[str, str]], switch: str) -> None:
         """`labels`: scope to (key or nothing, name)."""
@@ -106,9 +103,6 @@ class TabLine(Horizontal):
             tab.set_class(tab.scope == current, "-current")
         self.query_one("#switch-keys", LiteralText).show(switch)
 
-    def watch_sample(self, sample: Sample | None) -> None:
-        self.query_one(Machine).tell(sample)
-
 
 class Machine(LiteralText):
     """What the machine does, in the room that the names of the panes leave."""
@@ -118,8 +112,9 @@ class Machine(LiteralText):
         self._sample: Sample | None = None
 
     def tell(self, sample: Sample | None) -> None:
-        self._sample = sample
-        self.show(describe(sample, self.size.width))
+        if sample != self._sample:
+            self._sample = sample
+            self.on_resize()
 
     def on_resize(self) -> None:
-        self.tell(self._sample)
+        self.show(describe(self._sample, self.size.width))

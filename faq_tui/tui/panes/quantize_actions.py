@@ -17,6 +17,6 @@ ACTIONS: tuple[Action, ...] = (
         "quantize.stop",
         "S",
         "Stop after layer",
-        "Ask the job to stop at the quantizer's next step; the artefact it is making starts over later.",
+        "Ask the job to stop at the quantizer's next step; the artefact starts over later, or from a checkpoint.",
     ),
 )

@@ -238,10 +238,15 @@ family under [sources.elder] in faq.toml."
             self._queue_drawn = self._figures_drawn = 0.0
 
     def _moved(self) -> None:
-        """The queue answers the key at once; what stands in the candidates is drawn after it."""
+        """The queue answers the key at once; the rest is drawn after it."""
         self.follower.on = False
         self._draw_queue()
-        self.call_after_refresh(self.draw)
+        self.call_after_refresh(self._draw_rest)
+
+    def _draw_rest(self) -> None:
+        now = self.now
+        self._draw_figures(now)
+        self._draw_candidates(now)
 
     # Actions.
 
