@@ -47,6 +47,8 @@ CASES = (
     Case("qwen3-8b", "gptaq", 2, 256, 2048, 150),
     Case("qwen3-8b", "awq", 1, 64, 2048, 160),
     Case("qwen3-30b-a3b", "gptq", 1, 256, 2048, 240),
+    Case("qwen3-30b-a3b", "awq", 1, 16, 2048, 240),
+    Case("qwen3-30b-a3b", "gptaq", 1, 16, 2048, 240),
     Case("qwen3-1.7b", "gptq", 2, 128, 1024, 45),
     Case("qwen3-1.7b", "spqr", 2, 128, 1024, 45),
     Case("qwen3-1.7b", "w8a8", 2, 128, 1024, 45),

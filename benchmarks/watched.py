@@ -119,7 +119,7 @@ def cost_row(method: str, model: str, profile: Profile, seen: Watched) -> dict[s
 
 def told_beforehand(row: dict[str, Any]) -> Estimate:
     """What doctor would have said of a row's quantization."""
-    return estimate(row["method"], Profile.from_json(row["profile"]), row["device"])
+    return estimate(row["method"], Profile.from_json(row["profile"]), row["device"], name=row["device_name"])
 
 
 def whole_seconds(row: dict[str, Any]) -> float | None:

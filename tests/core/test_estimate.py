@@ -95,7 +95,7 @@ def test_a_profile_is_read_from_headers_and_comes_back_from_json(tmp_path: Path)
 def told_over_measured(row: dict[str, Any]) -> tuple[float, float, float]:
     """Seconds, bytes on the GPU, bytes on the host."""
     profile = Profile.from_json(row["profile"])
-    told = estimate(row["method"], profile, row["device"])
+    told = estimate(row["method"], profile, row["device"], name=row["device_name"])
     seconds = row["seconds_before"] + profile.layers * row["seconds_per_layer"] + row["seconds_after"]
     return told.seconds / seconds, told.gpu_bytes / row["gpu_bytes"], told.host_bytes / row["host_bytes"]
 
@@ -109,13 +109,50 @@ def test_the_estimate_is_within_a_quarter_of_what_was_measured(kind: str) -> Non
 
 
 def test_the_formula_carries_from_model_to_model(costs: list[dict[str, Any]]) -> None:
-    """Each model by the other models' rows. AWQ's seconds are left out: there they are off by a factor of two."""
+    """Each model by the other models' rows. AWQ's memory is left out: on the host it is off by up to a half.
+
+    The smallest model waits for the processor, which differs from machine to machine.
+    """
     rows = module.read_costs()["measured"]
     for row in rows:
         costs[:] = [other for other in rows if other["model"] != row["model"]]
         seconds, *memory = told_over_measured(row)
-        assert memory == pytest.approx([1, 1], abs=0.25), (row["model"], row["method"])
-        assert row["method"] == "awq" or seconds == pytest.approx(1, abs=0.3), (row["model"], row["method"])
+        assert row["method"] == "awq" or memory == pytest.approx([1, 1], abs=0.25), (row["model"], row["method"])
+        limit = 0.45 if row["model"].startswith("SmolLM2") else 0.35
+        assert seconds == pytest.approx(1, abs=limit), (row["model"], row["method"])
+
+
+def test_the_rows_of_one_gpu_tell_of_another(costs: list[dict[str, Any]]) -> None:
+    """Large models, without AWQ, of which there are too few rows."""
+    rows = module.read_costs()["measured"]
+    of_both = [row for row in rows if row["model"] in ("qwen3-8b", "qwen3-30b-a3b") and row["method"] != "awq"]
+    assert {row["device_name"] for row in of_both} == {"NVIDIA H100 80GB HBM3", "NVIDIA H200"}
+    for row in of_both:
+        costs[:] = [other for other in rows if other["device_name"] != row["device_name"]]
+        assert told_over_measured(row) == pytest.approx((1, 1, 1), abs=0.25), (row["model"], row["method"])
+
+
+def test_the_same_gpu_counts_before_another(costs: list[dict[str, Any]]) -> None:
+    half = dataclasses.replace(DENSE, tokens=DENSE.tokens * 9 // 10)
+    costs += [measured(DENSE, device_name="one", seconds_per_layer=10.0), measured(half, device_name="other")]
+    for name, told in (("one", "on one,"), ("other", "on other,"), ("a third", "on one,"), ("", "on one,")):
+        assert told in estimate("gptq", DENSE, "cuda", name=name).source
+    tiny = dataclasses.replace(DENSE, shapes=((64, 64, 7),), tokens=1000)
+    assert "on one," in estimate("gptq", tiny, "cuda", name="one").source
+    costs.append(measured(tiny, device_name="other", model="tiny"))
+    assert estimate("gptq", tiny, "cuda", name="one").source.startswith("tiny on other,"), "size counts for more"
+
+
+def test_experts_that_are_shown_every_token_cost_more() -> None:
+    mixture = dataclasses.replace(
+        DENSE, shapes=(*DENSE.shapes, (768, 2048, 256), (2048, 768, 128)), experts=128, chosen=8
+    )
+    routed, every = (layer_seconds("gptaq", profile, "cuda") for profile in (mixture, mixture.routed_to_all()))
+    assert every > 1.1 * routed
+    assert (
+        estimate("gptaq", mixture.routed_to_all(), "cuda").gpu_bytes
+        > 5 * estimate("gptaq", mixture, "cuda").gpu_bytes
+    )
 
 
 def test_runs_of_one_model_count_alike(costs: list[dict[str, Any]]) -> None:
@@ -137,7 +174,7 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
     with open_run(folder) as run:
         profile = profile_of(target, 4, 4 * 2048, 2048)
         costs.append(measured(profile, device="cpu", gpu_bytes=None, host_bytes=2e9, seconds_per_layer=40.0))
-        monkeypatch.setattr(recipes, "gpu_bytes", lambda: None)
+        monkeypatch.setattr(recipes, "first_gpu", lambda: None)
         gptq, spqr = recipe_checks(run)
         assert gptq.name == "recipe gptq-w4g64" and gptq.state == "ok"
         assert "after measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found

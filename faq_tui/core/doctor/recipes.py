@@ -5,7 +5,7 @@ from __future__ import annotations
 from faq_tui.core.doctor.check import Check
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.errors import FaqError
-from faq_tui.core.models.devices import free_bytes, gpu_bytes
+from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.quantizing.estimate import Estimate, estimate
 from faq_tui.core.quantizing.profile import profile_of
 from faq_tui.core.quantizing.terms import WORK
@@ -28,15 +28,18 @@ def recipe_checks(run: Run) -> list[Check]:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
         return []  # the target's own check says it
-    gpu = gpu_bytes() if run.settings.target.device != "cpu" else None
+    gpu = first_gpu() if run.settings.target.device != "cpu" else None
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
+    work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
     free = free_bytes("cpu")
     return [
         _check(
             recipe.folder("").removesuffix("-"),
             len(run.settings.sets_of(recipe)),
-            estimate(recipe.method, profile, device, gpu / 16 if gpu else WORK),
-            gpu,
+            estimate(
+                recipe.method, profile.routed_to_all() if recipe.experts == "all" else profile, device, work, card
+            ),
+            gpu and gpu.free,
             free,
             said,
         )

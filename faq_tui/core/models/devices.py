@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -45,26 +46,45 @@ def work_bytes(device: str) -> int:
     return 256 << 20
 
 
-def gpu_bytes() -> int | None:
-    """Free memory of the first GPU by its driver's library, without torch; None if there is no GPU."""
+@dataclass(frozen=True)
+class Gpu:
+    name: str  # as torch has it, too
+    free: int  # bytes
+
+
+def first_gpu() -> Gpu | None:
+    """By its driver's library, without torch; None if there is no GPU."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
-        return int(pynvml.nvmlDeviceGetMemoryInfo(pynvml.nvmlDeviceGetHandleByIndex(0)).free)
+        handle = pynvml.nvmlDeviceGetHandleByIndex(0)
+        return Gpu(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
     except Exception:  # noqa: BLE001  no library, no driver, no device: there is nothing to tell
         return None
 
 
-def peak_memory_mb(device: str) -> float:
-    """Peak of this process: on the GPU where one is used, else its resident set."""
-    if device == "cuda":
-        import torch
+def used_devices(device: str) -> str:
+    """`device_name`, with how many GPUs this process has computed on where that is more than one."""
+    name = device_name(device)
+    used = sum(peak > 0 for peak in _gpu_peaks()) if device == "cuda" else 1
+    return f"{used} × {name}" if used > 1 else name
 
-        return float(round(torch.cuda.max_memory_allocated() / 1e6, 1))
+
+def peak_memory_mb(device: str) -> float:
+    """Peak of this process: on the GPU where one is used, the fullest of several, else its resident set."""
+    if device == "cuda":
+        return round(max(_gpu_peaks()) / 1e6, 1)
     import resource
 
     return float(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1))  # kB on Linux
+
+
+def _gpu_peaks() -> list[float]:
+    """Bytes that this process held at most on each visible GPU."""
+    import torch
+
+    return [float(torch.cuda.max_memory_allocated(index)) for index in range(torch.cuda.device_count())]
 
 
 def _line(path: str, name: str) -> str:

@@ -3,7 +3,7 @@
 A formula says how cost grows with shapes and tokens; the measured runs nearest in size, on the same kind of device,
 say how much that is in seconds and bytes. Their rows are in core/data/quantize_costs.json: benchmarks/cuda_scale.py
 and cuda_table.py write them. Machines with the same GPU were seen to differ by a factor of 1.5 where it has little to
-do.
+do; the first GPTQ, GPTAQ or AWQ on a machine takes half a minute to a minute more, while its kernels are built.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ LIBRARIES = 1_500_000_000
 # unquantized model beside it, AWQ searches twenty scales for each group.
 PASSES = {"gptq": 5.0, "gptaq": 10.0, "awq": 25.0, "spqr": 3.5, "w8a8": 3.5}
 TWOFOLD = frozenset({"gptaq"})
+OTHER_GPU = math.log(1.5)  # how far a row of another GPU is, as a factor in size would be
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Estimate:
     source: str  # what it rests on; empty: on nothing measured
 
 
-def estimate(method: str, profile: Profile, device: str, work: float = WORK) -> Estimate:
-    """`device`: cuda | cpu; `work`: bytes that a portion of rows may take on the GPU, a sixteenth of it."""
-    rows = _nearest(method, profile, device)
+def estimate(method: str, profile: Profile, device: str, work: float = WORK, name: str = "") -> Estimate:
+    """`device`: cuda | cpu; `work`: bytes that a portion of rows may take on the GPU; `name`: the GPU's."""
+    rows = _nearest(method, profile, device, name)
     layer, gpu, host = layer_seconds(method, profile, device), *_bytes(method, profile, device, work)
     if not rows:
         alone = STARTUP + profile.layers * layer + profile.total_bytes / READING
@@ -106,15 +107,19 @@ def read_costs() -> dict[str, Any]:
     return body
 
 
-def _nearest(method: str, profile: Profile, device: str) -> list[dict[str, Any]]:
-    """All of one model, of the same method and kind of device; dense and mixture apart where that can be."""
+def _nearest(method: str, profile: Profile, device: str, name: str) -> list[dict[str, Any]]:
+    """All of one model on one device, of the same method and kind; dense and mixture apart where that can be."""
     rows = [row for row in costs() if row["method"] == method and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows
 
     def distance(row: dict[str, Any]) -> float:
         other = Profile.from_json(row["profile"])
         ratio = layer_seconds(method, profile, device) / layer_seconds(method, other, device)
-        return abs(math.log(ratio)) + 0.1 * abs(math.log(max(1, profile.layers) / max(1, other.layers)))
+        far = OTHER_GPU if name and row["device_name"] != name else 0.0
+        return far + abs(math.log(ratio)) + 0.1 * abs(math.log(max(1, profile.layers) / max(1, other.layers)))
+
+    def series(row: dict[str, Any]) -> tuple[str, str]:
+        return row["model"], row["device_name"]
 
     nearest = min(alike, key=distance, default=None)
-    return [row for row in alike if nearest is not None and row["model"] == nearest["model"]]
+    return [row for row in alike if nearest is not None and series(row) == series(nearest)]

@@ -7,7 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,10 @@ class Profile:
     @property
     def layer_bytes(self) -> float:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
+
+    def routed_to_all(self) -> Profile:
+        """The same where every expert is shown every token, as a recipe may ask for."""
+        return replace(self, chosen=self.experts)
 
     @property
     def active(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
-from faq_tui.core.models.devices import device_name, device_of, peak_memory_mb
+from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.quantizing.check import (
@@ -78,7 +78,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
             "recipe": job.recipe(),
             "samples": len(rows),
             "tokens": sum(map(len, rows)),
-            "device": device_name(device),
+            "device": used_devices(device),
             **({"experts": covered} if (covered := coverage(progress.losses)) else {}),
             **outcome.facts,
             **result,

@@ -19,7 +19,7 @@ WORK = 9_400_000_000  # bytes that a portion of rows may take on the GPU that wa
 SECONDS: dict[str, dict[str, float]] = {
     "gptq": {"module": 0.09047, "column": 4.149e-5, "hessian": 3.058e-14, "weight": 1.78e-8},
     "gptaq": {"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
-    "awq": {"column": 2.172e-4, "forward": 8.458e-13},
+    "awq": {"module": 0.08641, "input": 4.438e-9},
     "spqr": {"module": 0.002126, "column": 2.097e-4, "forward": 3.671e-14, "weight": 2.085e-9},
     "w8a8": {"module": 0.00253, "column": 1.315e-4, "forward": 3.96e-14, "weight": 3.577e-10},
 }
@@ -27,26 +27,30 @@ SECONDS: dict[str, dict[str, float]] = {
 GPU: dict[str, dict[str, float]] = {
     "gptq": {"context": 1.7e9, "states": 2.08, "layer": 1.72, "expert_squares": 0.61},
     "gptaq": {"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
-    "awq": {"context": 1.67e9, "inputs": 2.25},
+    "awq": {"context": 1.64e9, "inputs": 1.93},
     "spqr": {"context": 0.77e9, "square": 9.93, "layer": 8.14, "work": 0.49},
     "w8a8": {"context": 0.77e9, "square": 9.39, "layer": 6.03, "work": 0.58},
 }
 HOST: dict[str, dict[str, float]] = {
     "gptq": {"context": 2.3e9, "states": 0.99, "resident": 1.98, "expert_squares": 0.67},
     "gptaq": {"context": 2.28e9, "states": 1.96, "resident": 2.4},
-    "awq": {"context": 2.4e9, "inputs": 2.4},
+    "awq": {"context": 2.44e9, "inputs": 1.67},
     "spqr": {"context": 2.1e9, "total": 1.0, "layer": 1.2},
     "w8a8": {"context": 2.0e9, "total": 1.0, "layer": 0.5},
 }
 
 
 def layer_terms(method: str, profile: Profile) -> dict[str, float]:
-    """`forward` and `hessian`: multiply-adds of one pass of all tokens, and of their second moments."""
+    """`forward` and `hessian`: multiply-adds of one pass of all tokens, and of their second moments.
+
+    `input`: values that all tokens put into all modules.
+    """
     return {
         "layer": 1.0,
         "module": sum(count for *_, count in profile.shapes),
         "column": profile.columns_together if method in WALKED else profile.columns,
         "weight": profile.weights,
+        "input": profile.tokens * sum(columns * met for _, columns, met in _met(profile)),
         "forward": profile.tokens * sum(out * columns * met for out, columns, met in _met(profile)),
         "hessian": profile.tokens * sum(columns**2 * met for _, columns, met in _met(profile)),
     }
@@ -65,11 +69,11 @@ def memory_terms(profile: Profile, work: float = WORK) -> dict[str, float]:
     """
     widest = max((max(out, columns) for out, columns, _ in profile.shapes), default=0)
     experts = [(columns, count) for _, columns, count in profile.shapes if 0 < profile.experts <= count]
-    inputs = sum(columns * count for _, columns, count in profile.shapes)
+    inputs = sum(columns * met for _, columns, met in _met(profile))
     return {
         "context": 1.0,
         "states": 2.0 * profile.tokens * profile.hidden,
-        "inputs": 2.0 * profile.tokens * inputs * profile.active,
+        "inputs": 2.0 * profile.tokens * inputs,
         "square": 4.0 * max((columns for _, columns, _ in profile.shapes), default=0) ** 2,
         "expert_squares": 2.0 * sum(columns**2 * count for columns, count in experts),
         "weight": 4.0 * max((out * columns for out, columns, _ in profile.shapes), default=0),
