@@ -4,8 +4,8 @@
 
 gptqmodel spreads rows and modules over all visible GPUs by itself. Checked: each artefact comes out whole, its
 manifest counts the GPUs, and the weights are nearly those of one GPU (Hessians are summed in another order, which
-turns the rounding of a few values). Printed, and written to `$OUT/several_gpus.md`: seconds of both, peak memory
-of the fullest GPU, and the share of packed values that differ. `--tiny` tries the program out on a CPU.
+turns the rounding of a few values). Printed, and written to `several_gpus.md` in `$OUT` or FOLDER: seconds of both,
+peak memory of the fullest GPU, and the share of packed values that differ. `--tiny` tries the program out on a CPU.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def main() -> None:
     head = ["method", "one GPU", "all GPUs", "the manifest's device", "values that differ"]
     size = f"2 layers of {MODEL}'s shapes, {options.rows} rows × {options.tokens} tokens"
     text = f"# Several GPUs\n\n{about('torch', 'transformers', 'gptqmodel')}\n\n{size}\n\n{table(head, lines)}\n"
-    (Path(os.environ.get("OUT", ".")) / "several_gpus.md").write_text(text, encoding="utf-8")
+    (Path(os.environ.get("OUT", folder)) / "several_gpus.md").write_text(text, encoding="utf-8")
     print(text)
 
 
