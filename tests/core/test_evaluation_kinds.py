@@ -32,7 +32,7 @@ from faq_tui.core.evaluation.kinds import (
     WORD_PERPLEXITY,
 )
 from faq_tui.core.evaluation.metrics import Sums, plain
-from faq_tui.core.events import Event, MeasurementReady
+from faq_tui.core.events import Event, MeasurementReady, Note
 from faq_tui.core.evidence import collect
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.run import Run, open_run
@@ -74,7 +74,8 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
     said = "Because the dog does not mind it at all."
     # The window is smaller than max_tokens, so the whole of these cannot be asked for.
     with FakeServer(Behaviour(models=("Big",), reply=lambda asked: said, max_model_len=4096)) as server:
-        toml = TOML.replace("http://localhost:1/v1", server.url)
+        # Nobody answers at the first of the source's servers.
+        toml = TOML.replace('"http://localhost:1/v1"', f'["http://127.0.0.1:1/v1", "{server.url}"]')
         toml = toml.replace("last_word = []", 'last_word = ["passages.jsonl"]')
         toml = toml.replace("multiple_choice = []", 'multiple_choice = ["cases.jsonl"]')
         toml += f'word_perplexity = ["pages.jsonl"]\nword_window = {ROLLED}\nanswers = ["target", "elder"]\n'
@@ -87,6 +88,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
             add_artefact(run.store, Artefact(FOLDERS[0], "s1", {}, "baseline", None, 5, 99, 4.5, 1.0))
             events: list[Event] = []
             evaluate.execute(context_of(run, events.append))
+            assert any(isinstance(event, Note) and "the next server is asked" in event.message for event in events)
             assert len({asked.question for asked in server.requests} & {f"Question {n}?" for n in range(5)}) == 5
             yield Done(run, events)
 

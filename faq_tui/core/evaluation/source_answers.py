@@ -56,10 +56,9 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
 
 
 async def _ask(context: Context, template: Template, source: Source, generation: str, seeds: list[Seed]) -> None:
-    source = reachable(context, source)
+    source, window = await _answering(context, source)
     retrying, failed = Retrying(source), []
     async with open_client(source) as client:
-        window = (await look(client, source, context.cancel)).max_model_len
 
         async def one(seed: Seed) -> None:
             question = question_for(seed, source)
@@ -84,6 +83,20 @@ async def _ask(context: Context, template: Template, source: Source, generation:
             f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
             "same command again to ask for the failed ones"
         )
+
+
+async def _answering(context: Context, source: Source) -> tuple[Source, int | None]:
+    """The source at the first of its servers that answers, and that one's window; they are few questions for one."""
+    for url in source.urls:
+        server = reachable(context, source.model_copy(update={"base_url": url, "also_at": ()}))
+        async with open_client(server) as client:
+            try:
+                return server, (await look(client, server, context.cancel)).max_model_len
+            except EndpointError as error:
+                if url == source.urls[-1]:
+                    raise
+                context.emit(Note(f"{error}; the next server is asked", "warning"))
+    raise AssertionError("a source has a server")
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
