@@ -39,7 +39,7 @@ def recipe_checks(run: Run) -> list[Check]:
             estimate(
                 recipe.method, profile.routed_to_all() if recipe.experts == "all" else profile, device, work, card
             ),
-            gpu and gpu.free,
+            gpu.free if gpu else None,
             free,
             said,
         )
