@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from quantize_bench import Artefact, Bench
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.models.headers import linear_shapes
+from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing import check
+from faq_tui.core.quantizing.layers.folder import check_places
 from faq_tui.core.quantizing.losses import read_loss
 from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
-from faq_tui.core.quantizing.needed import memory_needed
+from faq_tui.core.quantizing.needed import host_needed, memory_needed
 from faq_tui.core.quantizing.progress import Progress
 
 pytest_plugins = ["quantize_bench"]
@@ -119,6 +121,29 @@ def test_memory(bench: Bench) -> None:
         check.check_memory(1 << 50)
     need = memory_needed(bench.model, "gptq", 50, 400)
     assert memory_needed(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000
+
+
+def test_what_can_move_to_the_host_is_not_asked_of_a_gpu(bench: Bench) -> None:
+    for method in ("spqr", "w8a8"):
+        few, many = (memory_needed(bench.model, method, 50, tokens, "cuda") for tokens in (400, 400_000))
+        assert few == many < 2_000_000
+    assert memory_needed(bench.model, "gptq", 50, 400_000, "cuda") > 2 * 2 * 128 * 390_000
+    whole = sum(size for _, _, size in tensors_of(bench.model).values())
+    assert host_needed(bench.model, "spqr") - host_needed(bench.model, "gptq") == whole
+
+
+def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(bench: Bench, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = Path(shutil.copytree(bench.model, tmp_path / "model"))
+    weights = load_file(model / "model.safetensors")
+    # As multimodal models have them; transformers reads both.
+    save_file(
+        {f"language_model.{name}": w for name, w in weights.items()}, model / "model.safetensors", {"format": "pt"}
+    )
+    with pytest.raises(FaqError, match=r"has no tensor of its name in .*model: its layout cannot be written back"):
+        check_places(model, weights)
+    assert check_places(bench.model, weights) is None
 
 
 # --- the small parts ---

@@ -103,6 +103,26 @@ def test_it_goes_on_at_its_layer_and_gives_the_same_bits(deep: Bench, whole: dic
         assert str(deep.root) not in (Path(spec["out"]) / name).read_text()
 
 
+def test_killed_while_saving_it_has_nothing_left_but_to_save(deep: Bench, whole: dict[str, Any]) -> None:
+    spec = spec_of(deep, "saving", "gptq")
+
+    def hear(message: Message) -> None:
+        if message["kind"] == "saving":
+            for child in children():
+                os.kill(child, signal.SIGKILL)
+
+    with pytest.raises(FaqError):
+        deep.worker(spec, hear, CancelToken())
+    shutil.rmtree(spec["out"])
+    after = finished(deep, spec)
+    (resumed,) = told(after, "resumed")
+    manifest = read_manifest(Path(spec["out"]))
+    assert manifest is not None and manifest["resumed_at_layer"] == resumed["layer"] == LAYERS
+    assert len(manifest["losses"]) == LAYERS * len(MODULES)
+    made = tensors(Path(spec["out"]))
+    assert all(torch.equal(made[name], whole[name]) for name in whole)
+
+
 def test_what_does_not_fit_is_begun_anew(deep: Bench, whole: dict[str, Any]) -> None:
     spec = spec_of(deep, "other", "gptq")
     interrupted(deep, spec, "kill")

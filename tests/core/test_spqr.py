@@ -210,6 +210,8 @@ def test_columns_that_no_input_reaches_become_zero() -> None:
     factor = factorize(hessian_of(inputs), 0.01, by_activation=True)
     made = quantize_matrix(weight, factor, Knobs(4, 32), nothing)
     assert factor.dead.nonzero().flatten().tolist() == [3, 17]
+    quiet = factorize(hessian_of(inputs / 1000), 0.01, by_activation=True)
+    assert sorted(quiet.order[-2:].tolist()) == [3, 17], "they come last, however small the inputs are"
     # Zero, up to the grid of the group in which they stand.
     assert float(made.weight[:, [3, 17]].abs().max()) < float(weight.abs().max()) / 8
 

@@ -46,6 +46,14 @@ def test_gptq_loses_less_than_rounding() -> None:
     assert loss == pytest.approx(errors[1], rel=0.05)
 
 
+@pytest.mark.parametrize("largest", [0.003, 0.0005, 1e-6])
+def test_a_row_of_small_weights_uses_all_codes(largest: float) -> None:
+    weight = (torch.randn(2, 64, generator=torch.Generator().manual_seed(2)) * largest).bfloat16()
+    codes, scale, _ = quantize_matrix(weight, identity_factor(64, "cpu"), nothing)
+    assert codes.abs().amax(-1).min() >= 126
+    assert (codes.float() * scale.float() - weight.float()).norm() < 0.01 * weight.float().norm()
+
+
 def test_an_empty_row_stays_empty() -> None:
     weight = torch.ones(3, 8)
     weight[1] = 0

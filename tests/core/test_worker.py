@@ -87,6 +87,16 @@ def test_other_errors_name_the_log_where_the_traceback_is(work: Any, tmp_path: P
     [
         ("raise MemoryError", "ran out of memory"),
         ("raise RuntimeError('CUDA out of memory. Tried to allocate')", "ran out of memory"),
+        (
+            "raise RuntimeError('CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate')",
+            "ran out of memory",
+        ),
+        ('raise RuntimeError("DefaultCPUAllocator: can\'t allocate memory")', "ran out of memory"),
+        (
+            "sys.stdout = sys.stderr = open('/dev/full', 'w', 1)\nraise OSError(28, 'no room')",
+            "no space left while writing",
+        ),
+        ("os.close(int(sys.argv[2]))\ntime.sleep(0.3)\nos._exit(7)", r"ended unexpectedly \(exit status 7\)"),
         ("os.kill(os.getpid(), signal.SIGKILL)", "killed by the system, most likely for want of memory"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", r"ended unexpectedly \(exit status -11\)"),
         ("os._exit(7)", r"ended unexpectedly \(exit status 7\)"),

@@ -2,24 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from faq_tui.core.errors import UsageError
 
+INDEX = "model.safetensors.index.json"
+Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
+
 _BITS = re.compile(r"(\d+)")
+_IN_LAYERS = re.compile(r"\.\d+\.")
+# Towers and projectors of multimodal models, which no text quantizer touches.
+_NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
 
-def tensors_of(folder: Path) -> dict[str, tuple[Path, tuple[int, ...], int]]:
-    """Every tensor's file, shape and size in bytes. Raises UsageError if there is no readable weight file."""
-    from safetensors import SafetensorError, safe_open
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files that a loader reads: those of the index where there is one, else all.
 
-    files = sorted(folder.glob("*.safetensors"))
+    Some publishers lay the same weights beside them under other names (Mistral's `consolidated.safetensors`).
+    Raises UsageError if there is none, or one that the index names is missing.
+    """
+    index = folder / INDEX
+    if index.is_file():
+        try:
+            names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UsageError(f"{index} cannot be read ({error}): fetch the model again") from error
+        files = [folder / str(name) for name in sorted(names)]
+    else:
+        files = [path for path in sorted(folder.glob("*.safetensors")) if not path.name.startswith("consolidated")]
+    lost = next((path for path in files if not path.is_file()), None)
+    if lost is not None:
+        raise UsageError(f"{lost} is missing, though {INDEX} names it: fetch the model again")
     if not files:
         raise UsageError(f"{folder} has no *.safetensors files: give a folder with weights in that format")
-    found: dict[str, tuple[Path, tuple[int, ...], int]] = {}
-    for path in files:
+    return files
+
+
+def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
+    """Every tensor's file, shape and size in bytes, in `files` or all `weight_files`. Errors as there."""
+    from safetensors import SafetensorError, safe_open
+
+    found: Tensors = {}
+    for path in weight_files(folder) if files is None else files:
         try:
             with safe_open(path, framework="np") as reader:
                 for name in reader.keys():  # noqa: SIM118  it is no dict
@@ -32,14 +60,14 @@ def tensors_of(folder: Path) -> dict[str, tuple[Path, tuple[int, ...], int]]:
 
 
 def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
-    """(out_features, in_features) of every weight matrix inside the layers of an unquantized model.
+    """(out_features, in_features) of every weight matrix inside the text layers of an unquantized model.
 
     Embeddings and the head, which stay as they are, have no layer number in their name.
     """
     return {
         name.removesuffix(".weight"): (shape[0], shape[1])
         for name, (_, shape, _) in tensors_of(folder).items()
-        if name.endswith(".weight") and len(shape) == 2 and re.search(r"\.\d+\.", name)
+        if name.endswith(".weight") and len(shape) == 2 and _IN_LAYERS.search(name) and not _NO_TEXT.search(name)
     }
 
 

@@ -8,6 +8,7 @@ from faq_tui.core.errors import UsageError
 
 # Not the same weights again as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
+AGAIN = ["consolidated*"]  # Mistral's second copy, in names of its own
 
 
 def local_folder(model: str, only_config: bool = False) -> Path:
@@ -18,7 +19,8 @@ def local_folder(model: str, only_config: bool = False) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(model, allow_patterns=["*.json"] if only_config else WANTED))
+        wanted = ["*.json"] if only_config else WANTED
+        return Path(snapshot_download(model, allow_patterns=wanted, ignore_patterns=AGAIN))
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
     except LocalEntryNotFoundError as error:

@@ -81,7 +81,7 @@ def _made(
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
     """What the manifest is told besides."""
-    device = device_of(job.device)
+    device, send = device_of(job.device), progress.send
     family = FAMILIES[job.method]
     # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
     backend = family.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
@@ -110,6 +110,8 @@ def _made(
             _blame_weights(Path(folder), progress)
             raise
         progress.check()
+        if checkpoint is not None:
+            checkpoint.begin_at(len(_layers(model)), progress, send)  # if all layers were done, no step said so
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}

@@ -70,18 +70,18 @@ class Factor:
 def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
     """Steps 1 of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022), for `mean`: [..., in, in].
 
-    `by_activation`: columns by falling diagonal of H, else as they are. Dead columns get H_ii = 1. Then
-    H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. More damping is tried where that
-    does not exist; raises UnfitHessian if none helps.
+    `by_activation`: columns by falling diagonal of H, dead ones last, else as they are. Then dead columns get
+    H_ii = 1, H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. More damping is tried
+    where that does not exist; raises UnfitHessian if none helps.
     """
     import torch
 
     diagonal = mean.diagonal(dim1=-2, dim2=-1)
     dead = diagonal == 0
-    diagonal = diagonal.masked_fill(dead, 1.0)
     order = torch.arange(mean.shape[-1], device=mean.device).expand(diagonal.shape)
     if by_activation:
         order = torch.argsort(diagonal, dim=-1, descending=True, stable=True)
+    diagonal = diagonal.masked_fill(dead, 1.0)
     level = diagonal.abs().mean(-1)
     count = mean.shape[-1]
     flat, orders = mean.reshape(-1, count, count), order.reshape(-1, count)

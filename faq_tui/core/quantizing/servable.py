@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError
-from faq_tui.core.models.headers import tensors_of
+from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 WORK = ("offload_to_disk_path", ".work")  # a path of this machine
@@ -76,10 +76,11 @@ def _has_template(folder: Path) -> bool:
 
 def _weights(folder: Path) -> list[str]:
     """Loaders read the files of the index where there is one, else every file: both must hold the same."""
-    there = {name: path.name for name, (path, _, _) in tensors_of(folder).items()}
-    index = folder / "model.safetensors.index.json"
+    index = folder / INDEX
     if not index.is_file():
         return []
+    files = sorted(folder.glob("*.safetensors"))
+    there = {name: path.name for name, (path, _, _) in tensors_of(folder, files).items()}
     listed = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
     wrong = sorted(name for name in listed.keys() | there.keys() if listed.get(name) != there.get(name))
     return [f"model.safetensors.index.json and the files disagree about {wrong[0]}"] if wrong else []

@@ -8,6 +8,7 @@ they are solved, `layer_done` (packed in the background: it may follow the next 
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from faq_tui.core.cancel import CancelToken
@@ -31,7 +32,7 @@ from faq_tui.core.quantizing.job import Job
 from faq_tui.core.quantizing.keys import METHODS
 from faq_tui.core.quantizing.manifest import write_manifest
 from faq_tui.core.quantizing.methods import method_of
-from faq_tui.core.quantizing.needed import memory_needed
+from faq_tui.core.quantizing.needed import host_needed, memory_needed
 from faq_tui.core.quantizing.progress import Progress, Send
 from faq_tui.core.quantizing.servable import check_servable
 
@@ -47,8 +48,9 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     if job.out.exists() and any(job.out.iterdir()):
         raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
     rows = read_rows(job.rows)
-    config = check_target(local_folder(job.model, only_config=True))
-    check_rows(rows, vocab_size(config))
+    folder = local_folder(job.model, only_config=True)
+    config = check_target(folder)
+    check_rows(rows, vocab_size(config, folder))
     check_enough(rows)
     check_experts(job.method, job.experts, config)
     cancel.check()
@@ -56,7 +58,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     shapes = linear_shapes(target)
     check_group_size(shapes, job.group_size, METHODS[job.method].group_sizes)
     device = device_of(job.device)
-    check_memory(memory_needed(target, job.method, max(map(len, rows)), sum(map(len, rows))), device)
+    check_memory(memory_needed(target, job.method, max(map(len, rows)), sum(map(len, rows)), device), device)
+    check_memory(host_needed(target, job.method))
     check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
 
     started = time.monotonic()
@@ -87,6 +90,11 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     send("quantized", **result)
 
 
-def vocab_size(config: dict[str, Any]) -> int:
-    """Rows of the embedding; a multimodal config keeps it under `text_config`."""
-    return int(config.get("vocab_size") or config.get("text_config", {})["vocab_size"])
+def vocab_size(config: dict[str, Any], folder: Path) -> int:
+    """Rows of the embedding; a multimodal config has it under `text_config`, or by its class's default."""
+    said = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if said is None:
+        from transformers import AutoConfig
+
+        said = AutoConfig.from_pretrained(folder).get_text_config().vocab_size
+    return int(said)

@@ -73,7 +73,7 @@ def execute(context: Context) -> str:
         context.emit(StageProgress(STAGE, number, len(todo), name))
         try:
             with full_disk_is_clear(run.models):
-                _one(context, target, recipe, set_row)
+                _one(context, target, recipe, set_row, wanted)
         except Stopped:
             raise
         except FaqError as error:
@@ -134,14 +134,15 @@ def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
         folder.rmdir()
 
 
-def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow) -> None:
+def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, all_wanted: dict[str, str]) -> None:
+    """`all_wanted`: signature by name. A twin that is to be made anew itself lends its weights to none."""
     run, name = context.run, recipe.folder(set_row.name)
-    wanted = artefact_signature(run, recipe, set_row)
+    wanted = all_wanted[name]
     twin = next(
         (
             other
             for other in all_artefacts(run.store).values()
-            if other.signature == wanted
+            if other.signature == wanted == all_wanted.get(other.name, wanted)
             and other.name != name
             and not other.same_as
             and is_whole(run.models / other.folder)

@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from faq_tui.core.cancel import CancelToken
@@ -86,12 +87,14 @@ def main() -> None:
         send("error", message="", exit_code=1, reason="memory")
         code = 1
     except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
-        traceback.print_exc()
         send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
+        with suppress(OSError):  # the log may be on the disk that is full
+            traceback.print_exc()
         code = 1
     # Quantizers leave threads behind that abort the interpreter on its way out: leave at once.
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
     os._exit(code)
 
 

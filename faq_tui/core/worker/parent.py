@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.files import FULL, full_disk
 
 GRACE_S = 10.0  # from a request to stop until the child is killed
+LEAVING_S = 1.0  # from the end of its messages until then
 
 # Rust and C++ libraries wrap the system's error in one of their own: only its number is left.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
+
+# Torch has an exception of its own for its GPU allocator only: cuBLAS, cuSOLVER and the host's speak for themselves.
+NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
 # What takes less memory, by task.
 SMALLER = {
@@ -76,11 +81,19 @@ def run_worker(
         pass  # it died at once: said below
     finally:
         os.close(read_fd)
-        if child.poll() is None and not last:
-            child.kill()
+        if not last:
+            _end(child)
         child.wait()
         child.stdin.close()
     _raise_if_failed(task, spec, last, child.returncode, cancel, log)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """One that is on its way out may say how it died by its own exit status."""
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(LEAVING_S if child.poll() is None else 0)
+    if child.poll() is None:
+        child.kill()
 
 
 def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> Any:
@@ -116,7 +129,7 @@ def _raise_if_failed(
         kinds = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}
         raise kinds.get(ExitCode(last["exit_code"]), FaqError)(last["message"])
     where = f"its whole output is in {log}"
-    if last.get("reason") in ("OutOfMemoryError", "memory") or "out of memory" in last.get("message", ""):
+    if last.get("reason") in ("OutOfMemoryError", "memory") or NO_MEMORY.search(last.get("message", "")):
         raise FaqError(f"{task} ran out of memory: use {SMALLER.get(task, 'a smaller model')}; {where}")
     if FULL_DISK.search(last.get("message", "")):
         raise full_disk(Path(spec.get("out", log.parent)))

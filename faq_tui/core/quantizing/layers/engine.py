@@ -8,9 +8,11 @@ from typing import Any
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
+from faq_tui.core.models.experts import unfuse
 from faq_tui.core.models.gptqmodel_env import scratch_folder
 from faq_tui.core.quantizing.job import Job
-from faq_tui.core.quantizing.layers.folder import LayerFiles, write_model
+from faq_tui.core.quantizing.layers.folder import LayerFiles, check_places, write_model
+from faq_tui.core.quantizing.layers.groups import linears
 from faq_tui.core.quantizing.layers.stack import find_stack
 from faq_tui.core.quantizing.layers.together import Solve, Solved
 from faq_tui.core.quantizing.layers.walk import LayerWalk
@@ -36,6 +38,8 @@ def quantize_layers(
     cancel.check()
     model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=job.trust_remote_code)
     stack = find_stack(model.eval())
+    unfuse(stack.layers[0])
+    check_places(Path(folder), (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
     progress.begin(len(stack.layers), rows)
     with scratch_folder(job.out) as scratch:
         new = LayerFiles(scratch / "layers")

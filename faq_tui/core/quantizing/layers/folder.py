@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.errors import FaqError
-from faq_tui.core.models.headers import tensors_of
-
-INDEX = "model.safetensors.index.json"
+from faq_tui.core.models.headers import INDEX, tensors_of
 
 
 class LayerFiles:
@@ -36,19 +34,27 @@ class LayerFiles:
             return reader.get_tensor(name)
 
 
+def check_places(target: Path, names: Iterable[str]) -> None:
+    """Raise FaqError if one of the tensors `names` has no place in the target's files."""
+    lost = sorted(set(names) - set(tensors_of(target)))
+    if lost:
+        raise FaqError(
+            f"{lost[0]} has no tensor of its name in {target}: its layout cannot be written back, "
+            "use gptq or awq for this model"
+        )
+
+
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
     """`new` tensors take the place of those of their name; `X.weight_scale` goes with `X.weight`.
 
-    Config and index are written too. Raises FaqError if a new weight has no place in the target's files.
+    Config and index are written too. Raises as `check_places` does.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     there = tensors_of(target)
     besides = {name for name in new.places if name.removesuffix("_scale") in there and name not in there}
-    lost = sorted(set(new.places) - set(there) - besides)
-    if lost:
-        raise FaqError(f"{lost[0]} has no tensor of its name in {target}: this layout cannot be written back")
+    check_places(target, set(new.places) - besides)
     where: dict[str, str] = {}
     for path in sorted({path for path, _, _ in there.values()}):
         check()

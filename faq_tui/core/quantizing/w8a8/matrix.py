@@ -50,8 +50,10 @@ def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], N
     """
     import torch
 
-    tiny = torch.finfo(torch.float16).tiny
-    scales = [(weight.float().abs().amax(-1) / LARGEST).clamp(min=tiny).to(weight.dtype) for weight in weights]
+    scales = [
+        (weight.float().abs().amax(-1) / LARGEST).clamp(min=torch.finfo(weight.dtype).tiny).to(weight.dtype)
+        for weight in weights
+    ]
     columns = arranged(weights, factor)
     rule = _ChannelRule(torch.cat(scales, -1).float(), columns)
     loss = walk(columns, factor.upper, -1, rule, check)
