@@ -185,6 +185,17 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
         assert spqr.state == "warning"  # nothing was measured: no ground to refuse it
 
 
-def test_a_hub_id_has_no_line_yet(tmp_path: Path) -> None:
-    with open_run(make_run(tmp_path / "run")) as run:
-        assert recipe_checks(run) == []
+def test_a_hub_id_is_told_from_its_cache_or_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    rest = '[[recipes]]\nmethod = "gptq"\ngroup_size = 64\n'
+    with open_run(make_run(tmp_path / "run", target="someone/tiny", rest=rest)) as run:
+        (line,) = recipe_checks(run)
+        assert line.found == "their cost is told once the target's files are on this machine"
+        repository = tmp_path / "hub" / "models--someone--tiny"
+        make_tiny_model(repository / "snapshots" / "0123abc")
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text("0123abc")
+        (line,) = recipe_checks(run)
+        assert line.name == "recipe gptq-w4g64" and "GiB of host memory" in line.found

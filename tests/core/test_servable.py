@@ -12,7 +12,7 @@ import pytest
 from quantize_bench import Artefact, tensors
 
 from faq_tui.core.errors import FaqError
-from faq_tui.core.quantizing.servable import check_servable, problems, serve_commands
+from faq_tui.core.quantizing.servable import check_servable, doubts, problems, serve_commands
 
 Edit = Callable[[dict[str, Any]], object]
 pytest_plugins = ["quantize_bench"]
@@ -73,6 +73,29 @@ def test_lost_tensors_and_an_index_that_lies(folder: Path) -> None:
     listed = dict.fromkeys([*kept, "model.extra"], "model.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
     assert any("disagree about model.extra" in one for one in problems(folder))
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "said"),
+    [
+        ("gptq", {}, []),
+        (
+            "gptq",
+            {"group_size": 1024, "desc_act": True},
+            ["-1 or 32 or 64 or 128: with 1024", "desc_act False"],
+        ),
+        ("gptq", {"sym": False}, ["sym True: with False"]),
+        ("awq", {"zero_point": False}, ["zero_point True: with False"]),
+        ("compressed-tensors", {"group_size": 7}, []),
+    ],
+)
+def test_what_vllms_kernels_lack_is_said(
+    tmp_path: Path, method: str, changes: dict[str, Any], said: list[str]
+) -> None:
+    usual = {"quant_method": method, "bits": 4, "group_size": 128, "sym": True, "desc_act": False, "zero_point": True}
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {**usual, **changes}}))
+    found = doubts(tmp_path)
+    assert len(found) == len(said) and all(words in one for words, one in zip(said, found, strict=True))
 
 
 def test_the_command_quotes_what_a_shell_would_split() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from faq_tui.core.doctor.check import Check
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.errors import FaqError
 from faq_tui.core.models.devices import first_gpu, free_bytes
+from faq_tui.core.models.hub import cached_folder
 from faq_tui.core.quantizing.estimate import Estimate, estimate
 from faq_tui.core.quantizing.profile import profile_of
 from faq_tui.core.quantizing.terms import WORK
@@ -17,12 +20,11 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One line a recipe; none while the target's files are not here, since only they tell its shapes."""
-    name = run.settings.target.model
-    cached = cached_model() if name == EMBEDDED else None
-    folder = cached.folder if cached else run.resolve(name)
-    if not (folder / "config.json").is_file():
-        return []
+    """One line a recipe; one in all while the target's files are not here, since only they tell its shapes."""
+    folder = _target(run)
+    if folder is None or not (folder / "config.json").is_file():
+        later = "their cost is told once the target's files are on this machine"
+        return [Check("recipes", "ok", later)] if run.settings.recipes else []
     rows, tokens, longest, said = _tokens(run)
     try:
         profile = profile_of(folder, rows, tokens, longest)
@@ -45,6 +47,15 @@ def recipe_checks(run: Run) -> list[Check]:
         )
         for recipe in run.settings.recipes
     ]
+
+
+def _target(run: Run) -> Path | None:
+    name = run.settings.target.model
+    if name == EMBEDDED:
+        cached = cached_model()
+        return cached.folder if cached else None
+    folder = run.resolve(name)
+    return folder if folder.is_dir() else cached_folder(name)
 
 
 def fits(found: Estimate, gpu: int | None, host: int | None) -> str:

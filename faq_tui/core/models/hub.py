@@ -11,6 +11,17 @@ WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja"
 AGAIN = ["consolidated*"]  # Mistral's second copy, in names of its own
 
 
+def cached_folder(model: str) -> Path | None:
+    """Where the files of a hub id lie on this machine, or None if they were not fetched. Nobody is asked."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, allow_patterns=WANTED, ignore_patterns=AGAIN, local_files_only=True))
+    except (HFValidationError, LocalEntryNotFoundError, OSError):
+        return None
+
+
 def local_folder(model: str, only_config: bool = False) -> Path:
     """The folder of `model`. Raises UsageError if it is neither a folder nor a model of the hub."""
     if Path(model).is_dir():

@@ -55,6 +55,24 @@ def check_servable(folder: Path) -> None:
         raise FaqError(f"{folder.name} cannot be served as it came out: {grave[0]}; quantize it again")
 
 
+# What vLLM's kernels have, where we can write more; others refuse a folder only when it is served.
+KERNELS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "gptq": {"bits": (4, 8), "group_size": (-1, 32, 64, 128), "sym": (True,), "desc_act": (False,)},
+    "awq": {"bits": (4,), "group_size": (-1, 32, 64, 128), "zero_point": (True,)},
+}
+
+
+def doubts(folder: Path) -> list[str]:
+    """Why vLLM may refuse a folder that is whole: a sentence for each setting that its kernels lack."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config", {})
+    method = config.get("quant_method")
+    return [
+        f"vLLM has {method} with {key} {' or '.join(map(str, has))}: with {config[key]} it may refuse this folder"
+        for key, has in KERNELS.get(method, {}).items()
+        if config.get(key, has[0]) not in has
+    ]
+
+
 def serve_commands(folder: Path) -> dict[str, str]:
     """By engine: what to type. vLLM and SGLang both find the quantization in config.json themselves."""
     place = shlex.quote(str(folder))

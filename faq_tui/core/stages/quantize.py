@@ -12,7 +12,7 @@ from faq_tui.core.events import ArtefactDone, Note, StageProgress, StageStarted
 from faq_tui.core.files import full_disk_is_clear, replace_folder
 from faq_tui.core.quantizing.manifest import is_whole
 from faq_tui.core.quantizing.provenance import complete_manifest
-from faq_tui.core.quantizing.servable import serve_commands
+from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.quantizing.wire import event_of
 from faq_tui.core.run import Run
 from faq_tui.core.settings import Recipe
@@ -183,6 +183,8 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow,
     _record(run, name, wanted, recipe, set_row, None, result["average_bits"], result["seconds"])
     _sweep_checkpoints(run, set((run.cache / CHECKPOINTS).glob("*")) - {_checkpoints(run, name, wanted)})
     context.emit(ArtefactDone(name, str(run.models / name), result["seconds"], result["average_bits"]))
+    for doubt in doubts(run.models / name):
+        context.emit(Note(f"{name}: {doubt}", "warning"))
     context.emit(Note(f"serve it with: {serve_commands(run.models / name)['vllm']}"))
 
 
