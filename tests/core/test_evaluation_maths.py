@@ -139,6 +139,21 @@ def test_no_share_of_no_loss_and_no_interval_of_few_items() -> None:
     assert few.low is None and not few.excludes(99.0)
 
 
+@pytest.mark.parametrize(("name", "column", "loses"), [(PERPLEXITY, "nll", 1.0), (TOP1, "agree", -1.0)])
+def test_no_share_of_a_loss_where_the_baseline_gained(name: str, column: str, loses: float) -> None:
+    """Quantization can make text likelier by chance: then there is no loss of which a share could be recovered."""
+    tokens = np.full(32, 100.0)
+    middle = np.linspace(40.0, 60.0, 32)
+
+    def moved(by: float) -> Sums:
+        return Sums.of({"tokens": tokens, column: middle + loses * by})
+
+    gained = recovered(name, moved(-8.0), moved(-4.0), moved(0.0), 400)
+    lost = recovered(name, moved(2.0), moved(4.0), moved(0.0), 400)
+    assert gained is None
+    assert lost is not None and 0.4 < lost.value < 0.6
+
+
 def test_a_number_that_is_not_finite_has_no_interval() -> None:
     broken = sums_of(some_items(8, 1))
     broken.columns["nll"][3] = math.nan

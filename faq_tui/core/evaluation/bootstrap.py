@@ -22,6 +22,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING
 
 from faq_tui.core.evaluation import student
+from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER
 from faq_tui.core.evaluation.metrics import Sums, metric
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ def compared(name: str, ours: Draws, theirs: Draws, resamples: int) -> tuple[Est
 def recovered(name: str, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int) -> Estimate | None:
     """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
 
-    None where the baseline lost nothing that can be told from noise, since a share of nothing has no meaning,
-    and where a number is not finite, as in a resample without any loss.
+    None where the baseline lost nothing that can be told from noise, or came out better than the unquantized
+    model, since a share of nothing has no meaning; and where a number is not finite, as in a resample without
+    any loss.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
-    if not difference(name, base, [unquantized] * len(base), resamples).excludes(0.0):
+    change = difference(name, base, [unquantized] * len(base), resamples)
+    if not change.excludes(0.0) or (change.value > 0) == HIGHER_IS_BETTER[name]:
         return None
     one, other, target = _mean(name, mine), _mean(name, base), _mean(name, [unquantized] * len(base))
 
