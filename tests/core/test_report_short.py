@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_up import TOML, made_up_run, measure_all
 
-from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, WITHIN_NOISE, WORSE
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.report import render
 from faq_tui.core.report.short import headline
 
@@ -25,7 +25,26 @@ from faq_tui.core.report.short import headline
         ([WITHIN_NOISE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
         ([WORSE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
         ([SAME] * 2, [SAME] * 2, "Nothing can differ"),
+        ([BETTER, WORSE], [WITHIN_NOISE] * 2, "No difference could be seen"),
+        ([BETTER] * 2, [UNKNOWN] * 2, "Cannot be told"),
+        ([BETTER] * 2, [UNKNOWN, WITHIN_NOISE], "Cannot be told"),
+        ([UNKNOWN] * 2, [UNKNOWN] * 2, "Cannot be told"),
+        ([BETTER] * 4, [BETTER, LEANS_WORSE, LEANS_WORSE, LEANS_WORSE], "Mixed"),
+        ([BETTER] * 2, [WORSE, LEANS_BETTER], "Mixed"),
+        ([BETTER] * 2, [LEANS_WORSE, LEANS_BETTER], "Unclear"),
         ([BETTER] * 2, None, "Better with the same number of questions; .* was not compared"),
+        (
+            [BETTER, WORSE, WORSE, WORSE],
+            None,
+            "Mixed with the same number",
+        ),
+        ([LEANS_BETTER, WITHIN_NOISE], None, "Perhaps better with the same number"),
+        ([LEANS_BETTER, LEANS_WORSE], None, "Unclear with the same number"),
+        ([LEANS_WORSE] * 2, None, "Perhaps worse with the same number"),
+        ([WORSE] * 4, None, "Worse with the same number"),
+        ([WITHIN_NOISE] * 2, None, "No visible difference with the same number"),
+        ([UNKNOWN] * 2, None, "Cannot be told with the same number"),
+        ([SAME] * 2, None, "The same model with the same number"),
     ],
 )
 def test_the_fairer_comparison_decides(samples: list[str], tokens: list[str] | None, says: str) -> None:

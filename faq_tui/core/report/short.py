@@ -18,18 +18,33 @@ SAID = {
     SAME: "the same model on {}",
     UNKNOWN: "too little measured on {}",
 }
-YES = (
-    "Yes. This data kept the quantized model closer to the original, also with the same amount of text on both sides"
-)
-NO = "No. With the same amount of text on both sides the quantized model came out further from the original"
-MIXED = "Mixed: with the same amount of text on both sides this data is better on some texts and worse on others"
+# What verdicts that point both ways amount to: some of them beyond noise, or none.
+MIXED, BOTH_WAYS = "mixed", "leans both ways"
+BY_TEXT = {
+    BETTER: "Yes. This data kept the quantized model closer to the original, also {}",
+    WORSE: "No. With the same amount of text on both sides the quantized model came out further from the original",
+    MIXED: "Mixed: {} some held-out texts speak for this data and others against it",
+    LEANS_BETTER: "Perhaps: {} this data leans to better, which may be luck",
+    LEANS_WORSE: "Probably not: {} this data leans to worse, which may be luck",
+    BOTH_WAYS: "Unclear: {} this data leans both ways, which may be luck",
+    WITHIN_NOISE: "No difference could be seen {}",
+    SAME: "Nothing can differ: both sides were calibrated on the very same tokens",
+    UNKNOWN: "Cannot be told: {} too little was measured, or a number is not finite",
+}
+EVEN = "with the same amount of text on both sides"
 MORE_TEXT = "Only by bringing more text: with the same amount of it on both sides no gain is left"
-PERHAPS = "Perhaps: with the same amount of text on both sides this data leans to better, which may be luck"
-HARDLY = "Probably not: with the same amount of text on both sides this data leans to worse, which may be luck"
-UNCLEAR = "Unclear: with the same amount of text on both sides this data leans both ways, which may be luck"
-NOTHING = "No difference could be seen"
+BY_QUESTIONS = {
+    BETTER: "Better",
+    WORSE: "Worse",
+    MIXED: "Mixed",
+    LEANS_BETTER: "Perhaps better",
+    LEANS_WORSE: "Perhaps worse",
+    BOTH_WAYS: "Unclear",
+    WITHIN_NOISE: "No visible difference",
+    SAME: "The same model",
+    UNKNOWN: "Cannot be told",
+}
 UNFAIR = "{} with the same number of questions; the same amount of text, the fairer test, was not compared"
-SAME_MODEL = "Nothing can differ: both sides were calibrated on the very same tokens"
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
@@ -48,18 +63,23 @@ def in_short(body: dict[str, Any]) -> list[str]:
 
 def headline(counts: dict[str, Counter[str]]) -> str:
     """`counts`: what is equal (samples, tokens) to how often each verdict fell, on the main metric of each text."""
-    tokens, samples = counts.get("tokens"), counts.get("samples", Counter())
-    if tokens is None:
-        gained = samples[BETTER] or samples[LEANS_BETTER]
-        return UNFAIR.format("Better" if gained else "No gain")
-    if tokens[BETTER] or tokens[WORSE]:
-        return MIXED if tokens[BETTER] and tokens[WORSE] else YES if tokens[BETTER] else NO
-    if tokens[LEANS_BETTER] or tokens[LEANS_WORSE]:
-        both = tokens[LEANS_BETTER] and tokens[LEANS_WORSE]
-        return UNCLEAR if both else PERHAPS if tokens[LEANS_BETTER] else HARDLY
-    if tokens[SAME] and not tokens[WITHIN_NOISE]:
-        return SAME_MODEL
-    return MORE_TEXT if samples[BETTER] or samples[LEANS_BETTER] else NOTHING
+    if "tokens" not in counts:
+        return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
+    found = _together(counts["tokens"])
+    gained = _together(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
+    if found == WITHIN_NOISE and gained:
+        if not counts["tokens"][UNKNOWN]:
+            return MORE_TEXT
+        found = UNKNOWN
+    return BY_TEXT[found].format(EVEN)
+
+
+def _together(counts: Counter[str]) -> str:
+    """What the verdicts of all texts amount to."""
+    if counts[BETTER] + counts[LEANS_BETTER] and counts[WORSE] + counts[LEANS_WORSE]:
+        return MIXED if counts[BETTER] + counts[WORSE] else BOTH_WAYS
+    told = (BETTER, WORSE, LEANS_BETTER, LEANS_WORSE, WITHIN_NOISE, SAME)
+    return next((verdict for verdict in told if counts[verdict]), UNKNOWN)
 
 
 def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
