@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from made_up import TOML, made_up_run, measure_all
+from made_up import TOML, add_made_up_measurement, made_up_run, measure_all
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.report import render
@@ -65,3 +65,13 @@ def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(t
     assert "- With the same amount of text: no visible difference on 2 of 2 held-out texts" in text
     assert not {"KL", "perplexity", "logit"} & set(text.replace(".", " ").split())
     assert "Only by bringing more text" in page
+
+
+def test_sides_that_no_held_out_text_is_measured_of_in_common_are_not_compared(tmp_path: Path) -> None:
+    """As where a run was stopped between the two."""
+    with made_up_run(tmp_path, TOML) as run:
+        measure_all(run, {})
+        for set_name, text in (("baseline", "pydoc"), ("elder", "answers")):
+            add_made_up_measurement(run, run.settings.recipes[0].folder(set_name), 0.2, texts=(text,))
+        report, page = render(run, "md"), render(run, "html")
+    assert "there is nothing to compare" in report and "In short" not in report + page

@@ -38,13 +38,13 @@ SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}
 
 
 def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Comparison, ...]:
-    """`measured`: subject to text to sums. Only where both artefacts exist and are measured."""
+    """`measured`: subject to text to sums. Only where both artefacts exist and are measured on a text in common."""
     found = [
         _compare(run, measured, recipe, source, equal, pairs)
         for recipe, source, equal, all_pairs in _pairs(run)
         if (pairs := [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)])
     ]
-    return _corrected(found)
+    return _corrected([comparison for comparison in found if comparison.texts])
 
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
