@@ -11,7 +11,7 @@ from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, t
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.draws import plain_name
 
-WIDTH, HEIGHT = 952, 460
+WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # between labels
 
@@ -68,25 +68,27 @@ def _family(set_name: str) -> str:
 
 
 def _drawn(points: list[Point], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]) -> str:
+    height = max(LEAST_HEIGHT, TOP + GAP * len(points) + BOTTOM)
+    bottom = height - BOTTOM
     x = scale(_ends(p.x for p in points), LEFT, WIDTH - RIGHT)
-    y = scale(_ends(p.y for p in points), HEIGHT - BOTTOM, TOP)
+    y = scale(_ends(p.y for p in points), bottom, TOP)
     parts = [*_grid(x, y, across[1], up[1])]
     for place, (found, metric) in (("x", across), ("y", up)):
         said = f"{numbers.NAMES[metric]} on {found['title']}" + (" (general)" if place == "x" else " (specialised)")
         if place == "x":
-            parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, said, "axis", "middle"))
+            parts.append(text((LEFT + WIDTH - RIGHT) / 2, height - 10, said, "axis", "middle"))
         else:
             parts.append(
                 element(
                     "g",
                     text(0, 0, said, "axis", "middle"),
-                    transform=f"translate(16 {(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)",
+                    transform=f"translate(16 {(TOP + bottom) / 2}) rotate(-90)",
                 )
             )
     for point in points:
         parts += _point(point, x, y)
     parts += _labels(points, x, y)
-    return svg(WIDTH, HEIGHT, parts, "Models by loss on general and on specialised text")
+    return svg(WIDTH, height, parts, "Models by loss on general and on specialised text")
 
 
 def _ends(estimates: Any) -> list[float]:
@@ -96,8 +98,8 @@ def _ends(estimates: Any) -> list[float]:
 def _grid(x: Scale, y: Scale, across: str, up: str) -> list[str]:
     parts = []
     for tick in x.ticks():
-        parts.append(line(x(tick), TOP, x(tick), HEIGHT - BOTTOM, "grid"))
-        parts.append(text(x(tick), HEIGHT - BOTTOM + 18, _tick(across, tick), "tick", "middle"))
+        parts.append(line(x(tick), TOP, x(tick), y.start, "grid"))
+        parts.append(text(x(tick), y.start + 18, _tick(across, tick), "tick", "middle"))
     for tick in y.ticks():
         parts.append(line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
         parts.append(text(LEFT - 8, y(tick) + 4, _tick(up, tick), "tick", "end"))
@@ -129,11 +131,13 @@ def _labels(points: list[Point], x: Scale, y: Scale) -> list[str]:
     for point in ranked:
         wanted = y(point.y["value"])
         places.append(max(wanted, places[-1] + GAP) if places else max(wanted, TOP + 8))
-    over = max(0.0, places[-1] - (HEIGHT - BOTTOM))
+    lowest = y.start
+    for number in reversed(range(len(places))):
+        places[number] = min(places[number], lowest)
+        lowest = places[number] - GAP
     at = WIDTH - RIGHT + 22
     parts = []
     for point, place in zip(ranked, places, strict=True):
-        height = place - over
-        parts.append(line(x(point.x["value"]), y(point.y["value"]), at - 4, height, "leader"))
-        parts.append(text(at, height + 4, point.name, f"label {point.class_}", longest=44))
+        parts.append(line(x(point.x["value"]), y(point.y["value"]), at - 4, place, "leader"))
+        parts.append(text(at, place + 4, point.name, f"label {point.class_}", longest=44))
     return parts
