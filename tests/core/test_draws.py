@@ -84,6 +84,10 @@ def measured(folder: Path, ours: list[float], baseline: list[float]) -> tuple[ob
                 add_made_up_measurement(run, folder_name, kl, agree=1.0 - kl)
         (found,) = collect(run).comparisons
         assert found.draws == len(ours)
+        # Each artefact has a sample more than the one before, of 100 tokens each.
+        assert (found.baseline_samples, found.our_samples) == (9 + len(ours), 10 + len(ours))
+        assert found.our_tokens == 100 * found.our_samples
+        assert ("1,300 tokens against 12 and 1,200; means of 3 draws</p>" in render(run, "html")) == (len(ours) == 3)
         return found.texts["pydoc"][KL], render(run, "md")
 
 
@@ -94,6 +98,8 @@ def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Pa
     one, alone = measured(tmp_path / "c", [0.25], [0.29])
     assert (wide.verdict, sure.verdict, one.verdict) == (WITHIN_NOISE, BETTER, BETTER)  # type: ignore[attr-defined]
     assert wide.difference.value == pytest.approx(-0.01, abs=0.004)  # type: ignore[attr-defined]
+    assert "elder: 13 samples, 1,300 tokens (mean of 3 draws); baseline: 12 samples, 1,200 tokens (mean of 3" in text
+    assert "1,300 tokens against 1,200; means of 3 draws)" in text and "draws)" not in alone
     assert "every set was drawn 3 times" in text and "do not cover which seeds" not in text
     assert "do not cover which seeds happened to be drawn" in alone
 

@@ -331,11 +331,27 @@ async def test_sets_of_no_comparison_and_draws(tmp_path: Path) -> None:
     sets = {"baseline": 0.3, "elder": 0.2, "baseline-r2": 0.31, "elder-r2": 0.21, "mine": 0.25}
     async with opened(tmp_path, (120, 60), sets=sets, toml=toml) as (_app, pane, press):
         text = await press("j", "j", "j", "j")
-        assert "gptq-w4g128, further sets and draws" in text
-        for name in ("baseline-r2", "elder-r2", "mine"):
-            assert re.search(r" 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", line_of(text, name))
+        assert "gptq-w4g128, further sets and single draws" in text
+        further = text[text.index("further sets") :]
+        for name in ("baseline ", "elder ", "baseline-r2", "elder-r2", "mine"):
+            assert re.search(r" 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", line_of(further, name))
         assert "elder against baseline at equal samples, over 2 draws: " in text
         assert pane.found.evidence is not None and pane.found.evidence.comparisons[0].draws == 2
+
+
+async def test_several_draws_are_shown_by_their_means(tmp_path: Path) -> None:
+    """Else the table's values and its change would tell of different models, and the report of others again."""
+    sets = {"baseline": 0.20, "baseline-r2": 0.26, "baseline-r3": 0.26}
+    sets |= {"elder": 0.21, "elder-r2": 0.22, "elder-r3": 0.215}
+    async with opened(tmp_path, (120, 60), sets=sets, toml=TOML + "repeats = 3\n") as (app, pane, press):
+        (found,) = collect(pane.run).comparisons
+        outcome = found.texts["pydoc"]["kl"]
+        baseline, elder = (line_of(app.screen_text, name) for name in ("baseline ", "elder "))
+        assert f" {outcome.baseline:.4f} mean of 3 draws" in baseline
+        assert f" {outcome.ours:.4f} mean of 3 draws" in elder and f" {outcome.difference.value:+.4f} [" in elder
+        assert outcome.ours - outcome.baseline == pytest.approx(outcome.difference.value) != 0
+        detail = " ".join((await press("j", "j")).split())
+        assert f"baseline: {found.baseline_samples} samples, {found.baseline_tokens:,} tokens (mean of 3" in detail
 
 
 async def test_hostile_text_is_only_text(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from statistics import fmean
 
 from faq_tui.core.evaluation.bootstrap import Estimate, compared, of_metric, recovered
 from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
@@ -102,10 +103,10 @@ def _compare(
         equal=equal,
         ours=ours.name,
         baseline=theirs.name,
-        our_samples=ours.samples,
-        our_tokens=ours.tokens,
-        baseline_samples=theirs.samples,
-        baseline_tokens=theirs.tokens,
+        our_samples=round(fmean(one.samples for one, _ in pairs)),
+        our_tokens=round(fmean(one.tokens for one, _ in pairs)),
+        baseline_samples=round(fmean(other.samples for _, other in pairs)),
+        baseline_tokens=round(fmean(other.tokens for _, other in pairs)),
         same=same,
         draws=len(pairs),
         texts=texts,

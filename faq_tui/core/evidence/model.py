@@ -50,7 +50,7 @@ class Comparison:
     equal: str  # samples | tokens
     ours: str  # artefact
     baseline: str
-    our_samples: int
+    our_samples: int  # sizes of several draws are their means, rounded
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int

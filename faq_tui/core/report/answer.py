@@ -94,7 +94,8 @@ def _held_against(c: dict[str, Any]) -> str:
 
 
 def _size(c: dict[str, Any], side: str) -> str:
-    return f"{c[f'{side}_samples']:,} samples, {c[f'{side}_tokens']:,} tokens"
+    mean = f" (mean of {c['draws']} draws)" if c["draws"] > 1 else ""
+    return f"{c[f'{side}_samples']:,} samples, {c[f'{side}_tokens']:,} tokens{mean}"
 
 
 def _outcomes(kind: str, outcomes: dict[str, dict[str, Any]], draws: int) -> str:

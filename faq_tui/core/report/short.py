@@ -100,5 +100,6 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
         else f"{c['our_tokens']:,} tokens on both sides, {c['our_samples']:,} questions against "
         f"{c['baseline_samples']:,}"
     )
+    sizes += f"; means of {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
     return f"With the same {what}{than}: {', '.join(said)} ({sizes})."

@@ -46,14 +46,15 @@ def _section(found: Found, evidence: Evidence, text: str, metric: str, match: st
         of_kind = [c for c in evidence.comparisons if c.equal == equal and text in c.texts]
         for recipe in dict.fromkeys(c.recipe for c in of_kind):
             group = [c for c in of_kind if c.recipe == recipe]
-            compared |= {name for c in group for name in (c.ours, c.baseline)}
+            compared |= {name for c in group if c.draws == 1 for name in (c.ours, c.baseline)}
             if match in ("both", equal):
                 yield TableRow(GROUP, f"  {recipe}, equal {equal}", detail=_sizes(group))
                 yield from _group(evidence, group, text, metric)
     rest = [row for row in evidence.rows[1:] if row.name not in compared and text in row.texts]
     if match != "both":
         return
-    what = "further sets and draws" if compared else "not compared"
+    listed = any(text in c.texts for c in evidence.comparisons)
+    what = "further sets and single draws" if listed else "not compared"
     for name in dict.fromkeys(row.recipe for row in rest):
         yield TableRow(GROUP, f"  {name}, {what}", detail="Each with its own interval; no comparison.")
         yield from (_alone(row, text, metric, "    ") for row in rest if row.recipe == name)
@@ -61,18 +62,18 @@ def _section(found: Found, evidence: Evidence, text: str, metric: str, match: st
 
 def _group(evidence: Evidence, group: list[Comparison], text: str, metric: str) -> Iterator[TableRow]:
     by_name = {row.name: row for row in evidence.rows}
-    listed: set[str] = set()
-    for comparison in group:
-        for name in (comparison.baseline, comparison.ours):
+    listed: set[tuple[str, str]] = set()
+    for c in group:
+        outcome = c.texts[text][metric]
+        for name, number in ((c.baseline, outcome.baseline), (c.ours, outcome.ours)):
             row = by_name.get(name)
-            if row is None or name in listed:
+            if row is None:
                 continue
-            listed.add(name)
-            if name == comparison.ours:
-                outcome = comparison.texts[text][metric]
-                yield _compared(row, comparison, outcome, text, metric, by_name[comparison.baseline])
-            else:
-                yield _alone(row, text, metric, "    ")
+            alone = _alone(row, text, metric, "    ") if c.draws == 1 else _mean(row, c.draws, metric, number)
+            if (name, alone.value) in listed:
+                continue
+            listed.add((name, alone.value))
+            yield _compared(alone, row, c, outcome, metric, by_name[c.baseline]) if name == c.ours else alone
 
 
 def _unquantized(evidence: Evidence, text: str, metric: str) -> TableRow:
@@ -87,8 +88,20 @@ def _alone(row: Row, text: str, metric: str, indent: str) -> TableRow:
     return TableRow(MODEL, indent + name, value=value, interval=interval, detail=_about(row))
 
 
-def _compared(row: Row, c: Comparison, outcome: Outcome, text: str, metric: str, base: Row) -> TableRow:
-    value, interval = _estimate(metric, row.texts.get(text, {}).get(metric))
+def _mean(row: Row, draws: int, metric: str, number: float) -> TableRow:
+    """What the comparison of several draws rests on; `row` is the first draw's."""
+    return TableRow(
+        MODEL,
+        f"    {row.set_name or row.name}",
+        value=words.value(metric, number),
+        interval=f"mean of {draws} draws",
+        detail=f"The mean of {draws} draws of the calibration set, each quantized and measured. Below each stands "
+        "alone, with its interval.",
+    )
+
+
+def _compared(alone: TableRow, row: Row, c: Comparison, outcome: Outcome, metric: str, base: Row) -> TableRow:
+    """`alone` with what the comparison says; `row` is the set's, `base` that which it is held against."""
     recovered = words.share(outcome.recovered)
     p = numbers.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name
@@ -99,11 +112,8 @@ def _compared(row: Row, c: Comparison, outcome: Outcome, text: str, metric: str,
         f"{change}, corrected p {p}, loss recovered {recovered or numbers.MISSING}.\n"
         f"{_upper(words.verdict_detail(outcome.verdict))}."
     )
-    return TableRow(
-        MODEL,
-        f"    {ours}",
-        value=value,
-        interval=interval,
+    return replace(
+        alone,
         recovered=recovered or ("" if c.same else numbers.MISSING),
         verdict=outcome.verdict,
         change="" if c.same else change,
@@ -121,8 +131,9 @@ def _estimate(metric: str, estimate: Estimate | None) -> tuple[str, str]:
 def _sizes(group: list[Comparison]) -> str:
     sizes: dict[str, str] = {}
     for c in group:
-        sizes.setdefault(c.baseline, f"{c.baseline_samples:,} samples, {c.baseline_tokens:,} tokens")
-        sizes.setdefault(c.ours, f"{c.our_samples:,} samples, {c.our_tokens:,} tokens")
+        mean = f" (mean of {c.draws} draws)" if c.draws > 1 else ""
+        sizes.setdefault(c.baseline, f"{c.baseline_samples:,} samples, {c.baseline_tokens:,} tokens{mean}")
+        sizes.setdefault(c.ours, f"{c.our_samples:,} samples, {c.our_tokens:,} tokens{mean}")
     return "Calibrated on: " + "; ".join(
         f"{name.removeprefix(group[0].recipe + '-')}: {size}" for name, size in sizes.items()
     )

@@ -64,7 +64,7 @@ def _cards(body: dict[str, Any]) -> str:
         what = html.escape(one_line(f"{c['recipe']}: {c['source']}"))
         size = f"{c['our_samples']:,} samples, {c['our_tokens']:,} tokens"
         size += f" against {c['baseline_samples']:,} and {c['baseline_tokens']:,}"
-        size += f"; {c['draws']} draws" if c["draws"] > 1 else ""
+        size += f"; means of {c['draws']} draws" if c["draws"] > 1 else ""
         cards.append(
             f'<article class="card"><h3>{what}</h3><p class="equal">{EQUAL[c["equal"]]}</p>'
             f'<ul class="verdicts">{rows}</ul><p class="faint">{size}</p></article>'
