@@ -8,7 +8,7 @@ from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.bootstrap import Estimate, of_metric
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.kinds import LABELLED, METRICS_OF, kind_of
+from faq_tui.core.evaluation.kinds import LABELLED, METRICS_OF, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence.compare import compare_all
 from faq_tui.core.evidence.flips import all_flips
@@ -66,8 +66,10 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 
 
 def _text(name: str, sums: Sums) -> Text:
-    tokens = sums.columns.get("tokens")
-    return Text(name, kind_of(name), len(sums), None if tokens is None else int(tokens.sum()))
+    kind, tokens = kind_of(name), sums.columns.get("tokens")
+    # A window's first token is not predicted.
+    window = int(tokens.max()) + 1 if tokens is not None and kind == PROSE else None
+    return Text(name, kind, len(sums), None if tokens is None else int(tokens.sum()), window)
 
 
 def _target_row(run: Run, measured: Measured) -> Row:

@@ -67,6 +67,7 @@ class Text:
     kind: str
     items: int
     tokens: int | None  # predicted; None for multiple choice
+    window: int | None  # tokens of a window of prose; None for another kind
 
 
 @dataclass(frozen=True)

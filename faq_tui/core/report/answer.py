@@ -39,7 +39,9 @@ def answer(body: dict[str, Any]) -> list[str]:
 
 def verdict(body: dict[str, Any]) -> list[str]:
     """What a newcomer reads first."""
-    lines = ["## Did it help?", "", *in_short(body)]
+    lines = ["## Did it help?", ""]
+    lines += [f"> **Out of date**: {body['outdated']}.\n"] if body["outdated"] else []
+    lines += in_short(body)
     return lines + [f"> **{escape(n['source'])}**: {n['message']}.\n" for n in body["notices"]]
 
 

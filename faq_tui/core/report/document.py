@@ -16,6 +16,7 @@ from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.facts import what_was_run
 from faq_tui.core.report.flips import flips
 from faq_tui.core.report.kinship import notices
+from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
 from faq_tui.core.report.spikes import spikes
 from faq_tui.core.run import Run
@@ -52,8 +53,9 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
                 for outcome in o.values()
             ),
         },
+        "outdated": outdated(run),
         "notices": notices(run),
-        "texts": _texts(run, evidence, known),
+        "texts": _texts(evidence, known),
         "models": [asdict(row) for row in evidence.rows],
         "comparisons": [asdict(comparison) for comparison in evidence.comparisons],
         "flips": flips(run, evidence),
@@ -72,14 +74,13 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
     return plain
 
 
-def _texts(run: Run, evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
+def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
     about = known.get("texts", {})
     return [
         {
             **asdict(text),
             "title": title(text.name, text.kind),
             "metrics": METRICS_OF[text.kind],
-            "window": run.settings.evaluate.window if text.kind == PROSE else None,
             "about": about.get(text.name),
         }
         for text in evidence.texts

@@ -14,6 +14,7 @@ from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence import Evidence, Row, collect, measured
 from faq_tui.core.paper.tables import Cell
 from faq_tui.core.report.document import document, title
+from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
 from faq_tui.core.run import Run, open_run
 from faq_tui.core.store.heldout_items import all_items
@@ -42,7 +43,6 @@ class Found:
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target, as the settings name it
-    window: int = 0  # tokens, of prose
     sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # folder to text
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # labelled text to its items in words
     about: dict[str, str] = field(default_factory=dict)  # text to what it is
@@ -63,6 +63,10 @@ class Found:
     def title(self, text: str) -> str:
         return title(text, kind_of(text))
 
+    def window(self, text: str) -> int | None:
+        """Tokens of a window, as prose was measured."""
+        return next((t.window for t in self.evidence.texts if t.name == text), None) if self.evidence else None
+
     def sums_of(self, name: str, text: str) -> Sums | None:
         """Of an artefact, or of the unquantized model, by its name."""
         same = next((row.same_as for row in self.models if row.name == name), None)
@@ -73,7 +77,7 @@ def read(folder: Path, known: object = None) -> Found | None:
     """None if nothing has changed since `known`, the state of what was read before."""
     try:
         with open_run(folder, read_only=True) as run:
-            state = tuple(run.store.db.execute(STATE).fetchone()), run.settings
+            state = tuple(run.store.db.execute(STATE).fetchone()), outdated(run), run.settings
             return None if state == known else _read(run, state)
     except (FaqError, OSError) as error:
         return None if known == str(error) else Found(str(error), why=str(error))
@@ -95,7 +99,6 @@ def _read(run: Run, state: object) -> Found:
         state=state,
         evidence=evidence,
         model=run.settings.target.model,
-        window=run.settings.evaluate.window,
         sums=sums,
         bodies={text: all_items(run.store, text) for text in texts if kind_of(text) in LABELLED},
         about=environment.read(run).get("texts", {}),

@@ -6,7 +6,6 @@ import math
 import string
 
 from faq_tui.core.evaluation.bootstrap import Estimate
-from faq_tui.core.evaluation.kinds import kind_of
 from faq_tui.core.evidence import Row
 from faq_tui.core.literal import literal
 from faq_tui.core.plots.ansi import line
@@ -100,7 +99,7 @@ def _styled(entries: list[str], placed: list[tuple[Row, str, str, Estimate, Esti
 def _title(way: str, found: Found, axis: Axis, width: int) -> str:
     text, metric = axis
     sort = "general" if way == "across" else "specialised"
-    said = words.heading(metric, kind_of(text), found.title(text), found.window)
+    said = words.heading(metric, found.title(text), found.window(text))
     whole = literal(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
     return line((c, "bold") for c in middle(whole, width))
 

@@ -15,11 +15,13 @@ from faq_tui.tui.panes.evidence_words import STYLES
 
 
 def summary(found: Found, wanted: Wanted) -> Text:
-    """Two lines: how the verdicts fall, and what is shown of what."""
+    """How the verdicts fall, and what is shown of what; before them whether all that is of earlier settings."""
     evidence = found.evidence
     if evidence is None:
         return Text()
     line = Text()
+    if found.report["outdated"]:
+        line.append(literal(f"{found.report['outdated']}.\n"), "bold")
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)

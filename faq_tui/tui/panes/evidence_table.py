@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from faq_tui.core.evaluation.bootstrap import Estimate
-from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
+from faq_tui.core.evaluation.kinds import METRICS_OF
 from faq_tui.core.evidence import Comparison, Evidence, Outcome, Row
 from faq_tui.core.report import numbers
 from faq_tui.tui.panes import evidence_words as words
@@ -31,8 +31,7 @@ def rows(found: Found, wanted: Wanted) -> list[TableRow]:
 
 
 def _section(found: Found, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
-    kind = kind_of(text)
-    head = words.heading(metric, kind, found.title(text), found.window)
+    head = words.heading(metric, found.title(text), found.window(text))
     said = [words.METRICS[metric], *filter(None, [found.about.get(text)])]
     yield TableRow(
         HEADING,

@@ -15,7 +15,6 @@ from faq_tui.core.evaluation.kinds import (
     KL,
     LAST_PERPLEXITY,
     PERPLEXITY,
-    PROSE,
     TOP1,
     WORD_PERPLEXITY,
 )
@@ -53,17 +52,17 @@ METRICS = {
 }
 
 
-def metric_name(metric: str, kind: str, window: int) -> str:
-    """A perplexity says which one it is."""
+def metric_name(metric: str, window: int | None) -> str:
+    """A perplexity says which one it is; only prose has windows."""
     if metric == PERPLEXITY:
-        return f"token perplexity, windows of {window}," if kind == PROSE else "token perplexity"
+        return f"token perplexity, windows of {window}," if window else "token perplexity"
     return numbers.NAMES[metric]
 
 
-def heading(metric: str, kind: str, title: str, window: int) -> str:
+def heading(metric: str, title: str, window: int | None) -> str:
     """`KL on pydoc · lower is better`."""
     goal = "higher" if HIGHER_IS_BETTER[metric] else "lower"
-    return f"{metric_name(metric, kind, window)} on {short_title(metric, title)} · {goal} is better"
+    return f"{metric_name(metric, window)} on {short_title(metric, title)} · {goal} is better"
 
 
 def short_title(metric: str, title: str) -> str:
