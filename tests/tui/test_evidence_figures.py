@@ -29,7 +29,7 @@ async def test_figures_of_other_settings_are_said_to_be(tmp_path: Path) -> None:
             async with app.run_test(size=(80, 24)) as pilot:
                 await settled(pane, pilot)
                 shown = " ".join(app.screen_text.split())
-                assert "At equal samples: 3 better" in shown
+                assert line_of(app.screen_text, "At equal samples: 3 better"), "a line of its own"
                 assert ("have changed since these figures were measured: run it again." in shown) == said
 
 

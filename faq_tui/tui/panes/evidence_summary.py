@@ -21,7 +21,7 @@ def summary(found: Found, wanted: Wanted) -> Text:
         return Text()
     line = Text()
     if found.report["outdated"]:
-        line.append(literal(f"{found.report['outdated']}.\n"), "bold")
+        line.append(f"{literal(found.report['outdated'])}.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)
