@@ -84,8 +84,10 @@ def evidence_run(
 
 def add_items(store: Store, bad: str = "") -> None:
     """What a person reads of the labelled items."""
-    replace_items(store, "choices:starter", [{**q, "question": f"{bad}{q['question']}"} for q in QUESTIONS])
-    replace_items(store, "last_word:starter", [{"passage": f"{bad}{p['passage']}"} for p in PASSAGES])
+    questions = [{**q, "question": f"{bad}{q['question']}"} for q in QUESTIONS]
+    passages = [{"passage": f"{bad}{p['passage']}"} for p in PASSAGES]
+    for text, bodies in (("choices:starter", questions), ("last_word:starter", passages)):
+        replace_items(store, text, digest(text), bodies)
 
 
 def add_words(run: Run) -> None:
@@ -96,7 +98,7 @@ def add_words(run: Run) -> None:
             {"question": f"Question {n} of {text}?", "pieces": [f" word{t}" for t in range(count)]}
             for n, count in enumerate(tokens)
         ]
-        replace_items(run.store, text, bodies)
+        replace_items(run.store, text, digest(text), bodies)
         for (subject, name), measured in all_measurements(run.store).items():
             if name == text and subject != UNQUANTIZED:
                 # The third token is far off, and another one is the likeliest there.

@@ -74,11 +74,11 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     for name in settings.last_word:
         text = named(LAST_WORD, name)
         found[text], passages = last_word.heldout(last_word.load(run, name), tokenizer, longest)
-        replace_items(run.store, text, [{"passage": passage} for passage in passages])
+        replace_items(run.store, text, found[text].digest, [{"passage": passage} for passage in passages])
     for name in settings.multiple_choice:
         text = named(CHOICES, name)
         found[text], cases = choices.heldout(choices.load(run, name), tokenizer, longest)
-        replace_items(run.store, text, [case.to_json() for case in cases])
+        replace_items(run.store, text, found[text].digest, [case.to_json() for case in cases])
     for name, heldout in found.items():
         if not len(heldout):
             context.emit(

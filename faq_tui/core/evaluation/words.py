@@ -28,7 +28,7 @@ def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
         there[ANSWERS] = Heldout(ANSWERS, items)
     questions = _questions(run)
     for name, text in there.items():
-        replace_items(run.store, name, [_body(item, tokenizer, questions) for item in text.items])
+        replace_items(run.store, name, text.digest, [_body(item, tokenizer, questions) for item in text.items])
 
 
 def _questions(run: Run) -> dict[tuple[int, ...], str]:
