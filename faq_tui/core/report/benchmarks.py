@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -18,6 +19,7 @@ from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
 HIDDEN = {"items", "signature"}  # the first is as long as the data, the second tells nothing
 NOT_YET = "not run yet"
+ROUNDED = 1e-4  # evalscope gives four digits
 
 
 def benchmarks(run: Run) -> dict[str, Any]:
@@ -83,11 +85,31 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     """Ours minus the baseline's, with the standard error of the mean of the items' own differences.
 
     Both answered the same items, so what an item is hard by cancels out (Miller 2024, arXiv 2411.00640, section 4.2).
+    None where a value is neither the mean of its items nor the perplexity of their log-likelihoods.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
-    each = [a - b for a, b in zip(ours.items, baseline.items, strict=True)]
-    return {"to": baseline.subject, "value": sum(each) / len(each), "stderr": standard_error(each)}
+    mine, theirs = _of_items(ours), _of_items(baseline)
+    if mine is None or theirs is None:
+        return None
+    (one, slope), (other, other_slope) = mine, theirs
+    each = [slope * a - other_slope * b for a, b in zip(ours.items, baseline.items, strict=True)]
+    return {"to": baseline.subject, "value": one - other, "stderr": standard_error(each)}
+
+
+def _of_items(result: Result) -> tuple[float, float] | None:
+    """The value as a function of the mean m of the items, and its derivative there, for the delta method.
+
+    It is m itself; or exp(-m), as lm_eval's aggregation `perplexity` makes of log-likelihoods.
+    """
+    if not result.items or result.value is None:
+        return None
+    mean = sum(result.items) / len(result.items)
+    if math.isclose(mean, result.value, rel_tol=1e-6, abs_tol=ROUNDED):
+        return mean, 1.0
+    if mean <= 0 and math.isclose(-mean, math.log(max(result.value, 1.0)), rel_tol=1e-6):
+        return result.value, -result.value
+    return None
 
 
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
@@ -128,7 +150,7 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         f"- Measured by {escape(', '.join(engines))}, every task in its own version (in report.json). "
         "Accuracies are shares of 1, as the program gives them.",
         f"- **Std. error**: over a task's items; {MISSING} where the program has none. **Against baseline**: the "
-        "mean difference on the same items ± its standard error. A difference below two of them is noise, and of "
+        "difference on the same items ± its standard error. A difference below two of them is noise, and of "
         "many such rows some are above it by chance.",
     ]
 
