@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from faq_tui.core.errors import UsageError
 from faq_tui.core.run import Run
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.hashing import digest
+
+KEPT = (".safetensors", ".bin", ".json", ".jinja", ".model")
+SPOTS, SPOT = 16, 16 * 1024  # of a file are read, evenly spread; bytes of each
 
 
 @dataclass(frozen=True)
@@ -42,9 +47,10 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
 
 
 def fingerprint(run: Run) -> str:
-    """A hash of the target: its configuration, and name and size of each of its files; of a hub model, its id.
+    """A hash of the target: its configuration, and name, size and spots of each of its files; of a hub model, its id.
 
-    It needs neither network nor torch, and reads no weights.
+    It needs neither network nor torch. What is trained further changes everywhere, so a few spots tell. A copy
+    elsewhere, or of another date, stays the same model.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -55,9 +61,27 @@ def fingerprint(run: Run) -> str:
     if folder is None:
         return digest("hub", target.model)
     config = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
-    kept = (".safetensors", ".bin", ".json", ".jinja", ".model")
-    files = sorted((f.name, f.stat().st_size) for f in folder.iterdir() if f.suffix in kept)
-    return digest("folder", config, files)
+    files = sorted(path for path in folder.iterdir() if path.suffix in KEPT and path.is_file())
+    return digest("folder", config, [(path.name, path.stat().st_size, _spots(path)) for path in files])
+
+
+def _spots(path: Path) -> str:
+    known = path.stat()
+    return _hash_of_spots(path, known.st_size, known.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
+    """Kept while size and `mtime_ns` stay, since every look at a stage asks for it. A small file is read whole."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            for number in range(SPOTS):
+                file.seek(max(0, size - SPOT) * number // (SPOTS - 1))
+                found.update(file.read(SPOT))
+    except OSError as error:
+        raise UsageError(f"cannot read {path} of target.model: {error.strerror}") from None
+    return found.hexdigest()
 
 
 def _local(run: Run) -> Path | None:
