@@ -350,21 +350,21 @@ def test_texts_that_cannot_be_used_say_why(tmp_path: Path, monkeypatch: Any) -> 
         if content is not None:
             (tmp_path / "t.txt").write_bytes(content)
         with pytest.raises(UsageError, match=words):
-            texts.load_text(run, "t.txt")
+            texts.load_head(run, "t.txt")
     (tmp_path / "t.txt").write_text("é" * 100)  # 64 bytes of it: the limit cuts no character
-    assert texts.load_text(run, "t.txt") == "é" * 32
+    assert texts.load_head(run, "t.txt") == "é" * 32
     (tmp_path / "t.txt").write_text("x" + "é" * 100)
-    assert texts.load_text(run, "t.txt") == "x" + "é" * 31
+    assert texts.load_head(run, "t.txt") == "x" + "é" * 31
     (tmp_path / "t.txt").write_bytes(b"x" * 63 + b"\xff" * 9)
     with pytest.raises(UsageError, match="not UTF-8"):
-        texts.load_text(run, "t.txt")
+        texts.load_head(run, "t.txt")
 
     def no_network(*args: Any, **options: Any) -> None:
         raise ConnectionError("Couldn't reach the Hub")
 
     monkeypatch.setattr("datasets.load_dataset", no_network)
     with pytest.raises(FaqError, match=r"wikitext2 could not be fetched .*Couldn't reach the Hub.*check the network"):
-        texts.load_text(run, "wikitext2")
+        texts.load_head(run, "wikitext2")
 
 
 def test_pydoc_prose_is_prose_and_enough() -> None:

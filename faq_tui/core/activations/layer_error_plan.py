@@ -8,7 +8,8 @@ from typing import Any
 from faq_tui.core.errors import FaqError, Stopped
 from faq_tui.core.evaluation.identity import UNQUANTIZED, generation, subjects
 from faq_tui.core.evaluation.kinds import ANSWERS
-from faq_tui.core.evaluation.texts import load_text
+from faq_tui.core.evaluation.length import prose_window
+from faq_tui.core.evaluation.texts import load_head
 from faq_tui.core.events import Note
 from faq_tui.core.files import atomic_text
 from faq_tui.core.run import Run
@@ -34,7 +35,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
         return
-    text, rows = _rows(context, tokenizer, limit)
+    text, rows = _rows(context, target, tokenizer, limit)
     if not rows:
         return
     what = digest(VERSION, rows, target.device, target.dtype)
@@ -70,17 +71,16 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
         order.unlink(missing_ok=True)
 
 
-def _rows(context: Context, tokenizer: Any, limit: int) -> tuple[str, Rows]:
+def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
     """(name of the text, whole rows of it up to `limit` tokens): held-out answers, or else prose."""
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, generation(run)).values()]
     if answers:
         return ANSWERS, _head(answers, limit)
     for name in settings.perplexity:
-        ids = list(tokenizer(load_text(run, name), add_special_tokens=False, verbose=False)["input_ids"])[:limit]
-        return name, _head(
-            [ids[start : start + settings.window] for start in range(0, len(ids), settings.window)], limit
-        )
+        ids = list(tokenizer(load_head(run, name), add_special_tokens=False, verbose=False)["input_ids"])[:limit]
+        window = prose_window(run, target)
+        return name, _head([ids[start : start + window] for start in range(0, len(ids), window)], limit)
     return "", []
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 
+from faq_tui.core.evaluation.items import Item
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, kind_of
 from faq_tui.core.evaluation.reading import STARTER
 from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2
@@ -12,8 +14,8 @@ from faq_tui.core.run import Run
 SMALL = "a small set written for faq-tui: it finds big damage, not small differences"
 
 
-def describe(run: Run, text: str) -> str:
-    """What a held-out text is, and how it is read. `text` is its name as `named` makes it."""
+def describe(run: Run, text: str, items: Sequence[Item]) -> str:
+    """What a held-out text is, and how it is read. `text` is its name as `named` makes it; `items` are of prose."""
     kind, settings = kind_of(text), run.settings.evaluate
     name = text.partition(":")[2] if kind != "prose" else text
     if kind == ANSWERS:
@@ -28,7 +30,8 @@ def describe(run: Run, text: str) -> str:
     if kind == WORDS:
         window = "as long as the model can read" if settings.word_window == "model" else f"of {settings.word_window}"
         return f"{_prose(name)}; word perplexity as lm_eval counts it, rolling windows {window} tokens"
-    return f"{_prose(name)}; token perplexity at non-overlapping windows of {settings.window} tokens"
+    window = max(len(item.ids) for item in items)
+    return f"{_prose(name)}; token perplexity at non-overlapping windows of {window} tokens"
 
 
 def _prose(name: str) -> str:

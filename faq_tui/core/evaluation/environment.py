@@ -22,7 +22,9 @@ def _path(run: Run) -> Path:
 
 def write(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
     """`worker`: device, device_name, dtype; weight_bytes and bits of the unquantized target."""
-    texts = {name: describe(run, name) for name in (*spec.texts, *([ANSWERS] if spec.answers else []))}
+    texts = {name: describe(run, name, text.items) for name, text in spec.texts.items()}
+    if spec.answers:
+        texts[ANSWERS] = describe(run, ANSWERS, ())
     with atomic_text(_path(run)) as file:
         json.dump({**worker, "versions": versions(), "texts": texts}, file, indent=2)
 

@@ -6,10 +6,16 @@ import json
 from typing import Any
 
 from faq_tui.core.models.hub import local_folder
+from faq_tui.core.run import Run
 from faq_tui.core.target import TargetModel
 
 DEFAULT = 2048
 KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # as lm_eval's resolve_max_length asks for them
+
+
+def prose_window(run: Run, target: TargetModel) -> int:
+    """Tokens of a window of prose: `evaluate.window`, or as many as the target can read."""
+    return min(run.settings.evaluate.window, longest_input(target))
 
 
 def longest_input(target: TargetModel) -> int:

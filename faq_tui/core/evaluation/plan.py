@@ -9,11 +9,11 @@ from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, generation, subjects, texts
 from faq_tui.core.evaluation.items import Item, windows
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS, kind_of, named
-from faq_tui.core.evaluation.length import longest_input
+from faq_tui.core.evaluation.length import longest_input, prose_window
 from faq_tui.core.evaluation.pairs import encode
 from faq_tui.core.evaluation.source_answers import source_answers
 from faq_tui.core.evaluation.spec import Answer, Spec
-from faq_tui.core.evaluation.texts import load_text
+from faq_tui.core.evaluation.texts import load_head
 from faq_tui.core.events import Note
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
 from faq_tui.core.stage import Context
@@ -67,7 +67,10 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     """All texts that are read from files. What a person reads of labelled items is stored beside."""
     run, settings = context.run, context.run.settings.evaluate
     longest = longest_input(target)
-    found = {name: Heldout(PROSE, _prose(context, tokenizer, name)) for name in settings.perplexity}
+    found = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
+    if found and settings.window > longest:
+        said = f"evaluate.window = {settings.window} is more than this target reads at once: windows have {longest}"
+        context.emit(Note(f"{said} tokens", "warning"))
     for name in settings.word_perplexity:
         window = longest if settings.word_window == "model" else settings.word_window
         found[named(WORDS, name)] = documents.heldout(documents.load(run, name), tokenizer, min(window, longest))
@@ -87,11 +90,10 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     return found
 
 
-def _prose(context: Context, tokenizer: object, name: str) -> list[Item]:
+def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) -> list[Item]:
     settings = context.run.settings.evaluate
-    text = load_text(context.run, name)
-    ids = encode(tokenizer, text, special=False)[: settings.prose_tokens]
-    items = windows(ids, settings.window, _leading_bos(tokenizer))
+    ids = encode(tokenizer, load_head(context.run, name), special=False)[: settings.prose_tokens]
+    items = windows(ids, prose_window(context.run, target), _leading_bos(tokenizer))
     if not items:
         raise UsageError(f"{name} of evaluate.perplexity is shorter than two tokens: name a longer text")
     if len(ids) < settings.prose_tokens:

@@ -15,12 +15,16 @@ PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
 BYTES_A_TOKEN = 64  # far more than any tokenizer needs on the average: a text's head of this size is enough
 
 
-def load_text(run: Run, name: str, key: str = "evaluate.perplexity") -> str:
-    """The head of a held-out text, long enough for `evaluate.prose_tokens`. `key` names the setting in errors.
+def load_head(run: Run, name: str) -> str:
+    """As much of a text of `evaluate.perplexity` as `evaluate.prose_tokens` can take. Raises as `load_text` does."""
+    return load_text(run, name, "evaluate.perplexity", run.settings.evaluate.prose_tokens * BYTES_A_TOKEN)
+
+
+def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
+    """A held-out text, or its first `limit` bytes of a file, else characters. `key` names the setting in errors.
 
     Raises UsageError for a file that is missing, empty or not UTF-8, FaqError if `datasets` cannot fetch one.
     """
-    limit = run.settings.evaluate.prose_tokens * BYTES_A_TOKEN
     if name == PYDOC:
         return pydoc_prose()[:limit]
     if name == WIKITEXT2:
@@ -52,7 +56,7 @@ def _wikitext2(key: str) -> str:
         ) from None
 
 
-def _file(path: Path, limit: int, key: str) -> str:
+def _file(path: Path, limit: int | None, key: str) -> str:
     try:
         with path.open("rb") as file:
             data = file.read(limit)
