@@ -12,6 +12,7 @@ from made_up import TOML, made_up_result, made_up_run
 
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.report.benchmarks import benchmarks, section
+from faq_tui.core.run import open_run
 from faq_tui.core.store.benchmarks import replace_results
 
 DRAWN = TOML + 'repeats = 2\n[evaluate.lm_eval]\ntasks = ["piqa"]\n'
@@ -55,3 +56,39 @@ def test_a_perplexity_differs_in_its_own_unit_and_other_sums_of_items_do_not_dif
     resampled = np.exp(-drawn["elder"][picks].mean(axis=1)) - np.exp(-drawn["baseline"][picks].mean(axis=1))
     assert found["stderr"] == pytest.approx(resampled.std(), rel=0.1)
     assert f"{found['value']:+.4f} ± {found['stderr']:.4f}" in "\n".join(section(body))
+
+
+SERVED = """
+[evaluate.lm_eval]
+tasks = ["piqa"]
+mode = "endpoint"
+base_url = "http://one:8000/v1"
+[evaluate.evalscope]
+tasks = ["math_500"]
+base_url = "serve"
+[evaluate.serve]
+command = ["vllm", "serve", "{folder}", "--dtype", "float16"]
+ready_timeout_s = 60
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "stale"),
+    [
+        ('"float16"', '"bfloat16"', {"math_500"}),
+        ('"http://one:8000/v1"', '"http://two:8000/v1"', {"piqa"}),
+        ('"http://one:8000/v1"', '"serve"', {"piqa"}),
+        ('base_url = "serve"', 'dataset_hub = "huggingface"', {"math_500"}),
+        ("ready_timeout_s = 60", "ready_timeout_s = 90", set()),
+    ],
+)
+def test_another_way_of_serving_is_another_measurement(tmp_path: Path, old: str, new: str, stale: set[str]) -> None:
+    with made_up_run(tmp_path, TOML + SERVED, ("baseline", "elder")) as run:
+        for request in wanted(run):
+            replace_results(run.store, [made_up_result(request, (0.0, 1.0, 1.0))])
+        assert not benchmarks(run)["missing"]
+    (tmp_path / "faq.toml").write_text((TOML + SERVED).replace(old, new))
+    with open_run(tmp_path) as run:
+        body = benchmarks(run)
+    assert {row["task"] for row in body["missing"]} == stale
+    assert {row["task"] for row in body["results"]} == {"piqa", "math_500"} - stale

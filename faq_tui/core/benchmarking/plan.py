@@ -9,6 +9,7 @@ from typing import Any
 from faq_tui.core.benchmarking.tasks import EVALSCOPE, LM_EVAL, expand, split_subset
 from faq_tui.core.evaluation.identity import subjects
 from faq_tui.core.run import Run
+from faq_tui.core.settings.benchmarks import SERVE
 from faq_tui.core.store import benchmarks as rows
 from faq_tui.core.store.hashing import digest
 
@@ -72,17 +73,25 @@ def own_path(run: Run, path: str) -> Path:
 def _lm_eval(run: Run) -> Any:
     settings, target = run.settings.evaluate.lm_eval, run.settings.target
     measured = settings.model_dump(include={"mode", "limit", "num_fewshot", "max_length", "apply_chat_template"})
-    computed = [target.dtype, target.device] if settings.mode == "process" else []
+    if settings.base_url is None:
+        computed: Any = [target.dtype, target.device]
+    else:
+        computed = _way(run, settings.base_url)
     own = _state(own_path(run, settings.include_path)) if settings.include_path else None
     return [measured, computed, own]
 
 
 def _evalscope(run: Run, task: str) -> Any:
     settings = run.settings.evaluate.evalscope
-    measured = settings.model_dump(include={"limit", "repeats", "sampling", "enable_thinking"})
+    measured = settings.model_dump(include={"limit", "repeats", "sampling", "enable_thinking", "dataset_hub"})
     name, _ = split_subset(task)
     own = _state(own_path(run, settings.dataset_dir) / name) if settings.dataset_dir else None
-    return [measured, own]
+    return [measured, _way(run, settings.base_url), own]
+
+
+def _way(run: Run, base_url: str) -> Any:
+    """How a model is served: what a server makes of the same weights is its own."""
+    return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
 
 def _state(folder: Path) -> Any:
