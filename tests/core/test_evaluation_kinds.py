@@ -283,6 +283,7 @@ def test_passages_are_cut_from_prose_at_whole_sentences() -> None:
         ('{"question": "q", "choices": ["a"], "answer": 0}', 'has no list "choices"'),
         ('{"question": "q", "choices": ["a", "b"], "answer": 2}', '"answer" is not the index'),
         ('{"question": "q", "choices": ["a", "b"], "answer": "c"}', '"answer" is not the index'),
+        ('{"question": "q", "choices": ["a", "b"], "answer": "ß"}', '"answer" is not the index'),
         ("", "is empty"),
     ],
 )

@@ -42,7 +42,8 @@ def _case(value: dict[str, Any], where: str) -> Case:
         raise UsageError(f'{where} has no list "choices" of two or more: mend the line, or leave it out')
     texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
     if isinstance(answer, str):
-        letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer not in texts else -1
+        # Beyond ASCII a letter may have two capitals: "ß" becomes "SS".
+        letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer.isascii() else -1
         answer = texts.index(answer.strip()) if answer.strip() in texts else letter
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(texts):
         raise UsageError(f'{where}: "answer" is not the index (from 0), letter or text of one of its choices')
