@@ -11,15 +11,16 @@ from hypothesis import strategies as st
 from made_up import TOML, add_made_up_artefact, add_made_up_measurement, made_up_run
 
 from faq_tui.core.assembly.draws import draws, in_words
+from faq_tui.core.assembly.overlap import Overlap, overlap
 from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation.bootstrap import compared, difference
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.metrics import KL, Sums
 from faq_tui.core.evidence import BETTER, WITHIN_NOISE, collect
-from faq_tui.core.report import render
+from faq_tui.core.report import document, render
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.settings.draws import draw_name, plain_name
-from faq_tui.core.store.seeds import Seed
+from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
 THREE = TOML.replace("[evaluate]", "[evaluate]\nrepeats = 3")
 
@@ -137,6 +138,58 @@ def test_over_draws_too_the_interval_excludes_zero_about_five_times_in_a_hundred
         by_first_draw += difference(KL, ours[0], theirs[0], 400).excludes(0.0)
     assert 0.03 <= alarms / experiments <= 0.08
     assert by_first_draw / experiments > 0.5  # what a single draw would have us believe
+
+
+def test_where_draws_share_seeds_the_interval_excludes_zero_about_five_times_in_a_hundred_too() -> None:
+    """Each seed pulls the KL of all draws that hold it to its own side: three halves of the same 24 seeds."""
+    dice, experiments, seeds = np.random.default_rng(2), 200, seeds_of(24)
+    alarms = {"widened": 0, "as if independent": 0}
+    shared = Overlap(seeds=12, total=24)
+    for number in range(experiments):
+        pull = dict(zip((seed.id for seed in seeds), 0.1 * dice.standard_normal(24), strict=True))
+        tokens = dice.integers(100, 200, 32).astype(float)
+        ours: list[Sums] = []
+        theirs: list[Sums] = []
+        for drawn in draws(seeds, 24, 3, 0.5, number):
+            of_draw = np.mean([pull[seed.id] for seed in drawn])
+            for side, shift in ((ours, of_draw), (theirs, 0.0)):
+                kl = (1.0 + shift + 0.005 * dice.standard_normal(32)) * tokens
+                side.append(Sums.of({"tokens": tokens, "kl": kl}))
+        for way, widening in (("widened", shared.widening(3)), ("as if independent", 1.0)):
+            alarms[way] += compared(KL, ours, theirs, 400, widening)[0].excludes(0.0)
+    assert 0.03 <= alarms["widened"] / experiments <= 0.08
+    assert alarms["as if independent"] / experiments > 0.12
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        (12, None),  # four for each of three draws
+        (10, Overlap(seeds=4, total=10)),
+        (4, Overlap(seeds=2, total=4)),
+        (0, None),  # an older run may have lost them
+    ],
+)
+def test_shared_seeds_widen_the_intervals_and_the_report_says_so(
+    tmp_path: Path, chosen: int, found: Overlap | None
+) -> None:
+    sets = tuple(draw_name(name, n) for n in (1, 2, 3) for name in ("baseline", "elder"))
+    with made_up_run(tmp_path, THREE.replace('jsonl"', 'jsonl"\ncount = 4', 1), sets) as run:
+        add_made_up_measurement(run, UNQUANTIZED)
+        for number, kl in enumerate([0.25, 0.31, 0.28], 1):
+            for name, of_draw in (("elder", kl), ("baseline", 0.30)):
+                add_made_up_measurement(run, run.settings.recipes[0].folder(draw_name(name, number)), of_draw)
+        alone = collect(run).comparisons[0].texts["pydoc"][KL].difference
+        seeds = seeds_of(chosen)
+        replace_all(run.store, seeds)
+        assign_roles(run.store, [seed.id for seed in seeds], [])
+        assert overlap(run) == found
+        widened, text = collect(run).comparisons[0].texts["pydoc"][KL].difference, render(run, "md")
+        told = document(run)["run"]["shared_seeds"]
+    assert (told is None) == (found is None) == ("The draws share seeds" not in text)
+    ratio = (widened.high - widened.low) / (alone.high - alone.low)  # type: ignore[operator]
+    assert ratio == pytest.approx(1.0 if found is None else found.widening(3), rel=0.02)
+    assert widened.value == alone.value
 
 
 def test_draws_are_paired(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from faq_tui.core.evidence import collect
 from faq_tui.core.pipeline import all_stages
 from faq_tui.core.run import open_run
 from faq_tui.core.store import stages
+from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 from faq_tui.tui.panes.evidence import EvidencePane
 
 
@@ -46,3 +47,18 @@ async def test_several_draws_are_shown_by_their_means(tmp_path: Path) -> None:
         assert outcome.ours - outcome.baseline == pytest.approx(outcome.difference.value) != 0
         detail = " ".join((await press("j", "j")).split())
         assert f"baseline: {found.baseline_samples} samples, {found.baseline_tokens:,} tokens (mean of 3" in detail
+
+
+@pytest.mark.parametrize("chosen", [0, 24])
+async def test_draws_that_share_seeds_are_said_to(tmp_path: Path, chosen: int) -> None:
+    sets = {f"{name}{draw}": kl for draw in ("", "-r2") for name, kl in (("baseline", 0.3), ("elder", 0.2))}
+    with evidence_run(tmp_path / "run", sets=sets, toml=TOML + "repeats = 2\n") as run:
+        seeds = [Seed(({"role": "user", "content": f"Question {n}?"},), None, f"x:{n}") for n in range(chosen)]
+        replace_all(run.store, seeds)
+        assign_roles(run.store, [seed.id for seed in seeds], [])
+        pane = EvidencePane(run)
+        app = PaneHost(pane)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await settled(pane, pilot)
+            said = "Draws share seeds, 12 of the same 24 in each: intervals are widened."
+            assert (said in app.screen_text) == (chosen > 0)

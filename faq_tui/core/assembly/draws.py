@@ -19,8 +19,15 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
         return [list(seeds)]
     if len(seeds) >= count * repeats:
         return [list(seeds[number * count : (number + 1) * count]) for number in range(repeats)]
-    size = count if len(seeds) > count else max(1, round(share * len(seeds)))
+    size = size_of_draw(len(seeds), count, repeats, share)
     return [_some(seeds, size, (key, number)) for number in range(1, repeats + 1)]
+
+
+def size_of_draw(total: int, count: int, repeats: int, share: float) -> int:
+    """Seeds of each draw out of `total`."""
+    if repeats == 1:
+        return total
+    return count if total > count else max(1, round(share * total))
 
 
 def _some(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:

@@ -60,18 +60,23 @@ def difference(name: str, ours: Draws, theirs: Draws, resamples: int) -> Estimat
     return compared(name, ours, theirs, resamples)[0]
 
 
-def compared(name: str, ours: Draws, theirs: Draws, resamples: int) -> tuple[Estimate, float | None]:
+def compared(
+    name: str, ours: Draws, theirs: Draws, resamples: int, widening: float = 1.0
+) -> tuple[Estimate, float | None]:
     """The difference, and the two-sided p-value of no difference; that is None where there is no interval.
 
     For one draw it is the level at which the interval would just hold zero; beyond what the resamples can
     tell, the bootstrap's own normal tail. For several draws the half-width is that of Student's t alone.
+    `widening`: of the standard error between draws, where these share seeds (core.assembly.overlap).
     """
     mine, others = _paired(ours, theirs)
     one, other = _mean(name, mine), _mean(name, others)
-    return _estimate(lambda d, i: one(d, i) - other(d, i), mine, resamples)
+    return _estimate(lambda d, i: one(d, i) - other(d, i), mine, resamples, widening)
 
 
-def recovered(name: str, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int) -> Estimate | None:
+def recovered(
+    name: str, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int, widening: float = 1.0
+) -> Estimate | None:
     """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
 
     None where the baseline lost nothing that can be told from noise, or came out better than the unquantized
@@ -93,7 +98,7 @@ def recovered(name: str, ours: Draws, baseline: Draws, unquantized: Sums, resamp
             share: Array = (lost - one(draws, items)) / (lost - target(draws, items))
         return share
 
-    found = _estimate(share, mine, resamples)[0]
+    found = _estimate(share, mine, resamples, widening)[0]
     return found if found.low is not None else None
 
 
@@ -108,7 +113,9 @@ def _mean(name: str, draws: Sequence[Sums]) -> Statistic:
     return mean
 
 
-def _estimate(statistic: Statistic, draws: Sequence[Sums], resamples: int) -> tuple[Estimate, float | None]:
+def _estimate(
+    statistic: Statistic, draws: Sequence[Sums], resamples: int, widening: float = 1.0
+) -> tuple[Estimate, float | None]:
     import numpy as np
 
     items, ones = len(draws[0]), np.ones((1, len(draws)))
@@ -128,17 +135,17 @@ def _estimate(statistic: Statistic, draws: Sequence[Sums], resamples: int) -> tu
     singles = statistic(np.eye(len(draws)), np.ones((len(draws), items)))
     if not (np.isfinite(over_both).all() and np.isfinite(singles).all()):
         return Estimate(value), None
-    return _several_draws(value, over_items, over_both, singles, items)
+    return _several_draws(value, over_items, over_both, singles, items, widening)
 
 
 def _several_draws(
-    value: float, over_items: Array, over_both: Array, singles: Array, items: int
+    value: float, over_items: Array, over_both: Array, singles: Array, items: int, widening: float
 ) -> tuple[Estimate, float | None]:
     """`over_items`, `over_both`: values with items alone, and with draws and items, resampled; `singles`: by draw."""
     import numpy as np
 
     of_items = float(over_items.std() * math.sqrt(items / (items - 1)))
-    of_draws = float(singles.std(ddof=1) / math.sqrt(len(singles)))
+    of_draws = widening * float(singles.std(ddof=1) / math.sqrt(len(singles)))
     if of_items == of_draws == 0.0:
         return Estimate(value, value, value), float(value == 0.0)
     side = (1.0 - LEVEL) / 2

@@ -30,8 +30,8 @@ def describe(run: Run, text: str, items: Sequence[Item]) -> str:
     if kind == WORDS:
         window = "as long as the model can read" if settings.word_window == "model" else f"of {settings.word_window}"
         return f"{_prose(name)}; word perplexity as lm_eval counts it, rolling windows {window} tokens"
-    window = max(len(item.ids) for item in items)
-    return f"{_prose(name)}; token perplexity at non-overlapping windows of {window} tokens"
+    longest = max(len(item.ids) for item in items)
+    return f"{_prose(name)}; token perplexity at non-overlapping windows of {longest} tokens"
 
 
 def _prose(name: str) -> str:

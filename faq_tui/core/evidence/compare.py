@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import fmean
 
+from faq_tui.core.assembly.overlap import overlap
 from faq_tui.core.evaluation.bootstrap import Estimate, compared, of_metric, recovered
 from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
 from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER, METRICS_OF, kind_of
@@ -87,14 +88,15 @@ def _compare(
 ) -> Comparison:
     ours, theirs = pairs[0]
     same = all(one.folder == other.folder for one, other in pairs)
-    texts = {}
+    shared, texts = overlap(run), {}
+    widening = 1.0 if shared is None else shared.widening(len(pairs))
     for text, target in measured[UNQUANTIZED].items():
         both = [(measured[one.folder], measured[other.folder]) for one, other in pairs]
         sides = [(one[text], other[text]) for one, other in both if text in one and text in other]
         if len(sides) == len(pairs):
             mine, others = [one for one, _ in sides], [other for _, other in sides]
             texts[text] = {
-                name: _outcome(name, mine, others, target, same, run.settings.evaluate.bootstrap)
+                name: _outcome(name, mine, others, target, same, run.settings.evaluate.bootstrap, widening)
                 for name in METRICS_OF[kind_of(text)]
             }
     return Comparison(
@@ -113,13 +115,15 @@ def _compare(
     )
 
 
-def _outcome(name: str, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int) -> Outcome:
-    found, p = compared(name, ours, baseline, resamples)
+def _outcome(
+    name: str, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int, widening: float
+) -> Outcome:
+    found, p = compared(name, ours, baseline, resamples, widening)
     return Outcome(
         ours=of_metric(name, ours, resamples).value,
         baseline=of_metric(name, baseline, resamples).value,
         difference=found,
-        recovered=None if same else recovered(name, ours, baseline, target, resamples),
+        recovered=None if same else recovered(name, ours, baseline, target, resamples, widening),
         p=None if same else p,
         p_adjusted=None,
         verdict=SAME if same else verdict(name, found, p),

@@ -22,6 +22,10 @@ COVERED = (
     "The intervals cover both which held-out items were measured and which samples happened to be drawn for "
     "calibration: every set was drawn {draws} times, and every draw quantized and measured."
 )
+SHARED = (
+    " The draws share seeds, {seeds} of the same {total} in each, so they differ less than draws of new seeds would: "
+    "what the draws add to the intervals is widened for that. A longer seeds file would tell more than further draws."
+)
 HOW_TO_READ = (
     "How to read this: the same model is quantized (its weights stored in fewer bits) twice, once on plain questions "
     "and once on regenerated answers, and both are held against the model before quantization: the closer, the "
@@ -60,7 +64,13 @@ def details(body: dict[str, Any]) -> list[str]:
             lines += [f"**{escape(about[0])}, calibrated on {escape(about[1])} instead of {instead}:**", ""]
         lines += [*_comparison(comparison, {text["name"]: text for text in body["texts"]}), ""]
     draws = min(comparison["draws"] for comparison in body["comparisons"])
-    return [*lines, HOW_TO_READ, "", CAVEAT if draws == 1 else COVERED.format(draws=draws), ""]
+    return [*lines, HOW_TO_READ, "", CAVEAT if draws == 1 else covered(body), ""]
+
+
+def covered(body: dict[str, Any]) -> str:
+    """What the intervals over several draws hold, and what they cannot."""
+    draws, shared = min(comparison["draws"] for comparison in body["comparisons"]), body["run"]["shared_seeds"]
+    return COVERED.format(draws=draws) + (SHARED.format(**shared) if shared else "")
 
 
 def _nothing(body: dict[str, Any]) -> str:

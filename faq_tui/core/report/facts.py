@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
+from faq_tui.core.assembly.overlap import overlap
 from faq_tui.core.judging.current import current_picks
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.regenerating.ask import generation_of, prompt_version
@@ -55,6 +57,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
             for name in settings.all_set_names()
             if (s := sets.get(name)) is not None
         ],
+        "shared_seeds": None if (shared := overlap(run)) is None else asdict(shared),
         "recipes": [recipe.model_dump() for recipe in settings.recipes],
         "evaluate": settings.evaluate.model_dump(
             exclude={"lm_eval", "evalscope", "serve"}

@@ -15,13 +15,16 @@ from faq_tui.tui.panes.evidence_words import STYLES
 
 
 def summary(found: Found, wanted: Wanted) -> Text:
-    """How the verdicts fall, and what is shown of what; before them whether all that is of earlier settings."""
+    """How the verdicts fall, and what is shown of what; before them what to know of all figures."""
     evidence = found.evidence
     if evidence is None:
         return Text()
     line = Text()
     if found.report["outdated"]:
         line.append(f"{literal(found.report['outdated'])}.\n", "bold")
+    if shared := found.report["run"]["shared_seeds"]:
+        said = f"Draws share seeds, {shared['seeds']} of the same {shared['total']} in each: intervals are widened."
+        line.append(f"{said}\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)
