@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from faq_tui.core.family import (
@@ -260,6 +260,8 @@ def test_suggested_elders_are_larger_than_the_target(tmp_path: Path) -> None:
 
 
 @given(st.text(max_size=60))
+@example("\\ 0")
+@example("meta-meta-x")
 def test_any_name_is_taken(name: str) -> None:
     assert kinship(Profile(name), Profile(name + "x")).verdict in (FAMILY, SAME_TOKENIZER, STRANGER)
     assert bare_name(bare_name(name)) == bare_name(name)

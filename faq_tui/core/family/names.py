@@ -16,6 +16,13 @@ _SIZE = re.compile(r"(?:^|[-_])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?=$|[-_])")
 
 def bare_name(name: str) -> str:
     """Lower case, without path, organisation, tag and quantization; "" of a name that has nothing else."""
+    while (shorter := _stripped(name)) != name:
+        name = shorter
+    return name
+
+
+def _stripped(name: str) -> str:
+    """Once: what is left may have something to strip again."""
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]
