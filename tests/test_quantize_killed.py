@@ -14,18 +14,12 @@ from typing import Any
 
 import pytest
 from shell import FAQ_TUI, environment, faq_tui, faq_tui_process
-from tiny import make_tiny_model
+from tiny import TINY_RUN, make_tiny_run
 
 NAME = "gptq-w4g64-baseline"
-SETTINGS = """
-[target]
-model = "target"
-[seeds]
-path = "seeds.txt"
-count = 12
-heldout = 2
-[assemble]
-max_tokens = 64
+SETTINGS = (
+    TINY_RUN
+    + """
 [[recipes]]
 method = "gptq"
 bits = 4
@@ -35,18 +29,14 @@ perplexity = ["seeds.txt"]
 window = 32
 prose_tokens = 128
 answer_tokens = 4
-[activations]
-enabled = false
 """
+)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     """A run up to its calibration set, on a tiny random target."""
-    make_tiny_model(tmp_path / "target")
-    lines = [f"Question {n}: which of the {n + 3} boxes is heavier, and by how much?" for n in range(20)]
-    (tmp_path / "seeds.txt").write_text("\n".join(lines), encoding="utf-8")
-    (tmp_path / "faq.toml").write_text(SETTINGS.format(group_size=64), encoding="utf-8")
+    make_tiny_run(tmp_path, SETTINGS.format(group_size=64))
     assert faq_tui_process("run", tmp_path, "--until", "assemble").code == 0
     return tmp_path
 

@@ -6,22 +6,14 @@ import json
 from pathlib import Path
 
 from shell import faq_tui_process
-from tiny import make_tiny_model
+from tiny import TINY_RUN, make_tiny_run
 
 from faq_tui.core.run import open_run
 from faq_tui.core.store.artefacts import all_artefacts
 
-SETTINGS = """
-[target]
-model = "target"
-[seeds]
-path = "seeds.txt"
-count = 12
-heldout = 2
-[assemble]
-max_tokens = 64
-[activations]
-enabled = false
+SETTINGS = (
+    TINY_RUN
+    + """
 [sets.medium]
 count = {medium}
 [sets.large]
@@ -30,6 +22,7 @@ count = {large}
 method = "w8a8"
 sets = ["medium", "large"]
 """
+)
 MEDIUM, LARGE = "w8a8-w8gc-medium", "w8a8-w8gc-large"
 
 
@@ -47,9 +40,7 @@ def quantized(run: Path, medium: int, large: int) -> dict[str, str]:
 
 
 def test_a_twin_about_to_change_lends_its_weights_to_none(tmp_path: Path) -> None:
-    make_tiny_model(tmp_path / "target")
-    lines = [f"Question {n}: which of the {n + 3} boxes is heavier, and by how much?" for n in range(20)]
-    (tmp_path / "seeds.txt").write_text("\n".join(lines), encoding="utf-8")
+    make_tiny_run(tmp_path, TINY_RUN)
     assert quantized(tmp_path, 8, 8) == {MEDIUM: MEDIUM, LARGE: MEDIUM}
     assert quantized(tmp_path, 6, 8) == {MEDIUM: MEDIUM, LARGE: LARGE}
     # The middle set now has the ids from which the large one was made, which is to be made anew after it.

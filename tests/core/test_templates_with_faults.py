@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from template_bench import CHAIN, QUESTION
 
@@ -19,20 +21,22 @@ TEMPLATE_FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", TEMPLATE_FAULTS)
-def test_a_template_that_loses_something(embedded_model: EmbeddedModel, fault: str) -> None:
+@pytest.fixture
+def tokenizer(embedded_model: EmbeddedModel) -> Any:
+    """The embedded model's, for a template of one's own."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
+    return AutoTokenizer.from_pretrained(embedded_model.folder)
+
+
+@pytest.mark.parametrize("fault", TEMPLATE_FAULTS)
+def test_a_template_that_loses_something(tokenizer: Any, fault: str) -> None:
     tokenizer.chat_template = TEMPLATE_FAULTS[fault]
     with pytest.raises(RefusedError, match="no system message" if fault == "refuses" else "changes or loses"):
         render_answered(Template(tokenizer), QUESTION, "why", "so")
 
 
-def test_a_template_that_loses_the_system_message(embedded_model: EmbeddedModel) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
+def test_a_template_that_loses_the_system_message(tokenizer: Any) -> None:
     tokenizer.chat_template = (
         "{% for m in messages if m.role != 'system' %}{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
         "{% if add_generation_prompt %}assistant {% endif %}"
@@ -53,12 +57,7 @@ UNENDED = {
 
 
 @pytest.mark.parametrize("fault", UNENDED)
-def test_what_the_template_leaves_out_is_built_as_the_model_writes_it(
-    embedded_model: EmbeddedModel, fault: str
-) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
+def test_what_the_template_leaves_out_is_built_as_the_model_writes_it(tokenizer: Any, fault: str) -> None:
     turns = f"{{% for m in messages %}}<|im_start|>{{{{ m.role }}}}\n{UNENDED[fault]}{{% endfor %}}"
     opening = "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
     tokenizer.chat_template = turns + opening
@@ -74,10 +73,7 @@ def test_what_the_template_leaves_out_is_built_as_the_model_writes_it(
         render_answered(Template(tokenizer), QUESTION, "why", "so")
 
 
-def test_a_prompt_that_switches_thinking_off_is_asked_to_switch_it_on(embedded_model: EmbeddedModel) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(embedded_model.folder)
+def test_a_prompt_that_switches_thinking_off_is_asked_to_switch_it_on(tokenizer: Any) -> None:
     tokenizer.chat_template = (
         "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>{% endfor %}"
         "{% if add_generation_prompt %}<|im_start|>assistant\n{{ '<think>' if thinking else '</think>' }}{% endif %}"

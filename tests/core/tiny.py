@@ -139,3 +139,27 @@ def _tokenizer(vocab: int, chat_template: bool) -> Any:
     if chat_template:
         tokenizer.chat_template = CHATML
     return tokenizer
+
+
+# Of a run without sources, a few seconds long; recipes and texts come after it.
+TINY_RUN = """
+[target]
+model = "target"
+[seeds]
+path = "seeds.txt"
+count = 12
+heldout = 2
+[assemble]
+max_tokens = 64
+[activations]
+enabled = false
+"""
+
+
+def make_tiny_run(folder: Path, settings: str, layers: int = 3) -> Path:
+    """A run with a tiny random target, 20 seeds and `settings`, which begin with TINY_RUN."""
+    make_tiny_model(folder / "target", layers=layers)
+    lines = [f"Question {n}: which of the {n + 3} boxes is heavier, and by how much?" for n in range(20)]
+    (folder / "seeds.txt").write_text("\n".join(lines), encoding="utf-8")
+    (folder / "faq.toml").write_text(settings, encoding="utf-8")
+    return folder

@@ -14,22 +14,16 @@ import psutil
 import pytest
 from on_terminal import OnTerminal
 from shell import FAQ_TUI, faq_tui
-from tiny import make_tiny_model
+from tiny import TINY_RUN, make_tiny_run
 
 from faq_tui.core import jobs
 from faq_tui.core.jobs import Job
 
 NAME = "gptq-w4g64-baseline"
 LAYERS = 6
-SETTINGS = """
-[target]
-model = "target"
-[seeds]
-path = "seeds.txt"
-count = 12
-heldout = 2
-[assemble]
-max_tokens = 64
+SETTINGS = (
+    TINY_RUN
+    + """
 [[recipes]]
 method = "gptq"
 bits = 4
@@ -41,9 +35,8 @@ prose_tokens = 64
 answer_tokens = 2
 last_word = []
 multiple_choice = []
-[activations]
-enabled = false
 """
+)
 ROW = re.compile(r"^ *((?:self_attn|mlp)\.\w+) (.*?) *$")
 LOSS = re.compile("[▁▂▃▄▅▆▇█]+ ?")
 
@@ -51,11 +44,7 @@ LOSS = re.compile("[▁▂▃▄▅▆▇█]+ ?")
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Path]:
     """A run up to its calibration set, on a tiny random target."""
-    folder = tmp_path / "run"
-    make_tiny_model(folder / "target", layers=LAYERS)
-    lines = [f"Question {n}: which of the {n + 3} boxes is heavier, and by how much?" for n in range(20)]
-    (folder / "seeds.txt").write_text("\n".join(lines), encoding="utf-8")
-    (folder / "faq.toml").write_text(SETTINGS, encoding="utf-8")
+    folder = make_tiny_run(tmp_path / "run", SETTINGS, LAYERS)
     assert faq_tui("run", folder, "--until", "assemble").code == 0
     yield folder
     job = jobs.find_live(folder)

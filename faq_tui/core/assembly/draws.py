@@ -19,14 +19,12 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
         return [list(seeds)]
     if len(seeds) >= count * repeats:
         return [list(seeds[number * count : (number + 1) * count]) for number in range(repeats)]
-    size = size_of_draw(len(seeds), count, repeats, share)
+    size = size_of_draw(len(seeds), count, share)
     return [_some(seeds, size, (key, number)) for number in range(1, repeats + 1)]
 
 
-def size_of_draw(total: int, count: int, repeats: int, share: float) -> int:
-    """Seeds of each draw out of `total`."""
-    if repeats == 1:
-        return total
+def size_of_draw(total: int, count: int, share: float) -> int:
+    """Seeds of each of several draws out of `total`, which are too few for draws that share none."""
     return count if total > count else max(1, round(share * total))
 
 

@@ -34,5 +34,5 @@ def overlap(run: Run) -> Overlap | None:
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:
         return None
-    size = size_of_draw(total, seeds.count, evaluate.repeats, evaluate.repeat_share)
+    size = size_of_draw(total, seeds.count, evaluate.repeat_share)
     return Overlap(size, total) if size < total else None

@@ -38,9 +38,7 @@ def recipe_checks(run: Run) -> list[Check]:
         _check(
             recipe.folder("").removesuffix("-"),
             len(run.settings.sets_of(recipe)),
-            estimate(
-                recipe.method, profile.routed_to_all() if recipe.experts == "all" else profile, device, work, card
-            ),
+            estimate(recipe.method, profile.routed(recipe.experts), device, work, card),
             gpu.free if gpu else None,
             free,
             said,

@@ -66,9 +66,7 @@ def _checkpoint(job: Job, folder: str, rows: list[list[int]]) -> Checkpoint | No
     if checkpoint.there or job.checkpoint_s == 0:
         return checkpoint
     profile = profile_of(Path(folder), len(rows), sum(map(len, rows)), max(map(len, rows)))
-    if job.experts == "all":
-        profile = profile.routed_to_all()
-    long = estimate(job.method, profile, device_of(job.device)).seconds >= job.checkpoint_s
+    long = estimate(job.method, profile.routed(job.experts), device_of(job.device)).seconds >= job.checkpoint_s
     return checkpoint if long else None
 
 

@@ -58,9 +58,9 @@ class Profile:
     def layer_bytes(self) -> float:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
 
-    def routed_to_all(self) -> Profile:
-        """The same where every expert is shown every token, as a recipe may ask for."""
-        return replace(self, chosen=self.experts)
+    def routed(self, experts: str | None) -> Profile:
+        """As a recipe's `experts` has it: with "all" every expert is shown every token."""
+        return replace(self, chosen=self.experts) if experts == "all" else self
 
     @property
     def active(self) -> float:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,9 +89,9 @@ def run_worker(
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """One that is on its way out may say how it died by its own exit status."""
-    with suppress(subprocess.TimeoutExpired):
-        child.wait(LEAVING_S if child.poll() is None else 0)
-    if child.poll() is None:
+    try:
+        child.wait(LEAVING_S)
+    except subprocess.TimeoutExpired:
         child.kill()
 
 
