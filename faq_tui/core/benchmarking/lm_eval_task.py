@@ -117,7 +117,6 @@ def _served(spec: dict[str, Any]) -> Any:
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
     settings, served = spec["settings"], spec["served"]
-    key = os.environ.get(settings["api_key_env"] or "", "").strip()
     return LocalCompletionsAPI(
         base_url=f"{served['base_url']}/completions",
         model=served["model"],
@@ -126,9 +125,15 @@ def _served(spec: dict[str, Any]) -> Any:
         max_length=settings["max_length"] or 2048,
         batch_size=1,
         num_concurrent=settings["batch_size"],
-        header={"Authorization": f"Bearer {key or 'none'}"},  # left out, it sends whatever OPENAI_API_KEY holds
+        header=header_of(settings["api_key_env"]),
         trust_remote_code=spec["trust_remote_code"],
     )
+
+
+def header_of(api_key_env: str | None) -> dict[str, str]:
+    """The header with the key. Without a header lm_eval sends the value of OPENAI_API_KEY."""
+    key = os.environ.get(api_key_env or "", "").strip()
+    return {"Authorization": f"Bearer {key or 'none'}"}
 
 
 def _free() -> None:

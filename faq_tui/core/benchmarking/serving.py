@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import http.client
-import json
 import os
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import Any
 
 from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
 from faq_tui.core.cancel import CancelToken
-from faq_tui.core.endpoints import api_key
+from faq_tui.core.endpoints import open_client
+from faq_tui.core.endpoints.chat import Answer, NotAnApiError, StatusError
+from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.resolve import reachable
 from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
@@ -29,6 +28,7 @@ from faq_tui.core.target import TargetModel
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 ASK_TIMEOUT_S = 10.0
+MOST_NAME = 200  # characters of a server's name for a model that an error shows
 HOST = "127.0.0.1"
 
 
@@ -60,12 +60,13 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
             yield found
         return
     endpoint = reachable(context, Endpoint(base_url=base_url, model="", api_key_env=api_key_env))
-    names = listed(endpoint.base_url, None if api_key_env is None else api_key(endpoint))
+    names = listed(endpoint.base_url, api_key_env)
     wanted = _names_of(subject)
     match = next((name for name in names if name in wanted or name.rstrip("/").rpartition("/")[2] in wanted), None)
     if match is None:
+        shown = ", ".join(name[:MOST_NAME] for name in names[:5])
         raise EndpointError(
-            f"{endpoint.base_url} does not serve {subject.name} (it serves {', '.join(names[:5]) or 'nothing'}): "
+            f"{endpoint.base_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
             f'serve {subject.folder} there under that name, or set base_url = "serve"'
         )
     yield Served(endpoint.base_url, match)
@@ -78,22 +79,37 @@ def _names_of(subject: Subject) -> set[str]:
     return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
 
 
-def listed(base_url: str, key: str | None = None) -> list[str]:
-    """Names of the models that a server lists. Raises EndpointError if it does not answer as such a server."""
-    local = urlsplit(base_url).hostname in (HOST, "localhost", "::1")
-    opener = urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if local else []))  # no proxy reaches it
-    request = urllib.request.Request(f"{base_url}/models", headers={"Authorization": f"Bearer {key or 'none'}"})
+def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
+    """Names of the models that a server lists. It follows no redirect, so the key reaches this server alone.
+
+    Raises EndpointError if the server does not answer as an OpenAI-compatible one, UsageError if the variable
+    `api_key_env` is not set.
+    """
+    endpoint = Endpoint(base_url=base_url, model="", api_key_env=api_key_env)
     try:
-        with opener.open(request, timeout=ASK_TIMEOUT_S) as answer:
-            return [str(model["id"]) for model in json.load(answer)["data"]]
-    except urllib.error.HTTPError as error:
-        advice = "check the key" if error.code in (401, 403) else "check base_url, which ends in /v1"
-        raise EndpointError(f"{base_url} answers with status {error.code}: {advice}") from None
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or error
+        body = asyncio.run(_asked(endpoint))
+        return [str(model["id"]) for model in body["data"]]
+    except StatusError as error:
+        if error.status in (401, 403):
+            advice = "check the key"
+        elif 300 <= error.status < 400 and (fault := explain(error, endpoint)) is not None:
+            raise EndpointError(fault.advice) from None
+        else:
+            advice = "check base_url, which ends in /v1"
+        raise EndpointError(f"{base_url} answers with status {error.status}: {advice}") from None
+    except OSError as error:
+        fault = explain(error, endpoint)
+        reason = fault.reason if fault is not None else error
         raise EndpointError(f"cannot reach {base_url} ({reason}): check base_url, and that the server runs") from None
-    except (ValueError, KeyError, TypeError):
+    except (NotAnApiError, ValueError, KeyError, TypeError):
         raise EndpointError(f"{base_url} is no OpenAI-compatible server: check base_url, which ends in /v1") from None
+
+
+async def _asked(endpoint: Endpoint) -> Any:
+    answer = Answer()
+    async with open_client(endpoint) as client, asyncio.timeout(ASK_TIMEOUT_S):
+        await client.get("/models", answer)
+    return answer.json()
 
 
 @contextmanager

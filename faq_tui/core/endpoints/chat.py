@@ -127,13 +127,13 @@ class Answer:
         """The body. Raises NotAnApiError if it is no JSON."""
         try:
             return json.loads(self._body)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise NotAnApiError from None
 
     def _refusal(self) -> StatusError:
         try:
             message = message_of(json.loads(self._body))
-        except ValueError:
+        except (ValueError, RecursionError):
             message = ""
         return StatusError(self.status, message, self.headers.get("retry-after"), self.headers.get("location"))
 

@@ -1,0 +1,169 @@
+"""No API key follows a redirect to another host, and no reply to a listing is read without a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from faq_tui.core.benchmarking import lm_eval_task, serving
+from faq_tui.core.benchmarking.serving import listed
+from faq_tui.core.endpoints import chat, open_client, stream_chat
+from faq_tui.core.endpoints.chat import StatusError
+from faq_tui.core.endpoints.probe import look
+from faq_tui.core.errors import EndpointError
+from faq_tui.core.settings import Endpoint, Sampling
+
+KEY = "sk-a-key-of-this-test"
+LISTING = b'{"data": [{"id": "m"}]}'
+STATUSES = [301, 302, 303, 307, 308]
+
+
+class Loopback(ThreadingHTTPServer):
+    """Answers every request with `status`, `headers` and `body`, and keeps the headers that it was sent."""
+
+    daemon_threads = True
+
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status, self.headers, self.body = status, headers, body
+        self.seen: list[str] = []
+        self.pause_s = 0.0  # after each byte of the body
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/v1"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        server = self.server
+        assert isinstance(server, Loopback)
+        server.seen.append(str(self.headers))
+        self.rfile.read(int(self.headers["Content-Length"] or 0))
+        self.send_response(server.status)
+        for name, value in {"Content-Length": str(len(server.body)), **server.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        try:
+            for piece in [server.body] if not server.pause_s else server.body:
+                self.wfile.write(piece if isinstance(piece, bytes) else bytes([piece]))
+                time.sleep(server.pause_s)
+        except OSError:
+            return  # the client has read enough
+
+    do_POST = do_GET
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@contextmanager
+def loopback(status: int = 200, headers: dict[str, str] | None = None, body: bytes = LISTING) -> Iterator[Loopback]:
+    with Loopback(status, headers or {}, body) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(params=STATUSES)
+def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Loopback, Loopback]]:
+    """(the server that was named, another one to which it redirects)."""
+    monkeypatch.setenv("FAKE_KEY", KEY)
+    with (
+        loopback(headers={"Content-Type": "application/json"}) as other,
+        # Another name, too: some clients compare names alone.
+        loopback(request.param, {"Location": f"http://localhost:{other.server_port}/v1/models"}) as named,
+    ):
+        yield named, other
+
+
+def endpoint_of(server: Loopback) -> Endpoint:
+    return Endpoint(base_url=server.url, model="m", api_key_env="FAKE_KEY")
+
+
+def test_the_list_of_models_is_asked_of_the_named_server_alone(pair: tuple[Loopback, Loopback]) -> None:
+    named, other = pair
+    with pytest.raises(EndpointError, match=f"points http://localhost:{other.server_port}.*set base_url to where"):
+        listed(named.url, "FAKE_KEY")
+    assert KEY in named.seen[0] and other.seen == []
+
+
+async def test_our_own_client_follows_no_redirect(pair: tuple[Loopback, Loopback]) -> None:
+    named, other = pair
+    endpoint = endpoint_of(named)
+    async with open_client(endpoint) as client:
+        with pytest.raises(EndpointError, match="set base_url to where"):
+            await look(client, endpoint)
+        with pytest.raises(StatusError):
+            await stream_chat(client, "m", [{"role": "user", "content": "?"}], Sampling(), 0, {})
+    assert len(named.seen) == 2 and other.seen == []
+
+
+def test_lm_eval_sends_the_key_to_the_named_server_alone(
+    pair: tuple[Loopback, Loopback], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval")
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    named, other = pair
+    monkeypatch.setattr(LocalCompletionsAPI, "create_message", lambda self, messages, **_: messages)
+    model = LocalCompletionsAPI(
+        base_url=f"{named.url}/completions",
+        model="m",
+        tokenizer_backend=None,
+        num_concurrent=2,
+        header=lm_eval_task.header_of("FAKE_KEY"),
+    )
+    model.model_call(["?"], generate=False)
+
+    async def ask() -> None:
+        import aiohttp
+
+        async with aiohttp.ClientSession() as session:
+            await model.amodel_call(session, asyncio.Semaphore(1), ["?"], generate=False)
+
+    with pytest.raises(Exception):  # noqa: B017  a listing is no completion
+        asyncio.run(ask())
+    assert len(named.seen) == 2 and all(KEY in seen for seen in named.seen)
+    assert all(KEY not in seen for seen in other.seen)
+
+
+@pytest.mark.parametrize("size", [1000, 100_000])
+def test_a_list_of_models_without_an_end_is_not_read_to_it(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "MOST_JSON_BYTES", 10_000)
+    body = b'{"data": [{"id": "m"}], "more": "' + b"x" * size + b'"}'
+    with loopback(body=body) as server:
+        if size < chat.MOST_JSON_BYTES:
+            assert listed(server.url) == ["m"]
+            return
+        with pytest.raises(EndpointError, match="is no OpenAI-compatible server"):
+            listed(server.url)
+
+
+def test_a_list_of_models_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "ASK_TIMEOUT_S", 0.3)
+    with loopback() as server:
+        server.pause_s = 0.1
+        with pytest.raises(EndpointError, match=r"cannot reach .*timed out"):
+            listed(server.url)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 100_000, id="deep"),
+        *(b"[]", b"5", b'{"data": 5}', b'{"data": [5]}', b"no JSON", b'{"data": [{}]}'),
+    ],
+)
+def test_a_list_of_models_that_is_none(body: bytes) -> None:
+    with loopback(body=body) as server, pytest.raises(EndpointError, match=r"is no OpenAI-compatible server: check"):
+        listed(server.url)
