@@ -5,14 +5,18 @@ from __future__ import annotations
 import difflib
 import json
 import shutil
-from typing import IO
+from pathlib import Path
+from typing import IO, Any
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.errors import FaqError, UsageError
 from faq_tui.core.run import Run
 
 
 def export(run: Run, set_name: str, kind: str, out: IO[bytes]) -> None:
-    """Write set `set_name` as `kind` (jsonl, parquet or text) to `out`. Raises UsageError if there is no such set."""
+    """Write set `set_name` as `kind` (jsonl, parquet or text) to `out`.
+
+    Raises UsageError if there is no such set, FaqError if its file is damaged.
+    """
     path = run.calibration / f"{set_name}.jsonl"
     known = sorted(p.stem for p in run.calibration.glob("*.jsonl"))
     if set_name not in known:
@@ -27,8 +31,7 @@ def export(run: Run, set_name: str, kind: str, out: IO[bytes]) -> None:
         with path.open("rb") as file:
             shutil.copyfileobj(file, out)
         return
-    with path.open(encoding="utf-8") as file:
-        samples = [json.loads(line) for line in file]
+    samples = _samples(path)
     if kind == "text":
         for sample in samples:
             out.write((json.dumps(sample["text"], ensure_ascii=False) + "\n").encode())
@@ -39,3 +42,19 @@ def export(run: Run, set_name: str, kind: str, out: IO[bytes]) -> None:
     sink = pyarrow.BufferOutputStream()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(samples), sink)
     out.write(sink.getvalue().to_pybytes())
+
+
+def _samples(path: Path) -> list[dict[str, Any]]:
+    found = []
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                sample = json.loads(line)
+                if not isinstance(sample["text"], str):
+                    raise TypeError
+            except (ValueError, KeyError, TypeError, RecursionError):
+                raise FaqError(
+                    f"{path} is damaged in line {number}: delete the file, and run `assemble` again"
+                ) from None
+            found.append(sample)
+    return found

@@ -17,10 +17,13 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> 
 
     jsonl: the contract's fields. parquet: the same as columns. text: the samples as the target reads them,
     each as one JSON string a line, so that newlines inside them stay theirs.
+
+    A file is replaced when the whole set is written; if the command fails, it stays as it was.
     """
     import sys
 
     from faq_tui.core.export import export
+    from faq_tui.core.files import whole_file
     from faq_tui.core.run import open_run
 
     if kind == "parquet" and output is None and sys.stdout.isatty():
@@ -30,5 +33,5 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> 
             export(run, set_name, kind, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         else:
-            with output.open("wb") as file:
+            with whole_file(output) as file:
                 export(run, set_name, kind, file)

@@ -11,7 +11,7 @@ from faq_tui.core.activations.places import Place
 from faq_tui.core.activations.statistics import METRICS
 from faq_tui.core.activations.view import Overview, absmax, landscape
 from faq_tui.core.errors import FaqError
-from faq_tui.core.files import atomic_text, full_disk_is_clear
+from faq_tui.core.files import atomic_text, whole_file
 from faq_tui.core.plots import picture
 from faq_tui.core.plots.landscape import PEAK
 from faq_tui.core.run import Run
@@ -36,8 +36,8 @@ def export(run: Run, seen: Overview, place: Place, names: Sequence[str]) -> list
     note = f"layer {place.layer} {place.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
     with atomic_text(svg) as file:
         file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
-    with full_disk_is_clear(png):
-        png.write_bytes(picture.png(list(maps.values()), top))
+    with whole_file(png) as image:
+        image.write(picture.png(list(maps.values()), top))
     return [svg, png, channels, layers]
 
 
