@@ -15,7 +15,10 @@ import pytest
 from fake_server import Asked, Behaviour, Dialect, FakeServer, Fault, answer_of, reasoning_of
 from shell import Result, environment, events, faq_tui, make_run, question, refused, rows, started, stored
 
+from faq_tui.core.endpoints import Reply
 from faq_tui.core.errors import ExitCode
+from faq_tui.core.regenerating.ask import parts_of
+from faq_tui.core.settings import Source
 
 REGENERATE = ("--until", "regenerate")
 KEY = "sk-planted-5up3r-s3cr3t"
@@ -110,6 +113,35 @@ def test_a_prompted_source_is_asked_for_steps_and_split_at_its_answer(server: Fa
     regenerate(folder)
     assert candidates(folder, "reasoning, answer") == [("One step.\nAnother.", f"It is {n}.") for n in range(3)]
     assert all(a.question.startswith(f"{question(0)}\n") for a in server.requests)
+
+
+def prompted(answer: str) -> tuple[str, str]:
+    source = Source(base_url="http://e/v1", model="m", reasoning="prompted")
+    return parts_of(Reply("", answer, "stop", True, None, None, 0.0, "none"), source)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Answer:", "  Answer :", "**Final answer:**", "### Answer:", "#*# answer:", "ANSWER **:", "answer：_"],
+)
+def test_the_line_that_opens_the_answer(line: str) -> None:
+    steps = "One step, so the answer: is near.\nanswers: none"
+    reasoning, answer = prompted(f"{steps}\n{line} Four.")
+    assert answer == "Four." and reasoning.startswith(steps)
+
+
+@pytest.mark.parametrize("line", ["An answer: 4", "Finally answer: 4", "answer 4", "# # answer: 4"])
+def test_lines_that_open_no_answer(line: str) -> None:
+    whole = f"A step.\n{line}"
+    assert prompted(whole) == ("", whole)
+
+
+@pytest.mark.parametrize("run", [" ", "\t", "#", "*", " #", "answer ", "answer", "answer*", "\n ", "answer: "])
+def test_an_answer_that_is_one_run_is_split_in_linear_time(run: str) -> None:
+    """A quadratic pattern took a minute of processor time for 60,000 spaces, while no stream was read."""
+    before = time.process_time()
+    prompted(f"A step.\n{run * 60_000}x")
+    assert time.process_time() - before < 2
 
 
 def test_what_was_cut_off_or_loops_is_flagged(server: FakeServer, tmp_path: Path) -> None:

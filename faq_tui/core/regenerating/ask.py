@@ -17,8 +17,11 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 
-# "Answer:", "**Final answer:**", "### Answer:" at the start of a line.
-ANSWER_LINE = re.compile(r"^[ \t]*[#*_]*[ \t]*(?:final )?answer[ \t]*[*_]*[:：][*_]*", re.IGNORECASE | re.MULTILINE)
+# "Answer:", "**Final answer:**", "### Answer:" at the start of a line. `*+` gives nothing back, so that a long run of
+# spaces is read once and not once for each way to divide it.
+ANSWER_LINE = re.compile(
+    r"^[ \t]*+[#*_]*+[ \t]*+(?:final )?answer[ \t]*+[*_]*+[:：][*_]*+", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
