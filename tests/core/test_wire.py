@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import time
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faq_tui.core.endpoints import sse
+from faq_tui.core.endpoints.chat import BrokenStreamError, Reply, _Completion
 from faq_tui.core.endpoints.chunked import ChunkedBody
 from faq_tui.core.endpoints.http import CutOffError, Head, Request, exchange
 from faq_tui.core.endpoints.pool import Server
@@ -64,6 +69,87 @@ def test_an_event_of_several_lines_and_one_without_an_end() -> None:
     stream = EventStream()
     assert stream.feed(b"data: a\ndata: b\n\ndata: c") == [b"a\nb"]
     assert stream.end() == [b"c"] and stream.end() == []
+
+
+@pytest.mark.parametrize("line", [b"data: some words\n", b"data:\n", b"data", b": x"])
+def test_an_event_without_an_end_is_an_error(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "MOST_EVENT_BYTES", 10_000)
+    monkeypatch.setattr(sse, "MOST_LINE_BYTES", 10_000)
+    stream, fed = EventStream(), 0
+    with pytest.raises(ValueError, match="of the stream does not end"):
+        while fed < 50_000:
+            stream.feed(line)
+            fed += len(line)
+    honest = EventStream()
+    assert len([event for _ in range(5000) for event in honest.feed(b"data: some words\n\n")]) == 5000
+
+
+def test_a_line_that_comes_in_small_pieces_is_read_once() -> None:
+    """Copied at each piece, eight megabytes take seconds, and every other stream waits."""
+    stream = EventStream()
+    stream.feed(b"data: " + bytes(8 << 20))
+    before = time.process_time()
+    for _ in range(2000):
+        stream.feed(b"x")
+    assert time.process_time() - before < 2
+    assert [len(event) for event in stream.feed(b"\n\n")] == [(8 << 20) + 2000]
+
+
+def completion(chunk: bytes, kind: str = "text/event-stream") -> Reply:
+    """The reply to one request of a stream that holds `chunk` between two good ones."""
+    sink = _Completion(lambda *_: None, 1)
+    good = json.dumps({"choices": [{"index": 0, "delta": {"content": "a"}}]}).encode()
+    last = json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}).encode()
+    sink.head(Head(200, {"content-type": kind}))
+    sink.body(b"".join(b"data: " + each + b"\n\n" for each in (good, chunk, last, b"[DONE]")))
+    sink.end()
+    return sink.choices[0].reply(sink.usage, 0.0, 10)
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        *(b'{"choices": 5}', b'{"choices": true}', b'{"choices": "ab"}', b'{"choices": {"index": 0}}', b"5", b"[]"),
+        *(b'{"choices": [5]}', b'{"choices": [[]]}', b"{", b"\xff", b'{"error": 5}', b'{"n": ' + b"1" * 5000 + b"}"),
+        *(pytest.param(part * 100_000, id=part.decode()) for part in (b"[", b'{"choices":', b'{"error":')),
+        *(
+            pytest.param(b'{"error": ' + b"[" * n + b"]" * n + b"}", id=f"error {n} deep")
+            for n in (300, 800, 900, 950)
+        ),
+    ],
+)
+def test_a_malformed_chunk_breaks_its_stream_alone(chunk: bytes) -> None:
+    """BrokenStreamError is what asks once more; any other exception ends the stage."""
+    with pytest.raises(BrokenStreamError):
+        completion(chunk)
+
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+CHUNK = {
+    "choices": [{"index": 0, "delta": {"content": "b", "reasoning": "c"}, "finish_reason": None}],
+    "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    "error": None,
+}
+
+
+@pytest.mark.parametrize("place", range(11))
+@given(st.one_of(st.integers(), st.booleans(), st.text(), ANY_JSON))
+def test_a_mutated_chunk_is_taken_or_breaks_its_stream(place: int, value: Any) -> None:
+    chunk = json.loads(json.dumps(CHUNK))
+    places = [(chunk, key) for key in chunk]
+    places += [(chunk["choices"], 0), *((chunk["choices"][0], key) for key in chunk["choices"][0])]
+    places += [(inner, key) for inner in (chunk["choices"][0]["delta"], chunk["usage"]) for key in inner]
+    where, key = places[place]
+    where[key] = value
+    try:
+        reply = completion(json.dumps(chunk).encode())
+    except BrokenStreamError:
+        return
+    assert "a" in reply.answer or reply.finish_reason == "stop"
 
 
 class Kept:

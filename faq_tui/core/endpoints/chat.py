@@ -189,10 +189,11 @@ class _Completion(Answer):
         if event.strip() == b"[DONE]":
             return True
         try:
-            chunk = _decoded(event.decode())
+            self._chunk(_decoded(event.decode()), "delta")
         except ValueError:
             raise BrokenStreamError("a chunk that is no JSON") from None
-        self._chunk(chunk, "delta")
+        except RecursionError:
+            raise BrokenStreamError("a chunk that nests too deep") from None
         return False
 
     def _chunk(self, chunk: Any, part: str) -> None:
@@ -201,7 +202,10 @@ class _Completion(Answer):
         if chunk.get("error"):
             raise BrokenStreamError(message_of(chunk) or "an error in the stream")
         self.usage = chunk.get("usage") or self.usage
-        for choice in chunk.get("choices") or ():
+        choices = chunk.get("choices") or ()
+        if not isinstance(choices, list | tuple):
+            raise BrokenStreamError("choices that are no JSON list")
+        for choice in choices:
             if not isinstance(choice, dict):
                 raise BrokenStreamError("a choice that is no JSON object")
             index = choice.get("index")
@@ -222,4 +226,7 @@ def message_of(body: Any) -> str:
     inner = body.get("error", body)
     if isinstance(inner, dict):
         inner = next((inner[name] for name in ("message", "detail", "msg") if inner.get(name)), "")
-    return " ".join(str(inner)[:MOST_ERROR_BYTES].split()) if inner else ""
+    try:
+        return " ".join(str(inner)[:MOST_ERROR_BYTES].split()) if inner else ""
+    except RecursionError:
+        return ""
