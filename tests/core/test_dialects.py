@@ -243,28 +243,27 @@ async def test_the_window_is_read_from_the_list_of_models(server: FakeServer) ->
     assert (await look(client_of(server), client_of(server).endpoint)).max_model_len == 4096
 
 
-def test_max_tokens_is_clamped_to_the_window_and_that_is_said(server: FakeServer, tmp_path: Path) -> None:
+def test_max_tokens_is_left_out_of_a_short_window_and_that_is_said(server: FakeServer, tmp_path: Path) -> None:
     server.behaviour = Behaviour(max_model_len=500)
     found, told = regenerated(server, tmp_path / "run", f"{ONE}sampling = {{ max_tokens = 490 }}")
     (asked,) = server.requests
-    sent = asked.body["max_tokens"]
-    assert 300 < sent < 490 and found[0][5] == sent, "clamped, and recorded with the candidate"
+    assert "max_tokens" not in asked.body and found[0][5] == 490, "the limit is recorded with the candidate"
     (note,) = [e["message"] for e in told if e["event"] == "Note" and "window" in e["message"]]
-    assert f"max_tokens 490 and the question do not fit into its window of 500 tokens: {sent} are asked for" in note
+    assert "max_tokens 490 and the question do not fit into its window of 500 tokens: max_tokens is left out" in note
 
 
-def test_a_refused_request_tells_how_much_room_there_is(server: FakeServer, tmp_path: Path) -> None:
-    """A server that keeps its window to itself until a request passes it: asked once more, with what is left."""
+def test_a_request_that_passes_the_window_is_sent_without_max_tokens(server: FakeServer, tmp_path: Path) -> None:
+    """A server that keeps its window to itself until a request passes it: asked once more, without a number."""
     refusal = (
         "This model's maximum context length is 300 tokens. However, you requested 520 tokens (20 in the messages, "
         "500 in the completion)."
     )
     server.behaviour = Behaviour(
-        fault=lambda asked: Fault("status", 400, refusal) if asked.body["max_tokens"] > 280 else None
+        fault=lambda asked: Fault("status", 400, refusal) if asked.body.get("max_tokens", 0) > 280 else None
     )
     found, _ = regenerated(server, tmp_path / "run", f"{ONE}sampling = {{ max_tokens = 500 }}")
-    assert [asked.body["max_tokens"] for asked in server.requests] == [500, 280]
-    assert found[0][5] == 280
+    assert [asked.body.get("max_tokens") for asked in server.requests] == [500, None]
+    assert found[0][5] == 500
 
 
 def test_a_question_that_fills_the_window_fails_alone(server: FakeServer, tmp_path: Path) -> None:

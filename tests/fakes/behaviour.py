@@ -70,7 +70,9 @@ class Behaviour:
     deltas: Callable[[Asked], list[dict[str, Any]]] | None = None  # the chunks themselves, instead of all that
     streams: bool = True  # False: one JSON object, whatever was asked for
     knows_n: bool = True  # False: one choice, however many were asked for
-    max_model_len: int | None = None  # told in /v1/models, and enforced: a token is four characters of the prompt
+    max_model_len: int | None = None  # told in /v1/models, and enforced as vLLM does
+    tells_window: bool = True  # False: /v1/models is silent about it
+    characters_per_token: int = 4  # of the prompt
 
 
 def answer_of(question: str, number: int, words: int = 12) -> str:
@@ -87,8 +89,8 @@ def _prose(key: str, words: int) -> str:
     return " ".join(dice.choice(WORDS) for _ in range(words)) + f" {dice.randrange(10**6)}."
 
 
-def prompt_tokens_of(asked: Asked) -> int:
-    return sum(len(str(message["content"])) for message in asked.body["messages"]) // 4
+def prompt_tokens_of(asked: Asked, characters_per_token: int = 4) -> int:
+    return sum(len(str(message["content"])) for message in asked.body["messages"]) // characters_per_token
 
 
 def deltas_of(behaviour: Behaviour, asked: Asked) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ class FakeServer:
         fault = self.behaviour.models_fault
         if fault is not None:
             return await self._plain_fault(writer, fault)
-        length = self.behaviour.max_model_len
+        length = self.behaviour.max_model_len if self.behaviour.tells_window else None
         more = {} if length is None else {"max_model_len": length}
         listed = [
             {"id": name, "object": "model", "created": 0, "owned_by": "me", **more} for name in self.behaviour.models
@@ -165,14 +165,35 @@ class FakeServer:
         return whole
 
     def _too_long(self, asked: Asked) -> str:
-        """vLLM's words."""
-        window, wanted, prompt = self.behaviour.max_model_len, asked.body["max_tokens"], prompt_tokens_of(asked)
-        if window is None or prompt + wanted <= window:
+        """vLLM's words (0.26 and 0.32): it stops to count the prompt where max_tokens leaves no more room."""
+        window, wanted, room = self.behaviour.max_model_len, asked.body.get("max_tokens"), self._room(asked)
+        if window is None or room is None:
+            return ""
+        if wanted is not None and wanted > window:
+            return (
+                f"max_tokens={wanted} cannot be greater than max_model_len={window}. Please request fewer output "
+                f"tokens. (parameter=max_tokens, value={wanted})"
+            )
+        if room <= 0:
+            return (
+                f"This model's maximum context length is {window} tokens. However, your prompt contains at least "
+                f"{window + 1} input tokens, which exceeds this limit even without any output tokens."
+            )
+        if wanted is None or wanted <= room:
             return ""
         return (
-            f"This model's maximum context length is {window} tokens. However, you requested {prompt + wanted} "
-            f"tokens ({prompt} in the messages, {wanted} in the completion)."
+            f"This model's maximum context length is {window} tokens. However, you requested {wanted} output tokens "
+            f"and your prompt contains at least {window - wanted + 1} input tokens, for a total of at least "
+            f"{window + 1} tokens. Please reduce the length of the input prompt or the number of requested output "
+            "tokens."
         )
+
+    def _room(self, asked: Asked) -> int | None:
+        """Tokens of the window behind the prompt."""
+        behaviour = self.behaviour
+        if behaviour.max_model_len is None:
+            return None
+        return behaviour.max_model_len - prompt_tokens_of(asked, behaviour.characters_per_token)
 
     async def _plain_fault(self, writer: asyncio.StreamWriter, fault: Fault) -> bool:
         if fault.kind == "html":
@@ -213,7 +234,9 @@ class FakeServer:
         behaviour, model = self.behaviour, self.behaviour.models[0]
         # Several choices of one request differ as candidates do.
         every = [Asked(asked.question, asked.number + i, asked.attempt, asked.body, asked.key) for i in range(wanted)]
-        each = [deltas_of(behaviour, one) for one in every]
+        room = None if "max_tokens" in asked.body else self._room(asked)  # an answer may end at the window
+        wholes = [deltas_of(behaviour, one) for one in every]
+        each = [deltas[:room] for deltas in wholes]
         strangers = (2, 1) if fault is not None and fault.kind == "order" else ()
         await stream.event(chunk(model, [choice(i, {"role": "assistant", "content": ""}) for i in range(wanted)]))
         loop = asyncio.get_running_loop()
@@ -232,7 +255,8 @@ class FakeServer:
                 # By the clock, as a model's speed knows nothing of its reader's: sleeps would add up.
                 await asyncio.sleep(max(0.0, begun + number / behaviour.pieces_per_s - loop.time()))
         for index, one in enumerate(every):
-            await stream.event(chunk(model, [choice(index, {}, behaviour.finish(one))]))
+            finish = "length" if len(each[index]) < len(wholes[index]) else behaviour.finish(one)
+            await stream.event(chunk(model, [choice(index, {}, finish)]))
         return sum(map(len, each))
 
     async def _breaks(self, stream: Stream, fault: Fault) -> bool:

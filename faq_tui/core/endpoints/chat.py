@@ -17,6 +17,7 @@ __all__ = ["BrokenStreamError", "NotAnApiError", "OnDelta", "Reply", "StatusErro
 _decoded = json.JSONDecoder().decode  # json.loads looks at its input first, a hundred times a second and stream
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
+MOST_TOKENS = (1 << 31) - 1  # of a reply whose length the server was not asked to keep to
 
 
 class NotAnApiError(Exception):
@@ -41,12 +42,16 @@ async def stream_chat(
     seed: int,
     extra: dict[str, Any],
     on_delta: OnDelta | None = None,
+    cut_here: bool = False,
 ) -> Reply:
     """Ask once and read to the end. `extra` joins the request's body.
 
+    `cut_here` leaves max_tokens out of the request, so that the server uses all the room that its window has. The
+    stream is closed after sampling.max_tokens tokens, and the reply then has the finish_reason "length".
+
     Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
     """
-    found = (await stream_choices(client, model, messages, sampling, seed, extra, on_delta)).get(0)
+    found = (await stream_choices(client, model, messages, sampling, seed, extra, on_delta, cut_here)).get(0)
     if found is None:
         raise BrokenStreamError("the stream ended without an answer")
     if isinstance(found, BrokenStreamError):
@@ -62,6 +67,7 @@ async def stream_choices(
     seed: int,
     extra: dict[str, Any],
     on_delta: OnDelta | None = None,
+    cut_here: bool = False,
 ) -> dict[int, Reply | BrokenStreamError]:
     """The same for `extra={"n": …}`: index to reply, or why that one broke. `on_delta` hears of index 0 alone.
 
@@ -81,11 +87,15 @@ async def stream_choices(
         "min_p": sampling.min_p,
         **extra,
     }
+    if cut_here:
+        del body["max_tokens"]
     started = time.monotonic()
-    sink = _Completion(on_delta, int(extra.get("n", 1)))
+    sink = _Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
     Growing.open_now += 1
     try:
         await client.post("/chat/completions", body, sink)
+    except _CutError:
+        pass
     except OSError:
         if not sink.whole:  # every choice had its finish_reason: what was cut off is the usage at most
             raise
@@ -96,10 +106,14 @@ async def stream_choices(
     for index, growing in sorted(sink.choices.items()):
         usage = sink.usage if sink.alone else None
         try:
-            found[index] = growing.reply(usage, seconds, sampling.max_tokens)
+            found[index] = growing.reply(usage, seconds, MOST_TOKENS if cut_here else sampling.max_tokens)
         except BrokenStreamError as error:
             found[index] = error
     return found
+
+
+class _CutError(Exception):
+    """Every choice has reached the ceiling that is kept here: the connection is closed at once."""
 
 
 class Answer:
@@ -141,8 +155,9 @@ class Answer:
 class _Completion(Answer):
     """A stream of chunks; a server that cannot stream may answer whole."""
 
-    def __init__(self, on_delta: OnDelta | None, wanted: int) -> None:
+    def __init__(self, on_delta: OnDelta | None, wanted: int, ceiling: int | None = None) -> None:
         super().__init__()
+        self._ceiling = ceiling
         self.choices: dict[int, Growing] = {}
         self.usage: Any = None
         self.alone = wanted == 1
@@ -215,8 +230,12 @@ class _Completion(Answer):
                 continue
             growing = self.choices.get(index)
             if growing is None:
-                growing = self.choices[index] = Growing(self._on_delta if index == 0 else None)
+                growing = self.choices[index] = Growing(
+                    self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
+                )
             growing.add(choice.get(part), choice.get("finish_reason"))
+        if len(self.choices) == self._wanted and all(growing.cut for growing in self.choices.values()):
+            raise _CutError
 
 
 def message_of(body: Any) -> str:

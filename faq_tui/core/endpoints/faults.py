@@ -17,6 +17,7 @@ from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # they refuse one request, and others may pass
 LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is asked again after this
 SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of many words
 
@@ -32,6 +33,7 @@ class Fault:
     wait_s: float | None = None  # what Retry-After asks for
     busy: bool = False  # the server asks for fewer requests
     connected: bool = True  # False: there was not even a connection
+    of_request: bool = False  # the server refuses this request, and may answer others
 
 
 def no_api(endpoint: Endpoint) -> str:
@@ -88,7 +90,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> Fault:
     if status in (301, 302, 303, 307, 308):
         where = f"{_short(error.location)}: set" if error.location else "elsewhere: set"
         return Fault(False, reason, f"{url} points {where} base_url to where the API is", True)
-    return Fault(False, reason, f"{url} refused the request: {reason}", False)
+    refused = f"{url} refused the request: {reason}"
+    return Fault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
 
 
 def _tls_fault(error: ssl.SSLError, url: str) -> Fault:

@@ -12,6 +12,7 @@ from faq_tui.core.endpoints.think import ThinkStream, split_think
 REASONING_FIELDS = ("reasoning", "reasoning_content")  # vLLM, SGLang
 MOST_CHARACTERS = 32_000_000  # of one reply: more is a server gone mad
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time,
+MOST_CHARACTERS_PER_TOKEN = 8  # on average: longer text than this came in chunks of several tokens
 DELTAS_PER_S = 400  # and over a longer one where all open replies together would give more
 
 OnDelta = Callable[[str, str], None]
@@ -40,7 +41,11 @@ class Growing:
 
     open_now = 0  # of all clients in this process: they share the reader of their deltas
 
-    def __init__(self, on_delta: OnDelta | None) -> None:
+    def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
+        """`ceiling`: tokens after which the choice is cut off here, because the server was given no max_tokens."""
+        self._ceiling = ceiling
+        self._chunks = 0  # with text: a token each, or more
+        self.cut = False  # at the ceiling
         self._reasoning: list[str] = []
         self._content: list[str] = []
         self._field = ""
@@ -57,6 +62,13 @@ class Growing:
 
     def add(self, delta: Any, finish_reason: Any) -> None:
         """Take one chunk's delta (or a whole message: the fields are the same)."""
+        if self.cut:
+            return
+        if self._ceiling is not None and isinstance(delta, dict) and _has_text(delta):
+            if max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN) >= self._ceiling:
+                self.cut, self._finish_reason = True, "length"
+                return
+            self._chunks += 1
         if isinstance(finish_reason, str) and finish_reason:
             self._finish_reason = finish_reason
         if not isinstance(delta, dict):
@@ -86,7 +98,7 @@ class Growing:
                 self._pending, self._sent = ["", ""], now
 
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
-        """Raises BrokenStreamError if it did not come to its end."""
+        """Raises BrokenStreamError if it did not come to its end. A reply that was cut off here has no usage."""
         if self._finish_reason in ("", "abort", "error"):
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
         content = _whole("".join(self._content))
@@ -97,7 +109,7 @@ class Growing:
         if self._on_delta and any(self._pending):
             self._on_delta(*map(_whole, self._pending))
         usage = usage if isinstance(usage, dict) else {}
-        completion = _count(usage.get("completion_tokens"))
+        completion = self._ceiling if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
         return Reply(
@@ -110,6 +122,11 @@ class Growing:
             seconds=round(seconds, 3),
             dialect=self._field or ("inline" if reasoning or not closed else "none"),
         )
+
+
+def _has_text(delta: dict[str, Any]) -> bool:
+    texts = (delta.get(name) for name in (*REASONING_FIELDS, "content"))
+    return any(isinstance(text, str) and text for text in texts)
 
 
 def _count(value: Any) -> int | None:

@@ -11,13 +11,26 @@ TEMPLATE_TOKENS = 64  # what a chat template adds
 LEAST_TOKENS = 16  # less is no answer
 
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
+# vLLM 0.26: "max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=2048"
 # SGLang: "maximum context length of 4096 tokens. You requested a total of 5000 tokens: 1000 tokens from the input …"
+# SGLang: "The input (5000 tokens) is longer than the model's context length (4096 tokens)."
 # llama.cpp: "request (5000 tokens) exceeds the available context size (4096 tokens)"
-_WINDOW = re.compile(r"(?:maximum context length (?:is|of)|available context size \()\D{0,4}(\d{1,9})", re.IGNORECASE)
-_PROMPT = re.compile(
-    r"(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)|request \((\d{1,9}) tokens\)",
+_WINDOW = re.compile(
+    r"(?:maximum context length (?:is|of)|(?:available context size|model's context length) \("
+    r"|max_model_len=(?:max_total_tokens=)?)\D{0,4}(\d{1,9})",
     re.IGNORECASE,
 )
+# vLLM stops counting at the window: a number behind "at least" is the window less max_tokens, and not the prompt's.
+_PROMPT = re.compile(
+    r"(?<!at least )\b(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)"
+    r"|(?:request|the input) \((\d{1,9}) tokens\)",
+    re.IGNORECASE,
+)
+_ROOM = re.compile(
+    r"context|max_(?:\w+_)?tokens|max_model_len|(?:token|input|prompt)s? [^.]{0,40}(?:too long|longer than|exceeds?)",
+    re.IGNORECASE,
+)
+_PROMPT_ALONE = re.compile(r"even without any output tokens", re.IGNORECASE)
 
 
 def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
@@ -32,8 +45,23 @@ def room(max_model_len: int | None, messages: Iterable[Mapping[str, str]]) -> in
 
 
 def room_told(message: str) -> int | None:
-    """What a server's refusal of a too long request says is left for the answer; None if it is another refusal."""
-    window, prompt = _WINDOW.search(message), _PROMPT.search(message)
-    if window is None or prompt is None:
-        return None
-    return int(window[1]) - int(prompt[1] or prompt[2])
+    """What a server's refusal of a too long request says is left for the answer; None if it does not say that."""
+    window, prompt = window_told(message), _PROMPT.search(message)
+    return None if window is None or prompt is None else window - int(prompt[1] or prompt[2])
+
+
+def window_told(message: str) -> int | None:
+    """The model's window in tokens, if a server's refusal names it."""
+    found = _WINDOW.search(message)
+    return None if found is None else int(found[1])
+
+
+def is_about_room(message: str) -> bool:
+    """True if a refusal speaks of the context or of max_tokens: a request for fewer tokens may pass."""
+    return _ROOM.search(message) is not None
+
+
+def prompt_fills_window(message: str) -> bool:
+    """True if a refusal says that the prompt alone is too long: no max_tokens can make it fit."""
+    left = room_told(message)
+    return _PROMPT_ALONE.search(message) is not None or (left is not None and left <= 0)

@@ -10,7 +10,7 @@ from faq_tui.core.assembly.template import RefusedError, Template
 from faq_tui.core.endpoints import Reply, Retrying, look, open_client, run_bounded, stream_chat
 from faq_tui.core.endpoints.resolve import reachable
 from faq_tui.core.endpoints.retry import GaveUpError
-from faq_tui.core.endpoints.window import LEAST_TOKENS, room
+from faq_tui.core.endpoints.window import room
 from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.evaluation.identity import VERSION
 from faq_tui.core.evaluation.items import Item
@@ -63,10 +63,11 @@ async def _ask(context: Context, template: Template, source: Source, generation:
         async def one(seed: Seed) -> None:
             question = question_for(seed, source)
             left = room(window, question.messages)
-            limit = source.sampling.max_tokens if left is None else min(source.sampling.max_tokens, left)
-            sampling = source.sampling.model_copy(update={"max_tokens": max(LEAST_TOKENS, limit)})
+            sampling = source.sampling
             request = partial(
-                stream_chat, client, source.model, question.messages, sampling, sampling.seed, question.extra
+                stream_chat,
+                *(client, source.model, question.messages, sampling, sampling.seed, question.extra),
+                cut_here=left is not None and left < sampling.max_tokens,
             )
             try:
                 reply = await retrying(request)

@@ -7,20 +7,21 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, stream_chat
-from faq_tui.core.endpoints.chat import StatusError
 from faq_tui.core.endpoints.faults import Fault, explain
 from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
 from faq_tui.core.endpoints.probe import DownError
 from faq_tui.core.endpoints.resolve import reachable
 from faq_tui.core.endpoints.retry import backoff
-from faq_tui.core.endpoints.window import LEAST_TOKENS, room, room_told
+from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_told
 from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.regenerating.ask import Question, question_for
 from faq_tui.core.regenerating.keep import Ask, Keeper, better, first_ask, next_ask
+from faq_tui.core.regenerating.refused import RefusedAlike
 from faq_tui.core.regenerating.wanted import Wanted
 from faq_tui.core.settings import Source
 
+SENT, LEFT_OUT, HALVED = range(3)  # how a request limits the answer: by max_tokens, not at all, by half of it
 LANES = 2  # tasks for each slot: those that wait for their next try leave no slot empty
 
 
@@ -34,6 +35,7 @@ class RemoteAsking:
     def __init__(self, keeper: Keeper) -> None:
         self.keeper, self.source, self.context = keeper, keeper.source, keeper.context
         self.emit = self.context.emit
+        self.refused = RefusedAlike()
         self._told: set[str] = set()
 
     def __call__(self, wanted: list[Wanted]) -> None:
@@ -84,7 +86,7 @@ class RemoteAsking:
                 found = self.keeper.candidate(wanted, reply, ask, limit, requests)
                 best = found if best is None else replace(better(best, found), requests=requests)
                 again = next_ask(self.source, ask, found)
-                if again is None or (again.max_tokens > ask.max_tokens and limit < ask.max_tokens):
+                if again is None or (again.max_tokens > ask.max_tokens and tries.way != SENT):
                     break  # there is no more room than it had
                 self.emit(CandidateRetried(wanted.seed.id, self.keeper.name, wanted.number, 1, 0.0, again.again))
                 ask = again
@@ -108,13 +110,14 @@ class _Tries:
         self._asking, self._wanted, self._question, self._ask = asking, wanted, question, ask
         self._pool, self._emit, self._source = asking.pool, asking.emit, asking.source
         self._who = (wanted.seed.id, asking.keeper.name, wanted.number)
-        self._told_room: int | None = None  # by a server that refused a longer answer
+        self.way = SENT  # how the latest request limited the answer
+        self._ticket = 0  # of the request under way, in the count of refusals
         self._failures = 0
         self._begun = asyncio.get_running_loop().time()
         self.requests = 0
 
     async def reply(self) -> tuple[Reply, int]:
-        """The answer, and the tokens it might have had. Raises _GaveUpError, EndpointError, FaqError."""
+        """The answer, and its limit in tokens. Raises _GaveUpError, EndpointError, FaqError."""
         while True:
             server = await self._pool.take(self._wanted.order)
             began = asyncio.get_running_loop().time()
@@ -127,11 +130,22 @@ class _Tries:
             except Exception as error:  # noqa: BLE001  what is no request's fault is raised again there
                 wait = self._after(error, server, began)
             finally:
+                self._asking.refused.close(self._ticket)
                 self._pool.give(server)
             await asyncio.sleep(wait)
 
     async def _request(self, server: Server, limit: int) -> Reply:
         self._emit(CandidateStarted(*self._who))
+        self._ticket = self._asking.refused.open()
+        reply = await self._stream(server, limit)
+        self._asking.refused.answered(self._ticket)
+        return reply
+
+    def _heard(self, reasoning: str, answer: str) -> None:
+        self._asking.refused.answered(self._ticket)
+        self._emit(CandidateDelta(*self._who, reasoning, answer))
+
+    async def _stream(self, server: Server, limit: int) -> Reply:
         return await stream_chat(
             server.client,
             self._source.model,
@@ -139,39 +153,37 @@ class _Tries:
             self._source.sampling.model_copy(update={"max_tokens": limit}),
             self._ask.sampling_seed,
             self._question.extra,
-            lambda reasoning, answer: self._emit(CandidateDelta(*self._who, reasoning, answer)),
+            self._heard,
+            cut_here=self.way == LEFT_OUT,
         )
 
     def _limit(self, server: Server) -> int:
-        """max_tokens, as far as the model's window has room for it beside the prompt."""
-        wanted, left = self._ask.max_tokens, self._told_room
-        if left is None:
-            left = room(server.max_model_len, self._question.messages)
-            if left is not None and left < LEAST_TOKENS <= (server.max_model_len or 0):
-                left = LEAST_TOKENS  # the prompt's length is a guess: let the server say
-        if left is None or left >= wanted:
-            return wanted
-        if left < LEAST_TOKENS:
-            raise _GaveUpError("the question leaves no room for an answer in the model's window")
-        window = f"its window of {server.max_model_len} tokens" if server.max_model_len else "its window"
-        self._asking.tell_once(
-            f"{server.url} {wanted}",
-            f"{server.url}: max_tokens {wanted} and the question do not fit into {window}: "
-            f"{left} are asked for, and so on where it is needed",
-        )
-        return left
+        """Tokens that the answer may have.
+
+        Where the window may have no room for them beside the prompt, max_tokens is left out of the request: only the
+        server can count the prompt, and it gives the answer what is left.
+        """
+        wanted = self._ask.max_tokens
+        if self.way == HALVED:
+            return max(LEAST_TOKENS, min(wanted, server.max_model_len or wanted) // 2)
+        left = room(server.max_model_len, self._question.messages)
+        if self.way == SENT and left is not None and left < wanted:
+            self.way = LEFT_OUT
+            self._asking.tell_once(
+                f"{server.url} {wanted}",
+                f"{server.url}: max_tokens {wanted} and the question do not fit into its window of "
+                f"{server.max_model_len} tokens: max_tokens is left out of such requests, and the answer may end at "
+                "the window",
+            )
+        return wanted
 
     def _after(self, error: Exception, server: Server, began: float) -> float:
         """Seconds until the next try; raises where there is none."""
-        if isinstance(error, _GaveUpError):
-            raise error
         fault = explain(error, server.client.endpoint)
         if fault is None:
             raise error
-        told = room_told(error.message) if isinstance(error, StatusError) and error.status == 400 else None
-        if told is not None and self._told_room is None:
-            self._told_room = told
-            return 0.0
+        if fault.of_request:
+            return self._refused(fault, str(error), server)
         if not fault.retry and not fault.unreachable:
             raise FaqError(fault.advice) from None
         self._pool.failed(server, fault, began)
@@ -187,3 +199,16 @@ class _Tries:
             wait = 0.0
         self._emit(CandidateRetried(*self._who, self._failures, round(wait, 2), fault.reason))
         return wait
+
+    def _refused(self, fault: Fault, message: str, server: Server) -> float:
+        """After a refusal of this request; 0 where it is sent in another way. Raises _GaveUpError or FaqError."""
+        about_room, fills = is_about_room(message), prompt_fills_window(message)
+        if server.max_model_len is None:
+            server.max_model_len = window_told(message)
+        if about_room and not fills and self.way != HALVED:
+            self.way += 1
+            return 0.0
+        if self._asking.refused.add(self._ticket, self._wanted.seed.id, fault.reason, about_room):
+            raise FaqError(fault.advice) from None
+        no_room = "the question leaves no room for an answer in the model's window"
+        raise _GaveUpError(f"{no_room} ({fault.reason})" if fills else fault.advice) from None
