@@ -50,8 +50,8 @@ class EvilModel(LlamaForCausalLM):
     config_class = EvilConfig
 class EvilTokenizer(PreTrainedTokenizerFast):
     pass
-def generate(*_arguments, **_options):
-    raise RuntimeError
+def generate(*arguments, model, **options):
+    return LlamaForCausalLM.generate(model, *arguments, **options)
 """
 NAMES = {"AutoConfig": "evil.EvilConfig", "AutoModelForCausalLM": "evil.EvilModel"}
 TOKENIZER = {"AutoTokenizer": [None, "evil.EvilTokenizer"]}
@@ -269,6 +269,26 @@ def test_a_server_is_given_a_folder_without_code(evil: Evil) -> None:
         shown = run.log("job").read_text()
     assert "tokenizer.json" in shown and '"llama"' in shown
     assert "evil.py" not in shown and "auto_map" not in shown and "custom_generate" not in shown
+
+
+def test_a_worker_has_no_api_keys(plain: Path, tmp_path: Path) -> None:
+    """The trusted code of a local source writes down what it finds in its environment."""
+    evil = make_evil(plain, tmp_path)
+    look = f"import os, pathlib; pathlib.Path({str(evil.marker)!r}).write_text(repr(dict(os.environ)))\n"
+    for path in evil.folder.rglob("*.py"):
+        path.write_text(path.read_text() + look)
+    source = f'model = "{evil.folder}"\nsampling = {{ max_tokens = 4 }}\n'
+    judge = '[judge]\nkind = "llm"\nbase_url = "http://127.0.0.1:9/v1"\nmodel = "m"\napi_key_env = "THE_JUDGES_KEY"\n'
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "seeds.jsonl").write_text('{"question": "Why?"}\n')
+    (tmp_path / "run" / "faq.toml").write_text(
+        f'[target]\nmodel = "{plain}"\ndevice = "cpu"\ntrust_remote_code = true\n[seeds]\npath = "seeds.jsonl"\n'
+        f'heldout = 0\n[sources.here]\nbase_url = "local"\n{source}{judge}'
+    )
+    env = {"HF_MODULES_CACHE": str(tmp_path / "modules"), "THE_JUDGES_KEY": "sk-secret", "HF_TOKEN": "hf-token"}
+    done = faq_tui("run", tmp_path / "run", "--until", "regenerate", **env)
+    seen = evil.marker.read_text()
+    assert done.code == ExitCode.DONE and "THE_JUDGES_KEY" in seen and "sk-secret" not in seen and "hf-token" in seen
 
 
 # --- the refusal at the start of a run ---
