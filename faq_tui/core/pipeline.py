@@ -20,6 +20,7 @@ from faq_tui.core.jobs.record import new_id, write_job
 from faq_tui.core.run import Run, locked
 from faq_tui.core.stage import Context, Stage
 from faq_tui.core.store import stages as stage_rows
+from faq_tui.core.target.trust import NO_MODEL, refuse_code
 
 
 def all_stages() -> tuple[Stage, ...]:
@@ -66,6 +67,8 @@ def run_pipeline(
     with locked(run, job), full_disk_is_clear(run.folder):
         if only is not None:
             _require_earlier(run, selected[0])
+        if any(stage.name not in NO_MODEL for stage in selected):
+            refuse_code(run)
         folder = run.jobs / job
         folder.mkdir(parents=True, exist_ok=True)
         names = tuple(stage.name for stage in selected)

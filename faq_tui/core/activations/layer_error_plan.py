@@ -19,6 +19,7 @@ from faq_tui.core.store.artefacts import heldout
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.target import TargetModel
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 VERSION = 1
 Rows = list[list[int]]
@@ -62,7 +63,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
         add_layer_errors(run.store, LayerErrors(subject, wanted[subject], text, tokens, message["errors"]))
 
     try:
-        run_worker("layer_error", spec, hear, context.cancel, run.log(context.job))
+        run_worker("layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
     except Stopped:
         raise
     except FaqError as error:

@@ -27,18 +27,18 @@ Send = Callable[..., None]
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, out)."""
     import torch
-    from transformers import AutoTokenizer
 
     from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.tokenizer import tokenizer_of
 
     folder, device, trusted = local_folder(spec["model"]), device_of(spec["device"]), spec["trust_remote_code"]
     dtype = dtype_name(spec["dtype"], device, folder, trusted)
     read = {one["name"]: head_of(Path(one["rows"]), spec["samples"], spec["tokens"]) for one in spec["sets"]}
     total = sum(len(row["input_ids"]) for rows in read.values() for row in rows)
     send("plan", total=total)
-    marker = Marker.of(AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted))
+    marker = Marker.of(tokenizer_of(folder, trusted))
     cancel.check()
     model = load_dense(folder, getattr(torch, dtype), device, trusted)
     try:

@@ -18,6 +18,7 @@ from faq_tui.core.files import atomic_text
 from faq_tui.core.stage import Context
 from faq_tui.core.target import TargetModel
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,7 +45,7 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "rows": str(path),
     }
     context.emit(Note(f"{len(samples)} samples go through the target to see which outlier channels each one drives"))
-    run_worker("coverage", spec, found.append, context.cancel, run.log(context.job))
+    run_worker("coverage", spec, found.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
     told = next((message for message in found if message["kind"] == "order"), None)
     if told is None:

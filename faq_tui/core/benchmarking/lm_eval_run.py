@@ -14,6 +14,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.stage import Context
 from faq_tui.core.target import TargetModel
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 Rows = list[dict[str, Any]]
 
@@ -41,6 +42,8 @@ def run_lm_eval(
     """
     left = {(request.subject, request.task): request for request in requests}
     at = ""
+    settings = context.run.settings
+    env = {**without_proxy(), **without_keys(settings, settings.evaluate.lm_eval.api_key_env if served else None)}
 
     def hear(message: dict[str, Any]) -> None:
         nonlocal at
@@ -56,7 +59,7 @@ def run_lm_eval(
         at = ""
         try:
             spec = _spec(context, target, list(left.values()), served)
-            run_worker("lm_eval", spec, hear, context.cancel, context.run.log(context.job), without_proxy())
+            run_worker("lm_eval", spec, hear, context.cancel, context.run.log(context.job), env)
         except Stopped:
             raise
         except FaqError as error:

@@ -19,6 +19,7 @@ from faq_tui.core.benchmarking.lm_eval_parse import parse
 from faq_tui.core.benchmarking.tasks import LM_EVAL
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
+from faq_tui.core.models.code import without_code
 from faq_tui.core.models.devices import device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
 
@@ -93,9 +94,9 @@ def _loaded(spec: dict[str, Any], place: str) -> Any:
     """The weights as the evaluation loads them: multiplied out, so that every method runs the same kernels."""
     import torch
     from lm_eval.models.huggingface import HFLM
-    from transformers import AutoTokenizer
 
     from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.tokenizer import tokenizer_of
 
     target, settings = local_folder(spec["target"]), spec["settings"]
     folder = Path(place) if place else target
@@ -106,7 +107,7 @@ def _loaded(spec: dict[str, Any], place: str) -> Any:
     dtype = getattr(torch, dtype_name(spec["dtype"], device, target, trust))
     return HFLM(
         pretrained=load_dense(folder, dtype, device, trust),
-        tokenizer=AutoTokenizer.from_pretrained(target, trust_remote_code=trust),
+        tokenizer=tokenizer_of(target, trust),
         batch_size=settings["batch_size"],
         max_length=settings["max_length"],
     )
@@ -117,17 +118,18 @@ def _served(spec: dict[str, Any]) -> Any:
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
     settings, served = spec["settings"], spec["served"]
-    return LocalCompletionsAPI(
-        base_url=f"{served['base_url']}/completions",
-        model=served["model"],
-        tokenizer=str(local_folder(spec["target"])),
-        tokenizer_backend="huggingface",
-        max_length=settings["max_length"] or 2048,
-        batch_size=1,
-        num_concurrent=settings["batch_size"],
-        header=header_of(settings["api_key_env"]),
-        trust_remote_code=spec["trust_remote_code"],
-    )
+    with without_code(local_folder(spec["target"]), spec["trust_remote_code"]) as target:
+        return LocalCompletionsAPI(
+            base_url=f"{served['base_url']}/completions",
+            model=served["model"],
+            tokenizer=str(target),
+            tokenizer_backend="huggingface",
+            max_length=settings["max_length"] or 2048,
+            batch_size=1,
+            num_concurrent=settings["batch_size"],
+            header=header_of(settings["api_key_env"]),
+            trust_remote_code=spec["trust_remote_code"],
+        )
 
 
 def header_of(api_key_env: str | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.resolve import reachable
 from faq_tui.core.errors import EndpointError, FaqError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.models.code import without_code
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.benchmarks import SERVE
 from faq_tui.core.stage import Context
@@ -56,7 +57,10 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
     Raises EndpointError if the server does not answer or has another model, FaqError if the command fails.
     """
     if base_url == SERVE:
-        with _started(context, subject) as found:
+        with (
+            without_code(subject.folder, subject.target.trust_remote_code) as folder,
+            _started(context, replace(subject, folder=folder)) as found,
+        ):
             yield found
         return
     endpoint = reachable(context, Endpoint(base_url=base_url, model="", api_key_env=api_key_env))

@@ -24,6 +24,7 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 EVERY = 4  # of the starter questions: 64 of them, of every category
 
@@ -44,7 +45,7 @@ def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnM
             on_mark(candidates[int(message["id"])], _mark(message))
 
     spec = {**spec_of(target), "items": str(path), "reference": str(reference)}
-    run_worker("judge_activations", spec, hear, context.cancel, run.log(context.job))
+    run_worker("judge_activations", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
     reference.unlink(missing_ok=True)
 

@@ -15,6 +15,7 @@ from faq_tui.core.stage import Context
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 
 def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
@@ -29,7 +30,14 @@ def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnM
         if message["kind"] == "score":
             on_mark(candidates[int(message["id"])], _mark(message))
 
-    run_worker("likelihood", {**spec_of(target), "items": str(path)}, hear, context.cancel, run.log(context.job))
+    run_worker(
+        "likelihood",
+        {**spec_of(target), "items": str(path)},
+        hear,
+        context.cancel,
+        run.log(context.job),
+        without_keys(run.settings),
+    )
     path.unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from faq_tui.core.errors import FaqError
 from faq_tui.core.models.activations import simulate
+from faq_tui.core.models.code import without_code
 from faq_tui.core.models.dequantize import DEQUANTIZERS
 
 
@@ -19,8 +20,18 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
     Packed weights are multiplied out in float32 and rounded to `dtype` once; where activations are quantized
     too, the inputs of those modules are rounded as they come. The state dict is dense before
     transformers sees it, so that weights (fused experts, tied heads) lie as in the unquantized model.
+    No code of the folder runs unless `trust_remote_code`.
     Raises FaqError on a quantization that it does not know, or weights that are not there.
     """
+    with without_code(folder, trust_remote_code) as place:
+        model, report = _load(place, dtype, trust_remote_code)
+    if report["missing_keys"]:  # transformers would fill them with random numbers, and warn
+        raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
+    return model.to(device).eval()
+
+
+def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
+    """The model, and what transformers reports about its weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -40,6 +51,4 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
         model, report = type(shell).from_pretrained(None, config=config, state_dict=state, **options)
         if quantization["quant_method"] == "compressed-tensors":
             simulate(model, quantization)
-    if report["missing_keys"]:  # transformers would fill them with random numbers, and warn
-        raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
-    return model.to(device).eval()
+    return model, report

@@ -6,6 +6,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from faq_tui.core.models.code import without_code
+
 
 def device_of(device: str) -> str:
     """`auto` is the GPU if there is one."""
@@ -107,5 +109,6 @@ def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = F
         return "float32"
     from transformers import AutoConfig
 
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code).get_text_config()
+    with without_code(folder, trust_remote_code) as place:
+        config = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code).get_text_config()
     return str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")

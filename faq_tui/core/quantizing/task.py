@@ -13,6 +13,7 @@ from typing import Any
 
 from faq_tui.core.cancel import CancelToken
 from faq_tui.core.errors import FaqError
+from faq_tui.core.models.code import without_code
 from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
@@ -50,7 +51,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     rows = read_rows(job.rows)
     folder = local_folder(job.model, only_config=True)
     config = check_target(folder)
-    check_rows(rows, vocab_size(config, folder))
+    check_rows(rows, vocab_size(config, folder, job.trust_remote_code))
     check_enough(rows)
     check_experts(job.method, job.experts, config)
     cancel.check()
@@ -64,8 +65,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = Progress(send, cancel)
-    outcome = method.load_engine()(job, str(target), rows, progress, cancel)
-    finish_folder(job.out, target)
+    # The engine copies what lies in the folder, and loads it with libraries that do not ask whether it is trusted.
+    with without_code(target, job.trust_remote_code) as safe:
+        outcome = method.load_engine()(job, str(safe), rows, progress, cancel)
+        finish_folder(job.out, safe)
     check_servable(job.out)
     result = {
         "average_bits": outcome.average_bits,
@@ -90,11 +93,13 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     send("quantized", **result)
 
 
-def vocab_size(config: dict[str, Any], folder: Path) -> int:
+def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """Rows of the embedding; a multimodal config has it under `text_config`, or by its class's default."""
     said = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if said is None:
         from transformers import AutoConfig
 
-        said = AutoConfig.from_pretrained(folder).get_text_config().vocab_size
+        with without_code(folder, trust_remote_code) as place:
+            whole = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code)
+        said = whole.get_text_config().vocab_size
     return int(said)

@@ -18,6 +18,7 @@ from faq_tui.core.regenerating.wanted import Wanted
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 DIALECT = "local"  # written here: no server's dialect lies between
 
@@ -61,7 +62,9 @@ class LocalAsking:
             "batch": self.source.concurrency,
         }
         hearing = _Hearing(self, by_order)
-        run_worker("generate", spec, hearing, self.context.cancel, run.log(self.context.job))
+        run_worker(
+            "generate", spec, hearing, self.context.cancel, run.log(self.context.job), without_keys(run.settings)
+        )
         path.unlink(missing_ok=True)
         return hearing.again
 

@@ -27,15 +27,15 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     neighbours in its batch, the same answer comes again; other neighbours round the last digits otherwise.
     """
     import torch
-    from transformers import AutoTokenizer
 
     from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
+    from faq_tui.core.models.tokenizer import tokenizer_of
 
     folder, trusted = local_folder(spec["model"]), spec["trust_remote_code"]
     device = device_of(spec["device"])
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trusted)
+    tokenizer = tokenizer_of(folder, trusted)
     if not tokenizer.chat_template:
         raise UsageError(f"the model in {folder} has no chat template: name its chat or instruct version")
     model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)

@@ -15,6 +15,7 @@ from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.sets import all_sets
 from faq_tui.core.target import find_target, fingerprint
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 STAGE = "activations"
 VERSION = 1  # raised when the same sets would give other numbers
@@ -112,7 +113,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
         elif kind == "activations":
             _store(context, ActivationsRow(signature=todo[message["set_name"]], **message))
 
-    run_worker(STAGE, spec, hear, context.cancel, run.log(context.job))
+    run_worker(STAGE, spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
     return unfit
 
 

@@ -27,6 +27,7 @@ from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout
 from faq_tui.core.store.hashing import digest
 from faq_tui.core.target import find_target, load_tokenizer
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 STAGE = "evaluate"
 
@@ -63,7 +64,9 @@ def execute(context: Context) -> str:
         json.dump(spec.to_json(), file)
     try:
         hear = _Listener(context, spec, tokenizer)
-        run_worker("evaluate", {"order": str(order)}, hear, context.cancel, run.log(context.job))
+        run_worker(
+            "evaluate", {"order": str(order)}, hear, context.cancel, run.log(context.job), without_keys(run.settings)
+        )
     finally:
         order.unlink(missing_ok=True)
     keep_words(run, hear.with_answers(), tokenizer)

@@ -22,6 +22,7 @@ from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.sets import SetRow, all_sets
 from faq_tui.core.target import TargetModel, find_target, fingerprint
 from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
 
 STAGE = "quantize"
 CHECKPOINTS = "checkpoints"  # in the run's cache
@@ -175,7 +176,7 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow,
             context.emit(event)
 
     try:
-        run_worker(STAGE, spec, hear, context.cancel, run.log(context.job))
+        run_worker(STAGE, spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
         complete_manifest(half, name, run, set_row)
         replace_folder(half, run.models / name)
     finally:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.errors import UsageError
+from faq_tui.core.models.tokenizer import tokenizer_of
 from faq_tui.core.target.model import TargetModel
 
 
 def load_tokenizer(target: TargetModel) -> Any:
     """The target's fast tokenizer. UsageError if it cannot be loaded, is not fast, or has no chat template."""
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(target.path, trust_remote_code=target.trust_remote_code)
+        tokenizer = tokenizer_of(target.path, target.trust_remote_code)
     except Exception as error:  # noqa: BLE001  hub client, file and parser errors alike
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"no tokenizer could be loaded from target.model {target.name}: {reason}") from None
