@@ -28,8 +28,8 @@ from typing import Any
 from cuda_table import recipe, write_settings
 
 from faq_tui.core.report.document import document
-from faq_tui.core.report.write import write
-from faq_tui.core.run import open_run
+from faq_tui.core.report.render import write
+from faq_tui.core.run.run import open_run
 
 METHODS = "w8a8-8,gptq-4,gptaq-4,spqr-4"
 SETS = "baseline;self,self-tokens;baseline-tokens"  # a process each; the two of one process share what is equal

@@ -23,13 +23,14 @@ from machine import about, table
 from metered import Meter
 from watched import told_beforehand, whole_seconds
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
-from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
-from faq_tui.core.events import Event, Note, StageFailed
-from faq_tui.core.pipeline import run_pipeline
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.metrics import Sums, plain
 from faq_tui.core.quantizing.manifest import read_manifest
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run.events import Event, Note, StageFailed
+from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.stages.pipeline import run_pipeline
 from faq_tui.core.store.artefacts import all_measurements
 from faq_tui.core.store.sets import all_sets
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from machine import about, publish, table
 
-from faq_tui.core.quantizing.hessian import Hessian, factorize, identity_factor
-from faq_tui.core.quantizing.spqr.matrix import Knobs, quantize_matrix
-from faq_tui.core.quantizing.spqr.sidecar import count_bits
+from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_matrix
+from faq_tui.core.quantizing.methods.spqr.sidecar import count_bits
+from faq_tui.core.quantizing.sequential.hessian import Hessian, factorize, identity_factor
 
 DAMPS = {"SpQR": 0.01, "SpQR, damping 1.0": 1.0}
 
@@ -33,7 +33,7 @@ class Figure:
 def prose(folder: Path, rows: int, tokens: int) -> list[list[int]]:
     from transformers import AutoTokenizer
 
-    from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
+    from faq_tui.core.evaluation.texts import pydoc_prose
 
     ids = AutoTokenizer.from_pretrained(folder)(pydoc_prose(), add_special_tokens=False, verbose=False)["input_ids"]
     return [ids[start : start + tokens] for start in range(0, rows * tokens, tokens)]

@@ -113,7 +113,7 @@ def one(which: str) -> None:
                     cwd=out.parent,
                 )
     else:
-        from faq_tui.core.cancel import CancelToken
+        from faq_tui.core.base.cancel import CancelToken
         from faq_tui.core.worker import run_worker
 
         spec = {**job["spec"], "out": str(out)}

@@ -24,7 +24,7 @@ from on_pty import OnPty
 from replayed import Lines, Replay
 from workload import FAQ_TUI, STREAMS, TOKENS_PER_S, Quantization, environment, regeneration, server, streamed_tokens
 
-from faq_tui.core.jobs import Job
+from faq_tui.core.run.job_record import Job
 
 TITLE = f"The app with {STREAMS} streams at {TOKENS_PER_S} tokens/s each and a quantization running"
 NOTE = (

@@ -11,11 +11,11 @@ from typing import Any
 
 import psutil
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
-from faq_tui.core.quantizing.estimate import Estimate, estimate
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.quantizing.cost_model import QuantizationCost, estimate
 from faq_tui.core.quantizing.manifest import read_manifest, versions
-from faq_tui.core.quantizing.profile import Profile
+from faq_tui.core.quantizing.profile import LayerProfile
 from faq_tui.core.worker import run_worker
 
 
@@ -96,7 +96,7 @@ def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
     return seen
 
 
-def cost_row(method: str, model: str, profile: Profile, seen: Watched) -> dict[str, Any]:
+def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> dict[str, Any]:
     """As faq_tui/core/data/quantize_costs.json has them."""
     return {
         "method": method,
@@ -117,9 +117,9 @@ def cost_row(method: str, model: str, profile: Profile, seen: Watched) -> dict[s
     }
 
 
-def told_beforehand(row: dict[str, Any]) -> Estimate:
+def told_beforehand(row: dict[str, Any]) -> QuantizationCost:
     """What doctor would have said of a row's quantization."""
-    return estimate(row["method"], Profile.from_json(row["profile"]), row["device"], name=row["device_name"])
+    return estimate(row["method"], LayerProfile.from_json(row["profile"]), row["device"], name=row["device_name"])
 
 
 def whole_seconds(row: dict[str, Any]) -> float | None:

@@ -18,7 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from faq_tui.core import jobs
-from faq_tui.core.jobs import Job
+from faq_tui.core.run.job_record import Job
 
 ROOT = Path(__file__).parent.parent
 FAQ_TUI = [sys.executable, "-m", "faq_tui"]

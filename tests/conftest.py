@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from faq_tui.core.embedded import EmbeddedModel, Endpoint, ensure_model, running_server
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, ensure_model, running_server
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 # Before any test loads torch: spinning threads take the cores from the server beside it.
@@ -20,7 +20,9 @@ def embedded_model() -> EmbeddedModel:
 
 
 @pytest.fixture(scope="session")
-def embedded_server(embedded_model: EmbeddedModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def embedded_server(
+    embedded_model: EmbeddedModel, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedServer]:
     """The same weights served by llama.cpp over the OpenAI protocol, 8 slots of 1024 tokens."""
     with running_server(tmp_path_factory.mktemp("embedded") / "server.log") as endpoint:
         yield endpoint

@@ -19,7 +19,7 @@ from unittest import mock
 import pytest
 
 from faq_tui.cli.main import main
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 FAQ_TUI = [sys.executable, "-m", "faq_tui"]
 

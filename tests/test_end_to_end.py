@@ -18,7 +18,7 @@ import jsonschema
 import pytest
 from shell import faq_tui, faq_tui_process
 
-from faq_tui.core.embedded import EmbeddedModel, Endpoint
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from faq_tui.core.seeds.read import starter_path
 
 WINDOW, PROSE_TOKENS = 96, 960
@@ -62,7 +62,7 @@ tokens = 512
 
 @pytest.fixture(scope="module")
 def finished(
-    tmp_path_factory: pytest.TempPathFactory, embedded_model: EmbeddedModel, embedded_server: Endpoint
+    tmp_path_factory: pytest.TempPathFactory, embedded_model: EmbeddedModel, embedded_server: EmbeddedServer
 ) -> Path:
     """A run of one's own: own seeds, a local folder as target, the server as a remote endpoint."""
     run = tmp_path_factory.mktemp("run")

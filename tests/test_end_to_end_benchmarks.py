@@ -13,8 +13,8 @@ from benchmark_bench import evalscope_python, offline, target_of, write_tasks
 from evaluate_bench import context_of
 from shell import faq_tui
 
-from faq_tui.core.embedded import EmbeddedModel, Endpoint
-from faq_tui.core.run import open_run
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
+from faq_tui.core.run.run import open_run
 from faq_tui.core.stages import evaluate, evaluate_benchmarks, report
 from faq_tui.core.store.benchmarks import all_results
 
@@ -45,7 +45,7 @@ sampling = {{ temperature = 0.0, max_tokens = 8 }}
 
 
 @pytest.fixture
-def run_folder(tmp_path: Path, embedded_model: EmbeddedModel, embedded_server: Endpoint) -> Path:
+def run_folder(tmp_path: Path, embedded_model: EmbeddedModel, embedded_server: EmbeddedServer) -> Path:
     write_tasks(tmp_path / "tasks")
     (tmp_path / "prose.txt").write_text("A calm dog is better company than a loud one, and it sleeps more. " * 9)
     data = tmp_path / "data" / "general_mcq"

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from shell import faq_tui, faq_tui_process
 
-from faq_tui.core.embedded import EmbeddedModel, Endpoint
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 
 SETTINGS = """
 [target]
@@ -57,7 +57,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def finished(
-    tmp_path_factory: pytest.TempPathFactory, embedded_model: EmbeddedModel, embedded_server: Endpoint
+    tmp_path_factory: pytest.TempPathFactory, embedded_model: EmbeddedModel, embedded_server: EmbeddedServer
 ) -> Path:
     run = tmp_path_factory.mktemp("sets")
     subjects = ["a kettle", "a bicycle", "the moon", "a library", "bread", "a river", "wool", "glass", "ink", "a cup"]

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from shell import faq_tui_process, rows
 
-from faq_tui.core.embedded import EmbeddedModel, Endpoint
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 
 pytestmark = pytest.mark.timeout(1800)  # a minute or three alone, many beside other work
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -53,7 +53,7 @@ pick_by = {{ llm = 1.0, likelihood = 1.0 }}
 
 @pytest.fixture(scope="module")
 def judged(
-    tmp_path_factory: pytest.TempPathFactory, embedded_model: EmbeddedModel, embedded_server: Endpoint
+    tmp_path_factory: pytest.TempPathFactory, embedded_model: EmbeddedModel, embedded_server: EmbeddedServer
 ) -> Path:
     run = tmp_path_factory.mktemp("run")
     seeds = [{"question": f"{text} Answer with one short sentence."} for text in QUESTIONS]

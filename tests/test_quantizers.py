@@ -99,8 +99,8 @@ def test_the_manifest_says_how_it_was_made(made: Path, name: str) -> None:
 def test_the_sidecar_of_spqr_decodes_to_the_folder(made: Path) -> None:
     from safetensors.torch import load_file
 
-    from faq_tui.core.quantizing.spqr.matrix import Knobs
-    from faq_tui.core.quantizing.spqr.sidecar import from_tensors
+    from faq_tui.core.quantizing.methods.spqr.matrix import Knobs
+    from faq_tui.core.quantizing.methods.spqr.sidecar import from_tensors
 
     folder = made / "models" / "spqr-w4g64-baseline"
     dense = load_file(folder / "model.safetensors")
@@ -153,7 +153,7 @@ def test_plain_loaders_see_what_the_evaluation_saw(
 ) -> None:
     import torch
 
-    from faq_tui.core.models import activations
+    from faq_tui.core.models import dense
     from faq_tui.core.models.dense import load_dense
 
     loaders = [(name, loader, backend) for name in NAMES for loader, backend in LOADERS[name.split("-")[0]]]
@@ -175,7 +175,7 @@ def test_plain_loaders_see_what_the_evaluation_saw(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     theirs = torch.load(job["out"])
-    monkeypatch.setattr(activations, "rounded_per_token", as_compressed_tensors_rounds)
+    monkeypatch.setattr(dense, "rounded_per_token", as_compressed_tensors_rounds)
     with torch.inference_mode():
         target = load_dense(made / "target", torch.bfloat16, "cpu")(torch.tensor(ids)).logits.float()
         for name, loader, _ in loaders:
@@ -259,8 +259,8 @@ def test_one_recipe_fails_and_the_others_are_made(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("method", ["gptq", "gptaq", "awq", "spqr", "w8a8"])
 def test_sets_too_small_for_any_quantizer(tmp_path: Path, rows: list[list[int]], sentence: str, method: str) -> None:
-    from faq_tui.core.cancel import CancelToken
-    from faq_tui.core.errors import UsageError
+    from faq_tui.core.base.cancel import CancelToken
+    from faq_tui.core.base.errors import UsageError
     from faq_tui.core.quantizing import task
 
     target = make_tiny_model(tmp_path / "target", layers=1)

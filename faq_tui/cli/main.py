@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from faq_tui import __version__
-from faq_tui.core.errors import ExitCode, FaqError
+from faq_tui.core.base.errors import ExitCode, FaqError
 
 COMMANDS = {  # name: module under faq_tui.cli.commands, loaded when it is called
     "demo": "demo",
@@ -119,9 +119,9 @@ def _drop_stdout() -> None:
 
 
 def _complain(sentence: str) -> None:
-    from faq_tui.core.literal import literal
+    from faq_tui.core.base.sanitize import sanitize
 
-    click.echo(f"faq-tui: {literal(sentence)}", err=True)
+    click.echo(f"faq-tui: {sanitize(sentence)}", err=True)
 
 
 if __name__ == "__main__":

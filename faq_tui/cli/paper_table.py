@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 
 WIDEST = 10_000  # cells: as wide as it wants to be
 EMPTY = "·"  # nobody has measured it yet
@@ -19,7 +19,7 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
     """One row a quantized model, one column a metric: ours, and the paper's in brackets."""
     cells = paper["cells"]
     head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (the paper's value)"
-    console.print(Text(literal(head), style="bold"))
+    console.print(Text(sanitize(head), style="bold"))
     metrics = list(dict.fromkeys(cell["metric"] for cell in cells))
     for part in _parts(console, cells, metrics):
         console.print(_part(cells, part))

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from faq_tui.cli.narrate import narrated
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import ExitCode
-from faq_tui.core.pipeline import run_pipeline
-from faq_tui.core.run import open_run
+from faq_tui.cli.event_output import narrated
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.run.run import open_run
+from faq_tui.core.stages.pipeline import run_pipeline
 
 
 def run_in_foreground(

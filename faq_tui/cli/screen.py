@@ -22,7 +22,7 @@ def show_run(folder: Path, low_bandwidth: bool = False, start: bool = False) -> 
 
 def show_replay(folder: Path, job: str | None, speed: float, low_bandwidth: bool = False) -> None:
     """Raises FaqError."""
-    from faq_tui.core.run import run_folder
+    from faq_tui.core.run.run import run_folder
     from faq_tui.tui.app import FaqApp
     from faq_tui.tui.launch import open_app
     from faq_tui.tui.player import Player, recording

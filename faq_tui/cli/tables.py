@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from faq_tui.cli.paper_table import print_paper
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 
@@ -17,17 +17,17 @@ STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red",
 def print_status(status: dict[str, Any]) -> None:
     console = Console(highlight=False)
     console.print(
-        Text.assemble(("run ", "dim"), literal(status["run"]), ("  target ", "dim"), literal(status["target"]))
+        Text.assemble(("run ", "dim"), sanitize(status["run"]), ("  target ", "dim"), sanitize(status["target"]))
     )
     stages = _table("stage", "state", "")
     for stage in status["stages"]:
         state = Text(stage["state"], style=STYLE.get(stage["state"], "dim"))
-        stages.add_row(stage["stage"], state, Text(literal(stage["message"])))
+        stages.add_row(stage["stage"], state, Text(sanitize(stage["message"])))
     console.print(stages)
     for source in status["sources"].values():
         if source["to_come"]["candidates"]:
             stale = f" ({source['outdated']:,} of earlier settings are kept)" if source["outdated"] else ""
-            console.print(Text(literal(source["to_come"]["sentence"] + stale), style="dim"))
+            console.print(Text(sanitize(source["to_come"]["sentence"] + stale), style="dim"))
     if status["judging"]:
         _print_judging(console, status["judging"])
     if status["sets"]:
@@ -35,7 +35,7 @@ def print_status(status: dict[str, Any]) -> None:
         for row in status["sets"]:
             kept = "" if row["kept"] is None else f"{row['kept']:.0%}"
             whole = f"{row['whole_answers']:,} of {row['answered']:,}" if row["answered"] else ""
-            refused = ", ".join(f"{count} {literal(reason)}" for reason, count in row["refused"].items())
+            refused = ", ".join(f"{count} {sanitize(reason)}" for reason, count in row["refused"].items())
             cells = (f"{row['samples']:,}", f"{row['tokens']:,}", kept, whole, Text(refused, style="dim"))
             sets.add_row(Text(row["name"]), *cells)
         console.print(sets)
@@ -66,7 +66,7 @@ def _print_benchmarks(console: Console, rows: list[dict[str, Any]]) -> None:
         own = [row for row in rows if (row["engine"], row["task"]) == task]
         why = next((row["message"] for row in own if row["message"]), "")
         count = f"{sum(row['done'] for row in own)} of {len(own)}"
-        done.add_row(Text(literal(f"{task[1]} ({task[0]})")), count, Text(literal(why), style="dim"))
+        done.add_row(Text(sanitize(f"{task[1]} ({task[0]})")), count, Text(sanitize(why), style="dim"))
     console.print(done)
 
 

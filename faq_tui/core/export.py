@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import IO, Any
 
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.run import Run
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.run.run import Run
 
 
 def export(run: Run, set_name: str, kind: str, out: IO[bytes]) -> None:

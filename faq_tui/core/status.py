@@ -6,17 +6,16 @@ from dataclasses import asdict
 from typing import Any
 
 from faq_tui.core.benchmarking import plan as benchmark_plan
-from faq_tui.core.judging.current import current_picks
-from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.judging.identity import current_picks, judge_id
 from faq_tui.core.judging.summary import judging_of
-from faq_tui.core.pipeline import all_stages, is_current
-from faq_tui.core.presets import paper_cells
-from faq_tui.core.regenerating import generation_of
-from faq_tui.core.regenerating.estimate import estimate
-from faq_tui.core.regenerating.wanted import missing
-from faq_tui.core.run import Run, lock_owner
-from faq_tui.core.stage import Stage
-from faq_tui.core.store import benchmarks, candidates, failures, picks, seeds, stages
+from faq_tui.core.paper.cells import paper_cells
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.generation_cost import estimate_cost
+from faq_tui.core.regenerating.pending_candidates import pending_candidates
+from faq_tui.core.run.context import Stage
+from faq_tui.core.run.run import Run, lock_owner
+from faq_tui.core.stages.pipeline import all_stages, is_current
+from faq_tui.core.store import benchmarks, candidates, picks, seeds, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.sets import all_sets
 
@@ -75,7 +74,7 @@ def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earl
 
 def _source(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
-    found = candidates.current(run.store, name, generation_of(source))
+    found = candidates.current(run.store, name, source_hash_of(source))
     judge = judge_id(run)
     scores = picks.scores_of(run.store, judge)
     current = current_picks(run, name).values()
@@ -83,14 +82,14 @@ def _source(run: Run, name: str) -> dict[str, Any]:
         "model": source.model,
         "candidates": len(found),
         "wanted": source.candidates * seeds.counts(run.store)["chosen"],
-        "failed": failures.count(run.store, generation_of(source), source.candidates),
+        "failed": candidates.count_failures(run.store, source_hash_of(source), source.candidates),
         "unfit": sum(bool(c.flags) for c in found),
         "tokens": sum(c.completion_tokens or 0 for c in found),
         "scored": sum(scores.get(c.id) is not None for c in found),
         "picked": sum(p.candidate_id is not None for p in current),
         "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
         "rejected": sum(p.candidate_id is None for p in current),
-        "outdated": candidates.tally_before(run.store, name, generation_of(source)).candidates,
+        "outdated": candidates.tally_before(run.store, name, source_hash_of(source)).candidates,
         "to_come": _to_come(run, name),
     }
 
@@ -98,7 +97,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 def _to_come(run: Run, name: str) -> dict[str, Any]:
     """What the next regeneration will ask of this source, and what that is estimated to cost."""
     source = run.settings.sources[name]
-    expected = estimate(run.store, name, source, missing(run, source))
+    expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
     return {
         "candidates": expected.candidates,
         "tokens": expected.tokens,

@@ -9,10 +9,10 @@ from typing import Any
 from textual.app import App
 from textual.notifications import SeverityLevel
 
-from faq_tui.core.errors import FaqError
-from faq_tui.core.literal import literal
-from faq_tui.core.regenerating import consent
-from faq_tui.core.run import Run
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.regenerating import generation_cost
+from faq_tui.core.run.run import Run
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.config import Config, config_path
@@ -58,7 +58,7 @@ class ActingApp(App[None]):
         self.say(sentence, "error")
 
     def say(self, sentence: str, severity: SeverityLevel = "information") -> None:
-        self.notify(literal(sentence), severity=severity, markup=False)
+        self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
         """Do it wherever one is: an action of a pane shows the pane first."""
@@ -111,7 +111,11 @@ class ActingApp(App[None]):
             self.complain("this is a replay: it starts no jobs")
         elif self.session.busy:
             self.say("a job is running already: one works on a run at a time")
-        elif (only or "regenerate") == "regenerate" and until != "seeds" and (cost := consent.asked(self.opened)):
+        elif (
+            (only or "regenerate") == "regenerate"
+            and until != "seeds"
+            and (cost := generation_cost.consent_sentences(self.opened))
+        ):
             self.push_screen(spend_screen(cost), lambda answer: self._spend(answer, only, until))
         else:
             self.session.start(only, until)
@@ -156,7 +160,7 @@ class ActingApp(App[None]):
     async def action_quit(self) -> None:
         if self.session.busy:
             stage = self.session.live.stage
-            self.push_screen(quit_screen(literal(stage.stage) if stage else "a job"), self._leave)
+            self.push_screen(quit_screen(sanitize(stage.stage) if stage else "a job"), self._leave)
         else:
             self.exit()
 

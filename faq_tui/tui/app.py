@@ -14,7 +14,7 @@ from textual.binding import BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
 
-from faq_tui.core.run import open_run
+from faq_tui.core.run.run import open_run
 from faq_tui.tui import app_actions
 from faq_tui.tui.acting import ActingApp
 from faq_tui.tui.actions import APP, Action, bindings_of

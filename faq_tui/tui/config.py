@@ -12,8 +12,8 @@ from typing import Any
 from platformdirs import user_config_path
 from textual.keys import Keys
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.literal import literal
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.actions import APP
 from faq_tui.tui.keys import keys_of, shown, written
 from faq_tui.tui.registry import registry
@@ -41,7 +41,7 @@ def load_config(path: Path) -> Config:
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read: {literal(str(error))}") from None
+        raise UsageError(f"{path} cannot be read: {sanitize(str(error))}") from None
     for name in found:
         if name not in NAMES:
             raise UsageError(f"{path}: no setting {_quoted(name)}{_nearest(name, NAMES)}")
@@ -88,7 +88,7 @@ def _no_clash(path: Path, keymap: dict[str, str]) -> None:
 
 
 def _quoted(name: object) -> str:
-    return f'"{literal(str(name), 80)}"'
+    return f'"{sanitize(str(name), 80)}"'
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -8,9 +8,9 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.worker import get_current_worker
 
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.family import badges, is_quick
-from faq_tui.core.literal import literal
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.tui.gpu import Sample, describe
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -56,11 +56,11 @@ class Header(LiteralText):
 
     def _parts(self, target: str, sources: str) -> Text:
         line = Text.assemble(
-            (literal(self._run.folder.name), "bold"),
+            (sanitize(self._run.folder.name), "bold"),
             ("  target ", "dim"),
-            literal(target),
+            sanitize(target),
             ("  sources " if len(self._run.settings.sources) != 1 else "  source ", "dim"),
-            literal(sources or "none"),
+            sanitize(sources or "none"),
         )
         return Text.assemble((f"{self._badge}  ", "bold reverse"), line) if self._badge else line
 

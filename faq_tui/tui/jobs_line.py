@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.duration import clock_time, pace
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.session import Session
@@ -35,7 +35,7 @@ def describe(session: Session, now: float, keys: tuple[str, str], width: int) ->
         case "running" | "replay":
             line = _running(session.live, now, width)
         case "stopping":
-            name = literal(session.live.stage.stage) if session.live.stage else "the job"
+            name = sanitize(session.live.stage.stage) if session.live.stage else "the job"
             line = Text(f"Stopping {name} at its next safe point; {stop} again ends it at once.", style="yellow")
         case _:
             line = _idle(session, start)
@@ -46,21 +46,21 @@ def describe(session: Session, now: float, keys: tuple[str, str], width: int) ->
 
 def _idle(session: Session, start: str) -> Text:
     stage = session.live.stage
-    name = literal(stage.stage) if stage else "the job"
+    name = sanitize(stage.stage) if stage else "the job"
     match session.outcome:
         case "killed":
             return Text.assemble(
                 (f"{name}: the job was killed. ", STYLES["killed"]), f"Finished work is kept; {start} resumes it."
             )
         case "failed":
-            why = literal(stage.message) if stage else ""
+            why = sanitize(stage.message) if stage else ""
             return Text.assemble((f"{name} failed. ", STYLES["failed"]), f"{start} tries again. ", (why, "dim"))
         case "stopped":
             return Text.assemble(
                 (f"{name}: stopped. ", STYLES["stopped"]), f"Finished work is kept; {start} resumes it."
             )
         case "done":
-            said = literal(stage.message) if stage else ""
+            said = sanitize(stage.message) if stage else ""
             return Text.assemble(("Finished. ", STYLES["done"]), (f"{name}: {said}" if said else "", "dim"))
         case _:
             return Text(
@@ -74,18 +74,20 @@ def _running(live: LiveState, now: float, width: int) -> Text:
     if stage is None:
         return Text("Working …")
     if stage.state != "running":
-        return Text.assemble((f"{literal(stage.stage)} ", "bold"), stage.state, "  ", (literal(stage.message), "dim"))
+        return Text.assemble(
+            (f"{sanitize(stage.stage)} ", "bold"), stage.state, "  ", (sanitize(stage.message), "dim")
+        )
     done, total, unit, detail, speed, left = _progress(live, now)
-    head = Text(literal(stage.stage), style="bold")
+    head = Text(sanitize(stage.stage), style="bold")
     if not total:
-        return Text.assemble(head, f"  {literal(detail)}" if detail else " …")
-    parts = [f"{done:,} of {total:,} {literal(unit)}"]
+        return Text.assemble(head, f"  {sanitize(detail)}" if detail else " …")
+    parts = [f"{done:,} of {total:,} {sanitize(unit)}"]
     if left is not None:
         parts.append(f"{clock_time(left)} left")
     if speed:
         parts.append(speed)
     if detail:
-        parts.append(literal(detail))
+        parts.append(sanitize(detail))
     room = width - head.cell_len - NARROWEST - 4
     while len(parts) > 1 and len(" · ".join(parts)) > room:
         parts.pop()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from platformdirs import user_log_path
 
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.terminal import hung_up, own_terminal
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from faq_tui.core import events as e
+from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
 

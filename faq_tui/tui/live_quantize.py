@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from faq_tui.core import events as e
+from faq_tui.core.run import events as e
 
 ArtefactEvent = e.ArtefactStarted | e.LayerStarted | e.ModuleQuantized | e.LayerDone | e.ArtefactDone
 

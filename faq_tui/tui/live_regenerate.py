@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from io import StringIO
 
-from faq_tui.core import events as e
+from faq_tui.core.run import events as e
 from faq_tui.tui.rate import Rate
 
 KEPT_CHARACTERS = 400_000  # of one growing part; the whole text is in the database when it is finished

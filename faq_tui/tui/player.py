@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.jobs import Timed, timed_event
 
 MOST = 5_000  # events a turn, read from the file as they are needed

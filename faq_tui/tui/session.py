@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Protocol
 
 from faq_tui.core import jobs
-from faq_tui.core.errors import FaqError
-from faq_tui.core.jobs import Job, State, Timed
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.jobs import State, Timed
+from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 
 LOOK_EVERY_S = 1.0  # for a job that somebody else starts

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 
 LOG_LIMIT = 5_000_000  # bytes, beyond which an old log is begun anew
 

@@ -14,7 +14,7 @@ import pytest
 from fake_server import Behaviour, FakeServer
 from shell import FAQ_TUI, events, faq_tui, faq_tui_process, make_run, question, refused, rows, stored, write_seeds
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 pytest_plugins = ["runs"]
 SEEDS = ("--only", "seeds")

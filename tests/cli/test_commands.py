@@ -20,7 +20,7 @@ import pytest
 from shell import FAQ_TUI, environment, faq_tui, faq_tui_process, refused, rows
 
 from faq_tui import cli, core
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.settings import load_settings
 
 pytest_plugins = ["runs"]
@@ -175,7 +175,7 @@ def export_to(place: Path, run_folder: Path, *more: str, code: int = 0, **option
     command = [*FAQ_TUI, "export", str(run_folder), *(more or ("--set", "elder")), "-o", str(place)]
     done = subprocess.run(command, capture_output=True, env=environment(), timeout=60, **options)
     assert done.returncode == code, done.stderr
-    return done.stderr.decode()
+    return str(done.stderr.decode())
 
 
 @pytest.fixture

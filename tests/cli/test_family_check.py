@@ -14,7 +14,7 @@ import pytest
 from fake_server import Behaviour, FakeServer
 from shell import faq_tui, make_run
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 TOML = """
 [target]

@@ -8,9 +8,9 @@ from pathlib import Path
 import jsonschema
 from shell import faq_tui, refused
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.run import open_run
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store.benchmarks import set_problem
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "status.json").read_text())

@@ -12,8 +12,8 @@ import pytest
 from fake_server import Behaviour, FakeServer, Fault
 from shell import events, faq_tui, make_run
 
-from faq_tui.core.events import KINDS, StageDone, from_json, to_json
-from faq_tui.core.run import open_run
+from faq_tui.core.run.events import KINDS, StageDone, from_json, to_json
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 
 pytest_plugins = ["runs"]

@@ -16,7 +16,7 @@ import pytest
 from fake_server import Behaviour, FakeServer, Fault
 from shell import FAQ_TUI, environment, faq_tui, make_run, started, stored
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 # Sets the clipboard; moves the cursor; the 8-bit CSI; a title; markup of rich.
 EVIL = "\x1b]52;c;RVZJTA==\x07 \x1b[2J\x9b31m \x1b]0;owned\x07 [bold red]loud[/] [link=http://x]y[/link] \u202eback"

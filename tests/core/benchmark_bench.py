@@ -12,9 +12,9 @@ from typing import Any
 from evaluate_bench import make_noisy
 from tiny import make_tiny_model
 
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.models.target import TargetModel, find_target
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store.artefacts import Artefact, add_artefact
-from faq_tui.core.target import TargetModel, find_target
 
 BASELINE, ELDER = "gptq-w4g32-baseline", "gptq-w4g32-elder"
 TOML = """

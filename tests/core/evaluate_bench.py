@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.events import Event
+from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event
+from faq_tui.core.run.run import Run
 
 
 def make_noisy(source: Path, folder: Path, scale: float) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from faq_tui.core.benchmarking.plan import Request
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.benchmarking.plan import BenchmarkRequest
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement
 from faq_tui.core.store.benchmarks import Result
-from faq_tui.core.store.hashing import digest
 
 TOML = """
 [target]
@@ -89,7 +89,7 @@ def measure_all(run: Run, kls: dict[str, float]) -> None:
         add_made_up_measurement(run, run.settings.recipes[0].folder(set_name), kl, agree=1.0 - kl)
 
 
-def made_up_result(request: Request, items: tuple[float, ...], stderr: float = 0.1) -> Result:
+def made_up_result(request: BenchmarkRequest, items: tuple[float, ...], stderr: float = 0.1) -> Result:
     """What a benchmark would have said of `request`, had its items come out so."""
     return Result(
         *(request.subject, request.engine, request.task, request.task, "acc", "none"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tiny import make_rows, make_tiny_model
 
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.quantizing import task
 from faq_tui.core.worker import run_worker
 

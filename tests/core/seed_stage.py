@@ -8,11 +8,11 @@ from typing import Any
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.events import Event, SeedSkipped
-from faq_tui.core.run import Run
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, SeedSkipped
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Seeds, Settings, Target
-from faq_tui.core.stage import Context
 from faq_tui.core.stages import seeds as stage
 from faq_tui.core.store import Store
 from faq_tui.core.store import seeds as rows

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.assembly import Rendered
-from faq_tui.core.assembly.template import Template
+from faq_tui.core.chat.render import Rendered
+from faq_tui.core.chat.template import Template
 from faq_tui.core.embedded import EmbeddedModel
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "templates"

@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from tiny import make_tiny_model
 from tiny_moe import make_tiny_moe
 
-from faq_tui.core.activations import capture, outliers
-from faq_tui.core.activations.accumulator import column_width
+from faq_tui.core.activations import capture, compare
 from faq_tui.core.activations.histogram import Histogram, Quantiles
-from faq_tui.core.activations.places import Place
-from faq_tui.core.activations.statistics import KINDS
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped, UsageError
+from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.activations.statistics import KINDS, column_width
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 
 EXACT = 1e-5
-Everything = dict[Place, list[Any]]  # of each row [tokens, channels], float64
+Everything = dict[ModuleRef, list[Any]]  # of each row [tokens, channels], float64
 
 
 @pytest.fixture(scope="module")
@@ -51,11 +50,11 @@ def recording(model: Any, names: tuple[str, ...]) -> Iterator[Everything]:
     """Every input of the modules, kept whole."""
     found: Everything = {}
 
-    def keep(place: Place) -> Any:
+    def keep(place: ModuleRef) -> Any:
         return lambda _module, args: found.setdefault(place, []).append(args[0][0].double().numpy())
 
     hooks = [
-        module.register_forward_pre_hook(keep(Place(int(name.split(".")[2]), ".".join(name.split(".")[3:]))))
+        module.register_forward_pre_hook(keep(ModuleRef(int(name.split(".")[2]), ".".join(name.split(".")[3:]))))
         for name, module in model.named_modules()
         if name.endswith(names)
     ]
@@ -136,7 +135,7 @@ def test_moe_statistics_equal_brute_force(moe: Any, monkeypatch: pytest.MonkeyPa
     def spy(x: Any, weight: Any, bias: Any = None) -> Any:
         if weight.data_ptr() in owner:
             layer, expert, name = owner[weight.data_ptr()]
-            place = Place(layer, f"mlp.experts.{name}")
+            place = ModuleRef(layer, f"mlp.experts.{name}")
             if name == "gate_up_proj":
                 counts[layer, expert] += len(x)
                 first[layer] = (x == first[layer, "state"]).all(-1)
@@ -364,9 +363,9 @@ def test_outlier_channels_and_their_coverage() -> None:
     spiky[[3, 50]] = 9.0
     half = plain.copy()
     half[50] = 4.0
-    union = outliers.reference([plain, half, spiky])
-    assert np.flatnonzero(outliers.outlier_channels(union)).tolist() == [3, 50]
-    assert outliers.coverage(spiky, union) == 1.0
-    assert outliers.coverage(half, union) == 0.5
-    assert outliers.coverage(plain, union) == 0.0
-    assert outliers.coverage(plain, plain) is None
+    union = compare.reference([plain, half, spiky])
+    assert np.flatnonzero(compare.outlier_channels(union)).tolist() == [3, 50]
+    assert compare.coverage(spiky, union) == 1.0
+    assert compare.coverage(half, union) == 0.5
+    assert compare.coverage(plain, union) == 0.0
+    assert compare.coverage(plain, plain) is None

@@ -14,17 +14,16 @@ from tiny import make_tiny_model
 
 from faq_tui.core.activations import files, view
 from faq_tui.core.activations.compare import SAME
-from faq_tui.core.activations.places import Place
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import Stopped
-from faq_tui.core.events import ActivationsReady, Event, Note, StageProgress, StageStarted
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import Stopped
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import ActivationsReady, Event, Note, StageProgress, StageStarted
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.stage import Context
 from faq_tui.core.stages import activations as stage
-from faq_tui.core.store.activations import all_activations
-from faq_tui.core.store.hashing import digest
-from faq_tui.core.store.sets import SetRow, add_set
+from faq_tui.core.store.sets import SetRow, add_set, all_activations
 
 TOML = """
 [target]
@@ -108,11 +107,11 @@ def test_every_set_is_measured_once_and_only_what_is_missing_again(run: Run) -> 
     assert seen.pairs() == [("elder-tokens", "baseline-tokens"), ("elder", "baseline")]
     found = view.compare_sets(seen, "elder-tokens", "baseline-tokens", "self_attn.o_proj", 200)
     assert found.verdict == SAME
-    channels = view.absmax(run, "elder", Place(1, "self_attn.o_proj"))
+    channels = view.absmax(run, "elder", ModuleRef(1, "self_attn.o_proj"))
     assert channels is not None and channels.shape == (64,)
-    assert view.absmax(run, "elder", Place(9, "no.such")) is None
+    assert view.absmax(run, "elder", ModuleRef(9, "no.such")) is None
     files.path_of(run, "elder").write_bytes(b"\x00" * 40)
-    assert view.landscape(run, "elder", Place(1, "self_attn.o_proj")) is None
+    assert view.landscape(run, "elder", ModuleRef(1, "self_attn.o_proj")) is None
     files.path_of(run, "baseline").unlink()
     assert not stage.intact(run)
     again = go(run)

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from template_bench import ANSWER, NAMES, QUESTION, REASONING, golden_templates
 
-from faq_tui.core.assembly import RefusedError, Rendered, Sample, fit, render_answered, render_seed
+from faq_tui.core.assembly import Sample, truncate
 from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens
-from faq_tui.core.assembly.overflow import cut_to_budget, fitted
 from faq_tui.core.assembly.sample import MIN_TOKENS, ids_hash, write_set
-from faq_tui.core.assembly.template import Template
+from faq_tui.core.assembly.truncate import cut_to_budget, truncate_traced
+from faq_tui.core.chat.render import Rendered, render_answered, render_seed
+from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
 
 EXAMPLES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
@@ -39,21 +40,21 @@ def test_keep_answer(templates: dict[str, Template], name: str, max_tokens: int)
     template = templates[name]
     rendered = render_answered(template, QUESTION, LONG, ANSWER)
     full = template.decode(rendered.ids)
-    ids = fit(rendered, max_tokens, "keep_answer")
+    ids = truncate(rendered, max_tokens, "keep_answer")
     assert len(ids) == max_tokens < len(rendered.ids)
     text = template.decode(ids)
     assert ANSWER in text and "Hi" in text and text.endswith(full[full.index(ANSWER) :])
-    kept = fitted(rendered, max_tokens, "keep_answer")
+    kept = truncate_traced(rendered, max_tokens, "keep_answer")
     assert template.decode(kept.ids[: kept.answer_end]).endswith(ANSWER)
     assert text.startswith(full[: full.index(LONG) + 10]) and text.count("</think>") == full.count("</think>")
 
 
 def test_keep_answer_of_what_cannot_be_kept(templates: dict[str, Template]) -> None:
     template = templates["qwen3"]
-    with pytest.raises(RefusedError, match="question and answer alone"):
-        fit(render_answered(template, QUESTION, "short", LONG), 100, "keep_answer")
+    with pytest.raises(NotAssembledError, match="question and answer alone"):
+        truncate(render_answered(template, QUESTION, "short", LONG), 100, "keep_answer")
     seed = render_seed(template, [{"role": "user", "content": LONG}], None)
-    assert fit(seed, 100, "keep_answer") == seed.ids[:100]  # a plain text is cut as calibration sets usually are
+    assert truncate(seed, 100, "keep_answer") == seed.ids[:100]  # a plain text is cut as calibration sets usually are
 
 
 @EXAMPLES
@@ -63,15 +64,17 @@ def test_policies(max_tokens: int, before: int, answer: int, reasoning: int) -> 
     spans = (before, before + reasoning) if reasoning else (0, 0), (before + reasoning + 2, total - 1)
     rendered = Rendered(tuple(range(total)), *spans)
     if total <= max_tokens:
-        assert all(fit(rendered, max_tokens, how) == rendered.ids for how in ("keep_answer", "head", "tail", "drop"))
+        assert all(
+            truncate(rendered, max_tokens, how) == rendered.ids for how in ("keep_answer", "head", "tail", "drop")
+        )
         return
-    assert fit(rendered, max_tokens, "head") == tuple(range(max_tokens))
-    assert fit(rendered, max_tokens, "tail") == tuple(range(total - max_tokens, total))
-    with pytest.raises(RefusedError):
-        fit(rendered, max_tokens, "drop")
+    assert truncate(rendered, max_tokens, "head") == tuple(range(max_tokens))
+    assert truncate(rendered, max_tokens, "tail") == tuple(range(total - max_tokens, total))
+    with pytest.raises(NotAssembledError):
+        truncate(rendered, max_tokens, "drop")
     try:
-        kept = fit(rendered, max_tokens, "keep_answer")
-    except RefusedError:
+        kept = truncate(rendered, max_tokens, "keep_answer")
+    except NotAssembledError:
         assert total - reasoning > max_tokens
         return
     assert len(kept) == max_tokens and list(kept) == sorted(kept)
@@ -90,8 +93,8 @@ def test_a_sample_knows_whether_it_holds_its_answer(
     spans = (before, before + reasoning) if reasoning else (0, 0), (before + reasoning + 2, total - 1)
     rendered = Rendered(tuple(range(total)), *spans)
     try:
-        kept = fitted(rendered, max_tokens, overflow)
-    except RefusedError:
+        kept = truncate_traced(rendered, max_tokens, overflow)
+    except NotAssembledError:
         return
     whole = set(range(*rendered.answer)) <= set(kept.ids)
     assert bool(kept.answer_end) == whole
@@ -106,7 +109,7 @@ def test_a_budget_keeps_the_question_and_the_beginning_of_what_is_said(templates
     assert "Hi" in template.decode(kept.ids) and "step 0 leads to 1" in template.decode(kept.ids)
     whole = cut_to_budget(render_answered(template, QUESTION, "short", ANSWER), 200)
     assert template.decode(whole.ids).endswith(f"{ANSWER}<|im_end|>\n") and whole.answer_end
-    with pytest.raises(RefusedError, match="question alone"):
+    with pytest.raises(NotAssembledError, match="question alone"):
         cut_to_budget(render_answered(template, [{"role": "user", "content": LONG}], "short", ANSWER), 64)
 
 

@@ -14,16 +14,16 @@ import pytest
 from benchmark_bench import ELDER, benchmark_run, evalscope_python, target_of
 from evaluate_bench import context_of
 
-from faq_tui.core.benchmarking.evalscope_run import python_of, run_evalscope
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.benchmarking.evalscope import python_of, run_evalscope
 from faq_tui.core.benchmarking.guard import guarded
-from faq_tui.core.benchmarking.plan import Request
-from faq_tui.core.benchmarking.serving import Served, Subject, listed, served
-from faq_tui.core.embedded import EmbeddedModel, Endpoint
-from faq_tui.core.errors import FaqError
+from faq_tui.core.benchmarking.plan import BenchmarkRequest
+from faq_tui.core.benchmarking.serving import ServedModel, Subject, listed, served
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.events import Event, Note
 from faq_tui.core.report.benchmarks import benchmarks, section
-from faq_tui.core.run import Run
+from faq_tui.core.run.events import Event, Note
+from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store.benchmarks import all_problems, all_results
 
@@ -130,15 +130,17 @@ def test_the_thinking_switch_reaches_the_server_and_code_is_run_by_nobody(tmp_pa
     toml = settings("serve", evalscope_python() or "")
     with Recorder() as server, benchmark_run(tmp_path, toml, ()) as run:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        python, where = python_of(run), Served(f"http://127.0.0.1:{server.server_port}/v1", "m")
-        rows = run_evalscope(context_of(run), python, Request(UNQUANTIZED, "evalscope", "math_500", "one"), where)
+        python, where = python_of(run), ServedModel(f"http://127.0.0.1:{server.server_port}/v1", "m")
+        rows = run_evalscope(
+            context_of(run), python, BenchmarkRequest(UNQUANTIZED, "evalscope", "math_500", "one"), where
+        )
         assert len(server.asked) == 8 and rows[0]["value"] == 0.0
         for body in server.asked:
             assert body["chat_template_kwargs"] == {"enable_thinking": False}
             assert (body["top_k"], body["max_tokens"]) == (20, 16)
         for task, words in [("humaneval", "runs code that the model wrote"), ("no_such", "has no task 'no_such'")]:
             with pytest.raises(FaqError, match=words):
-                run_evalscope(context_of(run), python, Request(UNQUANTIZED, "evalscope", task, task), where)
+                run_evalscope(context_of(run), python, BenchmarkRequest(UNQUANTIZED, "evalscope", task, task), where)
         assert len(server.asked) == 8
         server.shutdown()
 
@@ -159,7 +161,7 @@ def test_a_missing_package_is_one_warning_for_all(tmp_path: Path) -> None:
 
 
 def test_a_server_must_be_there_and_have_the_model(
-    tmp_path: Path, embedded_server: Endpoint, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, embedded_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     with benchmark_run(tmp_path, settings("serve", command='["no-such-program"]')) as run:

@@ -14,19 +14,19 @@ import torch
 from benchmark_bench import BASELINE, ELDER, PROSE, QUESTIONS, benchmark_run, offline, repeat, target_of
 from evaluate_bench import context_of
 
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import Stopped
 from faq_tui.core.benchmarking.lm_eval_task import stoppable
 from faq_tui.core.benchmarking.plan import missing
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import Stopped
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.events import Event, MeasurementReady, Note
 from faq_tui.core.models.dense import load_dense
+from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.report.benchmarks import benchmarks, section
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, MeasurementReady, Note
+from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store.benchmarks import Result, all_problems, all_results
-from faq_tui.core.target import load_tokenizer
 
 pytest.importorskip("lm_eval")
 

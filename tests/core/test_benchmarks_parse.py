@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.benchmarking import evalscope_parse, lm_eval_parse
-from faq_tui.core.benchmarking.evalscope_run import generation
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.benchmarking import evalscope, lm_eval
+from faq_tui.core.benchmarking.evalscope import generation
 from faq_tui.core.benchmarking.faults import explain, names_of
-from faq_tui.core.benchmarking.tasks import LISTS, expand, split_subset
-from faq_tui.core.errors import UsageError
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.settings.benchmarks import Evalscope
+from faq_tui.core.settings.benchmark_lists import LISTS, expand, split_subset
+from faq_tui.core.settings.evaluate import Evalscope
 
 HEAD = '[target]\nmodel = "m"\n[seeds]\npath = "starter"\n'
 
@@ -73,7 +73,7 @@ def test_groups_filters_and_missing_errors_of_lm_eval() -> None:
             ]
         },
     }
-    group, strict, loose = lm_eval_parse.parse(results)
+    group, strict, loose = lm_eval.parse(results)
     assert (group["name"], group["n"], group["items"], group["version"]) == ("group", 30, None, "")
     assert strict["value"] is None and strict["stderr"] is None and strict["filter"] == "strict"
     assert (loose["value"], loose["stderr"], loose["n"], loose["num_fewshot"]) == (0.25, 0.2, 4, 5)
@@ -119,7 +119,7 @@ bits = st.sampled_from([0.0, 1.0])
 @given(st.integers(1, 4).flatmap(lambda k: st.lists(st.lists(bits, min_size=k, max_size=k), min_size=2, max_size=9)))
 def test_the_error_of_evalscope_is_over_questions_not_over_answers(questions: list[list[float]]) -> None:
     repeats = len(questions[0])
-    (row,) = evalscope_parse.parse(answer_of({"default": questions}), "aime24", repeats)
+    (row,) = evalscope.parse(answer_of({"default": questions}), "aime24", repeats)
     means = [statistics.fmean(answers) for answers in questions]
     assert row["n"] == len(questions) and row["items"] == means
     assert row["stderr"] == pytest.approx(statistics.stdev(means) / math.sqrt(len(means)))
@@ -127,7 +127,7 @@ def test_the_error_of_evalscope_is_over_questions_not_over_answers(questions: li
 
 
 def test_subsets_of_evalscope_are_rows_of_their_own() -> None:
-    rows = evalscope_parse.parse(answer_of({"Level 1": [[1.0], [0.0]], "Level 2": [[1.0]]}), "math_500", 1)
+    rows = evalscope.parse(answer_of({"Level 1": [[1.0], [0.0]], "Level 2": [[1.0]]}), "math_500", 1)
     assert [row["name"] for row in rows] == ["math_500", "math_500/Level 1", "math_500/Level 2"]
     assert [row["n"] for row in rows] == [3, 2, 1] and rows[2]["stderr"] is None
 
@@ -136,7 +136,7 @@ def test_a_metric_without_scores_of_its_own_keeps_its_value() -> None:
     answer = answer_of({"v5": [[1.0, 0.0], [0.0, 0.0]]})
     metric = answer["report"]["metrics"][0]
     metric["identity"] = {"name": "accuracy", "aggregation": "pass_at_k", "dimensions": {"k": 1}}
-    (row,) = evalscope_parse.parse(answer, "live_code_bench:v5", 2)
+    (row,) = evalscope.parse(answer, "live_code_bench:v5", 2)
     assert (row["metric"], row["value"], row["n"]) == ("accuracy (pass_at_k, k=1)", 0.25, 2)
     assert row["stderr"] is None and row["items"] is None
 

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import TOML, add_made_up_artefact, add_made_up_measurement, made_up_run
 
-from faq_tui.core.assembly.draws import draws, in_words
-from faq_tui.core.assembly.overlap import Overlap, overlap
-from faq_tui.core.errors import UsageError
-from faq_tui.core.evaluation.bootstrap import compared, difference
+from faq_tui.core.assembly.draws import Overlap, draws, in_words, overlap
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.metrics import KL, Sums
+from faq_tui.core.evaluation.kinds import KL
+from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence import BETTER, WITHIN_NOISE, collect
 from faq_tui.core.report import document, render
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.settings.draws import draw_name, plain_name
+from faq_tui.core.settings.sets import draw_name, plain_name
+from faq_tui.core.stats.bootstrap import compared, difference
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
 THREE = TOML.replace("[evaluate]", "[evaluate]\nrepeats = 3")

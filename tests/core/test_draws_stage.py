@@ -10,8 +10,8 @@ import pytest
 from seed_stage import Made
 from test_sets import COUNT, assembled, run, size, target  # noqa: F401  fixtures
 
-from faq_tui.core.events import Note
-from faq_tui.core.run import Run
+from faq_tui.core.run.events import Note
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Evaluate
 from faq_tui.core.stages import assemble, seeds
 from faq_tui.core.store.sets import all_sets

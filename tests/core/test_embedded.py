@@ -18,8 +18,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from faq_tui.core.embedded import EmbeddedModel, Endpoint, cached_model, pinned, running_server
-from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, cached_model, gguf_file, running_server
 
 # Bytes that the vocabulary lacks: both tokenizers drop them, but differ in what joins over the gap.
 NOT_IN_VOCABULARY = "\x04\x06\x13\x14\x16\x1d"
@@ -56,7 +56,7 @@ def model(embedded_model: EmbeddedModel) -> Any:
     ).eval()
 
 
-def post(server: Endpoint, path: str, body: dict[str, Any]) -> Any:
+def post(server: EmbeddedServer, path: str, body: dict[str, Any]) -> Any:
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(server.base_url).port or 0, timeout=60)
     with closing(connection):
         connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
@@ -86,7 +86,7 @@ def test_settings_of_the_folder(embedded_model: EmbeddedModel, model: Any, token
 
 
 def test_next_token_probabilities_agree_with_the_server(
-    model: Any, tokenizer: Any, embedded_server: Endpoint
+    model: Any, tokenizer: Any, embedded_server: EmbeddedServer
 ) -> None:
     """The check of the q and k rows. The server rounds activations to 8 bits, hence no equality."""
     import torch
@@ -114,7 +114,7 @@ def test_next_token_probabilities_agree_with_the_server(
 # --- the tokenizer ---
 
 
-def server_tokens(server: Endpoint, text: str) -> list[int]:
+def server_tokens(server: EmbeddedServer, text: str) -> list[int]:
     tokens: list[int] = post(server, "/tokenize", {"content": text})["tokens"]
     return tokens
 
@@ -131,7 +131,7 @@ pieces = st.one_of(
 
 @settings(max_examples=60, deadline=None)
 @given(text=st.lists(pieces, max_size=8).map("".join))
-def test_same_tokens_as_the_server_on_any_text(text: str, tokenizer: Any, embedded_server: Endpoint) -> None:
+def test_same_tokens_as_the_server_on_any_text(text: str, tokenizer: Any, embedded_server: EmbeddedServer) -> None:
     assert tokenizer.encode(text, add_special_tokens=False) == server_tokens(embedded_server, text)
 
 
@@ -157,7 +157,7 @@ def test_tokenizer_survives_saving(tokenizer: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def client(embedded_server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def client(embedded_server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     import openai
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
@@ -165,8 +165,8 @@ def client(embedded_server: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterat
         yield client
 
 
-def test_server_streams_candidates_and_usage(client: Any, embedded_server: Endpoint) -> None:
-    assert [entry.id for entry in client.models.list()] == [pinned.MODEL_NAME] == [embedded_server.model]
+def test_server_streams_candidates_and_usage(client: Any, embedded_server: EmbeddedServer) -> None:
+    assert [entry.id for entry in client.models.list()] == [gguf_file.MODEL_NAME] == [embedded_server.model]
     stream = client.chat.completions.create(
         model=embedded_server.model,
         messages=[{"role": "user", "content": "Tell me about the sea."}],
@@ -188,7 +188,7 @@ def test_server_streams_candidates_and_usage(client: Any, embedded_server: Endpo
     assert usage is not None and usage.prompt_tokens > 30
 
 
-def test_server_enforces_a_json_schema(client: Any, embedded_server: Endpoint) -> None:
+def test_server_enforces_a_json_schema(client: Any, embedded_server: EmbeddedServer) -> None:
     schema = {
         "type": "object",
         "properties": {"score": {"type": "integer", "minimum": 1, "maximum": 5}},
@@ -204,7 +204,7 @@ def test_server_enforces_a_json_schema(client: Any, embedded_server: Endpoint) -
     assert json.loads(reply.choices[0].message.content)["score"] in range(1, 6)
 
 
-def test_server_holds_eight_requests_of_a_thousand_tokens(embedded_server: Endpoint) -> None:
+def test_server_holds_eight_requests_of_a_thousand_tokens(embedded_server: EmbeddedServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", urlsplit(embedded_server.base_url).port or 0)
     with closing(connection):
         connection.request("GET", "/slots")
@@ -266,7 +266,7 @@ def test_server_as_a_program_prints_one_line(embedded_model: EmbeddedModel, tmp_
         taken = subprocess.run(command, capture_output=True, text=True, check=False)
         server.terminate()
         rest = server.stdout.read()
-    assert json.loads(line) == {"base_url": f"http://127.0.0.1:{port}/v1", "model": pinned.MODEL_NAME}
+    assert json.loads(line) == {"base_url": f"http://127.0.0.1:{port}/v1", "model": gguf_file.MODEL_NAME}
     assert rest == ""
     assert (taken.returncode, taken.stdout) == (1, "")
     assert f"port {port}" in taken.stderr.splitlines()[-1]

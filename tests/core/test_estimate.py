@@ -11,14 +11,14 @@ from shell import make_run
 from tiny import make_tiny_model
 
 from faq_tui.core.doctor import recipe_checks, recipes
-from faq_tui.core.quantizing import estimate as module
-from faq_tui.core.quantizing.estimate import estimate, layer_seconds
-from faq_tui.core.quantizing.keys import METHODS
-from faq_tui.core.quantizing.profile import Profile, profile_of
-from faq_tui.core.run import open_run
+from faq_tui.core.quantizing import cost_model as module
+from faq_tui.core.quantizing.cost_model import estimate, layer_seconds
+from faq_tui.core.quantizing.profile import LayerProfile, profile_of
+from faq_tui.core.run.run import open_run
+from faq_tui.core.settings.method_keys import METHOD_KEYS
 
 # As Qwen3-8B has them.
-DENSE = Profile(
+DENSE = LayerProfile(
     shapes=((4096, 4096, 2), (1024, 4096, 2), (12288, 4096, 2), (4096, 12288, 1)),
     layers=36,
     hidden=4096,
@@ -30,7 +30,7 @@ DENSE = Profile(
 )
 
 
-def measured(profile: Profile, **values: Any) -> dict[str, Any]:
+def measured(profile: LayerProfile, **values: Any) -> dict[str, Any]:
     return {
         "method": "gptq",
         "model": "measured",
@@ -65,7 +65,7 @@ def test_what_was_measured_is_what_is_said_of_it(costs: list[dict[str, Any]]) ->
 
 
 def test_more_of_anything_takes_longer() -> None:
-    for method in METHODS:
+    for method in METHOD_KEYS:
         for device in ("cuda", "cpu"):
             base = layer_seconds(method, DENSE, device)
             assert layer_seconds(method, dataclasses.replace(DENSE, tokens=2 * DENSE.tokens), device) > base
@@ -89,12 +89,12 @@ def test_a_profile_is_read_from_headers_and_comes_back_from_json(tmp_path: Path)
     profile = profile_of(folder, 8, 400, 64)
     assert sum(count for _, _, count in profile.shapes) == 7 and profile.layers == 2 and profile.hidden == 128
     assert profile.active == 1.0 and 0 < profile.resident_bytes < profile.total_bytes
-    assert Profile.from_json(profile.to_json()) == profile
+    assert LayerProfile.from_json(profile.to_json()) == profile
 
 
 def told_over_measured(row: dict[str, Any]) -> tuple[float, float, float]:
     """Seconds, bytes on the GPU, bytes on the host."""
-    profile = Profile.from_json(row["profile"])
+    profile = LayerProfile.from_json(row["profile"])
     told = estimate(row["method"], profile, row["device"], name=row["device_name"])
     seconds = row["seconds_before"] + profile.layers * row["seconds_per_layer"] + row["seconds_after"]
     return told.seconds / seconds, told.gpu_bytes / row["gpu_bytes"], told.host_bytes / row["host_bytes"]
@@ -103,7 +103,7 @@ def told_over_measured(row: dict[str, Any]) -> tuple[float, float, float]:
 @pytest.mark.parametrize("kind", ["measured", "kept_apart"])
 def test_the_estimate_is_within_a_quarter_of_what_was_measured(kind: str) -> None:
     rows = module.read_costs()[kind]
-    assert {row["method"] for row in rows} == set(METHODS)
+    assert {row["method"] for row in rows} == set(METHOD_KEYS)
     for row in rows:
         assert told_over_measured(row) == pytest.approx((1, 1, 1), abs=0.25), (row["model"], row["method"])
 

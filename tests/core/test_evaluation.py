@@ -15,25 +15,26 @@ from evaluate_bench import context_of, make_noisy
 from tiny import make_tiny_model
 from transformers import GenerationConfig
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped, UsageError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.evaluation import compare, texts
 from faq_tui.core.evaluation.answers import generate
-from faq_tui.core.evaluation.identity import UNQUANTIZED, generation
-from faq_tui.core.evaluation.items import Item
-from faq_tui.core.evaluation.kinds import ANSWERS
-from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
-from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
+from faq_tui.core.evaluation.heldout import Item
+from faq_tui.core.evaluation.identity import UNQUANTIZED, evaluation_hash
+from faq_tui.core.evaluation.kinds import ANSWERS, KL, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.metrics import Sums, plain
 from faq_tui.core.evaluation.reference import open_reference, writing
-from faq_tui.core.events import Event, MeasurementReady, StageProgress
-from faq_tui.core.models.cut import CutModel, Head
+from faq_tui.core.evaluation.texts import pydoc_prose
+from faq_tui.core.models.backbone import Backbone, LmHead
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.run import Run, open_run
-from faq_tui.core.stage import Context
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.models.tokenizer import load_tokenizer
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, MeasurementReady, StageProgress
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts, all_measurements, heldout
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
-from faq_tui.core.target import TargetModel, load_tokenizer
 
 WINDOW, ANSWER_TOKENS = 24, 10
 TOML = f"""
@@ -102,7 +103,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
 def items_of(run: Run, text: str) -> list[tuple[list[int], int]]:
     """(token ids, index of the first predicted one) of every item, without the stage's own code."""
     if text == ANSWERS:
-        answers = heldout(run.store, generation(run)).values()
+        answers = heldout(run.store, evaluation_hash(run)).values()
         return [([*a.prompt_ids, *a.answer_ids], len(a.prompt_ids)) for a in answers]
     tokenizer = load_tokenizer(TargetModel("t", str(run.folder / "target"), False, "cpu", "auto"))
     ids = tokenizer((run.folder / text).read_text(), add_special_tokens=False)["input_ids"][:150]
@@ -146,7 +147,7 @@ def test_everything_is_measured_and_told(done: Done) -> None:
 
 
 def test_answers_are_the_targets_own_and_of_bounded_length(done: Done) -> None:
-    answers = heldout(done.run.store, generation(done.run))
+    answers = heldout(done.run.store, evaluation_hash(done.run))
     assert len(answers) == 5
     assert all(1 <= len(answer.answer_ids) <= ANSWER_TOKENS for answer in answers.values())
     tokenizer = load_tokenizer(TargetModel("t", str(done.run.folder / "target"), False, "cpu", "auto"))
@@ -200,7 +201,7 @@ def test_a_run_that_died_or_was_stopped_goes_on_where_it_was(tmp_path: Path) -> 
         with pytest.raises(KilledError):
             evaluate.execute(context_of(run, die))
         assert len(measured(rounds[0])) == 1 and set(all_measurements(run.store)) == measured(rounds[0])
-        answers = heldout(run.store, generation(run))
+        answers = heldout(run.store, evaluation_hash(run))
         with pytest.raises(Stopped):
             evaluate.execute(Context(run, stop, cancel, "job"))
         assert measured(rounds[1])
@@ -209,7 +210,7 @@ def test_a_run_that_died_or_was_stopped_goes_on_where_it_was(tmp_path: Path) -> 
         told = [pair for events in rounds for pair in measured(events) if not pair[0].endswith("-tokens")]
         assert len(told) == len(set(told)) == len(ALL)
         details = {e.detail for events in rounds[1:] for e in events if isinstance(e, StageProgress)}
-        assert "held-out answers" not in details and heldout(run.store, generation(run)) == answers
+        assert "held-out answers" not in details and heldout(run.store, evaluation_hash(run)) == answers
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +226,7 @@ def test_batches_and_chunks_do_not_show(models: tuple[Any, Any], tmp_path: Path,
     lengths = (40, 3, 17, 2, 29, 17, 8)
     ids = [tuple(torch.randint(0, 512, (length,), generator=dice).tolist()) for length in lengths]
     items = [Item(row, 1 + number % max(1, len(row) - 1)) for number, row in enumerate(ids)]
-    target, other = (CutModel(model) for model in models)
+    target, other = (Backbone(model) for model in models)
     results = []
     for batch_size, chunk in [(1, 1 << 26), (3, 1 << 26), (7, 5 * 4 * 512)]:
         monkeypatch.setattr(compare, "LOGIT_BYTES", chunk)
@@ -241,7 +242,7 @@ def test_batches_and_chunks_do_not_show(models: tuple[Any, Any], tmp_path: Path,
 
 
 def test_a_model_equals_itself(models: tuple[Any, Any], tmp_path: Path) -> None:
-    cut, items = CutModel(models[0]), [Item(tuple(range(1, 30)), 1)]
+    cut, items = Backbone(models[0]), [Item(tuple(range(1, 30)), 1)]
     with writing(tmp_path / "r.safetensors", items, cut.head) as keep:
         compare.measure(cut, items, 1, CancelToken(), lambda tokens: None, keep=keep)
     reference = open_reference(tmp_path / "r.safetensors", items, "cpu")
@@ -269,13 +270,13 @@ def test_logits_that_are_scaled_or_capped_are_the_models_own() -> None:
     ):
         with torch.no_grad():
             expected = model(ids).logits[0]
-        cut = CutModel(model)
+        cut = Backbone(model)
         assert torch.allclose(cut.head.logits(cut.states(ids.tolist())[0]), expected, atol=1e-4)
 
 
 def test_logits_changed_in_an_unknown_way_are_refused(models: tuple[Any, Any]) -> None:
-    cut = CutModel(models[0])
-    cut.head = Head(cut.head.weight, scale=2.0)
+    cut = Backbone(models[0])
+    cut.head = LmHead(cut.head.weight, scale=2.0)
     with pytest.raises(FaqError, match="unknown to faq-tui"):
         cut.states([[1, 2, 3]])
 

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.embedded import EmbeddedModel
-from faq_tui.core.evaluation.choices import Case, heldout
+from faq_tui.core.evaluation.choices import ChoiceCase, heldout_questions
 from faq_tui.core.evaluation.compare import measure
-from faq_tui.core.evaluation.items import windows
-from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Sums, plain
-from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
+from faq_tui.core.evaluation.heldout import windows
+from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.metrics import Sums, plain
 from faq_tui.core.evaluation.reference import open_reference, writing
-from faq_tui.core.models.cut import CutModel
+from faq_tui.core.evaluation.texts import pydoc_prose
+from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
 
 WINDOW, COUNT = 48, 3
@@ -39,12 +40,12 @@ def test_figures_on_the_embedded_model_equal_a_plain_computation(
     with torch.no_grad():
         for weight in noisy.parameters():
             weight.add_(0.1 * weight.std() * torch.randn_like(weight) if weight.dim() > 1 else 0.0)
-    cut, path = CutModel(dense()), tmp_path / "reference.safetensors"
+    cut, path = Backbone(dense()), tmp_path / "reference.safetensors"
     with writing(path, items, cut.head) as keep:
         measure(cut, items, 2, CancelToken(), lambda tokens: None, keep=keep)
     reference = open_reference(path, items, "cpu")
     assert reference is not None
-    sums = Sums.of(measure(CutModel(noisy), items, 2, CancelToken(), lambda tokens: None, reference))
+    sums = Sums.of(measure(Backbone(noisy), items, 2, CancelToken(), lambda tokens: None, reference))
 
     plainly = AutoModelForCausalLM.from_pretrained(embedded_model.folder, dtype=torch.float32).eval()
     nll = kl = agree = count = 0.0
@@ -61,6 +62,8 @@ def test_figures_on_the_embedded_model_equal_a_plain_computation(
     assert plain(KL, sums) == pytest.approx(kl / count, rel=1e-4) and kl > 1
     assert plain(TOP1, sums) == agree / count < 1
 
-    text, _ = heldout([Case("What color is the sky on a clear day?", ("blue", "made of iron"), 0)], tokenizer, 2048)
+    text, _ = heldout_questions(
+        [ChoiceCase("What color is the sky on a clear day?", ("blue", "made of iron"), 0)], tokenizer, 2048
+    )
     found = text.finished(measure(cut, text.items, 2, CancelToken(), lambda tokens: None))
     assert found["correct"] == found["correct_norm"] == [1.0]

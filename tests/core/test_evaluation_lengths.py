@@ -8,10 +8,10 @@ from evaluate_bench import context_of
 from test_evaluation import TOML, WINDOW
 from tiny import make_tiny_model
 
-from faq_tui.core.evaluation import documents, environment, last_word
+from faq_tui.core.evaluation import documents, environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.events import Event, Note
-from faq_tui.core.run import open_run
+from faq_tui.core.run.events import Event, Note
+from faq_tui.core.run.run import open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.store.artefacts import all_measurements
 
@@ -25,10 +25,10 @@ def test_prose_tokens_cut_no_words_and_no_last_words(tmp_path: Path) -> None:
     text = SENTENCE * 1000
     (tmp_path / "long.txt").write_text(text)
     with open_run(tmp_path) as run:
-        (document,) = documents.load(run, "long.txt")
+        (document,) = documents.load_documents(run, "long.txt")
         assert document.text == text and document.bytes == len(text)
-        assert len(last_word.load(run, "long.txt")) == min(500, run.settings.evaluate.items)
-        assert len(documents.load(run, "pydoc")) > 1
+        assert len(documents.load_passages(run, "long.txt")) == min(500, run.settings.evaluate.items)
+        assert len(documents.load_documents(run, "pydoc")) > 1
 
 
 def test_no_window_is_longer_than_the_target_can_read(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_no_window_is_longer_than_the_target_can_read(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         evaluate.execute(context_of(run, events.append))
         tokens = all_measurements(run.store)[UNQUANTIZED, "prose.txt"].items["tokens"]
-        described = environment.read(run)["texts"]["prose.txt"]
+        described = environment.read_environment(run)["texts"]["prose.txt"]
     assert max(tokens) == LONGEST - 1  # a window's first token is not predicted
     assert f"windows of {LONGEST} tokens" in described
     said = f"evaluate.window = 1500 is more than this target reads at once: windows have {LONGEST} tokens"

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.evaluation.bootstrap import difference, of_metric, recovered, resampled, tail_share
-from faq_tui.core.evaluation.items import SHORT, Item, batches, windows
-from faq_tui.core.evaluation.metrics import KL, METRICS, PERPLEXITY, TOP1, Sums, metric, plain
+from faq_tui.core.evaluation.heldout import SHORT, Item, batches, windows
+from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.metrics import METRICS, Sums, metric, plain
+from faq_tui.core.stats.bootstrap import difference, of_metric, recovered, resampled, tail_share
 
 rows = st.lists(
     st.tuples(st.integers(1, 500), st.floats(0.01, 8), st.floats(0, 5), st.floats(0, 1)), min_size=5, max_size=12

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.evaluation.bootstrap import Estimate
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.metrics import KL, METRICS, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
+from faq_tui.core.evaluation.metrics import METRICS
 from faq_tui.core.evidence import (
     BETTER,
     LEANS_BETTER,
@@ -28,8 +28,9 @@ from faq_tui.core.evidence import (
     collect,
 )
 from faq_tui.core.evidence.compare import verdict
-from faq_tui.core.evidence.corrected import RATE, adjusted
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
+from faq_tui.core.stats.bootstrap import Estimate
+from faq_tui.core.stats.multiple_testing import RATE, adjusted
 
 
 @pytest.fixture

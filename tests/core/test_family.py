@@ -14,7 +14,7 @@ from faq_tui.core.family import (
     FAMILY,
     SAME_TOKENIZER,
     STRANGER,
-    Profile,
+    ModelProfile,
     badges,
     check_sources,
     is_quick,
@@ -22,10 +22,9 @@ from faq_tui.core.family import (
     suggestions,
     warnings,
 )
-from faq_tui.core.family.files import ModelFiles
-from faq_tui.core.family.known import by_name, families
-from faq_tui.core.family.names import bare_name, billions
-from faq_tui.core.run import open_run
+from faq_tui.core.family.known import bare_name, billions, by_name, families
+from faq_tui.core.models.model_files import ModelFiles
+from faq_tui.core.run.run import open_run
 
 QWEN3, QWEN3_MOE = {"model_type": "qwen3", "vocab_size": 151936}, {"model_type": "qwen3_moe", "vocab_size": 151936}
 R1 = {"model_type": "deepseek_v3", "vocab_size": 129280}
@@ -80,7 +79,7 @@ SPELLINGS = [
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize(("target", "elder"), PAIRS)
 def test_the_papers_elders_by_name_alone(target: str, elder: str, spelling: str) -> None:
-    found = kinship(Profile(target), Profile(spelling.format(elder)))
+    found = kinship(ModelProfile(target), ModelProfile(spelling.format(elder)))
     assert found.verdict == FAMILY and found.known and found.reasons
     assert found.itself == (target == elder) and found.larger == (target != elder)
 
@@ -102,20 +101,20 @@ def test_the_papers_elders_with_files(tmp_path: Path, target: str, elder: str, w
     ours = model(tmp_path / "t", *FILES[target]) if which in ("both", "target") else None
     config = None if which == "the elder's tokenizer" else FILES[elder][0]
     theirs = model(tmp_path / "e", config, FILES[elder][1]) if which != "target" else None
-    assert kinship(Profile(target, ours), Profile(elder, theirs)).verdict == FAMILY
+    assert kinship(ModelProfile(target, ours), ModelProfile(elder, theirs)).verdict == FAMILY
 
 
 @pytest.mark.parametrize("served_as", ["DeepSeek-R1", "teacher"])
 @pytest.mark.parametrize("tokenizer", ["deepseek", "qwen"])
 def test_equal_tokenizer_files_alone_make_no_family(tmp_path: Path, served_as: str, tokenizer: str) -> None:
-    target = Profile("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", model(tmp_path / "t", QWEN3, tokenizer))
-    teacher = Profile(served_as, model(tmp_path / "r1", R1, "deepseek"))
+    target = ModelProfile("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", model(tmp_path / "t", QWEN3, tokenizer))
+    teacher = ModelProfile(served_as, model(tmp_path / "r1", R1, "deepseek"))
     found = kinship(target, teacher)
     assert found.verdict == (SAME_TOKENIZER if tokenizer == "deepseek" else STRANGER)
     said = "; ".join(found.reasons)
     assert "another architecture: deepseek_v3" in said
     assert ("teacher that DeepSeek-R1-0528-Qwen3-8B was distilled from" in said) == (served_as == "DeepSeek-R1")
-    elder = Profile("Qwen3-235B-A22B", model(tmp_path / "q", QWEN3_MOE, "qwen"))
+    elder = ModelProfile("Qwen3-235B-A22B", model(tmp_path / "q", QWEN3_MOE, "qwen"))
     assert kinship(target, elder).verdict == FAMILY
 
 
@@ -123,25 +122,25 @@ def test_equal_tokenizer_files_alone_make_no_family(tmp_path: Path, served_as: s
 
 
 def test_a_folder_is_known_by_its_config_or_by_what_it_comes_from(tmp_path: Path) -> None:
-    elder = Profile("Qwen3-235B-A22B-FP8")
-    by_config = Profile("./my-model", model(tmp_path / "a", QWEN3, None))
+    elder = ModelProfile("Qwen3-235B-A22B-FP8")
+    by_config = ModelProfile("./my-model", model(tmp_path / "a", QWEN3, None))
     card = "---\nbase_model:\n- Qwen/Qwen3-8B-Base\n---\n"
-    by_card = Profile("./tuned", model(tmp_path / "b", None, None, card=card))
-    by_path = Profile("./tuned", model(tmp_path / "c", {"_name_or_path": "/data/Qwen3-8B"}, None))
+    by_card = ModelProfile("./tuned", model(tmp_path / "b", None, None, card=card))
+    by_path = ModelProfile("./tuned", model(tmp_path / "c", {"_name_or_path": "/data/Qwen3-8B"}, None))
     for target in (by_config, by_card, by_path):
         found = kinship(target, elder)
         assert found.verdict == FAMILY and "Qwen3 family" in found.reasons[0]
-    other = Profile("./other", model(tmp_path / "d", {"model_type": "llama", "vocab_size": 5}, None))
+    other = ModelProfile("./other", model(tmp_path / "d", {"model_type": "llama", "vocab_size": 5}, None))
     found = kinship(other, elder)
     assert found.verdict == STRANGER and found.known and "another architecture" in found.reasons[-1]
 
 
 def test_unknown_names_are_compared_by_all_their_files(tmp_path: Path) -> None:
     config = {"model_type": "newarch", "vocab_size": 40}
-    target = Profile("small", model(tmp_path / "t", config, "qwen", template="T"))
+    target = ModelProfile("small", model(tmp_path / "t", config, "qwen", template="T"))
 
     def verdict(name: str, *given: Any, **more: Any) -> str:
-        return kinship(target, Profile(name, model(tmp_path / name, *given, **more))).verdict
+        return kinship(target, ModelProfile(name, model(tmp_path / name, *given, **more))).verdict
 
     assert verdict("a", config, "qwen", template="T") == FAMILY
     assert verdict("b", config, "qwen", template="another") == FAMILY  # its special tokens are the same
@@ -152,16 +151,16 @@ def test_unknown_names_are_compared_by_all_their_files(tmp_path: Path) -> None:
 
 
 def test_names_that_the_files_contradict(tmp_path: Path) -> None:
-    target = Profile("Qwen3-8B", model(tmp_path / "t", QWEN3, "qwen"))
-    liar = Profile("Qwen3-235B-A22B", model(tmp_path / "l", LLAMA3, "llama"))
+    target = ModelProfile("Qwen3-8B", model(tmp_path / "t", QWEN3, "qwen"))
+    liar = ModelProfile("Qwen3-235B-A22B", model(tmp_path / "l", LLAMA3, "llama"))
     assert kinship(target, liar).verdict == STRANGER
 
 
 def test_what_nothing_tells_is_said_to_be_unknown() -> None:
-    found = kinship(Profile("Qwen3-8B"), Profile("gpt-mystery"))
+    found = kinship(ModelProfile("Qwen3-8B"), ModelProfile("gpt-mystery"))
     assert found.verdict == STRANGER and not found.known
     assert "nothing on this machine tells what gpt-mystery is" in found.reasons
-    assert kinship(Profile("Qwen3-8B"), Profile("Llama-3.1-405B")).known
+    assert kinship(ModelProfile("Qwen3-8B"), ModelProfile("Llama-3.1-405B")).known
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,7 @@ def test_what_nothing_tells_is_said_to_be_unknown() -> None:
     ],
 )
 def test_strangers_by_name(target: str, source: str) -> None:
-    found = kinship(Profile(target), Profile(source))
+    found = kinship(ModelProfile(target), ModelProfile(source))
     assert found.verdict == STRANGER and found.known
 
 
@@ -197,13 +196,13 @@ def test_strangers_by_name(target: str, source: str) -> None:
     ],
 )
 def test_relatives_by_name(target: str, source: str) -> None:
-    assert kinship(Profile(target), Profile(source)).verdict == FAMILY
+    assert kinship(ModelProfile(target), ModelProfile(source)).verdict == FAMILY
 
 
 def test_a_smaller_relative_is_no_elder() -> None:
-    assert kinship(Profile("Qwen3-32B"), Profile("Qwen3-8B")).larger is False
-    assert kinship(Profile("Qwen3-8B"), Profile("Qwen3-32B")).larger is True
-    assert kinship(Profile("Mixtral-8x7B-v0.1"), Profile("Mistral-7B-v0.1")).larger is False
+    assert kinship(ModelProfile("Qwen3-32B"), ModelProfile("Qwen3-8B")).larger is False
+    assert kinship(ModelProfile("Qwen3-8B"), ModelProfile("Qwen3-32B")).larger is True
+    assert kinship(ModelProfile("Mixtral-8x7B-v0.1"), ModelProfile("Mistral-7B-v0.1")).larger is False
     assert (billions("SmolLM2-135M"), billions("Mixtral-8x22B"), billions("phi-4")) == (0.135, 176.0, None)
 
 
@@ -263,7 +262,7 @@ def test_suggested_elders_are_larger_than_the_target(tmp_path: Path) -> None:
 @example("\\ 0")
 @example("meta-meta-x")
 def test_any_name_is_taken(name: str) -> None:
-    assert kinship(Profile(name), Profile(name + "x")).verdict in (FAMILY, SAME_TOKENIZER, STRANGER)
+    assert kinship(ModelProfile(name), ModelProfile(name + "x")).verdict in (FAMILY, SAME_TOKENIZER, STRANGER)
     assert bare_name(bare_name(name)) == bare_name(name)
 
 
@@ -276,5 +275,5 @@ def test_broken_files_tell_nothing(tmp_path: Path, text: str) -> None:
         (tmp_path / name).write_text(text)
     files = ModelFiles.of_folder(tmp_path)
     assert files is not None
-    found = kinship(Profile("a", files), Profile("b", files))
+    found = kinship(ModelProfile("a", files), ModelProfile("b", files))
     assert found.verdict == STRANGER and not found.known

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 from tiny import make_tiny_model
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.headers import INDEX, linear_shapes, tensors_of
 from faq_tui.core.quantizing.profile import profile_of
 

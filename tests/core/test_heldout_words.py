@@ -12,11 +12,11 @@ from evaluate_bench import context_of, make_noisy
 from test_evaluation import FOLDERS, TOML
 from tiny import make_tiny_model
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import Stopped
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import Stopped
 from faq_tui.core.report import document, render
-from faq_tui.core.run import Run, open_run
-from faq_tui.core.stage import Context
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.heldout_items import all_items, one_item

@@ -19,8 +19,10 @@ import pytest
 from fake_server import Behaviour, FakeServer
 from shell import environment, faq_tui, make_run, refused, started, stored
 
-from faq_tui.core.errors import ExitCode, FaqError, UsageError
-from faq_tui.core.events import (
+from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
+from faq_tui.core.base.process import process_identity, send_signal
+from faq_tui.core.jobs import Feed, find_live, follow, kill, start, state, stop
+from faq_tui.core.run.events import (
     CandidateDelta,
     CandidateDone,
     CandidateRetried,
@@ -34,10 +36,8 @@ from faq_tui.core.events import (
     StageStarted,
     to_json,
 )
-from faq_tui.core.jobs import Feed, Job, all_jobs, find_live, follow, kill, last_job, start, state, stop
-from faq_tui.core.jobs.process import identity, send
-from faq_tui.core.jobs.record import read_job, write_job
-from faq_tui.core.run import Owner, lock_owner, locked, open_run
+from faq_tui.core.run.job_record import Job, all_jobs, last_job, read_job, write_job
+from faq_tui.core.run.run import Owner, lock_owner, locked, open_run
 
 SLOW = Behaviour(pieces_per_s=20)  # about a second a candidate
 ENDLESS = Behaviour(pieces_per_s=20, words=2000)
@@ -349,12 +349,12 @@ def test_a_pid_that_is_used_again_is_not_the_job(tmp_path: Path) -> None:
         assert state(other) == "killed"
         assert not stop(other) and not kill(other)
     with subprocess.Popen(["sleep", "60"]) as process:
-        began = identity(process.pid)
-        assert began is not None and not send(process.pid, began + "1", signal.SIGKILL)
-        assert identity(process.pid) == began
-        assert send(process.pid, began, signal.SIGKILL)
-        wait_for(lambda: identity(process.pid) is None)  # a zombie has ended
-        assert process.returncode is None and not send(process.pid, began, signal.SIGKILL)
+        began = process_identity(process.pid)
+        assert began is not None and not send_signal(process.pid, began + "1", signal.SIGKILL)
+        assert process_identity(process.pid) == began
+        assert send_signal(process.pid, began, signal.SIGKILL)
+        wait_for(lambda: process_identity(process.pid) is None)  # a zombie has ended
+        assert process.returncode is None and not send_signal(process.pid, began, signal.SIGKILL)
 
 
 def test_a_look_at_the_lock_never_refuses_its_taker(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from judge_bench import answers_in, by_number, is_judge, is_repair, judge_reques
 from shell import events, faq_tui, question, refused, rows, started
 from test_servers import tls_server
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 JUDGE = ("--until", "judge")
 MARKS = "SELECT c.number - 1, p.score, p.reason FROM scores p JOIN candidates c ON c.id = p.candidate_id"

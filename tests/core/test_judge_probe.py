@@ -11,7 +11,7 @@ from fake_server import Asked, FakeServer, Fault, answer_of
 from judge_bench import is_judge, judge_requests, judged, judging, marks, prompt_of
 from shell import events, faq_tui, question, refused, rows
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 JUDGE = ("--until", "judge")
 

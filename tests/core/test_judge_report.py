@@ -9,9 +9,9 @@ import jsonschema
 from made_up import TOML, made_up_run, measure_all
 
 from faq_tui.core.judging.identity import column_id, judge_id
-from faq_tui.core.regenerating import generation_of
+from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.report import render
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.candidates import add as add_candidate
 from faq_tui.core.store.judge_log import ProbeRow, add_reply, put_probe
@@ -34,7 +34,7 @@ def judged(run: Run) -> None:
     seeds = [Seed(({"role": "user", "content": text},), None, "x") for text in ("one", "two")]
     replace_all(run.store, seeds)
     assign_roles(run.store, [seed.id for seed in seeds], [])
-    generation, llm = generation_of(run.settings.sources["elder"]), column_id(run, "llm")
+    generation, llm = source_hash_of(run.settings.sources["elder"]), column_id(run, "llm")
     for row, seed in enumerate(seeds):
         for number in (1, 2):
             body = ("Big-8B", "none", "because", "so", "stop", (), 5, 9, 1.0, "none")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings import Judge, parse_settings
 
 HEAD = '[target]\nmodel = "x/y"\n[seeds]\npath = "s.jsonl"\n[judge]\n'

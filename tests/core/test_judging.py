@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.judging.auc import auc, interval
-from faq_tui.core.judging.choose import best
-from faq_tui.core.judging.control import controlled, slope_of
-from faq_tui.core.judging.mix import mixed, z_scores
+from faq_tui.core.judging.derive import length_controlled, mixed, slope_of, z_scores
 from faq_tui.core.judging.orders import bias_of, orders
-from faq_tui.core.judging.parse import UnfitReplyError, by_schema, salvage
+from faq_tui.core.judging.prompt import shorten, tokens
+from faq_tui.core.judging.reply import InvalidReplyError, parse_by_schema, salvage
 from faq_tui.core.judging.rubric import ALONE, PARTS, example, schema
-from faq_tui.core.judging.shown import shorten, tokens
+from faq_tui.core.judging.score import best_candidate
+from faq_tui.core.stats.auc import auc, interval
 from faq_tui.core.store.candidates import Candidate
 
 KEYS = st.sampled_from(["A", "B", "overall", "score", "reason", *PARTS, "x"])
@@ -51,8 +50,8 @@ def test_any_reply_is_marks_in_range_or_none(raw: str, labels: tuple[str, ...]) 
     for verdict in found.values():
         assert all(1.0 <= mark <= 10.0 for mark in (verdict.overall, *verdict.parts.values()))
     try:
-        whole = by_schema(raw, labels)
-    except UnfitReplyError as error:
+        whole = parse_by_schema(raw, labels)
+    except InvalidReplyError as error:
         assert str(error)
     else:
         assert set(whole) == set(labels) and whole == found  # what fits needs no salvage, and none changes it
@@ -62,7 +61,7 @@ def test_any_reply_is_marks_in_range_or_none(raw: str, labels: tuple[str, ...]) 
 def test_a_reply_by_the_schema_is_read_exactly(bodies: list[dict[str, Any]], in_prose: bool) -> None:
     labels = (ALONE,) if len(bodies) == 1 else tuple("ABCD"[: len(bodies)])
     raw = json.dumps(bodies[0] if labels == (ALONE,) else dict(zip(labels, bodies, strict=True)))
-    found = by_schema(f"Here it is:\n```json\n{raw}\n```" if in_prose else raw, labels)
+    found = parse_by_schema(f"Here it is:\n```json\n{raw}\n```" if in_prose else raw, labels)
     for label, body in zip(labels, bodies, strict=True):
         assert found[label].overall == body["overall"] and found[label].reason == body["reason"]
         assert found[label].parts == {part: body[part] for part in PARTS}
@@ -76,8 +75,8 @@ def test_by_schema_agrees_with_the_schema_that_is_sent(bodies: list[dict[str, An
     body = dict(zip(labels, bodies, strict=True))
     valid = jsonschema.Draft202012Validator(schema(labels)).is_valid(body)
     try:
-        by_schema(json.dumps(body), labels)
-    except UnfitReplyError:
+        parse_by_schema(json.dumps(body), labels)
+    except InvalidReplyError:
         assert not valid
     else:
         assert valid
@@ -105,8 +104,8 @@ def test_the_form_that_the_prompt_shows_is_that_of_the_schema() -> None:
     ],
 )
 def test_why_a_reply_does_not_fit_is_said(body: str, why: str) -> None:
-    with pytest.raises(UnfitReplyError) as error:
-        by_schema(body, ("A", "B"))
+    with pytest.raises(InvalidReplyError) as error:
+        parse_by_schema(body, ("A", "B"))
     assert str(error.value) == why
 
 
@@ -212,17 +211,17 @@ def test_length_control_takes_the_slope_within_seeds_off() -> None:
     level = {i: -2.0 - 0.5 * (i // 3) for i in lengths}
     values = {i: level[i] + own[i] + 0.3 * math.log(lengths[i]) for i in lengths}
     assert slope_of(values, lengths, groups) == pytest.approx(0.3)
-    found, slope = controlled(values, lengths, groups)
+    found, slope = length_controlled(values, lengths, groups)
     assert slope == pytest.approx(0.3)
     centre = sum(map(math.log, lengths.values())) / len(lengths)
     assert found == pytest.approx({i: level[i] + own[i] + 0.3 * centre for i in lengths})
 
 
 def test_length_control_needs_enough_candidates_of_several_lengths() -> None:
-    assert controlled({1: -1.0, 2: -2.0}, {1: 10, 2: 20}, [[1, 2]]) == ({1: -1.0, 2: -2.0}, None)
+    assert length_controlled({1: -1.0, 2: -2.0}, {1: 10, 2: 20}, [[1, 2]]) == ({1: -1.0, 2: -2.0}, None)
     same = dict.fromkeys(range(12), 30)
     values = {i: -float(i) for i in same}
-    assert controlled(values, same, [[3 * s, 3 * s + 1, 3 * s + 2] for s in range(4)]) == (values, None)
+    assert length_controlled(values, same, [[3 * s, 3 * s + 1, 3 * s + 2] for s in range(4)]) == (values, None)
 
 
 def test_z_scores_by_hand() -> None:
@@ -270,7 +269,7 @@ def test_the_best_is_fit_marked_and_unbeaten(marks: list[tuple[tuple[str, ...], 
     candidates = [candidate(number, flags) for number, (flags, _) in enumerate(marks, 1)]
     scores = {c.id: score for c, (_, score) in zip(candidates, marks, strict=True)}
     fit = {c.id: s for c in candidates if not c.flags and (s := scores[c.id]) is not None}
-    chosen = best([candidates[i] for i in order if i < len(candidates)], scores)
+    chosen = best_candidate([candidates[i] for i in order if i < len(candidates)], scores)
     if not fit:
         assert chosen is None
         return
@@ -280,11 +279,11 @@ def test_the_best_is_fit_marked_and_unbeaten(marks: list[tuple[tuple[str, ...], 
 
 
 def test_of_equal_marks_the_one_that_finished_is_picked() -> None:
-    assert best([candidate(1, finish="stop_sequence"), candidate(2)], {101: 8.0, 102: 8.0}) == 102
+    assert best_candidate([candidate(1, finish="stop_sequence"), candidate(2)], {101: 8.0, 102: 8.0}) == 102
 
 
 def test_a_candidate_without_a_row_of_marks_is_unscored() -> None:
-    assert best([candidate(1)], {}) is None
+    assert best_candidate([candidate(1)], {}) is None
 
 
 @given(st.text(max_size=300), st.integers(1, 80))

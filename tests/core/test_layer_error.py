@@ -15,15 +15,15 @@ from faq_tui.core.activations import layer_error_task
 from faq_tui.core.activations.layer_error import layer_errors, layers_of, write_reference
 from faq_tui.core.activations.layer_error_plan import measure_layer_errors
 from faq_tui.core.activations.view import overview
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped
-from faq_tui.core.events import Event, Note
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.run import open_run
-from faq_tui.core.stage import Context
-from faq_tui.core.store.activations import all_layer_errors
+from faq_tui.core.models.target import find_target
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, Note
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store.artefacts import Artefact, add_artefact
-from faq_tui.core.target import find_target
+from faq_tui.core.store.sets import all_layer_errors
 
 ROWS = [[7 * n % 512 for n in range(length)] for length in (30, 11, 25)]
 

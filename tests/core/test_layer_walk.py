@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped
-from faq_tui.core.models.experts import is_fused, unfuse
-from faq_tui.core.quantizing.coverage import coverage
-from faq_tui.core.quantizing.hessian import Factor
-from faq_tui.core.quantizing.layers.folder import LayerFiles, write_model
-from faq_tui.core.quantizing.layers.groups import find_groups
-from faq_tui.core.quantizing.layers.stack import capture, find_stack, in_batches
-from faq_tui.core.quantizing.layers.together import Solve, Solved
-from faq_tui.core.quantizing.layers.walk import LayerWalk
-from faq_tui.core.quantizing.progress import Progress
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.models.experts import is_fused, unfuse_experts
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.output import coverage
+from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
+from faq_tui.core.quantizing.sequential.groups import find_groups
+from faq_tui.core.quantizing.sequential.hessian import Factor
+from faq_tui.core.quantizing.sequential.stack import capture, find_stack, in_batches
+from faq_tui.core.quantizing.sequential.tensor_files import LayerFiles, write_model
+from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
 COMMON: dict[str, Any] = {
     "vocab_size": 64,
@@ -57,7 +57,7 @@ def model_of(family: str, **changes: Any) -> Any:
 def one_by_one(solve: Any) -> Solve:
     """`solve`: (name, weight, its factor, check) -> Solved."""
 
-    def every(names: list[list[str]], weights: list[Any], factor: Factor, check: Any) -> dict[str, Solved]:
+    def every(names: list[list[str]], weights: list[Any], factor: Factor, check: Any) -> dict[str, SolvedMatrix]:
         return {
             name: solve(name, weights[place][at], factor_at(factor, at), check)
             for at, sharing in enumerate(names)
@@ -76,7 +76,7 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     messages: list[Any] = []
     kept: dict[int, Any] = {}
     cancel = cancel or CancelToken()
-    progress = Progress(lambda kind, **body: messages.append((kind, body)), cancel)
+    progress = GptqmodelProgress(lambda kind, **body: messages.append((kind, body)), cancel)
     states: list[Any] = []
     last = find_stack(model).layers[-1]
     last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))
@@ -85,8 +85,8 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     return rows, kept, messages
 
 
-def same(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
-    return Solved(weight.clone(), 0.5)
+def same(name: str, weight: Any, factor: Factor, check: Any) -> SolvedMatrix:
+    return SolvedMatrix(weight.clone(), 0.5)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -116,7 +116,7 @@ def test_modules_come_in_their_order_and_share_what_they_see(family: str) -> Non
     stack = find_stack(model)
     inputs = capture(stack, [ROWS[:1]], "cpu", None, "cpu", lambda: None)
     layer = stack.layers[0]
-    unfuse(layer)
+    unfuse_experts(layer)
     groups = find_groups(layer, lambda: layer(inputs.hidden[0], **inputs.of(0, 0)))
     found = [{name.rpartition(".")[2] for name in group.modules} for group in groups]
     assert found == [{"q_proj", "k_proj", "v_proj"}, {"o_proj"}, {"gate_proj", "up_proj"}, {"down_proj"}]
@@ -131,10 +131,10 @@ def test_each_layer_sees_what_the_quantized_ones_before_it_give() -> None:
     factors: dict[str, dict[str, Factor]] = {"zero": {}, "same": {}}
 
     def solver(which: str) -> Any:
-        def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+        def solve(name: str, weight: Any, factor: Factor, check: Any) -> SolvedMatrix:
             factors[which][name] = factor
             zero = which == "zero" and name == "model.layers.0.self_attn.v_proj"
-            return Solved(torch.zeros_like(weight) if zero else weight.clone(), 0.0)
+            return SolvedMatrix(torch.zeros_like(weight) if zero else weight.clone(), 0.0)
 
         return solve
 
@@ -153,7 +153,7 @@ def test_experts_put_apart_compute_as_the_fused_ones() -> None:
     model = model_of("qwen3_moe")
     with torch.no_grad():
         expected = model(input_ids=torch.tensor([ROWS[0]])).logits
-        unfuse(model)
+        unfuse_experts(model)
         assert not any(is_fused(module) for module in model.modules())
         found = model(input_ids=torch.tensor([ROWS[0]])).logits
     assert torch.allclose(found, expected, atol=1e-5)
@@ -169,9 +169,9 @@ def test_an_expert_that_no_token_reaches_is_rounded_and_named() -> None:
         layer.post_attention_layernorm.weight.data.abs_()
     plain: dict[str, bool] = {}
 
-    def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+    def solve(name: str, weight: Any, factor: Factor, check: Any) -> SolvedMatrix:
         plain[name] = torch.equal(factor.upper, torch.eye(weight.shape[1]))
-        return Solved(weight.clone(), 0.25)
+        return SolvedMatrix(weight.clone(), 0.25)
 
     def positive(_module: Any, _args: Any, out: Any) -> Any:
         return out.abs()
@@ -194,12 +194,12 @@ def test_an_expert_that_no_token_reaches_is_rounded_and_named() -> None:
 def test_a_stop_ends_the_walk_before_the_next_module() -> None:
     cancel, seen = CancelToken(), list[str]()
 
-    def solve(name: str, weight: Any, factor: Factor, check: Any) -> Solved:
+    def solve(name: str, weight: Any, factor: Factor, check: Any) -> SolvedMatrix:
         check()
         seen.append(name)
         if len(seen) == 5:
             cancel.set()
-        return Solved(weight.clone(), 0.0)
+        return SolvedMatrix(weight.clone(), 0.0)
 
     with pytest.raises(Stopped):
         walk(model_of("llama"), solve, cancel)

@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates and controls too
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -17,24 +17,24 @@ MARKS = "\u061c\u200e\u200f"
 @given(ANY | st.text("\x00\x07\x1b[31m\x7f\x85\x9b\r\n\t\u2028\u2029\u202e\u2066\u061c\ud800\udfff", max_size=40))
 def test_nothing_that_a_terminal_obeys_is_left(text: str) -> None:
     for newlines in (False, True):
-        out = literal(text, newlines=newlines)
+        out = sanitize(text, newlines=newlines)
         for char in out.replace("\n", "") if newlines else out:
             assert unicodedata.category(char) not in ("Cc", "Cs"), hex(ord(char))
             assert unicodedata.bidirectional(char) not in BIDI and char not in MARKS, hex(ord(char))
         assert len(out) == len(text)
-    assert len(literal(text).splitlines()) <= 1
+    assert len(sanitize(text).splitlines()) <= 1
     out.encode("utf-8")
 
 
 @given(ANY, st.integers(1, 30))
 def test_limit(text: str, limit: int) -> None:
-    out = literal(text, limit)
+    out = sanitize(text, limit)
     assert len(out) <= limit
-    assert out == literal(text) or out.endswith("…")
+    assert out == sanitize(text) or out.endswith("…")
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
     text = "Grüße, 日本語, 👩‍👧, [bold]not markup[/], 1 < 2\nnext"
-    assert literal(text, newlines=True) == text
-    assert literal("a\nb\tc") == "a b c"
-    assert literal("\x1b[2J") == "\ufffd[2J"
+    assert sanitize(text, newlines=True) == text
+    assert sanitize("a\nb\tc") == "a b c"
+    assert sanitize("\x1b[2J") == "\ufffd[2J"

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from shell import Result, events, faq_tui, make_run, refused, rows, started
 from tiny import make_tiny_model
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import ExitCode, Stopped
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import ExitCode, Stopped
 from faq_tui.core.regenerating import local_task
-from faq_tui.core.regenerating.sampler import next_tokens
+from faq_tui.core.regenerating.local_task import next_tokens
 
 UNTIL = ("--until", "regenerate")
 SAMPLING = "sampling = { temperature = 1.0, top_p = 0.95, top_k = 50, max_tokens = 24 }"

@@ -21,24 +21,24 @@ from tiny import make_rows, make_tiny_model
 from faq_tui.core.activations import layer_error_task
 from faq_tui.core.activations import task as activations_task
 from faq_tui.core.assembly import coverage_task
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import ExitCode, UsageError
 from faq_tui.core.benchmarking import lm_eval_task
 from faq_tui.core.benchmarking.serving import Subject, served
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import ExitCode, UsageError
 from faq_tui.core.evaluation import task as evaluation_task
-from faq_tui.core.evaluation.heldout import Heldout
+from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.items import Item
 from faq_tui.core.evaluation.kinds import PROSE
-from faq_tui.core.evaluation.spec import Answer, Spec
+from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec
 from faq_tui.core.judging import activation_task, likelihood_task
-from faq_tui.core.models.code import named_code, without_code
+from faq_tui.core.models.model_code import named_code, without_code
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.quantizing import task as quantize_task
 from faq_tui.core.regenerating import local_task
-from faq_tui.core.run import open_run
-from faq_tui.core.settings.benchmarks import SERVE, LmEval
-from faq_tui.core.stage import Context
-from faq_tui.core.target import TargetModel, load_tokenizer
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.run import open_run
+from faq_tui.core.settings.evaluate import SERVE, LmEval
 
 EVIL = """
 from pathlib import Path
@@ -150,7 +150,7 @@ def evaluate(evil: Evil, trusted: bool) -> dict[str, Any]:
         answer_tokens=4,
         cache=str(evil.root),
         texts={"prose": Heldout(PROSE, [Item(tuple(IDS), 1)])},
-        answers=[Answer("seed", IDS[:8], [])],
+        answers=[HeldoutQuestion("seed", IDS[:8], [])],
         subjects={UNQUANTIZED: ("a", ""), "artefact": ("b", str(evil.folder))},
         stored={},
     )

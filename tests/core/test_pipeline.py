@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.embedded import EmbeddedModel
-from faq_tui.core.errors import EndpointError, ExitCode, FaqError, Stopped, UsageError
-from faq_tui.core.events import Event, StageDone, StageFailed, StageSkipped
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.judging.mark import Mark, OnMark
-from faq_tui.core.pipeline import all_stages, is_current, run_pipeline, select
-from faq_tui.core.regenerating import generation_of
-from faq_tui.core.run import Run, locked, open_run
+from faq_tui.core.judging.score import OnMark, Score
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.context import Context, Stage
+from faq_tui.core.run.events import Event, StageDone, StageFailed, StageSkipped
+from faq_tui.core.run.run import Run, locked, open_run
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.stage import Context, Stage
+from faq_tui.core.stages.pipeline import all_stages, is_current, run_pipeline, select
 from faq_tui.core.store import candidates, picks, seeds
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.candidates import Candidate
@@ -79,7 +79,7 @@ def answer_all(run: Run) -> None:
                     seed_id=seed.id,
                     source="elder",
                     number=number,
-                    generation=generation_of(source),
+                    generation=source_hash_of(source),
                     model=source.model,
                     prompt_version="none",
                     reasoning=" ".join(["I multiply, then check the product."] * (5 + number)),
@@ -102,9 +102,9 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     def mark_all(_context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
         for _, candidate in items:
             marked.append(candidate.id)
-            on_mark(candidate, Mark(float(candidate.number), "", ""))
+            on_mark(candidate, Score(float(candidate.number), "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.likelihood.mark_all", mark_all)
+    monkeypatch.setattr("faq_tui.core.stages.judge.likelihood.score_all", mark_all)
     return marked
 
 
@@ -198,9 +198,9 @@ def test_another_judge_marks_anew_and_regenerates_nothing(
     def mark_all(_context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
         for _, candidate in items:
             asked.append(candidate.id)
-            on_mark(candidate, Mark(10.0 - candidate.number, "", ""))
+            on_mark(candidate, Score(10.0 - candidate.number, "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.llm.mark_all", mark_all)
+    monkeypatch.setattr("faq_tui.core.stages.judge.llm.score_all", mark_all)
     before = {line["candidate_id"] for line in lines(run, "elder")}
     events = go(run, until="assemble")
     assert ran(events) == ["judge", "assemble"] and sorted(asked) == sorted(marks)
@@ -212,7 +212,7 @@ def test_another_judge_marks_anew_and_regenerates_nothing(
 
 def test_an_override_makes_the_sets_stale_and_stays(assembled: Run) -> None:
     seed_id = str(lines(assembled, "elder")[0]["seed_id"])
-    first = candidates.current(assembled.store, "elder", generation_of(assembled.settings.sources["elder"]))
+    first = candidates.current(assembled.store, "elder", source_hash_of(assembled.settings.sources["elder"]))
     other = next(c.id for c in first if c.seed_id == seed_id and c.number == 1)
     picks.add_picks(assembled.store, [(seed_id, "elder", "pick", other)], "person", "me", "")
     assert "assemble" in stale(assembled) and not {"seeds", "regenerate", "judge"} & set(stale(assembled))

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faq_tui.core.plots.cells import max_pool
 from faq_tui.core.plots.curve import log_curve
-from faq_tui.core.plots.pool import max_pool
 
 GOLDEN = Path(__file__).parents[1] / "snapshots" / "log_curve.txt"
 WAVE = [1e-4 * 10 ** (math.sin(n / 3) + n / 40) for n in range(48)]

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.benchmarking.plan import wanted
-from faq_tui.core.benchmarking.tasks import expand
-from faq_tui.core.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.paper.cells import paper_cells
+from faq_tui.core.paper.columns import GENERAL, MEANS, SOURCES, SPECIAL
+from faq_tui.core.paper.experiments import Experiment, all_experiments
+from faq_tui.core.paper.preset_text import PresetChoices, preset_text
 from faq_tui.core.paper.tables import cells
-from faq_tui.core.presets import Experiment, PresetChoices, all_experiments, paper_cells, preset_text
-from faq_tui.core.presets.metrics import GENERAL, MEANS, SOURCES, SPECIAL
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import Settings, parse_settings
+from faq_tui.core.settings.benchmark_lists import expand
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.benchmarks import Result, replace_results
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from quantize_bench import GROUP, LAYERS, MODULES, Artefact, Bench, Message, children, tensors
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, packed_shapes
 from faq_tui.core.quantizing.manifest import is_whole, read_manifest
@@ -94,7 +94,7 @@ def test_the_same_rows_give_the_same_bits_and_exactly_they_reach_the_model(
 ) -> None:
     import torch
 
-    from faq_tui.core.models.gptqmodel_env import import_gptqmodel
+    from faq_tui.core.models.gptqmodel_environment import import_gptqmodel
 
     import_gptqmodel()
     seen: list[list[int]] = []
@@ -281,7 +281,7 @@ def test_a_broken_weight_fails_by_name(bench: Bench, tmp_path: Path, tensor: str
 
 def test_an_error_in_a_thread_of_gptqmodel_comes_out_as_itself(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Left as it is, gptqmodel would end this process with os._exit(1)."""
-    from faq_tui.core.models.gptqmodel_env import import_gptqmodel
+    from faq_tui.core.models.gptqmodel_environment import import_gptqmodel
 
     import_gptqmodel()
     from gptqmodel.quantization import GPTQ

@@ -9,15 +9,14 @@ from typing import Any
 import pytest
 from quantize_bench import Artefact, Bench
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.headers import linear_shapes, tensors_of
-from faq_tui.core.quantizing import check
-from faq_tui.core.quantizing.layers.folder import check_places
-from faq_tui.core.quantizing.losses import read_loss
+from faq_tui.core.quantizing import preflight
+from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress, read_loss
 from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
-from faq_tui.core.quantizing.needed import host_needed, memory_needed
-from faq_tui.core.quantizing.progress import Progress
+from faq_tui.core.quantizing.sequential.tensor_files import check_places
 
 pytest_plugins = ["quantize_bench"]
 
@@ -59,12 +58,12 @@ def test_no_method_takes_a_group_size_that_does_not_divide(bench: Bench, method:
 
 def test_the_group_sizes_that_fit_are_named() -> None:
     shapes = {"a.q_proj": (64, 576), "a.down_proj": (576, 1536)}
-    check.check_group_size(shapes, 64)
-    check.check_group_size(shapes, -1)
+    preflight.check_group_size(shapes, 64)
+    preflight.check_group_size(shapes, -1)
     with pytest.raises(UsageError, match=r"576 input features of a\.q_proj: choose one of -1, 16, 32, 64$"):
-        check.check_group_size(shapes, 128)
+        preflight.check_group_size(shapes, 128)
     with pytest.raises(UsageError, match="100 input features of odd: none does: choose another method"):
-        check.check_group_size({"odd": (64, 100)}, 128, (16, 32, 64))
+        preflight.check_group_size({"odd": (64, 100)}, 128, (16, 32, 64))
 
 
 @pytest.mark.parametrize(
@@ -77,9 +76,9 @@ def test_the_group_sizes_that_fit_are_named() -> None:
     ],
 )
 def test_rows_that_gptqmodel_would_take_amiss(rows: list[list[int]], sentence: str) -> None:
-    check.check_rows([[0] * 11, [511] * 11], 512)
+    preflight.check_rows([[0] * 11, [511] * 11], 512)
     with pytest.raises(UsageError, match=sentence):
-        check.check_rows(rows, 512)
+        preflight.check_rows(rows, 512)
 
 
 @pytest.mark.parametrize(
@@ -94,42 +93,42 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, sentence: str) -> Non
     path = tmp_path / "rows.jsonl"
     path.write_text(f'{{"input_ids": [1, 2]}}\n{line}\n')
     with pytest.raises(UsageError, match=sentence):
-        check.read_rows(path)
+        preflight.read_rows(path)
 
 
 def test_targets_that_are_none(bench: Bench, artefacts: dict[int, Artefact], tmp_path: Path) -> None:
-    assert check.check_target(bench.model)["model_type"] == "llama"
-    check.check_chat_template(bench.model)
+    assert preflight.check_target(bench.model)["model_type"] == "llama"
+    preflight.check_chat_template(bench.model)
     with pytest.raises(UsageError, match="quantized already"):
-        check.check_target(artefacts[4].folder)
+        preflight.check_target(artefacts[4].folder)
     with pytest.raises(UsageError, match="cannot be read"):
-        check.check_target(tmp_path)
+        preflight.check_target(tmp_path)
     (tmp_path / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
     with pytest.raises(UsageError, match=r"no causal language model .architecture BertModel."):
-        check.check_target(tmp_path)
+        preflight.check_target(tmp_path)
     with pytest.raises(UsageError, match="no chat template"):
-        check.check_chat_template(tmp_path)
+        preflight.check_chat_template(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"chat_template": "{{ messages }}"}')
-    check.check_chat_template(tmp_path)
+    preflight.check_chat_template(tmp_path)
     with pytest.raises(UsageError, match=r"no \*\.safetensors files"):
         linear_shapes(tmp_path)
 
 
 def test_memory(bench: Bench) -> None:
-    check.check_memory(1)
+    preflight.check_memory(1)
     with pytest.raises(FaqError, match=r"needs about 1048576\.0 GiB, \d+\.\d GiB free"):
-        check.check_memory(1 << 50)
-    need = memory_needed(bench.model, "gptq", 50, 400)
-    assert memory_needed(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000
+        preflight.check_memory(1 << 50)
+    need = min_memory(bench.model, "gptq", 50, 400)
+    assert min_memory(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000
 
 
 def test_what_can_move_to_the_host_is_not_asked_of_a_gpu(bench: Bench) -> None:
     for method in ("spqr", "w8a8"):
-        few, many = (memory_needed(bench.model, method, 50, tokens, "cuda") for tokens in (400, 400_000))
+        few, many = (min_memory(bench.model, method, 50, tokens, "cuda") for tokens in (400, 400_000))
         assert few == many < 2_000_000
-    assert memory_needed(bench.model, "gptq", 50, 400_000, "cuda") > 2 * 2 * 128 * 390_000
+    assert min_memory(bench.model, "gptq", 50, 400_000, "cuda") > 2 * 2 * 128 * 390_000
     whole = sum(size for _, _, size in tensors_of(bench.model).values())
-    assert host_needed(bench.model, "spqr") - host_needed(bench.model, "gptq") == whole
+    assert min_host_memory(bench.model, "spqr") - min_host_memory(bench.model, "gptq") == whole
 
 
 def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(bench: Bench, tmp_path: Path) -> None:
@@ -174,7 +173,7 @@ def test_nothing_escapes_into_the_threads_of_gptqmodel() -> None:
     def send(kind: str, **body: Any) -> None:
         raise BrokenPipeError("the parent is gone")
 
-    progress = Progress(send, CancelToken())
+    progress = GptqmodelProgress(send, CancelToken())
     progress.layer_done(0)
     progress.module_done({"layer": "no number"})
     assert progress.should_stop

@@ -9,7 +9,7 @@ import pytest
 from quantize_bench import Bench
 from tiny import make_tiny_mixture
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.quantizing.manifest import read_manifest
 

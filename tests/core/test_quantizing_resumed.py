@@ -14,8 +14,8 @@ import torch
 from quantize_bench import MODULES, Bench, Message, children, tensors
 from tiny import make_rows, make_tiny_model
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.quantizing.manifest import read_manifest
 
 pytest_plugins = ["quantize_bench"]

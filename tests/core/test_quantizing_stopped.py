@@ -10,8 +10,8 @@ import pytest
 from quantize_bench import Bench, Message, children, tensors
 from tiny import make_rows, make_tiny_model
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import Stopped
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import Stopped
 from faq_tui.core.quantizing.manifest import is_whole
 
 pytest_plugins = ["quantize_bench"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from shell import faq_tui_process
 from tiny import TINY_RUN, make_tiny_run
 
-from faq_tui.core.run import open_run
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store.artefacts import all_artefacts
 
 SETTINGS = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings import Recipe, parse_settings
 from faq_tui.core.settings.edit import move_recipe, remove_recipe
 

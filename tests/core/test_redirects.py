@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
+from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.benchmarking import lm_eval_task, serving
 from faq_tui.core.benchmarking.serving import listed
 from faq_tui.core.endpoints import chat, open_client, stream_chat
 from faq_tui.core.endpoints.chat import StatusError
 from faq_tui.core.endpoints.probe import look
-from faq_tui.core.errors import EndpointError
 from faq_tui.core.settings import Endpoint, Sampling
 
 KEY = "sk-a-key-of-this-test"

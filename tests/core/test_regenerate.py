@@ -15,9 +15,9 @@ import pytest
 from fake_server import Asked, Behaviour, Dialect, FakeServer, Fault, answer_of, reasoning_of
 from shell import Result, environment, events, faq_tui, make_run, question, refused, rows, started, stored
 
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.errors import ExitCode
-from faq_tui.core.regenerating.ask import parts_of
+from faq_tui.core.regenerating.questions import parts_of
 from faq_tui.core.settings import Source
 
 REGENERATE = ("--until", "regenerate")

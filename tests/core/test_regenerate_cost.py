@@ -10,7 +10,7 @@ import pytest
 from fake_server import Behaviour, FakeServer
 from shell import events, faq_tui, make_run, question, refused, stored
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 UNTIL = ("--until", "regenerate")
 PRICED = "price = { input = 1.0, output = 2.0 }"

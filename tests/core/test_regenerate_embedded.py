@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from shell import events, faq_tui, faq_tui_process, make_run, rows
 
-from faq_tui.core.embedded import Endpoint as Served
+from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.embedded import EmbeddedServer as Served
 from faq_tui.core.endpoints import Client, Reply, look, stream_choices
-from faq_tui.core.errors import ExitCode
 from faq_tui.core.settings import Endpoint, Sampling
 
 SOURCE = """

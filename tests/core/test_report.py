@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.events import Event, ReportWritten
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.regenerating import generation_of
+from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.report import document, render
-from faq_tui.core.report.escape import escape
 from faq_tui.core.report.facts import without_credentials
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.report.formatting import escape
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, ReportWritten
+from faq_tui.core.run.run import Run
 from faq_tui.core.stages import report
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.candidates import Candidate
@@ -46,7 +46,7 @@ def add_candidates(run: Run) -> None:
     seeds = [Seed(({"role": "user", "content": text},), None, "x") for text in ("one", "two")]
     replace_all(run.store, seeds)
     assign_roles(run.store, [seed.id for seed in seeds], [])
-    generation, ids = generation_of(run.settings.sources["elder"]), []
+    generation, ids = source_hash_of(run.settings.sources["elder"]), []
     for seed, number, flags in [(seeds[0], 1, ()), (seeds[0], 2, ("truncated",)), (seeds[1], 1, ())]:
         body = ("Big-8B", "none", "because", "so", "stop", flags, 5, 9, 1.0, "none")
         ids.append(add_candidate(run.store, Candidate(seed.id, "elder", number, generation, *body)))

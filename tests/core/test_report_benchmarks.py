@@ -12,7 +12,7 @@ from made_up import TOML, made_up_result, made_up_run
 
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.report.benchmarks import benchmarks, section
-from faq_tui.core.run import open_run
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store.benchmarks import replace_results
 
 DRAWN = TOML + 'repeats = 2\n[evaluate.lm_eval]\ntasks = ["piqa"]\n'

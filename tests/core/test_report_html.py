@@ -19,7 +19,7 @@ from test_report import HOSTILE, MIXED
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.report import render
-from faq_tui.core.report.escape import escape
+from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.html.drawing import scale
 from faq_tui.core.report.html.words import inline, to_html
 

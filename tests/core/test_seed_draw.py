@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seed_stage import PER_EXAMPLE, Made
 
-from faq_tui.core.events import Note
+from faq_tui.core.run.events import Note
 from faq_tui.core.stages import seeds as stage
 from faq_tui.core.store import seeds as rows
 

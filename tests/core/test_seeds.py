@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from seed_stage import PER_EXAMPLE, Made
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.seeds import Problem, Record, read_records, to_seed
 from faq_tui.core.seeds.shapes import ShapeError
 from faq_tui.core.settings import Seeds

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from quantize_bench import Artefact, tensors
 
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.quantizing.servable import check_servable, doubts, problems, serve_commands
 
 Edit = Callable[[dict[str, Any]], object]

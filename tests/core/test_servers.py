@@ -20,7 +20,7 @@ from fake_server import Asked, Behaviour, FakeServer, Fault, answer_of
 from fakes.trouble import MIXED, PASSING, mixed
 from shell import Result, events, faq_tui, faq_tui_process, make_run, question, refused, rows, started, stored
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 
 UNTIL = ("--until", "regenerate")
 

@@ -16,19 +16,19 @@ from tiny import make_tiny_model
 from transformers import AutoModelForCausalLM
 
 from faq_tui.core.activations.capture import measure
-from faq_tui.core.activations.outliers import outlier_channels, reference, threshold
+from faq_tui.core.activations.compare import outlier_channels, reference, threshold
 from faq_tui.core.assembly import Sample
-from faq_tui.core.assembly.coverage import greedy_cover
-from faq_tui.core.assembly.diversity import diverse_order
-from faq_tui.core.assembly.mixture import mix
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.events import Event, Note, SetAssembled
+from faq_tui.core.assembly.coverage_task import greedy_cover
+from faq_tui.core.assembly.matching import mix
+from faq_tui.core.assembly.order import diverse_order
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.regenerating import generation_of
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, Note, SetAssembled
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.stage import Context
 from faq_tui.core.stages import assemble
 from faq_tui.core.store import candidates, picks
 from faq_tui.core.store import seeds as seed_rows
@@ -81,7 +81,7 @@ def fill(run: Run) -> None:
     ]
     seed_rows.replace_all(run.store, seeds)
     seed_rows.assign_roles(run.store, [seed.id for seed in seeds[:COUNT]], [])
-    generation, judge = generation_of(run.settings.sources["elder"]), judge_id(run)
+    generation, judge = source_hash_of(run.settings.sources["elder"]), judge_id(run)
     for n, seed in enumerate(seeds[:COUNT]):
         reasoning = " ".join(["I multiply, then check."] * (2 + n % 5))
         body = ("Big", "none", reasoning, f"The answer is {n * n}.", "stop", (), 5, 9, 1.0, "none")

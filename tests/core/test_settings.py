@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings import (
     Activations,
     Assemble,
@@ -322,17 +322,14 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
 
 
 def sections() -> dict[str, type[BaseModel]]:
-    from faq_tui.core.settings import benchmarks as b
-    from faq_tui.core.settings.activations import Activations
-    from faq_tui.core.settings.assemble import Assemble
+    from faq_tui.core.settings import evaluate as b
     from faq_tui.core.settings.evaluate import Evaluate
     from faq_tui.core.settings.judge import Judge
-    from faq_tui.core.settings.preset import Preset
-    from faq_tui.core.settings.quantize import Quantize
-    from faq_tui.core.settings.recipe import Recipe
-    from faq_tui.core.settings.sets import SetPlan
+    from faq_tui.core.settings.recipe import Quantize, Recipe
+    from faq_tui.core.settings.schema import Activations
+    from faq_tui.core.settings.sets import Assemble, SetPlan
     from faq_tui.core.settings.source import Source
-    from faq_tui.core.settings.target import Seeds, Target
+    from faq_tui.core.settings.target import Preset, Seeds, Target
 
     return {
         **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": Judge, "assemble": Assemble},

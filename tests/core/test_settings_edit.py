@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings import load_settings
 from faq_tui.core.settings.edit import add_recipe, move_recipe, remove_recipe
 from faq_tui.core.settings.write import Choices, demo_text, init_text

@@ -10,16 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.quantizing.hessian import Factor, Hessian, UnfitHessian, factorize, means
-from faq_tui.core.quantizing.layers.groups import Group
-from faq_tui.core.quantizing.layers.stack import find_stack
-from faq_tui.core.quantizing.layers.together import Solved, put_together
-from faq_tui.core.quantizing.layers.walk import LayerWalk
-from faq_tui.core.quantizing.progress import Progress
-from faq_tui.core.quantizing.spqr.grid import Level
-from faq_tui.core.quantizing.spqr.matrix import Knobs, Quantized, quantize_matrix, quantize_stack
-from faq_tui.core.quantizing.w8a8 import matrix as w8a8
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.methods.spqr.grid import Level
+from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, quantize_matrix, quantize_stack
+from faq_tui.core.quantizing.methods.w8a8 import matrix as w8a8
+from faq_tui.core.quantizing.sequential.batching import SolvedMatrix, batch_matrices
+from faq_tui.core.quantizing.sequential.groups import ModuleGroup
+from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, UnfitHessian, factorize, means
+from faq_tui.core.quantizing.sequential.stack import find_stack
+from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
 EXPERTS, COLUMNS = 3, 160
 ROWS = (40, 24)  # of two matrices that share a Hessian; the first is no multiple of 16
@@ -117,15 +117,15 @@ def test_only_the_matrix_that_needs_it_is_damped_more() -> None:
 
 def test_matrices_go_together_by_shape_tokens_and_budget() -> None:
     names = [f"mlp.experts.{n}.{part}_proj" for n in range(5) for part in ("gate", "up")]
-    group = Group(names, {name: name.replace("up_", "gate_") for name in names})
+    group = ModuleGroup(names, {name: name.replace("up_", "gate_") for name in names})
     modules = {name: torch.nn.Linear(32, 16) for name in names}
     few = {"mlp.experts.3.gate_proj"}
     one = 2 * 24 * 16 * 32 + 12 * 32**2
-    found = put_together(group, modules, few, 2 * one)
+    found = batch_matrices(group, modules, few, 2 * one)
     assert [(len(part.modules), part.few) for part in found] == [(2, False), (2, False), (1, True)]
     assert found[0].modules == [names[0:2], names[2:4]] and found[0].shared == [names[0], names[2]]
     assert found[2].modules == [names[6:8]]
-    alone = put_together(group, modules, set(), 1)  # nothing fits: each goes by itself
+    alone = batch_matrices(group, modules, set(), 1)  # nothing fits: each goes by itself
     assert [part.modules for part in alone] == [[[name]] for name in names]
     assert [part.shared for part in alone[:2]] == [[names[0]], [names[0]]]
 
@@ -135,7 +135,7 @@ def test_a_mixture_comes_out_as_module_by_module(method: str, monkeypatch: pytes
     """The same model with a budget in which everything fits, and with one in which nothing does."""
     from tiny_moe import make_tiny_moe
 
-    from faq_tui.core.quantizing.layers import walk
+    from faq_tui.core.quantizing.sequential import walk
 
     rows = [[(7 * n + start) % 128 for n in range(length)] for start, length in enumerate((60, 60, 44, 60, 31))]
     batches: dict[int, list[int]] = {}
@@ -143,24 +143,24 @@ def test_a_mixture_comes_out_as_module_by_module(method: str, monkeypatch: pytes
     for budget in (1, 1 << 28):
         sizes, kept = batches.setdefault(budget, []), found.setdefault(budget, {})
 
-        def solve(names: list[list[str]], weights: list[Any], factor: Factor, check: Any) -> dict[str, Solved]:
+        def solve(names: list[list[str]], weights: list[Any], factor: Factor, check: Any) -> dict[str, SolvedMatrix]:
             sizes.append(len(names) * len(names[0]))  # noqa: B023  used within the same turn
             if method == "spqr":
                 made = [one.weight for one in quantize_stack(weights, factor, Knobs(4, 16), check)]
             else:
                 made = [one.codes * one.scale for one in w8a8.quantize_stack(weights, factor, check)]
             return {
-                name: Solved(made[place][at], 0.0)
+                name: SolvedMatrix(made[place][at], 0.0)
                 for at, sharing in enumerate(names)
                 for place, name in enumerate(sharing)
             }
 
-        def keep(_layer: int, solved: dict[str, Solved]) -> None:
+        def keep(_layer: int, solved: dict[str, SolvedMatrix]) -> None:
             kept.update({name: one.weight for name, one in solved.items()})  # noqa: B023
 
         monkeypatch.setattr(walk, "work_bytes", lambda _device: budget)  # noqa: B023
         stack = find_stack(make_tiny_moe())
-        progress = Progress(lambda _kind, **_body: None, CancelToken())
+        progress = GptqmodelProgress(lambda _kind, **_body: None, CancelToken())
         LayerWalk(stack, "cpu", 0.01, True, solve, keep, progress, CancelToken()).run(rows)
     assert set(batches[1]) == {1} and max(batches[1 << 28]) == 8  # gate and up of four experts
     one, other = found.values()

@@ -10,12 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faq_tui.core.errors import FaqError
-from faq_tui.core.quantizing.hessian import Factor, Hessian, factorize, identity_factor
-from faq_tui.core.quantizing.spqr.grid import Grid, fit_group, likely_outliers, second_level, without
-from faq_tui.core.quantizing.spqr.matrix import Knobs, Quantized, quantize_matrix
-from faq_tui.core.quantizing.spqr.packing import pack, unpack
-from faq_tui.core.quantizing.spqr.sidecar import count_bits, from_tensors, to_tensors
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.quantizing.methods.spqr.grid import Grid, fit_group, likely_outliers, second_level, without
+from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, quantize_matrix
+from faq_tui.core.quantizing.methods.spqr.sidecar import count_bits, from_tensors, pack, to_tensors, unpack
+from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, factorize, identity_factor
 
 SEEDS = st.integers(0, 2**31)
 

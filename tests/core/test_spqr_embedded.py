@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from faq_tui.core.embedded import EmbeddedModel
-from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
-from faq_tui.core.quantizing.hessian import Hessian, factorize, identity_factor
-from faq_tui.core.quantizing.spqr.matrix import Knobs, quantize_matrix
-from faq_tui.core.quantizing.spqr.sidecar import count_bits
+from faq_tui.core.evaluation.texts import pydoc_prose
+from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_matrix
+from faq_tui.core.quantizing.methods.spqr.sidecar import count_bits
+from faq_tui.core.quantizing.sequential.hessian import Hessian, factorize, identity_factor
 
 
 def hessians(model: Any, names: list[str], rows: list[list[int]]) -> dict[str, Any]:

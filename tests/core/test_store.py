@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.store import Store, candidates, picks, seeds, stages
 from faq_tui.core.store.candidates import Candidate, candidate_key
 from faq_tui.core.store.database import migrations

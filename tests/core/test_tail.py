@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.tail import LONGEST, READ, tail
+from faq_tui.core.base.log_tail import LONGEST, READ, log_tail
 
 
 def test_last_lines(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    assert tail(log, 5) == []
+    assert log_tail(log, 5) == []
     log.write_bytes(b"")
-    assert tail(log, 5) == []
+    assert log_tail(log, 5) == []
     log.write_text("".join(f"line {n}\n" for n in range(100_000)))
     assert log.stat().st_size > READ
-    assert tail(log, 3) == ["line 99997", "line 99998", "line 99999"]
-    assert len(tail(log, 100_000)) > 1000 and tail(log, 100_000)[0].startswith("line ")
+    assert log_tail(log, 3) == ["line 99997", "line 99998", "line 99999"]
+    assert len(log_tail(log, 100_000)) > 1000 and log_tail(log, 100_000)[0].startswith("line ")
 
 
 def test_overwritten_lines_rules_colours_and_control_characters(tmp_path: Path) -> None:
@@ -24,7 +24,7 @@ def test_overwritten_lines_rules_colours_and_control_characters(tmp_path: Path) 
         b"10%\r50%\r100% done\r\n+----+---+\nINFO  | +---+ |\n\x1b[1;31mred\x1b[0m word \x1b]0;title\x07end\n\n"
         b"\x1b7 \x00 \xff half\x1b[\n" + b"x" * 2000
     )
-    lines = tail(log, 10)
+    lines = log_tail(log, 10)
     assert lines[:2] == ["100% done", "red word end"]
     assert not set("\x1b\x00\x07\r") & set("".join(lines))
     assert len(lines[-1]) == LONGEST
@@ -33,7 +33,7 @@ def test_overwritten_lines_rules_colours_and_control_characters(tmp_path: Path) 
 def test_a_line_said_again_and_again_is_shown_once(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     log.write_text("one\n" + "two\n" * 50 + "one\n")
-    assert tail(log, 10) == ["one", "two", "one"]
+    assert log_tail(log, 10) == ["one", "two", "one"]
 
 
 def test_bars_drawn_in_turns_are_shown_once_each_in_their_last_state(tmp_path: Path) -> None:
@@ -43,4 +43,4 @@ def test_bars_drawn_in_turns_are_shown_once_each_in_their_last_state(tmp_path: P
         for n in range(9)
     ]
     log.write_text("loaded\n" + "".join(steps) + "saved | 12 MB\n")
-    assert tail(log, 10) == ["loaded", *steps[-1].splitlines(), "saved | 12 MB"]
+    assert log_tail(log, 10) == ["loaded", *steps[-1].splitlines(), "saved | 12 MB"]

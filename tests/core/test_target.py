@@ -13,8 +13,8 @@ from made_up import TOML
 from tiny import make_tiny_model
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects
-from faq_tui.core.run import open_run
-from faq_tui.core.target import fingerprint
+from faq_tui.core.models.target import fingerprint
+from faq_tui.core.run.run import open_run
 
 WEIGHTS = "model.safetensors"
 

@@ -23,10 +23,9 @@ from template_bench import (
     proven,
 )
 
-from faq_tui.core.assembly import RefusedError, render_answered, render_seed
-from faq_tui.core.assembly.marks import ANSWER_MARK, REASONING_MARK
-from faq_tui.core.assembly.render import render_raw
-from faq_tui.core.assembly.template import Template
+from faq_tui.core.chat.placeholders import ANSWER_MARK, REASONING_MARK
+from faq_tui.core.chat.render import render_answered, render_raw, render_seed
+from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
 
 EXAMPLES = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
@@ -216,7 +215,7 @@ def test_the_reasoning_of_earlier_turns_is_dropped(templates: dict[str, Template
     assert rendered == render_answered(templates[name], CHAIN, REASONING, ANSWER)
     assert render_seed(templates[name], earlier, None) == render_seed(templates[name], CHAIN, None)
     unclosed = [*CHAIN[:2], {"role": "assistant", "content": "<think>\nnever ends"}, CHAIN[3]]
-    with pytest.raises(RefusedError, match="think block"):
+    with pytest.raises(NotAssembledError, match="think block"):
         render_answered(templates[name], unclosed, REASONING, ANSWER)
 
 
@@ -245,12 +244,12 @@ def test_special_tokens_in_texts_are_refused(templates: dict[str, Template], nam
     for special in {ENDS[name], "<|endoftext|>", *family}:
         texts = dict.fromkeys(["question", "reasoning", "answer"], "fine") | {where: f"not {special} fine"}
         messages = [{"role": "user", "content": texts["question"]}]
-        with pytest.raises(RefusedError, match="special token"):
+        with pytest.raises(NotAssembledError, match="special token"):
             render_answered(templates[name], messages, texts["reasoning"], texts["answer"])
         if where == "question":
-            with pytest.raises(RefusedError, match="special token"):
+            with pytest.raises(NotAssembledError, match="special token"):
                 render_seed(templates[name], messages, None)
-            with pytest.raises(RefusedError, match="special token"):
+            with pytest.raises(NotAssembledError, match="special token"):
                 render_raw(templates[name], messages, None)
 
 
@@ -274,7 +273,7 @@ BREAKING = [
 def test_what_would_break_the_think_block_is_refused(
     templates: dict[str, Template], name: str, reasoning: str, answer: str
 ) -> None:
-    with pytest.raises(RefusedError):
+    with pytest.raises(NotAssembledError):
         render_answered(templates[name], QUESTION, reasoning, answer)
 
 
@@ -292,9 +291,9 @@ def test_white_space_around_texts_is_the_templates(templates: dict[str, Template
 
 def test_characters_that_the_vocabulary_lacks_are_refused(templates: dict[str, Template]) -> None:
     for lost in ("\U00040000", "\x04", "\x1d"):
-        with pytest.raises(RefusedError, match="loses characters"):
+        with pytest.raises(NotAssembledError, match="loses characters"):
             render_answered(templates["smollm2"], QUESTION, "", f"an {lost} answer")
-        with pytest.raises(RefusedError, match="loses characters"):
+        with pytest.raises(NotAssembledError, match="loses characters"):
             render_seed(templates["smollm2"], [{"role": "user", "content": f"a {lost} question"}], None)
 
 
@@ -317,7 +316,7 @@ def test_any_text_is_whole_or_refused(
     messages = [{"role": "user", "content": question.strip() or "?"}]
     try:
         rendered = render_answered(template, messages, reasoning, answer)
-    except RefusedError as refusal:
+    except NotAssembledError as refusal:
         assert str(refusal) and "\n" not in str(refusal)
         plain = not any(tag in reasoning + answer + question for tag in ("think>", "<|", "|>", "[", "<s>", "</s>"))
         usual = all(char.isascii() and (char.isprintable() or char == "\n") for char in question + reasoning + answer)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from template_bench import CHAIN, QUESTION
 
-from faq_tui.core.assembly import RefusedError, render_answered, render_seed
-from faq_tui.core.assembly.template import Template
+from faq_tui.core.chat.render import render_answered, render_seed
+from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
 
 TEMPLATE_FAULTS = {
@@ -32,7 +32,7 @@ def tokenizer(embedded_model: EmbeddedModel) -> Any:
 @pytest.mark.parametrize("fault", TEMPLATE_FAULTS)
 def test_a_template_that_loses_something(tokenizer: Any, fault: str) -> None:
     tokenizer.chat_template = TEMPLATE_FAULTS[fault]
-    with pytest.raises(RefusedError, match="no system message" if fault == "refuses" else "changes or loses"):
+    with pytest.raises(NotAssembledError, match="no system message" if fault == "refuses" else "changes or loses"):
         render_answered(Template(tokenizer), QUESTION, "why", "so")
 
 
@@ -42,7 +42,7 @@ def test_a_template_that_loses_the_system_message(tokenizer: Any) -> None:
         "{% if add_generation_prompt %}assistant {% endif %}"
     )
     for answer in ("", "so"):
-        with pytest.raises(RefusedError, match="loses the question"):
+        with pytest.raises(NotAssembledError, match="loses the question"):
             render_seed(Template(tokenizer), CHAIN, answer)
 
 
@@ -69,7 +69,7 @@ def test_what_the_template_leaves_out_is_built_as_the_model_writes_it(tokenizer:
     if fault == "adds a block of its own":
         return  # it ends its turns itself
     tokenizer.eos_token = None
-    with pytest.raises(RefusedError, match="changes or loses"):
+    with pytest.raises(NotAssembledError, match="changes or loses"):
         render_answered(Template(tokenizer), QUESTION, "why", "so")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.endpoints.think import CLOSE, OPEN, ThinkStream, split_think
+from faq_tui.core.chat.think_tags import CLOSE, OPEN, ThinkStream, split_think
 
 # Tags, halves of tags and plain words: every way in which a chunk can end in the middle of something.
 PIECES = st.sampled_from([OPEN, CLOSE, "<", "</", "<think", "</thin", "think>", ">", " ", "\n", "a", "reason", "é"])

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.evaluation.token_kl import decode, encode
-from faq_tui.core.evaluation.words import pieces
+from faq_tui.core.evaluation.item_texts import pieces
+from faq_tui.core.evaluation.metrics import decode_token_kl, encode_token_kl
 
 KL = st.floats(0, 1e5, allow_nan=False) | st.just(float("inf"))
 ITEMS = st.lists(st.lists(st.tuples(KL, st.booleans()), max_size=20), min_size=1, max_size=6)
@@ -18,10 +18,10 @@ def test_what_is_stored_comes_back(items: list[list[tuple[float, bool]]]) -> Non
     order = list(reversed(range(len(items))))  # as batches come: the longest first
     kl = {n: [value for value, _ in items[n]] for n in order}
     differs = {n: [other for _, other in items[n]] for n in order}
-    blob = encode(kl, differs)
+    blob = encode_token_kl(kl, differs)
     assert len(blob) == 2 * sum(map(len, items))
     for number, item in enumerate(items):
-        found, other = decode(blob, [float(len(each)) for each in items], number)
+        found, other = decode_token_kl(blob, [float(len(each)) for each in items], number)
         assert other.tolist() == differs[number], "also of a token without any divergence"
         wanted = np.minimum(np.array([value for value, _ in item], dtype=np.float64), 65504.0)
         assert np.allclose(found, wanted, rtol=1e-3, atol=1e-7)

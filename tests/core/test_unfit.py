@@ -13,11 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shell import events, faq_tui, make_run, rows
 
-from faq_tui.core.errors import ExitCode
-from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
+from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.evaluation.texts import pydoc_prose
+from faq_tui.core.regenerating.flags import loop_in, refusal_in
 from faq_tui.core.regenerating.language import in_another_language, language_of
-from faq_tui.core.regenerating.loops import loop_in
-from faq_tui.core.regenerating.refusals import refusal_in
 from faq_tui.core.seeds.read import starter_path
 
 STARTERS = [json.loads(line) for line in starter_path().read_text(encoding="utf-8").splitlines()]

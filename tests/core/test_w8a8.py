@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faq_tui.core.errors import FaqError
-from faq_tui.core.models.activations import rounded_per_token, simulate
-from faq_tui.core.quantizing.hessian import Hessian, factorize, identity_factor
-from faq_tui.core.quantizing.w8a8.config import quantization_config
-from faq_tui.core.quantizing.w8a8.matrix import quantize_matrix
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.dense import rounded_per_token, simulate_int8_activations
+from faq_tui.core.quantizing.methods.w8a8.engine import quantization_config
+from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_matrix
+from faq_tui.core.quantizing.sequential.hessian import Hessian, factorize, identity_factor
 
 
 def nothing() -> None:
@@ -98,7 +98,7 @@ def test_only_named_linears_are_simulated() -> None:
     nn.init.eye_(model.get_submodule("body").weight)
     nn.init.eye_(model.get_submodule("lm_head").weight)
     inputs = torch.tensor([[1.0, 0.501, 0.2, 0.1]])
-    simulate(model, quantization_config(["lm_head"]))
+    simulate_int8_activations(model, quantization_config(["lm_head"]))
     assert torch.allclose(model(inputs), rounded_per_token(inputs))
     assert not torch.equal(model(inputs), inputs)
 
@@ -119,4 +119,4 @@ def test_other_schemes_are_not_taken_for_this_one(change: dict[str, Any]) -> Non
     body = quantization_config([])
     body["config_groups"]["group_0"]["input_activations"].update(change)
     with pytest.raises(FaqError, match="activations are quantized in a way unknown"):
-        simulate(torch.nn.Linear(2, 2), body)
+        simulate_int8_activations(torch.nn.Linear(2, 2), body)

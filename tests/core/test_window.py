@@ -13,9 +13,9 @@ import pytest
 from fake_server import Asked, Behaviour, FakeServer, Fault
 from shell import events, faq_tui, make_run, question, refused, rows, stored
 
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Client, Reply, stream_chat, stream_choices
 from faq_tui.core.endpoints.window import is_about_room, prompt_fills_window, room_told, window_told
-from faq_tui.core.errors import ExitCode
 from faq_tui.core.settings import Endpoint, Sampling
 
 UNTIL = ("--until", "regenerate")

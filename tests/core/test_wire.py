@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.endpoints import sse
-from faq_tui.core.endpoints.chat import BrokenStreamError, Reply, _Completion
+from faq_tui.core.endpoints.chat import _Completion
 from faq_tui.core.endpoints.chunked import ChunkedBody
-from faq_tui.core.endpoints.http import CutOffError, Head, Request, exchange
+from faq_tui.core.endpoints.http import CutOffError, HttpRequest, ResponseHead, exchange
 from faq_tui.core.endpoints.pool import Server
+from faq_tui.core.endpoints.reply import BrokenStreamError, Reply
 from faq_tui.core.endpoints.retry import backoff
 from faq_tui.core.endpoints.route import Route
 from faq_tui.core.endpoints.sse import EventStream
@@ -100,7 +101,7 @@ def completion(chunk: bytes, kind: str = "text/event-stream") -> Reply:
     sink = _Completion(lambda *_: None, 1)
     good = json.dumps({"choices": [{"index": 0, "delta": {"content": "a"}}]}).encode()
     last = json.dumps({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}).encode()
-    sink.head(Head(200, {"content-type": kind}))
+    sink.head(ResponseHead(200, {"content-type": kind}))
     sink.body(b"".join(b"data: " + each + b"\n\n" for each in (good, chunk, last, b"[DONE]")))
     sink.end()
     return sink.choices[0].reply(sink.usage, 0.0, 10)
@@ -156,7 +157,7 @@ class Kept:
     def __init__(self) -> None:
         self.status, self.data, self.ended = 0, b"", False
 
-    def head(self, head: Head) -> None:
+    def head(self, head: ResponseHead) -> None:
         self.status = head.status
 
     def body(self, data: bytes) -> bool:
@@ -193,7 +194,7 @@ async def test_every_kind_of_response(answer: bytes, body: bytes | None) -> None
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url, kept = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", Kept()
     try:
-        call = exchange(Route(url), Request("GET", "/v1", {}), kept, 5.0, 5.0)
+        call = exchange(Route(url), HttpRequest("GET", "/v1", {}), kept, 5.0, 5.0)
         if body is None:
             with pytest.raises((CutOffError, ConnectionResetError)):
                 await call

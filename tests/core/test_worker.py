@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError, Stopped, UsageError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError
+from faq_tui.core.base.process import NICENESS
 from faq_tui.core.worker import parent
-from faq_tui.core.worker.modest import NICENESS
 
 TASK = """
     import os, signal, sys, time

@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT / "benchmarks"))
 from machine import about, table  # noqa: E402
 from shapes import MODELS, TINY, make_model, make_rows  # noqa: E402
 
-from faq_tui.core.cancel import CancelToken  # noqa: E402
+from faq_tui.core.base.cancel import CancelToken  # noqa: E402
 from faq_tui.core.quantizing.manifest import read_manifest  # noqa: E402
 from faq_tui.core.worker import run_worker  # noqa: E402
 

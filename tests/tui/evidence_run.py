@@ -12,19 +12,13 @@ import numpy as np
 from app_host import until
 from textual.pilot import Pilot
 
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
-from faq_tui.core.evaluation.token_kl import encode
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.evaluation.metrics import encode_token_kl
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store import Store
-from faq_tui.core.store.artefacts import (
-    Artefact,
-    Measurement,
-    add_artefact,
-    add_measurement,
-    all_measurements,
-)
-from faq_tui.core.store.hashing import digest
+from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement, all_measurements
 from faq_tui.core.store.heldout_items import replace_items
 from faq_tui.tui.panes.evidence import EvidencePane
 
@@ -104,7 +98,7 @@ def add_words(run: Run) -> None:
                 # The third token is far off, and another one is the likeliest there.
                 kl = {n: [2.0 if t == 2 else 0.001 * t for t in range(count)] for n, count in enumerate(tokens)}
                 differs = {n: [t == 2 for t in range(count)] for n, count in enumerate(tokens)}
-                add_measurement(run.store, replace(measured, token_kl=encode(kl, differs)))
+                add_measurement(run.store, replace(measured, token_kl=encode_token_kl(kl, differs)))
 
 
 def measure(run: Run, subject: str, kl: float, texts: tuple[str, ...] = TEXTS) -> None:

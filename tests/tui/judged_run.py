@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from faq_tui.core.assembly.sample import Sample, write_set
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.source_views import views_of
 from faq_tui.core.store import candidates, picks, seeds
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
-from faq_tui.core.viewing import views_of
 
 ENDPOINT = 'base_url = "http://127.0.0.1:9/v1"'
 TOML = f"""

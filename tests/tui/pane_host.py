@@ -8,7 +8,7 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Footer
 
-from faq_tui.core.events import Event
+from faq_tui.core.run.events import Event
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.widgets.text import LiteralText

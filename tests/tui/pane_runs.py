@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from faq_tui.core.quantizing.manifest import write_manifest
-from faq_tui.core.regenerating import generation_of
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.quantize import STAGE, artefact_signature, recipe_of
 from faq_tui.core.store import candidates, seeds, stages
 from faq_tui.core.store.artefacts import Artefact, add_artefact
@@ -73,7 +73,7 @@ def answer(
     return candidates.add(
         run.store,
         Candidate(
-            seed_id=seed_id, source=source, number=number, generation=generation_of(settings), model=settings.model,
+            seed_id=seed_id, source=source, number=number, generation=source_hash_of(settings), model=settings.model,
             prompt_version="none", reasoning=reasoning or f"Reasoning {number} of {source}.",
             answer=text or f"Answer {number} of {source}.", finish_reason="stop", flags=flags, prompt_tokens=9,
             completion_tokens=100, seconds=12.0, dialect="field",

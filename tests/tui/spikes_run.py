@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from faq_tui.core.activations import files
-from faq_tui.core.activations.places import Place
+from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import KINDS, METRICS, Moments
-from faq_tui.core.run import Run, open_run
-from faq_tui.core.store.activations import ActivationsRow, LayerErrors, add_activations, add_layer_errors
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store.artefacts import Artefact, add_artefact
+from faq_tui.core.store.sets import ActivationsRow, LayerErrors, add_activations, add_layer_errors
 
 TOML = """
 [target]
@@ -65,7 +65,7 @@ def add_made_up(
     places = []
     for module in modules:
         for layer in range(LAYERS):
-            place = Place(layer, module)
+            place = ModuleRef(layer, module)
             cells = dice.uniform(0.2, 1.0, (128, CHANNELS)).astype(np.float32)
             cells[::7, list(SPIKES)] = 4.0 * height * (1 + layer / LAYERS)
             tensors[f"landscape.{place.name}"] = np.ascontiguousarray(cells.reshape(128, 256, 2).max(-1))

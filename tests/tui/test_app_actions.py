@@ -171,7 +171,7 @@ async def test_stop_with_nothing_running_says_so(folder: Path) -> None:
 
 
 async def test_an_action_that_fails_says_why_and_the_app_goes_on(folder: Path) -> None:
-    from faq_tui.core.errors import FaqError
+    from faq_tui.core.base.errors import FaqError
 
     app = app_on(folder)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from app_host import app_on, text_of
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.tui.config import Config, config_path, load_config
 from faq_tui.tui.themes import suited_theme
 

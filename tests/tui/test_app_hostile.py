@@ -12,10 +12,10 @@ from judged_run import TOML, make_judged_run
 from on_terminal import OnTerminal
 from shell import FAQ_TUI
 
-from faq_tui.core import events as e
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.jobs.record import new_id
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run import events as e
+from faq_tui.core.run.job_record import new_id
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.quantize import artefact_signature
 from faq_tui.core.store import seeds, stages
 from faq_tui.core.store.artefacts import Artefact, add_artefact

@@ -154,7 +154,7 @@ async def test_a_stage_that_fails_says_why(tmp_path: Path) -> None:
 
 
 def test_one_turn_takes_a_slice_of_what_came() -> None:
-    from faq_tui.core.events import Event, Note
+    from faq_tui.core.run.events import Event, Note
 
     class Flood:
         failure = ""

@@ -9,9 +9,9 @@ import pytest
 from app_host import app_on, said, text_of, until
 from shell import faq_tui, refused
 
-from faq_tui.core.errors import ExitCode, FaqError, UsageError
-from faq_tui.core.events import Note, StageDone, StageProgress, StageStarted, to_json
-from faq_tui.core.run import open_run
+from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
+from faq_tui.core.run.events import Note, StageDone, StageProgress, StageStarted, to_json
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store import seeds
 from faq_tui.tui.player import Player, recording
 
@@ -88,12 +88,12 @@ def test_an_older_database_is_brought_up_to_date_in_memory_only(
 ) -> None:
     import sqlite3
 
-    from faq_tui.core.store import database, reading
+    from faq_tui.core.store import database
 
     before = contents(recorded)
     known = database.migrations()
     monkeypatch.setattr(database, "migrations", lambda: [*known, "ALTER TABLE seeds ADD COLUMN later TEXT;"])
-    monkeypatch.setattr(reading, "known_version", lambda: len(known) + 1)
+    monkeypatch.setattr(database, "known_version", lambda: len(known) + 1)
     with open_run(recorded, read_only=True) as run:
         assert run.store.db.execute("SELECT count(later), count(*) FROM seeds").fetchone()[1] == 4
         with pytest.raises(sqlite3.OperationalError):

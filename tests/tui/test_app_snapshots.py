@@ -9,7 +9,7 @@ import pytest
 from app_host import app_on, text_of, until
 from textual.pilot import Pilot
 
-from faq_tui.core.events import StageProgress, StageStarted
+from faq_tui.core.run.events import StageProgress, StageStarted
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.jobs_line import describe
 from faq_tui.tui.screens.help import HelpScreen
@@ -69,7 +69,7 @@ def test_the_line_of_jobs_fits(width: int, line: str) -> None:
 
 
 def test_text_of_a_failure_is_only_text() -> None:
-    from faq_tui.core.events import StageFailed
+    from faq_tui.core.run.events import StageFailed
 
     session = Session(Path("nowhere"), print)
     session.phase, session.outcome = "idle", "failed"

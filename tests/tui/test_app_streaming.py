@@ -11,7 +11,7 @@ from pane_runs import bare_run, seed_ids
 from textual._compositor import CompositorUpdate
 from textual.screen import Screen
 
-from faq_tui.core.events import CandidateDelta, CandidateStarted, StageStarted, to_json
+from faq_tui.core.run.events import CandidateDelta, CandidateStarted, StageStarted, to_json
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.player import Player, recording
 from faq_tui.tui.widgets.flow_view import FlowView

@@ -17,7 +17,7 @@ from shell import FAQ_TUI, faq_tui
 from tiny import TINY_RUN, make_tiny_run
 
 from faq_tui.core import jobs
-from faq_tui.core.jobs import Job
+from faq_tui.core.run.job_record import Job
 
 NAME = "gptq-w4g64-baseline"
 LAYERS = 6

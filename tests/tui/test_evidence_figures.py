@@ -10,8 +10,8 @@ from pane_host import PaneHost
 from test_evidence_pane import opened
 
 from faq_tui.core.evidence import collect
-from faq_tui.core.pipeline import all_stages
-from faq_tui.core.run import open_run
+from faq_tui.core.run.run import open_run
+from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.store import stages
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 from faq_tui.tui.panes.evidence import EvidencePane

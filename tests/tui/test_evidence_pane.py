@@ -18,10 +18,10 @@ from pane_runs import bare_run
 from rich.text import Text
 from textual.pilot import Pilot
 
-from faq_tui.core import events as e
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evidence import collect
-from faq_tui.core.run import open_run
+from faq_tui.core.run import events as e
+from faq_tui.core.run.run import open_run
 from faq_tui.core.store.artefacts import all_measurements
 from faq_tui.tui.panes.evidence import EvidencePane
 from faq_tui.tui.panes.evidence_item import ModelBox

@@ -16,9 +16,9 @@ from shell import rows
 from textual.pilot import Pilot
 
 from faq_tui.core.judging.review import FILTERS, admits, agreement
-from faq_tui.core.run import open_run
-from faq_tui.core.store import browse, candidates, judged, picks, seeds
-from faq_tui.core.viewing import views_of
+from faq_tui.core.run.run import open_run
+from faq_tui.core.source_views import views_of
+from faq_tui.core.store import candidates, judged, picks, seed_pages, seeds
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.judge_candidate import CandidateBox
 from faq_tui.tui.selection import selected_seed
@@ -133,7 +133,7 @@ async def test_an_override_of_an_answer_under_other_settings_counts_no_more(run_
         )
         found = judged.standings(run.store, view)
         assert [(s.judged, s.override) for s in found] == [(False, None)] * 3 + [(True, None)]
-        assert {row.state for row in browse.rows_at(run.store, view, range(3)).values()} == {"not judged"}
+        assert {row.state for row in seed_pages.rows_at(run.store, view, range(3)).values()} == {"not judged"}
 
 
 async def test_reject_and_undo(run_folder: Path) -> None:
@@ -207,7 +207,7 @@ async def test_filter_shows_what_a_person_looks_for(run_folder: Path) -> None:
 
 
 def test_what_each_filter_admits(run_folder: Path) -> None:
-    from faq_tui.core.override import pick, reject
+    from faq_tui.core.overrides import pick, reject
 
     ids = seed_ids(run_folder)
     with open_run(run_folder) as run:

@@ -17,7 +17,7 @@ from pane_runs import answer, bare_run, quantized_run, seed_ids
 from spikes_run import spiky_run
 from textual.widget import Widget
 
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.spikes import SpikesPane
 from faq_tui.tui.widgets.text import LiteralText

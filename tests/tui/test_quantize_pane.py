@@ -12,8 +12,8 @@ from pane_host import NOW, PaneHost
 from pane_runs import MODULES, bare_run, loss_of, quantized_run
 from textual.pilot import Pilot
 
-from faq_tui.core import events as e
-from faq_tui.core.run import Run
+from faq_tui.core.run import events as e
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import load_settings
 from faq_tui.core.store import stages
 from faq_tui.tui.panes.quantize import QuantizePane
@@ -218,7 +218,7 @@ async def test_a_recipe_in_the_making_is_left_alone(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, pane, pilot, run):
         quantize(app, 2)
         before = (run.folder / "faq.toml").read_text()
-        from faq_tui.core.errors import UsageError
+        from faq_tui.core.base.errors import UsageError
 
         for act in (pane.action_remove, pane.action_move_down):
             with pytest.raises(UsageError, match="is being made of this recipe"):

@@ -13,8 +13,8 @@ from pane_host import NOW, PaneHost
 from pane_runs import answer, bare_run, seed_ids
 from textual.pilot import Pilot
 
-from faq_tui.core import events as e
-from faq_tui.core.run import Run
+from faq_tui.core.run import events as e
+from faq_tui.core.run.run import Run
 from faq_tui.core.store import seeds
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.regenerate import RegeneratePane

@@ -13,9 +13,9 @@ from judged_run import make_judged_run
 from pane_runs import bare_run
 from textual.widgets import OptionList
 
-from faq_tui.core.store import browse
-from faq_tui.core.store.browse import SeedFilter, View
-from faq_tui.core.target.special import special_tokens
+from faq_tui.core.models.special_tokens import special_tokens
+from faq_tui.core.store import seed_pages
+from faq_tui.core.store.seed_pages import SeedFilter, View
 from faq_tui.tui.panes.seeds_filters import groups, in_words, narrowed
 from faq_tui.tui.panes.seeds_preview import SeedPreview
 from faq_tui.tui.widgets.marked import SPECIAL, marked, spelled
@@ -24,10 +24,10 @@ from faq_tui.tui.widgets.marked import SPECIAL, marked, spelled
 def test_seeds_are_told_apart_by_their_file(tmp_path: Path) -> None:
     with bare_run(tmp_path / "run", 30) as run:
         run.store.db.execute("UPDATE seeds SET origin = 'more 2024:1.jsonl:' || position WHERE position >= 20")
-        assert browse.origins(run.store.db) == ["more 2024:1.jsonl", "s"]
-        of_one = list(browse.matches(run.store.db, View(), SeedFilter(file="more 2024:1.jsonl")))
+        assert seed_pages.origins(run.store.db) == ["more 2024:1.jsonl", "s"]
+        of_one = list(seed_pages.matches(run.store.db, View(), SeedFilter(file="more 2024:1.jsonl")))
         assert list(chain.from_iterable(of_one)) == list(range(20, 30))
-        assert not list(browse.matches(run.store.db, View(), SeedFilter(file="more 2024")))
+        assert not list(seed_pages.matches(run.store.db, View(), SeedFilter(file="more 2024")))
 
 
 def test_the_menu_has_files_only_where_there_are_several() -> None:

@@ -14,8 +14,8 @@ from app_host import app_on, said, text_of, until
 from judged_run import HOSTILE, make_judged_run, seed_ids
 from textual.pilot import Pilot
 
-from faq_tui.core.run import open_run
-from faq_tui.core.store import browse, edits
+from faq_tui.core.run.run import open_run
+from faq_tui.core.store import seed_pages, seeds
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.seeds import SeedsPane
 from faq_tui.tui.panes.seeds_finder import Finder, Found
@@ -298,8 +298,8 @@ def test_pages_are_read_not_tables(tmp_path: Path) -> None:
     with open_run(make_judged_run(tmp_path / "run")) as run:
         asked: list[str] = []
         run.store.db.set_trace_callback(asked.append)
-        browse.rows_at(run.store, browse.View(), [1, 2])
-        list(browse.matches(run.store.db, browse.View(), browse.SeedFilter(category="code")))
+        seed_pages.rows_at(run.store, seed_pages.View(), [1, 2])
+        list(seed_pages.matches(run.store.db, seed_pages.View(), seed_pages.SeedFilter(category="code")))
         run.store.db.set_trace_callback(None)
         explained = [run.store.db.execute(f"EXPLAIN QUERY PLAN {query}") for query in (asked[0], asked[-1])]
         plans = ["\n".join(row["detail"] for row in plan) for plan in explained]
@@ -308,9 +308,9 @@ def test_pages_are_read_not_tables(tmp_path: Path) -> None:
 
 
 def test_a_search_goes_through_the_whole_file_in_order(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browse, "FIRST_STRETCH", 2)
+    monkeypatch.setattr(seed_pages, "FIRST_STRETCH", 2)
     with open_run(run_folder) as run:
-        found = list(browse.matches(run.store.db, browse.View(), browse.SeedFilter(category="maths")))
+        found = list(seed_pages.matches(run.store.db, seed_pages.View(), seed_pages.SeedFilter(category="maths")))
         assert len(found) > 2
         assert [position for some in found for position in some] == list(range(1, 36, 3))
 
@@ -322,17 +322,17 @@ def test_a_newer_search_ends_the_older_one(run_folder: Path, monkeypatch: pytest
         def post_message(self, message: Found) -> None:
             self.heard.append(message)
 
-    def slow(db: sqlite3.Connection, view: object, wanted: browse.SeedFilter) -> Iterator[list[int]]:
+    def slow(db: sqlite3.Connection, view: object, wanted: seed_pages.SeedFilter) -> Iterator[list[int]]:
         for number in range(100 if wanted.text == "old" else 2):
             yield [number]
             time.sleep(0.02)
 
-    monkeypatch.setattr(browse, "matches", slow)
+    monkeypatch.setattr(seed_pages, "matches", slow)
     with open_run(run_folder) as run:
         finder = Finder(Ear(), run.store)  # type: ignore[arg-type]
-        old = finder.search(browse.View(), browse.SeedFilter("old"))
+        old = finder.search(seed_pages.View(), seed_pages.SeedFilter("old"))
         time.sleep(0.2)
-        new = finder.search(browse.View(), browse.SeedFilter("new"))
+        new = finder.search(seed_pages.View(), seed_pages.SeedFilter("new"))
         time.sleep(0.5)
         finder.stop()
         assert old != new
@@ -344,9 +344,9 @@ def test_a_newer_search_ends_the_older_one(run_folder: Path, monkeypatch: pytest
 def test_undo_goes_back_edit_by_edit(run_folder: Path) -> None:
     first, second = seed_ids(run_folder)[:2]
     with open_run(run_folder) as run:
-        edits.toggle_excluded(run.store, first, "me")
-        edits.toggle_tag(run.store, second, "t", "me")
-        undone = [edits.undo(run.store, "me") for _ in range(3)]
+        seeds.toggle_excluded(run.store, first, "me")
+        seeds.toggle_tag(run.store, second, "t", "me")
+        undone = [seeds.undo_edit(run.store, "me") for _ in range(3)]
         assert [(edit.seed_id, edit.action) if edit else None for edit in undone] == [
             (second, "tag"),
             (first, "exclude"),

@@ -8,7 +8,7 @@ from app_host import app_on, text_of, until
 from fake_server import Behaviour, FakeServer
 from shell import faq_tui_process, make_run, rows
 
-from faq_tui.core.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.tui.screens.choice import ChoiceScreen
 
 PRICED = "price = { input = 1.0, output = 2.0 }"

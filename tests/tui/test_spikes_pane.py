@@ -17,8 +17,8 @@ from pane_runs import bare_run
 from spikes_run import CHANNELS, LAYERS, MODULES, SPIKES, add_made_up, spiky_run
 from textual.pilot import Pilot
 
-from faq_tui.core import events as e
 from faq_tui.core.activations.files import path_of
+from faq_tui.core.run import events as e
 from faq_tui.tui.panes.spikes import SpikesPane
 
 SIZES = [(80, 24), (120, 36), (200, 60)]

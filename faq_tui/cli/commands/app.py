@@ -16,6 +16,6 @@ def command(run_folder: Path | None, low_bandwidth: bool) -> None:
     A running job is shown as if one had never left. `?` shows every key.
     """
     from faq_tui.cli.screen import show_run
-    from faq_tui.core.run import nearest_run
+    from faq_tui.core.run.run import nearest_run
 
     show_run(run_folder or nearest_run(Path.cwd()), low_bandwidth)

@@ -18,6 +18,8 @@ def command(run_folder: Path | None, as_json: bool) -> int:
 
     Exit code 1 if a check failed, 3 if an endpoint did.
     """
+    from faq_tui.core.base.errors import ExitCode
+    from faq_tui.core.base.sanitize import sanitize
     from faq_tui.core.doctor import (
         Check,
         endpoint_checks,
@@ -26,9 +28,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
         recipe_checks,
         target_checks,
     )
-    from faq_tui.core.errors import ExitCode
-    from faq_tui.core.literal import literal
-    from faq_tui.core.run import open_run
+    from faq_tui.core.run.run import open_run
 
     checks = machine_checks(run_folder or Path.cwd())
     remote: list[Check] = []
@@ -45,9 +45,9 @@ def command(run_folder: Path | None, as_json: bool) -> int:
             "failed": click.style("NO", fg="red"),
         }
         for check in [*checks, *remote]:
-            click.echo(f"{mark[check.state]}  {check.name:<15} {literal(check.found)}")
+            click.echo(f"{mark[check.state]}  {check.name:<15} {sanitize(check.found)}")
             if check.advice:
-                click.echo(f"    {'':<15} → {literal(check.advice)}")
+                click.echo(f"    {'':<15} → {sanitize(check.advice)}")
     if any(check.state == "failed" for check in remote):
         return ExitCode.UNREACHABLE
     return ExitCode.FAILED if any(check.state == "failed" for check in checks) else ExitCode.DONE

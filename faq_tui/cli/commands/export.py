@@ -22,9 +22,9 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> 
     """
     import sys
 
+    from faq_tui.core.base.files import whole_file
     from faq_tui.core.export import export
-    from faq_tui.core.files import whole_file
-    from faq_tui.core.run import open_run
+    from faq_tui.core.run.run import open_run
 
     if kind == "parquet" and output is None and sys.stdout.isatty():
         raise click.UsageError("parquet is binary: give --output FILE, or redirect standard output")

@@ -11,7 +11,7 @@ import click
 def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     if not asked or ctx.resilient_parsing:
         return
-    from faq_tui.core.presets import all_experiments
+    from faq_tui.core.paper.experiments import all_experiments
 
     for experiment in all_experiments():
         click.echo(f"{experiment.name:<15} {experiment.about()}")
@@ -46,7 +46,7 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
     # Relative paths are the shell's here, the run folder's in the file.
     target, seeds = (None if name is None else _absolute(name) for name in (target, seeds))
     if preset is not None:
-        from faq_tui.core.presets import PresetChoices, preset_text
+        from faq_tui.core.paper.preset_text import PresetChoices, preset_text
 
         text = preset_text(preset, PresetChoices(target, seeds, **servers))
     else:

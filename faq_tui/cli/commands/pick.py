@@ -18,8 +18,8 @@ def command(run_folder: Path, seed_id: str, candidate: str, reason: str) -> None
     CANDIDATE is 1, 2, 3 …, or SOURCE:NUMBER where the run has several sources; 0 rejects the seed;
     `judge` gives the choice back. Nothing is edited: every override is a new row.
     """
-    from faq_tui.core.override import override
-    from faq_tui.core.run import open_run
+    from faq_tui.core.overrides import override
+    from faq_tui.core.run.run import open_run
 
     with open_run(run_folder) as run:
         click.echo(override(run, seed_id, candidate, reason))

@@ -13,7 +13,7 @@ import click
 def command(run_folder: Path, kind: str) -> None:
     """Print what was measured in RUN so far, and what it says."""
     from faq_tui.core.report import render
-    from faq_tui.core.run import open_run
+    from faq_tui.core.run.run import open_run
 
     with open_run(run_folder) as run:
         click.echo(render(run, kind))

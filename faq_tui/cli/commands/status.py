@@ -13,7 +13,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 def command(run_folder: Path, as_json: bool) -> None:
     """Say how far RUN is, and what is stale."""
-    from faq_tui.core.run import open_run
+    from faq_tui.core.run.run import open_run
     from faq_tui.core.status import status_of
 
     with open_run(run_folder) as run:

@@ -1,17 +1,35 @@
-"""One pass of token ids through a model, with hooks that keep sums and maxima of chosen modules' inputs."""
+"""Fused experts: how many tokens each one got, and the inputs of their two multiplications.
+
+transformers keeps all experts of a layer in two parameters, gate_up_proj [experts, 2 x width, hidden] and
+down_proj [experts, hidden, width]: no module stands between them, so what enters down_proj is computed again,
+expert by expert, as the model's own code does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from faq_tui.core.activations.accumulator import SLICES, Accumulator, Run
-from faq_tui.core.activations.experts import expert_inputs, tokens_per_expert
-from faq_tui.core.activations.places import EXPERTS, Place, find_experts, find_places, find_single_experts
-from faq_tui.core.activations.statistics import KINDS, QUESTION, Moments, Statistics, statistics
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
+from faq_tui.core.activations.module_refs import (
+    EXPERTS,
+    ModuleRef,
+    find_experts,
+    find_module_refs,
+    find_single_experts,
+)
+from faq_tui.core.activations.statistics import (
+    KINDS,
+    QUESTION,
+    SLICES,
+    Accumulator,
+    Moments,
+    Run,
+    Statistics,
+    statistics,
+)
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +37,39 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
     Counts = NDArray[np.int64]
+
+
+def tokens_per_expert(experts: Any, chosen: Any) -> Any:
+    """int64 [experts]: `chosen` holds the experts' numbers of each token, [tokens, experts a token]."""
+    import torch
+
+    flat = chosen.reshape(-1)
+    return torch.bincount(flat[(flat >= 0) & (flat < experts.num_experts)], minlength=experts.num_experts)
+
+
+def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
+    """(token numbers in order, input of gate_up_proj, input of down_proj) of each expert that got a token.
+
+    Raises FaqError for experts that are laid out in another way.
+    """
+    import torch
+
+    weight = experts.gate_up_proj
+    if (
+        weight.dim() != 3
+        or weight.shape[2] != states.shape[-1]
+        or getattr(experts, "gate_up_proj_bias", None) is not None
+    ):
+        raise FaqError(
+            f'activations.modules: the inputs of {type(experts).__name__} cannot be measured: leave "experts" out'
+        )
+    for number in range(experts.num_experts):
+        tokens = (chosen == number).any(-1).nonzero().view(-1)
+        if len(tokens):
+            own = states[tokens]
+            gate, up = torch.nn.functional.linear(own, weight[number]).chunk(2, dim=-1)
+            yield tokens, own, experts.act_fn(gate) * up
+
 
 DEFAULT_MODULES = ("o_proj",)
 
@@ -43,9 +94,9 @@ class Measured:
     It is empty unless it was asked for. `experts`: layer to tokens per expert.
     """
 
-    places: dict[Place, AtPlace]
+    places: dict[ModuleRef, AtPlace]
     experts: dict[int, Counts] = field(default_factory=dict)
-    rows: list[dict[Place, tuple[Moments, Floats]]] = field(default_factory=list)
+    rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = field(default_factory=list)
 
 
 def measure(
@@ -106,18 +157,18 @@ class _Capture:
         self.kinds: Any = None
         self.slices: Any = None
         self.runs: list[Run] = []
-        self.rows: list[dict[Place, tuple[Moments, Floats]]] = []
+        self.rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = []
         self.experts: dict[int, Any] = {}
-        places = find_places(model, modules)
+        places = find_module_refs(model, modules)
         self.accumulators = {place: Accumulator(len(KINDS), self.device) for place in places}
         self.hooks = [
             module.register_forward_pre_hook(self._linear(place), with_kwargs=True)
             for place, module in places.items()
         ]
         for layer, name, module in find_experts(model):
-            inputs: tuple[Place, ...] = ()
+            inputs: tuple[ModuleRef, ...] = ()
             if EXPERTS in modules:
-                inputs = (Place(layer, f"{name}.gate_up_proj"), Place(layer, f"{name}.down_proj"))
+                inputs = (ModuleRef(layer, f"{name}.gate_up_proj"), ModuleRef(layer, f"{name}.down_proj"))
                 self.accumulators |= {place: Accumulator(len(KINDS), self.device) for place in inputs}
             self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
         single = list(find_single_experts(model))
@@ -155,7 +206,7 @@ class _Capture:
         if self.per_row:
             self.rows.append({})
 
-    def _linear(self, place: Place) -> Callable[..., None]:
+    def _linear(self, place: ModuleRef) -> Callable[..., None]:
         accumulator = self.accumulators[place]
 
         def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -164,7 +215,7 @@ class _Capture:
 
         return hook
 
-    def _experts(self, layer: int, inputs: tuple[Place, ...]) -> Callable[..., None]:
+    def _experts(self, layer: int, inputs: tuple[ModuleRef, ...]) -> Callable[..., None]:
         def hook(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             states, chosen = (*args, *kwargs.values())[:2]
             states = states.reshape(-1, states.shape[-1])

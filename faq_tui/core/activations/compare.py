@@ -9,12 +9,20 @@ independent, so the interval is if anything too narrow: only a change that both 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.statistics import METRICS
-from faq_tui.core.evaluation.bootstrap import MIN_ITEMS, SEED, Estimate, resampled, tail_share
+from faq_tui.core.stats.bootstrap import MIN_ITEMS, SEED, Estimate, resampled, tail_share
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Mask = NDArray[np.bool_]
+
 
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
@@ -39,7 +47,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class SetComparison:
     ours: str
     theirs: str
     module: str
@@ -48,7 +56,7 @@ class Comparison:
     sentence: str
 
 
-def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> Comparison:
+def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
     """`ours`, `theirs`: set_name, tokens, and places as in the store's summary; of them those of `module`."""
     mine, other = (
         {place["layer"]: place for place in one["places"] if place["module"] == module} for one in (ours, theirs)
@@ -62,7 +70,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, res
     )
     verdict = overall(metrics)
     names = str(ours["set_name"]), str(theirs["set_name"])
-    return Comparison(*names, module, metrics, verdict, _sentence(names, module, metrics, verdict, ours, theirs))
+    return SetComparison(*names, module, metrics, verdict, _sentence(names, module, metrics, verdict, ours, theirs))
 
 
 def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float | None], resamples: int) -> Compared:
@@ -143,3 +151,42 @@ def _sentence(
         tokens = f"{int(ours['tokens']):,} and {int(theirs['tokens']):,}"
         text += f" They differ in tokens ({tokens}): more tokens, higher peaks."
     return text
+
+
+TIMES_MEDIAN = 3.0
+
+
+def reference(absmaxes: Iterable[Floats]) -> Floats:
+    """[channels]: the largest |x| that any of the sets (arrays of that shape) drove each channel to."""
+    import numpy as np
+
+    found: Floats = np.maximum.reduce(list(absmaxes))
+    return found
+
+
+def threshold(reference: Floats) -> float:
+    """Where an outlier begins: three times the median over channels of their largest |x|.
+
+    Relative to the module itself, since absolute limits (6.0 in LLM.int8, arXiv:2208.07339) fit one family of
+    models only.
+    """
+    import numpy as np
+
+    return TIMES_MEDIAN * float(np.median(reference))
+
+
+def outlier_channels(reference: Floats) -> Mask:
+    """[channels]: those whose largest |x| on the reference exceeds `threshold`."""
+    found: Mask = reference > threshold(reference)
+    return found
+
+
+def coverage(absmax: Floats, reference: Floats) -> float | None:
+    """The share of the reference's outlier channels that `absmax` drives over the same threshold.
+
+    None if the reference has no outlier channel.
+    """
+    outliers = outlier_channels(reference)
+    if not outliers.any():
+        return None
+    return float((absmax[outliers] > threshold(reference)).mean())

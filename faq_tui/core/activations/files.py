@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faq_tui.core.activations.places import Place
-from faq_tui.core.files import full_disk_is_clear
-from faq_tui.core.run import Run
+from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.run.run import Run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,7 @@ def signature_of(path: Path) -> str | None:
     return str(about.get("signature")) if isinstance(about, dict) and about.get("schema") == SCHEMA else None
 
 
-def places_of(path: Path) -> list[Place]:
+def places_of(path: Path) -> list[ModuleRef]:
     """Where the set was looked at, in order; nothing if the file cannot be read."""
     from safetensors import SafetensorError, safe_open
 
@@ -67,13 +67,13 @@ def places_of(path: Path) -> list[Place]:
                 kind, _, rest = name.partition(".")
                 layer, _, module = rest.partition(".")
                 if kind == ABSMAX and layer.isdecimal() and module:
-                    found.append(Place(int(layer), module))
+                    found.append(ModuleRef(int(layer), module))
     except (OSError, SafetensorError):
         return []
     return sorted(found)
 
 
-def read(path: Path, kind: str, place: Place) -> Array | None:
+def read(path: Path, kind: str, place: ModuleRef) -> Array | None:
     """One array (`ABSMAX` [channels], `LANDSCAPE` [slices, columns]); None if it is not there."""
     from safetensors import SafetensorError, safe_open
 

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 
 Seen = Callable[[int, int, Any], None]  # layer, first token of the row among all, states [tokens, hidden]
 

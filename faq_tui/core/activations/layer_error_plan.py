@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from faq_tui.core.errors import FaqError, Stopped
-from faq_tui.core.evaluation.identity import UNQUANTIZED, generation, subjects
+from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.evaluation.identity import UNQUANTIZED, evaluation_hash, subjects
 from faq_tui.core.evaluation.kinds import ANSWERS
-from faq_tui.core.evaluation.length import prose_window
+from faq_tui.core.evaluation.spec import prose_window
 from faq_tui.core.evaluation.texts import load_head
-from faq_tui.core.events import Note
-from faq_tui.core.files import atomic_text
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
-from faq_tui.core.store.activations import LayerErrors, add_layer_errors, all_layer_errors
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.run.run import Run
 from faq_tui.core.store.artefacts import heldout
-from faq_tui.core.store.hashing import digest
-from faq_tui.core.target import TargetModel
+from faq_tui.core.store.sets import LayerErrors, add_layer_errors, all_layer_errors
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.keys import without_keys
 
@@ -75,7 +75,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
     """(name of the text, whole rows of it up to `limit` tokens): held-out answers, or else prose."""
     run, settings = context.run, context.run.settings.evaluate
-    answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, generation(run)).values()]
+    answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]
     if answers:
         return ANSWERS, _head(answers, limit)
     for name in settings.perplexity:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.activations.layer_error import layer_errors, write_reference
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:

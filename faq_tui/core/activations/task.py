@@ -15,11 +15,11 @@ from typing import Any
 
 from faq_tui.core.activations import files
 from faq_tui.core.activations.capture import Measured, measure
-from faq_tui.core.activations.kinds import Marker
-from faq_tui.core.activations.places import find_places
+from faq_tui.core.activations.module_refs import find_module_refs
 from faq_tui.core.activations.statistics import KINDS
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.chat.token_kinds import TokenKinds
 
 Send = Callable[..., None]
 
@@ -38,11 +38,11 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     read = {one["name"]: head_of(Path(one["rows"]), spec["samples"], spec["tokens"]) for one in spec["sets"]}
     total = sum(len(row["input_ids"]) for rows in read.values() for row in rows)
     send("plan", total=total)
-    marker = Marker.of(tokenizer_of(folder, trusted))
+    marker = TokenKinds.of(tokenizer_of(folder, trusted))
     cancel.check()
     model = load_dense(folder, getattr(torch, dtype), device, trusted)
     try:
-        find_places(model, spec["modules"])
+        find_module_refs(model, spec["modules"])
     except UsageError as error:
         send("unfit", message=str(error))
         return

@@ -6,19 +6,30 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations import files
-from faq_tui.core.activations.compare import Comparison, compare
-from faq_tui.core.activations.outliers import coverage, outlier_channels, reference
-from faq_tui.core.activations.places import Place
+from faq_tui.core.activations.compare import SetComparison, compare, coverage, outlier_channels, reference
+from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.evaluation.identity import wanted_artefacts
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
-from faq_tui.core.store.activations import ActivationsRow, all_activations, all_layer_errors
+from faq_tui.core.store.sets import ActivationsRow, all_activations, all_layer_errors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float32]
+
+
+import csv
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text, whole_file
+from faq_tui.core.plots import picture
+from faq_tui.core.plots.landscape import PEAK
 
 
 @dataclass(frozen=True)
@@ -60,7 +71,7 @@ def overview(run: Run) -> Overview:
     return Overview({name: rows[name] for name in names}, errors)
 
 
-def compare_sets(seen: Overview, ours: str, theirs: str, module: str, resamples: int) -> Comparison:
+def compare_sets(seen: Overview, ours: str, theirs: str, module: str, resamples: int) -> SetComparison:
     """Two measured sets over all layers of a module."""
     return compare(_told(seen.sets[ours]), _told(seen.sets[theirs]), module, resamples)
 
@@ -69,17 +80,17 @@ def _told(row: ActivationsRow) -> dict[str, Any]:
     return {"set_name": row.set_name, "tokens": row.tokens, "places": row.summary["places"]}
 
 
-def absmax(run: Run, set_name: str, place: Place) -> Floats | None:
+def absmax(run: Run, set_name: str, place: ModuleRef) -> Floats | None:
     """[channels]: the largest |x| of each channel; None where the file is gone or lacks the place."""
     return files.read(files.path_of(run, set_name), files.ABSMAX, place)
 
 
-def landscape(run: Run, set_name: str, place: Place) -> Floats | None:
+def landscape(run: Run, set_name: str, place: ModuleRef) -> Floats | None:
     """[slices, columns], likewise."""
     return files.read(files.path_of(run, set_name), files.LANDSCAPE, place)
 
 
-def covered(run: Run, names: list[str], place: Place) -> dict[str, tuple[int, int]]:
+def covered(run: Run, names: list[str], place: ModuleRef) -> dict[str, tuple[int, int]]:
     """Of the outlier channels that any of these sets shows: (how many each one drives, how many there are)."""
     arrays = {name: found for name in names if (found := absmax(run, name, place)) is not None}
     if not arrays:
@@ -87,3 +98,41 @@ def covered(run: Run, names: list[str], place: Place) -> dict[str, tuple[int, in
     union = reference(arrays.values())
     count = int(outlier_channels(union).sum())
     return {name: (round((coverage(own, union) or 0.0) * count), count) for name, own in arrays.items()}
+
+
+def export(run: Run, seen: Overview, place: ModuleRef, names: Sequence[str]) -> list[Path]:
+    """Write the sets' files of one place under reports/spikes/ and return their paths. Raises FaqError."""
+    maxima = {name: found for name in names if (found := absmax(run, name, place)) is not None}
+    maps = {name: found for name in names if (found := landscape(run, name, place)) is not None}
+    if not maxima or not maps:
+        raise FaqError(f"no activations of layer {place.layer} {place.module} are there to export")
+    stem = re.sub(r"[^\w.-]", "_", f"layer{place.layer}-{place.module}-{'-'.join(maxima)}")
+    folder = run.reports / "spikes"
+    channels, layers = folder / f"{stem}-channels.csv", folder / f"{stem}-layers.csv"
+    svg, png = folder / f"{stem}.svg", folder / f"{stem}.png"
+    width = max(map(len, maxima.values()))
+    rows = ([channel, *(float(one[channel]) for one in maxima.values())] for channel in range(width))
+    _table(channels, ["channel", *(f"absmax {name}" for name in maxima)], rows)
+    _table(layers, ["set", "layer", *METRICS], _by_layer(seen, place.module, list(maxima)))
+    top = max(float(one.max()) for one in maps.values())
+    titles = [f"{name}: highest {maps[name].max():.4g}" for name in maps]
+    note = f"layer {place.layer} {place.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
+    with atomic_text(svg) as file:
+        file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
+    with whole_file(png) as image:
+        image.write(picture.png(list(maps.values()), top))
+    return [svg, png, channels, layers]
+
+
+def _by_layer(seen: Overview, module: str, names: Sequence[str]) -> Iterable[list[object]]:
+    for name in names:
+        for place in seen.sets[name].summary["places"]:
+            if place["module"] == module:
+                yield [name, place["layer"], *(place[metric] for metric in METRICS)]
+
+
+def _table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with atomic_text(path) as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(head)
+        writer.writerows(rows)

@@ -1,17 +1,11 @@
 """From a picked conversation to token ids that look to the target exactly like its own conversations."""
 
-from faq_tui.core.assembly.overflow import fit
-from faq_tui.core.assembly.render import Rendered, render_answered, render_seed
 from faq_tui.core.assembly.sample import Sample, ids_hash, write_set
-from faq_tui.core.assembly.template import RefusedError
+from faq_tui.core.assembly.truncate import truncate
 
 __all__ = [
-    "RefusedError",
-    "Rendered",
     "Sample",
-    "fit",
     "ids_hash",
-    "render_answered",
-    "render_seed",
+    "truncate",
     "write_set",
 ]

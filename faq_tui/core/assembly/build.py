@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from itertools import chain
 
 from faq_tui.core.assembly.collect import Collector
-from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens
-from faq_tui.core.assembly.mixture import mix, only, shared_seeds
+from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens, mix, only, shared_seeds
 from faq_tui.core.assembly.sample import Sample
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX, SetPlan
-from faq_tui.core.settings.planned import in_order
+from faq_tui.core.settings.set_plans import in_order
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed

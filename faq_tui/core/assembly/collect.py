@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from faq_tui.core.assembly.overflow import Fitted, cut_to_budget, fitted
-from faq_tui.core.assembly.render import Rendered, render_answered, render_raw, render_seed
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample
-from faq_tui.core.assembly.template import RefusedError, Template
+from faq_tui.core.assembly.truncate import Truncated, cut_to_budget, truncate_traced
+from faq_tui.core.chat.render import Rendered, render_answered, render_raw, render_seed
+from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.settings import BASELINE, Assemble, SetPlan
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
@@ -31,7 +31,7 @@ class Collector:
                 rendered = self._seed(seed, plan)
                 kept = self._fit(rendered, plan, overflow)
                 yield self._sample(rendered, kept, seed.id, None, BASELINE, None)
-            except RefusedError as refusal:
+            except NotAssembledError as refusal:
                 self.refused[set_name][str(refusal)] += 1
 
     def source(
@@ -51,28 +51,28 @@ class Collector:
                 rendered = render_answered(self.template, seed.messages, reasoning, candidate.answer)
                 kept = self._fit(rendered, plan, self.settings.overflow)
                 yield self._sample(rendered, kept, seed.id, candidate.id, source, pick.picked_by)
-            except RefusedError as refusal:
+            except NotAssembledError as refusal:
                 self.refused[set_name][str(refusal)] += 1
 
     def _seed(self, seed: Seed, plan: SetPlan) -> Rendered:
         if plan.kind == "raw":
             return render_raw(self.template, seed.messages, seed.answer)
         if plan.kind == "original" and not seed.answer:
-            raise RefusedError("the seed has no original answer")
+            raise NotAssembledError("the seed has no original answer")
         return render_seed(self.template, seed.messages, None if plan.kind == "template" else seed.answer)
 
-    def _fit(self, rendered: Rendered, plan: SetPlan, overflow: str) -> Fitted:
+    def _fit(self, rendered: Rendered, plan: SetPlan, overflow: str) -> Truncated:
         most = self.settings.max_tokens
         if plan.tokens_per_sample is not None:
             return cut_to_budget(rendered, min(most, plan.tokens_per_sample))
-        return fitted(rendered, most, overflow)
+        return truncate_traced(rendered, most, overflow)
 
     def _sample(
-        self, rendered: Rendered, kept: Fitted, seed_id: str, candidate_id: int | None, source: str, by: str | None
+        self, rendered: Rendered, kept: Truncated, seed_id: str, candidate_id: int | None, source: str, by: str | None
     ) -> Sample:
         ids = kept.ids
         if len(ids) < MIN_TOKENS:
-            raise RefusedError(f"shorter than {MIN_TOKENS} tokens")
+            raise NotAssembledError(f"shorter than {MIN_TOKENS} tokens")
         return Sample(
             *(seed_id, candidate_id, source, self.template.decode(ids), ids, len(ids), len(rendered.ids), by),
             answered=rendered.answer != (0, 0),
@@ -87,8 +87,8 @@ class Collector:
 
 def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pick, Candidate]:
     if pick is None:
-        raise RefusedError("not judged")
+        raise NotAssembledError("not judged")
     candidate = candidates.get(pick.candidate_id or 0)
     if candidate is None:
-        raise RefusedError("rejected by a person" if pick.picked_by == "person" else "no candidate was fit")
+        raise NotAssembledError("rejected by a person" if pick.picked_by == "person" else "no candidate was fit")
     return pick, candidate

@@ -6,14 +6,25 @@ Messages: `order` (indexes of the rows, and how many outlier channels there are)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.capture import measure
-from faq_tui.core.activations.outliers import outlier_channels, reference, threshold
-from faq_tui.core.assembly.coverage import greedy_cover
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.activations.compare import outlier_channels, reference, threshold
+from faq_tui.core.assembly.sample import Sample
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -40,3 +51,56 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
         parts.append(np.stack(absmaxes)[:, outliers] > threshold(whole))
     driven = np.concatenate(parts, axis=1)
     send("order", order=greedy_cover(driven), outliers=driven.shape[1])
+
+
+def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
+    """Indexes of the samples, those that together drive the most outlier channels first.
+
+    Raises FaqError or UsageError where the target has none of the modules of `activations.modules`.
+    """
+    run = context.run
+    path = run.cache / "coverage.jsonl"
+    with atomic_text(path) as file:
+        for sample in samples:
+            file.write(json.dumps(sample.input_ids) + "\n")
+    found: list[dict[str, Any]] = []
+    spec = {
+        "model": target.path,
+        "trust_remote_code": target.trust_remote_code,
+        "device": target.device,
+        "dtype": target.dtype,
+        "modules": list(run.settings.activations.modules),
+        "rows": str(path),
+    }
+    context.emit(Note(f"{len(samples)} samples go through the target to see which outlier channels each one drives"))
+    run_worker("coverage", spec, found.append, context.cancel, run.log(context.job), without_keys(run.settings))
+    path.unlink(missing_ok=True)
+    told = next((message for message in found if message["kind"] == "order"), None)
+    if told is None:
+        raise FaqError(f"the target's activations could not be looked at: the details are in {run.log(context.job)}")
+    if not told["outliers"]:
+        context.emit(Note('no channel of the target stands out: select = "coverage" keeps the order of the draw'))
+    return [int(index) for index in told["order"]]
+
+
+def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
+    """Row indexes of `driven` [samples, channels]: always the one that drives the most channels not yet driven.
+
+    Greedy set cover: its first k drive at least 1 - 1/e of what any k could (Nemhauser, Wolsey and Fisher 1978).
+    When no sample adds a channel the cover begins anew among those left. Equal gains go to the earlier sample.
+    """
+    import numpy as np
+
+    order: list[int] = []
+    left = np.ones(len(driven), dtype=bool)
+    covered = np.zeros(driven.shape[1], dtype=bool)
+    while left.any():
+        gains = np.where(left, (driven & ~covered).sum(axis=1), -1)
+        best = int(np.argmax(gains))
+        if gains[best] == 0 and covered.any():
+            covered[:] = False
+            continue
+        order.append(best)
+        left[best] = False
+        covered |= driven[best]
+    return order

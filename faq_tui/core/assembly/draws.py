@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from faq_tui.core.store.hashing import digest
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.run.run import Run
+from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.seeds import Seed
 
 
@@ -40,3 +44,31 @@ def in_words(found: Sequence[Sequence[Seed]]) -> str:
     if len(every) == sum(map(len, found)):
         return f"{said}; no seed is in two draws"
     return f"{said} out of {len(every)}: draws share seeds, and so differ less than draws of new seeds would"
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Each draw holds `seeds` of the same `total` seeds, at random."""
+
+    seeds: int
+    total: int
+
+    def widening(self, draws: int) -> float:
+        """By what the standard error of their mean that `draws` draws show is less than its error over new seeds.
+
+        A mean of n of N seeds, drawn without replacement, varies by (1 - n/N) / n around that of the N, and this
+        by 1/N around that of all (Cochran, Sampling Techniques, 1977, section 2.5). The draws show the first part
+        only; the second they share, so k draws leave it as it is.
+        """
+        shown = (1 - self.seeds / self.total) / (self.seeds * draws)
+        return math.sqrt((1 / self.total + shown) / shown)
+
+
+def overlap(run: Run) -> Overlap | None:
+    """None where no seed is in two draws."""
+    seeds, evaluate = run.settings.seeds, run.settings.evaluate
+    total = seed_rows.counts(run.store)["chosen"]
+    if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:
+        return None
+    size = size_of_draw(total, seeds.count, evaluate.repeat_share)
+    return Overlap(size, total) if size < total else None

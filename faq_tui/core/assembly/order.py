@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from faq_tui.core.assembly.diversity import diverse_order
 from faq_tui.core.assembly.sample import Sample
 from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
 from faq_tui.core.settings import SetPlan
-from faq_tui.core.stage import Context
 from faq_tui.core.store import picks as pick_rows
-from faq_tui.core.target import TargetModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vectors = NDArray[np.float32]
 
 
 def ordering(
@@ -30,7 +39,7 @@ def ordering(
             texts = [questions[sample.seed_id] for sample in samples]
             return [samples[index] for index in diverse_order(texts, context.cancel.check)]
         if plan.select == "coverage":
-            from faq_tui.core.assembly.coverage import covering_order
+            from faq_tui.core.assembly.coverage_task import covering_order
 
             return [samples[index] for index in covering_order(context, target, samples)]
         return samples
@@ -40,3 +49,51 @@ def ordering(
 
 def _rank(mark: float | None) -> tuple[bool, float]:
     return (mark is None, -(mark or 0.0))
+
+
+WIDTH = 2048  # buckets of the hash
+RUN = 3  # characters
+
+
+def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
+    """Indexes of `texts`: the most central one, then always the farthest from those before it.
+
+    Equal distances go to the earlier text. O(n²) comparisons of WIDTH numbers; `check` is called before each
+    round and may raise.
+    """
+    import numpy as np
+
+    if not texts:
+        return []
+    vectors = _vectors(texts)
+    order = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
+    nearest = vectors @ vectors[order[0]]  # cosine to the most alike of the chosen
+    nearest[order[0]] = np.inf
+    while len(order) < len(texts):
+        check()
+        order.append(int(np.argmin(nearest)))
+        nearest = np.maximum(nearest, vectors @ vectors[order[-1]])
+        nearest[order[-1]] = np.inf
+    return order
+
+
+def _vectors(texts: Sequence[str]) -> Vectors:
+    """[texts, WIDTH], rows of length 1: (1 + log tf) · log((1 + n) / (1 + df)) + 1, as scikit-learn smooths it."""
+    import numpy as np
+
+    counts = np.zeros((len(texts), WIDTH), dtype=np.float32)
+    for row, text in zip(counts, texts, strict=True):
+        for feature, count in Counter(_features(text)).items():
+            row[zlib.crc32(feature.encode("utf-8", "replace")) % WIDTH] += count
+    seen = (counts > 0).sum(axis=0)
+    weight = np.log((1 + len(texts)) / (1 + seen)) + 1.0
+    vectors = np.where(counts > 0, 1.0 + np.log(np.maximum(counts, 1.0)), 0.0) * weight
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-12), dtype=np.float32)
+
+
+def _features(text: str) -> Iterator[str]:
+    words = re.findall(r"\w+", text.casefold())
+    yield from (f"w {word}" for word in words)
+    line = f" {' '.join(words)} "
+    yield from (f"c {line[i : i + RUN]}" for i in range(len(line) - RUN + 1))

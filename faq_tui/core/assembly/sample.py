@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from faq_tui.core.files import atomic_text
-from faq_tui.core.store.hashing import digest
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
 
 MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
 
@@ -52,3 +53,60 @@ def ids_hash(samples: Sequence[Sample]) -> str:
 def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
     """The sample's first `n_tokens` ids, which read as `text`."""
     return replace(sample, input_ids=sample.input_ids[:n_tokens], n_tokens=n_tokens, text=text)
+
+
+_SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
+_TOKENS = re.compile(rb'"n_tokens": (\d+)')
+TAIL_BYTES = 400  # the counts stand after the ids, at the line's end
+
+
+@dataclass(frozen=True)
+class SampleOffset:
+    offset: int
+    n_tokens: int
+
+
+class SampleIndex:
+    """Where each seed's line begins. `refresh` reads the file once, a line at a time, when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.places: dict[str, SampleOffset] = {}
+        self._seen: tuple[int, int] | None = None
+
+    def refresh(self) -> bool:
+        """True if the file was read anew."""
+        state = self._state()
+        if state == self._seen:
+            return False
+        places: dict[str, SampleOffset] = {}
+        if state is not None:
+            with self.path.open("rb") as file:
+                offset = 0
+                for line in file:
+                    if found := _SEED.match(line):
+                        counts = _TOKENS.search(line, max(0, len(line) - TAIL_BYTES))
+                        places[found[1].decode()] = SampleOffset(offset, int(counts[1]) if counts else 0)
+                    offset += len(line)
+        self.places, self._seen = places, state
+        return True
+
+    def text(self, seed_id: str) -> str | None:
+        """The sample as it was decoded from its ids, or None if the set has none of this seed."""
+        place = self.places.get(seed_id)
+        if place is None:
+            return None
+        try:
+            with self.path.open("rb") as file:
+                file.seek(place.offset)
+                sample = json.loads(file.readline())
+        except (OSError, ValueError):
+            return None  # the set is being replaced
+        return str(sample["text"]) if sample.get("seed_id") == seed_id else None
+
+    def _state(self) -> tuple[int, int] | None:
+        try:
+            stat = self.path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_size

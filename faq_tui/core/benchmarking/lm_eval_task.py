@@ -14,14 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.benchmarking.faults import explain, names_of
-from faq_tui.core.benchmarking.lm_eval_parse import parse
-from faq_tui.core.benchmarking.tasks import LM_EVAL
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
-from faq_tui.core.models.code import without_code
+from faq_tui.core.benchmarking.lm_eval import parse
 from faq_tui.core.models.devices import device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
+from faq_tui.core.models.model_code import without_code
+from faq_tui.core.settings.benchmark_lists import LM_EVAL
 
 Send = Callable[..., None]
 CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # where lm_eval asks the model

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.benchmarking.tasks import EVALSCOPE, LM_EVAL, expand, split_subset
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import subjects
-from faq_tui.core.run import Run
-from faq_tui.core.settings.benchmarks import SERVE
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LM_EVAL, expand, split_subset
+from faq_tui.core.settings.evaluate import SERVE
 from faq_tui.core.store import benchmarks as rows
-from faq_tui.core.store.hashing import digest
 
 VERSION = 1  # raised when the same model and task would give other numbers
 
 
 @dataclass(frozen=True)
-class Request:
+class BenchmarkRequest:
     """One task on one model."""
 
     subject: str  # `unquantized`, or a folder under `models/`
@@ -30,7 +30,7 @@ class Request:
         return self.subject, self.engine, self.task
 
 
-def wanted(run: Run) -> list[Request]:
+def wanted(run: Run) -> list[BenchmarkRequest]:
     """Every task on every model, model by model. Empty where no task is asked for."""
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     asked = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
@@ -38,13 +38,13 @@ def wanted(run: Run) -> list[Request]:
     if not asked:
         return []
     return [
-        Request(subject, engine, task, digest("benchmark", VERSION, identity, engine, task, options))
+        BenchmarkRequest(subject, engine, task, digest("benchmark", VERSION, identity, engine, task, options))
         for subject, identity in subjects(run).items()
         for engine, task, options in asked
     ]
 
 
-def missing(run: Run) -> list[Request]:
+def missing(run: Run) -> list[BenchmarkRequest]:
     """Those with no result, or one of other settings, data or weights."""
     requests = wanted(run)
     there = rows.signatures(run.store) if requests else {}

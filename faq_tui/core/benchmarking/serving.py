@@ -12,20 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import EndpointError, FaqError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
-from faq_tui.core.cancel import CancelToken
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.chat import Answer, NotAnApiError, StatusError
+from faq_tui.core.endpoints.chat import NotAnApiError, StatusError, WholeResponse
 from faq_tui.core.endpoints.faults import explain
-from faq_tui.core.endpoints.resolve import reachable
-from faq_tui.core.errors import EndpointError, FaqError
+from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.models.code import without_code
+from faq_tui.core.models.model_code import without_code
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
 from faq_tui.core.settings import Endpoint
-from faq_tui.core.settings.benchmarks import SERVE
-from faq_tui.core.stage import Context
-from faq_tui.core.store.hashing import digest
-from faq_tui.core.target import TargetModel
+from faq_tui.core.settings.evaluate import SERVE
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 ASK_TIMEOUT_S = 10.0
@@ -34,7 +34,7 @@ HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModel:
     """What an OpenAI client needs."""
 
     base_url: str  # ends in /v1
@@ -51,7 +51,7 @@ class Subject:
 
 
 @contextmanager
-def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[Served]:
+def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[ServedModel]:
     """The subject at `base_url`, or by the command of `[evaluate.serve]`, which ends with the block.
 
     Raises EndpointError if the server does not answer or has another model, FaqError if the command fails.
@@ -73,7 +73,7 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
             f"{endpoint.base_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
             f'serve {subject.folder} there under that name, or set base_url = "serve"'
         )
-    yield Served(endpoint.base_url, match)
+    yield ServedModel(endpoint.base_url, match)
 
 
 def _names_of(subject: Subject) -> set[str]:
@@ -110,14 +110,14 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
 
 
 async def _asked(endpoint: Endpoint) -> Any:
-    answer = Answer()
+    answer = WholeResponse()
     async with open_client(endpoint) as client, asyncio.timeout(ASK_TIMEOUT_S):
         await client.get("/models", answer)
     return answer.json()
 
 
 @contextmanager
-def _started(context: Context, subject: Subject) -> Iterator[Served]:
+def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
     settings = context.run.settings.evaluate.serve
     port = _free_port(subject.name)
     name = subject.name if subject.name != UNQUANTIZED else subject.target.name.rpartition("/")[2]
@@ -139,7 +139,7 @@ def _started(context: Context, subject: Subject) -> Iterator[Served]:
                 raise FaqError(f"{command[0]} did not serve {subject.name} in {waited:.0f} s: see {log}")
             _wait(context.cancel, 0.5)
             waited += 0.5
-        yield Served(url, name if name in names else names[0])
+        yield ServedModel(url, name if name in names else names[0])
 
 
 def _answers(url: str) -> list[str]:

@@ -1,10 +1,8 @@
 """What this machine, and a run's endpoints, can and cannot do: one line each, with the way out."""
 
 from faq_tui.core.doctor.check import Check
-from faq_tui.core.doctor.endpoints import endpoint_checks
-from faq_tui.core.doctor.family import family_checks
+from faq_tui.core.doctor.inputs import endpoint_checks, family_checks, target_checks
 from faq_tui.core.doctor.machine import machine_checks
 from faq_tui.core.doctor.recipes import recipe_checks
-from faq_tui.core.doctor.target import target_checks
 
 __all__ = ["Check", "endpoint_checks", "family_checks", "machine_checks", "recipe_checks", "target_checks"]

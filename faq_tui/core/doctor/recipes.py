@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.doctor.check import Check
 from faq_tui.core.embedded import cached_model
-from faq_tui.core.errors import FaqError
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
-from faq_tui.core.quantizing.estimate import Estimate, estimate
+from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate
 from faq_tui.core.quantizing.profile import profile_of
-from faq_tui.core.quantizing.terms import WORK
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.sets import all_sets
 
@@ -56,7 +55,7 @@ def _target(run: Run) -> Path | None:
     return folder if folder.is_dir() else cached_folder(name)
 
 
-def fits(found: Estimate, gpu: int | None, host: int | None) -> str:
+def fits(found: QuantizationCost, gpu: int | None, host: int | None) -> str:
     """Which memory is too small for it: `GPU`, `host`, or nothing. `gpu` None: there is none to be had."""
     if found.gpu_bytes and gpu is not None and found.gpu_bytes > gpu:
         return "GPU"
@@ -65,7 +64,7 @@ def fits(found: Estimate, gpu: int | None, host: int | None) -> str:
     return ""
 
 
-def _check(name: str, sets: int, found: Estimate, gpu: int | None, host: int | None, said: str) -> Check:
+def _check(name: str, sets: int, found: QuantizationCost, gpu: int | None, host: int | None, said: str) -> Check:
     memory = f"{found.host_bytes / GIB:.1f} GiB of host memory"
     if found.gpu_bytes:
         memory = f"{found.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"

@@ -4,7 +4,7 @@
 weights over the OpenAI protocol on this machine. Neither is needed for runs on your own models.
 """
 
-from faq_tui.core.embedded.launch import Endpoint, running_server
+from faq_tui.core.embedded.launch import EmbeddedServer, running_server
 from faq_tui.core.embedded.model import EmbeddedModel, cached_model, ensure_gguf, ensure_model
 
-__all__ = ["EmbeddedModel", "Endpoint", "cached_model", "ensure_gguf", "ensure_model", "running_server"]
+__all__ = ["EmbeddedModel", "EmbeddedServer", "cached_model", "ensure_gguf", "ensure_model", "running_server"]

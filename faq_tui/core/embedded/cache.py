@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 
 Say = Callable[[str], None]
 

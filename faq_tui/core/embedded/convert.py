@@ -10,13 +10,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faq_tui.core.embedded.container import llama_shape, open_gguf, value
-from faq_tui.core.embedded.pinned import TEMPERATURE, TOP_P
-from faq_tui.core.embedded.tokenizer import write_tokenizer
-from faq_tui.core.embedded.weights import write_weights
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.embedded.gguf_file import TEMPERATURE, TOP_P, llama_shape, open_gguf, value
 
 if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
     from gguf import GGUFReader
 
 
@@ -82,3 +93,116 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: never produced from plain pieces, only matched whole
+
+
+def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json into `folder`.
+
+    llama.cpp's pre-tokenizer `smollm` first sets every digit apart and then applies GPT-2's pattern
+    (llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_SMOLLM); transformers' own GGUF import drops the first step.
+    Six control bytes (04 06 13 14 16 1d) are not in the vocabulary: both drop them, and only here the
+    characters on the two sides may then join into one token.
+    """
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    kind = (value(reader, "tokenizer.ggml.model"), value(reader, "tokenizer.ggml.pre"))
+    if kind != ("gpt2", "smollm"):
+        raise FaqError(f"the embedded model has a tokenizer of kind {kind}, not the one this release knows")
+    tokens: list[str] = value(reader, "tokenizer.ggml.tokens")
+    types: list[int] = value(reader, "tokenizer.ggml.token_type")
+    merges: list[str] = value(reader, "tokenizer.ggml.merges")
+
+    def token(role: str) -> str:
+        index: int = value(reader, f"tokenizer.ggml.{role}_token_id")
+        return tokens[index]
+
+    bpe = models.BPE(
+        vocab={text: index for index, text in enumerate(tokens)},
+        merges=[(left, right) for left, _, right in (merge.partition(" ") for merge in merges)],
+    )
+    tokenizer = Tokenizer(bpe)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [text for text, type_ in zip(tokens, types, strict=True) if type_ == CONTROL]
+    tokenizer.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in special])
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+    settings = {
+        # GPT2Tokenizer, the original's class, would build its own pre-tokenizer and lose the digits again.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": token("bos"),
+        "eos_token": token("eos"),
+        "pad_token": token("padding"),
+        "unk_token": token("unknown"),
+        "add_prefix_space": False,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": value(reader, "llama.context_length"),
+        "chat_template": value(reader, "tokenizer.chat_template"),
+    }
+    text = json.dumps(settings, ensure_ascii=False, indent=2)
+    (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
+
+
+# The names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) against transformers' LlamaModel.
+TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
+BLOCK = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+
+def hf_name(gguf_name: str) -> str:
+    """`blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`; FaqError on an unknown name."""
+    if gguf_name in TOP:
+        return TOP[gguf_name]
+    match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", gguf_name)
+    if match is None or match[2] not in BLOCK:
+        raise FaqError(f"the embedded model has a tensor that a Llama model has not: {gguf_name!r}")
+    return f"model.layers.{match[1]}.{BLOCK[match[2]]}.weight"
+
+
+def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
+    """Rows of a q or k projection [heads * head_dim, hidden] from llama.cpp's order to Hugging Face's.
+
+    llama.cpp rotates neighbouring pairs, transformers the two halves of a head; its converter therefore
+    reorders the rows (`LlamaModel.permute` in llama.cpp's convert_hf_to_gguf.py), and this is the inverse.
+    """
+    rows, columns = weight.shape
+    pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
+    return pairs.swapaxes(1, 2).reshape(rows, columns)
+
+
+def write_weights(reader: GGUFReader, path: Path) -> None:
+    """Write all tensors to `path` as bfloat16 safetensors; the output layer is the embedding, tied.
+
+    bfloat16 because it is the original's type, gptqmodel's, and the fast one on CPUs. It rounds: against
+    float32 the next-token distribution moves by KL 5e-5 (float16: 3e-6), where computing in bfloat16 moves
+    it by 1e-3 and plain 4-bit rounding by 0.6. Whatever is compared is this folder and quantizations of it.
+    """
+    import torch
+    from gguf.quants import dequantize
+    from safetensors.torch import save_file
+
+    shape = llama_shape(reader)
+    tensors = {}
+    for entry in reader.tensors:
+        name = hf_name(entry.name)
+        weight = dequantize(entry.data, entry.tensor_type)  # float32, rows first as in Hugging Face
+        if name.endswith("q_proj.weight"):
+            weight = unpermute(weight, shape.heads)
+        elif name.endswith("k_proj.weight"):
+            weight = unpermute(weight, shape.kv_heads)
+        tensors[name] = torch.from_numpy(weight.copy()).to(torch.bfloat16)
+    save_file(tensors, path, metadata={"format": "pt"})

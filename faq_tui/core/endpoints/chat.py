@@ -7,8 +7,8 @@ import time
 from typing import Any
 
 from faq_tui.core.endpoints.client import Client
-from faq_tui.core.endpoints.http import Head
-from faq_tui.core.endpoints.reply import BrokenStreamError, Growing, OnDelta, Reply
+from faq_tui.core.endpoints.http import ResponseHead
+from faq_tui.core.endpoints.reply import BrokenStreamError, OnDelta, Reply, StreamedChoice
 from faq_tui.core.endpoints.sse import EventStream
 from faq_tui.core.settings import Sampling
 
@@ -91,7 +91,7 @@ async def stream_choices(
         del body["max_tokens"]
     started = time.monotonic()
     sink = _Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
-    Growing.open_now += 1
+    StreamedChoice.open_now += 1
     try:
         await client.post("/chat/completions", body, sink)
     except _CutError:
@@ -100,7 +100,7 @@ async def stream_choices(
         if not sink.whole:  # every choice had its finish_reason: what was cut off is the usage at most
             raise
     finally:
-        Growing.open_now -= 1
+        StreamedChoice.open_now -= 1
     seconds = time.monotonic() - started
     found: dict[int, Reply | BrokenStreamError] = {}
     for index, growing in sorted(sink.choices.items()):
@@ -116,7 +116,7 @@ class _CutError(Exception):
     """Every choice has reached the ceiling that is kept here: the connection is closed at once."""
 
 
-class Answer:
+class WholeResponse:
     """A response that is no stream: read whole, an error status raised."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Answer:
         self.headers: dict[str, str] = {}
         self._body = bytearray()
 
-    def head(self, head: Head) -> None:
+    def head(self, head: ResponseHead) -> None:
         self.status, self.headers = head.status, head.headers
 
     def body(self, data: bytes) -> bool:
@@ -152,13 +152,13 @@ class Answer:
         return StatusError(self.status, message, self.headers.get("retry-after"), self.headers.get("location"))
 
 
-class _Completion(Answer):
+class _Completion(WholeResponse):
     """A stream of chunks; a server that cannot stream may answer whole."""
 
     def __init__(self, on_delta: OnDelta | None, wanted: int, ceiling: int | None = None) -> None:
         super().__init__()
         self._ceiling = ceiling
-        self.choices: dict[int, Growing] = {}
+        self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
         self.alone = wanted == 1
         self._on_delta, self._wanted = on_delta, wanted
@@ -169,7 +169,7 @@ class _Completion(Answer):
     def whole(self) -> bool:
         return bool(self.choices) and all(growing.finished for growing in self.choices.values())
 
-    def head(self, head: Head) -> None:
+    def head(self, head: ResponseHead) -> None:
         super().head(head)
         kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
         if head.status == 200 and kind == "text/html":
@@ -230,7 +230,7 @@ class _Completion(Answer):
                 continue
             growing = self.choices.get(index)
             if growing is None:
-                growing = self.choices[index] = Growing(
+                growing = self.choices[index] = StreamedChoice(
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
             growing.add(choice.get(part), choice.get("finish_reason"))

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from faq_tui.core.endpoints.http import Request, Sink, exchange
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.endpoints.http import HttpRequest, Sink, exchange
 from faq_tui.core.endpoints.route import LOOPBACK, Route
-from faq_tui.core.errors import UsageError
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
 
@@ -57,12 +57,12 @@ class Client:
         """Send `body` as JSON. Raises what `exchange` does."""
         data = json.dumps(body, ensure_ascii=True).encode()  # a lone surrogate in a seed is no UTF-8
         headers = {**self._headers, "Content-Type": "application/json"}
-        await self._exchange(Request("POST", f"{self._path}{path}", headers, data), sink)
+        await self._exchange(HttpRequest("POST", f"{self._path}{path}", headers, data), sink)
 
     async def get(self, path: str, sink: Sink) -> None:
-        await self._exchange(Request("GET", f"{self._path}{path}", self._headers), sink)
+        await self._exchange(HttpRequest("GET", f"{self._path}{path}", self._headers), sink)
 
-    async def _exchange(self, request: Request, sink: Sink) -> None:
+    async def _exchange(self, request: HttpRequest, sink: Sink) -> None:
         e = self.endpoint
         await exchange(self._route, request, sink, e.connect_timeout_s, e.idle_timeout_s)
 

@@ -10,9 +10,10 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError, StatusError
+from faq_tui.core.endpoints.chat import NotAnApiError, StatusError
 from faq_tui.core.endpoints.client import key_of
 from faq_tui.core.endpoints.http import CutOffError
+from faq_tui.core.endpoints.reply import BrokenStreamError
 from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
@@ -23,7 +24,7 @@ SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of 
 
 
 @dataclass(frozen=True)
-class Fault:
+class RequestFault:
     """`reason` is for the record; `advice` is the whole sentence for a person if the fault stays."""
 
     retry: bool
@@ -40,7 +41,7 @@ def no_api(endpoint: Endpoint) -> str:
     return f"{endpoint.base_url} does not answer as an OpenAI-compatible server: check that base_url ends in /v1"
 
 
-def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
+def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     """The fault behind an exception of a request; None if it is none of a request's.
 
     Several servers repeat the key in their error message: it is blotted out, since faults are shown and stored.
@@ -49,62 +50,62 @@ def explain(error: BaseException, endpoint: Endpoint) -> Fault | None:
     if isinstance(error, StatusError):
         return _status_fault(error, endpoint)
     if isinstance(error, NotAnApiError):
-        return Fault(False, "a web page", no_api(endpoint), True)
+        return RequestFault(False, "a web page", no_api(endpoint), True)
     if isinstance(error, BrokenStreamError):
         reason = _clean(str(error), endpoint)
-        return Fault(True, reason, f"{url} failed in the middle of an answer ({reason})", False)
+        return RequestFault(True, reason, f"{url} failed in the middle of an answer ({reason})", False)
     if isinstance(error, ssl.SSLError):
         return _tls_fault(error, url)
     if isinstance(error, TimeoutError):
         tls = ", and does it speak TLS? If not, write http:// instead of https://" if url.startswith("https") else "?"
         advice = f"{url} did not answer in time: is the server up and not overloaded{tls}"
-        return Fault(True, "timed out", advice, True)
+        return RequestFault(True, "timed out", advice, True)
     if isinstance(error, CutOffError):
         why = _short(str(error))
         advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
-        return Fault(True, f"connection lost ({why})", advice, True)
+        return RequestFault(True, f"connection lost ({why})", advice, True)
     if isinstance(error, OSError):
         why = _cause(error)
         scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
         advice = f"cannot reach {url} ({why}): is the server running, and the URL right{scheme}?"
-        return Fault(True, f"connection failed ({why})", advice, True, connected=False)
+        return RequestFault(True, f"connection failed ({why})", advice, True, connected=False)
     if isinstance(error, UnicodeError):  # a host name that cannot be one
-        return Fault(False, "no such address", f"cannot reach {url}: check base_url", True)
+        return RequestFault(False, "no such address", f"cannot reach {url}: check base_url", True)
     return None
 
 
-def _status_fault(error: StatusError, endpoint: Endpoint) -> Fault:
+def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
     url, status = endpoint.base_url, error.status
     reason = f"HTTP {status} {_clean(error.message, endpoint)}".strip()
     if status >= 500 or status in RETRY_STATUS:
         wait = _seconds(error.retry_after)
-        return Fault(True, reason, f"{url} keeps answering {reason}", True, wait, busy=status in BUSY_STATUS)
+        return RequestFault(True, reason, f"{url} keeps answering {reason}", True, wait, busy=status in BUSY_STATUS)
     if status in (401, 403):
         key = f"the key in ${endpoint.api_key_env}" if endpoint.api_key_env else "a request without a key"
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
-        return Fault(False, reason, advice, True)
+        return RequestFault(False, reason, advice, True)
     if status == 404:
         what = "base_url and model" if url.endswith("/v1") else "that base_url ends in /v1, and the model's name"
         advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
-        return Fault(False, reason, advice, True)
+        return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
         where = f"{_short(error.location)}: set" if error.location else "elsewhere: set"
-        return Fault(False, reason, f"{url} points {where} base_url to where the API is", True)
+        return RequestFault(False, reason, f"{url} points {where} base_url to where the API is", True)
     refused = f"{url} refused the request: {reason}"
-    return Fault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
+    return RequestFault(False, reason, refused, False, of_request=status in REQUEST_STATUS)
 
 
-def _tls_fault(error: ssl.SSLError, url: str) -> Fault:
+def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
     if isinstance(error, ssl.SSLCertVerificationError):
         why = _short(error.verify_message)
         advice = (
             f"the certificate of {url} is not trusted ({why}): "
             "use the name it was made for, or name its authority's file in $SSL_CERT_FILE"
         )
-        return Fault(False, f"certificate not trusted ({why})", advice, True)
+        return RequestFault(False, f"certificate not trusted ({why})", advice, True)
     why = _short((error.reason or str(error)).replace("_", " ").lower())
     plain = f": if it speaks plain HTTP, write http:// instead of https:// ({why})"
-    return Fault(False, f"no TLS ({why})", f"no TLS connection to {url}{plain}", True)
+    return RequestFault(False, f"no TLS ({why})", f"no TLS connection to {url}{plain}", True)
 
 
 def _seconds(retry_after: str | None) -> float | None:

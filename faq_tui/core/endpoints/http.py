@@ -27,7 +27,7 @@ class CutOffError(ConnectionError):
 
 
 @dataclass(frozen=True)
-class Request:
+class HttpRequest:
     method: str
     path: str
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Head:
+class ResponseHead:
     status: int
     headers: dict[str, str] = field(default_factory=dict)  # lower-case names
 
@@ -43,7 +43,7 @@ class Head:
 class Sink(Protocol):
     """Takes a response. What its methods raise ends the exchange and is raised by it."""
 
-    def head(self, head: Head) -> None: ...
+    def head(self, head: ResponseHead) -> None: ...
     def body(self, data: bytes) -> bool:
         """True: no more is needed."""
         ...
@@ -52,7 +52,7 @@ class Sink(Protocol):
 
 
 async def exchange(
-    route: Route, request: Request, sink: Sink, connect_timeout_s: float, idle_timeout_s: float
+    route: Route, request: HttpRequest, sink: Sink, connect_timeout_s: float, idle_timeout_s: float
 ) -> None:
     """Ask, and feed `sink` to the response's end. A cancelled call closes the connection at once.
 
@@ -73,7 +73,7 @@ async def exchange(
 
 class _Exchange(asyncio.Protocol):
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, request: Request, route: Route, sink: Sink, idle_timeout_s: float
+        self, loop: asyncio.AbstractEventLoop, request: HttpRequest, route: Route, sink: Sink, idle_timeout_s: float
     ) -> None:
         self.done: asyncio.Future[None] = loop.create_future()
         self._loop, self._request, self._route, self._sink = loop, request, route, sink
@@ -138,7 +138,7 @@ class _Exchange(asyncio.Protocol):
                 pieces.append(bytes(event.data))
             elif type(event) is h11.Response:
                 headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in event.headers}
-                self._sink.head(Head(event.status_code, headers))
+                self._sink.head(ResponseHead(event.status_code, headers))
                 if headers.get("transfer-encoding", "").strip().lower() == "chunked":
                     self._chunked = ChunkedBody()
                     self._take_chunks(self._h11.trailing_data[0])

@@ -11,10 +11,10 @@ import heapq
 import itertools
 from collections.abc import Callable, Sequence
 
+from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.endpoints.client import Client
-from faq_tui.core.endpoints.faults import Fault
+from faq_tui.core.endpoints.faults import RequestFault
 from faq_tui.core.endpoints.retry import backoff
-from faq_tui.core.errors import EndpointError
 
 DOWN_AFTER = 3  # failed connections in a row, while another server works
 FIRST_PAUSE_S = 2.0
@@ -94,7 +94,7 @@ class Pool:
         server.paused_until = 0.0
         self.last_success = self._now()
 
-    def failed(self, server: Server, fault: Fault, began: float) -> None:
+    def failed(self, server: Server, fault: RequestFault, began: float) -> None:
         """Learn from a request of this server that failed; `began`: when, on the loop's clock."""
         now = self._now()
         if not fault.retry and fault.unreachable:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import difflib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.endpoints.chat import Answer, NotAnApiError, StatusError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.endpoints.chat import NotAnApiError, StatusError, WholeResponse
 from faq_tui.core.endpoints.client import Client
 from faq_tui.core.endpoints.faults import explain, no_api
-from faq_tui.core.endpoints.flow import run_bounded
-from faq_tui.core.errors import EndpointError
-from faq_tui.core.settings import Endpoint
+from faq_tui.core.endpoints.limiter import run_bounded
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.settings import EMBEDDED, Endpoint
 
 PROBE_TIMEOUT_S = 8.0  # with the start of the command, what is wrong is said within 15 s on a busy machine, too
 
@@ -23,7 +25,7 @@ class DownError(EndpointError):
 
 
 @dataclass(frozen=True)
-class Served:
+class ServerDescription:
     """What a server says of itself."""
 
     names: tuple[str, ...] = ()  # of its models; () where it cannot list them
@@ -38,9 +40,9 @@ async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None =
     return list((await look(client, endpoint, cancel)).names)
 
 
-async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> Served:
+async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> ServerDescription:
     """The same with the rest of what the server says."""
-    found: list[Served] = []
+    found: list[ServerDescription] = []
 
     async def one(_: Endpoint) -> None:
         found.append(await _look(client, endpoint))
@@ -49,15 +51,15 @@ async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = 
     return found[0]
 
 
-async def _look(client: Client, endpoint: Endpoint) -> Served:
-    answer = Answer()
+async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
+    answer = WholeResponse()
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             await client.get("/models", answer)
         listed = _listed(answer.json())
     except Exception as error:
         if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
-            return Served()  # some servers have no model list, or break on it; the first answer will tell
+            return ServerDescription()  # some servers have no model list, or break on it; the first answer will tell
         fault = explain(error, endpoint)
         if fault is None:
             raise
@@ -67,7 +69,7 @@ async def _look(client: Client, endpoint: Endpoint) -> Served:
         near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(names[:5])}"
         raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
-    return Served(names, listed.get(endpoint.model))
+    return ServerDescription(names, listed.get(endpoint.model))
 
 
 def _listed(body: Any) -> dict[str, int | None]:
@@ -84,4 +86,22 @@ def _listed(body: Any) -> dict[str, int | None]:
     return found
 
 
-__all__ = ["DownError", "Served", "look", "no_api", "probe"]
+__all__ = ["DownError", "ServerDescription", "look", "no_api", "probe"]
+
+
+E = TypeVar("E", bound=Endpoint)
+
+
+def reachable(context: Context, endpoint: E) -> E:
+    """The endpoint with a URL that answers. Everything after this treats it as any other server."""
+    if endpoint.base_url != EMBEDDED:
+        return endpoint
+    if EMBEDDED not in context.servers:
+        from faq_tui.core.embedded import running_server
+
+        context.emit(Note("starting the embedded server on this machine"))
+        server = context.resources.enter_context(
+            running_server(context.run.log(context.job), lambda text: context.emit(Note(text)))
+        )
+        context.servers[EMBEDDED] = server.base_url
+    return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED]})

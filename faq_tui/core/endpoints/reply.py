@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.endpoints.think import ThinkStream, split_think
+from faq_tui.core.chat.think_tags import ThinkStream, split_think
 
 REASONING_FIELDS = ("reasoning", "reasoning_content")  # vLLM, SGLang
 MOST_CHARACTERS = 32_000_000  # of one reply: more is a server gone mad
@@ -36,7 +36,7 @@ class Reply:
     dialect: str  # where the reasoning came from: a field's name, `inline`, or `none`
 
 
-class Growing:
+class StreamedChoice:
     """One choice of a streamed completion."""
 
     open_now = 0  # of all clients in this process: they share the reader of their deltas
@@ -93,7 +93,7 @@ class Growing:
             raise BrokenStreamError(f"the reply passed {MOST_CHARACTERS} characters")
         if self._on_delta and (self._pending[0] or self._pending[1]):
             now = time.monotonic()
-            if now - self._sent >= max(DELTA_PERIOD_S, Growing.open_now / DELTAS_PER_S):
+            if now - self._sent >= max(DELTA_PERIOD_S, StreamedChoice.open_now / DELTAS_PER_S):
                 self._on_delta(*map(_whole, self._pending))
                 self._pending, self._sent = ["", ""], now
 

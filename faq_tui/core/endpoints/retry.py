@@ -7,8 +7,8 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from faq_tui.core.endpoints.faults import Fault, explain
-from faq_tui.core.errors import EndpointError, FaqError
+from faq_tui.core.base.errors import EndpointError, FaqError
+from faq_tui.core.endpoints.faults import RequestFault, explain
 from faq_tui.core.settings import Endpoint
 
 T = TypeVar("T")
@@ -18,7 +18,7 @@ LONGEST_WAIT_S = 60.0
 class GaveUpError(Exception):
     """One request failed for good, others may not: `fault` says why."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: RequestFault) -> None:
         super().__init__(fault.advice)
         self.fault = fault
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
-from faq_tui.core.store.hashing import digest
 
 ROWS_A_BATCH = 4  # times evaluate.batch_size: a step of decoding reads all weights, for one row or for many
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.evaluation.heldout import Heldout, Question
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.evaluation.heldout import ChoiceQuestion, Heldout, item_of_pair
 from faq_tui.core.evaluation.kinds import CHOICES
-from faq_tui.core.evaluation.pairs import pair
-from faq_tui.core.evaluation.reading import STARTER, json_lines, starter_path, text_of
-from faq_tui.core.run import Run
+from faq_tui.core.evaluation.texts import STARTER, json_lines, starter_file, text_of
+from faq_tui.core.run.run import Run
 
 KEY = "evaluate.multiple_choice"
 
 
 @dataclass(frozen=True)
-class Case:
+class ChoiceCase:
     question: str
     choices: tuple[str, ...]
     answer: int
@@ -25,16 +24,16 @@ class Case:
         return {"question": self.question, "choices": list(self.choices), "answer": self.answer}
 
 
-def load(run: Run, name: str) -> list[Case]:
+def load_questions(run: Run, name: str) -> list[ChoiceCase]:
     """The questions of a file. Raises UsageError on the first one that is none, or if there are none."""
-    path = starter_path("starter_choices.jsonl") if name == STARTER else run.resolve(name)
+    path = starter_file("starter_choices.jsonl") if name == STARTER else run.resolve(name)
     cases = [_case(value, where) for where, value in json_lines(path, KEY, run.settings.evaluate.items)]
     if not cases:
         raise UsageError(f"{path} of {KEY} is empty: give it a question a line")
     return cases
 
 
-def _case(value: dict[str, Any], where: str) -> Case:
+def _case(value: dict[str, Any], where: str) -> ChoiceCase:
     """`answer` is the index of the right choice, its letter (A, B …), or its text."""
     question = text_of(value.get("question"), where, "question")
     choices, answer = value.get("choices"), value.get("answer")
@@ -47,10 +46,10 @@ def _case(value: dict[str, Any], where: str) -> Case:
         answer = texts.index(answer.strip()) if answer.strip() in texts else letter
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(texts):
         raise UsageError(f'{where}: "answer" is not the index (from 0), letter or text of one of its choices')
-    return Case(question, texts, answer)
+    return ChoiceCase(question, texts, answer)
 
 
-def heldout(cases: list[Case], tokenizer: object, longest: int) -> tuple[Heldout, list[Case]]:
+def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) -> tuple[Heldout, list[ChoiceCase]]:
     """Each choice after its question, as lm_eval's arc_easy asks: "Question: …\\nAnswer: choice".
 
     Also gives the cases that are measured: those whose choices can all be told from the question.
@@ -58,11 +57,12 @@ def heldout(cases: list[Case], tokenizer: object, longest: int) -> tuple[Heldout
     items, questions, kept = [], [], []
     for case in cases:
         asked = [
-            pair(tokenizer, f"Question: {case.question}\nAnswer:", f" {choice}", longest) for choice in case.choices
+            item_of_pair(tokenizer, f"Question: {case.question}\nAnswer:", f" {choice}", longest)
+            for choice in case.choices
         ]
         found = [item for item in asked if item is not None]
         if len(found) == len(case.choices):
             items += found
-            questions.append(Question(case.answer, tuple(len(choice) for choice in case.choices)))
+            questions.append(ChoiceQuestion(case.answer, tuple(len(choice) for choice in case.choices)))
             kept.append(case)
     return Heldout(CHOICES, items, questions=questions), kept

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.evaluation.items import Item, batches
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.evaluation.heldout import Item, batches
 from faq_tui.core.evaluation.reference import Reference, Writer
-from faq_tui.core.models.cut import CutModel, Head
+from faq_tui.core.models.backbone import Backbone, LmHead
 
 LOGIT_BYTES = 1 << 26  # of one float32 array over the vocabulary; four are alive at once
 
@@ -17,7 +17,7 @@ Each = Callable[[int, list[float], list[bool]], None]
 
 
 def measure(
-    model: CutModel,
+    model: Backbone,
     items: Sequence[Item],
     batch_size: int,
     cancel: CancelToken,
@@ -64,8 +64,8 @@ def measure(
 def compare(
     states: Any,
     targets: Sequence[int],
-    head: Head,
-    reference: tuple[Any, Head] | None,
+    head: LmHead,
+    reference: tuple[Any, LmHead] | None,
     token_kl: list[float] | None = None,
     differs: list[bool] | None = None,
 ) -> dict[str, float]:

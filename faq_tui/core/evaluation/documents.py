@@ -9,14 +9,20 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.evaluation.heldout import Heldout
-from faq_tui.core.evaluation.items import rolling
-from faq_tui.core.evaluation.kinds import WORDS
-from faq_tui.core.evaluation.pairs import encode
-from faq_tui.core.evaluation.reading import is_jsonl, json_lines, text_of
-from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2, load_text
-from faq_tui.core.run import Run
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.evaluation.heldout import Heldout, encode_pair, item_of_pair, rolling
+from faq_tui.core.evaluation.kinds import LAST_WORD, WORDS
+from faq_tui.core.evaluation.texts import (
+    PYDOC,
+    STARTER,
+    WIKITEXT2,
+    is_jsonl,
+    json_lines,
+    load_text,
+    starter_file,
+    text_of,
+)
+from faq_tui.core.run.run import Run
 
 KEY = "evaluate.word_perplexity"
 PARAGRAPHS = 20  # of the language reference make a document
@@ -36,7 +42,7 @@ class Document:
         return cls(page if text is None else text, len(re.split(r"\s+", page)), len(page.encode("utf-8")))
 
 
-def load(run: Run, name: str) -> list[Document]:
+def load_documents(run: Run, name: str) -> list[Document]:
     """A jsonl file has a document ("text", or "page") a line; any other text file is one document as it is."""
     limit = run.settings.evaluate.word_documents
     if name == WIKITEXT2:
@@ -54,7 +60,7 @@ def load(run: Run, name: str) -> list[Document]:
     return [Document.of(load_text(run, name, KEY))]
 
 
-def heldout(documents: list[Document], tokenizer: object, window: int) -> Heldout:
+def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Each document rolled through windows; its words and bytes are shared out by predicted tokens.
 
     The shares let windows be resampled; their sums are the documents' own counts.
@@ -62,7 +68,7 @@ def heldout(documents: list[Document], tokenizer: object, window: int) -> Heldou
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
     for document in documents:
-        ids = encode(tokenizer, document.text)
+        ids = encode_pair(tokenizer, document.text)
         for item in rolling(ids, window, prefix):
             items.append(item)
             words.append(document.words * item.predicted / len(ids))
@@ -107,3 +113,57 @@ def _wikitext_pages() -> list[str]:
             f"wikitext2 could not be fetched with `datasets` ({reason}): check the network, or name a jsonl file "
             f"of documents in {KEY}"
         ) from None
+
+
+LAST_WORD_KEY = "evaluate.last_word"
+MIN_WORDS, MAX_WORDS = 25, 120  # of a passage that is cut from prose
+MIN_LETTERS = 3  # of a last word that is cut from prose: "it" and "of" tell little
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
+
+
+def load_passages(run: Run, name: str) -> list[str]:
+    """Passages without the punctuation at their end. Raises UsageError where there are none."""
+    limit = run.settings.evaluate.items
+    if name == STARTER or is_jsonl(run, name):
+        path = starter_file("starter_last_words.jsonl") if name == STARTER else run.resolve(name)
+        found = [
+            text_of(value.get("text"), where, "text").strip()
+            for where, value in json_lines(path, LAST_WORD_KEY, limit)
+        ]
+    else:
+        found = passages(load_text(run, name, LAST_WORD_KEY))[:limit]
+    found = [passage for passage in found if " " in passage]
+    if not found:
+        raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: name a longer text")
+    return found
+
+
+def passages(text: str) -> list[str]:
+    """Runs of whole sentences of a paragraph, long enough to tell what the last word must be."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        words: list[str] = []
+        for sentence in SENTENCE_END.split(" ".join(paragraph.split())):
+            words += sentence.split()
+            if len(words) < MIN_WORDS:
+                continue
+            passage = " ".join(words[-MAX_WORDS:])
+            last = passage.rpartition(" ")[2]
+            word = last.rstrip(".!?\"”’')")
+            # What a cut between sentences left unfinished, or a name in markup, is no last word.
+            if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
+                found.append(passage[: len(passage) - len(last) + len(word)])
+            words = []
+    return found
+
+
+def heldout_passages(found: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
+    """The last word after all before it, as lm_eval's lambada_openai splits them; and the passages measured."""
+    items, kept = [], []
+    for passage in found:
+        context, _, word = passage.rpartition(" ")
+        item = item_of_pair(tokenizer, context, f" {word}", longest)
+        if item is not None:
+            items.append(item)
+            kept.append(passage)
+    return Heldout(LAST_WORD, items), kept

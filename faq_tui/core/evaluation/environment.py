@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.evaluation.described import describe
+from faq_tui.core.base.files import atomic_text
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import Spec
-from faq_tui.core.files import atomic_text
+from faq_tui.core.evaluation.texts import describe
 from faq_tui.core.quantizing.manifest import versions
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16}
 
@@ -20,7 +20,7 @@ def _path(run: Run) -> Path:
     return run.reports / "evaluation.json"
 
 
-def write(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
+def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
     """`worker`: device, device_name, dtype; weight_bytes and bits of the unquantized target."""
     texts = {name: describe(run, name, text.items) for name, text in spec.texts.items()}
     if spec.answers:
@@ -29,7 +29,7 @@ def write(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
         json.dump({**worker, "versions": versions(), "texts": texts}, file, indent=2)
 
 
-def read(run: Run) -> dict[str, Any]:
+def read_environment(run: Run) -> dict[str, Any]:
     """What `write` wrote, or nothing."""
     try:
         body = json.loads(_path(run).read_text(encoding="utf-8"))

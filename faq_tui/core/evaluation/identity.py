@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, named
-from faq_tui.core.run import Run
+from faq_tui.core.models.target import fingerprint
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
-from faq_tui.core.store.hashing import digest
-from faq_tui.core.target import fingerprint
 
 UNQUANTIZED = "unquantized"  # the subject
 
@@ -15,7 +15,7 @@ VERSION = 1  # raised when the same model and text would give other numbers
 TEMPERATURE, TOP_P = 0.6, 0.95  # of the held-out answers
 
 
-def generation(run: Run) -> str:
+def evaluation_hash(run: Run) -> str:
     """A hash of all that shapes a held-out answer besides its seed."""
     return digest("heldout", VERSION, fingerprint(run), run.settings.evaluate.answer_tokens, TEMPERATURE, TOP_P)
 

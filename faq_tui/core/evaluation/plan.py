@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from faq_tui.core.assembly.template import RefusedError, Template
-from faq_tui.core.errors import UsageError
-from faq_tui.core.evaluation import choices, documents, last_word
-from faq_tui.core.evaluation.heldout import Heldout
-from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, generation, subjects, texts
-from faq_tui.core.evaluation.items import Item, windows
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.chat.template import NotAssembledError, Template
+from faq_tui.core.evaluation import choices, documents
+from faq_tui.core.evaluation.heldout import Heldout, Item, encode_pair, windows
+from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, evaluation_hash, subjects, texts
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS, kind_of, named
-from faq_tui.core.evaluation.length import longest_input, prose_window
-from faq_tui.core.evaluation.pairs import encode
 from faq_tui.core.evaluation.source_answers import source_answers
-from faq_tui.core.evaluation.spec import Answer, Spec
+from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec, longest_input, prose_window
 from faq_tui.core.evaluation.texts import load_head
-from faq_tui.core.events import Note
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
-from faq_tui.core.stage import Context
 from faq_tui.core.store import artefacts as rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.heldout_items import replace_items
 from faq_tui.core.store.seeds import Seed
-from faq_tui.core.target import TargetModel
 
 
 def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
@@ -73,14 +70,16 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
         context.emit(Note(f"{said} tokens", "warning"))
     for name in settings.word_perplexity:
         window = longest if settings.word_window == "model" else settings.word_window
-        found[named(WORDS, name)] = documents.heldout(documents.load(run, name), tokenizer, min(window, longest))
+        found[named(WORDS, name)] = documents.heldout_documents(
+            documents.load_documents(run, name), tokenizer, min(window, longest)
+        )
     for name in settings.last_word:
         text = named(LAST_WORD, name)
-        found[text], passages = last_word.heldout(last_word.load(run, name), tokenizer, longest)
+        found[text], passages = documents.heldout_passages(documents.load_passages(run, name), tokenizer, longest)
         replace_items(run.store, text, found[text].digest, [{"passage": passage} for passage in passages])
     for name in settings.multiple_choice:
         text = named(CHOICES, name)
-        found[text], cases = choices.heldout(choices.load(run, name), tokenizer, longest)
+        found[text], cases = choices.heldout_questions(choices.load_questions(run, name), tokenizer, longest)
         replace_items(run.store, text, found[text].digest, [case.to_json() for case in cases])
     for name, heldout in found.items():
         if not len(heldout):
@@ -92,7 +91,7 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
 
 def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) -> list[Item]:
     settings = context.run.settings.evaluate
-    ids = encode(tokenizer, load_head(context.run, name), special=False)[: settings.prose_tokens]
+    ids = encode_pair(tokenizer, load_head(context.run, name), special=False)[: settings.prose_tokens]
     items = windows(ids, prose_window(context.run, target), _leading_bos(tokenizer))
     if not items:
         raise UsageError(f"{name} of evaluate.perplexity is shorter than two tokens: name a longer text")
@@ -106,12 +105,12 @@ def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) 
 def _leading_bos(tokenizer: object) -> int | None:
     """The token that this tokenizer puts before any text, if it does."""
     bos: int | None = getattr(tokenizer, "bos_token_id", None)
-    return bos if bos is not None and encode(tokenizer, "a", special=True)[:1] == [bos] else None
+    return bos if bos is not None and encode_pair(tokenizer, "a", special=True)[:1] == [bos] else None
 
 
-def _answers(context: Context, template: Template) -> list[Answer]:
+def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
     run = context.run
-    there = rows.heldout(run.store, generation(run))
+    there = rows.heldout(run.store, evaluation_hash(run))
     answers, refused = [], 0
     for seed in seed_rows.by_role(run.store, "heldout"):
         old = there.get(seed.id)
@@ -119,7 +118,7 @@ def _answers(context: Context, template: Template) -> list[Answer]:
         if prompt_ids is None:
             refused += 1
             continue
-        answers.append(Answer(seed.id, prompt_ids, list(old.answer_ids) if old else []))
+        answers.append(HeldoutQuestion(seed.id, prompt_ids, list(old.answer_ids) if old else []))
     if refused:
         context.emit(
             Note(
@@ -137,5 +136,5 @@ def _prompt(template: Template, seed: Seed) -> list[int] | None:
     try:
         prompt = template.render([dict(message) for message in seed.messages], add_generation_prompt=True)
         return list(template.encode(prompt)[0])
-    except RefusedError:
+    except NotAssembledError:
         return None

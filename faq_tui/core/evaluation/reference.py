@@ -13,9 +13,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.evaluation.items import Item
-from faq_tui.core.files import full_disk_is_clear
-from faq_tui.core.models.cut import Head
+from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.evaluation.heldout import Item
+from faq_tui.core.models.backbone import LmHead
 
 DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # torch's names to safetensors'
 
@@ -46,7 +46,7 @@ class Reference:
         self._items = items
         metadata = self._file.metadata()
         names = set(self._file.keys())
-        self.head = Head(
+        self.head = LmHead(
             self._file.get_tensor("weight"),
             self._file.get_tensor("bias") if "bias" in names else None,
             float(metadata["scale"]),
@@ -72,7 +72,7 @@ def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference 
 
 
 @contextmanager
-def writing(path: Path, items: Sequence[Item], head: Head) -> Iterator[Writer]:
+def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]:
     """A file of known size is laid out and filled; it gets its name at the end of the block."""
     import numpy as np
     import torch
@@ -110,7 +110,7 @@ def starts(items: Sequence[Item]) -> list[int]:
 
 
 def _lay_out(
-    path: Path, shapes: dict[str, tuple[int, ...]], head: Head
+    path: Path, shapes: dict[str, tuple[int, ...]], head: LmHead
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
     """A safetensors file with its header and room for all tensors: (offset of the data, places, bytes).
 

@@ -5,31 +5,31 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from faq_tui.core.assembly.render import render_answered
-from faq_tui.core.assembly.template import RefusedError, Template
+from faq_tui.core.base.errors import EndpointError, FaqError
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.chat.render import render_answered
+from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.endpoints import Reply, Retrying, look, open_client, run_bounded, stream_chat
-from faq_tui.core.endpoints.resolve import reachable
+from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.endpoints.window import room
-from faq_tui.core.errors import EndpointError, FaqError
+from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.identity import VERSION
-from faq_tui.core.evaluation.items import Item
-from faq_tui.core.events import Note
-from faq_tui.core.regenerating import flags_of, generation_of, question_for
-from faq_tui.core.regenerating.ask import parts_of
-from faq_tui.core.run import Run
+from faq_tui.core.models.target import fingerprint
+from faq_tui.core.regenerating import flags_of, question_for, source_hash_of
+from faq_tui.core.regenerating.questions import parts_of
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
-from faq_tui.core.stage import Context
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.artefacts import HeldoutAnswer, add_heldout, heldout
-from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
-from faq_tui.core.target import fingerprint
 
 
 def source_generation(run: Run, source: Source) -> str:
     """A hash of all that shapes a source's held-out answer, in the target's token ids."""
-    return digest("heldout-source", VERSION, fingerprint(run), generation_of(source))
+    return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
 def source_answers(context: Context, template: Template, name: str) -> list[Item]:
@@ -108,7 +108,7 @@ def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> Hel
         return unfit
     try:
         rendered = render_answered(template, seed.messages, reasoning, answer)
-    except RefusedError:
+    except NotAssembledError:
         return unfit
     first = rendered.reasoning[0] or rendered.answer[0]
     return HeldoutAnswer(seed.id, rendered.ids[:first], rendered.ids[first:], answer)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from faq_tui.core.evaluation.heldout import Heldout
-from faq_tui.core.evaluation.items import Item
+from faq_tui.core.evaluation.heldout import Heldout, Item
+from faq_tui.core.models.hub import local_folder
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.run import Run
 
 
 @dataclass
-class Answer:
+class HeldoutQuestion:
     """A held-out question as token ids, and its answer once there is one."""
 
     seed_id: str
@@ -28,7 +31,7 @@ class Spec:
     answer_tokens: int
     cache: str  # folder of what can be computed again
     texts: dict[str, Heldout]  # all but the target's own answers, which the worker may still have to make
-    answers: list[Answer]
+    answers: list[HeldoutQuestion]
     subjects: dict[str, tuple[str, str]]  # name to (hash of what it is, folder), the unquantized one first
     stored: dict[str, dict[str, str]]  # subject to text to the signature of the stored measurement
 
@@ -46,6 +49,28 @@ class Spec:
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Spec:
         texts = {name: Heldout.from_json(text) for name, text in body["texts"].items()}
-        answers = [Answer(**answer) for answer in body["answers"]]
+        answers = [HeldoutQuestion(**answer) for answer in body["answers"]]
         subjects = {name: (identity, folder) for name, (identity, folder) in body["subjects"].items()}
         return cls(**{**body, "texts": texts, "answers": answers, "subjects": subjects})
+
+
+DEFAULT = 2048
+KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # as lm_eval's resolve_max_length asks for them
+
+
+def prose_window(run: Run, target: TargetModel) -> int:
+    """Tokens of a window of prose: `evaluate.window`, or as many as the target can read."""
+    return min(run.settings.evaluate.window, longest_input(target))
+
+
+def longest_input(target: TargetModel) -> int:
+    """From the model's configuration; 2048 where it does not say."""
+    config: dict[str, Any] = json.loads(
+        (local_folder(target.path, only_config=True) / "config.json").read_text(encoding="utf-8")
+    )
+    inner = config.get("text_config")
+    for part in (inner if isinstance(inner, dict) else {}, config):
+        for key in KEYS:
+            if isinstance(part.get(key), int) and part[key] > 1:
+                return int(part[key])
+    return DEFAULT

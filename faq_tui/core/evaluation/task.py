@@ -15,18 +15,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.compare import measure
 from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
 from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
+from faq_tui.core.evaluation.metrics import encode_token_kl
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
-from faq_tui.core.evaluation.token_kl import encode
-from faq_tui.core.models.cut import CutModel
+from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
 
@@ -83,7 +83,7 @@ class _Evaluation:
         self._plan(sum(self._size(text) for text in todo if text not in unmeasured))
         if not todo:
             return
-        cut = CutModel(model or self._load(self.folder))
+        cut = Backbone(model or self._load(self.folder))
         for text in todo:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
             path = self._reference_path(text)
@@ -96,7 +96,7 @@ class _Evaluation:
         todo = self._todo(subject)
         if not todo:
             return
-        cut = CutModel(self._load(folder))
+        cut = Backbone(self._load(folder))
         for text in todo:
             items, compared = self.texts[text].items, self.texts[text].compared
             reference = open_reference(self._reference_path(text), items, self.device) if compared else None
@@ -112,7 +112,7 @@ class _Evaluation:
                 kls[index], others[index] = kl, other
 
             sums = measure(cut, items, self.order.batch_size, self.cancel, tick, reference, each=each)
-            self._say(subject, text, sums, encode(token_kl, differs) if compared else None)
+            self._say(subject, text, sums, encode_token_kl(token_kl, differs) if compared else None)
 
     def _answer(self, model: Any) -> None:
         missing = [answer for answer in self.order.answers if not answer.ids]

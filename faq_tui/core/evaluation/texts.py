@@ -1,15 +1,64 @@
-"""Held-out prose by the name it has in `[evaluate]`."""
+"""Held-out files that a person names in `[evaluate]`: errors say which key, file and line."""
 
 from __future__ import annotations
 
+import json
 import platform
+import re
+from collections.abc import Iterator, Sequence
+from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.evaluation.pydoc_prose import pydoc_prose
-from faq_tui.core.evaluation.reading import STARTER
-from faq_tui.core.run import Run
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.sanitize import storable
+from faq_tui.core.evaluation.heldout import Item
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, kind_of
+from faq_tui.core.run.run import Run
+
+STARTER = "starter"  # the small sets that ship with faq-tui
+
+
+def starter_file(kind_file: str) -> Path:
+    return Path(str(files("faq_tui.core") / "data" / kind_file))
+
+
+def json_lines(path: Path, key: str, limit: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where, object) of the first `limit` lines that hold one. Raises UsageError on a line that does not."""
+    for number, line in islice(_lines(path, key), limit):
+        where = f"{path} line {number} of {key}"
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            raise UsageError(f"{where} is not JSON: mend the line, or leave it out") from None
+        if not isinstance(value, dict):
+            raise UsageError(f"{where} is not a JSON object: mend the line, or leave it out")
+        yield where, value
+
+
+def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
+    except FileNotFoundError:
+        raise UsageError(f"no file at {path}: {key} names it") from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} of {key} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path} of {key}: {error.strerror}") from None
+
+
+def text_of(value: Any, where: str, field: str) -> str:
+    """A text that is there, not empty, and can be stored. Raises UsageError."""
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f'{where} has no text "{field}": mend the line, or leave it out')
+    return storable(value)
+
+
+def is_jsonl(run: Run, name: str) -> bool:
+    return run.resolve(name).suffix.lower() in (".jsonl", ".ndjson")
+
 
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
 BYTES_A_TOKEN = 64  # far more than any tokenizer needs on the average: a text's head of this size is enough
@@ -74,3 +123,67 @@ def _file(path: Path, limit: int | None, key: str) -> str:
     if not text.strip():
         raise UsageError(f"{path} of {key} is empty: name a text with prose in it")
     return text.removeprefix("\ufeff")
+
+
+MIN_WORDS = 20
+PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
+PLAIN_SHARE = 0.95
+NOT_PROSE = ("::=", ">>>", "://", "->")
+
+
+def pydoc_prose() -> str:
+    """Paragraphs of `pydoc_data.topics` in the order of the sorted topics, each once, lines joined.
+
+    The text differs from one Python version to the next.
+    """
+    try:
+        from pydoc_data.topics import topics
+    except ImportError:
+        raise FaqError(
+            'this Python lacks pydoc_data: name "wikitext2" or a text file in evaluate.perplexity'
+        ) from None
+    paragraphs = (p for name in sorted(topics) for p in re.split(r"\n\s*\n", topics[name]))
+    joined = (" ".join(p.split()) for p in paragraphs)
+    return "\n\n".join(dict.fromkeys(p for p in joined if is_prose(p)))
+
+
+def is_prose(paragraph: str) -> bool:
+    """Whole sentences in plain words: no grammar, code, table, list or link."""
+    return (
+        len(paragraph.split()) >= MIN_WORDS
+        and paragraph[0].isupper()
+        and paragraph.rstrip().endswith((".", ".)"))
+        and not any(mark in paragraph for mark in NOT_PROSE)
+        and len(PLAIN.findall(paragraph)) >= PLAIN_SHARE * len(paragraph)
+    )
+
+
+SMALL = "a small set written for faq-tui: it finds big damage, not small differences"
+
+
+def describe(run: Run, text: str, items: Sequence[Item]) -> str:
+    """What a held-out text is, and how it is read. `text` is its name as `named` makes it; `items` are of prose."""
+    kind, settings = kind_of(text), run.settings.evaluate
+    name = text.partition(":")[2] if kind != "prose" else text
+    if kind == ANSWERS:
+        who = f"the answers of source {name}" if name else "the unquantized target's own answers"
+        return f"{who} to held-out seeds; token perplexity of the answers only"
+    if kind == CHOICES:
+        what = SMALL if name == STARTER else f"multiple-choice file {name}"
+        return f'{what}; "Question: … Answer:" and each choice, by likelihood'
+    if kind == LAST_WORD:
+        what = SMALL if name == STARTER else f"passages of {_prose(name)}"
+        return f"{what}; the last word after all before it"
+    if kind == WORDS:
+        window = "as long as the model can read" if settings.word_window == "model" else f"of {settings.word_window}"
+        return f"{_prose(name)}; word perplexity as lm_eval counts it, rolling windows {window} tokens"
+    longest = max(len(item.ids) for item in items)
+    return f"{_prose(name)}; token perplexity at non-overlapping windows of {longest} tokens"
+
+
+def _prose(name: str) -> str:
+    if name == PYDOC:
+        return f"prose from the language reference of Python {platform.python_version()}"
+    if name == WIKITEXT2:
+        return "WikiText-2 (raw), test split"
+    return f"text file {name}"

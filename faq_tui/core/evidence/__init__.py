@@ -12,8 +12,8 @@ from faq_tui.core.evidence.model import (
     Comparison,
     Evidence,
     Flips,
-    Outcome,
-    Row,
+    MetricOutcome,
+    ModelRow,
 )
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
     "Comparison",
     "Evidence",
     "Flips",
-    "Outcome",
-    "Row",
+    "MetricOutcome",
+    "ModelRow",
     "collect",
     "measured",
 ]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.bootstrap import Estimate, of_metric
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.kinds import LABELLED, METRICS_OF, PROSE, kind_of
+from faq_tui.core.evaluation.kinds import CHOICES, LABELLED, METRICS_OF, PROSE, kind_of
 from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence.compare import compare_all
-from faq_tui.core.evidence.flips import all_flips
-from faq_tui.core.evidence.model import Evidence, Row, Text
-from faq_tui.core.run import Run
+from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
+from faq_tui.core.run.run import Run
+from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.store.artefacts import Artefact, all_measurements
 
 Measured = dict[str, dict[str, Sums]]  # subject to text
@@ -72,9 +71,9 @@ def _text(name: str, sums: Sums) -> Text:
     return Text(name, kind, len(sums), None if tokens is None else int(tokens.sum()), window)
 
 
-def _target_row(run: Run, measured: Measured) -> Row:
-    known = environment.read(run)
-    return Row(
+def _target_row(run: Run, measured: Measured) -> ModelRow:
+    known = environment.read_environment(run)
+    return ModelRow(
         name=UNQUANTIZED,
         recipe=None,
         set_name=None,
@@ -87,8 +86,8 @@ def _target_row(run: Run, measured: Measured) -> Row:
     )
 
 
-def _row(run: Run, artefact: Artefact, measured: Measured) -> Row:
-    return Row(
+def _row(run: Run, artefact: Artefact, measured: Measured) -> ModelRow:
+    return ModelRow(
         name=artefact.name,
         recipe=artefact.name.removesuffix(f"-{artefact.set_name}"),
         set_name=artefact.set_name,
@@ -111,3 +110,25 @@ def _estimates(run: Run, of_text: dict[str, Sums]) -> dict[str, dict[str, Estima
 
 def _weight_bytes(folder: Path) -> int | None:
     return environment.weight_bytes(folder) if folder.is_dir() else None
+
+
+def all_flips(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Flips, ...]:
+    """Of every artefact on every labelled text, also where nothing flipped."""
+    return tuple(
+        _flips(artefact.name, text, measured[artefact.folder][text], target)
+        for text, target in measured[UNQUANTIZED].items()
+        if kind_of(text) in LABELLED
+        for artefact in wanted_artefacts(run)
+        if text in measured.get(artefact.folder, {})
+    )
+
+
+def _flips(model: str, text: str, ours: Sums, target: Sums) -> Flips:
+    now, before = ours.columns["correct"] > 0, target.columns["correct"] > 0
+    lost = tuple(int(n) for n in (before & ~now).nonzero()[0])
+    won = tuple(int(n) for n in (now & ~before).nonzero()[0])
+    choices = {}
+    if kind_of(text) == CHOICES:
+        chosen, earlier = ours.columns["choice"], target.columns["choice"]
+        choices = {number: (int(earlier[number]), int(chosen[number])) for number in (*lost, *won)}
+    return Flips(model, text, lost, won, choices)

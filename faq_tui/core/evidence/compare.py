@@ -11,12 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from statistics import fmean
 
-from faq_tui.core.assembly.overlap import overlap
-from faq_tui.core.evaluation.bootstrap import Estimate, compared, of_metric, recovered
+from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
 from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER, METRICS_OF, kind_of
 from faq_tui.core.evaluation.metrics import Sums
-from faq_tui.core.evidence.corrected import RATE, adjusted
 from faq_tui.core.evidence.model import (
     BETTER,
     LEANS_BETTER,
@@ -26,11 +24,13 @@ from faq_tui.core.evidence.model import (
     WITHIN_NOISE,
     WORSE,
     Comparison,
-    Outcome,
+    MetricOutcome,
 )
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
-from faq_tui.core.settings.draws import draw_name
+from faq_tui.core.settings.sets import draw_name
+from faq_tui.core.stats.bootstrap import Estimate, compared, of_metric, recovered
+from faq_tui.core.stats.multiple_testing import RATE, adjusted
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.sets import all_sets
 
@@ -117,9 +117,9 @@ def _compare(
 
 def _outcome(
     name: str, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int, widening: float
-) -> Outcome:
+) -> MetricOutcome:
     found, p = compared(name, ours, baseline, resamples, widening)
-    return Outcome(
+    return MetricOutcome(
         ours=of_metric(name, ours, resamples).value,
         baseline=of_metric(name, baseline, resamples).value,
         difference=found,
@@ -135,7 +135,7 @@ def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
     outcomes = [o for comparison in found for of_text in comparison.texts.values() for o in of_text.values()]
     left = iter(adjusted([outcome.p for outcome in outcomes]))
 
-    def correct(name: str, outcome: Outcome) -> Outcome:
+    def correct(name: str, outcome: MetricOutcome) -> MetricOutcome:
         p = next(left)
         word = outcome.verdict if outcome.p is None else verdict(name, outcome.difference, p)
         return replace(outcome, p_adjusted=p, verdict=word)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faq_tui.core.evaluation.bootstrap import Estimate
+from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
 # The interval excludes zero, but among so many comparisons one such is to be expected by luck.
@@ -14,7 +14,7 @@ UNKNOWN = "cannot be told"  # fewer items than an interval needs, or a number th
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """One model: the unquantized target, or an artefact."""
 
     name: str
@@ -29,7 +29,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MetricOutcome:
     """One metric on one text: a set against the baseline."""
 
     ours: float
@@ -56,7 +56,7 @@ class Comparison:
     baseline_tokens: int
     same: bool
     draws: int  # of the calibration sets, each of both sides
-    texts: dict[str, dict[str, Outcome]]  # text to metric
+    texts: dict[str, dict[str, MetricOutcome]]  # text to metric
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Flips:
 @dataclass(frozen=True)
 class Evidence:
     texts: tuple[Text, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ModelRow, ...]
     comparisons: tuple[Comparison, ...]
     flips: tuple[Flips, ...]
     dtype: str  # in which the models ran

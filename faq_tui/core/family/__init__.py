@@ -9,7 +9,7 @@ served.py    what a run's servers say their models are
 """
 
 from faq_tui.core.family.check import Finding, badges, check_sources, is_quick, suggestions, warnings
-from faq_tui.core.family.verdict import FAMILY, SAME_TOKENIZER, STRANGER, Kinship, Profile, kinship
+from faq_tui.core.family.verdict import FAMILY, SAME_TOKENIZER, STRANGER, Kinship, ModelProfile, kinship
 
 __all__ = [
     "FAMILY",
@@ -17,7 +17,7 @@ __all__ = [
     "STRANGER",
     "Finding",
     "Kinship",
-    "Profile",
+    "ModelProfile",
     "badges",
     "check_sources",
     "is_quick",

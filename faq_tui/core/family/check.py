@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from faq_tui.core.family.files import ModelFiles
-from faq_tui.core.family.names import bare_name
+from faq_tui.core.family.known import bare_name
 from faq_tui.core.family.served import served_name
-from faq_tui.core.family.verdict import FAMILY, Kinship, Profile, kinship
-from faq_tui.core.run import Run
+from faq_tui.core.family.verdict import FAMILY, Kinship, ModelProfile, kinship
+from faq_tui.core.models.model_files import ModelFiles
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.settings.source import LOCAL, TARGET
 
@@ -39,7 +39,7 @@ def check_sources(run: Run) -> list[Finding]:
     found = []
     for name, source in run.settings.sources.items():
         model = target.name if _is_target(run, name, source) else served_name(run, source)
-        found.append(Finding(name, model, kinship(target, Profile(model, _files(run, source.files or model)))))
+        found.append(Finding(name, model, kinship(target, ModelProfile(model, _files(run, source.files or model)))))
     return found
 
 
@@ -77,13 +77,13 @@ def suggestions(run: Run) -> list[str]:
     return [name for name, billions in elders if billions > size][:SUGGESTED]
 
 
-def target_profile(run: Run) -> Profile:
+def target_profile(run: Run) -> ModelProfile:
     name = run.settings.target.model
     if name == EMBEDDED:
-        from faq_tui.core.embedded.pinned import MODEL_NAME
+        from faq_tui.core.embedded.gguf_file import MODEL_NAME
 
-        return Profile(MODEL_NAME)
-    return Profile(name, _files(run, name))
+        return ModelProfile(MODEL_NAME)
+    return ModelProfile(name, _files(run, name))
 
 
 def _is_target(run: Run, name: str, source: Source) -> bool:

@@ -10,11 +10,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from faq_tui.core.family.names import bare_name
-
 
 @dataclass(frozen=True)
-class Family:
+class ModelFamily:
     id: str
     title: str
     names: tuple[str, ...]  # regular expressions for a whole bare name
@@ -24,17 +22,17 @@ class Family:
 
 
 @cache
-def families() -> tuple[Family, ...]:
+def families() -> tuple[ModelFamily, ...]:
     return tuple(_family(**entry) for entry in _data()["families"])
 
 
-def by_name(name: str) -> Family | None:
+def by_name(name: str) -> ModelFamily | None:
     """The family that a model's name, in whatever form, belongs to."""
     bare = bare_name(name)
     return next((f for f in families() if any(re.fullmatch(pattern, bare) for pattern in f.names)), None)
 
 
-def by_config(model_type: str | None, vocab_size: int | None) -> Family | None:
+def by_config(model_type: str | None, vocab_size: int | None) -> ModelFamily | None:
     """The one family with this architecture and size of vocabulary; None if there is none, or more than one."""
     found = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
     return found[0] if len(found) == 1 else None
@@ -56,11 +54,48 @@ def _data() -> dict[str, Any]:
 
 def _family(
     id: str, title: str, names: list[str], model_types: list[str], vocab_sizes: list[int], elders: list[str]
-) -> Family:
-    return Family(id, title, tuple(names), tuple(model_types), tuple(vocab_sizes), tuple(_sized(elders)))
+) -> ModelFamily:
+    return ModelFamily(id, title, tuple(names), tuple(model_types), tuple(vocab_sizes), tuple(_sized(elders)))
 
 
 def _sized(elders: list[str]) -> Iterator[tuple[str, float]]:
     for entry in elders:
         name, _, size = entry.partition("@")
         yield name, float(size)
+
+
+_CACHED = re.compile(r"models--(?:[^/]*--)?([^/]+?)(?:/snapshots/[^/]*)?/?$")
+_QUANTIZED = re.compile(
+    r"[-_.:](?:"
+    r"(?:nv|mx)?fp(?:4|8|16|32)|bf16|f16|f32|int[2-8]|w\d+a\d+|w\d+g\d+|g\d+|[2-8]-?bits?|i?q\d(?:_\w+)?"
+    r"|awq|gptq|gptaq|spqr|gguf|exl[23]|bnb|hqq|aqlm|mlx|autoround|ct|quantized|dynamic|block|marlin|unsloth|latest"
+    r")$"
+)
+_SIZE = re.compile(r"(?:^|[-_])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?=$|[-_])")
+
+
+def bare_name(name: str) -> str:
+    """Lower case, without path, organisation, tag and quantization; "" of a name that has nothing else."""
+    while (shorter := _stripped(name)) != name:
+        name = shorter
+    return name
+
+
+def _stripped(name: str) -> str:
+    """Once: what is left may have something to strip again."""
+    name = name.strip().rstrip("/")
+    if cached := _CACHED.search(name):
+        name = cached[1]
+    name = re.split(r"[/\\]", name)[-1].casefold().replace(":", "-")
+    while (shorter := _QUANTIZED.sub("", name)) != name:
+        name = shorter
+    return name.replace("_", "-").removeprefix("meta-")
+
+
+def billions(name: str) -> float | None:
+    """The number of parameters that the name tells, all experts counted."""
+    found = _SIZE.search(bare_name(name))
+    if found is None:
+        return None
+    experts, size, unit = found.groups()
+    return float(size) * int(experts or 1) / (1000.0 if unit == "m" else 1.0)

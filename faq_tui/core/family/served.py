@@ -6,12 +6,12 @@ import asyncio
 import json
 from pathlib import Path
 
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.chat import Answer
-from faq_tui.core.files import atomic_text
-from faq_tui.core.run import Run
+from faq_tui.core.endpoints.chat import WholeResponse
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
-from faq_tui.core.store.hashing import digest
 
 TIMEOUT_S = 5.0
 MAX_NAME = 512  # characters
@@ -39,7 +39,7 @@ def ask_servers(run: Run) -> None:
 
 
 async def _root(source: Source) -> str | None:
-    answer = Answer()
+    answer = WholeResponse()
     try:
         async with open_client(source) as client, asyncio.timeout(TIMEOUT_S):
             await client.get("/models", answer)

@@ -10,22 +10,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from faq_tui.core.family.files import ModelFiles
-from faq_tui.core.family.known import Family, by_config, by_name, is_teacher
-from faq_tui.core.family.names import bare_name, billions
+from faq_tui.core.family.known import ModelFamily, bare_name, billions, by_config, by_name, is_teacher
+from faq_tui.core.models.model_files import ModelFiles
 
 FAMILY, SAME_TOKENIZER, STRANGER = "family", "same tokenizer", "stranger"
 
 
 @dataclass(frozen=True)
-class Profile:
+class ModelProfile:
     """One model, as far as it is known."""
 
     name: str
     files: ModelFiles | None = None
 
     @cached_property
-    def _placed(self) -> tuple[Family | None, str]:
+    def _placed(self) -> tuple[ModelFamily | None, str]:
         if found := by_name(self.name):
             return found, f"{self.title} is a name of the {found.title} family"
         if self.files is None:
@@ -37,7 +36,7 @@ class Profile:
         return found, f"{self.title} has the configuration of the {found.title} family" if found else ""
 
     @property
-    def family(self) -> Family | None:
+    def family(self) -> ModelFamily | None:
         return self._placed[0]
 
     @property
@@ -74,7 +73,7 @@ class Kinship:
     known: bool = True  # False: a stranger only because nothing on this machine tells
 
 
-def kinship(target: Profile, source: Profile) -> Kinship:
+def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
     """The verdict on `source` as an elder of `target`, with its reasons. Reads local files only."""
     if bare_name(target.name) and bare_name(target.name) == bare_name(source.name):
         return Kinship(FAMILY, (f"{source.title} is the target itself",), itself=True, larger=False)
@@ -92,7 +91,9 @@ def kinship(target: Profile, source: Profile) -> Kinship:
     return Kinship(verdict, reasons, larger=larger, known=known)
 
 
-def _decide(target: Profile, source: Profile, architecture: bool | None, vocabulary: bool | None) -> tuple[str, bool]:
+def _decide(
+    target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
+) -> tuple[str, bool]:
     """(verdict, whether anything is known that decides it)."""
     if target.family and source.family:
         if target.family.id == source.family.id:
@@ -106,13 +107,13 @@ def _decide(target: Profile, source: Profile, architecture: bool | None, vocabul
     return STRANGER, architecture is False or vocabulary is False
 
 
-def _same_architecture(target: Profile, source: Profile) -> bool | None:
+def _same_architecture(target: ModelProfile, source: ModelProfile) -> bool | None:
     if not (target.model_types and source.model_types):
         return None
     return bool(target.model_types & source.model_types)
 
 
-def _same_manners(target: Profile, source: Profile) -> bool:
+def _same_manners(target: ModelProfile, source: ModelProfile) -> bool:
     """They part their turns alike."""
     ours, theirs = target.files, source.files
     if ours is None or theirs is None:
@@ -122,17 +123,19 @@ def _same_manners(target: Profile, source: Profile) -> bool:
     return bool(ours.special_tokens) and ours.special_tokens == theirs.special_tokens
 
 
-def _unplaced(target: Profile, source: Profile) -> str:
+def _unplaced(target: ModelProfile, source: ModelProfile) -> str:
     return " or ".join(p.title for p in (source, target) if p.family is None) or source.title
 
 
-def _of_names(target: Profile, source: Profile) -> Iterator[str]:
+def _of_names(target: ModelProfile, source: ModelProfile) -> Iterator[str]:
     yield from (profile.why for profile in (target, source) if profile.why)
     if is_teacher(source.name, target.name):
         yield f"{source.title} is the teacher that {target.title} was distilled from, not its elder"
 
 
-def _of_files(target: Profile, source: Profile, architecture: bool | None, vocabulary: bool | None) -> Iterator[str]:
+def _of_files(
+    target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
+) -> Iterator[str]:
     if architecture is not None:
         ours, theirs = (" or ".join(sorted(p.model_types)) for p in (target, source))
         yield f"the same architecture ({ours})" if architecture else f"another architecture: {theirs}, not {ours}"

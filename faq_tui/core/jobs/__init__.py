@@ -6,9 +6,9 @@ run is decided by the run's lock alone, so that a killed process leaves nothing 
 
 from faq_tui.core.jobs.feed import Feed
 from faq_tui.core.jobs.follow import Timed, follow, timed_event
-from faq_tui.core.jobs.record import Job, all_jobs, last_job
 from faq_tui.core.jobs.start import start
 from faq_tui.core.jobs.state import State, find_live, kill, state, stop
+from faq_tui.core.run.job_record import Job, all_jobs, last_job
 
 __all__ = [
     "Feed",

@@ -12,9 +12,9 @@ import traceback
 from pathlib import Path
 from types import FrameType
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import ExitCode, FaqError
-from faq_tui.core.jobs.record import MARK
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import ExitCode, FaqError
+from faq_tui.core.run.job_record import MARK
 
 
 def main() -> None:
@@ -39,19 +39,19 @@ def main() -> None:
 
 
 def _run(asked: argparse.Namespace, cancel: CancelToken) -> int:
-    from faq_tui.core.literal import literal
-    from faq_tui.core.pipeline import run_pipeline
-    from faq_tui.core.run import open_run
+    from faq_tui.core.base.sanitize import sanitize
+    from faq_tui.core.run.run import open_run
+    from faq_tui.core.stages.pipeline import run_pipeline
 
     try:
         with open_run(asked.folder) as run:
             run_pipeline(run, lambda _event: None, cancel, asked.only, asked.until, asked.job, asked.yes)
     except FaqError as error:
-        print(f"{MARK}{literal(str(error))}", file=sys.stderr, flush=True)
+        print(f"{MARK}{sanitize(str(error))}", file=sys.stderr, flush=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  whatever it is, the starter must hear of it
         traceback.print_exc()
-        print(f"{MARK}{literal(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
+        print(f"{MARK}{sanitize(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
         return ExitCode.FAILED
     return ExitCode.DONE
 

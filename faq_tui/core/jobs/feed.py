@@ -6,9 +6,9 @@ import queue
 import threading
 from dataclasses import replace
 
-from faq_tui.core.events import CandidateDelta, Event
 from faq_tui.core.jobs.follow import Timed, follow
-from faq_tui.core.jobs.record import Job
+from faq_tui.core.run.events import CandidateDelta, Event
+from faq_tui.core.run.job_record import Job
 
 MERGED_S = 0.5  # a backlog of a minute as one delta would read as a minute's tokens at once
 _BREATH = 500  # events of a replay between two pauses, in which the screen's thread gets its turn

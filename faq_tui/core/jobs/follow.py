@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
-from faq_tui.core.events import KINDS, Event
-from faq_tui.core.jobs.record import Job
 from faq_tui.core.jobs.state import is_running
+from faq_tui.core.run.events import KINDS, Event
+from faq_tui.core.run.job_record import Job
 
 Timed = tuple[Event, float]  # an event, and its unix seconds
 

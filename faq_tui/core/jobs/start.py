@@ -10,10 +10,10 @@ import threading
 import time
 from pathlib import Path
 
-from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
-from faq_tui.core.files import full_disk_is_clear
-from faq_tui.core.jobs.record import MARK, Job, new_id, read_job
-from faq_tui.core.run import in_use, lock_owner, run_folder
+from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.run.job_record import MARK, Job, new_id, read_job
+from faq_tui.core.run.run import in_use, lock_owner, run_folder
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 PATIENCE_S = 120.0  # for imports from a cold disk

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any, Literal
 
-from faq_tui.core.errors import ExitCode
-from faq_tui.core.jobs.process import identity, send
-from faq_tui.core.jobs.record import Job, read_job
-from faq_tui.core.run import lock_owner
+from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.base.process import process_identity, send_signal
+from faq_tui.core.run.job_record import Job, read_job
+from faq_tui.core.run.run import lock_owner
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
@@ -25,7 +25,7 @@ def find_live(folder: Path) -> Job | None:
     deadline = time.monotonic() + WAIT_S
     while (owner := lock_owner(folder)) is not None:
         job = read_job(folder / "jobs" / owner.job) if owner.job else None
-        if job is not None and job.pid == owner.pid and identity(job.pid) == job.began:
+        if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
             return None  # its lock is all there is of it: it is about to be refused, or is no pipeline
@@ -35,7 +35,7 @@ def find_live(folder: Path) -> Job | None:
 
 def is_running(job: Job) -> bool:
     """True while its process lives and holds the run's lock."""
-    if identity(job.pid) != job.began:
+    if process_identity(job.pid) != job.began:
         return False
     owner = lock_owner(job.run)
     return owner is not None and owner.job == job.id
@@ -48,12 +48,12 @@ def state(job: Job) -> State:
 
 def stop(job: Job) -> bool:
     """Ask it to stop at its next safe point, and return at once; False if it has ended already."""
-    return is_running(job) and send(job.pid, job.began, signal.SIGTERM)
+    return is_running(job) and send_signal(job.pid, job.began, signal.SIGTERM)
 
 
 def kill(job: Job) -> bool:
     """End it now: what is unfinished is lost, and is done again by the next job. False if it has ended already."""
-    return is_running(job) and send(job.pid, job.began, signal.SIGKILL)
+    return is_running(job) and send_signal(job.pid, job.began, signal.SIGKILL)
 
 
 def _ended(job: Job) -> State:

@@ -12,16 +12,15 @@ import json
 from functools import cache
 from typing import Any
 
-from faq_tui.core.assembly import RefusedError
-from faq_tui.core.assembly.render import render_seed
-from faq_tui.core.assembly.template import Template
-from faq_tui.core.files import atomic_text
-from faq_tui.core.judging.mark import Mark, OnMark
-from faq_tui.core.judging.rendered import spec_of, target_of, write_items
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.chat.render import render_seed
+from faq_tui.core.chat.template import NotAssembledError, Template
+from faq_tui.core.judging.rendered_candidates import spec_of, target_of, write_items
+from faq_tui.core.judging.score import OnMark, Score
+from faq_tui.core.run.context import Context
 from faq_tui.core.seeds.read import starter_path
-from faq_tui.core.stage import Context
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.keys import without_keys
@@ -29,7 +28,7 @@ from faq_tui.core.worker.keys import without_keys
 EVERY = 4  # of the starter questions: 64 of them, of every category
 
 
-def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+def score_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
     """Mark every candidate in a worker child; each mark is handed over when it is there."""
     run = context.run
     target, template = target_of(context)
@@ -56,7 +55,7 @@ def reference_rows(template: Template) -> list[tuple[int, ...]]:
     for question in reference_questions():
         try:
             rows.append(render_seed(template, [{"role": "user", "content": question}], None).ids)
-        except RefusedError:
+        except NotAssembledError:
             continue
     return rows
 
@@ -72,11 +71,11 @@ def reference_hash() -> str:
     return digest(reference_questions())
 
 
-def _mark(message: dict[str, Any]) -> Mark:
+def _mark(message: dict[str, Any]) -> Score:
     covered, outliers = int(message["covered"]), int(message["outliers"])
     names = ("tokens", "covered", "outliers", "crest", "kurtosis", "layers")
     details = {name: message[name] for name in names}
     if not outliers:
-        return Mark(None, "the target has no outlier channels to drive", json.dumps(message), details)
+        return Score(None, "the target has no outlier channels to drive", json.dumps(message), details)
     reason = f"drives {covered:,} of the target's {outliers:,} outlier channels"
-    return Mark(covered / outliers, reason, json.dumps(message), details)
+    return Score(covered / outliers, reason, json.dumps(message), details)

@@ -9,10 +9,10 @@ from statistics import fmean
 from typing import Any
 
 from faq_tui.core.activations.capture import measure
-from faq_tui.core.activations.outliers import coverage, outlier_channels
-from faq_tui.core.activations.places import Place
+from faq_tui.core.activations.compare import coverage, outlier_channels
+from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import Moments
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # rows of one pass, whose histograms are then made once
@@ -58,7 +58,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 def _rows(
     model: Any, items: Sequence[dict[str, Any]], cancel: CancelToken
-) -> Iterator[tuple[dict[str, Any], dict[Place, tuple[Moments, Absmax]]]]:
+) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
     """Each item with what its row by itself gave, some at a time: a stop or a crash costs no more than those."""
     for start in range(0, len(items), TOGETHER):
         some = items[start : start + TOGETHER]
@@ -66,13 +66,13 @@ def _rows(
         yield from zip(some, found.rows, strict=True)
 
 
-def outlier_layers(crests: Mapping[Place, float | None]) -> list[Place]:
+def outlier_layers(crests: Mapping[ModuleRef, float | None]) -> list[ModuleRef]:
     """The places with the highest crest (largest |x| over the root of the mean square) on the reference."""
     known = sorted(((crest, place) for place, crest in crests.items() if crest is not None), reverse=True)
     return [place for _, place in known[: max(1, round(OUTLIER_LAYERS * len(known)))]]
 
 
-def covered(absmax: Mapping[Place, Absmax], reference: Mapping[Place, Absmax]) -> int:
+def covered(absmax: Mapping[ModuleRef, Absmax], reference: Mapping[ModuleRef, Absmax]) -> int:
     """How many of the reference's outlier channels `absmax` drives over the threshold that made them outliers."""
     total = 0
     for place, channels in reference.items():

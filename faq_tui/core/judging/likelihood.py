@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from faq_tui.core.judging.mark import Mark, OnMark
-from faq_tui.core.judging.rendered import spec_of, target_of, write_items
-from faq_tui.core.stage import Context
+from faq_tui.core.judging.rendered_candidates import spec_of, target_of, write_items
+from faq_tui.core.judging.score import OnMark, Score
+from faq_tui.core.run.context import Context
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.keys import without_keys
 
 
-def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+def score_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
     """Mark every candidate in a worker child; each mark is handed over when it is there."""
     run = context.run
     target, template = target_of(context)
@@ -41,14 +41,14 @@ def mark_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnM
     path.unlink(missing_ok=True)
 
 
-def _mark(message: dict[str, Any]) -> Mark:
+def _mark(message: dict[str, Any]) -> Score:
     """The means over both spans, and over each that there is."""
     spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
     tokens = sum(int(count) for _, count in spans.values())
     if not tokens:
-        return Mark(None, "no token of it could be scored", json.dumps(message))
+        return Score(None, "no token of it could be scored", json.dumps(message))
     details: dict[str, Any] = {"tokens": tokens}
     for name, (total, count) in spans.items():
         details[name] = {"mean_logprob": round(total / count, 6), "tokens": int(count)}
     mean = sum(total for total, _ in spans.values()) / tokens
-    return Mark(mean, f"mean log-probability over {tokens} tokens", json.dumps(message), details)
+    return Score(mean, f"mean log-probability over {tokens} tokens", json.dumps(message), details)

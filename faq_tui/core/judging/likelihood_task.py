@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
 
 BATCH_TOKENS = 2048  # padded tokens of one forward pass
 CHUNK_TOKENS = 256  # rows of [tokens, vocabulary] logits that exist at once
@@ -21,7 +21,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     """
     import torch
 
-    from faq_tui.core.models.cut import CutModel
+    from faq_tui.core.models.backbone import Backbone
     from faq_tui.core.models.dense import load_dense
     from faq_tui.core.models.devices import device_of, dtype_name
     from faq_tui.core.models.hub import local_folder
@@ -33,7 +33,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     folder, device = local_folder(spec["model"]), device_of(spec["device"])
     trusted = spec["trust_remote_code"]
     dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
-    model = CutModel(load_dense(folder, dtype, device, trusted))
+    model = Backbone(load_dense(folder, dtype, device, trusted))
     for batch in batches(items):
         cancel.check()
         states = model.states([item["input_ids"] for item in batch])

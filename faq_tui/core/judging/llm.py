@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import look, open_client, run_bounded
-from faq_tui.core.endpoints.resolve import reachable
-from faq_tui.core.errors import FaqError
-from faq_tui.core.events import Note
+from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.judging import probe
-from faq_tui.core.judging.asking import Asking, Outcome
 from faq_tui.core.judging.identity import column_id
-from faq_tui.core.judging.mark import Mark, OnMark
-from faq_tui.core.judging.marker import LISTWISE, POINTWISE, Marker
-from faq_tui.core.judging.shown import Answer
+from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
+from faq_tui.core.judging.prompt import ShownAnswer
+from faq_tui.core.judging.score import OnMark, Score
+from faq_tui.core.judging.seed_judging import LISTWISE, POINTWISE, SeedJudge
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Judge
-from faq_tui.core.stage import Context
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe
 from faq_tui.core.store.seeds import Seed
 
@@ -29,7 +29,7 @@ TOO_LONG = "does not fit into the judge's window, even without its reasoning"
 UNREAD = "the reply could not be read"
 
 
-def mark_all(context: Context, items: list[Item], on_mark: OnMark) -> None:
+def score_all(context: Context, items: list[Item], on_mark: OnMark) -> None:
     """Mark every candidate; each mark is handed over when it is there. Raises FaqError if some got none."""
     asyncio.run(_mark_all(context, items, on_mark))
 
@@ -55,19 +55,19 @@ async def _mark_all(context: Context, items: list[Item], on_mark: OnMark) -> Non
     async with open_client(endpoint) as client:
         told = (await look(client, endpoint, context.cancel)).max_model_len
         window = judge.max_model_len or told or _of_embedded(judge)
-        asking = Asking(store, identity, client, endpoint)
+        asking = JudgeClient(store, identity, client, endpoint)
         if judge.probe and probe_of(store, identity) is None:
-            found = await _probe(Marker(asking, judge, window), items, endpoint.concurrency, context.cancel)
+            found = await _probe(SeedJudge(asking, judge, window), items, endpoint.concurrency, context.cancel)
             if found is not None:
                 put_probe(store, identity, found)
-                context.emit(Note(probe.in_words(found), "warning" if probe.is_low(found) else "info"))
-        marker = Marker(asking, judge, window)
+                context.emit(Note(probe.probe_in_words(found), "warning" if probe.is_low(found) else "info"))
+        marker = SeedJudge(asking, judge, window)
 
         async def mark(group: Sequence[Item]) -> None:
-            answers = [Answer(candidate.reasoning, candidate.answer) for _, candidate in group]
+            answers = [ShownAnswer(candidate.reasoning, candidate.answer) for _, candidate in group]
             beside = {"group": digest([candidate.id for _, candidate in group])} if judge.mode == LISTWISE else {}
 
-            def ready(index: int, outcome: Outcome | None, mode: str) -> None:
+            def ready(index: int, outcome: AnswerVerdicts | None, mode: str) -> None:
                 on_mark(group[index][1], _mark_of(outcome, {**beside, "mode": mode}))
 
             await marker(_question(group[0][0]), answers, ready)
@@ -83,16 +83,16 @@ async def _mark_all(context: Context, items: list[Item], on_mark: OnMark) -> Non
         )
 
 
-async def _probe(marker: Marker, items: Sequence[Item], at_once: int, cancel: CancelToken) -> ProbeRow | None:
+async def _probe(marker: SeedJudge, items: Sequence[Item], at_once: int, cancel: CancelToken) -> ProbeRow | None:
     """None if the judge failed on a part of it: the next run tries again, and the marks will tell of the trouble."""
     firsts = [group[0] for group in _grouped(items)]
-    of_seed = {seed.id: (_question(seed), Answer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
+    of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
     chosen = list(of_seed.values())[::-1][: marker.judge.probe]
     marks: list[tuple[str, float | None]] = []
 
-    async def test(case: probe.Case) -> None:
-        async def show(kinds: Sequence[str], answers: Sequence[Answer]) -> None:
-            def ready(index: int, outcome: Outcome | None, _mode: str) -> None:
+    async def test(case: probe.ProbeCase) -> None:
+        async def show(kinds: Sequence[str], answers: Sequence[ShownAnswer]) -> None:
+            def ready(index: int, outcome: AnswerVerdicts | None, _mode: str) -> None:
                 verdict = outcome.verdict if outcome else None
                 marks.append((kinds[index], verdict.overall if verdict else None))
 
@@ -129,10 +129,10 @@ def _question(seed: Seed) -> str:
     return "\n\n".join(message["content"] for message in seed.messages)
 
 
-def _mark_of(outcome: Outcome | None, details: dict[str, Any]) -> Mark:
+def _mark_of(outcome: AnswerVerdicts | None, details: dict[str, Any]) -> Score:
     if outcome is None:
-        return Mark(None, TOO_LONG, "", details)
+        return Score(None, TOO_LONG, "", details)
     verdict, details = outcome.verdict, {**outcome.details(), **details}
     if verdict is None:
-        return Mark(None, UNREAD, outcome.raw, details)
-    return Mark(verdict.overall, verdict.reason, outcome.raw, details)
+        return Score(None, UNREAD, outcome.raw, details)
+    return Score(verdict.overall, verdict.reason, outcome.raw, details)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from faq_tui.core.judging.auc import auc, interval
-from faq_tui.core.judging.shown import Answer
+from faq_tui.core.judging.prompt import ShownAnswer
+from faq_tui.core.stats.auc import auc, interval
 from faq_tui.core.store.judge_log import ProbeRow
 
 LEAST_AUC = 0.7
@@ -21,27 +21,27 @@ GARBAGE_WORDS = 60
 
 
 @dataclass(frozen=True)
-class Case:
+class ProbeCase:
     """One question with its real answer, another question's, and words in no order."""
 
     question: str
     kinds: tuple[str, ...]
-    answers: tuple[Answer, ...]
+    answers: tuple[ShownAnswer, ...]
 
 
-def cases(real: Sequence[tuple[str, Answer]]) -> list[Case]:
+def cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
     """`real`: questions with an answer each. A single one has no other's answer to be given."""
     words = [word for _, answer in real for word in answer.answer.split()]
     found = []
     for number, (question, answer) in enumerate(real):
         dice = random.Random(f"{question}\n{answer.answer}")
         garbage = " ".join(dice.choice(words) for _ in range(GARBAGE_WORDS)) if words else "x"
-        kinds, answers = [REAL, GARBAGE], [answer, Answer("", garbage)]
+        kinds, answers = [REAL, GARBAGE], [answer, ShownAnswer("", garbage)]
         other = real[(number + 1) % len(real)][1]
         if other != answer:
             kinds.append(SHUFFLED)
             answers.append(other)
-        found.append(Case(question, tuple(kinds), tuple(answers)))
+        found.append(ProbeCase(question, tuple(kinds), tuple(answers)))
     return found
 
 
@@ -64,7 +64,7 @@ def result(marks: Sequence[tuple[str, float | None]]) -> ProbeRow:
     return ProbeRow(round(value, 4), round(low, 4), round(high, 4), details)
 
 
-def in_words(probe: ProbeRow) -> str:
+def probe_in_words(probe: ProbeRow) -> str:
     """A sentence."""
     advice = ': its marks say little, let kind "likelihood" pick'
     if probe.auc is None:

@@ -6,10 +6,10 @@ from statistics import fmean
 from typing import Any
 
 from faq_tui.core.judging import probe as probing
-from faq_tui.core.judging.current import fit_groups
-from faq_tui.core.judging.identity import column_id, judge_id, shown_id
+from faq_tui.core.judging.identity import column_id, judge_id, shown_id, usable_groups
 from faq_tui.core.judging.orders import TURNS, bias_of
-from faq_tui.core.run import Run
+from faq_tui.core.judging.probe import LEAST_AUC
+from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, reply_counts
 
@@ -20,7 +20,7 @@ def judging_of(run: Run) -> dict[str, Any]:
     kinds = judge.kinds()
     llm = column_id(run, "llm") if "llm" in kinds else None
     probe = probe_of(run.store, llm) if llm else None
-    groups = fit_groups(run)
+    groups = usable_groups(run)
     ours = {i for group in groups for i in group}
     return {
         "picks_by": judge.picks_by,
@@ -86,3 +86,27 @@ def _probe(probe: ProbeRow) -> dict[str, Any]:
         "mean": probe.details["mean"],
         "auc_against": probe.details["auc"],
     }
+
+
+def judging_in_words(judging: dict[str, Any]) -> list[str]:
+    """How far the order of the candidates decided, and how the judge did when it was tested; a part each.
+
+    `judging` is what `judging_of` returns.
+    """
+    found = []
+    if orders := judging["orders"]:
+        places = ", ".join(f"{mark:.2f}" for mark in orders["mean_by_place"])
+        found.append(
+            f"the order changed the winner of {orders['changed']} of {orders['seeds']} seeds, {orders['tied']} ended "
+            f"in a tie, mean mark by place {places}"
+        )
+    if probe := judging["probe"]:
+        if probe["auc"] is None:
+            found.append("no mark of the judge could be read when it was tested")
+        else:
+            below = f", below {LEAST_AUC}: its marks say little" if probe["warning"] else ""
+            found.append(
+                f"the judge tells real answers from garbage and misplaced ones with AUC {probe['auc']:.2f} "
+                f"[{probe['low']:.2f}, {probe['high']:.2f}]{below}"
+            )
+    return found

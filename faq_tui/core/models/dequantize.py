@@ -36,7 +36,7 @@ def gptq_state(folder: Path, quantization: dict[str, Any], dtype: Any) -> dict[s
     """
     import torch
 
-    from faq_tui.core.models.gptqmodel_env import import_gptqmodel
+    from faq_tui.core.models.gptqmodel_environment import import_gptqmodel
 
     import_gptqmodel()
     from gptqmodel.utils.model_dequant import (

@@ -6,7 +6,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from faq_tui.core.models.code import without_code
+from faq_tui.core.models.model_code import without_code
 
 
 def device_of(device: str) -> str:
@@ -49,19 +49,19 @@ def work_bytes(device: str) -> int:
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuInfo:
     name: str  # as torch has it, too
     free: int  # bytes
 
 
-def first_gpu() -> Gpu | None:
+def first_gpu() -> GpuInfo | None:
     """By its driver's library, without torch; None if there is no GPU."""
     try:
         import pynvml
 
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
-        return Gpu(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
+        return GpuInfo(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
     except Exception:  # noqa: BLE001  no library, no driver, no device: there is nothing to tell
         return None
 

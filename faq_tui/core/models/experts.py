@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 
 
 def is_fused(module: Any) -> bool:
@@ -13,15 +13,15 @@ def is_fused(module: Any) -> bool:
     return getattr(up, "dim", int)() == 3 and getattr(down, "dim", int)() == 3
 
 
-def unfuse(model: Any) -> None:
+def unfuse_experts(model: Any) -> None:
     """Put every fused block of experts of `model`, or of one layer, apart in place."""
     for name, module in list(model.named_modules()):
         if is_fused(module):
             parent, _, child = name.rpartition(".")
-            setattr(model.get_submodule(parent), child, apart(module))
+            setattr(model.get_submodule(parent), child, unfuse_block(module))
 
 
-def apart(fused: Any) -> Any:
+def unfuse_block(fused: Any) -> Any:
     """A module that computes as `fused` does, with `0.gate_proj`, `0.up_proj`, `0.down_proj`, `1.…` as Linears.
 
     Raises FaqError on experts that are fused in another way (with biases, transposed).

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 
 INDEX = "model.safetensors.index.json"
 Tensors = dict[str, tuple[Path, tuple[int, ...], int]]

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 
-from faq_tui.core.plots.pool import max_pool
+from faq_tui.core.plots.cells import max_pool
 
 _ONE_AT_A_TIME = threading.Lock()  # plotext draws on one figure that belongs to the module
 LEAST_WIDTH, LEAST_HEIGHT = 16, 4

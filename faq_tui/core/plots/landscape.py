@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from faq_tui.core.plots.ansi import Cell, line
+from faq_tui.core.plots.cells import Cell, line
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from importlib.resources import files
 
-from faq_tui.core.store.hashing import digest
+from faq_tui.core.base.hashing import digest
 
 PROMPTED = "reason-v1"
 JUDGE, JUDGE_LIST, JUDGE_REPAIR = "judge-v2", "judge-list-v2", "judge-repair-v2"

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.quantizing.keys import METHODS
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.run.events import ArtefactStarted, Event, LayerDone, LayerStarted, ModuleQuantized, Note
+from faq_tui.core.settings.method_keys import METHOD_KEYS
 
 
 @dataclass(frozen=True)
-class Job:
+class QuantizationJob:
     artefact: str  # its name, for messages only
     model: str  # local folder or hub id of the unquantized target
     method: str
@@ -35,9 +36,9 @@ class Job:
     checkpoint_s: float = 600.0  # at least so long from one to the next, and none for a job that takes less
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any]) -> Job:
+    def from_spec(cls, spec: dict[str, Any]) -> QuantizationJob:
         """Raises UsageError naming what is missing. Paths become absolute: the engine changes directory."""
-        usual = METHODS[spec["method"]].defaults if spec.get("method") in METHODS else {}
+        usual = METHOD_KEYS[spec["method"]].defaults if spec.get("method") in METHOD_KEYS else {}
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
         known = {**usual, **given}
         missing = [
@@ -61,5 +62,22 @@ class Job:
 
     def recipe(self) -> dict[str, Any]:
         """What makes the artefact what it is, for the manifest."""
-        names = ("method", "bits", "group_size", *METHODS[self.method].defaults)
+        names = ("method", "bits", "group_size", *METHOD_KEYS[self.method].defaults)
         return {name: getattr(self, name) for name in names}
+
+
+def worker_event(artefact: str, message: dict[str, Any]) -> Event | None:
+    """None for messages that no one watches."""
+    match message["kind"]:
+        case "quantize_started":
+            return ArtefactStarted(artefact, message["layers"], message["samples"], message["tokens"])
+        case "layer_started":
+            return LayerStarted(artefact, message["layer"], tuple(message["modules"]))
+        case "module":
+            loss, seconds, note = message["loss"], message["seconds"], message["note"]
+            return ModuleQuantized(artefact, message["layer"], message["module"], loss, seconds, note)
+        case "layer_done":
+            return LayerDone(artefact, message["layer"])
+        case "resumed":
+            return Note(f"{artefact} goes on at layer {message['layer']}: those before it were solved already")
+    return None

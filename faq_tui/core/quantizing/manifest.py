@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,9 @@ def versions() -> dict[str, str | None]:
         except metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    average_bits: float  # over the quantized weights, with all that decoding them takes
+    facts: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.models.headers import linear_shapes, tensors_of
-from faq_tui.core.quantizing.check import expert_count
+from faq_tui.core.quantizing.preflight import expert_count
 
 LAYER = re.compile(r"\.(\d+)\.")
 
 
 @dataclass(frozen=True)
-class Profile:
+class LayerProfile:
     """`shapes`: (out_features, in_features, how many) of the weight matrices of a mean layer."""
 
     shapes: tuple[tuple[int, int, float], ...]
@@ -36,7 +36,7 @@ class Profile:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> Profile:
+    def from_json(cls, body: Mapping[str, Any]) -> LayerProfile:
         return cls(**{**body, "shapes": tuple((o, i, n) for o, i, n in body["shapes"])})
 
     @property
@@ -58,7 +58,7 @@ class Profile:
     def layer_bytes(self) -> float:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
 
-    def routed(self, experts: str | None) -> Profile:
+    def routed(self, experts: str | None) -> LayerProfile:
         """As a recipe's `experts` has it: with "all" every expert is shown every token."""
         return replace(self, chosen=self.experts) if experts == "all" else self
 
@@ -71,14 +71,14 @@ class Profile:
         return (self.weights - expert * (1 - self.chosen / self.experts)) / self.weights
 
 
-def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> Profile:
+def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> LayerProfile:
     """Of an unquantized model folder, from its headers. Raises UsageError if it cannot be read."""
     shapes, tensors = linear_shapes(folder), tensors_of(folder)
     layers = max((int(found[1]) for name in shapes if (found := LAYER.search(name))), default=-1) + 1
     counts = Counter(shapes.values())
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config") or config
-    return Profile(
+    return LayerProfile(
         shapes=tuple((out, columns, count / max(1, layers)) for (out, columns), count in sorted(counts.items())),
         layers=layers,
         hidden=int(text.get("hidden_size") or min((columns for _, columns in counts), default=0)),

@@ -11,13 +11,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
-from faq_tui.core.models.code import without_code
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
-from faq_tui.core.quantizing.check import (
+from faq_tui.core.models.model_code import without_code
+from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress, Send
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.manifest import write_manifest
+from faq_tui.core.quantizing.methods.registry import method_of
+from faq_tui.core.quantizing.output import complete_folder, coverage
+from faq_tui.core.quantizing.preflight import (
     check_enough,
     check_experts,
     check_finite,
@@ -27,15 +33,8 @@ from faq_tui.core.quantizing.check import (
     check_target,
     read_rows,
 )
-from faq_tui.core.quantizing.coverage import coverage
-from faq_tui.core.quantizing.finish import finish_folder
-from faq_tui.core.quantizing.job import Job
-from faq_tui.core.quantizing.keys import METHODS
-from faq_tui.core.quantizing.manifest import write_manifest
-from faq_tui.core.quantizing.methods import method_of
-from faq_tui.core.quantizing.needed import host_needed, memory_needed
-from faq_tui.core.quantizing.progress import Progress, Send
 from faq_tui.core.quantizing.servable import check_servable
+from faq_tui.core.settings.method_keys import METHOD_KEYS
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
@@ -44,7 +43,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     Raises UsageError on anything that can be seen beforehand, FaqError naming layer and module on a broken
     one, Stopped after a cancel. Whatever happens, `out` holds a manifest only if it is whole.
     """
-    job = Job.from_spec(spec)
+    job = QuantizationJob.from_spec(spec)
     method = method_of(job)
     if job.out.exists() and any(job.out.iterdir()):
         raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
@@ -57,18 +56,18 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     cancel.check()
     target = local_folder(job.model)
     shapes = linear_shapes(target)
-    check_group_size(shapes, job.group_size, METHODS[job.method].group_sizes)
+    check_group_size(shapes, job.group_size, METHOD_KEYS[job.method].group_sizes)
     device = device_of(job.device)
-    check_memory(memory_needed(target, job.method, max(map(len, rows)), sum(map(len, rows)), device), device)
-    check_memory(host_needed(target, job.method))
+    check_memory(min_memory(target, job.method, max(map(len, rows)), sum(map(len, rows)), device), device)
+    check_memory(min_host_memory(target, job.method))
     check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
 
     started = time.monotonic()
-    progress = Progress(send, cancel)
+    progress = GptqmodelProgress(send, cancel)
     # The engine copies what lies in the folder, and loads it with libraries that do not ask whether it is trusted.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.load_engine()(job, str(safe), rows, progress, cancel)
-        finish_folder(job.out, safe)
+        complete_folder(job.out, safe)
     check_servable(job.out)
     result = {
         "average_bits": outcome.average_bits,

@@ -7,14 +7,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.chat.think_tags import ThinkStream, split_think
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.endpoints.think import ThinkStream, split_think
-from faq_tui.core.errors import UsageError
-from faq_tui.core.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
-from faq_tui.core.files import atomic_text
-from faq_tui.core.regenerating.ask import question_for
-from faq_tui.core.regenerating.keep import Ask, Keeper, better, first_ask, next_ask
-from faq_tui.core.regenerating.wanted import Wanted
+from faq_tui.core.regenerating.pending_candidates import PendingCandidate
+from faq_tui.core.regenerating.questions import question_for
+from faq_tui.core.regenerating.recorder import (
+    CandidateRecorder,
+    RequestPolicy,
+    better_candidate,
+    first_request,
+    next_request,
+)
+from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.worker import run_worker
@@ -26,17 +32,19 @@ DIALECT = "local"  # written here: no server's dialect lies between
 class LocalAsking:
     """All the candidates of one local source."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: CandidateRecorder) -> None:
         self.keeper, self.source, self.context = keeper, keeper.source, keeper.context
         self._first: dict[int, Candidate] = {}  # unfit ones that are asked for once more
 
-    def __call__(self, wanted: list[Wanted]) -> None:
+    def __call__(self, wanted: list[PendingCandidate]) -> None:
         """Write all of them. Raises UsageError (no such model), FaqError or Stopped; what is finished is stored."""
-        asks = [(w, first_ask(self.source, w.number)) for w in wanted]
+        asks = [(w, first_request(self.source, w.number)) for w in wanted]
         while asks:
             asks = self._round(asks)
 
-    def _round(self, asks: list[tuple[Wanted, Ask]]) -> list[tuple[Wanted, Ask]]:
+    def _round(
+        self, asks: list[tuple[PendingCandidate, RequestPolicy]]
+    ) -> list[tuple[PendingCandidate, RequestPolicy]]:
         """Returns what has to be asked for once more."""
         run, target = self.context.run, self.context.run.settings.target
         by_order = {wanted.order: (wanted, ask) for wanted, ask in asks}
@@ -85,10 +93,12 @@ class LocalAsking:
             'a local source names one, or "target"'
         )
 
-    def settle(self, wanted: Wanted, ask: Ask, found: Candidate) -> tuple[Wanted, Ask] | None:
+    def settle(
+        self, wanted: PendingCandidate, ask: RequestPolicy, found: Candidate
+    ) -> tuple[PendingCandidate, RequestPolicy] | None:
         first = self._first.pop(wanted.order, None)
-        best = found if first is None else replace(better(first, found), requests=2)
-        again = next_ask(self.source, ask, found)
+        best = found if first is None else replace(better_candidate(first, found), requests=2)
+        again = next_request(self.source, ask, found)
         if again is None or (found.max_tokens or 0) < ask.max_tokens <= again.max_tokens != ask.max_tokens:
             self.keeper.keep(best)
             return None
@@ -101,9 +111,9 @@ class LocalAsking:
 class _Hearing:
     """Takes the worker's messages."""
 
-    def __init__(self, asking: LocalAsking, by_order: dict[int, tuple[Wanted, Ask]]) -> None:
+    def __init__(self, asking: LocalAsking, by_order: dict[int, tuple[PendingCandidate, RequestPolicy]]) -> None:
         self.asking, self.by_order = asking, by_order
-        self.again: list[tuple[Wanted, Ask]] = []
+        self.again: list[tuple[PendingCandidate, RequestPolicy]] = []
         self._split: dict[int, ThinkStream] = {}
 
     def __call__(self, message: dict[str, Any]) -> None:

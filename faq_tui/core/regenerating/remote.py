@@ -6,19 +6,24 @@ import asyncio
 from contextlib import ExitStack
 from dataclasses import replace
 
+from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, stream_chat
-from faq_tui.core.endpoints.faults import Fault, explain
+from faq_tui.core.endpoints.faults import RequestFault, explain
 from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
-from faq_tui.core.endpoints.probe import DownError
-from faq_tui.core.endpoints.resolve import reachable
+from faq_tui.core.endpoints.probe import DownError, reachable
 from faq_tui.core.endpoints.retry import backoff
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_told
-from faq_tui.core.errors import EndpointError, FaqError
-from faq_tui.core.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
-from faq_tui.core.regenerating.ask import Question, question_for
-from faq_tui.core.regenerating.keep import Ask, Keeper, better, first_ask, next_ask
-from faq_tui.core.regenerating.refused import RefusedAlike
-from faq_tui.core.regenerating.wanted import Wanted
+from faq_tui.core.regenerating.pending_candidates import PendingCandidate
+from faq_tui.core.regenerating.questions import Question, question_for
+from faq_tui.core.regenerating.recorder import (
+    CandidateRecorder,
+    RequestPolicy,
+    better_candidate,
+    first_request,
+    next_request,
+)
+from faq_tui.core.regenerating.shared_refusals import RefusedAlike
+from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
 
 SENT, LEFT_OUT, HALVED = range(3)  # how a request limits the answer: by max_tokens, not at all, by half of it
@@ -32,17 +37,17 @@ class _GaveUpError(Exception):
 class RemoteAsking:
     """All the requests to the servers of one source."""
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: CandidateRecorder) -> None:
         self.keeper, self.source, self.context = keeper, keeper.source, keeper.context
         self.emit = self.context.emit
         self.refused = RefusedAlike()
         self._told: set[str] = set()
 
-    def __call__(self, wanted: list[Wanted]) -> None:
+    def __call__(self, wanted: list[PendingCandidate]) -> None:
         """Ask for all of them. Raises EndpointError, FaqError or Stopped; what is finished is stored."""
         asyncio.run(self._all(wanted))
 
-    async def _all(self, wanted: list[Wanted]) -> None:
+    async def _all(self, wanted: list[PendingCandidate]) -> None:
         each: list[Source] = [
             reachable(self.context, self.source.model_copy(update={"base_url": url, "also_at": ()}))
             for url in self.source.urls
@@ -66,14 +71,14 @@ class RemoteAsking:
         for server, served in zip(servers, found, strict=True):
             if isinstance(served, DownError):
                 server.misses = DOWN_AFTER - 1
-                self.pool.failed(server, Fault(True, "down", str(served), True, connected=False), 0.0)
+                self.pool.failed(server, RequestFault(True, "down", str(served), True, connected=False), 0.0)
             elif isinstance(served, BaseException):
                 self.pool.leave_out(server, str(served))
             else:
                 server.max_model_len = served.max_model_len
 
-    async def _one(self, wanted: Wanted) -> None:
-        ask, requests = first_ask(self.source, wanted.number), 0
+    async def _one(self, wanted: PendingCandidate) -> None:
+        ask, requests = first_request(self.source, wanted.number), 0
         question = question_for(wanted.seed, self.source)
         best, last = None, None
         try:
@@ -84,8 +89,8 @@ class RemoteAsking:
                 finally:
                     requests += tries.requests
                 found = self.keeper.candidate(wanted, reply, ask, limit, requests)
-                best = found if best is None else replace(better(best, found), requests=requests)
-                again = next_ask(self.source, ask, found)
+                best = found if best is None else replace(better_candidate(best, found), requests=requests)
+                again = next_request(self.source, ask, found)
                 if again is None or (again.max_tokens > ask.max_tokens and tries.way != SENT):
                     break  # there is no more room than it had
                 self.emit(CandidateRetried(wanted.seed.id, self.keeper.name, wanted.number, 1, 0.0, again.again))
@@ -106,7 +111,9 @@ class RemoteAsking:
 class _Tries:
     """The requests for one answer, until it is whole."""
 
-    def __init__(self, asking: RemoteAsking, wanted: Wanted, question: Question, ask: Ask) -> None:
+    def __init__(
+        self, asking: RemoteAsking, wanted: PendingCandidate, question: Question, ask: RequestPolicy
+    ) -> None:
         self._asking, self._wanted, self._question, self._ask = asking, wanted, question, ask
         self._pool, self._emit, self._source = asking.pool, asking.emit, asking.source
         self._who = (wanted.seed.id, asking.keeper.name, wanted.number)
@@ -200,7 +207,7 @@ class _Tries:
         self._emit(CandidateRetried(*self._who, self._failures, round(wait, 2), fault.reason))
         return wait
 
-    def _refused(self, fault: Fault, message: str, server: Server) -> float:
+    def _refused(self, fault: RequestFault, message: str, server: Server) -> float:
         """After a refusal of this request; 0 where it is sent in another way. Raises _GaveUpError or FaqError."""
         about_room, fills = is_about_room(message), prompt_fills_window(message)
         if server.max_model_len is None:

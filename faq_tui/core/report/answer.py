@@ -6,8 +6,8 @@ from typing import Any
 
 from faq_tui.core.evaluation.kinds import ANSWERS, KL, METRICS_OF, PROSE
 from faq_tui.core.evidence import SAME
-from faq_tui.core.report import numbers
-from faq_tui.core.report.escape import escape
+from faq_tui.core.report import formatting
+from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.short import in_short
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
@@ -116,14 +116,14 @@ def _outcomes(kind: str, outcomes: dict[str, dict[str, Any]], draws: int) -> str
 
 
 def _outcome(metric: str, found: dict[str, Any]) -> str:
-    ours, baseline = (numbers.value(metric, found[side]) for side in ("ours", "baseline"))
+    ours, baseline = (formatting.value(metric, found[side]) for side in ("ours", "baseline"))
     difference = found["difference"]
     text = (
-        f"{numbers.NAMES[metric]} {ours} against {baseline}: {found['verdict']} "
-        f"({numbers.change(metric, difference['value'])}, 95% interval {numbers.interval(metric, difference)}"
+        f"{formatting.NAMES[metric]} {ours} against {baseline}: {found['verdict']} "
+        f"({formatting.change(metric, difference['value'])}, 95% interval {formatting.interval(metric, difference)}"
     )
-    recovered = numbers.share(found["recovered"])
-    return f"{text})" if recovered == numbers.MISSING else f"{text}, loss recovered {recovered})"
+    recovered = formatting.share(found["recovered"])
+    return f"{text})" if recovered == formatting.MISSING else f"{text}, loss recovered {recovered})"
 
 
 def _too_close(kl: dict[str, Any]) -> str:

@@ -6,15 +6,14 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from faq_tui.core.benchmarking.evalscope_parse import standard_error
+from faq_tui.core.benchmarking.evalscope import standard_error
 from faq_tui.core.benchmarking.plan import current_results, missing
 from faq_tui.core.evaluation.identity import wanted_artefacts
-from faq_tui.core.report.escape import escape
-from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.formatting import MISSING, escape
 from faq_tui.core.report.tables import table
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
-from faq_tui.core.settings.draws import draw_name
+from faq_tui.core.settings.sets import draw_name
 from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
 HIDDEN = {"items", "signature"}  # the first is as long as the data, the second tells nothing

@@ -9,17 +9,17 @@ from typing import Any
 
 import faq_tui
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.bootstrap import LEVEL
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, METRICS_OF, PROSE, WORDS
 from faq_tui.core.evidence import Evidence, collect
 from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.facts import what_was_run
+from faq_tui.core.report.family_notices import notices
 from faq_tui.core.report.flips import flips
-from faq_tui.core.report.kinship import notices
 from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
 from faq_tui.core.report.spikes import spikes
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
+from faq_tui.core.stats.bootstrap import LEVEL
 
 SCHEMA = 2
 TITLES = {
@@ -36,7 +36,7 @@ def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
     `evidence` is what `collect` has found just before, if anybody has asked it.
     """
     evidence = collect(run) if evidence is None else evidence
-    known = environment.read(run)
+    known = environment.read_environment(run)
     body = {
         "schema": SCHEMA,
         "faq_tui": faq_tui.__version__,

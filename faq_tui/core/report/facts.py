@@ -7,18 +7,19 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
-from faq_tui.core.assembly.overlap import overlap
-from faq_tui.core.judging.current import current_picks
-from faq_tui.core.judging.summary import judging_of
-from faq_tui.core.regenerating.ask import generation_of, prompt_version
-from faq_tui.core.report.kinship import kinships, target_name
-from faq_tui.core.run import Run
+from faq_tui.core.assembly.draws import overlap
+from faq_tui.core.judging.identity import current_picks
+from faq_tui.core.judging.summary import judging_in_words, judging_of
+from faq_tui.core.models.target import fingerprint
+from faq_tui.core.regenerating.questions import prompt_version, source_hash_of
+from faq_tui.core.report.family_notices import kinships, target_name
+from faq_tui.core.report.formatting import escape
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
-from faq_tui.core.settings.draws import plain_name
+from faq_tui.core.settings.sets import plain_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.sets import all_sets
-from faq_tui.core.target import fingerprint
 
 
 def what_was_run(run: Run) -> dict[str, Any]:
@@ -66,7 +67,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
 
 
 def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
-    found = candidate_rows.current(run.store, name, generation_of(source))
+    found = candidate_rows.current(run.store, name, source_hash_of(source))
     picks = current_picks(run, name).values()
     used = Counter(pick.picked_by for pick in picks if pick.candidate_id is not None)
     return {
@@ -96,3 +97,43 @@ def without_credentials(url: str | None) -> str | None:
     except ValueError:
         return "(a URL that cannot be read)"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+ABOUT = {
+    "likelihood": "likelihood (how probable the target itself finds an answer)",
+    "activation": "activation (the share of the target's outlier channels that an answer drives)",
+}
+
+
+def judge_lines(judge: dict[str, Any]) -> list[str]:
+    """Lines of Markdown. `judge` is `run.judge` of the report's document."""
+    judging = judge["judging"]
+    if judging is None:
+        return [f"- **Judge**: {_kind(judge, judge['kind'])}"]
+    weights = judging["weights"]
+    by = " + ".join(f"{weight:g} × {_kind(judge, kind)}" for kind, weight in weights.items())
+    if judging["picks_by"] == "mix":
+        by = f"a weighted mix of z-scores within each seed: {by}"
+    else:
+        by = _kind(judge, judging["picks_by"])
+    lines = [f"- **Judge**: {by}"]
+    if judging["mode"] is not None:
+        lines.append(
+            f"  - the LLM's mode: {judging['mode']}; replies kept: {judging['replies']['replies']:,}, "
+            f"of which {judging['replies']['unfit']:,} did not fit the schema"
+        )
+    lines += [f"  - {_column(column)}" for column in judging["columns"]]
+    return lines + [f"  - {escape(part)}" for part in judging_in_words(judging)]
+
+
+def _kind(judge: dict[str, Any], kind: str) -> str:
+    return ABOUT.get(kind) or f"{escape(kind)}: {escape(judge['model'])} at {escape(judge['url'])}"
+
+
+def _column(column: dict[str, Any]) -> str:
+    text = f"{column['kind']}: {column['scored']:,} scored, {column['unscored']:,} unscored"
+    if column["mean"] is not None:
+        text += f", mean {column['mean']:.3f} ({column['low']:.3f} to {column['high']:.3f})"
+    if column["length_slope"] is not None:
+        text += f"; the effect of length is taken off ({column['length_slope']:+.3f} for each unit of log tokens)"
+    return text

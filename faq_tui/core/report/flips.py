@@ -6,10 +6,9 @@ from typing import Any
 
 from faq_tui.core.evaluation.kinds import CHOICES, kind_of
 from faq_tui.core.evidence import Evidence, Flips
-from faq_tui.core.report.escape import escape
-from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.formatting import MISSING, escape
 from faq_tui.core.report.tables import table
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.store.heldout_items import all_items
 
 SHOWN = 12  # items in words for each text; the JSON holds all

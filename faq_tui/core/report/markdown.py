@@ -6,10 +6,10 @@ from typing import Any
 
 from faq_tui.core.report.answer import answer
 from faq_tui.core.report.benchmarks import section
-from faq_tui.core.report.escape import escape
 from faq_tui.core.report.flips import flip_lines
+from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.paper import paper_lines
-from faq_tui.core.report.ran import ran
+from faq_tui.core.report.settings_then import ran
 from faq_tui.core.report.spikes import spike_lines
 from faq_tui.core.report.tables import comparisons, models
 

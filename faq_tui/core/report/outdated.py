@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from faq_tui.core.pipeline import all_stages
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
+from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.store.stages import all_rows
 
 STAGE = "evaluate"

@@ -6,11 +6,10 @@ from dataclasses import asdict
 from typing import Any
 
 from faq_tui.core.paper.tables import UNQUANTIZED, Cell, of_recipes, select
-from faq_tui.core.report.escape import escape
-from faq_tui.core.report.kinship import target_name
-from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.family_notices import target_name
+from faq_tui.core.report.formatting import MISSING, escape
 from faq_tui.core.report.tables import table
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 
 ARXIV = "arXiv 2601.11200"
 

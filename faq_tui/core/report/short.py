@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
-from faq_tui.core.report.escape import escape
+from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
 SAID = {

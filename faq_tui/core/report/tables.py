@@ -19,8 +19,8 @@ from faq_tui.core.evaluation.kinds import (
     WORD_PERPLEXITY,
     WORDS,
 )
-from faq_tui.core.report import numbers
-from faq_tui.core.report.escape import escape
+from faq_tui.core.report import formatting
+from faq_tui.core.report.formatting import escape
 
 # Metric to its heading and the kinds of text that it is shown of; the JSON holds all.
 COLUMN = {
@@ -70,14 +70,14 @@ def models(body: dict[str, Any]) -> list[str]:
 
 
 def _model(row: dict[str, Any], columns: list[tuple[str, str, str]]) -> list[str]:
-    cells = [escape(row["name"]), numbers.count(row["samples"]), numbers.count(row["tokens"])]
+    cells = [escape(row["name"]), formatting.count(row["samples"]), formatting.count(row["tokens"])]
     cells += [
-        numbers.megabytes(row["bytes"]),
-        numbers.MISSING if row["bits"] is None else f"{row['bits']:.4g}",
+        formatting.megabytes(row["bytes"]),
+        formatting.MISSING if row["bits"] is None else f"{row['bits']:.4g}",
     ]
     for metric, text, _ in columns:
         found = row["texts"].get(text)
-        cells.append(numbers.value(metric, found[metric]["value"]) if found else numbers.MISSING)
+        cells.append(formatting.value(metric, found[metric]["value"]) if found else formatting.MISSING)
     return cells
 
 
@@ -113,10 +113,10 @@ def comparisons(body: dict[str, Any]) -> list[str]:
 def _comparison(c: dict[str, Any], text: str, metric: str, found: dict[str, Any]) -> list[str]:
     difference = found["difference"]
     return [
-        *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), numbers.NAMES[metric]),
-        *(found["verdict"], numbers.value(metric, found["baseline"]), numbers.value(metric, found["ours"])),
-        f"{numbers.change(metric, difference['value'])} {numbers.interval(metric, difference)}",
-        *(numbers.share(found["recovered"]), numbers.probability(found["p_adjusted"])),
+        *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), formatting.NAMES[metric]),
+        *(found["verdict"], formatting.value(metric, found["baseline"]), formatting.value(metric, found["ours"])),
+        f"{formatting.change(metric, difference['value'])} {formatting.interval(metric, difference)}",
+        *(formatting.share(found["recovered"]), formatting.probability(found["p_adjusted"])),
     ]
 
 
@@ -131,5 +131,5 @@ def _notes(body: dict[str, Any]) -> list[str]:
         "called better or worse, about 5% at most is noise. **Leans**: its own interval excludes zero, but among so "
         "many comparisons that is to be expected now and then.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% is all that quantization "
-        f"lost. {numbers.MISSING} where the baseline lost nothing beyond noise.",
+        f"lost. {formatting.MISSING} where the baseline lost nothing beyond noise.",
     ]

@@ -10,9 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import FaqError, UsageError
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.sanitize import storable
 from faq_tui.core.seeds.shapes import CHAT_FIELDS
-from faq_tui.core.store.text import storable
 
 STARTER = "starter"
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".txt")

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from faq_tui.core.base.sanitize import storable
 from faq_tui.core.settings import Seeds
 from faq_tui.core.store.seeds import Seed
-from faq_tui.core.store.text import storable
 
 CHAT_FIELDS = ("messages", "conversations", "conversation")
 PROMPT_FIELDS = ("question", "prompt", "instruction", "query", "problem", "input")

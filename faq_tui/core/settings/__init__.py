@@ -1,14 +1,12 @@
 """`faq.toml`: its sections, its reading (with errors a person understands) and its first writing."""
 
-from faq_tui.core.settings.activations import Activations
-from faq_tui.core.settings.assemble import Assemble
 from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.judge import CONTROLLED, JUDGE_KINDS, MIX, Judge
 from faq_tui.core.settings.load import load_settings, parse_settings
 from faq_tui.core.settings.recipe import Recipe
-from faq_tui.core.settings.schema import Settings
+from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import BASELINE, EMBEDDED, TOKENS_SUFFIX
-from faq_tui.core.settings.sets import SetPlan
+from faq_tui.core.settings.sets import Assemble, SetPlan
 from faq_tui.core.settings.source import Endpoint, Sampling, Source
 from faq_tui.core.settings.target import Seeds, Target
 

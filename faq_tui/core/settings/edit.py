@@ -10,8 +10,8 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.files import full_disk_is_clear
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.settings.load import load_settings, parse_settings
 from faq_tui.core.settings.recipe import Recipe, combinations
 from faq_tui.core.settings.schema import Settings

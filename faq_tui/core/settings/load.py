@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from faq_tui.core.errors import UsageError
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.settings.schema import Settings
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

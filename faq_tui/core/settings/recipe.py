@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from faq_tui.core.quantizing.keys import METHODS, MethodKeys
+from faq_tui.core.settings.method_keys import METHOD_KEYS, MethodKeys
 from faq_tui.core.settings.section import Section
 
 GRID = ("method", "bits", "group_size", "preset")  # keys that a list spreads out into several recipes
@@ -38,7 +38,7 @@ class Recipe(Section):
         if not isinstance(values, Mapping):
             return values
         method = values.get("method", "gptq")
-        known = METHODS.get(method) if isinstance(method, str) else None
+        known = METHOD_KEYS.get(method) if isinstance(method, str) else None
         if known is None:
             return values
         preset = values.get("preset")
@@ -51,7 +51,7 @@ class Recipe(Section):
     @classmethod
     def _written_by_its_method(cls, value: int, info: ValidationInfo) -> int:
         method = info.data.get("method", "gptq")
-        known = METHODS[method]
+        known = METHOD_KEYS[method]
         choices = known.bits if info.field_name == "bits" else known.group_sizes
         if value not in choices:
             raise ValueError(f"{method} has {_listed(choices)}")
@@ -67,7 +67,7 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def _fits_its_method(self) -> Recipe:
-        known = METHODS[self.method]
+        known = METHOD_KEYS[self.method]
         for key in OWN_KEYS:
             if getattr(self, key) is not None and key not in known.defaults:
                 raise ValueError(f"{self.method} has no {key}; it knows {', '.join(known.defaults)}")
@@ -77,13 +77,13 @@ class Recipe(Section):
 
     def identity(self) -> dict[str, Any]:
         """What makes an artefact what it is, apart from its set: the method's own keys, all of them."""
-        keys = ("method", "bits", "group_size", *METHODS[self.method].defaults)
+        keys = ("method", "bits", "group_size", *METHOD_KEYS[self.method].defaults)
         usual = {"experts": "routed"}  # came later than artefacts that lack it
         return {key: getattr(self, key) for key in keys if usual.get(key) != getattr(self, key)}
 
     def unusual(self) -> dict[str, Any]:
         """The method's own keys that are not as they usually are."""
-        usual = METHODS[self.method].defaults
+        usual = METHOD_KEYS[self.method].defaults
         return {key: getattr(self, key) for key in usual if getattr(self, key) != usual[key]}
 
     def folder(self, set_name: str) -> str:
@@ -93,7 +93,7 @@ class Recipe(Section):
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
 
-OWN_KEYS = tuple(dict.fromkeys(key for known in METHODS.values() for key in known.defaults))
+OWN_KEYS = tuple(dict.fromkeys(key for known in METHOD_KEYS.values() for key in known.defaults))
 
 
 def spread(recipes: Any) -> Any:
@@ -119,11 +119,11 @@ def combinations(recipe: Any) -> list[Any]:
 
 def _exists(recipe: Mapping[str, Any], spread_out: Mapping[str, Any]) -> bool:
     """False for what another method has and this one has not; what none has is refused when it is read."""
-    known = METHODS.get(recipe.get("method", "gptq"))
+    known = METHOD_KEYS.get(recipe.get("method", "gptq"))
     if known is None:
         return True
     return not any(
-        recipe[key] not in choices(known) and any(recipe[key] in choices(other) for other in METHODS.values())
+        recipe[key] not in choices(known) and any(recipe[key] in choices(other) for other in METHOD_KEYS.values())
         for key, choices in CHOICES.items()
         if key in spread_out
     )
@@ -138,3 +138,9 @@ CHOICES: dict[str, Callable[[MethodKeys], Container[Any]]] = {
 
 def _listed(values: tuple[int, ...]) -> str:
     return ", ".join(map(str, values))
+
+
+class Quantize(Section):
+    """Where the quantizer can go on after a kill or a stop (gptq, of llama and qwen3_moe)."""
+
+    checkpoint_s: Annotated[float, Field(ge=0.0)] = 600.0  # from one checkpoint to the next; 0: after each layer

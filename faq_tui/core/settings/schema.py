@@ -1,25 +1,30 @@
-"""The whole of `faq.toml`: its sections, and what they must agree on.
-
-What the FAQ paper (arXiv 2601.11200) leaves unsaid (seed set, prompts, sampling, length) is our choice here.
-"""
+"""`[activations]`: where the target is looked at while a calibration set goes through it."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, field_validator, model_validator
 
-from faq_tui.core.settings.activations import Activations
-from faq_tui.core.settings.assemble import Assemble
-from faq_tui.core.settings.draws import draw_name, plain_name
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import Judge
-from faq_tui.core.settings.planned import check, default_names, further_names, plans, twin_names
-from faq_tui.core.settings.preset import Preset
-from faq_tui.core.settings.quantize import Quantize
-from faq_tui.core.settings.recipe import Recipe, spread
-from faq_tui.core.settings.section import BASELINE, Section
-from faq_tui.core.settings.sets import SetPlan
+from faq_tui.core.settings.recipe import Quantize, Recipe, spread
+from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
+from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
+from faq_tui.core.settings.sets import Assemble, SetPlan, draw_name, plain_name
 from faq_tui.core.settings.source import Source, name_the_target
-from faq_tui.core.settings.target import Seeds, Target
+from faq_tui.core.settings.target import Preset, Seeds, Target
+
+
+class Activations(Section):
+    """What the spikes pane and the report are made of; it changes no artefact."""
+
+    enabled: bool = True
+    modules: tuple[str, ...] = ("o_proj",)  # last parts of module names, looked at their input; "experts": of MoE
+    samples: Count = 64  # at most, of each set, from its beginning
+    tokens: Count = 16384  # at most, of each set; whole samples, but at least one
+    expert_minimum: Fraction = 0.005  # of a set's tokens: experts that get fewer are named
+    layer_error_tokens: Annotated[int, Field(ge=0)] = 1024  # of held-out text, for each artefact; 0: not measured
 
 
 class Settings(Section):

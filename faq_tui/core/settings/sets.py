@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -61,3 +62,25 @@ class SetPlan(Section):
     def parts(self, own: str) -> dict[str, float]:
         """Source or "baseline" to its share of the samples; `own` stands in where `from` says nothing."""
         return {own: 1.0} if self.made_from is None else dict(self.made_from)
+
+
+class Assemble(Section):
+    """How a picked conversation becomes token ids."""
+
+    max_tokens: Annotated[int, Field(ge=16)] = 2048
+    overflow: Literal["keep_answer", "head", "tail", "drop"] = "keep_answer"
+    common_seeds: bool = True  # every set holds the seeds that all have a sample of: equal samples compare
+
+
+DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")
+
+
+def draw_name(name: str, number: int) -> str:
+    """The set's name in its draw `number`; the first has the plain name."""
+    return name if number == 1 else f"{name}-r{number}"
+
+
+def plain_name(name: str) -> str:
+    """The set whose further draw this is; itself if it is none."""
+    found = DRAW.fullmatch(name)
+    return found["set"] if found and int(found["number"]) > 1 else name

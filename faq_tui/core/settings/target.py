@@ -30,3 +30,10 @@ class Seeds(Section):
     answer_field: str | None = None
     split: str = "train"  # of a `datasets` id
     on_problem: Literal["skip", "refuse"] = "skip"  # a broken, empty or duplicate line
+
+
+class Preset(Section):
+    """Written by `faq-tui init --preset`; it changes nothing but what `faq-tui status` compares with."""
+
+    name: Annotated[str, Field(pattern=r"^paper/table([1-9]|1[01])$")]
+    model: str  # the target as that table writes it

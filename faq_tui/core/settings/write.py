@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.files import atomic_text
-from faq_tui.core.settings import further
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.sanitize import storable
+from faq_tui.core.settings import default_comments
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.section import EMBEDDED
-from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)
@@ -45,29 +45,29 @@ def init_text(choices: Choices) -> str:
 
 [target]
 model = {quoted(c.target)}              # hub id, local folder, or "embedded"
-{further.TARGET}
+{default_comments.TARGET}
 [seeds]
 path = {quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
 count = 256                      # seeds that are regenerated
 heldout = 32                     # further seeds, kept apart for the evaluation
-{further.SEEDS}{_source(c)}
+{default_comments.SEEDS}{_source(c)}
 {_judge(c)}
 [assemble]
 max_tokens = 2048                # special tokens counted
 overflow = "keep_answer"         # keep_answer | head | tail | drop
-{further.ASSEMBLE}
-{further.SETS}
-{further.ACTIVATIONS}
+{default_comments.ASSEMBLE}
+{default_comments.SETS}
+{default_comments.ACTIVATIONS}
 [[recipes]]                      # several of them, or lists in one, make a queue
 method = "gptq"                  # gptq | gptaq | awq | spqr | w8a8
 bits = 4                         # 3 (spqr) | 4 | 8
 group_size = {_group_size(c.target)}
-{further.RECIPE}
-{further.QUANTIZE}
+{default_comments.RECIPE}
+{default_comments.QUANTIZE}
 [evaluate]
 perplexity = ["pydoc"]           # "pydoc" (no network needed), "wikitext2", or a text file
-{further.EVALUATE}
-{further.PRESET}"""
+{default_comments.EVALUATE}
+{default_comments.PRESET}"""
 
 
 def _source(c: Choices) -> str:
@@ -76,7 +76,7 @@ def _source(c: Choices) -> str:
     if c.target == EMBEDDED:
         source = re.search(r"^\[sources\.self\].*?(?=^\[judge\])", demo_text(), re.MULTILINE | re.DOTALL)
         assert source is not None
-        return f"\n{source[0].rstrip()}\n{further.SOURCE}"
+        return f"\n{source[0].rstrip()}\n{default_comments.SOURCE}"
     example = _elder("http://elder:8000/v1", "Qwen/Qwen3-235B-A22B")
     return f"""
 # No source yet: only the baseline will be made. Name a larger model of the target's family:
@@ -91,21 +91,21 @@ candidates = 3
 concurrency = 32
 reasoning = "native"             # native | prompted | off
 sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192, seed = 0 }}
-{further.SOURCE}"""
+{default_comments.SOURCE}"""
 
 
 def _judge(c: Choices) -> str:
     if not c.judge_url:
         return f"""[judge]
 kind = "likelihood"              # under the target; activation; "llm" needs base_url and model
-{further.JUDGE}# base_url = "http://judge:8000/v1"  # left out: none. Of kind "llm", as are all below
+{default_comments.JUDGE}# base_url = "http://judge:8000/v1"  # left out: none. Of kind "llm", as are all below
 # model = "Qwen/Qwen2.5-72B-Instruct"  # left out: none
-{further.JUDGE_SERVER}"""
+{default_comments.JUDGE_SERVER}"""
     return f"""[judge]
 kind = "llm"                     # llm | likelihood | activation
 base_url = {quoted(c.judge_url)}
 model = {quoted(c.judge_model or "")}
-{further.JUDGE}{further.JUDGE_SERVER}"""
+{default_comments.JUDGE}{default_comments.JUDGE_SERVER}"""
 
 
 def _commented(text: str) -> str:

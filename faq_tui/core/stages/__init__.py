@@ -1,6 +1,6 @@
 """The stages, one file each, in the order in which they run."""
 
-from faq_tui.core.stage import Stage
+from faq_tui.core.run.context import Stage
 from faq_tui.core.stages import (
     activations,
     assemble,

@@ -10,20 +10,20 @@ from faq_tui.core.assembly.build import Builder, Material, tokens
 from faq_tui.core.assembly.collect import Collector
 from faq_tui.core.assembly.draws import draws, in_words
 from faq_tui.core.assembly.order import ordering
-from faq_tui.core.assembly.template import Template
-from faq_tui.core.events import Note, SetAssembled, StageStarted
-from faq_tui.core.judging.current import current_picks
-from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.run import Run
-from faq_tui.core.settings.draws import draw_name
-from faq_tui.core.settings.planned import default_names
-from faq_tui.core.stage import Context
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.chat.template import Template
+from faq_tui.core.judging.identity import current_picks, judge_id
+from faq_tui.core.models.target import find_target, fingerprint
+from faq_tui.core.models.tokenizer import load_tokenizer
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note, SetAssembled, StageStarted
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings.set_plans import default_names
+from faq_tui.core.settings.sets import draw_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
-from faq_tui.core.target import find_target, fingerprint, load_tokenizer
 
 STAGE = "assemble"
 VERSION = 2  # raised when the same settings and picks would give other ids

@@ -8,24 +8,25 @@ from dataclasses import replace
 from typing import Any
 
 from faq_tui.core.activations.layer_error_plan import layer_error_limit, measure_layer_errors
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.identity import VERSION, generation, subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.identity import VERSION, evaluation_hash, subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.item_texts import keep_words
 from faq_tui.core.evaluation.kinds import FLIPS, METRICS_OF, kind_of
 from faq_tui.core.evaluation.metrics import Sums, plain
 from faq_tui.core.evaluation.plan import make_spec
 from faq_tui.core.evaluation.source_answers import source_generation
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import state
-from faq_tui.core.evaluation.words import keep_words
-from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
-from faq_tui.core.files import atomic_text
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.models.target import find_target
+from faq_tui.core.models.tokenizer import load_tokenizer
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import MeasurementReady, Note, StageProgress, StageStarted
+from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement, heldout
-from faq_tui.core.store.hashing import digest
-from faq_tui.core.target import find_target, load_tokenizer
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.keys import without_keys
 
@@ -82,7 +83,7 @@ class _Listener:
         self.context = context
         self.spec = spec
         self.tokenizer = tokenizer
-        self.generation = generation(context.run)
+        self.generation = evaluation_hash(context.run)
         self.started = False
         self.measured = 0
 
@@ -100,7 +101,7 @@ class _Listener:
         return replace(self.spec, answers=answers)
 
     def on_environment(self, **body: Any) -> None:
-        environment.write(self.context.run, self.spec, body)
+        environment.write_environment(self.context.run, self.spec, body)
 
     def on_plan(self, total: int, done: int, already: int) -> None:
         if self.started:

@@ -11,19 +11,19 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.benchmarking.evalscope_run import python_of, run_evalscope, runs_code
-from faq_tui.core.benchmarking.lm_eval_run import refuse_unusable, run_lm_eval
-from faq_tui.core.benchmarking.plan import Request, folder_of, missing, own_path, wanted
-from faq_tui.core.benchmarking.serving import Served, Subject, served
-from faq_tui.core.benchmarking.tasks import EVALSCOPE, LM_EVAL, RUNS_CODE, split_subset
-from faq_tui.core.errors import FaqError, Stopped
+from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.benchmarking.evalscope import python_of, run_evalscope, runs_code
+from faq_tui.core.benchmarking.lm_eval import refuse_unusable, run_lm_eval
+from faq_tui.core.benchmarking.plan import BenchmarkRequest, folder_of, missing, own_path, wanted
+from faq_tui.core.benchmarking.serving import ServedModel, Subject, served
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.models.hub import local_folder
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import MeasurementReady, Note, StageProgress, StageStarted
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LM_EVAL, RUNS_CODE, split_subset
 from faq_tui.core.store import benchmarks as rows
-from faq_tui.core.target import TargetModel
 
 STAGE = "evaluate"
 
@@ -55,10 +55,10 @@ class _Benchmarks:
         self.context = context
         self.target = target
         self.total = total
-        self.waiting: dict[rows.Key, Request] = {}
+        self.waiting: dict[rows.Key, BenchmarkRequest] = {}
         self.said: set[str] = set()
 
-    def run(self, todo: list[Request]) -> None:
+    def run(self, todo: list[BenchmarkRequest]) -> None:
         self.waiting = {request.key: request for request in todo}
         lm_eval = [request for request in todo if request.engine == LM_EVAL]
         evalscope = [request for request in todo if request.engine == EVALSCOPE]
@@ -70,7 +70,7 @@ class _Benchmarks:
         for requests in _by_subject(evalscope):
             self._try(self._evalscope, requests)
 
-    def _try(self, work: Callable[[list[Request]], None], requests: list[Request]) -> None:
+    def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
         """What ends them all at once is said of each that has no result of its own."""
         try:
             if requests:
@@ -82,19 +82,19 @@ class _Benchmarks:
                 if request.key in self.waiting:
                     self._failed(request, str(error))
 
-    def _in_process(self, requests: list[Request], where: Served | None = None) -> None:
+    def _in_process(self, requests: list[BenchmarkRequest], where: ServedModel | None = None) -> None:
         settings = self.context.run.settings.evaluate.lm_eval
         refuse_unusable(own_path(self.context.run, settings.include_path) if settings.include_path else None)
         run_lm_eval(self.context, self.target, requests, where, self._started, self._finished, self._failed)
 
-    def _lm_eval_served(self, requests: list[Request]) -> None:
+    def _lm_eval_served(self, requests: list[BenchmarkRequest]) -> None:
         settings = self.context.run.settings.evaluate.lm_eval
         assert settings.base_url is not None
         refuse_unusable(None)
         with served(self.context, self._subject(requests[0]), settings.base_url, settings.api_key_env) as where:
             self._in_process(requests, where)
 
-    def _evalscope(self, requests: list[Request]) -> None:
+    def _evalscope(self, requests: list[BenchmarkRequest]) -> None:
         settings = self.context.run.settings.evaluate.evalscope
         for request in requests:
             if split_subset(request.task)[0] in RUNS_CODE and not settings.allow_code_execution:
@@ -113,17 +113,17 @@ class _Benchmarks:
                 except FaqError as error:
                     self._failed(request, str(error))
 
-    def _subject(self, request: Request) -> Subject:
+    def _subject(self, request: BenchmarkRequest) -> Subject:
         folder = Path(self.target.path)
         if request.subject == UNQUANTIZED:
             folder = local_folder(self.target.path)
         return Subject(request.subject, folder_of(self.context.run, request.subject, folder), self.target)
 
-    def _started(self, request: Request) -> None:
+    def _started(self, request: BenchmarkRequest) -> None:
         detail = f"{request.task} on {request.subject} ({request.engine})"
         self.context.emit(StageProgress(STAGE, self.total - len(self.waiting), self.total, detail))
 
-    def _finished(self, request: Request, found: list[dict[str, Any]]) -> None:
+    def _finished(self, request: BenchmarkRequest, found: list[dict[str, Any]]) -> None:
         subject, engine, task = request.key
         results = [
             rows.Result(
@@ -141,18 +141,18 @@ class _Benchmarks:
                 self.context.emit(MeasurementReady(subject, f"{engine} {task}", result.metric, result.value))
         self._tick(request)
 
-    def _failed(self, request: Request, message: str) -> None:
+    def _failed(self, request: BenchmarkRequest, message: str) -> None:
         rows.set_problem(self.context.run.store, request.key, message)
         if message not in self.said:  # one missing package is one warning, not one a task and model
             self.said.add(message)
             self.context.emit(Note(f"{request.subject}: {message}", "warning"))
         self._tick(request)
 
-    def _tick(self, request: Request) -> None:
+    def _tick(self, request: BenchmarkRequest) -> None:
         self.waiting.pop(request.key, None)
         self.context.emit(StageProgress(STAGE, self.total - len(self.waiting), self.total))
 
 
-def _by_subject(requests: list[Request]) -> list[list[Request]]:
+def _by_subject(requests: list[BenchmarkRequest]) -> list[list[BenchmarkRequest]]:
     """A model is served once for all of its tasks."""
     return [list(group) for _, group in groupby(requests, key=lambda request: request.subject)]

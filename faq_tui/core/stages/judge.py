@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from faq_tui.core.events import Note, ScoreReady, StageProgress, StageStarted
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.judging import activation, likelihood, llm
-from faq_tui.core.judging.choose import best
-from faq_tui.core.judging.current import candidates_of, fit_groups
 from faq_tui.core.judging.derive import derive
-from faq_tui.core.judging.identity import column_id, judge_id
-from faq_tui.core.judging.mark import Mark
-from faq_tui.core.judging.summary import judging_of
-from faq_tui.core.judging.words import in_words
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.judging.identity import candidates_of, column_id, judge_id, usable_groups
+from faq_tui.core.judging.score import Score, best_candidate
+from faq_tui.core.judging.summary import judging_in_words, judging_of
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note, ScoreReady, StageProgress, StageStarted
+from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.hashing import digest
 
 STAGE = "judge"
 MARKERS = {"llm": llm, "likelihood": likelihood, "activation": activation}
@@ -46,9 +43,9 @@ def execute(context: Context) -> str:
     for kind, items in todo.items():
         if items:
             done = _mark(context, kind, items, done, total)
-    derive(run, fit_groups(run))
+    derive(run, usable_groups(run))
     parts = [_pick(context, name, _by_seed(found)) for name, found in everything.items()]
-    return "; ".join([*parts, *in_words(judging_of(run))])
+    return "; ".join([*parts, *judging_in_words(judging_of(run))])
 
 
 def _missing(run: Run, kind: str, fit: Items) -> Items:
@@ -63,7 +60,7 @@ def _mark(context: Context, kind: str, items: Items, done: int, total: int) -> i
     run = context.run
     judge = column_id(run, kind)
 
-    def on_mark(candidate: Candidate, mark: Mark) -> None:
+    def on_mark(candidate: Candidate, mark: Score) -> None:
         nonlocal done
         # Compared with other candidates than before, one is marked anew; it is the same judge all the same.
         rows.add_score(
@@ -73,7 +70,7 @@ def _mark(context: Context, kind: str, items: Items, done: int, total: int) -> i
         done += 1
         context.emit(StageProgress(STAGE, done, total))
 
-    MARKERS[kind].mark_all(context, items, on_mark)
+    MARKERS[kind].score_all(context, items, on_mark)
     return done
 
 
@@ -87,7 +84,7 @@ def _by_seed(found: list[Candidate]) -> dict[str, list[Candidate]]:
 def _pick(context: Context, name: str, by_seed: dict[str, list[Candidate]]) -> str:
     run, judge = context.run, judge_id(context.run)
     scores = rows.scores_of(run.store, judge)
-    choice = {seed_id: best(found, scores) for seed_id, found in by_seed.items()}
+    choice = {seed_id: best_candidate(found, scores) for seed_id, found in by_seed.items()}
     before = rows.judged_by(run.store, name, judge)
     changed = [
         (seed_id, name, "pick" if candidate_id else "reject", candidate_id)

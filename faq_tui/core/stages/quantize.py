@@ -7,20 +7,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import FaqError, Stopped
-from faq_tui.core.events import ArtefactDone, Note, StageProgress, StageStarted
-from faq_tui.core.files import full_disk_is_clear, replace_folder
+from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.base.files import full_disk_is_clear, replace_folder
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.models.target import TargetModel, find_target, fingerprint
+from faq_tui.core.quantizing.job import worker_event
 from faq_tui.core.quantizing.manifest import is_whole
-from faq_tui.core.quantizing.provenance import complete_manifest
 from faq_tui.core.quantizing.servable import doubts, serve_commands
-from faq_tui.core.quantizing.wire import event_of
-from faq_tui.core.run import Run
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import ArtefactDone, Note, StageProgress, StageStarted
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
-from faq_tui.core.stage import Context
+from faq_tui.core.stages.provenance import complete_manifest
 from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, all_artefacts
-from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.sets import SetRow, all_sets
-from faq_tui.core.target import TargetModel, find_target, fingerprint
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.keys import without_keys
 
@@ -171,7 +171,7 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow,
     def hear(message: dict[str, Any]) -> None:
         if message["kind"] == "quantized":
             result.update(message)
-        event = event_of(name, message)
+        event = worker_event(name, message)
         if event:
             context.emit(event)
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.events import Note, StageStarted
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.family import warnings as family_warnings
-from faq_tui.core.quantizing.fit import refuse_unfit
-from faq_tui.core.regenerating import generation_of
-from faq_tui.core.regenerating.estimate import estimate, needs_consent
+from faq_tui.core.quantizing.preflight import refuse_unquantizable
+from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.regenerating.flags import counts_in_words
-from faq_tui.core.regenerating.keep import STAGE, Keeper, Progress
+from faq_tui.core.regenerating.generation_cost import estimate_cost, needs_consent
 from faq_tui.core.regenerating.local import LocalAsking
+from faq_tui.core.regenerating.pending_candidates import PendingCandidate, cost_sample, pending_candidates
+from faq_tui.core.regenerating.recorder import STAGE, CandidateRecorder, RegenerationProgress
 from faq_tui.core.regenerating.remote import RemoteAsking
-from faq_tui.core.regenerating.wanted import Wanted, missing, sample_of
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note, StageStarted
+from faq_tui.core.run.run import Run
+from faq_tui.core.store import candidates
 from faq_tui.core.store import candidates as rows
-from faq_tui.core.store import failures
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.hashing import digest
 
 
 def signature(run: Run) -> str:
-    sources = [[name, generation_of(s), s.candidates] for name, s in run.settings.sources.items()]
+    sources = [[name, source_hash_of(s), s.candidates] for name, s in run.settings.sources.items()]
     return digest(sources, [seed.id for seed in seed_rows.by_role(run.store, "chosen")])
 
 
@@ -30,19 +30,19 @@ def execute(context: Context) -> str:
     run = context.run
     if not run.settings.sources:
         return "no sources in the settings: the baseline is all there is"
-    todo = {name: missing(run, source) for name, source in run.settings.sources.items()}
+    todo = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
     total = sum(map(len, todo.values()))
     wanted = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
     context.emit(StageStarted(STAGE, total, "candidates", wanted - total))
     if total:
-        refuse_unfit(run, recipes="quantize" in context.selected)
+        refuse_unquantizable(run, recipes="quantize" in context.selected)
         for text in family_warnings(run):
             context.emit(Note(text, "warning"))
-    progress = Progress(total)
+    progress = RegenerationProgress(total)
     for name, source in run.settings.sources.items():
-        failures.clear(run.store, generation_of(source), ((w.seed.id, w.number) for w in todo[name]))
+        candidates.clear_failures(run.store, source_hash_of(source), ((w.seed.id, w.number) for w in todo[name]))
         if todo[name]:
-            _ask(context, Keeper(context, name, source, progress, todo[name]), todo[name])
+            _ask(context, CandidateRecorder(context, name, source, progress, todo[name]), todo[name])
     if progress.failed:
         raise FaqError(
             f"{progress.failed} of {total} candidates failed ({progress.last_failure}); "
@@ -51,28 +51,28 @@ def execute(context: Context) -> str:
     return _summary(context)
 
 
-def _ask(context: Context, keeper: Keeper, todo: list[Wanted]) -> None:
+def _ask(context: Context, keeper: CandidateRecorder, todo: list[PendingCandidate]) -> None:
     """Where it costs, a sample comes first (it is kept), and then a person's yes."""
     source = keeper.source
     asking = LocalAsking(keeper) if source.is_local else RemoteAsking(keeper)
-    if not context.confirmed and needs_consent(source, estimate(context.run.store, keeper.name, source, todo)):
+    if not context.confirmed and needs_consent(source, estimate_cost(context.run.store, keeper.name, source, todo)):
         todo = _sampled(context, keeper, asking, todo)
     if todo:
         asking(todo)
 
 
 def _sampled(
-    context: Context, keeper: Keeper, asking: LocalAsking | RemoteAsking, todo: list[Wanted]
-) -> list[Wanted]:
+    context: Context, keeper: CandidateRecorder, asking: LocalAsking | RemoteAsking, todo: list[PendingCandidate]
+) -> list[PendingCandidate]:
     """What is left after the sample, if it needs no consent. Raises UsageError if it does."""
     source, store = keeper.source, context.run.store
     if rows.tally(store, keeper.generation).candidates == 0:
-        sample = sample_of(todo) or todo
+        sample = cost_sample(todo) or todo
         context.emit(Note(f"{keeper.name}: {len(sample)} candidates first, to estimate the cost of the others"))
         asking(sample)
         taken = {w.order for w in sample}
         todo = [w for w in todo if w.order not in taken]
-    expected = estimate(store, keeper.name, source, todo)
+    expected = estimate_cost(store, keeper.name, source, todo)
     if needs_consent(source, expected):
         how = "if you want that, give --yes, in the app press r again (what is finished is kept)"
         raise UsageError(f"{expected.sentence()}: {how}")
@@ -83,8 +83,8 @@ def _summary(context: Context) -> str:
     run = context.run
     parts = []
     for name, source in run.settings.sources.items():
-        found = rows.tally(run.store, generation_of(source))
-        why = counts_in_words(rows.flag_counts(run.store, generation_of(source)))
+        found = rows.tally(run.store, source_hash_of(source))
+        why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
         parts.append(
             f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unfit} unfit"
             f"{f' ({why})' if why else ''}"

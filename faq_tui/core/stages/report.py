@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import subjects, wanted_artefacts
-from faq_tui.core.events import ReportWritten, StageStarted
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
-from faq_tui.core.report.render import FORMATS
-from faq_tui.core.report.write import write
-from faq_tui.core.run import Run
-from faq_tui.core.stage import Context
+from faq_tui.core.report.render import FORMATS, write
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import ReportWritten, StageStarted
+from faq_tui.core.run.run import Run
 from faq_tui.core.store.artefacts import all_measurements
-from faq_tui.core.store.hashing import digest
 
 STAGE = "report"
 WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)

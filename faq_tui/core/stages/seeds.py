@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from faq_tui.core.errors import UsageError
-from faq_tui.core.events import Note, SeedSkipped, StageStarted
-from faq_tui.core.run import Run
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note, SeedSkipped, StageStarted
+from faq_tui.core.run.run import Run
 from faq_tui.core.seeds import Problem, read_records, to_seed
 from faq_tui.core.seeds.read import STARTER, starter_path
 from faq_tui.core.seeds.shapes import ShapeError
-from faq_tui.core.stage import Context
 from faq_tui.core.store import seeds as rows
-from faq_tui.core.store.hashing import digest
 from faq_tui.core.store.seeds import Seed
 
 DUPLICATE = "duplicate"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from faq_tui.core.base.sanitize import storable
 from faq_tui.core.store.database import Store
-from faq_tui.core.store.text import storable
 
 Key = tuple[str, str, str]  # subject, engine, task as it was asked for
 

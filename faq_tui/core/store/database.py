@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
 
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.files import full_disk
-from faq_tui.core.store.reading import open_to_read
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.files import full_disk
 
 
 def migrations() -> list[str]:
@@ -100,3 +100,49 @@ class Store:
 
 def _is_full(error: sqlite3.Error) -> bool:
     return "full" in str(error) or "disk I/O" in str(error)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """The file itself, or a copy in memory if its schema must be brought up to date first."""
+    db = _connect(path)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version >= known_version():
+        return db
+    copy = sqlite3.connect(":memory:", isolation_level=None)
+    db.backup(copy)
+    db.close()
+    return copy
+
+
+def known_version() -> int:
+    return len(list((files("faq_tui.core.store") / "migrations").iterdir()))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # In a folder that cannot be written the file of the write-ahead log cannot be made: then nobody writes, either.
+    for how in ("mode=ro", "mode=ro&immutable=1"):
+        db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=30.0, isolation_level=None)
+        try:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            return db
+        except sqlite3.OperationalError:
+            db.close()
+    raise sqlite3.OperationalError(f"unable to read {path.name}")
+
+
+PATIENCE_MS = 300
+
+
+@contextmanager
+def short_lock_timeout(store: Store) -> Iterator[None]:
+    """Raises FaqError if the database stays locked."""
+    before = store.db.execute("PRAGMA busy_timeout").fetchone()[0]
+    store.db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if "locked" not in str(error) and "busy" not in str(error):
+            raise
+        raise FaqError("the running job is writing to the database: nothing was changed, try again") from None
+    finally:
+        store.db.execute(f"PRAGMA busy_timeout = {int(before)}")

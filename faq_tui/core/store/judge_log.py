@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.base.sanitize import storable
 from faq_tui.core.store.database import Store
-from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)

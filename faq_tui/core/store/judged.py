@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from faq_tui.core.store import picks
-from faq_tui.core.store.browse import View
 from faq_tui.core.store.database import Store
 from faq_tui.core.store.picks import Pick
+from faq_tui.core.store.seed_pages import View
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class MarkRow:
+class ScoreRow:
     score: float | None
     reason: str
     kind: str
@@ -67,7 +67,7 @@ def standings(store: Store, view: View) -> list[Standing]:
     ]
 
 
-def fit_groups(store: Store, generation: str, wanted: int) -> list[list[int]]:
+def usable_groups(store: Store, generation: str, wanted: int) -> list[list[int]]:
     """Ids of each chosen seed's candidates without a flag, up to number `wanted`, in file order."""
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
@@ -80,20 +80,20 @@ def fit_groups(store: Store, generation: str, wanted: int) -> list[list[int]]:
     return list(groups.values())
 
 
-def marks_of(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, MarkRow]:
+def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:
     """Candidate id to this judge's mark; unmarked ones are left out."""
     query = "SELECT score, reason, kind, details FROM scores WHERE candidate_id = ? AND judge = ?"
     rows = ((i, store.db.execute(query, (i, judge)).fetchone()) for i in candidate_ids)
     return {
-        i: MarkRow(row["score"], row["reason"], row["kind"], json.loads(row["details"]))
+        i: ScoreRow(row["score"], row["reason"], row["kind"], json.loads(row["details"]))
         for i, row in rows
         if row is not None
     }
 
 
-def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[MarkRow, ...]]:
+def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[ScoreRow, ...]]:
     """Candidate id to the marks of each of these judges that has marked it, in their order."""
-    found = [marks_of(store, judge, candidate_ids) for judge in judges]
+    found = [scores_by_candidate(store, judge, candidate_ids) for judge in judges]
     return {i: tuple(marks[i] for marks in found if i in marks) for i in candidate_ids}
 
 

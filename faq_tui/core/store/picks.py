@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.base.sanitize import storable
 from faq_tui.core.store.database import Store
-from faq_tui.core.store.text import storable
 
 REPLACING = (
     "UPDATE SET kind = excluded.kind, score = excluded.score, reason = excluded.reason, raw = excluded.raw,"

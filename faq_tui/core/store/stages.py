@@ -6,8 +6,8 @@ import os
 import time
 from dataclasses import dataclass
 
+from faq_tui.core.base.sanitize import storable
 from faq_tui.core.store.database import Store
-from faq_tui.core.store.text import storable
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import FaqError
-from faq_tui.core.worker.modest import give_way
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.process import lower_priority
 
 Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
@@ -59,7 +59,7 @@ def read_line(fd: int) -> str:
 
 
 def main() -> None:
-    give_way()
+    lower_priority()
     task_name, channel_fd = sys.argv[1], int(sys.argv[2])
     channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
     lock = threading.Lock()

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.cancel import CancelToken
-from faq_tui.core.errors import ExitCode, FaqError, Stopped, UsageError
-from faq_tui.core.files import FULL, full_disk
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.base.files import FULL, full_disk
 
 GRACE_S = 10.0  # from a request to stop until the child is killed
 LEAVING_S = 1.0  # from the end of its messages until then

@@ -11,8 +11,8 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
-from faq_tui.core.literal import literal
-from faq_tui.core.run import Run
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
@@ -357,4 +357,4 @@ class EvidencePane(Pane):
 
     def on_evidence_pane_told(self, event: Told) -> None:
         event.stop()
-        self.notify(literal(event.message), severity="error" if event.failed else "information", markup=False)
+        self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)

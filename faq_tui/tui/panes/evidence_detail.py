@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.widgets.flow import wrap
 from faq_tui.tui.widgets.flow_view import BAR, FlowView
 from faq_tui.tui.widgets.short import ELLIPSIS
@@ -48,12 +48,12 @@ class Detail(FlowView):
 
 
 def _height(text: str, width: int) -> int:
-    return sum(len(wrap(paragraph, width)) for paragraph in literal(text, newlines=True).split("\n"))
+    return sum(len(wrap(paragraph, width)) for paragraph in sanitize(text, newlines=True).split("\n"))
 
 
 def _shortened(text: str, width: int, lines: int) -> str:
     """Running text that can be read in full elsewhere."""
-    found = wrap(literal(text), width)
+    found = wrap(sanitize(text), width)
     if len(found) <= lines:
         return text
     return "\n".join([*found[: lines - 1], f"{found[lines - 1][: width - 1].rstrip()}{ELLIPSIS}"])

@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
 from faq_tui.core.evaluation.metrics import Sums
-from faq_tui.core.evidence import Evidence, Row, collect, measured
+from faq_tui.core.evidence import Evidence, ModelRow, collect, measured
 from faq_tui.core.paper.tables import Cell
 from faq_tui.core.report.document import document, title
 from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
-from faq_tui.core.run import Run, open_run
+from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store.heldout_items import all_items
 
 NOTHING = (
@@ -56,7 +56,7 @@ class Found:
         return dict(self.report.get("benchmarks", {}))
 
     @property
-    def models(self) -> tuple[Row, ...]:
+    def models(self) -> tuple[ModelRow, ...]:
         """The artefacts."""
         return self.evidence.rows[1:] if self.evidence else ()
 
@@ -101,7 +101,7 @@ def _read(run: Run, state: object) -> Found:
         model=run.settings.target.model,
         sums=sums,
         bodies={text: all_items(run.store, text) for text in texts if kind_of(text) in LABELLED},
-        about=environment.read(run).get("texts", {}),
+        about=environment.read_environment(run).get("texts", {}),
         report=document(run, evidence),
         paper=tuple(Cell(**cell) for cell in published["cells"]),
         paper_known=published["known"],

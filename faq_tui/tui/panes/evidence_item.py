@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.literal import literal
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_items import Entry, Parts, item_parts, model_parts
 from faq_tui.tui.panes.evidence_marked import marked
@@ -30,7 +30,7 @@ class ModelBox(Vertical):
         said = Text()
         for text, style in filter(None, parts):
             said.append("\n" if said and not text.startswith("\n") else "").append(
-                literal(text, newlines=True), style
+                sanitize(text, newlines=True), style
             )
         self.query_one(ShortText).show_whole(title)
         self.query_one(".said", LiteralText).show(said.append("\n\n").append_text(more) if more else said)

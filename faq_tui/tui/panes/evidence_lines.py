@@ -5,8 +5,8 @@ from __future__ import annotations
 from rich.cells import cell_len
 from rich.text import Text
 
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
-from faq_tui.core.literal import literal
 from faq_tui.tui.panes.evidence_columns import GAP, GAPS, HEADS, Columns
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_items import Entry
@@ -35,9 +35,9 @@ def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
     if row.kind in (HEADING, GROUP):
         style = "bold" if row.kind == HEADING else "italic"
         return Text(no_wrap=True, end="").append(_titled(row, width), style)
-    text = Text(padded(literal(row.name), columns.name), no_wrap=True, end="")
+    text = Text(padded(sanitize(row.name), columns.name), no_wrap=True, end="")
     for column, wide in columns.page(page):
-        cell = literal(getattr(row, column))
+        cell = sanitize(getattr(row, column))
         style = STYLES.get(cell, "") if column == "verdict" else "dim" if column == "interval" else ""
         text.append(_cell(column, cell, wide), style)
     return text
@@ -53,7 +53,7 @@ def _cell(column: str, cell: str, wide: int) -> str:
 
 def _titled(row: TableRow, width: int) -> str:
     """Of a heading the title of the held-out text, which may be a long path, gives way first."""
-    name, title = literal(row.name), literal(row.title)
+    name, title = sanitize(row.name), sanitize(row.title)
     over = cell_len(name) - width
     if over > 0 and title and cell_len(title) - over >= MODELS:
         before, _, after = name.rpartition(title)
@@ -83,15 +83,15 @@ def names_of(found: Found, wanted: Wanted) -> tuple[str, str, str]:
 
 
 def _cell_width(names: tuple[str, str, str], width: int) -> int:
-    longest = max(cell_len(literal(name)) for name in names) + 1
+    longest = max(cell_len(sanitize(name)) for name in names) + 1
     return max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
 
 
 def _item_cells(width: int, each: int, cells: tuple[str, str, str], said: str, style: str = "") -> Text:
     text = Text(style=style, no_wrap=True, end="")
     for cell in cells:
-        text.append(f"{padded(literal(cell), each - 1)} ", ITEM_STYLES.get(cell, ""))
-    return text.append(beginning(literal(said, 2 * width), width - MODELS * each))
+        text.append(f"{padded(sanitize(cell), each - 1)} ", ITEM_STYLES.get(cell, ""))
+    return text.append(beginning(sanitize(said, 2 * width), width - MODELS * each))
 
 
 def beginning(text: str, width: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.panes.evidence_tokens import Words
 
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
@@ -21,5 +21,5 @@ def marked(words: Words, name: str) -> Text:
         if value > 0 and value >= high:
             styles.append(HIGHEST_STYLE if value >= highest else HIGH_STYLE)
         shown = piece.replace("\n", END_OF_LINE) if styles and not piece.strip() else piece
-        text.append(literal(shown, newlines=True), " ".join(styles))
+        text.append(sanitize(shown, newlines=True), " ".join(styles))
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faq_tui.core.paper.tables import AVERAGE, UNQUANTIZED, Cell
-from faq_tui.core.report.numbers import MISSING
+from faq_tui.core.report.formatting import MISSING
 from faq_tui.core.report.paper import ARXIV
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.widgets.flow_view import BAR, FlowView

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from faq_tui.core.report.ran import ran
+from faq_tui.core.report.settings_then import ran
 
 Part = tuple[str, str] | None
 NO_SPIKES = "Nothing yet: the stage activations measures the target under each set."

@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 import string
 
-from faq_tui.core.evaluation.bootstrap import Estimate
-from faq_tui.core.evidence import Row
-from faq_tui.core.literal import literal
-from faq_tui.core.plots.ansi import line
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.evidence import ModelRow
+from faq_tui.core.plots.cells import line
 from faq_tui.core.plots.overlay import COLOURS
 from faq_tui.core.plots.scatter import Point, scatter
-from faq_tui.core.report import numbers
+from faq_tui.core.report import formatting
 from faq_tui.core.report.html.scatter import GENERAL, SPECIAL
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
-from faq_tui.core.settings.draws import plain_name
+from faq_tui.core.settings.sets import plain_name
+from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.widgets.short import middle, padded
@@ -60,7 +60,7 @@ def _axis(found: Found, wanted: tuple[tuple[str, str], ...]) -> Axis | None:
     return next(((text.name, metric) for kind, metric in wanted for text in texts if text.kind == kind), None)
 
 
-def _placed(found: Found, across: Axis, up: Axis) -> list[tuple[Row, str, str, Estimate, Estimate]]:
+def _placed(found: Found, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
     """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
     out = []
     marks = iter(MARKS * 9)
@@ -83,12 +83,12 @@ def _free_colour(taken: dict[str, str]) -> str:
     return free[len(taken) % len(free)]
 
 
-def _entry(mark: str, row: Row, x: Estimate, y: Estimate, across: Axis, up: Axis, width: int) -> str:
+def _entry(mark: str, row: ModelRow, x: Estimate, y: Estimate, across: Axis, up: Axis, width: int) -> str:
     figures = f"{words.value(across[1], x.value)} · {words.value(up[1], y.value)}"
-    return f"{mark}  {padded(literal(row.name), max(1, width - len(figures) - 6))} {figures}  "
+    return f"{mark}  {padded(sanitize(row.name), max(1, width - len(figures) - 6))} {figures}  "
 
 
-def _styled(entries: list[str], placed: list[tuple[Row, str, str, Estimate, Estimate]]) -> list[tuple[str, str]]:
+def _styled(entries: list[str], placed: list[tuple[ModelRow, str, str, Estimate, Estimate]]) -> list[tuple[str, str]]:
     return [
         (c, RICH[colour] if index == 0 else "")
         for entry, (_, _, colour, _, _) in zip(entries, placed, strict=True)
@@ -100,9 +100,9 @@ def _title(way: str, found: Found, axis: Axis, width: int) -> str:
     text, metric = axis
     sort = "general" if way == "across" else "specialised"
     said = words.heading(metric, found.title(text), found.window(text))
-    whole = literal(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
+    whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
     return line((c, "bold") for c in middle(whole, width))
 
 
 def _tick(metric: str, value: float) -> str:
-    return f"{100 * value:.4g}%" if metric in numbers.SHARES else f"{value:.4g}"
+    return f"{100 * value:.4g}%" if metric in formatting.SHARES else f"{value:.4g}"

@@ -6,9 +6,9 @@ from collections import Counter
 
 from rich.text import Text
 
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
 from faq_tui.core.evidence import Evidence
-from faq_tui.core.literal import literal
 from faq_tui.tui.panes.evidence_found import Found
 from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
 from faq_tui.tui.panes.evidence_words import STYLES
@@ -21,7 +21,7 @@ def summary(found: Found, wanted: Wanted) -> Text:
         return Text()
     line = Text()
     if found.report["outdated"]:
-        line.append(f"{literal(found.report['outdated'])}.\n", "bold")
+        line.append(f"{sanitize(found.report['outdated'])}.\n", "bold")
     if shared := found.report["run"]["shared_seeds"]:
         said = f"Draws share seeds, {shared['seeds']} of the same {shared['total']} in each: intervals are widened."
         line.append(f"{said}\n", "bold")
@@ -44,7 +44,7 @@ def summary(found: Found, wanted: Wanted) -> Text:
         how = f"left {wanted.left or 'no model'}, right {wanted.right or 'no model'}"
     if wanted.view == "run":
         how = "what these figures rest on"
-    return line.append(f"\n{wanted.view}: ", "dim").append(literal(how), "dim")
+    return line.append(f"\n{wanted.view}: ", "dim").append(sanitize(how), "dim")
 
 
 def _counts(evidence: Evidence, equal: str) -> Counter[str]:

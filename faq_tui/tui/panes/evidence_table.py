@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from faq_tui.core.evaluation.bootstrap import Estimate
 from faq_tui.core.evaluation.kinds import METRICS_OF
-from faq_tui.core.evidence import Comparison, Evidence, Outcome, Row
-from faq_tui.core.report import numbers
+from faq_tui.core.evidence import Comparison, Evidence, MetricOutcome, ModelRow
+from faq_tui.core.report import formatting
+from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
 from faq_tui.tui.panes.evidence_benchmarks import benchmark_rows
 from faq_tui.tui.panes.evidence_found import Found
@@ -80,14 +80,14 @@ def _unquantized(evidence: Evidence, text: str, metric: str) -> TableRow:
     return replace(row, detail=f"{row.detail} All are measured in {evidence.dtype} on {evidence.device}.")
 
 
-def _alone(row: Row, text: str, metric: str, indent: str) -> TableRow:
+def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:
     estimate = row.texts.get(text, {}).get(metric)
     name = row.set_name if row.set_name and len(indent) > 2 else row.name
     value, interval = _estimate(metric, estimate)
     return TableRow(MODEL, indent + name, value=value, interval=interval, detail=_about(row))
 
 
-def _mean(row: Row, draws: int, metric: str, number: float) -> TableRow:
+def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
     """What the comparison of several draws rests on; `row` is the first draw's."""
     return TableRow(
         MODEL,
@@ -99,21 +99,23 @@ def _mean(row: Row, draws: int, metric: str, number: float) -> TableRow:
     )
 
 
-def _compared(alone: TableRow, row: Row, c: Comparison, outcome: Outcome, metric: str, base: Row) -> TableRow:
+def _compared(
+    alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
+) -> TableRow:
     """`alone` with what the comparison says; `row` is the set's, `base` that which it is held against."""
     recovered = words.share(outcome.recovered)
-    p = numbers.probability(outcome.p_adjusted)
+    p = formatting.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name
     draws = f", over {c.draws} draws" if c.draws > 1 else ""
     change = words.change(metric, outcome.difference)
     detail = (
         f"{c.recipe}, {ours} against {theirs} at equal {c.equal}{draws}: "
-        f"{change}, corrected p {p}, loss recovered {recovered or numbers.MISSING}.\n"
+        f"{change}, corrected p {p}, loss recovered {recovered or formatting.MISSING}.\n"
         f"{_upper(words.verdict_detail(outcome.verdict))}."
     )
     return replace(
         alone,
-        recovered=recovered or ("" if c.same else numbers.MISSING),
+        recovered=recovered or ("" if c.same else formatting.MISSING),
         verdict=outcome.verdict,
         change="" if c.same else change,
         p="" if c.same else p,
@@ -138,14 +140,14 @@ def _sizes(group: list[Comparison]) -> str:
     )
 
 
-def _about(row: Row) -> str:
+def _about(row: ModelRow) -> str:
     if row.set_name is None:
         return "The model before quantization: what all others are held against."
     bits = f", {row.bits:.4g} bits a weight" if row.bits else ""
-    size = f", {numbers.megabytes(row.bytes)} MB" if row.bytes else ""
+    size = f", {formatting.megabytes(row.bytes)} MB" if row.bytes else ""
     same = f" Shares the weights of {row.same_as}." if row.same_as else ""
     return (
-        f"{row.name}: calibrated on {numbers.count(row.samples)} samples, {numbers.count(row.tokens)} tokens"
+        f"{row.name}: calibrated on {formatting.count(row.samples)} samples, {formatting.count(row.tokens)} tokens"
         f"{bits}{size}.{same}"
     )
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
-from faq_tui.core.evaluation.token_kl import decode
-from faq_tui.core.run import Run
+from faq_tui.core.evaluation.metrics import decode_token_kl
+from faq_tui.core.run.run import Run
 from faq_tui.core.store.artefacts import token_kl_of
 from faq_tui.core.store.heldout_items import one_item
 from faq_tui.tui.panes.evidence_found import Found
@@ -51,7 +51,7 @@ def words_of(run: Run, found: Found, names: tuple[str, str], text: str, number: 
         sums = found.sums_of(name, text)
         blob = None if folder is None else token_kl_of(run.store, folder, text)
         if blob is not None and sums is not None:
-            marks[name] = decode(blob, sums.columns["tokens"].tolist(), number)
+            marks[name] = decode_token_kl(blob, sums.columns["tokens"].tolist(), number)
     kl = np.concatenate([np.zeros(0), *(values for values, _ in marks.values())])
     levels = (float(np.quantile(kl, HIGHEST)), float(np.quantile(kl, HIGH))) if kl.size else Words().levels
     return Words(body, marks, levels)

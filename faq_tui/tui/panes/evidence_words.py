@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 
-from faq_tui.core.evaluation.bootstrap import Estimate
 from faq_tui.core.evaluation.kinds import (
     ACCURACY,
     ACCURACY_NORM,
@@ -19,7 +18,8 @@ from faq_tui.core.evaluation.kinds import (
     WORD_PERPLEXITY,
 )
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
-from faq_tui.core.report import numbers
+from faq_tui.core.report import formatting
+from faq_tui.core.stats.bootstrap import Estimate
 
 STYLES = {
     BETTER: "bold green",
@@ -56,7 +56,7 @@ def metric_name(metric: str, window: int | None) -> str:
     """A perplexity says which one it is; only prose has windows."""
     if metric == PERPLEXITY:
         return f"token perplexity, windows of {window}," if window else "token perplexity"
-    return numbers.NAMES[metric]
+    return formatting.NAMES[metric]
 
 
 def heading(metric: str, title: str, window: int | None) -> str:
@@ -71,7 +71,7 @@ def short_title(metric: str, title: str) -> str:
 
 
 def value(metric: str, number: float) -> str:
-    return numbers.value(metric, number if math.isfinite(number) else None)
+    return formatting.value(metric, number if math.isfinite(number) else None)
 
 
 def ends(metric: str, estimate: Estimate) -> str:
@@ -85,15 +85,15 @@ def ends(metric: str, estimate: Estimate) -> str:
 def change(metric: str, estimate: Estimate) -> str:
     """`-0.0981 [-0.1003, -0.0960]`."""
     number = estimate.value if math.isfinite(estimate.value) else None
-    ends = "" if estimate.low is None else f" {numbers.interval(metric, asdict(estimate))}"
-    return f"{numbers.change(metric, number).removesuffix(' points')}{ends}"
+    ends = "" if estimate.low is None else f" {formatting.interval(metric, asdict(estimate))}"
+    return f"{formatting.change(metric, number).removesuffix(' points')}{ends}"
 
 
 def share(estimate: Estimate | None) -> str:
     """Of the loss recovered, with its interval; nothing where there is none."""
     if estimate is None or not math.isfinite(estimate.value):
         return ""
-    return numbers.share(asdict(estimate))
+    return formatting.share(asdict(estimate))
 
 
 def verdict_detail(verdict: str) -> str:

@@ -11,16 +11,16 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 
-from faq_tui.core import override
-from faq_tui.core.errors import FaqError
+from faq_tui.core import overrides
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.judging.review import CLOSE, FILTERS
-from faq_tui.core.literal import literal
-from faq_tui.core.run import Run
-from faq_tui.core.store.browse import View
+from faq_tui.core.run.run import Run
+from faq_tui.core.source_views import views_of
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.hurry import hurried
+from faq_tui.core.store.database import short_lock_timeout
 from faq_tui.core.store.judged import last_override
-from faq_tui.core.viewing import views_of
+from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
@@ -141,7 +141,7 @@ class JudgePane(Pane):
     def _draw_status(self) -> None:
         queue, line = self.queue, Text()
         if self.case is not None:
-            name = f" {literal(self.case.label, 30)}" if self.case.label else ""
+            name = f" {sanitize(self.case.label, 30)}" if self.case.label else ""
             line.append(f"seed {queue.index + 1:,} of {len(queue.shown):,}", "bold").append(name + "   ")
         line.append(f"source {self.view.source}   " if len(self.views) > 1 else "")
         line.append(f"{self._filter_label(queue.filter)}   ")
@@ -156,9 +156,9 @@ class JudgePane(Pane):
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(case.override.created)) if case.override else ""
         text = verdict(case, self.blind, when)
         waiting = self.reasons.get(case.standing.seed_id)
-        line = Text("Now: ", "bold").append(literal(text))
+        line = Text("Now: ", "bold").append(sanitize(text))
         if waiting:
-            line.append(f"\nReason for your pick: {literal(waiting)}", "italic")
+            line.append(f"\nReason for your pick: {sanitize(waiting)}", "italic")
         self.query_one("#judge-verdict", LiteralText).show(line)
 
     def _draw_boxes(self, case: Case) -> None:
@@ -304,13 +304,13 @@ class JudgePane(Pane):
         seed_id, source = self.case.standing.seed_id, self.view.source
         why = self.reasons.get(seed_id, "") if reason is None else reason
         try:
-            with hurried(self.run.store):
+            with short_lock_timeout(self.run.store):
                 if number:
-                    override.pick(self.run, seed_id, source, number, why)
+                    overrides.pick(self.run, seed_id, source, number, why)
                 else:
-                    override.reject(self.run, seed_id, source, why)
+                    overrides.reject(self.run, seed_id, source, why)
         except FaqError as error:
-            self.app.notify(literal(str(error)), severity="error", markup=False)
+            self.app.notify(sanitize(str(error)), severity="error", markup=False)
             return
         self.reasons.pop(seed_id, None)
         numbers = [candidate.number for candidate in self._candidates]
@@ -322,13 +322,13 @@ class JudgePane(Pane):
     def action_undo(self) -> None:
         standing, store = self.queue.now, self.run.store
         here = standing.seed_id if standing is not None and standing.override is not None else None
-        last = None if here else last_override(store, self.view.source, override.user())
+        last = None if here else last_override(store, self.view.source, overrides.user())
         seed_id = here or (last.seed_id if last else None)
         if seed_id is None:
             self.app.notify("no override of yours to undo", markup=False)
             return
-        with hurried(store):
-            override.give_back(self.run, seed_id, self.view.source, "undone")
+        with short_lock_timeout(store):
+            overrides.give_back(self.run, seed_id, self.view.source, "undone")
         self.queue.read(store, self.view)
         self.queue.move_to(seed_id)
         self._read_case()

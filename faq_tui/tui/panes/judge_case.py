@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from faq_tui.core.judging.review import agrees
-from faq_tui.core.override import NEVER_ASSEMBLED
+from faq_tui.core.overrides import NEVER_ASSEMBLED
 from faq_tui.core.store import Store, candidates, judged, seeds
-from faq_tui.core.store.browse import View
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.judged import MarkRow, Override, Standing
+from faq_tui.core.store.judged import Override, ScoreRow, Standing
+from faq_tui.core.store.seed_pages import View
 
 FLAG_WORDS = {
     "truncated": "cut off at max_tokens",
@@ -29,9 +29,9 @@ class Case:
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    marks: dict[int, MarkRow]
+    marks: dict[int, ScoreRow]
     override: Override | None  # who and when
-    columns: dict[int, tuple[MarkRow, ...]] = field(default_factory=dict)  # by candidate: every kind's mark
+    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # by candidate: every kind's mark
 
     @property
     def counts(self) -> int | None:
@@ -52,7 +52,7 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
         "\n\n".join(message["content"] for message in seed.messages) if seed else "",
         (seed.label or "") if seed else "",
         kept,
-        judged.marks_of(store, view.judge, [candidate.id for candidate in kept]),
+        judged.scores_by_candidate(store, view.judge, [candidate.id for candidate in kept]),
         judged.last_override(store, view.source, seed_id=standing.seed_id),
         judged.columns_of(store, view.columns, [candidate.id for candidate in kept]) if len(view.columns) > 1 else {},
     )
@@ -80,7 +80,7 @@ def _judge(case: Case) -> str:
     return f"the judge picks {number}" if number else "the judge found none fit"
 
 
-def mark_in_words(mark: MarkRow | None) -> str:
+def mark_in_words(mark: ScoreRow | None) -> str:
     """`8 of 10`, or a mean log-probability, which the judge's reason names."""
     if mark is None:
         return "no mark"

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 from faq_tui.core.judging.rubric import PARTS
-from faq_tui.core.store.judged import MarkRow
+from faq_tui.core.store.judged import ScoreRow
 
 SHORT = {"llm": "llm", "likelihood": "lik", "activation": "act"}
 
 
-def columns_in_words(columns: Sequence[MarkRow]) -> str:
+def columns_in_words(columns: Sequence[ScoreRow]) -> str:
     """`llm 8.5 · lik -1.02 · act 0.30`: a mark of each kind."""
     return " · ".join(f"{SHORT.get(row.kind, row.kind)} {_number(row)}" for row in columns)
 
 
-def reason_of(row: MarkRow | None, columns: Sequence[MarkRow]) -> str:
+def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
     """A judge's own words where there are any, else how the mark that picks came about."""
     said = next((column.reason for column in columns if column.kind == "llm" and column.reason), "")
     return said or (row.reason if row is not None else "")
 
 
-def made_of(row: MarkRow | None, columns: Sequence[MarkRow]) -> list[str]:
+def made_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
     """A line for each kind of mark that has parts."""
     found = [row.reason] if row is not None and row.kind == "mix" and row.reason else []
     for column in columns or ((row,) if row is not None else ()):
@@ -32,7 +32,7 @@ def made_of(row: MarkRow | None, columns: Sequence[MarkRow]) -> list[str]:
     return found
 
 
-def _number(row: MarkRow) -> str:
+def _number(row: ScoreRow) -> str:
     if row.score is None:
         return "unscored"
     return f"{row.score:.3g}" if row.kind == "llm" else f"{row.score:.2f}"

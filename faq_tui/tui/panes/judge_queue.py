@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from faq_tui.core.judging.review import admits, agreement
 from faq_tui.core.store import Store
-from faq_tui.core.store.browse import View
 from faq_tui.core.store.judged import Standing, standings
+from faq_tui.core.store.seed_pages import View
 
 READ_EVERY_S = 1.0
 READ_SHARE = 20  # a read that takes long is made as much more seldom

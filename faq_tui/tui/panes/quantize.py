@@ -14,17 +14,17 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from faq_tui.core.errors import FaqError, UsageError
-from faq_tui.core.literal import literal
+from faq_tui.core.artefact_queue import Queued, queue_of
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.log_tail import log_tail
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.plots.curve import log_curve
-from faq_tui.core.quantizing.grid import Grid, from_manifest
+from faq_tui.core.quantizing.loss_grid import LossTable, from_manifest
 from faq_tui.core.quantizing.manifest import read_manifest
-from faq_tui.core.quantizing.queue import Queued, queue_of
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe, Settings, edit, load_settings
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages
-from faq_tui.core.tail import tail
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.gpu import describe as describe_machine
 from faq_tui.tui.live import LiveState
@@ -61,7 +61,7 @@ class QuantizePane(Pane):
         self.view = "grid"
         self.problem = ""  # why the queue cannot be read
         self._read_for: object = None
-        self._grids: dict[str, tuple[object, Grid]] = {}
+        self._grids: dict[str, tuple[object, LossTable]] = {}
         self._curve_of: object = None
         self._slow_at = 0.0
 
@@ -215,15 +215,15 @@ class QuantizePane(Pane):
     def _few_colours(self) -> bool:
         return bool(self.app.ansi_color) or self.app.console.color_system not in ("truecolor", "256")
 
-    def _grid(self) -> Grid:
+    def _grid(self) -> LossTable:
         """Of the chosen artefact: as it grows, or as its manifest tells it."""
         current = self.current
         if current is None:
-            return Grid()
+            return LossTable()
         live = self.live.artefacts.get(current.name)
         if live is not None and (live.seconds is None or current.artefact is None):
             key: object = (id(live), live.version)
-            make: Callable[[], Grid] = lambda: _grown(live)  # noqa: E731
+            make: Callable[[], LossTable] = lambda: _grown(live)  # noqa: E731
         else:
             folder = self.run.models / (current.artefact.folder if current.artefact else current.name)
             key = (str(folder), current.artefact and current.artefact.signature)
@@ -237,7 +237,7 @@ class QuantizePane(Pane):
     def _log(self, rows: int) -> list[str]:
         row = stages.all_rows(self.run.store).get("quantize")
         self.query_one("#log-title", LiteralText).show(f"log of job {row.job}" if row else "log")
-        return tail(self.run.log(row.job), rows) if row else []
+        return log_tail(self.run.log(row.job), rows) if row else []
 
     def on_artefact_queue_chosen(self, event: ArtefactQueue.Chosen) -> None:
         event.stop()
@@ -342,7 +342,7 @@ class QuantizePane(Pane):
                 self._refuse_if_made(index)
             self.run = replace(self.run, settings=change(self.run.folder / "faq.toml"))
         except FaqError as error:
-            self.notify(literal(str(error)), severity="error", markup=False)
+            self.notify(sanitize(str(error)), severity="error", markup=False)
             return
         if self.live.is_running("quantize"):
             self.notify(
@@ -353,8 +353,8 @@ class QuantizePane(Pane):
         self.draw()
 
 
-def _grown(live: ArtefactLive) -> Grid:
-    grid = Grid(layers=live.layers)
+def _grown(live: ArtefactLive) -> LossTable:
+    grid = LossTable(layers=live.layers)
     for (layer, module), event in live.modules.items():
         grid.add(layer, module, event.loss)
     for layer, modules in live.expected.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from faq_tui.core.quantizing.queue import Queued
+from faq_tui.core.artefact_queue import Queued
 from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 

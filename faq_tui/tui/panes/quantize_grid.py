@@ -7,8 +7,8 @@ import math
 from rich.text import Text
 from textual.widget import Widget
 
-from faq_tui.core.literal import literal
-from faq_tui.core.quantizing.grid import Grid, level_of
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.quantizing.loss_grid import LossTable, level_of
 
 RAMP = "▁▂▃▄▅▆▇█"  # height says what colour says: nothing is lost without colours
 HOT = ("#3b7dd8", "#2f9fb8", "#38a878", "#7fb04a", "#c2b03a", "#e0912f", "#e8662c", "#f03e3e")
@@ -23,10 +23,10 @@ class LossGrid(Widget):
 
     def __init__(self) -> None:
         super().__init__(id="grid")
-        self.grid = Grid()
+        self.grid = LossTable()
         self.few_colours = False
 
-    def show(self, grid: Grid, few_colours: bool) -> None:
+    def show(self, grid: LossTable, few_colours: bool) -> None:
         """Of what has changed there is a new `grid`: the same one again costs nothing."""
         before, self.grid, self.few_colours = (self.grid, self.few_colours), grid, few_colours
         if grid is not before[0] or few_colours != before[1]:
@@ -50,7 +50,7 @@ class LossGrid(Widget):
         return Text("\n", no_wrap=True, end="").join(lines)
 
     def _row(self, module: str, label: int, columns: int, cell: int) -> Text:
-        name = literal(module)
+        name = sanitize(module)
         name = name if len(name) < label else "…" + name[-(label - 2) :]
         line = Text(f"{name:>{label - 1}} ", no_wrap=True, end="")
         span = self.grid.scale()
@@ -94,7 +94,7 @@ class LossGrid(Widget):
         worst = self.grid.worst()
         if worst is not None:
             (layer, module), loss = worst
-            others.insert(0, f"largest {loss:.1e}: layer {layer} {literal(module)}")
+            others.insert(0, f"largest {loss:.1e}: layer {layer} {sanitize(module)}")
         line = text.cell_len
         for words in others:
             fits = line + len(words) + 3 <= width

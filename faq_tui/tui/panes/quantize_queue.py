@@ -7,8 +7,8 @@ from textual.events import Click
 from textual.message import Message
 from textual.widget import Widget
 
-from faq_tui.core.literal import literal
-from faq_tui.core.quantizing.queue import Queued
+from faq_tui.core.artefact_queue import Queued
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.settings import Recipe
 from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.panes.words import duration
@@ -84,8 +84,8 @@ class ArtefactQueue(Widget):
         line.append(f"{WORDS.get(state, state):<14}", style=STYLES.get(state, "dim"))
         recipe = "" if same_recipe else f"{queued.recipe_index + 1}: {describe(queued.recipe)}"
         line.append(f"{recipe:<{max(len(describe(q.recipe)) for q in self._queue) + 5}}", style="bold")
-        line.append(f"{literal(queued.set_name):<{max(len(q.set_name) for q in self._queue) + 2}}")
-        line.append(literal(outcome(queued, live)))
+        line.append(f"{sanitize(queued.set_name):<{max(len(q.set_name) for q in self._queue) + 2}}")
+        line.append(sanitize(outcome(queued, live)))
         line.truncate(self.size.width, overflow="ellipsis", pad=True)
         if row == self._cursor:
             line.stylize("reverse")

@@ -11,13 +11,13 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
-from faq_tui.core.regenerating import generation_of
-from faq_tui.core.run import Run
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
-from faq_tui.core.store import failures as failure_rows
-from faq_tui.core.store import regenerate_queue as queries
+from faq_tui.core.store import candidate_pages as queries
+from faq_tui.core.store import candidates as failure_rows
+from faq_tui.core.store.candidate_pages import Totals
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.regenerate_queue import Totals
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
@@ -162,7 +162,7 @@ class RegeneratePane(Pane):
         source = self.settings
         if source is None or empty:
             return
-        found = queries.answered(self.run.store, generation_of(source), [s.seed_id for s in self.page.seeds])
+        found = queries.answered(self.run.store, source_hash_of(source), [s.seed_id for s in self.page.seeds])
         self.queue.set_states(found, source.candidates, self.source, self.live.regeneration)
         title = f"{self.page.total:,} seeds" + (" · following" if self.following else "")
         self.query_one("#queue-title", LiteralText).show(title)
@@ -189,8 +189,8 @@ family under [sources.elder] in faq.toml."
         if read_for[:3] != self._loaded[:3] or (
             read_for != self._loaded and any(key not in growing and key[2] not in self._finished for key in keys)
         ):
-            self._finished = queries.candidates_of(self.run.store, generation_of(source), seed.seed_id)
-            self._lost = failure_rows.of_seed(self.run.store, generation_of(source), seed.seed_id)
+            self._finished = queries.candidates_of(self.run.store, source_hash_of(source), seed.seed_id)
+            self._lost = failure_rows.failures_of_seed(self.run.store, source_hash_of(source), seed.seed_id)
             self._loaded = read_for
         for view, key in zip(shown, keys, strict=False):
             view.set_class(key[2] == self.number, "-chosen")
@@ -219,7 +219,7 @@ family under [sources.elder] in faq.toml."
         self._totals = None
         if source is None:
             return
-        count_totals(self.app, self.run.store.path, generation_of(source), partial(self._counted, self.source))
+        count_totals(self.app, self.run.store.path, source_hash_of(source), partial(self._counted, self.source))
 
     def _counted(self, source: str, totals: Totals) -> None:
         if source == self.source:

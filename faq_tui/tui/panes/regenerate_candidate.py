@@ -7,7 +7,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.live_regenerate import Growing, Key
 from faq_tui.tui.widgets.flow_view import FlowView, Part
@@ -122,7 +122,7 @@ class CandidateView(Vertical):
         mark = "▸" if self.has_class("-chosen") else " "
         text = Text(f"{mark}{self.key[2] if self.key else ''} ", style="bold", no_wrap=True)
         (words, style), room = self._said, self._title.content_size.width - text.cell_len
-        said = literal(words) if room <= 0 else middle(literal(words), room)
+        said = sanitize(words) if room <= 0 else middle(sanitize(words), room)
         for more in self._more:
             if cell_len(longer := f"{said} · {more}") > room:
                 break

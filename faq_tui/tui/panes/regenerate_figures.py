@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.core.store.regenerate_queue import Totals
+from faq_tui.core.store.candidate_pages import Totals
 from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 

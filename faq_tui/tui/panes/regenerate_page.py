@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from faq_tui.core.store import Store
-from faq_tui.core.store import regenerate_queue as queue
-from faq_tui.core.store.regenerate_queue import QueuedSeed
+from faq_tui.core.store import candidate_pages as queue
+from faq_tui.core.store.candidate_pages import QueuedSeed
 
 
 class SeedPage:

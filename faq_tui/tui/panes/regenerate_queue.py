@@ -15,8 +15,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from faq_tui.core.literal import literal
-from faq_tui.core.store.regenerate_queue import Answered
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.store.candidate_pages import Answered
 from faq_tui.tui.live_regenerate import Regeneration
 from faq_tui.tui.panes.regenerate_page import SeedPage
 
@@ -112,7 +112,7 @@ class SeedQueue(Widget):
             return Strip.blank(width, base)
         row = self._rows[y]
         reverse = Style(reverse=row.chosen)
-        words = f"{'▸' if row.chosen else ' '} ", f"{row.words:<{STATE_WIDTH}}", literal(row.question)
+        words = f"{'▸' if row.chosen else ' '} ", f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
         styles = base, base + Style.parse(row.style), base
         strip = Strip([Segment(text, style + reverse) for text, style in zip(words, styles, strict=True)])
         if strip.cell_length > width > 0:

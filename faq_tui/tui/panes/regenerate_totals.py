@@ -9,8 +9,8 @@ from typing import Any
 
 from textual.app import App
 
-from faq_tui.core.store import regenerate_queue as queries
-from faq_tui.core.store.regenerate_queue import Totals
+from faq_tui.core.store import candidate_pages as queries
+from faq_tui.core.store.candidate_pages import Totals
 
 
 def count_totals(app: App[Any], path: Path, generation: str, told: Callable[[Totals], None]) -> None:

@@ -16,16 +16,16 @@ from textual.events import Resize
 from textual.message import Message
 from textual.timer import Timer
 
-from faq_tui.core.errors import FaqError
-from faq_tui.core.literal import literal
-from faq_tui.core.override import user
-from faq_tui.core.run import Run
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.overrides import user
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE
-from faq_tui.core.store import browse, edits, seeds
-from faq_tui.core.store.browse import BrowseRow, SeedFilter, View
-from faq_tui.core.store.edits import Edit
-from faq_tui.core.store.hurry import hurried
-from faq_tui.core.viewing import views_of
+from faq_tui.core.source_views import views_of
+from faq_tui.core.store import seed_pages, seeds
+from faq_tui.core.store.database import short_lock_timeout
+from faq_tui.core.store.seed_pages import BrowseRow, SeedFilter, View
+from faq_tui.core.store.seeds import Edit
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
@@ -102,7 +102,7 @@ class SeedsPane(Pane):
         self._reread()
         if self.facts is None:
             # The first page at once: how many there are is counted meanwhile.
-            count = browse.newest_position(self.run.store) + 1
+            count = seed_pages.newest_position(self.run.store) + 1
             self.list.show(range(count))
         self._go_to_selected()
         self.finder.facts()
@@ -168,7 +168,7 @@ class SeedsPane(Pane):
         return True
 
     def _fetch(self, positions: Sequence[int]) -> dict[int, BrowseRow]:
-        return browse.rows_at(self.run.store, self.view, positions)
+        return seed_pages.rows_at(self.run.store, self.view, positions)
 
     def _reread(self) -> None:
         self._read_at = time.monotonic()
@@ -196,7 +196,7 @@ class SeedsPane(Pane):
         row = self.list.selected
         if seed_id is None or (row is not None and row.id == seed_id):
             return
-        position = browse.position_of(self.run.store, seed_id)
+        position = seed_pages.position_of(self.run.store, seed_id)
         if position is not None:
             self.list.show(self.list.positions, position)
 
@@ -279,7 +279,7 @@ class SeedsPane(Pane):
     def action_exclude(self) -> None:
         row, store = self.list.selected, self.run.store
         if row is not None:
-            self._edit(lambda: edits.toggle_excluded(store, row.id, user()))
+            self._edit(lambda: seeds.toggle_excluded(store, row.id, user()))
 
     def action_tag(self) -> None:
         row = self.list.selected
@@ -290,22 +290,22 @@ class SeedsPane(Pane):
     def _tagged(self, seed_id: str, text: str | None) -> None:
         tag = (text or "").strip().lstrip("#").strip()
         if tag:
-            self._edit(lambda: edits.toggle_tag(self.run.store, seed_id, tag, user()))
+            self._edit(lambda: seeds.toggle_tag(self.run.store, seed_id, tag, user()))
 
     def action_undo(self) -> None:
-        self._edit(lambda: edits.undo(self.run.store, user()), "undone: ")
+        self._edit(lambda: seeds.undo_edit(self.run.store, user()), "undone: ")
 
     def _edit(self, change: Callable[[], Edit | None], before: str = "") -> None:
         try:
-            with hurried(self.run.store):
+            with short_lock_timeout(self.run.store):
                 edit = change()
         except FaqError as error:
-            self.app.notify(literal(str(error)), severity="error", markup=False)
+            self.app.notify(sanitize(str(error)), severity="error", markup=False)
             return
         if edit is None:
             self.app.notify("nothing to undo", markup=False)
             return
-        said = SAID[edit.action].format(tag=literal(edit.tag, 40))
+        said = SAID[edit.action].format(tag=sanitize(edit.tag, 40))
         self.app.notify(f"{before}{edit.seed_id} {said}", markup=False)
         self._reread()
         self.finder.facts()

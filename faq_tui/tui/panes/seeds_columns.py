@@ -8,8 +8,8 @@ from functools import lru_cache
 
 from rich.cells import cell_len, set_cell_size
 
-from faq_tui.core.literal import literal
-from faq_tui.core.store.browse import BrowseRow
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.store.seed_pages import BrowseRow
 
 GAP = 2
 LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # columns of the list; narrower ones leave it to the preview's title
@@ -76,7 +76,7 @@ def length(row: BrowseRow, tokens: Mapping[str, int]) -> str:
 
 def fitted(text: str, column: Column) -> str:
     """Exactly `column.width` cells of literal text; what is cut ends in an ellipsis. Origins keep their end."""
-    text = literal(text, 4 * column.width if column.name != "origin" else None)
+    text = sanitize(text, 4 * column.width if column.name != "origin" else None)
     if cell_len(text) > column.width:
         if column.name == "origin":
             return set_cell_size("…" + text[-(column.width - 1) :], column.width)

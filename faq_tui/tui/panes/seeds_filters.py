@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from faq_tui.core.store.browse import STATES, SeedFilter
+from faq_tui.core.store.seed_pages import STATES, SeedFilter
 from faq_tui.tui.widgets.menu import Group
 
 STATE, LENGTH, CATEGORY, FILE, TAG = "State", "Length of the question", "Category", "File", "Tag"

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from textual.message import Message
 from textual.widget import Widget
 
-from faq_tui.core.errors import FaqError
-from faq_tui.core.store import Store, browse
-from faq_tui.core.store.browse import SeedFilter, View
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.store import Store, seed_pages
+from faq_tui.core.store.seed_pages import SeedFilter, View
 
 TELL_EVERY_S = 0.05
 
@@ -75,7 +75,7 @@ class Finder:
         began = time.monotonic()
         try:
             with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
-                self._tell_finds(number, browse.matches(db, view, wanted), began)
+                self._tell_finds(number, seed_pages.matches(db, view, wanted), began)
         except (FaqError, sqlite3.OperationalError):
             pass  # interrupted, or a database that cannot be read now: what was found stands
         if number == self._number:
@@ -111,10 +111,10 @@ class Finder:
     def _facts(self) -> None:
         try:
             with closing(Store(self._store.path, read_only=True).db) as db:
-                count = browse.total(db)
-                dense = browse.is_dense(db, count)
-                names = browse.categories(db), browse.origins(db), browse.tags(db)
-                self._tell(Facts(count, dense, *names, browse.roles(db)))
+                count = seed_pages.total(db)
+                dense = seed_pages.is_dense(db, count)
+                names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
+                self._tell(Facts(count, dense, *names, seed_pages.roles(db)))
         except (FaqError, sqlite3.OperationalError):
             return  # the next look will tell
 

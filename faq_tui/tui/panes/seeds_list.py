@@ -15,7 +15,7 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from faq_tui.core.store.browse import BrowseRow
+from faq_tui.core.store.seed_pages import BrowseRow
 from faq_tui.tui.panes.seeds_columns import GAP, line
 
 PAGE = 64

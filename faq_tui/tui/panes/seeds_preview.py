@@ -6,11 +6,11 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 
-from faq_tui.core.assembly.lookup import SampleIndex
-from faq_tui.core.run import Run
-from faq_tui.core.store.browse import BrowseRow
+from faq_tui.core.assembly.sample import SampleIndex
+from faq_tui.core.models.special_tokens import special_tokens
+from faq_tui.core.run.run import Run
+from faq_tui.core.store.seed_pages import BrowseRow
 from faq_tui.core.store.seeds import Seed
-from faq_tui.core.target.special import special_tokens
 from faq_tui.tui.widgets.marked import LIMIT, SPECIAL, marked, rest, spelled
 from faq_tui.tui.widgets.text import LiteralText, plain
 

@@ -12,13 +12,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
-from faq_tui.core.activations.compare import Comparison
-from faq_tui.core.activations.export import export
+from faq_tui.core.activations.compare import SetComparison
 from faq_tui.core.activations.statistics import METRICS
-from faq_tui.core.activations.view import Overview, compare_sets, overview
-from faq_tui.core.errors import FaqError
-from faq_tui.core.literal import literal
-from faq_tui.core.run import Run
+from faq_tui.core.activations.view import Overview, compare_sets, export, overview
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
@@ -72,7 +71,7 @@ class SpikesPane(Pane):
         self._pending: tuple[Overview, Wanted] | None = None
         self._busy = threading.Event()
         self._lock = threading.Lock()
-        self._compared: tuple[Overview, tuple[str, str, str], Comparison] | None = None  # the last one
+        self._compared: tuple[Overview, tuple[str, str, str], SetComparison] | None = None  # the last one
 
     def compose(self) -> ComposeResult:
         yield LiteralText(id="spikes-sentence")
@@ -151,7 +150,7 @@ class SpikesPane(Pane):
             text = drawing(self.run, seen, wanted, found)
             self.post_message(self.Drawn(wanted, seen, text, found.sentence if found else ""))
 
-    def _compare(self, seen: Overview, wanted: Wanted) -> Comparison | None:
+    def _compare(self, seen: Overview, wanted: Wanted) -> SetComparison | None:
         if wanted.left == wanted.right:
             return None
         sides = wanted.right, wanted.left, wanted.module
@@ -246,4 +245,4 @@ class SpikesPane(Pane):
 
     def on_spikes_pane_told(self, event: Told) -> None:
         event.stop()
-        self.notify(literal(event.message), severity="error" if event.failed else "information", markup=False)
+        self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)

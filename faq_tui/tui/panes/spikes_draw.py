@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from faq_tui.core.activations.compare import Comparison
+from faq_tui.core.activations.compare import SetComparison
 from faq_tui.core.activations.view import Overview, absmax
-from faq_tui.core.literal import literal
-from faq_tui.core.plots.ansi import line
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.plots.cells import line, max_pool
 from faq_tui.core.plots.overlay import SHARED, mark_of, overlay
-from faq_tui.core.plots.pool import max_pool
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes_landscape import drawn as landscapes
 from faq_tui.tui.panes.spikes_tables import NAMES, details, table
 from faq_tui.tui.panes.spikes_wanted import Wanted
@@ -18,7 +17,7 @@ TABLE_WIDTH = 92
 RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
 
-def drawing(run: Run, seen: Overview, wanted: Wanted, compared: Comparison | None) -> str:
+def drawing(run: Run, seen: Overview, wanted: Wanted, compared: SetComparison | None) -> str:
     """`wanted.height` lines of at most `wanted.width` cells."""
     width, height = wanted.width, wanted.height
     if height < BOTH_HEIGHT:
@@ -41,7 +40,7 @@ def drawing(run: Run, seen: Overview, wanted: Wanted, compared: Comparison | Non
 
 
 def _view(
-    view: str, run: Run, seen: Overview, wanted: Wanted, compared: Comparison | None, width: int, height: int
+    view: str, run: Run, seen: Overview, wanted: Wanted, compared: SetComparison | None, width: int, height: int
 ) -> list[str]:
     if view == "landscape":
         return landscapes(run, wanted, width, height)
@@ -92,7 +91,7 @@ def _curves(
     ticks: list[tuple[int, str]] | None = None,
 ) -> list[str]:
     """A title, a legend, and the plot under them."""
-    names = [f"{mark_of(index)[0]} {literal(name)}" for index, name in enumerate(series)]
+    names = [f"{mark_of(index)[0]} {sanitize(name)}" for index, name in enumerate(series)]
     if len(series) > 1:
         names.append(f"{SHARED} {'both' if len(series) == 2 else 'several'}")
     below = len(title) + sum(len(name) + 2 for name in names) > width
@@ -103,7 +102,7 @@ def _curves(
             break
         style = RICH_STYLE[mark_of(index)[1]] if index < len(series) else ""
         legend += "  " + line((c, style) for c in name)
-    head = line((c, "bold") for c in literal(title)[:width])
+    head = line((c, "bold") for c in sanitize(title)[:width])
     heads = [head, legend] if below else [head + legend]
     plot = overlay(series, width, height - len(heads), ticks)
     return [*heads, *plot.split("\n")] if plot else [*heads, "nothing finite to draw, or no room"]

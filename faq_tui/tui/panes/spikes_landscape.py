@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from faq_tui.core.activations.accumulator import column_width
+from faq_tui.core.activations.statistics import column_width
 from faq_tui.core.activations.view import absmax, landscape
-from faq_tui.core.literal import literal
-from faq_tui.core.plots.ansi import line
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.plots.cells import line
 from faq_tui.core.plots.landscape import PEAK, heat, peaks, skyline
-from faq_tui.core.run import Run
+from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes_wanted import Wanted
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def drawn(run: Run, wanted: Wanted, width: int, height: int) -> list[str]:
     blocks = [_block(side, top, first, last, each, sky, ground) for side in sides]
     labels = _axis(top, sky, ground)
     highest = max(sides, key=lambda side: side.highest)
-    heading = literal(
+    heading = sanitize(
         f"layer {wanted.layer} {wanted.module}: |x| in one scale, red from {PEAK * top:.3g}, the dashed line"
     )
     titles = [_title(side, top, len(sides) > 1 and side is highest, each) for side in sides]
@@ -88,7 +88,7 @@ def _block(side: Side, top: float, first: int, last: int, width: int, sky: int, 
 def _title(side: Side, top: float, is_highest: bool, width: int) -> str:
     cells = peaks(side.landscape, top)
     mark = "▲ " if is_highest else ""
-    text = f"{mark}{literal(side.name)}: highest {side.highest:.3g}, {cells} red"
+    text = f"{mark}{sanitize(side.name)}: highest {side.highest:.3g}, {cells} red"
     return line((c, "peak" if is_highest else "bold") for c in f"{text:<{width}}"[:width])
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from faq_tui.core.activations.compare import SAME, Compared, Comparison
+from faq_tui.core.activations.compare import SAME, Compared, SetComparison
 from faq_tui.core.activations.statistics import KINDS, SINK
 from faq_tui.core.activations.view import Overview, covered
-from faq_tui.core.literal import literal
-from faq_tui.core.plots.ansi import line
-from faq_tui.core.run import Run
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.plots.cells import line
+from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes_wanted import Wanted
 
 NAMES = {
@@ -23,10 +23,10 @@ NAMES = {
 SHARES = ("over_6_sigma", "over_20_median", "top_channel_energy")
 
 
-def table(found: Comparison, width: int) -> list[str]:
+def table(found: SetComparison, width: int) -> list[str]:
     """A line of heads, then one a metric: medians over layers, change with interval, sign test, verdict."""
     wide = width >= 92
-    ours, theirs = (f"{literal(name)[:10]:>10}" for name in (found.ours, found.theirs))
+    ours, theirs = (f"{sanitize(name)[:10]:>10}" for name in (found.ours, found.theirs))
     head = f"{'over all layers':<16}{ours} {theirs}  {'change [95%]':<22}{'higher in':<10}"
     rows = [line((mark, "bold") for mark in f"{head}{'p ' if wide else '':>8}verdict"[:width])]
     for one in found.metrics:
@@ -47,7 +47,7 @@ def details(run: Run, seen: Overview, wanted: Wanted, width: int) -> list[str]:
         row = seen.sets[name]
         counts = row.summary["kinds"]
         kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in KINDS if kind != SINK and counts.get(kind))
-        parts = [f"{literal(name)}: {row.samples} samples, {row.tokens:,} tokens ({kinds})"]
+        parts = [f"{sanitize(name)}: {row.samples} samples, {row.tokens:,} tokens ({kinds})"]
         here = [p for p in row.summary["places"] if (p["layer"], p["module"]) == (wanted.layer, wanted.module)]
         sink = here[0]["kinds"].get(SINK) if here else None
         if sink:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from faq_tui.core.activations.places import Place
+from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import METRICS
 from faq_tui.core.activations.view import Overview
 
@@ -27,8 +27,8 @@ class Wanted:
     height: int = 0
 
     @property
-    def place(self) -> Place:
-        return Place(self.layer, self.module)
+    def place(self) -> ModuleRef:
+        return ModuleRef(self.layer, self.module)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Flow:
         """Add text, in the last line where it has the same style."""
         if not text:
             return
-        text = literal(text, newlines=True)
+        text = sanitize(text, newlines=True)
         if self._open and self.lines and self.lines[-1].style == style:
             text = self.lines.pop().text + text
         for paragraph in text.split("\n"):

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.widgets.text import LiteralText
 
 LONGEST = 200  # of one group
@@ -68,7 +68,7 @@ class Menu(ModalScreen[tuple[str, str] | None]):
                 key = f"option-{len(self._values)}"
                 self._values[key] = (group.name, value)
                 mark = "● " if value == group.chosen else "  "
-                options.append(Option(Text(mark + literal(label, LABEL_CHARACTERS)), id=key))
+                options.append(Option(Text(mark + sanitize(label, LABEL_CHARACTERS)), id=key))
             if len(group.options) > LONGEST:
                 options.append(Option(Text(f"  and {len(group.options) - LONGEST} more"), disabled=True))
         return options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.widgets.text import LiteralText
 
 ELLIPSIS = "…"
@@ -40,7 +40,7 @@ class ShortText(LiteralText):
 
     def show_whole(self, text: str) -> None:
         """`text`, as much of it as there is room for."""
-        self._whole = literal(text)
+        self._whole = sanitize(text)
         self._fit()
 
     def on_resize(self) -> None:

@@ -6,12 +6,12 @@ from rich.cells import cell_len
 from rich.text import Text
 from textual.widgets import Static
 
-from faq_tui.core.literal import literal
+from faq_tui.core.base.sanitize import sanitize
 
 
 def plain(text: str, style: str = "", limit: int | None = None) -> Text:
     """Literal text: no markup, no control or bidi characters; newlines stay."""
-    return Text(literal(text, limit, newlines=True), style=style)
+    return Text(sanitize(text, limit, newlines=True), style=style)
 
 
 class LiteralText(Static):

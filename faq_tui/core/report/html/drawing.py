@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faq_tui.core.report.escape import one_line
+from faq_tui.core.report.formatting import one_line
 
 
 def element(name: str, content: str = "", **attributes: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER
-from faq_tui.core.report import numbers
+from faq_tui.core.report import formatting
 from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
 from faq_tui.core.report.html.words import VERDICTS
 
@@ -34,12 +34,12 @@ def _panel(metric: str, rows: list[dict[str, Any]]) -> str:
         ends += [row["difference"][key] for key in ("value", "low", "high") if row["difference"][key] is not None]
     across = scale([sign * value for value in ends], LEFT, WIDTH - RIGHT)
     height = TOP + ROW * len(rows) + BOTTOM
-    parts = [text(0, 16, f"{numbers.NAMES[metric]}: set against baseline", "heading")]
+    parts = [text(0, 16, f"{formatting.NAMES[metric]}: set against baseline", "heading")]
     parts += [text(LEFT, 16, "← worse", "faint"), text(WIDTH - RIGHT, 16, "better →", "faint", "end")]
     parts += _axis(metric, across, sign, height)
     for number, row in enumerate(rows):
         parts += _row(metric, row, across, sign, TOP + ROW * (number + 0.5))
-    return f"<figure>{svg(WIDTH, height, parts, f'{numbers.NAMES[metric]}: differences with intervals')}</figure>"
+    return f"<figure>{svg(WIDTH, height, parts, f'{formatting.NAMES[metric]}: differences with intervals')}</figure>"
 
 
 def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
@@ -48,7 +48,7 @@ def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
     for tick in across.ticks():
         x, value = across(tick), sign * tick
         parts.append(line(x, TOP - 8, x, bottom, "zero" if abs(tick) < 1e-12 else "grid"))
-        label = "0" if abs(tick) < 1e-12 else numbers.change(metric, value)
+        label = "0" if abs(tick) < 1e-12 else formatting.change(metric, value)
         parts.append(text(x, bottom + 18, label, "tick", "middle"))
     return parts
 
@@ -59,5 +59,5 @@ def _row(metric: str, row: dict[str, Any], across: Scale, sign: float, y: float)
     if found["low"] is not None:
         parts.append(line(across(sign * found["low"]), y, across(sign * found["high"]), y, f"interval {mark}"))
     parts.append(element("circle", cx=across(sign * found["value"]), cy=y, r=5, class_=f"point {mark}"))
-    said = f"{numbers.change(metric, found['value'])}  {row['verdict']}"
+    said = f"{formatting.change(metric, found['value'])}  {row['verdict']}"
     return [*parts, text(WIDTH - RIGHT + 12, y + 4, said, f"label {mark}")]

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.evaluation.kinds import ACCURACY, ANSWERS, CHOICES, FLIPS, KL, PROSE, WORD_PERPLEXITY, WORDS
-from faq_tui.core.report import numbers
+from faq_tui.core.report import formatting
 from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
-from faq_tui.core.settings.draws import plain_name
+from faq_tui.core.settings.sets import plain_name
 
 WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
@@ -21,7 +21,7 @@ COLOURS = 6
 
 
 @dataclass(frozen=True)
-class Point:
+class SvgPoint:
     name: str
     x: dict[str, Any]  # estimates
     y: dict[str, Any]
@@ -46,7 +46,9 @@ def _axis_text(body: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> tup
     )
 
 
-def _points(body: dict[str, Any], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]) -> list[Point]:
+def _points(
+    body: dict[str, Any], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]
+) -> list[SvgPoint]:
     sets = [row["set_name"] for row in body["models"] if row["set_name"]]
     families = list(dict.fromkeys(_family(name) for name in sets))
     found = []
@@ -57,7 +59,7 @@ def _points(body: dict[str, Any], across: tuple[dict[str, Any], str], up: tuple[
         family = _family(row["set_name"]) if row["set_name"] else None
         class_ = "unquantized" if family is None else f"set{families.index(family) % COLOURS}"
         square = bool(row["set_name"]) and plain_name(row["set_name"]).endswith(TOKENS_SUFFIX)
-        found.append(Point(row["name"], x, y, class_, square))
+        found.append(SvgPoint(row["name"], x, y, class_, square))
     return found
 
 
@@ -67,14 +69,16 @@ def _family(set_name: str) -> str:
     return "" if name == BASELINE else name
 
 
-def _drawn(points: list[Point], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]) -> str:
+def _drawn(points: list[SvgPoint], across: tuple[dict[str, Any], str], up: tuple[dict[str, Any], str]) -> str:
     height = max(LEAST_HEIGHT, TOP + GAP * len(points) + BOTTOM)
     bottom = height - BOTTOM
     x = scale(_ends(p.x for p in points), LEFT, WIDTH - RIGHT)
     y = scale(_ends(p.y for p in points), bottom, TOP)
     parts = [*_grid(x, y, across[1], up[1])]
     for place, (found, metric) in (("x", across), ("y", up)):
-        said = f"{numbers.NAMES[metric]} on {found['title']}" + (" (general)" if place == "x" else " (specialised)")
+        said = f"{formatting.NAMES[metric]} on {found['title']}" + (
+            " (general)" if place == "x" else " (specialised)"
+        )
         if place == "x":
             parts.append(text((LEFT + WIDTH - RIGHT) / 2, height - 10, said, "axis", "middle"))
         else:
@@ -107,10 +111,10 @@ def _grid(x: Scale, y: Scale, across: str, up: str) -> list[str]:
 
 
 def _tick(metric: str, value: float) -> str:
-    return f"{100 * value:.4g}%" if metric in numbers.SHARES else f"{value:.4g}"
+    return f"{100 * value:.4g}%" if metric in formatting.SHARES else f"{value:.4g}"
 
 
-def _point(point: Point, x: Scale, y: Scale) -> list[str]:
+def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:
     px, py = x(point.x["value"]), y(point.y["value"])
     parts = []
     if point.x["low"] is not None:
@@ -124,7 +128,7 @@ def _point(point: Point, x: Scale, y: Scale) -> list[str]:
     return parts
 
 
-def _labels(points: list[Point], x: Scale, y: Scale) -> list[str]:
+def _labels(points: list[SvgPoint], x: Scale, y: Scale) -> list[str]:
     """In a column on the right, each with a thin line to its point: points of like models lie close together."""
     ranked = sorted(points, key=lambda point: y(point.y["value"]))
     places: list[float] = []

@@ -1,0 +1,97 @@
+"""Live progress on a terminal: one bar for the stage, one for the layers of the artefact in the making."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from faq_tui.cli.event_lines import Lines
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.run.events import (
+    ArtefactDone,
+    ArtefactStarted,
+    Event,
+    LayerDone,
+    StageDone,
+    StageFailed,
+    StageProgress,
+    StageStarted,
+)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed >= 1 else f"{1 / speed:.1f} s each", style="dim")
+
+
+class Bars:
+    """Shows events; lines that stay scroll above the bars."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._console = Console(stderr=True, highlight=False, markup=False)
+        self._progress = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[detail]}", markup=False, style="dim"),
+            console=self._console,
+            transient=True,
+            expand=True,
+            refresh_per_second=5,
+        )
+        self._stage: TaskID | None = None
+        self._layers: TaskID | None = None
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Take one event, on the pipeline's own thread."""
+        for line in self._lines.of(event):
+            if not isinstance(event, StageStarted):
+                self._console.print(Text(line))
+        if isinstance(event, StageStarted):
+            self._drop_all()
+            self._stage = self._progress.add_task(event.stage, total=event.total, detail="")
+        elif isinstance(event, StageProgress) and self._stage is not None:
+            detail = sanitize(event.detail, 40)
+            self._progress.update(self._stage, completed=event.done, total=event.total, detail=detail)
+        elif isinstance(event, ArtefactStarted):
+            self._layers = self._progress.add_task("  layers", total=event.layers, detail="")
+        elif isinstance(event, LayerDone) and self._layers is not None:
+            self._progress.advance(self._layers)
+        elif isinstance(event, ArtefactDone) and self._layers is not None:
+            self._progress.remove_task(self._layers)
+            self._layers = None
+        elif isinstance(event, StageDone | StageFailed):
+            self._drop_all()
+
+    def _drop_all(self) -> None:
+        for task in (self._stage, self._layers):
+            if task is not None:
+                self._progress.remove_task(task)
+        self._stage = self._layers = None

@@ -1,0 +1,74 @@
+"""Where a model is looked at: the inputs of chosen modules, layer by layer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.base.errors import UsageError
+
+EXPERTS = "experts"
+SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # one tensor: measured once
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a part of one expert, where each is a module
+NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
+
+
+@dataclass(frozen=True, order=True)
+class ModuleRef:
+    """The input of one module, or of all experts of one layer."""
+
+    layer: int
+    module: str  # its name inside the layer: self_attn.o_proj, mlp.experts.down_proj
+
+    @property
+    def name(self) -> str:
+        return f"{self.layer}.{self.module}"
+
+
+def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
+    """The torch modules whose last name is one of `modules`, in the model's order; experts are left out.
+
+    Experts see some of the tokens only: fused ones are asked for as `experts`. Of modules that share their
+    input (q, k, v; gate, up) the first chosen one stands for all.
+    Raises UsageError if the model has none of them.
+    """
+    wanted = _without_twins(modules)
+    found: dict[ModuleRef, Any] = {}
+    for name, module in model.named_modules():
+        match = NUMBERED.fullmatch(name)
+        if match and name.rpartition(".")[2] in wanted and not OF_EXPERT.search(name):
+            found[ModuleRef(int(match[1]), match[2])] = module
+    if not found and not (EXPERTS in modules and any(find_experts(model))):
+        raise UsageError(
+            f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
+            "name the last part of a module's name"
+        )
+    return found
+
+
+def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
+    """(layer, name inside the layer, module) of every block of fused experts."""
+    for name, module in model.named_modules():
+        match = NUMBERED.fullmatch(name)
+        if match and getattr(module, "gate_up_proj", None) is not None and hasattr(module, "num_experts"):
+            yield int(match[1]), match[2], module
+
+
+def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
+    """(layer, number of the expert, module) of experts that are modules of their own, as remote code has them."""
+    for name, module in model.named_modules():
+        match = NUMBERED.fullmatch(name)
+        block, _, number = name.rpartition(".")
+        if match and number.isdecimal() and block.endswith(".experts"):
+            yield int(match[1]), int(number), module
+
+
+def _without_twins(modules: Sequence[str]) -> list[str]:
+    kept: list[str] = []
+    for name in dict.fromkeys(modules):
+        twins = next((group for group in SHARED_INPUT if name in group), (name,))
+        if not any(twin in kept for twin in twins):
+            kept.append(name)
+    return [name for name in kept if name != EXPERTS]

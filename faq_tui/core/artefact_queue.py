@@ -1,0 +1,76 @@
+"""Every artefact the settings ask for, with how it stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faq_tui.core.quantizing.manifest import NAME
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import Recipe
+from faq_tui.core.stages import quantize as stage
+from faq_tui.core.status import is_busy
+from faq_tui.core.store import stages as stage_rows
+from faq_tui.core.store.artefacts import Artefact, all_artefacts, all_failures
+from faq_tui.core.store.sets import all_sets
+
+
+@dataclass(frozen=True)
+class Queued:
+    """One artefact: a recipe on a set.
+
+    `state` is done, stale (made with other settings or another set), failed, stopped, waiting, or
+    no set (which is assembled first).
+    """
+
+    recipe_index: int  # 0-based, in faq.toml
+    recipe: Recipe
+    set_name: str
+    name: str
+    state: str
+    artefact: Artefact | None  # what was made last under this name
+    message: str = ""  # why it failed
+
+
+def queue_of(run: Run) -> list[Queued]:
+    """In the order in which they are made. Which one is being made only the job's events tell."""
+    sets, rows = all_sets(run.store), all_artefacts(run.store)
+    failures = all_failures(run.store)
+    queued, first_missing = [], True
+    ended = _ended(run)
+    for index, recipe in enumerate(run.settings.recipes):
+        for set_name in run.settings.sets_of(recipe):
+            name = recipe.folder(set_name)
+            row, message = rows.get(name), ""
+            if row is not None and _there(run, row):
+                state = (
+                    "done"
+                    if set_name in sets and stage.artefact_signature(run, recipe, sets[set_name]) == row.signature
+                    else "stale"
+                )
+            elif set_name not in sets:
+                state = "no set"
+            else:
+                state = "waiting"
+                tried, why = failures.get(name, ("", ""))
+                if tried == stage.artefact_signature(run, recipe, sets[set_name]):
+                    state, message = "failed", why
+                # They are made one after the other, so the stage was stopped at the first that is not there.
+                elif first_missing and ended:
+                    state, message = ended
+            first_missing = first_missing and state == "done"
+            queued.append(Queued(index, recipe, set_name, name, state, row, message))
+    return queued
+
+
+def _ended(run: Run) -> tuple[str, str] | None:
+    """How the stage ended before it was done, and why; None if it goes on, is done or never began."""
+    last = stage_rows.all_rows(run.store).get(stage.STAGE)
+    if last is None or last.state == "done":
+        return None
+    if last.state == "running":
+        return None if is_busy(run) else ("stopped", "its job ended without a last word")
+    return last.state, last.message
+
+
+def _there(run: Run, row: Artefact) -> bool:
+    return (run.models / row.folder / NAME).is_file()

@@ -1,0 +1,116 @@
+"""Writing files so that a reader, a crash or a full disk never meets half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from faq_tui.core.base.errors import FaqError
+
+# No space, over quota, over the limit on a file's size.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
+DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # folders of a process's open files
+MOST_LINKS = 40  # as in Linux
+
+
+def full_disk(where: Path) -> FaqError:
+    """The sentence a person reads when `where` could not be written."""
+    return FaqError(
+        f"no space left while writing {where}: free some disk space and run the same command again; "
+        "what was finished is kept"
+    )
+
+
+@contextmanager
+def full_disk_is_clear(where: Path) -> Iterator[None]:
+    """Turn "no space left" into the sentence a person reads."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise full_disk(where) from None
+
+
+@contextmanager
+def atomic_text(path: Path) -> Iterator[IO[str]]:
+    """A UTF-8 file that appears under `path` whole, or not at all."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.half")
+    with full_disk_is_clear(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with half.open("w", encoding="utf-8", errors="replace") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(path)
+        finally:
+            half.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file of the person's, which is replaced when the block ends and stays as it was if the block fails.
+
+    The new file keeps the old one's mode. A link at `path` stays, and the file that it points to is replaced. A
+    device, a pipe or an open file (/dev/stdout) cannot be replaced: it is written to at once. Raises OSError, and
+    FaqError if the disk is full or the folder is read-only.
+    """
+    place = _replaceable(path)
+    with full_disk_is_clear(path):
+        if place is None:
+            with path.open("ab") as file:  # `>> FILE` of the shell keeps what FILE held
+                yield file
+            return
+        if place.exists() and not os.access(place, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        half = place.with_name(f".faq-tui.{os.getpid()}.{secrets.token_hex(4)}.half")
+        try:
+            with half.open("xb") as file:
+                if place.exists():
+                    shutil.copymode(place, half)
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            half.replace(place)
+        except OSError as error:
+            if error.filename != str(half):
+                raise
+            if error.errno in READ_ONLY:
+                raise FaqError(f"{path} cannot be written, since its folder {place.parent} is read-only") from None
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        finally:
+            half.unlink(missing_ok=True)
+
+
+def _replaceable(path: Path) -> Path | None:
+    """Where the file lies, or will lie, that `path` leads to; None for all that is no regular file."""
+    at = path.absolute()
+    for _ in range(MOST_LINKS):
+        folder = os.path.realpath(at.parent)
+        if DESCRIPTORS.fullmatch(folder):
+            return None
+        at = Path(folder) / at.name
+        if not at.is_symlink():
+            return at if not at.exists() or stat.S_ISREG(at.stat().st_mode) else None
+        at = Path(folder) / at.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+
+
+def replace_folder(new: Path, place: Path) -> None:
+    """Put the finished folder `new` at `place`, in place of an older one."""
+    old = place.with_name(f".{place.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if place.exists():
+        place.rename(old)
+    new.rename(place)
+    shutil.rmtree(old, ignore_errors=True)

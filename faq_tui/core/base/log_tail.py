@@ -1,0 +1,48 @@
+"""The end of a growing log, without reading the rest of it."""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+from pathlib import Path
+
+from faq_tui.core.base.sanitize import sanitize
+
+READ = 32_768  # bytes from the end
+LONGEST = 400  # characters of a line
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # a progress bar, drawn again and again, often in turns with another
+_RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # lines of tables, with or without a level before them
+
+
+def log_tail(path: Path, lines: int) -> list[str]:
+    """The last lines as literal text, without colours and rules; of a line overwritten in place and of a progress
+    bar their last state, of one said again and again one.
+
+    A file that is not there has no lines.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - READ))
+            data = file.read(READ)
+    except OSError:
+        return []
+    found = data.decode("utf-8", "replace").split("\n")
+    if size > READ:
+        del found[0]  # its beginning was not read
+    shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in found)
+    kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
+    told = _last_of_bars([line for line, _ in groupby(kept)])
+    return [sanitize(line, LONGEST) for line in told[-lines:]]
+
+
+def _last_of_bars(lines: list[str]) -> list[str]:
+    """Of each progress bar its last state only; bars that differ in figures alone are one."""
+    names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
+    last = {name: place for place, name in enumerate(names)}
+    return [
+        line
+        for place, (line, name) in enumerate(zip(lines, names, strict=True))
+        if name is None or last[name] == place
+    ]

@@ -1,0 +1,218 @@
+"""One benchmark of evalscope against a served model, by the Python that has evalscope.
+
+evalscope 1.14 asks for older releases of packages that faq-tui shares with its quantizers, so it usually lives in
+an environment of its own: `python` under `[evaluate.evalscope]`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.benchmarking import evalscope_runner
+from faq_tui.core.benchmarking.faults import explain
+from faq_tui.core.benchmarking.guard import guarded
+from faq_tui.core.benchmarking.lm_eval import finite
+from faq_tui.core.benchmarking.plan import BenchmarkRequest, own_path
+from faq_tui.core.benchmarking.serving import ServedModel, without_proxy
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings.benchmark_lists import EVALSCOPE, split_subset
+from faq_tui.core.settings.evaluate import Evalscope
+
+FIND = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('evalscope') else 3)"
+FIND_TIMEOUT_S = 60.0
+
+
+def python_of(run: Run) -> str:
+    """The interpreter that evalscope is run by. Raises FaqError if it is not there, or has no evalscope."""
+    given = run.settings.evaluate.evalscope.python
+    python = sys.executable if given is None else shutil.which(given) or str(own_path(run, given))
+    try:
+        found = subprocess.run([python, "-c", FIND], capture_output=True, timeout=FIND_TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: name the python of a venv") from None
+    if found.returncode != 0:
+        raise FaqError(
+            f"{python} has no evalscope: make it an environment of its own (python -m venv DIR, then "
+            'DIR/bin/pip install evalscope==1.14.0) and set python = "DIR/bin/python" under [evaluate.evalscope]'
+        )
+    return python
+
+
+def run_evalscope(
+    context: Context, python: str, request: BenchmarkRequest, served: ServedModel
+) -> list[dict[str, Any]]:
+    """Rows of the benchmark. Raises FaqError with the reason in one sentence, and Stopped.
+
+    What was answered before a stop is kept in the run's cache and not asked again.
+    """
+    settings = context.run.settings.evaluate.evalscope
+    work = context.run.cache / "evalscope" / request.signature
+    work.mkdir(parents=True, exist_ok=True)
+    order, answer = work / "order.json", work / "answer.json"
+    answer.unlink(missing_ok=True)
+    with atomic_text(order) as file:
+        json.dump(_order(context.run, request.task, served, work), file)
+    command = [python, str(Path(evalscope_runner.__file__)), str(order), str(answer)]
+    log = context.run.log(context.job)
+    env = {**without_proxy(), "PYTHONUNBUFFERED": "1"}
+    with guarded(command, log, env, work) as guard:
+        while guard.poll() is None:
+            context.cancel.wait(0.2)
+            context.cancel.check()
+    try:
+        body = json.loads(answer.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise FaqError(f"evalscope ended without a result for {request.task}: its words are in {log}") from None
+    if "error" in body:
+        raise FaqError(_sentence(request.task, body["error"]))
+    rows = parse(body, request.task, settings.repeats)
+    if not rows:
+        raise FaqError(f"evalscope gave no number for {request.task}: see {log}")
+    shutil.rmtree(work, ignore_errors=True)
+    return rows
+
+
+def _order(run: Run, task: str, served: ServedModel, work: Path) -> dict[str, Any]:
+    settings = run.settings.evaluate.evalscope
+    name, subset = split_subset(task)
+    own: dict[str, Any] = {"subset_list": [subset]} if subset else {}
+    data = own_path(run, settings.dataset_dir) / name if settings.dataset_dir else None
+    if data is not None and data.exists():
+        own["dataset_id"] = str(data)
+    outputs = work / "outputs"
+    config: dict[str, Any] = {
+        "model": served.model,
+        "api_url": served.base_url,
+        "eval_type": "openai_api",
+        "datasets": [name],
+        "dataset_args": {name: own} if own else {},
+        "dataset_hub": settings.dataset_hub,
+        "repeats": settings.repeats,
+        "limit": settings.limit,
+        "eval_batch_size": settings.concurrency,
+        "generation_config": generation(settings),
+        "work_dir": str(outputs),
+        "no_timestamp": True,
+        "seed": settings.sampling.seed,
+    }
+    if settings.allow_code_execution:
+        config["sandbox"] = {"enabled": settings.sandbox == "docker", "engine": "docker"}
+    return {
+        "benchmark": name,
+        "config": config,
+        "api_key_env": settings.api_key_env,
+        "allow_code_execution": settings.allow_code_execution,
+    }
+
+
+def generation(settings: Evalscope) -> dict[str, Any]:
+    """evalscope's generation_config. What is no parameter of OpenAI's goes into the request by `extra_body`.
+
+    At the top level of generation_config evalscope takes chat_template_kwargs without a word, and drops it.
+    """
+    sampling = settings.sampling
+    extra: dict[str, Any] = {"top_k": sampling.top_k, "min_p": sampling.min_p}
+    if settings.enable_thinking is not None:
+        extra["chat_template_kwargs"] = {"enable_thinking": settings.enable_thinking}
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "extra_body": extra,
+    }
+
+
+def _sentence(task: str, error: dict[str, Any]) -> str:
+    if evalscope_runner.REFUSED in error["names"]:
+        return runs_code(task)
+    return explain(EVALSCOPE, task, error["names"], error["message"])
+
+
+def runs_code(task: str) -> str:
+    """Why a benchmark was left out."""
+    return (
+        f"{task} runs code that the model wrote, so it is left out: set allow_code_execution = true under "
+        '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'
+    )
+
+
+Means = dict[tuple[str, Any], float]  # (subset, question) -> mean over its answers
+
+
+def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
+    """A row for every metric of the benchmark, then of each of its subsets; keys as in `Result`.
+
+    evalscope gives no standard error. Ours is over questions: the standard deviation of their means over
+    `repeats` answers, divided by the square root of their number (Miller 2024, "Adding error bars to evals",
+    arXiv 2411.00640, section 3.1: answers to one question are no independent draws).
+    """
+    found = []
+    for metric in answer["report"]["metrics"]:
+        identity = metric["identity"]
+        means = _means(answer["scores"], identity) if identity.get("aggregation") == "mean" else {}
+        common = {
+            "metric": _name(identity),
+            "filter": "",
+            "repeats": repeats,
+            "num_fewshot": answer["num_fewshot"],
+            "version": answer["version"] or "",
+            "engine_version": answer["evalscope_version"],
+            "higher_is_better": _better(metric.get("semantics") or {}),
+        }
+        found.append({**common, "name": task, "value": finite(metric["score"]), **_spread(means, metric, repeats)})
+        subsets = [s for c in metric["categories"] for s in c["subsets"] if not s.get("is_aggregate")]
+        for subset in subsets if len(subsets) > 1 else ():
+            own = {key: mean for key, mean in means.items() if key[0] == subset["name"]}
+            row = {"name": f"{task}/{subset['name']}", "value": finite(subset["score"])}
+            found.append({**common, **row, **_spread(own, subset, repeats)})
+    return found
+
+
+def _name(identity: dict[str, Any]) -> str:
+    """`accuracy`, `accuracy (pass_at_k, k=1)`."""
+    more = [f"{key}={value}" for key, value in (identity.get("dimensions") or {}).items()]
+    if identity.get("aggregation") not in (None, "mean"):
+        more.insert(0, str(identity["aggregation"]))
+    return str(identity["name"]) + (f" ({', '.join(more)})" if more else "")
+
+
+def _means(scores: Iterable[dict[str, Any]], identity: dict[str, Any]) -> Means:
+    values: dict[tuple[str, Any], list[float]] = defaultdict(list)
+    for score in scores:
+        value = (score["values"] or {}).get(identity["name"])
+        if not isinstance(value, int | float):
+            return {}
+        values[score["subset"], score["question"]].append(float(value))
+    return {key: sum(answers) / len(answers) for key, answers in values.items()}
+
+
+def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, Any]:
+    """Number of questions, standard error, and each question's mean in the order of the data."""
+    if not means:
+        return {"n": int(counted["num"]) // repeats, "stderr": None, "items": None}
+    items = [means[key] for key in sorted(means, key=lambda key: (key[0], key[1]))]
+    return {"n": len(items), "stderr": standard_error(items), "items": items}
+
+
+def standard_error(items: list[float]) -> float | None:
+    """Of the mean; None for fewer than two."""
+    count = len(items)
+    if count < 2:
+        return None
+    mean = sum(items) / count
+    return math.sqrt(sum((item - mean) ** 2 for item in items) / (count - 1) / count)
+
+
+def _better(semantics: dict[str, Any]) -> bool | None:
+    return {"higher_is_better": True, "lower_is_better": False}.get(str(semantics.get("direction")))

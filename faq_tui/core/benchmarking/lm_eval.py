@@ -1,0 +1,160 @@
+"""The parent of the worker's task "lm_eval"."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError
+from faq_tui.core.benchmarking.plan import BenchmarkRequest, own_path
+from faq_tui.core.benchmarking.serving import ServedModel, without_proxy
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.models.target import TargetModel
+from faq_tui.core.run.context import Context
+from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.keys import without_keys
+
+Rows = list[dict[str, Any]]
+
+
+def refuse_unusable(folder: Path | None) -> None:
+    """Raise FaqError if lm_eval cannot be used at all; `folder`: of one's own tasks."""
+    if importlib.util.find_spec("lm_eval") is None:
+        raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
+    if folder is not None and not folder.is_dir():
+        raise UsageError(f"evaluate.lm_eval.include_path: there is no folder {folder}")
+
+
+def run_lm_eval(
+    context: Context,
+    target: TargetModel,
+    requests: Sequence[BenchmarkRequest],
+    served: ServedModel | None,
+    on_start: Callable[[BenchmarkRequest], None],
+    on_done: Callable[[BenchmarkRequest, Rows], None],
+    on_failed: Callable[[BenchmarkRequest, str], None],
+) -> None:
+    """All `requests`, in one child unless a model brings it down: then another goes on with the next model.
+
+    With `served` they are all of one model. Raises Stopped, and FaqError if no model could be reached at all.
+    """
+    left = {(request.subject, request.task): request for request in requests}
+    at = ""
+    settings = context.run.settings
+    env = {**without_proxy(), **without_keys(settings, settings.evaluate.lm_eval.api_key_env if served else None)}
+
+    def hear(message: dict[str, Any]) -> None:
+        nonlocal at
+        kind, at = message["kind"], message["subject"]
+        if kind == "started":
+            on_start(left[at, message["task"]])
+        elif kind == "done":
+            on_done(left.pop((at, message["task"])), message["rows"])
+        elif kind == "failed":
+            on_failed(left.pop((at, message["task"])), message["message"])
+
+    while left:
+        at = ""
+        try:
+            spec = _spec(context, target, list(left.values()), served)
+            run_worker("lm_eval", spec, hear, context.cancel, context.run.log(context.job), env)
+        except Stopped:
+            raise
+        except FaqError as error:
+            if not at:
+                raise
+            for key in [key for key in left if key[0] == at]:
+                on_failed(left.pop(key), str(error))
+
+
+def _spec(
+    context: Context, target: TargetModel, requests: Sequence[BenchmarkRequest], served: ServedModel | None
+) -> dict[str, Any]:
+    run, settings = context.run, context.run.settings.evaluate.lm_eval
+    own = own_path(run, settings.include_path) if settings.include_path else None
+    models = [
+        {
+            "subject": subject,
+            "folder": "" if subject == UNQUANTIZED else str(run.models / subject),
+            "tasks": [request.task for request in requests if request.subject == subject],
+        }
+        for subject in dict.fromkeys(request.subject for request in requests)
+    ]
+    return {
+        "target": target.path,
+        "models": models,
+        "trust_remote_code": target.trust_remote_code,
+        "device": target.device,
+        "dtype": target.dtype,
+        "served": None if served is None else {"base_url": served.base_url, "model": served.model},
+        "resamples": run.settings.evaluate.bootstrap,
+        "settings": {**settings.model_dump(mode="json"), "include_path": str(own) if own else None},
+    }
+
+
+STDERR = "_stderr"
+
+
+def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """A row for every metric of the task, its parts and its groups; keys as in `Result`.
+
+    `results` is what `simple_evaluate` returns: metrics are keyed `acc,none` (metric, filter), their standard
+    errors `acc_stderr,none`, "N/A" where there is none. Values stay as lm_eval gives them: shares, not percent.
+    """
+    found = []
+    for name, metrics in {**results["results"], **results.get("groups", {})}.items():
+        for key, value in metrics.items():
+            metric, comma, how = key.partition(",")
+            if not comma or metric.endswith(STDERR) or not isinstance(value, int | float):
+                continue
+            found.append(
+                {
+                    "name": name,
+                    "metric": metric,
+                    "filter": how,
+                    "value": finite(value),
+                    "stderr": finite(metrics.get(f"{metric}{STDERR},{how}")),
+                    "n": _count(results, name, metrics, key),
+                    "repeats": _repeats(results, name),
+                    "num_fewshot": results.get("n-shot", {}).get(name),
+                    "version": _text(results.get("versions", {}).get(name)),
+                    "engine_version": _text(results.get("lm_eval_version")),
+                    "higher_is_better": (results.get("higher_is_better", {}).get(name) or {}).get(metric),
+                    "items": _items(results.get("samples", {}).get(name, []), metric, how),
+                }
+            )
+    return found
+
+
+def finite(value: Any) -> float | None:
+    """The number, or None where there is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _count(results: dict[str, Any], name: str, metrics: dict[str, Any], key: str) -> int:
+    effective = results.get("n-samples", {}).get(name, {}).get("effective")
+    for count in (effective, (metrics.get("sample_count") or {}).get(key), metrics.get("sample_len")):
+        if isinstance(count, int):
+            return count
+    return 0
+
+
+def _repeats(results: dict[str, Any], name: str) -> int:
+    return int(results.get("configs", {}).get(name, {}).get("repeats") or 1)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
+    """The metric of each item in the order of the data; None where it is no number (a pair of sums, say)."""
+    own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
+    values = [s.get(metric) for s in own]
+    numbers = [float(v) for v in values if isinstance(v, int | float)]
+    return numbers if numbers and len(numbers) == len(values) else None

@@ -1,0 +1,86 @@
+"""A tokenizer with its chat template, as the renderer needs it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from faq_tui.core.chat.template_reasoning import template_reasoning_of
+from faq_tui.core.models.tokenizer import special_texts
+
+# Some templates write today's date: two runs would differ. This one is Llama-3's own default.
+DAY = datetime(2024, 7, 26)
+DATE = "26 Jul 2024"
+DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
+
+
+class NotAssembledError(ValueError):
+    """This conversation cannot be assembled; the message says why, in words that group well."""
+
+
+class Template:
+    """Conversations to text and text to token ids, with no special tokens added: the template wrote them."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self.eos: str | None = tokenizer.eos_token
+        spelled = str(tokenizer.chat_template)
+        self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
+        self.thinking = template_reasoning_of(spelled)
+        # A vocabulary may hold think tags that the model itself never writes, as Qwen3-Instruct-2507's does.
+        self.knows_think_tags = "think>" in spelled or "<think>" in tokenizer.get_vocab()
+        # Think tags belong to the reasoning's place and are proven there.
+        self.specials = tuple(s for s in special_texts(tokenizer) if s not in ("<think>", "</think>"))
+
+    def render(
+        self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False, **values: bool
+    ) -> str:
+        """The template's text. `values` are the template's own switches, such as `enable_thinking`.
+
+        RefusedError where the template itself refuses, as some do a system message.
+        """
+        from jinja2.exceptions import TemplateError
+
+        try:
+            text = self._tokenizer.apply_chat_template(
+                list(messages),
+                chat_template=self._pinned,
+                tokenize=False,
+                add_generation_prompt=add_generation_prompt,
+                date_string=DATE,
+                **values,
+            )
+        except TemplateError as error:
+            raise NotAssembledError(f"the chat template refuses it: {' '.join(str(error).split())[:120]}") from None
+        return str(text)
+
+    def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """(token ids, character span of each). RefusedError where the ids do not read as the text.
+
+        Some vocabularies lack bytes, and drop rare characters without a word.
+        """
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        ids = list(encoded["input_ids"])
+        if _letters(self.decode(ids)) != _letters(text):
+            raise NotAssembledError("the target's tokenizer loses characters")
+        return ids, [tuple(pair) for pair in encoded["offset_mapping"]]
+
+    def decode(self, ids: list[int] | tuple[int, ...]) -> str:
+        return str(self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def _letters(text: str) -> str:
+    """What must survive: tokenizers may bring text into a Unicode normal form, and some move spaces."""
+    return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
+
+
+def _strftime_now() -> str:
+    """A macro that stands before transformers' own function, which would write today's date.
+
+    A function cannot be handed to a template: transformers lets only plain data in.
+    """
+    spelled = "".join(f" | replace({directive!r}, {DAY.strftime(directive)!r})" for directive in DIRECTIVES)
+    return f"{{%- macro strftime_now(form) -%}}{{{{ form{spelled} }}}}{{%- endmacro -%}}"

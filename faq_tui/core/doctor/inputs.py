@@ -1,0 +1,88 @@
+"""Do the run's servers answer, take our key, and serve the model named in the settings?"""
+
+from __future__ import annotations
+
+import asyncio
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.doctor.check import Check
+from faq_tui.core.endpoints import open_client, probe
+from faq_tui.core.family import FAMILY, check_sources, suggestions
+from faq_tui.core.family.served import ask_servers
+from faq_tui.core.models.trust import untrusted_code
+from faq_tui.core.quantizing.preflight import refuse_unquantizable
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import EMBEDDED, Endpoint, Settings
+from faq_tui.core.settings.source import LOCAL
+
+
+def endpoint_checks(settings: Settings) -> list[Check]:
+    named: dict[str, Endpoint] = {f"source {name}": source for name, source in settings.sources.items()}
+    if "llm" in settings.judge.kinds():
+        named["judge"] = settings.judge.endpoint()
+    return [
+        _check(name, endpoint.model_copy(update={"base_url": url, "also_at": ()}))
+        for name, endpoint in named.items()
+        for url in endpoint.urls
+    ]
+
+
+def _check(name: str, endpoint: Endpoint) -> Check:
+    if endpoint.base_url == EMBEDDED:
+        return Check(name, "ok", "embedded: started when it is needed")
+    if endpoint.base_url == LOCAL:
+        return Check(name, "ok", f"local: {endpoint.model} is loaded when it is needed")
+    try:
+        served = asyncio.run(_probe(endpoint))
+    except FaqError as error:
+        return Check(name, "failed", endpoint.base_url, str(error))
+    listed = endpoint.model if served else "it lists no models: the first answer will tell"
+    return Check(name, "ok", f"{endpoint.base_url}: {listed}")
+
+
+async def _probe(endpoint: Endpoint) -> list[str]:
+    async with open_client(endpoint) as client:
+        return await probe(client, endpoint)
+
+
+def target_checks(run: Run) -> list[Check]:
+    return [_fit(run), _code(run)]
+
+
+def _code(run: Run) -> Check:
+    if run.settings.target.trust_remote_code:
+        return Check("model code", "ok", "trust_remote_code = true: Python code of the model's folder runs")
+    found = untrusted_code(run)
+    if found:
+        return Check("model code", "failed", "the model's folder brings Python code", found)
+    return Check("model code", "ok", "no Python code of the model's folder runs")
+
+
+def _fit(run: Run) -> Check:
+    name = run.settings.target.model
+    folder = run.resolve(name)
+    if name == EMBEDDED:
+        return Check("target", "ok", "embedded")
+    if not folder.is_dir():
+        return Check("target", "ok", f"{name}: a hub id, checked when it is fetched")
+    try:
+        refuse_unquantizable(run)
+    except FaqError as error:
+        return Check("target", "failed", str(folder), str(error))
+    return Check("target", "ok", str(folder))
+
+
+def family_checks(run: Run) -> list[Check]:
+    """One for each source. The servers are asked what they loaded; nothing else leaves this machine."""
+    ask_servers(run)
+    elders = suggestions(run)
+    advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"
+    checks = []
+    for found in check_sources(run):
+        kin = found.kinship
+        words = f"{found.badge}: {found.model}; {'; '.join(kin.reasons)}"
+        well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
+        if kin.verdict == FAMILY and not well:
+            words += "; it is no larger than the target, as an elder is"
+        checks.append(Check(f"family {found.source}", "ok" if well else "warning", words, "" if well else advice))
+    return checks

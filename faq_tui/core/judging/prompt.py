@@ -1,0 +1,120 @@
+"""What an LLM judge is shown: the rubric, the question, and answers whole with their reasoning cut to a budget.
+
+Tokens are estimated as bytes of UTF-8 divided by four, since the judge's tokenizer is not at hand: near the truth
+for English, and no less than it for most other scripts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.judging.rubric import ALONE, example
+from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
+from faq_tui.core.settings import Judge
+
+BYTES_A_TOKEN = 4
+REPLY_TOKENS = 120  # of one answer's entry in a reply, at least
+TEMPLATE_TOKENS = 32  # what the server's chat template adds
+SHARE = 0.9  # of the window that is planned with, since tokens are estimated
+LEAST_REASONING = 32  # tokens of a candidate's reasoning: a smaller rest of it tells nothing
+MOST_TOGETHER = len(ascii_uppercase)
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """One candidate, or in a probe what stands in for one."""
+
+    reasoning: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class PromptBudget:
+    """How the answers of one request fit into the judge's window."""
+
+    reasoning_tokens: int  # of each answer
+    max_tokens: int  # of the reply
+    cut: bool = False  # the window left less for reasoning than the settings allow
+
+
+def labels_of(count: int) -> tuple[str, ...]:
+    return (ALONE,) if count == 1 else tuple(ascii_uppercase[:count])
+
+
+def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
+    """The request's text. One answer is marked by itself, several against each other."""
+    labels = labels_of(len(answers))
+    # What a candidate says cannot hold the hash of all candidates, so it cannot close its own block.
+    fence = digest(question, [[a.reasoning, a.answer] for a in answers], length=8)
+    values = {
+        "fence": fence,
+        "question": question,
+        "answers": "\n\n".join(
+            _block(label, a, reasoning_tokens, fence) for label, a in zip(labels, answers, strict=True)
+        ),
+        "example": example(labels),
+        "count": str(len(answers)),
+        "labels": ", ".join(labels),
+    }
+    return load_prompt(JUDGE if len(answers) == 1 else JUDGE_LIST).fill(**values)
+
+
+def repair_of(error: str, count: int) -> str:
+    """What the judge is told when its reply does not fit the schema."""
+    return load_prompt(JUDGE_REPAIR).fill(error=error, example=example(labels_of(count)))
+
+
+def versions() -> list[str]:
+    """Of every prompt that shapes a mark."""
+    return [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
+
+
+def budget_for(
+    question: str, answers: Sequence[ShownAnswer], judge: Judge, window: int | None
+) -> PromptBudget | None:
+    """Room in a window of so many tokens (None: not known, so enough); None where even bare answers do not fit."""
+    count = len(answers)
+    longest = max((tokens(a.reasoning) for a in answers), default=0)
+    wanted, most = min(judge.reasoning_tokens, longest), judge.max_tokens * count
+    if window is None:
+        return PromptBudget(judge.reasoning_tokens, most)
+    least = min(most, REPLY_TOKENS * count)
+    bare = tokens(prompt_of(question, answers, 0)) + TEMPLATE_TOKENS
+    usable = int(window * SHARE)
+    left = usable - bare - least
+    if left < 0:
+        return None
+    budget = min(wanted, left // count)
+    if budget < min(LEAST_REASONING, wanted):
+        return None if count > 1 else PromptBudget(0, min(most, usable - bare), True)
+    left_for_reply = usable - bare - sum(min(budget, tokens(a.reasoning)) for a in answers)
+    cut = budget < wanted
+    return PromptBudget(budget if cut else judge.reasoning_tokens, min(most, left_for_reply), cut)
+
+
+def tokens(text: str) -> int:
+    """An estimate."""
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Head and tail of a text over `limit` tokens."""
+    over = tokens(text) - limit
+    if over <= 0:
+        return text
+    # In characters, each as long as this text's are on average.
+    kept = len(text) * limit // max(1, tokens(text))
+    half = kept // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"
+
+
+def _block(label: str, answer: ShownAnswer, reasoning_tokens: int, fence: str) -> str:
+    name = f" {label}" if label else ""
+    reasoning = shorten(answer.reasoning, reasoning_tokens) or "(none given)"
+    return (
+        f"<<<REASONING{name} {fence}\n{reasoning}\nREASONING{name} {fence}\n\n"
+        f"<<<ANSWER{name} {fence}\n{answer.answer}\nANSWER{name} {fence}"
+    )

@@ -1,0 +1,107 @@
+"""One seed's candidates before an LLM judge: together where they fit, else one by one, and what that came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.endpoints.retry import GaveUpError
+from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, RequestRefusedError
+from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
+from faq_tui.core.settings import Judge
+
+Ready = Callable[[int, AnswerVerdicts | None, str], None]  # (index of the answer, None: too long to be shown, mode)
+LISTWISE, POINTWISE = "listwise", "pointwise"
+
+
+@dataclass
+class JudgingTally:
+    """What a person should hear of once the marks are there."""
+
+    groups: int = 0
+    cut: int = 0  # requests with less reasoning than the settings allow
+    apart: int = 0  # groups that were marked one by one
+    too_long: int = 0
+    unmarked: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def notes(self, window: int | None) -> list[str]:
+        size = f"the judge's window of {window:,} tokens" if window else "the judge's window"
+        found = []
+        if self.cut:
+            found.append(
+                f"{size} leaves reasoning less room than judge.reasoning_tokens: it was cut further in {self.cut} "
+                f"request{'s' * (self.cut > 1)}, answers never"
+            )
+        if self.apart:
+            found.append(
+                f"the candidates of {self.apart} of {self.groups} seeds do not fit together into {size}: "
+                "they were marked one by one"
+            )
+        if self.too_long:
+            found.append(f"{self.too_long} candidates do not fit into {size} at all: they are unscored")
+        return found
+
+
+class SeedJudge:
+    """Marks answers to one question. `tally` counts what went otherwise than asked for."""
+
+    def __init__(self, asking: JudgeClient, judge: Judge, window: int | None) -> None:
+        self.asking, self.judge, self.window, self.tally = asking, judge, window, JudgingTally()
+
+    async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
+        """`ready` hears of each answer, but of those that the judge failed on. Raises EndpointError."""
+        self.tally.groups += 1
+        if len(answers) > 1:
+            if await self._together(question, answers, ready):
+                return
+            self.tally.apart += 1
+        for index, answer in enumerate(answers):
+            await self._alone(question, answer, index, ready)
+
+    async def _together(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> bool:
+        """False where they cannot be shown together."""
+        room = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
+        if room is None:
+            return False
+        try:
+            outcomes = await self.asking(question, answers, room)
+        except RequestRefusedError:
+            return False  # most likely too long for a window that the server does not tell
+        except GaveUpError as failure:
+            self._failed(failure, len(answers))
+            return True
+        self.tally.cut += room.cut
+        for index, outcome in enumerate(outcomes):
+            ready(index, outcome, LISTWISE)
+        return True
+
+    async def _alone(self, question: str, answer: ShownAnswer, index: int, ready: Ready) -> None:
+        room = budget_for(question, [answer], self.judge, self.window)
+        if room is None:
+            self.tally.too_long += 1
+            ready(index, None, POINTWISE)
+            return
+        try:
+            try:
+                (outcome,) = await self.asking(question, [answer], room)
+            except RequestRefusedError:
+                if not answer.reasoning or not room.reasoning_tokens:
+                    raise
+                room = PromptBudget(0, room.max_tokens, True)
+                (outcome,) = await self.asking(question, [answer], room)
+        except (GaveUpError, RequestRefusedError) as failure:
+            self._failed(failure, 1)
+            return
+        self.tally.cut += room.cut
+        ready(index, outcome, POINTWISE)
+
+    def _failed(self, failure: GaveUpError | RequestRefusedError, count: int) -> None:
+        if isinstance(failure, GaveUpError):
+            if failure.fault.unreachable:
+                raise EndpointError(f"{failure.fault.advice}; the marks so far are kept") from None
+            self.tally.failures.append(failure.fault.reason)
+        else:
+            self.tally.failures.append(str(failure))
+        self.tally.unmarked += count

@@ -1,0 +1,100 @@
+"""A causal model cut open before its lm_head: the states come out whole, the logits only as they are needed.
+
+The logits of one batch of four windows are gigabytes with a vocabulary of 150,000; the states before them are
+a hundredth of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+
+# Of the largest logit: a head with another scale is off by far more, rounding to bfloat16 by far less.
+TOLERANCE = 0.03
+
+
+@dataclass(frozen=True)
+class LmHead:
+    """logits = cap(scale * (states @ weight.T + bias)), where cap(x) = softcap * tanh(x / softcap), or x."""
+
+    weight: Any  # [vocabulary, hidden]
+    bias: Any = None  # [vocabulary] or None
+    scale: float = 1.0  # Cohere multiplies by logit_scale, Granite divides by logits_scaling
+    softcap: float | None = None  # Gemma
+
+    @classmethod
+    def of(cls, model: Any) -> LmHead:
+        """Raises FaqError if the model's output layer is none we can compute."""
+        layer = model.get_output_embeddings()
+        weight = getattr(layer, "weight", None)
+        if weight is None or weight.dim() != 2 or not weight.is_floating_point():
+            raise FaqError(f"{type(model).__name__} has no plain lm_head: faq-tui cannot evaluate it")
+        config = model.config.get_text_config()
+        scale = getattr(config, "logit_scale", None) or 1.0 / (getattr(config, "logits_scaling", None) or 1.0)
+        return cls(
+            weight.detach(),
+            getattr(layer, "bias", None),
+            scale,
+            getattr(config, "final_logit_softcapping", None),
+        )
+
+    @property
+    def vocabulary(self) -> int:
+        return int(self.weight.shape[0])
+
+    def logits(self, states: Any) -> Any:
+        """[tokens, hidden] -> [tokens, vocabulary] in float32."""
+        import torch
+
+        logits = torch.nn.functional.linear(states.to(self.weight.dtype), self.weight, self.bias).float()
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+
+
+class Backbone:
+    """Gives the input of lm_head for a batch of token ids; lm_head itself sees one position a row."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.head = LmHead.of(model)
+        self._states: Any = None
+        self._checked = False
+
+    def _cut(self, _module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        self._states = args[0]
+        return (args[0][:, :1],)
+
+    def states(self, rows: Sequence[Sequence[int]]) -> Any:
+        """Token ids of different lengths -> [rows, longest, hidden], garbage beyond a row's end."""
+        import torch
+
+        longest, device = max(map(len, rows)), self.model.device
+        ids = torch.zeros((len(rows), longest), dtype=torch.long)
+        mask = torch.zeros_like(ids)
+        for row, tokens in enumerate(rows):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = 1
+        hook = self.model.get_output_embeddings().register_forward_pre_hook(self._cut)
+        with torch.inference_mode():
+            try:
+                out = self.model(input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False)
+            finally:
+                hook.remove()
+            if not self._checked:
+                self._check(out.logits[:, 0].float())
+        return self._states
+
+    def _check(self, logits: Any) -> None:
+        """Our head must give what the model's own code gives."""
+        ours = self.head.logits(self._states[:, 0])
+        off = (ours - logits).abs().max()
+        if off > TOLERANCE * logits.abs().max():
+            raise FaqError(
+                f"{type(self.model).__name__} changes its logits after lm_head in a way unknown to faq-tui "
+                f"(off by {float(off):.3g}): it cannot be evaluated"
+            )
+        self._checked = True

@@ -1,0 +1,114 @@
+"""The Python code that a model's folder brings, and the same folder without it.
+
+A key such as `auto_map` in config.json names classes in .py files of the folder, or of another repository of the hub.
+transformers imports them only with trust_remote_code; gptqmodel 7.7 and tokenicer import them without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from faq_tui.core.base.errors import UsageError
+
+KEYS = ("auto_map", "custom_generate", "custom_pipelines")
+ELSEWHERE = "configuration_files"  # another file takes the place of config.json; only files beside it are checked
+FOLDER = "custom_generate"  # holds the generate.py that transformers runs
+# Large files without code: no library reads classes from them.
+_DATA = ("tokenizer.json", ".index.json")
+
+
+def named_code(folder: Path) -> str:
+    """What names code in `folder`, such as "auto_map in config.json"; empty if nothing does.
+
+    A file that is no JSON names none: no library can read it either.
+    """
+    for path in sorted(folder.glob("*.json")):
+        found: list[str] = []
+        try:
+            _stripped(path, found)
+        except RecursionError:
+            return f"more nesting than can be checked in {path.name}"
+        except (OSError, ValueError):
+            continue
+        if found:
+            return f"{found[0]} in {path.name}"
+    return f"the folder {FOLDER}" if (folder / FOLDER).is_dir() else ""
+
+
+@contextmanager
+def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
+    """A folder for a library to load from: `folder` itself if it is `trusted` or brings no code.
+
+    Otherwise a temporary folder of links with the same name, without .py files and without the keys that name code;
+    it is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
+    """
+    if trusted or not (named_code(folder) or _has_python(folder)):
+        yield folder
+        return
+    with TemporaryDirectory(prefix="faq-tui-") as scratch:
+        whole = folder.resolve()
+        view = Path(scratch) / (whole.name or "model")
+        _link(whole, view)
+        yield view
+
+
+def _has_python(folder: Path) -> bool:
+    return any(name.endswith(".py") for _, _, names in os.walk(folder) for name in names)
+
+
+def _link(folder: Path, view: Path) -> None:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name != FOLDER]
+        here, there = Path(place), view / Path(place).relative_to(folder)
+        there.mkdir(parents=True)
+        for name in names:
+            source = here / name
+            if name.endswith(".py") or not source.is_file():
+                continue
+            found: list[str] = []
+            body = _checked(source, found) if name.endswith(".json") else None
+            if found:
+                (there / name).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            else:
+                (there / name).symlink_to(source)
+
+
+def _checked(path: Path, found: list[str]) -> Any:
+    try:
+        return _stripped(path, found)
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read ({type(error).__name__}): fetch the model again") from None
+
+
+def _stripped(path: Path, found: list[str]) -> Any:
+    """The body of a JSON file without the keys that name code, which are added to `found`."""
+    if path.name.endswith(_DATA) or not path.is_file():
+        return None
+    return _without(json.loads(path.read_bytes()), found)
+
+
+def _without(value: Any, found: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_without(inner, found) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {}
+    for key, inner in value.items():
+        if _names_code(key, inner):
+            found.append(key)
+        else:
+            kept[key] = _without(inner, found)
+    return kept
+
+
+def _names_code(key: str, value: Any) -> bool:
+    """A number is none: vocab.json may hold a token of that name."""
+    if key == ELSEWHERE:
+        return "/" in json.dumps(value)
+    return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)

@@ -1,0 +1,97 @@
+"""From `target.model` in the settings to a folder or hub id, and to a hash that changes when its weights do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import EMBEDDED
+
+KEPT = (".safetensors", ".bin", ".json", ".jinja", ".model")
+SPOTS, SPOT = 16, 16 * 1024  # of a file are read, evenly spread; bytes of each
+
+
+@dataclass(frozen=True)
+class TargetModel:
+    """What `from_pretrained` takes, and how it may be taken."""
+
+    name: str  # for people and reports
+    path: str  # local folder or hub id
+    trust_remote_code: bool
+    device: str  # auto | cpu | cuda
+    dtype: str  # auto | float32 | bfloat16 | float16
+
+
+def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
+    """The run's target; the embedded one is fetched and converted once, `say` tells of it.
+
+    Raises UsageError for a local path that is no model folder.
+    """
+    target = run.settings.target
+    path = target.model
+    name = path
+    if path == EMBEDDED:
+        from faq_tui.core.embedded import ensure_model
+
+        model = ensure_model(say)
+        name, path = model.name, str(model.folder)
+    elif folder := _local(run):
+        name, path = folder.name, str(folder)
+    return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype)
+
+
+def fingerprint(run: Run) -> str:
+    """A hash of the target: its configuration, and name, size and spots of each of its files; of a hub model, its id.
+
+    It needs neither network nor torch. What is trained further changes everywhere, so a few spots tell. A copy
+    elsewhere, or of another date, stays the same model.
+    """
+    target = run.settings.target
+    if target.model == EMBEDDED:
+        from faq_tui.core.embedded.gguf_file import CONVERTER_VERSION, GGUF_SHA256
+
+        return digest(EMBEDDED, GGUF_SHA256, CONVERTER_VERSION)
+    folder = _local(run)
+    if folder is None:
+        return digest("hub", target.model)
+    config = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
+    files = sorted(path for path in folder.iterdir() if path.suffix in KEPT and path.is_file())
+    return digest("folder", config, [(path.name, path.stat().st_size, _spots(path)) for path in files])
+
+
+def _spots(path: Path) -> str:
+    known = path.stat()
+    return _hash_of_spots(path, known.st_size, known.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
+    """Kept while size and `mtime_ns` stay, since every look at a stage asks for it. A small file is read whole."""
+    found = hashlib.sha256()
+    try:
+        with path.open("rb", buffering=0) as file:
+            for number in range(SPOTS):
+                file.seek(max(0, size - SPOT) * number // (SPOTS - 1))
+                found.update(file.read(SPOT))
+    except OSError as error:
+        raise UsageError(f"cannot read {path} of target.model: {error.strerror}") from None
+    return found.hexdigest()
+
+
+def _local(run: Run) -> Path | None:
+    """The local folder that `target.model` names, or None where it can be a hub id."""
+    name = run.settings.target.model
+    folder = run.resolve(name)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UsageError(f"target.model {folder} holds no config.json: name a Hugging Face model folder")
+        return folder
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UsageError(f"no model folder at {folder}: check target.model")
+    return None

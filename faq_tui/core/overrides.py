@@ -1,0 +1,80 @@
+"""A person's word on one seed, which outweighs the judge's. Each is a new row; none is ever edited."""
+
+from __future__ import annotations
+
+import getpass
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.run import Run
+from faq_tui.core.store import candidates as candidate_rows
+from faq_tui.core.store import picks, seeds
+
+# A person may well want a candidate that loops a little; half an answer is none.
+NEVER_ASSEMBLED = ("truncated", "unclosed_think", "empty")
+
+
+def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
+    """Add the override that a command line names; returns what it did, in a sentence. Raises UsageError."""
+    seed_id = seeds.find(run.store, seed_text)
+    source, word = _source_of(run, candidate)
+    if word == "judge":
+        return give_back(run, seed_id, source, reason)
+    if not (word.isascii() and word.isdigit()):
+        raise UsageError(f"candidate {candidate!r}: give 1, 2, 3 …, 0 to reject the seed, or `judge`")
+    if int(word) == 0:
+        return reject(run, seed_id, source, reason)
+    return pick(run, seed_id, source, int(word), reason)
+
+
+def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
+    """Let the seed use this candidate. UsageError if there is none, or if it can never be assembled."""
+    generation = source_hash_of(run.settings.sources[source])
+    found = {c.number: c for c in candidate_rows.of_seed(run.store, source, generation, seed_id)}
+    chosen = found.get(number)
+    if chosen is None:
+        there = ", ".join(map(str, sorted(found))) or "none yet"
+        raise UsageError(f"seed {seed_id} has no candidate {number} from {source}; it has {there}")
+    broken = [flag for flag in chosen.flags if flag in NEVER_ASSEMBLED]
+    if broken:
+        raise UsageError(f"candidate {number} of seed {seed_id} is {' and '.join(broken)}: it cannot be assembled")
+    _add(run, seed_id, source, "pick", chosen.id, reason)
+    return f"{seed_id}: candidate {number} of {source} is picked"
+
+
+def reject(run: Run, seed_id: str, source: str, reason: str) -> str:
+    """Let the source's set do without this seed."""
+    _add(run, seed_id, source, "reject", None, reason)
+    return f"{seed_id}: rejected for {source}"
+
+
+def give_back(run: Run, seed_id: str, source: str, reason: str) -> str:
+    """Take the person's word back: the judge's counts again."""
+    _add(run, seed_id, source, "clear", None, reason)
+    return f"{seed_id}: the choice of {source} is the judge's again"
+
+
+def user() -> str:
+    """Who is at the keyboard."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"
+
+
+def _add(run: Run, seed_id: str, source: str, action: str, candidate_id: int | None, reason: str) -> None:
+    picks.add_picks(run.store, [(seed_id, source, action, candidate_id)], "person", user(), reason)
+
+
+def _source_of(run: Run, candidate: str) -> tuple[str, str]:
+    names = list(run.settings.sources)
+    if not names:
+        raise UsageError("this run has no sources, so there is nothing to pick from")
+    source, colon, word = candidate.rpartition(":")
+    if colon:
+        if source not in names:
+            raise UsageError(f"no source {source!r}; this run has {', '.join(names)}")
+        return source, word
+    if len(names) > 1:
+        raise UsageError(f"this run has the sources {', '.join(names)}: say which, as in {names[0]}:{candidate}")
+    return names[0], candidate

@@ -1,0 +1,78 @@
+"""Which cells of the paper's table a run has filled: a value measured on the artefact of that row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from faq_tui.core.benchmarking.plan import current_results
+from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
+from faq_tui.core.paper.columns import MEANS, SOURCES
+from faq_tui.core.paper.experiments import BITS, METHODS, all_experiments
+from faq_tui.core.paper.tables import UNQUANTIZED as PAPER_UNQUANTIZED
+from faq_tui.core.paper.tables import Cell
+from faq_tui.core.run.run import Run
+from faq_tui.core.store.benchmarks import Result
+
+
+def paper_cells(run: Run) -> dict[str, Any] | None:
+    """`preset`, `model`, `filled` and `cells` (each the paper's value, and `ours` or None).
+
+    None if the run was made from no preset, or from one of a model that its table does not have.
+    """
+    preset = run.settings.preset
+    experiment = next(
+        (e for e in all_experiments() if preset is not None and (e.name, e.model) == (preset.name, preset.model)),
+        None,
+    )
+    if experiment is None:
+        return None
+    results = _by_subject(run)
+    cells = [_cell(cell, run, results) for cell in experiment.cells()]
+    return {
+        "preset": experiment.name,
+        "model": experiment.model,
+        "filled": sum(cell["ours"] is not None for cell in cells),
+        "cells": cells,
+    }
+
+
+def _by_subject(run: Run) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    for result in current_results(run):
+        found.setdefault(result.subject, []).append(result)
+    return found
+
+
+def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, Any]:
+    subject = _subject(cell, run)
+    return {
+        "bits": cell.bits,
+        "method": cell.method,
+        "calibration": cell.calibration,
+        "metric": cell.metric,
+        "paper": cell.value,
+        "artefact": subject,
+        "ours": None if subject is None else _value(cell.metric, results.get(subject, [])),
+    }
+
+
+def _subject(cell: Cell, run: Run) -> str | None:
+    """Whose measurements fill the cell: an artefact's folder, or `unquantized`. None as long as there is none."""
+    if cell.bits == PAPER_UNQUANTIZED:
+        return UNQUANTIZED
+    there = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
+    for recipe in run.settings.recipes:
+        if (recipe.method, recipe.bits) == (METHODS[cell.method], BITS[cell.bits]):
+            folder = there.get(recipe.folder(cell.calibration))
+            if folder is not None:
+                return folder
+    return None
+
+
+def _value(metric: str, results: Sequence[Result]) -> float | None:
+    """The number of a column, or the mean of several, if all of them are there."""
+    values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
+    there = [value for value in values if value is not None]
+    return fmean(there) if len(there) == len(values) else None

@@ -1,0 +1,52 @@
+"""The `[evaluate]` part of a preset: the benchmarks of a table's columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from faq_tui.core.paper.columns import SOURCES
+from faq_tui.core.paper.experiments import Experiment
+from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE, split_subset
+from faq_tui.core.settings.write import quoted
+
+
+def tasks_of(experiment: Experiment, engine: str) -> list[str]:
+    """The tasks behind the table's columns, lists by name where the table has all of one."""
+    wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
+    lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(wanted)]
+    covered = {task for name in lists for task in LISTS[name][1]}
+    return [*lists, *dict.fromkeys(task for task in wanted if task not in covered)]
+
+
+def evaluation(experiment: Experiment) -> str:
+    """Lines of TOML."""
+    parts = ['[evaluate]\nperplexity = ["pydoc"]           # (our choice) ours, beside what the paper measured\n']
+    for engine, write in ((LM_EVAL, _lm_eval), (EVALSCOPE, _evalscope)):
+        tasks = tasks_of(experiment, engine)
+        if tasks:
+            parts.append(write(experiment, tasks))
+    return "\n".join(parts)
+
+
+def _lm_eval(_: Experiment, tasks: Sequence[str]) -> str:
+    return f"""\
+[evaluate.lm_eval]               # (paper) the program; pip install 'faq-tui[lm-eval]'
+tasks = [{", ".join(map(quoted, tasks))}]
+# num_fewshot = 5                # (our choice) left out: each task's own
+# apply_chat_template = true     # (our choice) left out
+# limit = 100                    # for a trial: the first items of each task
+"""
+
+
+def _evalscope(experiment: Experiment, tasks: Sequence[str]) -> str:
+    names = {split_subset(task)[0] for task in (t for name in tasks for t in LISTS.get(name, ("", (name,)))[1])}
+    code = "allow_code_execution = false     # LiveCodeBench runs what the model wrote: true does, in Docker\n"
+    thinking = "enable_thinking = true           # (our choice)\n" if experiment.model.startswith("Qwen3") else ""
+    return f"""\
+[evaluate.evalscope]             # (paper) the program; it needs an environment of its own
+tasks = [{", ".join(map(quoted, tasks))}]
+# python = "/path/to/venv/bin/python"  # of that environment: pip install evalscope==1.14.0
+base_url = "serve"               # each model in turn, by the command of [evaluate.serve] (vLLM)
+repeats = 4                      # (our choice) answers a question: 30 questions answered once say little
+{thinking}sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, max_tokens = 32768 }}  # (our choice)
+{code if names & RUNS_CODE else ""}"""

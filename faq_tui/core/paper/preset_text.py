@@ -1,0 +1,136 @@
+"""The complete faq.toml of one of the paper's experiments. What is not published is marked as our choice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.paper.evaluation import evaluation
+from faq_tui.core.paper.experiments import Experiment, find_experiment, others
+from faq_tui.core.settings.write import quoted
+
+SELF, TEACHER, ELDER = "self", "teacher", "elder"
+ELDERS = {"Llama3.1-8B-Instruct": "meta-llama/Llama-3.1-70B-Instruct"}
+USUAL_ELDER = "Qwen/Qwen3-235B-A22B"
+TEACHER_MODEL = "deepseek-ai/DeepSeek-R1-0528"
+JUDGE_MODEL = "Qwen/Qwen2.5-72B-Instruct"
+SEEDS = "starter"
+LOCAL = """\
+base_url = "local"               # the target, loaded here; or the URL of a server of it
+model = "target"
+"""
+
+
+@dataclass(frozen=True)
+class PresetChoices:
+    """What `faq-tui init --preset` was told besides; None leaves the preset's own."""
+
+    target: str | None = None
+    seeds: str | None = None
+    elder_url: str | None = None
+    elder_model: str | None = None
+    judge_url: str | None = None
+    judge_model: str | None = None
+
+
+def preset_text(name: str, choices: PresetChoices) -> str:
+    """A complete `faq.toml`. Raises UsageError for a preset that does not exist, or an elder that it does not have.
+
+    A table with several targets is as many runs; without a target that it names this one is of its first.
+    """
+    experiment = find_experiment(name, choices.target)
+    if ELDER not in experiment.sets() and (choices.elder_url or choices.elder_model):
+        raise UsageError(
+            f"{name} has no elder for {experiment.model}: its sets are {', '.join(experiment.sets())}; "
+            "leave --elder-url and --elder-model out"
+        )
+    sources = [source for source in experiment.sets() if source != "baseline"]
+    parts = [_head(experiment, choices), *(_source(experiment, source, choices) for source in sources)]
+    parts += [_judge(choices), ASSEMBLE, *(_recipe(experiment, *recipe) for recipe in experiment.recipes())]
+    return "\n".join([*parts, evaluation(experiment)])
+
+
+def _head(experiment: Experiment, c: PresetChoices) -> str:
+    further = others(experiment)
+    more = (
+        f"# The table has further targets, each a run of its own: init with --target {' or '.join(further)}.\n"
+        if further
+        else ""
+    )
+    return f"""\
+# Table {experiment.table} of the FAQ paper (arXiv 2601.11200): {experiment.model}.
+# What the paper says is marked (paper). It names neither its seeds nor its prompts, its judge's prompt and scale,
+# sampling, sample length or damping: what is marked (our choice) is ours, and figures may differ for that alone.
+{more}
+[preset]
+name = {quoted(experiment.name)}  # `faq-tui status` shows which of the table's cells this run has filled
+model = {quoted(experiment.model)}
+
+[target]
+model = {quoted(c.target if c.target and not _names(experiment, c.target) else experiment.hub_id)}
+
+[seeds]
+path = {quoted(c.seeds or SEEDS)}  # (our choice) a jsonl, csv, parquet or txt file, or a `datasets` id
+count = 256                      # (paper)
+heldout = 32                     # (our choice) further seeds, for our own evaluation
+"""
+
+
+def _names(experiment: Experiment, target: str) -> bool:
+    """Whether the target was given as the paper writes it, which no hub knows."""
+    return target == experiment.model
+
+
+def _source(experiment: Experiment, source: str, c: PresetChoices) -> str:
+    if source == SELF:
+        where = LOCAL
+    elif source == TEACHER:
+        where = (
+            'base_url = "http://teacher:8000/v1"  # yours\n'
+            f"model = {quoted(TEACHER_MODEL)}  # (paper) the model that the target was distilled from\n"
+        )
+    else:
+        model = c.elder_model or ELDERS.get(experiment.model, USUAL_ELDER)
+        said = "" if c.elder_model else '  # (our choice) the table says "a larger model of the family"'
+        where = (
+            f"base_url = {quoted(c.elder_url or 'http://elder:8000/v1')}  # yours\nmodel = {quoted(model)}{said}\n"
+        )
+    return f"""\
+[sources.{source}]
+{where}candidates = 3                   # (paper)
+reasoning = "native"             # (paper) the answers reason step by step; how is our choice
+sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192 }}  # (our choice)
+"""
+
+
+def _judge(c: PresetChoices) -> str:
+    return f"""\
+[judge]
+kind = "llm"                     # (paper) an expert model picks the best of the three
+base_url = {quoted(c.judge_url or "http://judge:8000/v1")}  # yours
+model = {quoted(c.judge_model or JUDGE_MODEL)}  # (our choice)
+"""
+
+
+ASSEMBLE = """\
+[assemble]
+max_tokens = 2048                # (our choice)
+overflow = "keep_answer"         # (our choice)
+"""
+
+
+def _recipe(experiment: Experiment, method: str, bits: int) -> str:
+    sets = ", ".join(quoted(name) for name in experiment.sets())
+    return f"""\
+[[recipes]]
+method = {quoted(method)}
+bits = {bits}
+preset = "paper"                 # {_preset(method)}
+sets = [{sets}]  # (paper) equal samples; add the same names with -tokens for equal tokens
+"""
+
+
+def _preset(method: str) -> str:
+    if method == "w8a8":
+        return "(paper) INT8 weights and activations; the solver is our choice"
+    return "(paper) groups of 128; everything else of the method is our choice"

@@ -1,0 +1,41 @@
+"""Cells with a style as ANSI text, in the terminal's own sixteen colours: they are there everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+
+STYLES = {
+    "": "",
+    "dim": "2",
+    "low": "34",
+    "middle": "36",
+    "high": "33",
+    "peak": "1;91",
+    "bold": "1",
+}
+
+Cell = tuple[str, str]  # one character, a name of `STYLES`
+
+
+def line(cells: Iterable[Cell]) -> str:
+    """One line; stretches of one style share their escape sequences."""
+    out = ""
+    for style, group in groupby(cells, key=lambda cell: cell[1]):
+        text = "".join(mark for mark, _ in group)
+        out += f"\x1b[{STYLES[style]}m{text}\x1b[0m" if style else text
+    return out
+
+
+def max_pool(values: Sequence[float], points: int) -> list[tuple[int, float]]:
+    """At most `points` of (index, value): the largest finite value of each stretch, where it stands."""
+    finite = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
+    if len(values) <= points or not finite:
+        return finite
+    largest: dict[int, tuple[int, float]] = {}
+    for index, value in finite:
+        stretch = index * points // len(values)
+        if stretch not in largest or value > largest[stretch][1]:
+            largest[stretch] = (index, value)
+    return list(largest.values())

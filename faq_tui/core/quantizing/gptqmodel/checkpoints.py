@@ -1,0 +1,125 @@
+"""gptqmodel's checkpoints of an artefact that is being made: a killed or stopped quantization goes on at its layer.
+
+Beside them stands what was told of the layers before, since gptqmodel tells nothing of what it does not do again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress, Send
+
+KINDS = ("layer_started", "module", "layer_done")
+
+
+class Checkpoint:
+    """`folder`: of one artefact, whose name says what it is made of; it may be there from an earlier attempt."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.told = folder / "told.jsonl"
+        self.resumed_at: int | None = None  # a layer, once it is known
+        self._begun = False
+
+    @property
+    def there(self) -> bool:
+        """Whether an earlier attempt has left something to go on from."""
+        return (self.folder / "store" / "CURRENT").is_file()
+
+    def config(self, gptqmodel: Any, seconds: float) -> Any:
+        """For `quantize(checkpoint=…)`: one after the first layer that ends `seconds` after the last one, and at the
+        very end."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for attempt in (self.folder / "store").glob("attempt-*"):
+            shutil.rmtree(attempt, ignore_errors=True)  # of killed processes
+        return _paced(gptqmodel.CheckpointConfig, seconds)(path=self.folder / "store")
+
+    def drop(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def noting(self, send: Send) -> Send:
+        """`send`, and what concerns layers is written down."""
+
+        def noted(kind: str, **body: Any) -> None:
+            if kind in KINDS:
+                with self.told.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"kind": kind, **body}) + "\n")
+            send(kind, **body)
+
+        return noted
+
+    def begin_at(self, layer: int, progress: GptqmodelProgress, send: Send) -> None:
+        """The first layer that is computed is known: tell of those before it. Later calls do nothing."""
+        if self._begun:
+            return
+        self._begun = True
+        kept = [message for message in self._read() if message["layer"] < layer]
+        with atomic_text(self.told) as file:
+            file.writelines(json.dumps(message) + "\n" for message in kept)
+        if layer:
+            self.resumed_at = layer
+            send("resumed", layer=layer)
+            progress.again(kept, send)
+
+    def _read(self) -> list[dict[str, Any]]:
+        """By layer and in order, each once; what a kill cut off is left out."""
+        found: dict[tuple[int, str, str], dict[str, Any]] = {}
+        if self.told.is_file():
+            for line in self.told.read_text(encoding="utf-8").splitlines():
+                try:
+                    message = json.loads(line)
+                    found[message["layer"], message["kind"], message.get("module", "")] = message
+                except (ValueError, KeyError, TypeError):
+                    continue
+        return sorted(found.values(), key=lambda message: (message["layer"], KINDS.index(message["kind"])))
+
+
+def supports(model: Any) -> bool:
+    """Whether gptqmodel can write checkpoints of this quantization: llama and qwen3_moe (7.7), not GPTAQ."""
+    from gptqmodel.looper import gptq_checkpoint
+
+    try:
+        gptq_checkpoint.validate_checkpoint_support(model)
+    except (NotImplementedError, ValueError):
+        return False
+    # A stop comes to us, at the next module: gptqmodel would take the signal, and end after the whole layer.
+    gptq_checkpoint.signal = SimpleNamespace(
+        SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
+    )
+    # Its own refuses the links of which a hub cache is made, and reads all weights once more.
+    gptq_checkpoint._source_identity = _files_of
+    return True
+
+
+def _files_of(model: Any) -> dict[str, str]:
+    root = Path(model.model_local_path)
+    found = {}
+    for path in sorted([root / "config.json", *root.glob("*.safetensors*")]):
+        state = path.stat()
+        found[path.name] = hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()
+    return found
+
+
+def _paced(config: Any, seconds: float) -> Any:
+    """`config`, gptqmodel's own class, in steps of time: layers take milliseconds or minutes."""
+    last = time.monotonic()
+
+    class Paced(config):  # type: ignore[misc]
+        @property
+        def interval_layers(self) -> int:
+            nonlocal last
+            now = time.monotonic()
+            if now - last < seconds:
+                return sys.maxsize
+            last = now
+            return 1
+
+    return Paced

@@ -1,0 +1,185 @@
+"""The engine of every method that gptqmodel knows: load lazily, quantize layer by layer, save."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.devices import device_of
+from faq_tui.core.models.gptqmodel_environment import import_gptqmodel, scratch_folder
+from faq_tui.core.models.headers import linear_shapes, packed_modules, tensors_of
+from faq_tui.core.quantizing.cost_model import estimate
+from faq_tui.core.quantizing.gptqmodel.checkpoints import Checkpoint, supports
+from faq_tui.core.quantizing.gptqmodel.configs import FAMILIES
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.manifest import EngineResult, average_bits
+from faq_tui.core.quantizing.preflight import not_finite
+from faq_tui.core.quantizing.profile import LAYER, profile_of
+
+
+def quantize(
+    job: QuantizationJob, folder: str, rows: list[list[int]], progress: GptqmodelProgress, cancel: CancelToken
+) -> EngineResult:
+    """Write the quantized model into `job.out`: an Engine of the registry.
+
+    Exactly `rows` reach the model, one a batch, in order.
+    Raises `Stopped` at the end of the step in which the cancel came, and FaqError naming layer and module
+    as soon as one turns out broken.
+    """
+    gptqmodel = import_gptqmodel()
+    cancel.check()
+    send = progress.send
+    checkpoint = _checkpoint(job, folder, rows)
+    try:
+        facts = _made(gptqmodel, job, folder, rows, progress, checkpoint)
+    except Unusable as error:
+        assert checkpoint is not None
+        print(f"the checkpoint cannot be used, so it is begun anew: {error.__cause__}", flush=True)  # to the log
+        checkpoint.drop()
+        progress.send = send
+        facts = _made(gptqmodel, job, folder, rows, progress, Checkpoint(checkpoint.folder))
+    finally:
+        progress.send = send
+        if checkpoint is not None and progress.failure is not None:
+            checkpoint.drop()  # a broken module would be met again
+    if checkpoint is not None:
+        checkpoint.drop()
+    packed, shapes = packed_modules(job.out), linear_shapes(Path(folder))
+    return EngineResult(average_bits(job.bits, job.group_size, (shapes[name] for name in packed)), facts)
+
+
+class Unusable(Exception):
+    """The checkpoint of an earlier attempt does not fit: other versions, another GPU, damaged files."""
+
+
+def _checkpoint(job: QuantizationJob, folder: str, rows: list[list[int]]) -> Checkpoint | None:
+    """None where the job is over before the first would be written, or where it could not be read again.
+
+    gptqmodel 7.7 writes checkpoints of AWQ too, but refuses its own on return ("checkpoint tensor schema differs").
+    """
+    if job.checkpoints is None or job.method != "gptq":
+        return None
+    checkpoint = Checkpoint(job.checkpoints)
+    if checkpoint.there or job.checkpoint_s == 0:
+        return checkpoint
+    profile = profile_of(Path(folder), len(rows), sum(map(len, rows)), max(map(len, rows)))
+    long = estimate(job.method, profile.routed(job.experts), device_of(job.device)).seconds >= job.checkpoint_s
+    return checkpoint if long else None
+
+
+def _made(
+    gptqmodel: Any,
+    job: QuantizationJob,
+    folder: str,
+    rows: list[list[int]],
+    progress: GptqmodelProgress,
+    checkpoint: Checkpoint | None,
+) -> dict[str, Any]:
+    """What the manifest is told besides."""
+    device, send = device_of(job.device), progress.send
+    family = FAMILIES[job.method]
+    # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
+    backend = family.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
+    with scratch_folder(job.out) as scratch:
+        model = gptqmodel.GPTQModel.load(
+            folder,
+            family.config(gptqmodel, job, scratch),
+            device=device,
+            backend=backend,
+            trust_remote_code=job.trust_remote_code,
+        )
+        more: dict[str, Any] = {}
+        if checkpoint is not None and supports(model):
+            more["checkpoint"] = checkpoint.config(gptqmodel, job.checkpoint_s)
+        else:
+            checkpoint = None
+        _connect(model, progress, checkpoint)
+        progress.begin(len(_layers(model)), rows)
+        try:
+            with _rows_to(progress):
+                model.quantize(rows, batch_size=1, calibration_sort=None, **more)
+        except Exception as error:
+            progress.check()  # our own stop, or the broken module that this exception follows from
+            if checkpoint is not None and checkpoint.there and _about_checkpoints(error):
+                raise Unusable from error
+            _blame_weights(Path(folder), progress)
+            raise
+        progress.check()
+        if checkpoint is not None:
+            checkpoint.begin_at(len(_layers(model)), progress, send)  # if all layers were done, no step said so
+        progress.send("saving")
+        model.save(str(job.out))
+    return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
+
+
+def _blame_weights(folder: Path, progress: GptqmodelProgress) -> None:
+    """Raise the sentence about NaN, if that is in the target: GPTAQ and AWQ fail of it in ways that say nothing."""
+    there = tensors_of(folder)
+    name = not_finite(folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in there])
+    if name is not None and (place := LAYER.search(name)):
+        progress.broken(int(place[1]), name[place.end() :].removesuffix(".weight"), "its weights are not finite")
+        progress.check()
+
+
+def _about_checkpoints(error: Exception) -> bool:
+    from gptqmodel.looper.checkpoint_store import CheckpointError
+
+    return isinstance(error, CheckpointError)
+
+
+def _connect(model: Any, progress: GptqmodelProgress, checkpoint: Checkpoint | None) -> None:
+    """Subscribe `progress` to the model's callbacks, and `checkpoint` to what it tells."""
+    from gptqmodel.looper.module_looper import StopMainLoop
+
+    layers, send = _layers(model), progress.send
+    if checkpoint is not None:
+        progress.send = checkpoint.noting(send)
+    quantized = [
+        name for group in model.simple_layer_modules(model.model.config, model.quantize_config) for name in group
+    ]
+
+    def on_subset(*, layer_idx: int, **_: Any) -> None:
+        if progress.should_stop:
+            raise StopMainLoop("stopped by faq-tui")
+        if checkpoint is not None:
+            checkpoint.begin_at(layer_idx, progress, send)
+        present = {name for name, _ in layers[layer_idx].named_modules()}
+        progress.start_layer(layer_idx, [name for name in quantized if name in present])
+
+    def on_layer(layer_idx: int, submodule_finalized: bool) -> None:
+        # Raising StopMainLoop here would make quantize() return as if all were well.
+        if submodule_finalized:
+            progress.layer_done(layer_idx)
+
+    model.subset_callback = on_subset
+    model.layer_callback = on_layer
+
+
+@contextlib.contextmanager
+def _rows_to(progress: GptqmodelProgress) -> Iterator[None]:
+    """Pass on each module's log row when it is made: there is no callback for it."""
+    from gptqmodel.looper.loop_processor import LoopProcessor
+
+    original = LoopProcessor.log_new_row
+
+    def log_new_row(processor: Any, row: dict[str, Any]) -> None:
+        # Where the loss is NaN the solve is tried again with no Hessian, and the row says 0.0 in its place.
+        solver = processor.tasks.get(row["module"])
+        given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
+        progress.module_done({**row, "loss": "nan"} if given_up else row)
+        original(processor, row)
+
+    LoopProcessor.log_new_row = log_new_row
+    try:
+        yield
+    finally:
+        LoopProcessor.log_new_row = original
+
+
+def _layers(model: Any) -> Any:
+    """The decoder layers, a ModuleList of shells without weights."""
+    return model.model.get_submodule(model.extract_layers_node()[0])

@@ -1,0 +1,174 @@
+"""Weight matrices by SpQR."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.quantizing.methods.spqr.grid import (
+    TINY,
+    Grid,
+    Level,
+    fit_group,
+    likely_outliers,
+    second_level,
+    stored,
+    without,
+)
+from faq_tui.core.quantizing.sequential.hessian import Factor
+from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
+
+
+@dataclass(frozen=True)
+class Knobs:
+    bits: int
+    group_size: int  # -1: one group a row
+    outlier_threshold: float = 0.2  # τ; a smaller one makes more outliers, infinity none
+    scale_bits: int | None = 3  # of the second level; None: scales and zeros stay float16
+    scale_group: int = 16  # output rows that share a second-level scale
+
+
+# Scale and zero of a group of columns: of the second level, or float16 [..., out] as they are.
+Pair = tuple[Any, Any]
+
+
+@dataclass
+class Quantized:
+    """Everything in walking order: position p is column `order[p]` of the matrix. `...`: as the matrices came."""
+
+    weight: Any  # [..., out, in] float32, in the matrix's own order
+    codes: Any  # [..., in, out] uint8
+    outliers: Any  # [..., in, out] bool
+    levels: list[Pair]  # of each group of columns
+    loss: Any  # [...]; of one matrix alone a float
+
+    def one(self, index: int) -> Quantized:
+        """Of a batch."""
+        levels = [(_at(scale, index), _at(zero, index)) for scale, zero in self.levels]
+        return Quantized(self.weight[index], self.codes[index], self.outliers[index], levels, self.loss[index])
+
+
+class _SpqrRule:
+    """`threshold`: T of each row, [..., out]; None: there are no outliers."""
+
+    def __init__(self, knobs: Knobs, threshold: Any | None, columns: Any) -> None:
+        import torch
+
+        self.knobs = knobs
+        self.threshold = threshold
+        self.codes = columns.new_empty(columns.shape)
+        self.outliers = torch.zeros(columns.shape, dtype=torch.bool, device=columns.device)
+        self.levels: list[Pair] = []
+        self.grid: Grid
+
+    def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
+        del first
+        knobs = self.knobs
+        if self.threshold is not None:
+            weights = without(weights, likely_outliers(weights, diagonal, knobs.bits, self.threshold))
+        grid = fit_group(weights, knobs.bits)
+        if knobs.scale_bits is None:
+            self.grid = stored(grid)
+            self.levels.append((self.grid.scale.half(), self.grid.zero.half()))
+            return
+        scale, zero = (second_level(x, knobs.scale_bits, knobs.scale_group) for x in (grid.scale, grid.zero))
+        self.levels.append((scale, zero))
+        self.grid = decoded(scale, zero, knobs.bits, weights.shape[-1])
+
+    def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
+        self.rows = self.codes[..., start:stop, :].unbind(-2)
+        if self.threshold is not None:
+            # err² > T is |w - ŵ| > sqrt(T) U_cc.
+            self.limits = (self.threshold.sqrt()[..., None, :] * diagonal[..., None]).unbind(-2)
+            self.found = self.outliers[..., start:stop, :].unbind(-2)
+
+    def column(self, place: int, weights: Any, values: Any, error: Any) -> None:
+        import torch
+
+        codes = self.grid.codes(weights, self.rows[place])
+        self.grid.values(codes, values)
+        torch.sub(weights, values, out=error)
+        if self.threshold is not None:
+            outlier = torch.gt(error.abs_(), self.limits[place], out=self.found[place])
+            torch.where(outlier, weights, values, out=values)
+            torch.sub(weights, values, out=error)
+
+
+def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
+    """The grid that a group's stored scale and zero stand for."""
+    if isinstance(scale, Level):
+        return Grid(scale.decode(rows).clamp(min=TINY), zero.decode(rows), bits)
+    return Grid(scale.float().clamp(min=TINY), zero.float(), bits)
+
+
+def quantize_stack(
+    weights: Sequence[Any], factor: Factor, knobs: Knobs, check: Callable[[], None]
+) -> list[Quantized]:
+    """Matrices that share their Hessians: [..., out, in] of any floating dtype, where [out] may differ.
+
+    T = τ · mean_c(var_rows(W_c) / U_cc²) of each matrix (SpQR, algorithm 1). No run of scales crosses from one matrix
+    to the next.
+    """
+    import torch
+
+    run = knobs.scale_group if knobs.scale_bits is not None else 1
+    sizes = [weight.shape[-2] for weight in weights]
+    filled = [size + -size % run for size in sizes]
+    columns = arranged(weights, factor, run)
+    limits = None
+    if math.isfinite(knobs.outlier_threshold):
+        parts = columns.split(filled, -1)
+        own = [part[..., :size] for part, size in zip(parts, sizes, strict=True)]
+        limits = torch.cat(
+            [
+                threshold(part, factor.upper, knobs)[..., None].expand(*part.shape[:-2], size)
+                for part, size in zip(own, filled, strict=True)
+            ],
+            -1,
+        )
+    rule = _SpqrRule(knobs, limits, columns)
+    loss = walk(columns, factor.upper, knobs.group_size, rule, check)
+    result, codes = restored(columns, factor.order), rule.codes.to(torch.uint8)
+    found, start = [], 0
+    for size, width in zip(sizes, filled, strict=True):
+        rows, runs = slice(start, start + size), slice(start // run, (start + width) // run)
+        levels = [(_cut(scale, rows, runs), _cut(zero, rows, runs)) for scale, zero in rule.levels]
+        found.append(
+            Quantized(
+                result[..., rows].mT.contiguous(),
+                codes[..., rows],
+                rule.outliers[..., rows],
+                levels,
+                loss[..., rows].sum(-1),
+            )
+        )
+        start += width
+    return found
+
+
+def threshold(columns: Any, upper: Any, knobs: Knobs) -> Any:
+    """T, [...], of `columns`: [..., in, out]."""
+    diagonal = upper.diagonal(dim1=-2, dim2=-1)
+    spread = columns.var(dim=-1) if columns.shape[-1] > 1 else columns.square().mean(-1)
+    return knobs.outlier_threshold * (spread / diagonal.square()).mean(-1)
+
+
+def quantize_matrix(weight: Any, factor: Factor, knobs: Knobs, check: Callable[[], None]) -> Quantized:
+    """`weight`: [out, in] alone."""
+    (made,) = quantize_stack([weight], factor, knobs, check)
+    made.loss = float(made.loss)
+    return made
+
+
+def _cut(level: Any, rows: slice, runs: slice) -> Any:
+    if isinstance(level, Level):
+        return Level(level.codes[..., runs, :], level.step[..., runs], level.least[..., runs])
+    return level[..., rows]
+
+
+def _at(level: Any, index: int) -> Any:
+    if isinstance(level, Level):
+        return Level(level.codes[index], level.step[index], level.least[index])
+    return level[index]

@@ -1,0 +1,136 @@
+"""What a decoder needs of one SpQR matrix, as named tensors, and how many bits that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.quantizing.methods.spqr.grid import Level
+from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
+
+VALUE_BITS = INDEX_BITS = 16  # of an outlier
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Bits of one matrix, or of many added up."""
+
+    weights: int = 0
+    codes: int = 0
+    scales: int = 0  # and zeros, both levels
+    outliers: int = 0  # 16-bit value and 16-bit column each
+    row_pointers: int = 0
+    permutation: int = 0
+
+    def __add__(self, other: Bits) -> Bits:
+        return Bits(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    @property
+    def average(self) -> float:
+        """Bits a quantized weight: all parts, nothing left out."""
+        stored = self.codes + self.scales + self.outliers + self.row_pointers + self.permutation
+        return stored / self.weights
+
+
+def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
+    """b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ (SpQR, section 4.3), exact for groups and runs that are short,
+    and with the row pointers of the outliers and the column order besides."""
+    groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
+    if knobs.scale_bits is None:
+        scales = groups * out * 32
+    else:
+        scales = groups * (out * 2 * knobs.scale_bits + -(-out // knobs.scale_group) * 64)
+    return Bits(
+        weights=out * columns,
+        codes=out * columns * knobs.bits,
+        scales=scales,
+        outliers=outliers * (VALUE_BITS + INDEX_BITS),
+        row_pointers=32 * (out + 1) if outliers else 0,
+        permutation=columns * INDEX_BITS if ordered else 0,
+    )
+
+
+def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
+    """`weight`: the matrix as exported, whose dtype the outliers keep. Columns stand in walking order.
+
+    `codes`: packed, a row after the other · `scale`, `zero`: float16 [groups, out], or packed 3-bit codes with
+    `_step` and `_least`, [groups, runs] each · `crow`, `col`, `values`: the outliers as CSR over walking
+    positions · `order`: position -> column. All are on the CPU.
+    """
+    import torch
+
+    outliers = quantized.outliers.t()
+    rows, positions = outliers.nonzero(as_tuple=True)
+    ends = outliers.sum(1).cumsum(0)
+    tensors = {
+        "codes": pack(quantized.codes.t().contiguous(), knobs.bits),
+        "crow": torch.cat([ends.new_zeros(1), ends]).to(torch.int32),
+        "col": positions.to(torch.int32),
+        "values": weight[rows, order[positions]],
+        "order": order.to(torch.int32),
+    }
+    for place, part in enumerate(("scale", "zero")):
+        levels = [level[place] for level in quantized.levels]
+        if knobs.scale_bits is None:
+            tensors[part] = torch.stack(levels)
+        else:
+            tensors[f"{part}_codes"] = pack(torch.stack([level.codes for level in levels]), knobs.scale_bits)
+            tensors[f"{part}_step"] = torch.stack([level.step for level in levels])
+            tensors[f"{part}_least"] = torch.stack([level.least for level in levels])
+    return {f"{name}.{part}": tensor.contiguous().cpu() for part, tensor in tensors.items()}
+
+
+def from_tensors(name: str, tensors: dict[str, Any], knobs: Knobs, dtype: Any) -> Any:
+    """The dense matrix, [out, in] of `dtype`, bit for bit as it was exported."""
+    import torch
+
+    part = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
+    out, columns = len(part["crow"]) - 1, len(part["order"])
+    codes = unpack(part["codes"], knobs.bits, out * columns).reshape(out, columns).t()
+    group = columns if knobs.group_size == -1 else knobs.group_size
+    dense = torch.empty((columns, out))
+    for number, start in enumerate(range(0, columns, group)):
+        scale, zero = (_level(part, which, number, knobs, out) for which in ("scale", "zero"))
+        dense[start : start + group] = decoded(scale, zero, knobs.bits, out).values(codes[start : start + group])
+    rows = torch.repeat_interleave(torch.arange(out), part["crow"].diff().long())
+    exported = dense.to(dtype)
+    exported[part["col"].long(), rows] = part["values"]
+    result = torch.empty_like(exported)
+    result[part["order"].long()] = exported
+    return result.t().contiguous()
+
+
+def _level(part: dict[str, Any], which: str, number: int, knobs: Knobs, out: int) -> Any:
+    if knobs.scale_bits is None:
+        return part[which][number]
+    runs = -(-out // knobs.scale_group)
+    groups = len(part[f"{which}_step"])
+    codes = unpack(part[f"{which}_codes"], knobs.scale_bits, groups * runs * knobs.scale_group)
+    codes = codes.reshape(groups, runs, knobs.scale_group)[number]
+    return Level(codes, part[f"{which}_step"][number], part[f"{which}_least"][number])
+
+
+def pack(codes: Any, bits: int) -> Any:
+    """uint8 codes below 2^bits -> uint8 [ceil(count * bits / 8)], lowest bit first, in order of the codes."""
+    import numpy as np
+    import torch
+
+    if 8 % bits == 0:  # whole codes to a byte: on the device where they are
+        each = 8 // bits
+        flat = torch.nn.functional.pad(codes.reshape(-1), (0, -codes.numel() % each)).reshape(-1, each)
+        packed = torch.zeros_like(flat[:, 0])
+        for place in range(each):
+            packed |= flat[:, place] << (bits * place)
+        return packed.cpu()
+    flat = codes.reshape(-1).cpu().numpy()
+    wide = np.unpackbits(flat[:, None], axis=1, count=bits, bitorder="little")
+    return torch.from_numpy(np.packbits(wide.reshape(-1), bitorder="little"))
+
+
+def unpack(packed: Any, bits: int, count: int) -> Any:
+    """The `count` codes that `pack` was given, flat."""
+    import numpy as np
+    import torch
+
+    wide = np.unpackbits(packed.numpy(), count=count * bits, bitorder="little").reshape(count, bits)
+    return torch.from_numpy(np.packbits(wide, axis=1, bitorder="little").reshape(-1))

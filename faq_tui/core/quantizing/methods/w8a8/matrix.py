@@ -1,0 +1,71 @@
+"""Weight matrices in INT8 with a scale for each output channel, by GPTQ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.quantizing.sequential.hessian import Factor
+from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
+
+LARGEST = 127  # symmetric: -128 is not used
+
+
+@dataclass(frozen=True)
+class Int8:
+    """`...`: as the matrices came, alone or as a batch."""
+
+    codes: Any  # [..., out, in] int8
+    scale: Any  # [..., out, 1] in the matrix's own dtype
+    loss: Any  # [...]
+
+
+class _ChannelRule:
+    def __init__(self, scale: Any, columns: Any) -> None:
+        self.scale = scale
+        self.codes = columns.new_empty(columns.shape)
+        self.rows: Sequence[Any] = ()
+
+    def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
+        """The scale is the whole channel's, known before."""
+
+    def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
+        del diagonal
+        self.rows = self.codes[..., start:stop, :].unbind(-2)
+
+    def column(self, place: int, weights: Any, values: Any, error: Any) -> None:
+        import torch
+
+        codes = self.rows[place]
+        torch.div(weights, self.scale, out=codes).round_().clamp_(-LARGEST, LARGEST)
+        torch.mul(codes, self.scale, out=values)
+        torch.sub(weights, values, out=error)
+
+
+def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
+    """Matrices that share their Hessians: [..., out, in] of any floating dtype, where [out] may differ.
+
+    scale = max|w| / 127 a row, rounded to the dtype in which it is stored before any code is chosen.
+    """
+    import torch
+
+    scales = [
+        (weight.float().abs().amax(-1) / LARGEST).clamp(min=torch.finfo(weight.dtype).tiny).to(weight.dtype)
+        for weight in weights
+    ]
+    columns = arranged(weights, factor)
+    rule = _ChannelRule(torch.cat(scales, -1).float(), columns)
+    loss = walk(columns, factor.upper, -1, rule, check)
+    codes = restored(rule.codes.to(torch.int8), factor.order)
+    sizes = [weight.shape[-2] for weight in weights]
+    return [
+        Int8(part.mT.contiguous(), scale[..., None], lost.sum(-1))
+        for part, scale, lost in zip(codes.split(sizes, -1), scales, loss.split(sizes, -1), strict=True)
+    ]
+
+
+def quantize_matrix(weight: Any, factor: Factor, check: Callable[[], None]) -> tuple[Any, Any, float]:
+    """[out, in] alone: codes int8 [out, in], scale [out, 1], loss."""
+    (made,) = quantize_stack([weight], factor, check)
+    return made.codes, made.scale, float(made.loss)

@@ -1,0 +1,191 @@
+"""Refusals before any heavy work: each says in one sentence what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.models.devices import free_bytes
+from faq_tui.core.models.headers import linear_shapes, tensors_of
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import EMBEDDED
+from faq_tui.core.settings.method_keys import GROUP_SIZES, METHOD_KEYS
+
+MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
+MIN_SET = 64  # tokens in all: what fewer give is no estimate of a layer's inputs, yet some quantizers would run
+GIB = 1 << 30
+
+
+def check_target(folder: Path) -> dict[str, Any]:
+    """The target's config.json. Raises UsageError unless it is an unquantized causal language model."""
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}): give a Hugging Face model folder") from error
+    if config.get("quantization_config"):
+        raise UsageError(f"{folder} is quantized already: give the unquantized model")
+    architectures = config.get("architectures") or []
+    own_code = "AutoModelForCausalLM" in config.get("auto_map", {})
+    if own_code or any(name.endswith("ForCausalLM") for name in architectures):
+        return config
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
+        raise UsageError(
+            f"{folder} is no causal language model (architecture {', '.join(architectures) or 'not given'}): "
+            "give one that generates text"
+        )
+    return config
+
+
+def check_chat_template(folder: Path) -> None:
+    """Raise UsageError unless the tokenizer of `folder` brings a chat template."""
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return
+    path = folder / "tokenizer_config.json"
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
+        return
+    raise UsageError(
+        f"the tokenizer of {folder} has no chat template: give the instruction-tuned model, "
+        "or add its chat_template.jinja to the folder"
+    )
+
+
+def check_group_size(
+    shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = GROUP_SIZES
+) -> None:
+    """`shapes`: (out_features, in_features) by module; `sizes`: all that the method has.
+
+    Raises UsageError naming the first misfit, and what would fit.
+
+    Without this GPTQ writes a model that no fast kernel can run.
+    """
+    if group_size == -1:
+        return
+    for name, (_, in_features) in shapes.items():
+        if in_features % group_size:
+            fits = [size for size in sizes if all(width % size == 0 for _, width in shapes.values())]
+            choice = f"choose one of {', '.join(map(str, fits))}" if fits else "none does: choose another method"
+            raise UsageError(
+                f"group_size {group_size} does not divide the {in_features} input features of {name}: {choice}"
+            )
+
+
+def read_rows(path: Path) -> list[list[int]]:
+    """The `input_ids` of every line of a calibration JSONL. Raises UsageError naming file and line."""
+    rows: list[list[int]] = []
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                ids = json.loads(line)["input_ids"]
+                if not isinstance(ids, list) or not all(type(token) is int for token in ids):
+                    raise UsageError(
+                        f"{path} line {number}: input_ids is no list of integers; assemble the set again"
+                    )
+                rows.append(ids)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}): assemble the calibration set first") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{path} line {len(rows) + 1} has no input_ids: assemble the set again") from error
+    return rows
+
+
+def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
+    """Raise UsageError on an empty set, a row that gptqmodel would drop, or an id beyond the vocabulary."""
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        if len(row) < MIN_TOKENS:
+            raise UsageError(
+                f"calibration row {number} has only {len(row)} tokens: drop it, a row needs {MIN_TOKENS}"
+            )
+        wrong = next((token for token in row if not 0 <= token < vocab_size), None)
+        if wrong is not None:
+            raise UsageError(
+                f"calibration row {number} has token id {wrong}, but the target's last is {vocab_size - 1}: "
+                "assemble the set with the target's own tokenizer"
+            )
+    if number == 0:
+        raise UsageError("the calibration set is empty: assemble it first")
+
+
+def check_enough(rows: Sequence[list[int]]) -> None:
+    """Raise UsageError on a set so small that no quantizer learns anything from it."""
+    tokens = sum(map(len, rows))
+    if tokens < MIN_SET:
+        raise UsageError(
+            f"the calibration set has only {tokens} tokens in {len(rows)} row{'s' * (len(rows) > 1)}: "
+            f"give more seeds, a set needs {MIN_SET} tokens to run and some tens of thousands to be of use"
+        )
+
+
+def check_experts(method: str, experts: str | None, config: Mapping[str, Any]) -> None:
+    """Raise UsageError where gptqmodel would fail on a mixture of experts: GPTAQ needs every token in each."""
+    if method == "gptaq" and experts != "all" and expert_count(config) > 0:
+        raise UsageError(
+            'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '
+            "which calibrates every expert on every token, or use gptq"
+        )
+
+
+def expert_count(config: Mapping[str, Any]) -> int:
+    """Experts a layer, 0 for a dense model; from the body of config.json."""
+    for part in (config, config.get("text_config") or {}):
+        for key in ("num_experts", "num_local_experts", "n_routed_experts"):
+            if part.get(key):
+                return int(part[key])
+    return 0
+
+
+def check_finite(folder: Path, tensors: Iterable[str]) -> None:
+    """Raise FaqError if one of `tensors` (names) holds NaN or infinity; each is read once, one at a time.
+
+    For embeddings, norms and the head: a quantized module shows it by its loss.
+    """
+    found = not_finite(folder, tensors)
+    if found is not None:
+        raise FaqError(f"{found} in {tensors_of(folder)[found][0]} holds NaN or infinity: fetch the model again")
+
+
+def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
+    """The first of `tensors` (names) that holds NaN or infinity."""
+    from safetensors import safe_open
+
+    files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
+    for name in tensors:
+        with safe_open(files[name], framework="pt") as reader:
+            tensor = reader.get_tensor(name)
+            # The extremes tell of both and take no memory, where a mask would raise the peak of all that follows.
+            if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
+                return name
+    return None
+
+
+def check_memory(bytes_needed: int, device: str = "cpu") -> None:
+    """Raise FaqError if `bytes_needed` is more than the device (`cpu`, `cuda`) has free now."""
+    free = free_bytes(device)
+    if free is not None and bytes_needed > free:
+        raise FaqError(
+            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: needs about "
+            f"{bytes_needed / GIB:.1f} GiB, {free / GIB:.1f} GiB free; "
+            "free some, or use fewer or shorter rows or a smaller model"
+        )
+
+
+def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
+    """Raise UsageError if the target is no causal model, has no chat template, or a group size misfits.
+
+    Without `recipes` group sizes are not asked about: a set can serve another quantizer. A hub id is looked
+    at when it is fetched: nothing is downloaded here.
+    """
+    folder = run.resolve(run.settings.target.model)
+    if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():
+        return
+    check_target(folder)
+    check_chat_template(folder)
+    shapes = linear_shapes(folder) if recipes else {}
+    for recipe in run.settings.recipes:
+        check_group_size(shapes, recipe.group_size, METHOD_KEYS[recipe.method].group_sizes)

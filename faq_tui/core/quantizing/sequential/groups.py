@@ -1,0 +1,77 @@
+"""Which modules of a layer are quantized together, and in which order: [q,k,v], [o], [gate,up], [down]."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+EXPERT = re.compile(r"\.\d+\.")  # mlp.experts.17.up_proj
+# They choose experts: a changed choice costs more than the few bits they take.
+KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
+
+
+@dataclass
+class ModuleGroup:
+    """Modules whose inputs are known at the same moment. `inputs`: module -> the module whose input it shares."""
+
+    modules: list[str]
+    inputs: dict[str, str]
+
+    @property
+    def experts(self) -> bool:
+        return any(EXPERT.search(name) for name in self.modules)
+
+
+def linears(layer: Any) -> dict[str, Any]:
+    """Every Linear of `layer` that is quantized."""
+    import torch
+
+    return {
+        name: module
+        for name, module in layer.named_modules()
+        if isinstance(module, torch.nn.Linear) and not KEPT.search(name)
+    }
+
+
+def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
+    """`run` calls the layer once. Modules that see the very same tensor share a group and a Hessian.
+
+    Experts share a group by their place in the expert, since a single row reaches only some of them.
+    """
+    modules = linears(layer)
+    seen: list[tuple[str, Any]] = []  # the tensor is kept, so that no other takes its address
+
+    def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
+        return lambda _module, args: seen.append((name, args[0]))
+
+    hooks = [module.register_forward_pre_hook(note(name)) for name, module in modules.items()]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    single: list[tuple[Any, ModuleGroup]] = []
+    for name, tensor in seen:
+        if EXPERT.search(name):
+            continue
+        group = next((group for other, group in single if other is tensor), None)
+        if group is None:
+            single.append((tensor, ModuleGroup([name], {name: name})))
+        else:
+            group.modules.append(name)
+            group.inputs[name] = group.modules[0]
+    groups = [group for _, group in single]
+    return [*groups, *_expert_groups([name for name in modules if EXPERT.search(name)])]
+
+
+def _expert_groups(names: list[str]) -> list[ModuleGroup]:
+    """Gate and up projections first, then those that see what came of them."""
+    first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
+    share: dict[str, str] = {}  # expert -> the module of it that comes first
+    groups = [
+        ModuleGroup(first, {name: share.setdefault(name.rpartition(".")[0], name) for name in first}),
+        ModuleGroup(rest := [name for name in names if name not in set(first)], {name: name for name in rest}),
+    ]
+    return [group for group in groups if group.modules]

@@ -1,0 +1,137 @@
+"""The second-order statistics of one module's inputs, and the Cholesky factor that the solver walks by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+
+DAMP_STEPS = (1.0, 10.0, 100.0, 1000.0)  # of the damping asked for, until the matrix is positive definite
+
+
+class UnfitHessian(FaqError):
+    """`index`: which matrix of the batch it is about."""
+
+    def __init__(self, message: str, index: int = 0) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+class Hessian:
+    """H = mean of 2 x xᵀ over calibration tokens x, in float32 on the device of the inputs."""
+
+    def __init__(self, in_features: int, device: Any) -> None:
+        import torch
+
+        self.sum = torch.zeros((in_features, in_features), dtype=torch.float32, device=device)
+        self.tokens = 0
+
+    def add(self, inputs: Any) -> None:
+        """`inputs`: [..., in_features] of any floating dtype."""
+        rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
+        self.sum.addmm_(rows.t(), rows)
+        self.tokens += rows.shape[0]
+
+    def mean(self) -> Any:
+        """[in_features, in_features]; raises UnfitHessian if nothing was added or an input was not finite."""
+        return means([self])[0]
+
+
+def means(hessians: Sequence[Hessian]) -> Any:
+    """[len(hessians), in_features, in_features]; raises UnfitHessian as `Hessian.mean` does."""
+    import torch
+
+    for index, hessian in enumerate(hessians):
+        if not hessian.tokens:
+            raise UnfitHessian("no calibration token reached it", index)
+    shares = torch.tensor([2.0 / hessian.tokens for hessian in hessians], device=hessians[0].sum.device)
+    found = torch.stack([hessian.sum for hessian in hessians]).mul_(shares[:, None, None])
+    finite = found.diagonal(dim1=-2, dim2=-1).isfinite().all(-1).tolist()
+    if not all(finite):
+        raise UnfitHessian("its inputs are not finite", finite.index(False))
+    return found
+
+
+@dataclass(frozen=True)
+class Factor:
+    """`upper`: U with Uᵀ U = H⁻¹, rows and columns in the order `order` (positions -> columns of W).
+
+    `...` is nothing, or one dimension: a batch of matrices that are solved together.
+    """
+
+    upper: Any  # [..., in, in] float32
+    order: Any  # [..., in] int64
+    dead: Any  # [..., in] bool, columns of W that no input ever reached
+    damp: Any  # [...] on the CPU: what was added to the diagonal, over the mean of its absolute values
+
+
+def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
+    """Steps 1 of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022), for `mean`: [..., in, in].
+
+    `by_activation`: columns by falling diagonal of H, dead ones last, else as they are. Then dead columns get
+    H_ii = 1, H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. More damping is tried
+    where that does not exist; raises UnfitHessian if none helps.
+    """
+    import torch
+
+    diagonal = mean.diagonal(dim1=-2, dim2=-1)
+    dead = diagonal == 0
+    order = torch.arange(mean.shape[-1], device=mean.device).expand(diagonal.shape)
+    if by_activation:
+        order = torch.argsort(diagonal, dim=-1, descending=True, stable=True)
+    diagonal = diagonal.masked_fill(dead, 1.0)
+    level = diagonal.abs().mean(-1)
+    count = mean.shape[-1]
+    flat, orders = mean.reshape(-1, count, count), order.reshape(-1, count)
+    diagonals, levels = diagonal.reshape(-1, count), level.reshape(-1)
+    upper = torch.empty_like(flat)
+    used = torch.full((len(flat),), damp)
+    # Matrix by matrix: LAPACK has no other way, and cuSOLVER's batched form is for small ones.
+    infos = [
+        _factor(flat[i], diagonals[i], orders[i], damp * DAMP_STEPS[0] * levels[i], upper[i])
+        for i in range(len(flat))
+    ]
+    for index, failed in enumerate(torch.stack(infos).tolist()):
+        steps = iter(DAMP_STEPS[1:])
+        while failed:
+            step = next(steps, None)
+            if step is None:
+                most = damp * DAMP_STEPS[-1]
+                raise UnfitHessian(f"its Hessian is not positive definite even with damp_percent {most:g}", index)
+            used[index] = damp * step
+            failed = int(
+                _factor(flat[index], diagonals[index], orders[index], damp * step * levels[index], upper[index])
+            )
+    return Factor(upper.reshape(mean.shape), order, dead, used.reshape(level.shape))
+
+
+def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
+    """Write U into `out`; whether that failed comes back as a tensor, so that no one waits for it yet.
+
+    With J the matrix that turns an order round, J H J = L Lᵀ gives H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J is upper
+    triangular: one Cholesky factorization, where inverting H first would need two.
+    """
+    import torch
+
+    turned = order.flip(0)
+    hessian = mean[turned][:, turned]
+    hessian.diagonal().copy_(diagonal[turned] + added)
+    lower, failed = torch.linalg.cholesky_ex(hessian)
+    unit = torch.eye(len(hessian), device=hessian.device)
+    inverse = torch.linalg.solve_triangular(lower, unit, upper=False)
+    out.copy_(inverse.flip(0, 1))
+    return (failed != 0) | ~out.diagonal().isfinite().all()
+
+
+def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
+    """With it the solver only rounds: for modules that too few tokens reached."""
+    import torch
+
+    return Factor(
+        torch.eye(in_features, device=device).expand(*batch, -1, -1),
+        torch.arange(in_features, device=device).expand(*batch, -1),
+        torch.zeros((*batch, in_features), dtype=torch.bool, device=device),
+        torch.zeros(batch),
+    )

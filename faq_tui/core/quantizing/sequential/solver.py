@@ -1,0 +1,115 @@
+"""The walk over the columns of weight matrices that GPTQ, W8A8 and SpQR share.
+
+`...` in a shape is nothing, or one dimension: matrices of one shape, each with its own Hessian, that are walked
+through at once. Matrices that share a Hessian stand side by side in [out].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from faq_tui.core.quantizing.sequential.hessian import Factor
+
+BLOCK = 128  # columns whose errors are handed on at once to all later ones
+STEP = 32  # columns whose errors are handed on at once to the rest of the block
+
+
+class Rule(Protocol):
+    """How weights become quantized ones. Columns come first everywhere: a column of W is one contiguous row."""
+
+    def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
+        """`weights`: [..., group, out] from column `first`, compensated up to here; `diagonal`: [..., group] of U."""
+
+    def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
+        """Columns `start` to `stop` come next, and perhaps the start of a group; `diagonal`: theirs, [..., block]."""
+
+    def column(self, place: int, weights: Any, values: Any, error: Any) -> None:
+        """`place`: in the block. Write what takes the place of `weights` to `values`, weights - values to `error`.
+
+        All three are [..., out].
+        """
+
+
+def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
+    """[..., out, in] each, of any floating dtype -> [..., in, all out] float32 in walking order, dead columns zero.
+
+    Each matrix is filled up to a multiple of `multiple` rows by its last one.
+    """
+    import torch
+
+    parts = []
+    for weight in weights:
+        parts.append(weight.mT.float())
+        filled = -weight.shape[-2] % multiple
+        if filled:
+            parts.append(parts[-1][..., -1:].expand(*parts[-1].shape[:-1], filled))
+    columns = torch.cat(parts, -1)
+    return permuted(columns.masked_fill_(factor.dead[..., None], 0.0), factor.order)
+
+
+def permuted(columns: Any, order: Any) -> Any:
+    """[..., in, out] with row `order[..., p]` at place p."""
+    import torch
+
+    count = columns.shape[-2]
+    batch = order.reshape(-1, count)
+    rows = batch + count * torch.arange(len(batch), device=order.device)[:, None]
+    return columns.reshape(-1, columns.shape[-1])[rows.reshape(-1)].reshape(columns.shape)
+
+
+def restored(columns: Any, order: Any) -> Any:
+    """The reverse of `permuted`."""
+    return permuted(columns, order.argsort(-1))
+
+
+def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None]) -> Any:
+    """Quantize `columns` ([..., in, out] float32, changed in place); the loss of every output, [..., out].
+
+    For each column c: err = (w - ŵ) / U_cc, then W[:, c+1:] -= err · U[c, c+1:] (GPTQ, arXiv:2210.17323,
+    algorithm 1). The loss is sum(err²) / 2, the mean squared output error a token as the damped Hessian has it.
+    `group_size` -1 is one group; `check` is called once a block and may raise.
+    """
+    count = columns.shape[-2]
+    group = count if group_size == -1 else group_size
+    # A group must begin where all columns before it have been handed on.
+    block = BLOCK if group_size == -1 or group % BLOCK == 0 or BLOCK % group == 0 else group
+    step = STEP if group_size == -1 else math.gcd(group, STEP)
+    diagonal = upper.diagonal(dim1=-2, dim2=-1)
+    loss = columns.new_zeros((*columns.shape[:-2], columns.shape[-1]))
+    for start in range(0, count, block):
+        check()
+        stop = min(start + block, count)
+        part = columns[..., start:stop, :]
+        errors, values = part.new_empty(part.shape), part.new_empty(part.shape)
+        inverse = diagonal[..., start:stop, None].reciprocal()
+        ahead = upper[..., start:stop, start:] * inverse  # U[c, :] / U_cc, so that errors need not be divided
+        rule.begin_block(start, stop, diagonal[..., start:stop])
+        # Views are made once a block: taken one by one they cost as much as the arithmetic.
+        rows, kept, off = part.unbind(-2), values.unbind(-2), errors.unbind(-2)
+        for first in range(0, stop - start, step):
+            last = min(first + step, stop - start)
+            for i in range(first, last):
+                if (start + i) % group == 0:
+                    end = min(start + i + group, count)
+                    rule.begin_group(start + i, columns[..., start + i : end, :], diagonal[..., start + i : end])
+                rule.column(i, rows[i], kept[i], off[i])
+                if i + 1 < last:
+                    pull = ahead[..., i, i + 1 : last, None]
+                    part[..., i + 1 : last, :].addcmul_(pull, off[i][..., None, :], value=-1)
+            if last < stop - start:
+                _hand_on(part[..., last:, :], ahead[..., first:last, last : stop - start], errors[..., first:last, :])
+        part.copy_(values)
+        loss += errors.mul(inverse).square_().sum(-2) / 2
+        if stop < count:
+            _hand_on(columns[..., stop:, :], ahead[..., stop - start :], errors)
+    return loss
+
+
+def _hand_on(rest: Any, ahead: Any, errors: Any) -> None:
+    """rest -= aheadᵀ errors."""
+    if rest.dim() == 2:
+        rest.addmm_(ahead.t(), errors, alpha=-1)
+    else:
+        rest.baddbmm_(ahead.mT, errors, alpha=-1)

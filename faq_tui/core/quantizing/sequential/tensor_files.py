@@ -1,0 +1,74 @@
+"""The target's own safetensors files again, with some tensors replaced, one file in memory at a time."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.headers import INDEX, tensors_of
+
+
+class LayerFiles:
+    """New tensors of each layer, kept on disk until the whole model is written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.places: dict[str, Path] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, layer: int, tensors: dict[str, Any]) -> None:
+        from safetensors.torch import save_file
+
+        path = self.folder / f"layer-{layer:05}.safetensors"
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
+        self.places.update(dict.fromkeys(tensors, path))
+
+    def read(self, name: str) -> Any:
+        from safetensors import safe_open
+
+        with safe_open(self.places[name], framework="pt") as reader:
+            return reader.get_tensor(name)
+
+
+def check_places(target: Path, names: Iterable[str]) -> None:
+    """Raise FaqError if one of the tensors `names` has no place in the target's files."""
+    lost = sorted(set(names) - set(tensors_of(target)))
+    if lost:
+        raise FaqError(
+            f"{lost[0]} has no tensor of its name in {target}: its layout cannot be written back, "
+            "use gptq or awq for this model"
+        )
+
+
+def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
+    """`new` tensors take the place of those of their name; `X.weight_scale` goes with `X.weight`.
+
+    Config and index are written too. Raises as `check_places` does.
+    """
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    there = tensors_of(target)
+    besides = {name for name in new.places if name.removesuffix("_scale") in there and name not in there}
+    check_places(target, set(new.places) - besides)
+    where: dict[str, str] = {}
+    for path in sorted({path for path, _, _ in there.values()}):
+        check()
+        tensors: dict[str, Any] = {}
+        with safe_open(path, framework="pt") as reader:
+            metadata = reader.metadata() or {"format": "pt"}
+            for name in reader.keys():  # noqa: SIM118  it is no dict
+                tensors[name] = new.read(name) if name in new.places else reader.get_tensor(name)
+                if f"{name}_scale" in besides:
+                    tensors[f"{name}_scale"] = new.read(f"{name}_scale")
+        save_file(tensors, out / path.name, metadata)
+        where.update(dict.fromkeys(tensors, path.name))
+    if (target / INDEX).is_file():
+        size = sum(size for _, _, size in tensors_of(out).values())
+        body = {"metadata": {"total_size": size}, "weight_map": dict(sorted(where.items()))}
+        (out / INDEX).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
+    shutil.copyfile(target / "config.json", out / "config.json")

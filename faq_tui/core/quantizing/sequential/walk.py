@@ -1,0 +1,167 @@
+"""Hidden states through all layers, each quantized by what comes out of the quantized ones before it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.models.devices import free_bytes, work_bytes
+from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.sequential.batching import (
+    Solve,
+    SolveBatch,
+    SolvedMatrix,
+    UnsolvableMatrix,
+    batch_matrices,
+)
+from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, linears
+from faq_tui.core.quantizing.sequential.hessian import Hessian
+from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
+
+# Below this share of the tokens an expert's Hessian says more of chance than of its inputs; gptqmodel's too.
+FEW_TOKENS = 0.005
+
+
+# (layer, solved modules by full name): called when a layer is done
+Keep = Callable[[int, dict[str, SolvedMatrix]], None]
+
+
+class _Captured(Exception):
+    """The inputs of a group are known: the rest of the layer need not be computed."""
+
+
+@dataclass
+class LayerWalk:
+    stack: Stack
+    device: str
+    damp: float
+    by_activation: bool
+    solve: Solve
+    keep: Keep
+    progress: GptqmodelProgress
+    cancel: CancelToken
+    own: Any = None  # the model's dtype
+    tokens: int = 0  # of all rows
+
+    def run(self, rows: Sequence[Sequence[int]]) -> None:
+        """Quantize every layer in place of the stack; each is dropped from memory when `keep` has had it."""
+        import torch
+
+        self.own = next(self.stack.layers.parameters()).dtype
+        # On a CPU bfloat16 is emulated or slow; the weights are rounded to the model's own type either way.
+        dtype = torch.float32 if self.device == "cpu" else None
+        self.tokens = sum(map(len, rows))
+        batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
+        inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
+        for index, layer in enumerate(self.stack.layers):
+            unfuse_experts(layer)
+            layer.to(self.device, dtype)
+            with torch.no_grad():
+                solved = self._layer(index, layer, inputs)
+            self.keep(index, solved)
+            self.progress.layer_done(index)
+            layer.to("meta")
+            if self.device == "cuda":
+                torch.cuda.empty_cache()
+
+    def _store(self, rows: Sequence[Sequence[int]]) -> str:
+        """Hidden states stay on the GPU if they take less than a third of it."""
+        if self.device == "cpu":
+            return "cpu"
+        hidden = self.stack.base.config.get_text_config().hidden_size
+        free = free_bytes(self.device)
+        return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
+
+    def _tokens_at_once(self, longest: int) -> int:
+        """As many as leave room for what a layer makes of them: some six copies of its widest tensor."""
+        layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
+        token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
+        if config._attn_implementation == "eager":  # it holds the whole matrix of attention, in two types
+            token += 8 * config.num_attention_heads * longest
+        return work_bytes(self.device) // int(token)
+
+    def _layer(self, index: int, layer: Any, inputs: Inputs) -> dict[str, SolvedMatrix]:
+        def call(batch: int) -> Any:
+            self.cancel.check()
+            out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
+            return out[0] if isinstance(out, tuple) else out
+
+        largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
+        groups = find_groups(layer, lambda: call(largest))
+        self.progress.start_layer(index, [name for group in groups for name in group.modules])
+        modules, solved = linears(layer), dict[str, SolvedMatrix]()
+        for group in groups:
+            hessians = self._hessians(modules, group, len(inputs.hidden), call)
+            few = {
+                name
+                for name, hessian in hessians.items()
+                if group.experts and hessian.tokens < max(1, FEW_TOKENS * self.tokens)
+            }
+            for part in batch_matrices(group, modules, few, work_bytes(self.device)):
+                self._solve(index, modules, part, hessians, solved)
+        for batch in range(len(inputs.hidden)):
+            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
+        return solved
+
+    def _hessians(
+        self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
+    ) -> dict[str, Hessian]:
+        """By the module whose input is taken for all that share it."""
+        hessians = {
+            name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
+        }
+
+        def take(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
+            def hook(_module: Any, args: tuple[Any, ...]) -> None:
+                hessians[name].add(args[0])
+                if not group.experts:
+                    raise _Captured
+
+            return hook
+
+        hooks = [modules[name].register_forward_pre_hook(take(name)) for name in hessians]
+        try:
+            for batch in range(batches):
+                try:
+                    call(batch)
+                except _Captured:
+                    continue
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return hessians
+
+    def _solve(
+        self,
+        index: int,
+        modules: dict[str, Any],
+        part: SolveBatch,
+        hessians: dict[str, Hessian],
+        solved: dict[str, SolvedMatrix],
+    ) -> None:
+        self.cancel.check()
+        started = time.monotonic()
+        prefix = f"{self.stack.name}.{index}."
+        try:
+            weights = part.weights(modules)
+            factor = part.factor(hessians, self.damp, self.by_activation)
+            names = [[prefix + name for name in sharing] for sharing in part.modules]
+            found = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
+        except UnsolvableMatrix as error:
+            self.progress.broken(index, error.module, error)
+            self.progress.check()
+            raise
+        solved |= found
+        every = [(name, number) for number, sharing in enumerate(part.modules) for name in sharing]
+        seconds = (time.monotonic() - started) / len(every)
+        for name, number in every:
+            result, module = found[prefix + name], modules[name]
+            module.weight.data = result.weight.to(module.weight)
+            tokens = hessians[part.shared[number]].tokens
+            note = f"rounded without calibration, too few tokens reached it: {tokens}" if part.few else ""
+            damp = float(factor.damp[number])
+            self.progress.solved(index, name, None if part.few else result.loss, note, seconds, tokens, damp)

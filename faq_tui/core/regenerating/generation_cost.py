@@ -1,0 +1,105 @@
+"""What the missing candidates of a source will cost: tokens, time, money."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from faq_tui.core.regenerating.pending_candidates import SAMPLE, PendingCandidate, pending_candidates
+from faq_tui.core.regenerating.questions import question_for, source_hash_of
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import Source
+from faq_tui.core.store import Store
+from faq_tui.core.store.candidates import Tally, tally, tally_before
+
+CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30  # of a prompt, until a server has counted some
+
+MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
+
+
+@dataclass(frozen=True)
+class GenerationCost:
+    """Of one source's missing candidates."""
+
+    source: str
+    candidates: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float | None  # None: no candidate has shown its speed yet
+    cost: float | None  # in the money of the settings; None without a price
+    basis: str  # MEASURED on candidates like these, EARLIER: on those of other settings, BOUND: by max_tokens
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+    def sentence(self) -> str:
+        about = "at most" if self.basis == BOUND else "about"
+        parts = [f"{about} {_count(self.tokens)} tokens ({_count(self.completion_tokens)} of them written)"]
+        if self.seconds is not None:
+            parts.append(_time(self.seconds))
+        if self.cost is not None:
+            parts.append(f"a cost of {_money(self.cost)} at the price in the settings")
+        how = {
+            MEASURED: "as its candidates so far show",
+            EARLIER: "as its candidates under earlier settings show",
+            BOUND: "if each used all of max_tokens",
+        }[self.basis]
+        return f"{self.source}: {self.candidates:,} candidates to come, {', '.join(parts)}, {how}"
+
+
+def estimate_cost(store: Store, name: str, source: Source, wanted: Sequence[PendingCandidate]) -> GenerationCost:
+    """From the seeds' lengths and from what finished candidates took: these settings', else earlier ones'."""
+    found, basis = tally(store, source_hash_of(source)), MEASURED
+    if found.counted < SAMPLE:
+        found, basis = tally_before(store, name, source_hash_of(source)), EARLIER
+    if found.counted < SAMPLE:
+        found, basis = Tally(), BOUND
+    characters = sum(len(m["content"]) for w in wanted for m in question_for(w.seed, source).messages)
+    prompt = round(characters / CHARACTERS_PER_TOKEN) + TEMPLATE_TOKENS * len(wanted)
+    if found.prompt_tokens:
+        prompt = round(found.prompt_tokens / found.candidates * len(wanted))
+    each = found.completion_tokens / found.counted if found.counted else float(source.sampling.max_tokens)
+    written = round(each * len(wanted))
+    at_once = source.concurrency * len(source.urls)
+    seconds = None
+    if found.counted and wanted:
+        each_s = found.seconds / found.counted
+        seconds = each_s * max(1.0, len(wanted) / at_once)
+    cost = None
+    if source.price is not None:
+        cost = (prompt * source.price.input + written * source.price.output) / 1e6
+    return GenerationCost(name, len(wanted), prompt, written, seconds, cost, basis)
+
+
+def needs_consent(source: Source, expected: GenerationCost) -> bool:
+    """True if a person must say yes first: it costs money, or more tokens than the settings let pass."""
+    over = 0 < source.confirm_over_tokens < expected.tokens
+    return bool(expected.candidates) and (expected.cost is not None or over)
+
+
+def _count(tokens: int) -> str:
+    return f"{tokens / 1e6:,.1f} M" if tokens >= 1e6 else f"{tokens:,}"
+
+
+def _money(cost: float) -> str:
+    return f"{cost:,.2f}" if cost >= 0.1 or cost == 0 else f"{cost:.4f}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def consent_sentences(run: Run) -> list[str]:
+    """A sentence for each source that costs money, or more tokens than the settings let pass; [] if none does."""
+    found = []
+    for name, source in run.settings.sources.items():
+        if source.price is None and not source.confirm_over_tokens:
+            continue
+        expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
+        if needs_consent(source, expected):
+            found.append(expected.sentence())
+    return found

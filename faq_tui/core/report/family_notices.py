@@ -1,0 +1,62 @@
+"""Whether a source is an elder at all, a relative, or the target itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.family import FAMILY, Finding, check_sources, suggestions
+from faq_tui.core.report.formatting import escape
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import EMBEDDED, Settings
+
+NO_ELDER = "No elder was involved: the target regenerated its own data, and a gain is not promised"
+NO_RELATIVE = (
+    "No elder was involved: the small embedded model regenerated the data, which is no larger sibling of the "
+    "target, and a gain is not promised"
+)
+
+
+def notices(run: Run) -> list[dict[str, str]]:
+    """One for each source that is no elder: {source, message}. The message is Markdown."""
+    return [{"source": f.source, "message": message} for f in check_sources(run) if (message := _notice(run, f))]
+
+
+def kinships(run: Run) -> dict[str, dict[str, Any]]:
+    """Of each source, what the family check found, as plain data."""
+    return {
+        found.source: {
+            "model": found.model,
+            "verdict": found.kinship.verdict,
+            "known": found.kinship.known,
+            "larger": found.kinship.larger,
+            "reasons": list(found.kinship.reasons),
+        }
+        for found in check_sources(run)
+    }
+
+
+def _notice(run: Run, found: Finding) -> str:
+    kin = found.kinship
+    if kin.itself:
+        return NO_ELDER
+    if run.settings.sources[found.source].base_url == EMBEDDED:
+        return NO_RELATIVE
+    model, why = escape(found.model), escape("; ".join(kin.reasons))
+    if kin.verdict == FAMILY:
+        if kin.larger is not False:
+            return ""
+        return f"{model} is of the target's family, but no larger than the target: no elder in the paper's sense"
+    elders = suggestions(run)
+    instead = f". Elders of the target: {escape(', '.join(elders))}" if elders else ""
+    if not kin.known:
+        return f"Whether {model} is of the target's family cannot be told from here ({why}){instead}"
+    return f"{model} is not of the target's family ({kin.verdict}: {why}), and a gain is not promised{instead}"
+
+
+def target_name(settings: Settings) -> str:
+    """The target as a server would call it."""
+    if settings.target.model != EMBEDDED:
+        return settings.target.model
+    from faq_tui.core.embedded.gguf_file import MODEL_NAME
+
+    return MODEL_NAME

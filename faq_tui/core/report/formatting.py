@@ -1,0 +1,123 @@
+"""Text from models, servers and files as literal text: no markup, no new line, no control character."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from typing import Any
+
+from faq_tui.core.evaluation.kinds import (
+    ACCURACY,
+    ACCURACY_NORM,
+    BYTE_PERPLEXITY,
+    FLIPS,
+    KL,
+    LAST_PERPLEXITY,
+    PERPLEXITY,
+    TOP1,
+    WORD_PERPLEXITY,
+)
+
+LONGEST = 200
+# Control, format (bidirectional ones reorder a line), surrogate, private use, line and paragraph ends.
+INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
+LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # what GitHub makes a link by itself
+
+
+def one_line(text: object, longest: int = LONGEST) -> str:
+    """Without new lines, control and invisible characters; cut at `longest` characters. Markup is left in."""
+    line = " ".join(str(text).split())
+    line = "".join("\ufffd" if unicodedata.category(c) in INVISIBLE else c for c in line)
+    return line[: longest - 1] + "…" if len(line) > longest else line
+
+
+def escape(text: object, longest: int = LONGEST) -> str:
+    """Safe in a sentence, a list and a table cell."""
+    line = one_line(text, longest)
+    line = MARKUP.sub(lambda match: f"\\{match.group()}", line)
+    return LINK.sub(lambda match: f"\\{match.group()}", line)
+
+
+NAMES = {
+    KL: "KL",
+    PERPLEXITY: "perplexity",
+    TOP1: "top-1 agreement",
+    WORD_PERPLEXITY: "word perplexity",
+    BYTE_PERPLEXITY: "byte perplexity",
+    ACCURACY: "accuracy",
+    ACCURACY_NORM: "accuracy by length",
+    LAST_PERPLEXITY: "perplexity of the word",
+    FLIPS: "flips",
+}
+SHARES = (TOP1, ACCURACY, ACCURACY_NORM, FLIPS)  # shown in percent
+FINE = (KL, BYTE_PERPLEXITY)  # a fourth digit tells something
+MISSING = "–"
+HUGE = 1e6
+NO_SHARE = 100
+
+
+def value(metric: str, number: float | None) -> str:
+    """A metric's own value; None is one that is not finite."""
+    if number is None:
+        return "not finite"
+    if metric in SHARES:
+        return f"{100 * number:.1f}%"
+    return _plain(number, metric)
+
+
+def change(metric: str, number: float | None) -> str:
+    """A difference of two values, with its sign."""
+    if number is None:
+        return "not finite"
+    if metric in SHARES:
+        return f"{100 * number:+.1f} points"
+    return _plain(number, metric, "+")
+
+
+def _plain(number: float, metric: str, sign: str = "") -> str:
+    """A perplexity can be astronomic: then its digits say nothing, and its size does."""
+    if abs(number) >= HUGE:
+        return f"{number:{sign}.2e}"
+    return f"{number:{sign}.4f}" if metric in FINE else f"{number:{sign}.3f}"
+
+
+def interval(metric: str, estimate: dict[str, Any]) -> str:
+    """`[low, high]` of a difference."""
+    if estimate["low"] is None or estimate["high"] is None:
+        return "no interval"
+    low, high = (change(metric, estimate[end]).removesuffix(" points") for end in ("low", "high"))
+    return f"[{low}, {high}]"
+
+
+def share(estimate: dict[str, Any] | None) -> str:
+    """A share of the loss recovered with its interval, in percent."""
+    if estimate is None or estimate["value"] is None:
+        return MISSING
+    said = f"{percent(estimate['value'])}%"
+    if estimate["low"] is None or estimate["high"] is None:
+        return said
+    return f"{said} [{percent(estimate['low'])}, {percent(estimate['high'])}]"
+
+
+def percent(share: float) -> str:
+    """A share in percent; one of almost nothing can be any number, and is told by its sign alone."""
+    if not math.isfinite(share) or abs(share) >= NO_SHARE:
+        return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
+    return f"{round(100 * share):d}"  # without the minus of a zero
+
+
+def count(number: int | None) -> str:
+    return MISSING if number is None else f"{number:,}"
+
+
+def megabytes(number: int | None) -> str:
+    return MISSING if number is None else f"{number / 1e6:,.1f}"
+
+
+def probability(p: float | None) -> str:
+    """A p-value, to what it can tell."""
+    if p is None:
+        return MISSING
+    return "≤ 0.001" if p < 0.001 else f"{p:.3f}"

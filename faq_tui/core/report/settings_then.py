@@ -1,0 +1,116 @@
+"""What was run with which data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.report.facts import judge_lines
+from faq_tui.core.report.formatting import escape
+from faq_tui.core.settings import EMBEDDED
+
+WAYS = {
+    "generation_prompt": "built from the generation prompt, since the template strips reasoning",
+    "inline": "with the reasoning in the answer's own text, since the template knows no think block",
+}
+KINDS = {
+    "raw": "texts without a template",
+    "template": "questions in the template",
+    "original": "questions and original answers in the template",
+}
+
+
+def ran(body: dict[str, Any]) -> list[str]:
+    """Lines of Markdown."""
+    facts = body["run"]
+    return [
+        "## What was run",
+        "",
+        f"- **Target**: {escape(facts['target']['name'])}"
+        + (" (embedded)" if facts["target"]["model"] == EMBEDDED else ""),
+        f"- **Seeds**: {escape(facts['seeds']['path'])}: {facts['seeds']['chosen']} regenerated, "
+        f"{facts['seeds']['heldout']} held out, {facts['seeds']['pool']} in reserve "
+        f"(draw {facts['seeds']['sample_seed']})",
+        *(line for source in facts["sources"] for line in _source(source)),
+        *judge_lines(facts["judge"]),
+        f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens a sample, longer ones by "
+        f"{facts['assemble']['overflow']}",
+        *(_set(found) for found in facts["sets"]),
+        *(f"- **Recipe**: {_pairs(_told(recipe))}" for recipe in facts["recipes"]),
+        *(_text(text) for text in body["texts"]),
+        *_evaluation(body),
+        f"- **Measured**: {body['measured']}, with faq-tui {body['faq_tui']}",
+        "",
+    ]
+
+
+def _source(s: dict[str, Any]) -> list[str]:
+    unfit = ", ".join(f"{number} {escape(flag)}" for flag, number in sorted(s["unfit"].items()))
+    return [
+        f"- **Source {escape(s['name'])}**: {escape(s['model'])} at {escape(s['url'])}, "
+        f"reasoning {s['reasoning']}, prompt version {escape(s['prompt_version'])}; {_pairs(s['sampling'])}",
+        f"  - {s['candidates']} candidates ({s['candidates_per_seed']} a seed asked for): "
+        + f"{s['fit']} finished and fit"
+        + (f", unfit: {unfit}" if unfit else "")
+        + f"; {s['with_reasoning']} with reasoning",
+        f"  - {escape(s['family']['verdict'] if s['family']['known'] else 'family unknown')}: "
+        f"{escape('; '.join(s['family']['reasons']))}",
+        f"  - picks: {s['picked_by_judge']} by the judge, {s['picked_by_person']} by a person, "
+        f"{s['without_pick']} seeds without one",
+    ]
+
+
+def _set(found: dict[str, Any]) -> str:
+    refused = ", ".join(f"{number} {escape(reason)}" for reason, number in found["refused"].items())
+    line = f"- **Set {escape(found['name'])}**: {_made_from(found['plan'])}{found['samples']:,} samples, "
+    line += f"{found['tokens']:,} tokens"
+    if found["cut"]:
+        line += f", {found['cut']:,} tokens cut off ({found['kept']:.0%} kept)"
+    if found["answered"]:
+        line += f"; {found['whole_answers']:,} of {found['answered']:,} samples hold their whole answer"
+    built = {way: number for way, number in found["ways"].items() if way in WAYS}
+    line += "".join(f"; {number:,} {WAYS[way]}" for way, number in built.items())
+    return line + (f"; left out: {refused}" if refused else "")
+
+
+def _made_from(plan: dict[str, Any] | None) -> str:
+    """What is not the default of a set, in words."""
+    if plan is None:
+        return "cut to equal tokens; "
+    words = []
+    if len(plan["made_from"]) > 1:
+        words.append(
+            "from " + " and ".join(f"{share:.0%} {escape(part)}" for part, share in plan["made_from"].items())
+        )
+    if plan["kind"] != "seed":
+        words.append(KINDS[plan["kind"]])
+    words += ["answers only"] if plan["answer_only"] else []
+    words += [f"at most {plan['tokens_per_sample']} tokens a sample"] if plan["tokens_per_sample"] else []
+    words += [f"ordered by {plan['select']}"] if plan["select"] else []
+    words += [f"as many {unit} as {escape(other)}" for unit, other in plan["match"].items() if other]
+    return f"{', '.join(words)}; " if words else ""
+
+
+def _text(text: dict[str, Any]) -> str:
+    size = f"{text['items']} items"
+    if text["tokens"] is not None:
+        size += f", {text['tokens']:,} predicted tokens"
+    return f"- **Held-out text {escape(text['title'])}**: {escape(text['about'] or text['kind'])}; {size}"
+
+
+def _evaluation(body: dict[str, Any]) -> list[str]:
+    e = body["evaluation"]
+    name = f" ({escape(e['device_name'])})" if e["device_name"] else ""
+    lines = [f"- **Evaluated on**: {escape(e['device'])}{name} in {escape(e['dtype'])}"]
+    versions = ", ".join(
+        f"{escape(package)} {escape(version)}" for package, version in e["versions"].items() if version
+    )
+    return [*lines, f"- **Versions**: {versions}"] if versions else lines
+
+
+def _pairs(values: dict[str, Any]) -> str:
+    return ", ".join(f"{escape(name)} {escape(value)}" for name, value in values.items())
+
+
+def _told(recipe: dict[str, Any]) -> dict[str, Any]:
+    """What the recipe's method has; its sets are told elsewhere."""
+    return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

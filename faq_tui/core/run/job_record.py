@@ -1,0 +1,92 @@
+"""`jobs/<id>/job.json`: which process works, or worked, on which stages of the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.process import process_identity
+
+FILE = "job.json"
+MARK = "faq-tui: "  # begins the one sentence in a job's log that says why it ended
+
+
+@dataclass(frozen=True)
+class Job:
+    """One call of the pipeline, in the background or not. `began` tells its process from later ones of its pid."""
+
+    id: str
+    folder: Path  # RUN/jobs/<id>
+    pid: int
+    only: str | None
+    until: str | None
+    started: float  # unix seconds
+    began: str
+    stages: tuple[str, ...]  # what it was asked to run, in order
+
+    @property
+    def run(self) -> Path:
+        return self.folder.parent.parent
+
+    @property
+    def events(self) -> Path:
+        return self.folder / "events.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "log.txt"
+
+
+def new_id() -> str:
+    """Sorts by time."""
+    return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
+
+
+def write_job(folder: Path, only: str | None, until: str | None, stages: tuple[str, ...]) -> None:
+    """Record this process as the one that works in `folder`."""
+    pid = os.getpid()
+    body = {
+        "pid": pid,
+        "began": process_identity(pid),
+        "only": only,
+        "until": until,
+        "stages": stages,
+        "started": time.time(),
+    }
+    with atomic_text(folder / FILE) as file:
+        json.dump(body, file)
+
+
+def read_job(folder: Path) -> Job | None:
+    """The job in `jobs/<id>`; None if it never began there, or an older version recorded it."""
+    try:
+        body = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return Job(
+            folder.name,
+            folder.resolve(),
+            int(body["pid"]),
+            body["only"],
+            body["until"],
+            float(body["started"]),
+            str(body["began"]),
+            tuple(body["stages"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def all_jobs(folder: Path) -> list[Job]:
+    """Every job of the run in `folder`, the oldest first."""
+    found = (read_job(path.parent) for path in (folder / "jobs").glob(f"*/{FILE}"))
+    return sorted((job for job in found if job), key=lambda job: (job.started, job.id))
+
+
+def last_job(folder: Path) -> Job | None:
+    """The job of the run in `folder` that began last, running or not."""
+    return max(all_jobs(folder), key=lambda job: (job.started, job.id), default=None)

@@ -1,0 +1,157 @@
+"""A run: one folder with settings, database and artefacts. Everything about one target model."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.settings import Settings, load_settings
+from faq_tui.core.store import Store
+
+
+@dataclass(frozen=True)
+class Run:
+    """The folder, its settings and its open database."""
+
+    folder: Path
+    settings: Settings
+    store: Store
+
+    @property
+    def calibration(self) -> Path:
+        return self.folder / "calibration"
+
+    @property
+    def models(self) -> Path:
+        return self.folder / "models"
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+    @property
+    def jobs(self) -> Path:
+        return self.folder / "jobs"
+
+    @property
+    def cache(self) -> Path:
+        """What can be computed again: safe to delete."""
+        return self.folder / ".cache"
+
+    def log(self, job: str) -> Path:
+        return self.jobs / job / "log.txt"
+
+    def resolve(self, path: str) -> Path:
+        """A path in `faq.toml` is relative to the run's folder."""
+        return (self.folder / Path(path).expanduser()).resolve()
+
+
+def run_folder(folder: Path) -> Path:
+    """The same, absolute. Raises UsageError if there is no such folder."""
+    if not folder.is_dir():
+        raise UsageError(f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`")
+    return folder.resolve()
+
+
+def nearest_run(folder: Path) -> Path:
+    """`folder` itself, or the one run directly under it. Raises UsageError."""
+    if (folder / "faq.toml").is_file():
+        return folder
+    found = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
+    if len(found) == 1:
+        return folder / found[0]
+    if found:
+        raise UsageError(f"which run? Give one of {', '.join(found[:8])}")
+    raise UsageError("no run here: `faq-tui demo` makes a first one, `faq-tui init --help` says how to make your own")
+
+
+@contextmanager
+def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
+    """The run in `folder`. Raises UsageError if there is none."""
+    folder = run_folder(folder)
+    settings = load_settings(folder / "faq.toml")
+    store = Store(folder / "faq.db", read_only)
+    try:
+        yield Run(folder, settings, store)
+    finally:
+        store.close()
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who holds a run's lock, as it wrote into it; pid 0 if it has not yet."""
+
+    pid: int
+    job: str
+
+
+@contextmanager
+def locked(run: Run, job: str = "") -> Iterator[None]:
+    """Hold the run for writing. The kernel frees the lock with its process, however that ends."""
+    fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        while not _try(fd, fcntl.LOCK_EX):
+            owner = lock_owner(run.folder)
+            if owner is not None:
+                raise in_use(run.folder, owner)
+            time.sleep(random.uniform(0.001, 0.01))  # it was only looked at, or is free since
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)
+        try:
+            yield
+        finally:
+            os.ftruncate(fd, 0)
+    finally:
+        os.close(fd)
+
+
+def lock_owner(folder: Path) -> Owner | None:
+    """Who holds the lock of the run in `folder`; None if nobody does. The kernel says so, not the text in it."""
+    try:
+        fd = os.open(folder / ".lock", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        deadline = time.monotonic() + 1.0
+        while not _try(fd, fcntl.LOCK_SH):
+            owner = _written(fd)
+            if _lives(owner.pid) or time.monotonic() > deadline:
+                return owner
+            time.sleep(0.005)  # the last one is still dying, or the next has taken the lock and not yet written
+        return None
+    finally:
+        os.close(fd)
+
+
+def in_use(folder: Path, owner: Owner) -> FaqError:
+    """The sentence for a second process that wants to work on the run."""
+    return FaqError(
+        f"another faq-tui (process {owner.pid or 'unknown'}) is working on {folder}: "
+        f"wait for it, or stop it (Ctrl-C there, or `kill {owner.pid or 'PID'}`; finished work is kept)"
+    )
+
+
+def _try(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _written(fd: int) -> Owner:
+    pid, _, job = os.pread(fd, 256, 0).decode(errors="replace").partition(" ")
+    return Owner(int(pid) if pid.isdecimal() else 0, job)
+
+
+def _lives(pid: int) -> bool:
+    from faq_tui.core.base.process import process_identity  # its package imports this module
+
+    return pid > 0 and process_identity(pid) is not None

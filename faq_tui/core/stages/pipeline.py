@@ -1,0 +1,143 @@
+"""The list of stages, and the one loop that runs them.
+
+A stage is a function of a context. It reads what earlier stages stored, stores every finished unit of work
+at once, and when it is called again does only what is missing. Its signature, a hash of its settings and
+inputs, decides what is stale. That is all there is to resume.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import ExitStack
+from typing import IO
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError
+from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.models.trust import NO_MODEL, refuse_code
+from faq_tui.core.run.context import Context, Stage
+from faq_tui.core.run.events import Emit, Event, StageDone, StageFailed, StageSkipped, to_json
+from faq_tui.core.run.job_record import new_id, write_job
+from faq_tui.core.run.run import Run, locked
+from faq_tui.core.store import stages as stage_rows
+
+
+def all_stages() -> tuple[Stage, ...]:
+    """The pipeline, in order."""
+    from faq_tui.core.stages import STAGES
+
+    return STAGES
+
+
+def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
+    """The stages that `--only` or `--until` name. Raises UsageError."""
+    stages = all_stages()
+    names = [stage.name for stage in stages]
+    for wanted in (only, until):
+        if wanted is not None and wanted not in names:
+            raise UsageError(f"no stage {wanted!r}; the stages are {', '.join(names)}")
+    if only is not None:
+        return (stages[names.index(only)],)
+    return stages[: names.index(until) + 1] if until is not None else stages
+
+
+def is_current(run: Run, stage: Stage) -> bool:
+    """True if the stage is done, and done with what the settings and inputs are now."""
+    row = stage_rows.all_rows(run.store).get(stage.name)
+    return row is not None and row.state == "done" and row.signature == stage.signature(run) and stage.intact(run)
+
+
+def run_pipeline(
+    run: Run,
+    emit: Emit,
+    cancel: CancelToken,
+    only: str | None = None,
+    until: str | None = None,
+    job: str | None = None,
+    confirmed: bool = False,
+) -> None:
+    """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored.
+
+    `job` names its folder under `jobs/`; by default a new one. `confirmed`: a person has said yes to what
+    regenerating costs.
+    """
+    selected = select(only, until)
+    job = job or new_id()
+    with locked(run, job), full_disk_is_clear(run.folder):
+        if only is not None:
+            _require_earlier(run, selected[0])
+        if any(stage.name not in NO_MODEL for stage in selected):
+            refuse_code(run)
+        folder = run.jobs / job
+        folder.mkdir(parents=True, exist_ok=True)
+        names = tuple(stage.name for stage in selected)
+        write_job(folder, only, until, names)
+        with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
+            for stage in selected:
+                # A server started for one stage does not hold its memory through the next.
+                with ExitStack() as resources:
+                    tee = _recorder(record, emit)
+                    _run_stage(Context(run, tee, cancel, job, names, resources, confirmed=confirmed), stage)
+
+
+def _recorder(record: IO[str], emit: Emit) -> Emit:
+    def tee(event: Event) -> None:
+        record.write(to_json(event) + "\n")
+        record.flush()
+        emit(event)
+
+    return tee
+
+
+def _require_earlier(run: Run, stage: Stage) -> None:
+    for earlier in all_stages():
+        if earlier.name == stage.name:
+            return
+        if not is_current(run, earlier):
+            raise UsageError(f"{stage.name} needs {earlier.name} up to date first: use `--until {stage.name}`")
+
+
+def _run_stage(context: Context, stage: Stage) -> None:
+    store = context.run.store
+    started = time.monotonic()
+    try:
+        summary = None if is_current(context.run, stage) else _begin_and_execute(context, stage)
+    except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, Ctrl-C too
+        failure = _as_faq_error(context, stage, error)
+        state = "stopped" if isinstance(failure, Stopped) else "failed"
+        stage_rows.end(store, stage.name, state, str(failure))
+        context.emit(StageFailed(stage.name, str(failure), int(failure.exit_code)))
+        raise failure from None
+    if summary is None:
+        context.emit(StageSkipped(stage.name, "up to date"))
+        return
+    stage_rows.end(store, stage.name, "done", summary)
+    context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
+
+
+def _begin_and_execute(context: Context, stage: Stage) -> str:
+    stage_rows.begin(context.run.store, stage.name, stage.signature(context.run), context.job)
+    context.cancel.check()
+    return stage.execute(context)
+
+
+def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
+    """Our own errors as they are; anything else as one sentence, its traceback in the job's log."""
+    if isinstance(error, FaqError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Stopped("stopped by request; finished work is kept, run the same command again to go on")
+    if isinstance(error, OSError):
+        try:
+            with full_disk_is_clear(context.run.folder):
+                raise error
+        except FaqError as clear:
+            return clear
+        except OSError:
+            pass
+    log = context.run.log(context.job)
+    with log.open("a", encoding="utf-8", errors="replace") as file:
+        traceback.print_exception(error, file=file)
+    reason = " ".join(str(error).split())[:300]
+    return FaqError(f"{stage.name} failed with {type(error).__name__}: {reason}; the details are in {log}")

@@ -1,0 +1,53 @@
+"""What only the run knows of an artefact: the set and its hash, and which sources and prompts made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.models.target import fingerprint
+from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
+from faq_tui.core.quantizing.servable import serve_commands
+from faq_tui.core.regenerating.questions import prompt_version, source_hash_of
+from faq_tui.core.run.run import Run
+from faq_tui.core.store.sets import SetRow
+
+
+def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
+    """Add it to the manifest that the worker wrote, and how to serve the folder once it is in its place, `name`.
+
+    Raises FaqError if there is no manifest.
+    """
+    body = read_manifest(folder)
+    if body is None:
+        raise FaqError(f"{folder} came out without a manifest: the details are in the job's log")
+    settings = run.settings
+    body["target"] = {"model": settings.target.model, "fingerprint": fingerprint(run)}
+    body["calibration"] = {
+        "set": set_row.name,
+        "ids_hash": set_row.ids_hash,
+        "samples": set_row.samples,
+        "tokens": set_row.tokens,
+        "picked_by_person": set_row.by_person,
+        "seeds": settings.seeds.model_dump(include={"path", "count", "sample_seed"}),
+        "assemble": settings.assemble.model_dump(),
+        "judge": {
+            "kind": settings.judge.kind,
+            "weights": settings.judge.weights(),
+            "model": settings.judge.model,
+            "id": judge_id(run),
+        },
+        "sources": {
+            name: {
+                "model": source.model,
+                "reasoning": source.reasoning,
+                "prompt": prompt_version(source),
+                "sampling": source.sampling.model_dump(),
+                "generation": source_hash_of(source),
+            }
+            for name, source in settings.sources.items()
+        },
+    }
+    body["serve"] = serve_commands(Path(run.models.name) / name)  # from the run's folder: that may be moved
+    write_manifest(folder, body)

@@ -1,0 +1,1 @@
+"""Statistics on plain arrays: bootstrap intervals, Student's t, AUC, corrections for many comparisons."""

@@ -1,0 +1,210 @@
+"""Paired bootstrap: how much of a number, or of a difference, is the luck of the held-out text and of the draw.
+
+Items (windows, answers, questions) are drawn with replacement, the same ones for every subject (Efron and
+Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are percentiles, at levels widened
+for few items (Hesterberg 2015, "What teachers should know about the bootstrap", expanded percentile interval):
+plain ones are too narrow by the factor sqrt((n - 1) / n) and know nothing of Student's t.
+
+Where the same recipe was run on several draws of its calibration set, draws are drawn first and items within
+(the same items for every draw, since all draws were measured on them). Three draws can be resampled in ten
+ways only: so the percentiles are stretched about the value until they are as wide as Student's t asks of the
+two standard errors, each with its own degrees of freedom: (t[n - 1] of items)^2 + (t[draws - 1] of draws)^2,
+the form of Graybill and Wang (1980) for a sum of variances.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER
+from faq_tui.core.evaluation.metrics import Sums, metric
+from faq_tui.core.stats import t_distribution
+
+if TYPE_CHECKING:
+    from faq_tui.core.evaluation.metrics import Array
+
+    Statistic = Callable[[Array, Array], Array]  # weights [rows, draws], weights [rows, items] -> values [rows]
+
+LEVEL = 0.95
+MIN_ITEMS = 5  # of fewer there is no honest interval
+SEED = 20260120
+
+Draws = Sums | Sequence[Sums]  # one artefact, or the same recipe on several draws
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value and its 95% interval; None where there are too few items, or a number is not finite."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+    def excludes(self, point: float) -> bool:
+        return self.low is not None and self.high is not None and not self.low <= point <= self.high
+
+
+def of_metric(name: str, sums: Draws, resamples: int) -> Estimate:
+    """The metric of one subject: the mean over its draws."""
+    draws = _listed(sums)
+    return _estimate(_mean(name, draws), draws, resamples)[0]
+
+
+def difference(name: str, ours: Draws, theirs: Draws, resamples: int) -> Estimate:
+    """metric(ours) - metric(theirs), on the same resampled items, draw by draw."""
+    return compared(name, ours, theirs, resamples)[0]
+
+
+def compared(
+    name: str, ours: Draws, theirs: Draws, resamples: int, widening: float = 1.0
+) -> tuple[Estimate, float | None]:
+    """The difference, and the two-sided p-value of no difference; that is None where there is no interval.
+
+    For one draw it is the level at which the interval would just hold zero; beyond what the resamples can
+    tell, the bootstrap's own normal tail. For several draws the half-width is that of Student's t alone.
+    `widening`: of the standard error between draws, where these share seeds (core.assembly.overlap).
+    """
+    mine, others = _paired(ours, theirs)
+    one, other = _mean(name, mine), _mean(name, others)
+    return _estimate(lambda d, i: one(d, i) - other(d, i), mine, resamples, widening)
+
+
+def recovered(
+    name: str, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int, widening: float = 1.0
+) -> Estimate | None:
+    """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
+
+    None where the baseline lost nothing that can be told from noise, or came out better than the unquantized
+    model, since a share of nothing has no meaning; and where a number is not finite, as in a resample without
+    any loss.
+    """
+    mine, base = _paired(ours, baseline)
+    _same_items(mine[0], unquantized)
+    change = difference(name, base, [unquantized] * len(base), resamples)
+    if not change.excludes(0.0) or (change.value > 0) == HIGHER_IS_BETTER[name]:
+        return None
+    one, other, target = _mean(name, mine), _mean(name, base), _mean(name, [unquantized] * len(base))
+
+    def share(draws: Array, items: Array) -> Array:
+        import numpy as np
+
+        lost = other(draws, items)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share: Array = (lost - one(draws, items)) / (lost - target(draws, items))
+        return share
+
+    found = _estimate(share, mine, resamples, widening)[0]
+    return found if found.low is not None else None
+
+
+def _mean(name: str, draws: Sequence[Sums]) -> Statistic:
+    def mean(draw_weights: Array, item_weights: Array) -> Array:
+        import numpy as np
+
+        values = np.stack([metric(name, sums, item_weights) for sums in draws], axis=1)
+        found: Array = (draw_weights * values).sum(axis=1) / draw_weights.sum(axis=1)
+        return found
+
+    return mean
+
+
+def _estimate(
+    statistic: Statistic, draws: Sequence[Sums], resamples: int, widening: float = 1.0
+) -> tuple[Estimate, float | None]:
+    import numpy as np
+
+    items, ones = len(draws[0]), np.ones((1, len(draws)))
+    value = float(statistic(ones, np.ones((1, items)))[0])
+    if items < MIN_ITEMS or not np.isfinite(value):
+        return Estimate(value), None
+    drawn = resampled(items, resamples, SEED)
+    every = np.ones((resamples, len(draws)))
+    over_items = statistic(every, drawn)
+    if len(draws) == 1:
+        if not np.isfinite(over_items).all():
+            return Estimate(value), None
+        tail = tail_share(items)
+        low, high = np.quantile(over_items, [tail, 1.0 - tail])
+        return Estimate(value, float(low), float(high)), _p_value(value, over_items, items)
+    over_both = statistic(resampled(len(draws), resamples, SEED + 1), drawn)
+    singles = statistic(np.eye(len(draws)), np.ones((len(draws), items)))
+    if not (np.isfinite(over_both).all() and np.isfinite(singles).all()):
+        return Estimate(value), None
+    return _several_draws(value, over_items, over_both, singles, items, widening)
+
+
+def _several_draws(
+    value: float, over_items: Array, over_both: Array, singles: Array, items: int, widening: float
+) -> tuple[Estimate, float | None]:
+    """`over_items`, `over_both`: values with items alone, and with draws and items, resampled; `singles`: by draw."""
+    import numpy as np
+
+    of_items = float(over_items.std() * math.sqrt(items / (items - 1)))
+    of_draws = widening * float(singles.std(ddof=1) / math.sqrt(len(singles)))
+    if of_items == of_draws == 0.0:
+        return Estimate(value, value, value), float(value == 0.0)
+    side = (1.0 - LEVEL) / 2
+    tails, of_few_items = t_distribution.table(items - 1)
+    widths = np.hypot(of_few_items * of_items, t_distribution.table(len(singles) - 1)[1] * of_draws)
+    half = float(np.interp(-side, -tails, widths))
+    stretch = half / (-NormalDist().inv_cdf(side) * float(over_both.std()))
+    low, high = value + stretch * (np.quantile(over_both, [side, 1.0 - side]) - value)
+    return Estimate(value, float(low), float(high)), 2 * float(np.interp(abs(value), widths, tails))
+
+
+def _p_value(value: float, values: Array, items: int) -> float:
+    import numpy as np
+
+    share = min(float((values <= 0).mean()), float((values >= 0).mean()))
+    if share >= 0.5:
+        return 1.0
+    floor = 0.5 / len(values)
+    z = -NormalDist().inv_cdf(max(share, floor))
+    if share < floor:
+        deviation = float(values.std())
+        z = max(z, abs(value) / deviation) if deviation > 0 else np.inf
+    return 2 * t_distribution.tail(z * math.sqrt((items - 1) / items), items - 1)
+
+
+@lru_cache(maxsize=8)
+def resampled(items: int, resamples: int, seed: int) -> Array:
+    """[resamples, items]: how often each item was drawn. The same arguments give the same draws."""
+    import numpy as np
+
+    counts = np.random.default_rng(seed).multinomial(items, np.full(items, 1.0 / items), size=resamples)
+    weights: Array = counts.astype(np.float64)
+    weights.setflags(write=False)
+    return weights
+
+
+def tail_share(items: int) -> float:
+    """The percentile that bounds the interval on either side: Phi(-sqrt(n / (n - 1)) t[n - 1])."""
+    t = t_distribution.quantile((1.0 - LEVEL) / 2, items - 1)
+    return NormalDist().cdf(-t * math.sqrt(items / (items - 1)))
+
+
+def _listed(sums: Draws) -> list[Sums]:
+    return [sums] if isinstance(sums, Sums) else list(sums)
+
+
+def _paired(ours: Draws, theirs: Draws) -> tuple[list[Sums], list[Sums]]:
+    mine, others = _listed(ours), _listed(theirs)
+    if len(mine) != len(others):
+        raise ValueError("a paired comparison needs the same draws on both sides")
+    _same_items(*mine, *others)
+    return mine, others
+
+
+def _same_items(*all_sums: Sums) -> None:
+    import numpy as np
+
+    first = all_sums[0]
+    for sums in all_sums:
+        tokens, others = (side.columns.get("tokens", np.zeros(0)) for side in (sums, first))
+        if len(sums) != len(first) or not np.array_equal(tokens, others):
+            raise ValueError("a paired comparison needs the same items on all sides")
