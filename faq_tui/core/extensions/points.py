@@ -1,0 +1,17 @@
+"""The kinds of extension, each a registry, with the import paths of what faq-tui itself brings.
+
+Paths are strings, so that a name can be checked without importing what it stands for, and so that settings need not
+import the packages above them.
+"""
+
+from __future__ import annotations
+
+from faq_tui.core.extensions.registry import Registry
+
+METHODS = Registry("faq_tui.methods", "quantization method", "faq_tui.core.quantizing.methods.base:Method", {})
+JUDGES = Registry("faq_tui.judges", "judge", "faq_tui.core.judging.judges.base:Judge", {})
+METRICS = Registry("faq_tui.metrics", "metric", "faq_tui.core.evaluation.metrics:Metric", {})
+DIALECTS = Registry("faq_tui.dialects", "reasoning dialect", "faq_tui.core.chat.dialects.base:ReasoningDialect", {})
+SEED_FORMATS = Registry("faq_tui.seed_formats", "seed format", "faq_tui.core.seeds.formats.base:SeedFormat", {})
+EXPORTS = Registry("faq_tui.exports", "export format", "faq_tui.core.export.base:ExportFormat", {})
+REPORTS = Registry("faq_tui.reports", "report format", "faq_tui.core.report.formats:ReportFormat", {})

@@ -1,0 +1,109 @@
+"""A registry finds the extensions of one kind by their names, and loads each when it is first asked for.
+
+What faq-tui brings stands in a table of names and import paths. Other packages add theirs by an entry point
+(https://packaging.python.org/specifications/entry-points/) in the registry's group:
+
+    [project.entry-points."faq_tui.methods"]
+    rtn = "my_package.rtn:METHOD"
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError, UsageError
+
+
+class Extension:
+    """What every extension has. `name` is the word in `faq.toml`; `title` names it on the screen in a few words;
+    `help` is one sentence that says what it does.
+    """
+
+    name: str
+    title: str
+    help: str
+
+
+class Registry:
+    """The extensions of one kind.
+
+    `group` is the entry point group, `kind` the word for one extension in errors ("quantization method"), `builtin`
+    maps names to "module:attribute", `base` is the import path of the class that every extension is an instance of.
+    """
+
+    def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:
+        self.group, self.kind, self.base, self.builtin = group, kind, base, dict(builtin)
+        self._loaded: dict[str, Any] = {}
+
+    @cached_property
+    def _found(self) -> dict[str, EntryPoint]:
+        """Entry points of other packages by name. Raises FaqError where two packages bring the same name."""
+        found: dict[str, EntryPoint] = {}
+        for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
+            if found.get(point.name, point).value != point.value or point.name in self.builtin:
+                raise FaqError(
+                    f"two packages bring the {self.kind} {point.name!r}: uninstall one of them, such as "
+                    f"{_package(point)}"
+                )
+            found[point.name] = point
+        return found
+
+    def names(self) -> tuple[str, ...]:
+        """Every name: those of faq-tui in their own order, then those of other packages in alphabetical order."""
+        return (*self.builtin, *self._found)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.builtin or name in self._found
+
+    def get(self, name: str) -> Any:
+        """The extension of this name. Raises UsageError if there is none, FaqError if it cannot be loaded."""
+        if name not in self._loaded:
+            self._loaded[name] = self._load(name)
+        return self._loaded[name]
+
+    def all(self) -> tuple[Any, ...]:
+        """Every extension, in the order of `names`."""
+        return tuple(self.get(name) for name in self.names())
+
+    def unknown(self, name: object) -> str:
+        """The sentence for a name that no extension has."""
+        near = get_close_matches(str(name), self.names(), n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        return f"no {self.kind} {str(name)!r}: {hint}there are {', '.join(self.names())}"
+
+    def _load(self, name: str) -> Any:
+        if name in self.builtin:
+            return load_object(self.builtin[name])
+        if name not in self._found:
+            raise UsageError(self.unknown(name))
+        point = self._found[name]
+        where = f"the {self.kind} {name!r} of the package {_package(point)}"
+        try:
+            extension = point.load()
+        except Exception as error:  # noqa: BLE001  code of another package: whatever it raises is that package's fault
+            reason = " ".join(str(error).split())[:300]
+            raise FaqError(
+                f"{where} cannot be loaded ({type(error).__name__}: {reason}): update or uninstall it"
+            ) from None
+        if not isinstance(extension, load_object(self.base)):
+            raise FaqError(f"{where} is no {self.base.partition(':')[2]}: update or uninstall the package")
+        if getattr(extension, "name", None) != name:
+            raise FaqError(
+                f"{where} calls itself {getattr(extension, 'name', None)!r}: name and entry point must agree"
+            )
+        return extension
+
+
+def load_object(path: str) -> Any:
+    """The object at "module:attribute"."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _package(point: EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value
