@@ -80,7 +80,8 @@ def test_status_is_as_it_was_and_nothing_is_stale(run: Path) -> None:
 
 
 def test_running_it_again_does_nothing(run: Path) -> None:
-    assert [(event["event"], event["stage"]) for event in ended(run)] == [("StageSkipped", name) for name in STAGES]
+    assert states(run) == dict.fromkeys(STAGES, "done")  # else quantizing would begin
+    assert [(e["event"], e.get("stage")) for e in ended(run)] == [("StageSkipped", name) for name in STAGES]
 
 
 def test_each_stage_would_be_stale_if_its_input_changed(run: Path) -> None:
