@@ -29,7 +29,8 @@ def named_code(folder: Path) -> str:
 
     A file that is no JSON names none: no library can read it either.
     """
-    for path in sorted(path for path in folder.iterdir() if _is_json(path.name)):
+    names = next(os.walk(folder), ("", [], []))[2]  # none of a folder that cannot be read: its loader says that
+    for path in (folder / name for name in sorted(names) if _is_json(name)):
         found: list[str] = []
         try:
             _stripped(path, found)
