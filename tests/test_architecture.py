@@ -16,6 +16,9 @@ from pathlib import Path
 import pytest
 from import_graph import cycles, modules_of
 
+from faq_tui.core.extensions import points
+from faq_tui.core.extensions.registry import Registry, load_object
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "faq_tui"
 MAX_LINES = 400
@@ -185,3 +188,16 @@ def test_every_module_of_the_core_says_what_it_is_for(tmp_path: Path) -> None:
     assert without_docstring(PACKAGE / "core") == []
     (tmp_path / "silent.py").write_text("# a comment is no docstring\n", encoding="utf-8")
     assert without_docstring(tmp_path) == [f"{tmp_path.name}.silent"]
+
+
+REGISTRIES = [value for value in vars(points).values() if isinstance(value, Registry)]
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda registry: registry.group)
+def test_every_path_of_a_registry_leads_to_an_extension(registry: Registry) -> None:
+    """These paths are strings: neither the type checker nor a contract follows them."""
+    assert registry.builtin
+    base = load_object(registry.base)
+    for name in registry.builtin:
+        extension = registry.get(name)
+        assert isinstance(extension, base) and extension.name == name
