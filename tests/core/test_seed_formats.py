@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from shell import faq_tui
+from shell import faq_tui, faq_tui_process, make_run, sentence
 
 from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
 from faq_tui.core.extensions import SEED_FORMATS
@@ -124,3 +128,56 @@ def test_a_broken_package_does_not_stop_a_file_of_ours(tmp_path: Path, monkeypat
     assert format_of(tmp_path / "s.csv", "s.csv").name == "csv"
     result = faq_tui("init", "--help")
     assert result.code == ExitCode.FAILED and "the seed format 'shouted'" in result.err
+
+
+# ---- the package outside faq-tui that docs/extending/seed-format.md shows
+
+PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"
+INSTALLED = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
+BLOCKS = "What is a token?\n---\n\n---\nExplain this line:\n    print(1)\n---\nWhat is a token?\n"
+
+
+def test_the_page_shows_the_code_that_is_tested() -> None:
+    page = (ROOT / "docs" / "extending" / "seed-format.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert blocks == [(PACKAGE / "faq_toy" / "seed_format.py").read_text(encoding="utf-8")]
+    name, value = re.findall(r'"faq_tui.seed_formats"\]\n(\w+) = "(.+)"', page)[0]
+    points = (PACKAGE / "faq_toy-1.0.dist-info" / "entry_points.txt").read_text(encoding="utf-8")
+    assert f"[faq_tui.seed_formats]\n{name} = {value}\n" in points
+
+
+def test_seeds_in_the_format_of_another_package(tmp_path: Path) -> None:
+    run = make_run(tmp_path, seeds="s.faqtoy")
+    (run / "s.faqtoy").write_text(BLOCKS)
+    result = faq_tui_process("run", run, "--only", "seeds", "--json", **INSTALLED)
+    assert result.code == ExitCode.DONE, result.err
+    told = [json.loads(line) for line in result.out.splitlines()]
+    skipped = [(e["path"], e["line"], e["reason"]) for e in told if e["event"] == "SeedSkipped"]
+    assert skipped == [("s.faqtoy", 3, "is empty"), ("s.faqtoy", 8, "repeats line 1")]
+    with closing(sqlite3.connect(run / "faq.db")) as db:
+        stored = db.execute("SELECT origin, messages FROM seeds ORDER BY position").fetchall()
+    assert [(origin, json.loads(messages)[0]["content"]) for origin, messages in stored] == [
+        ("s.faqtoy:1", "What is a token?"),
+        ("s.faqtoy:5", "Explain this line:\n    print(1)"),
+    ]
+
+
+def test_errors_of_another_packages_format_name_file_and_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path, seeds="s.faqtoy", seed_keys='on_problem = "refuse"')
+    (run / "s.faqtoy").write_text(BLOCKS)
+    result = faq_tui_process("run", run, "--only", "seeds", **INSTALLED)
+    assert result.code == ExitCode.USAGE and sentence(result.err).startswith("s.faqtoy line 3 is empty: mend it")
+    (run / "s.faqtoy").write_bytes(b"caf\xe9\n")
+    result = faq_tui_process("run", run, "--only", "seeds", **INSTALLED)
+    assert result.code == ExitCode.USAGE and "s.faqtoy is not UTF-8 text" in sentence(result.err)
+
+
+def test_help_and_new_settings_list_the_suffix_of_another_package(tmp_path: Path) -> None:
+    shown = " ".join(faq_tui_process("init", "--help", **INSTALLED).out.split())
+    assert "txt, faqtoy, a `datasets` id" in shown
+    assert (
+        faq_tui_process("init", tmp_path / "run", "--target", "embedded", "--seeds", "q.faqtoy", **INSTALLED).code
+        == 0
+    )
+    assert "txt, faqtoy, a `datasets` id" in (tmp_path / "run" / "faq.toml").read_text()
+    assert "faqtoy" not in faq_tui("init", "--help").out
