@@ -44,7 +44,7 @@ def history(messages: Sequence[Message]) -> list[Message]:
 
 
 def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
-    """The messages with a placeholder for each text, and placeholder to text in order. Empty texts stay as they are."""
+    """The messages with a placeholder for each text, and each placeholder's text in order. Empty texts stay empty."""
     texts = {message_placeholder(i): message["content"] for i, message in enumerate(messages) if message["content"]}
     return [
         message | ({"content": message_placeholder(i)} if message["content"] else {})

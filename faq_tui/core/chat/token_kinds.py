@@ -1,7 +1,7 @@
 """What each token of a sample is: template, question, reasoning or answer; the first token is the sink.
 
 Rendering knows where each text lies, so the kinds are recorded there, one byte a token, an index into KINDS. They
-are cut as the sample is cut and written to a file of their own, since a set's JSONL is a contract with other programs.
+are cut as the sample is cut and written to a separate file, since a set's JSONL is a contract with other programs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
 
 
 def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
-    """The kinds of so many tokens: `spans` are token spans, each with its kind; tokens in none of them are `other`."""
+    """The kinds of so many tokens. `spans` are token spans with their kinds; tokens in none of them are `other`."""
     kinds = bytearray([KINDS.index(other)]) * tokens
     for (start, end), kind in spans:
         kinds[start:end] = bytes([KINDS.index(kind)]) * (end - start)
