@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.chat.think_tags import ThinkStream, split_think
+from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
 
-REASONING_FIELDS = ("reasoning", "reasoning_content")  # vLLM, SGLang
 MOST_CHARACTERS = 32_000_000  # of one reply: more is a server gone mad
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time,
 MOST_CHARACTERS_PER_TOKEN = 8  # on average: longer text than this came in chunks of several tokens
@@ -50,7 +49,7 @@ class StreamedChoice:
         self._content: list[str] = []
         self._field = ""
         self._finish_reason = ""
-        self._split = ThinkStream()
+        self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
         self._characters = 0
@@ -73,7 +72,7 @@ class StreamedChoice:
             self._finish_reason = finish_reason
         if not isinstance(delta, dict):
             return
-        for name in REASONING_FIELDS:
+        for name in response_fields():
             text = delta.get(name)
             # A server that sends both fields sends the same text twice: the first one seen stays the one.
             if isinstance(text, str) and text and self._field in ("", name):
@@ -105,7 +104,7 @@ class StreamedChoice:
         if self._field:
             reasoning, answer, closed = _whole("".join(self._reasoning)).strip(), content.strip(), True
         else:
-            reasoning, answer, closed = split_think(content)
+            reasoning, answer, closed = split_reasoning(content)
         if self._on_delta and any(self._pending):
             self._on_delta(*map(_whole, self._pending))
         usage = usage if isinstance(usage, dict) else {}
@@ -125,7 +124,7 @@ class StreamedChoice:
 
 
 def _has_text(delta: dict[str, Any]) -> bool:
-    texts = (delta.get(name) for name in (*REASONING_FIELDS, "content"))
+    texts = (delta.get(name) for name in (*response_fields(), "content"))
     return any(isinstance(text, str) and text for text in texts)
 
 

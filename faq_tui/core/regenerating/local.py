@@ -9,7 +9,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.chat.think_tags import ThinkStream, split_think
+from faq_tui.core.chat.dialects import ReasoningStream, split_reasoning
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.regenerating.pending_candidates import PendingCandidate
 from faq_tui.core.regenerating.questions import question_for
@@ -114,7 +114,7 @@ class _Hearing:
     def __init__(self, asking: LocalAsking, by_order: dict[int, tuple[PendingCandidate, RequestPolicy]]) -> None:
         self.asking, self.by_order = asking, by_order
         self.again: list[tuple[PendingCandidate, RequestPolicy]] = []
-        self._split: dict[int, ThinkStream] = {}
+        self._split: dict[int, ReasoningStream] = {}
 
     def __call__(self, message: dict[str, Any]) -> None:
         kind, emit, keeper = message["kind"], self.asking.context.emit, self.asking.keeper
@@ -124,7 +124,7 @@ class _Hearing:
         wanted, ask = self.by_order[int(message["id"])]
         who = (wanted.seed.id, keeper.name, wanted.number)
         if kind == "started":
-            self._split[wanted.order] = ThinkStream()
+            self._split[wanted.order] = ReasoningStream()
             emit(CandidateStarted(*who))
         elif kind == "delta":
             thought, said = self._split[wanted.order].feed(str(message["text"]))
@@ -140,7 +140,7 @@ class _Hearing:
 
 
 def _reply(message: dict[str, Any]) -> Reply:
-    reasoning, answer, closed = split_think(str(message["text"]))
+    reasoning, answer, closed = split_reasoning(str(message["text"]))
     return Reply(
         reasoning=reasoning,
         answer=answer,

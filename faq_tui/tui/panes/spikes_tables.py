@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from faq_tui.core.activations.compare import SAME, Compared, SetComparison
-from faq_tui.core.activations.statistics import KINDS, SINK
 from faq_tui.core.activations.view import Overview, covered
 from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.chat.token_kinds import KINDS, SINK
 from faq_tui.core.plots.cells import line
 from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes_wanted import Wanted
