@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
-from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
+from faq_tui.tui.live_regenerate import CandidateKey, GrowingCandidate, Regeneration
 
 KEPT_LINES = 500
 TELLING = 0.01  # of a stage: before that its pace is mostly its start
@@ -56,11 +56,11 @@ class LiveState:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
     @property
-    def growing(self) -> dict[Key, Growing]:
+    def growing(self) -> dict[CandidateKey, GrowingCandidate]:
         return self.regeneration.growing
 
     @property
-    def latest(self) -> Key | None:
+    def latest(self) -> CandidateKey | None:
         return self.regeneration.latest
 
     def is_running(self, stage: str) -> bool:

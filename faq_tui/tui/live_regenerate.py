@@ -1,22 +1,52 @@
-"""The candidates that are being written, and the figures of the regeneration."""
+"""Tokens a second over the last seconds, from deltas that come in thousands."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from io import StringIO
 
 from faq_tui.core.run import events as e
-from faq_tui.tui.rate import Rate
+
+WINDOW_S = 10.0
+BUCKET_S = 0.5
+
+
+class Rate:
+    """Units a second over a sliding window; one number is kept for each half second."""
+
+    def __init__(self) -> None:
+        self._buckets: deque[list[float]] = deque()  # [its start, units]
+        self._first: float | None = None
+
+    def add(self, units: float, at: float) -> None:
+        """`at`: unix seconds, not falling."""
+        if self._buckets and at - self._buckets[-1][0] < BUCKET_S:
+            self._buckets[-1][1] += units
+            return
+        if self._first is None:
+            self._first = at
+        self._buckets.append([at, units])
+        while self._buckets[0][0] < at - WINDOW_S:
+            self._buckets.popleft()
+
+    def per_second(self, now: float) -> float:
+        """Over the last ten seconds, or over all there has been if that is less; silence counts as zero."""
+        if self._first is None:
+            return 0.0
+        span = min(WINDOW_S, max(now - self._first, 1.0))
+        return sum(units for start, units in self._buckets if start >= now - WINDOW_S) / span
+
 
 KEPT_CHARACTERS = 400_000  # of one growing part; the whole text is in the database when it is finished
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # tokens a character, until a finished candidate tells
 
-Key = tuple[str, str, int]  # seed, source, number
+CandidateKey = tuple[str, str, int]  # seed, source, number
 CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.CandidateDone | e.CandidateFailed
 
 
-class Grown:
+class GrowingText:
     """Text that grows at its end and is read from any place: both cost only the new characters."""
 
     def __init__(self) -> None:
@@ -37,24 +67,24 @@ class Grown:
 
 
 @dataclass(slots=True)
-class Growing:
+class GrowingCandidate:
     """A candidate that is being written, or waits for its next try."""
 
     started: float = 0.0
     attempt: int = 0  # tries that were thrown away
     waits_until: float | None = None  # unix seconds; set between two tries
     why: str = ""  # of the last retry
-    reasoning: Grown = field(default_factory=Grown)
-    answer: Grown = field(default_factory=Grown)
+    reasoning: GrowingText = field(default_factory=GrowingText)
+    answer: GrowingText = field(default_factory=GrowingText)
 
 
 @dataclass
 class Regeneration:
     """Since the regeneration began in this job."""
 
-    growing: dict[Key, Growing] = field(default_factory=dict)
-    failures: dict[Key, str] = field(default_factory=dict)  # why; a new try takes it out
-    latest: Key | None = None  # the candidate that spoke last
+    growing: dict[CandidateKey, GrowingCandidate] = field(default_factory=dict)
+    failures: dict[CandidateKey, str] = field(default_factory=dict)  # why; a new try takes it out
+    latest: CandidateKey | None = None  # the candidate that spoke last
     settled: int = 0
     failed: int = 0
     truncated: int = 0
@@ -74,7 +104,7 @@ class Regeneration:
         key = (event.seed_id, event.source, event.index)
         growing = self.growing.get(key)
         if growing is None:
-            growing = self.growing[key] = Growing(started=at)
+            growing = self.growing[key] = GrowingCandidate(started=at)
         if event.reasoning:
             growing.reasoning.append(event.reasoning)
         if event.answer:
@@ -89,11 +119,11 @@ class Regeneration:
                 self.delta(event, at)
             case e.CandidateStarted():
                 before = self.growing.get(key)
-                self.growing[key] = Growing(started=at, attempt=before.attempt if before else 0)
+                self.growing[key] = GrowingCandidate(started=at, attempt=before.attempt if before else 0)
                 self.failures.pop(key, None)
             case e.CandidateRetried():
                 self.retried += 1
-                self.growing[key] = Growing(
+                self.growing[key] = GrowingCandidate(
                     started=at, attempt=event.attempt, waits_until=at + event.wait_s, why=event.reason
                 )
             case e.CandidateDone():
@@ -104,7 +134,7 @@ class Regeneration:
                 if len(self.failures) < KEPT_FAILURES:
                     self.failures[key] = event.reason
 
-    def _done(self, event: e.CandidateDone, growing: Growing | None, at: float) -> None:
+    def _done(self, event: e.CandidateDone, growing: GrowingCandidate | None, at: float) -> None:
         self.settled += 1
         self.tokens += event.completion_tokens
         self.truncated += "truncated" in event.flags

@@ -26,7 +26,7 @@ SLICE_S = 0.02  # of each turn at most goes into events: a key pressed meanwhile
 KILLED = "the job was killed before it could say why"
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where events come from: a job that is followed, or a recording that is played."""
 
     failure: str  # why it ended early, or nothing
@@ -47,7 +47,7 @@ class Session:
         self.outcome: State | None = None
         self.clock = clock
         self._folder, self._say = folder, say
-        self._source: Source | None = None
+        self._source: EventSource | None = None
         self._pending: deque[Timed] = deque()
         self._found: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._closed = threading.Event()
@@ -71,7 +71,7 @@ class Session:
         if self._source is not None:
             self._source.close()
 
-    def play(self, source: Source) -> None:
+    def play(self, source: EventSource) -> None:
         """Show what `source` gives in place of jobs."""
         self.phase = "replay"
         self._follow(source)
@@ -112,7 +112,7 @@ class Session:
 
     # On the UI's thread.
 
-    def _follow(self, source: Source) -> None:
+    def _follow(self, source: EventSource) -> None:
         if self._source is not None:
             self._source.close()
         self._source = source

@@ -4,10 +4,8 @@ A job is `RUN/jobs/<id>/` with `job.json` (whose process), `events.jsonl` and `l
 run is decided by the run's lock alone, so that a killed process leaves nothing behind to clear away.
 """
 
-from faq_tui.core.jobs.feed import Feed
-from faq_tui.core.jobs.follow import Timed, follow, timed_event
-from faq_tui.core.jobs.start import start
-from faq_tui.core.jobs.state import State, find_live, kill, state, stop
+from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop
+from faq_tui.core.jobs.feed import Feed, Timed, follow, timed_event
 from faq_tui.core.run.job_record import Job, all_jobs, last_job
 
 __all__ = [
