@@ -72,7 +72,7 @@ def at_work(job: Job) -> None:
 STARTER = """
 import fcntl, sys, termios, time
 from pathlib import Path
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.jobs import start
 if sys.stdin.isatty():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
