@@ -101,7 +101,7 @@ class Regeneration:
         return self.characters.per_second(now) * scale + self.whole.per_second(now)
 
     def delta(self, event: e.CandidateDelta, at: float) -> None:
-        key = (event.seed_id, event.source, event.index)
+        key = (event.seed_id, event.source, event.number)
         growing = self.growing.get(key)
         if growing is None:
             growing = self.growing[key] = GrowingCandidate(started=at)
@@ -113,7 +113,7 @@ class Regeneration:
         self.latest = key
 
     def apply(self, event: CandidateEvent, at: float) -> None:
-        key = (event.seed_id, event.source, event.index)
+        key = (event.seed_id, event.source, event.number)
         match event:
             case e.CandidateDelta():
                 self.delta(event, at)

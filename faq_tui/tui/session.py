@@ -17,7 +17,8 @@ from typing import Protocol
 
 from faq_tui.core import jobs
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.jobs import State, Timed
+from faq_tui.core.jobs import State
+from faq_tui.core.run.events import Timed
 from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 

@@ -5,14 +5,13 @@ run is decided by the run's lock alone, so that a killed process leaves nothing 
 """
 
 from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop
-from faq_tui.core.jobs.feed import Feed, Timed, follow, timed_event
+from faq_tui.core.jobs.feed import Feed, follow
 from faq_tui.core.run.job_record import Job, all_jobs, last_job
 
 __all__ = [
     "Feed",
     "Job",
     "State",
-    "Timed",
     "all_jobs",
     "find_live",
     "follow",
@@ -21,5 +20,4 @@ __all__ = [
     "start",
     "state",
     "stop",
-    "timed_event",
 ]

@@ -1,25 +1,27 @@
-"""Reading a job's `events.jsonl` from its start, and on as it grows."""
+"""A job's `events.jsonl` as a stream of events: read from its start, and on as it grows."""
 
 from __future__ import annotations
 
-import json
 import queue
 import threading
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from faq_tui.core.jobs.control import is_running
-from faq_tui.core.run.events import KINDS, CandidateDelta, Event
+from faq_tui.core.run.events import (
+    DELTA_LINE,
+    SETTLED_LINES,
+    CandidateDelta,
+    Event,
+    Timed,
+    candidate_of_line,
+    from_json,
+)
 from faq_tui.core.run.job_record import Job
 
-Timed = tuple[Event, float]  # an event, and its unix seconds
-
-_FIELDS = {name: frozenset(field.name for field in fields(kind)) for name, kind in KINDS.items()}
-
-# How `to_json` begins its lines. Most lines are deltas: these need not be parsed to be told apart.
-_DELTA = b'{"event": "CandidateDelta"'
-_SETTLES = tuple(f'{{"event": "Candidate{how}"'.encode() for how in ("Done", "Retried", "Failed"))
+MERGED_S = 0.5  # deltas of one candidate are merged over this time; merging a minute of them would falsify the rate
+_BREATH = 500  # events of a replay between two pauses, in which the screen's thread gets its turn
 
 
 def follow(
@@ -27,8 +29,8 @@ def follow(
 ) -> Iterator[Timed | None]:
     """Every event of the job in order, from its first; None whenever there is nothing new for `poll_s`.
 
-    Ends when the job has ended and all is read, or `stopped` is set. `skip_settled` leaves out the deltas of
-    candidates that were whole, failed or thrown away when the following began: the database has the whole ones.
+    Ends when the job has ended and all is read, or `stopped` is set. `skip_settled` leaves out the deltas of tries
+    that had ended before the call: the database has the finished candidates. Lines that hold no event are skipped.
     """
     settled = _settled(job.events, stopped) if skip_settled else {}
     while not job.events.exists():
@@ -46,54 +48,34 @@ def follow(
                 if not half.endswith(b"\n"):
                     continue  # at the end of the file: the rest comes, or never does
                 line, half = half, b""
-                if settled and line.startswith(_DELTA) and offset < settled.get(_candidate(line), 0):
+                if settled and line.startswith(DELTA_LINE) and offset < settled.get(candidate_of_line(line), 0):
                     continue
-                event = timed_event(line)
-                if event is not None:
-                    yield event
+                try:
+                    timed = from_json(line)
+                except ValueError:
+                    continue
+                yield timed
             if not running:
                 return
             yield None
             stopped.wait(poll_s)
 
 
-def timed_event(line: bytes) -> Timed | None:
-    """The event of one line; None for a line that is none, or of a kind that this version does not know."""
-    try:
-        body = json.loads(line)
-        name = body["event"]
-        known, at = _FIELDS[name], float(body["time"])
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in body.items() if k in known}
-        return KINDS[name](**values), at
-    except (ValueError, KeyError, TypeError):
-        return None
-
-
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """Where in the file each candidate's last end stands."""
+    """Candidate to the offset in the file at which its last finished try ends."""
     found: dict[bytes, int] = {}
     offset = 0
     try:
         with path.open("rb") as file:
             for line in file:
                 offset += len(line)
-                if line.startswith(_SETTLES):
-                    found[_candidate(line)] = offset
+                if line.startswith(SETTLED_LINES):
+                    found[candidate_of_line(line)] = offset
                 if stopped.is_set():
                     break
     except FileNotFoundError:
         pass
     return found
-
-
-def _candidate(line: bytes) -> bytes:
-    """The `"seed_id": …, "source": …, "index": N` of a line: the same bytes for the same candidate."""
-    begin = line.find(b'"seed_id": ')
-    return line[begin : line.find(b", ", line.find(b', "index": ', begin) + 2)]
-
-
-MERGED_S = 0.5  # a backlog of a minute as one delta would read as a minute's tokens at once
-_BREATH = 500  # events of a replay between two pauses, in which the screen's thread gets its turn
 
 
 class Feed:
@@ -170,7 +152,7 @@ class _Batch:
         if not hasattr(event, "seed_id"):
             self.items.append(item)
             return
-        who = (event.seed_id, getattr(event, "source", ""), getattr(event, "index", 0))
+        who = (event.seed_id, getattr(event, "source", ""), getattr(event, "number", 0))
         if not isinstance(event, CandidateDelta):
             self._growing.pop(who, None)
             self.items.append(item)
