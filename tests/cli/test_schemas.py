@@ -108,7 +108,7 @@ def test_an_event_comes_back_from_its_line() -> None:
 )
 def test_a_line_that_holds_no_event_is_a_value_error(line: str) -> None:
     for given in (line, line.encode()):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError):
             from_json(given)
 
 

@@ -9,7 +9,7 @@ from textual.containers import Vertical
 
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.tui.live_regenerate import CandidateKey, GrowingCandidate
+from faq_tui.tui.live import CandidateKey, GrowingCandidate
 from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.short import middle

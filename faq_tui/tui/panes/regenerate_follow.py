@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.tui.live_regenerate import CandidateKey, GrowingCandidate, Regeneration
+from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 
 QUIET_S = 2.0  # a candidate that says nothing for so long is left
 

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.store.candidate_pages import Answered
-from faq_tui.tui.live_regenerate import Regeneration
+from faq_tui.tui.live import Regeneration
 from faq_tui.tui.panes.regenerate_page import SeedPage
 
 STATE_WIDTH = 13
