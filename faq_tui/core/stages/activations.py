@@ -14,7 +14,7 @@ from faq_tui.core.run.events import ActivationsReady, Note, StageProgress, Stage
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.sets import ActivationsRow, add_activations, all_activations, all_sets, remove_activations
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
 VERSION = 1  # raised when the same sets would give other numbers

@@ -1,21 +1,58 @@
-"""From a seed to the request: where the reasoning is asked for, and how it is told from the answer.
-
-`native`: the model thinks by itself, the server (or a think tag) keeps it apart.
-`prompted`: the prompt asks for steps first and for the answer after a line "Answer:".
-`off`: no reasoning is wanted.
-"""
+"""Which candidates are missing, and in which order they are asked for."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.prompts import PROMPTED, load_prompt
+from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
+from faq_tui.core.store import candidates as rows
+from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.seeds import Seed
+
+SAMPLE = 3  # candidates from which the cost of the others is estimated
+
+
+@dataclass(frozen=True)
+class PendingCandidate:
+    """One candidate to ask for; the lowest `order` goes first."""
+
+    seed: Seed
+    number: int  # 1-based
+    order: int
+
+
+def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
+    """Seed by seed, those first that were begun: a stop leaves whole seeds rather than many begun ones."""
+    there = rows.numbers(run.store, source_hash_of(source))
+    begun = Counter(seed_id for seed_id, _ in there)
+    seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
+    todo = [
+        (seed, number)
+        for seed in seeds
+        for number in range(1, source.candidates + 1)
+        if (seed.id, number) not in there
+    ]
+    return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(todo)]
+
+
+def cost_sample(wanted: list[PendingCandidate]) -> list[PendingCandidate]:
+    """Of `SAMPLE` seeds, from short to long; nothing where that would be all of it."""
+    if len(wanted) <= SAMPLE:
+        return []
+    first = {w.seed.id: w for w in reversed(wanted)}
+    by_length = sorted(first.values(), key=lambda w: len(w.seed.question))
+    if len(by_length) < SAMPLE:
+        return wanted[:SAMPLE]
+    # The quarters' borders: neither the shortest nor the longest question tells of the others.
+    return [by_length[round(len(by_length) * (place + 1) / (SAMPLE + 1))] for place in range(SAMPLE)]
+
 
 # "Answer:", "**Final answer:**", "### Answer:" at the start of a line. `*+` gives nothing back, so that a long run of
 # spaces is read once and not once for each way to divide it.

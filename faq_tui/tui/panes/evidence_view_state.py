@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from faq_tui.core.settings import BASELINE
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 
 VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EvidenceViewState:
     """`left` and `right` are artefacts whose items are read side by side."""
 
     view: str = VIEWS[0]
@@ -23,7 +23,7 @@ class Wanted:
     left: str = ""
     right: str = ""
 
-    def fitted(self, found: Found) -> Wanted:
+    def fitted(self, found: LoadedEvidence) -> EvidenceViewState:
         """The same where it is possible; else the first comparison's two sides, or what there is."""
         names = [row.name for row in found.models]
         if not names:
@@ -38,7 +38,7 @@ class Wanted:
             right=self.right if self.right in names else right,
         )
 
-    def next_model(self, found: Found, side: str) -> Wanted:
+    def next_model(self, found: LoadedEvidence, side: str) -> EvidenceViewState:
         names = [row.name for row in found.models]
         if not names:
             return self

@@ -26,7 +26,7 @@ from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
 from faq_tui.tui.session import Session
 
 
-class ActingApp(App[None]):
+class AppController(App[None]):
     """Needs a run, a session, and panes to show."""
 
     config: Config

@@ -13,7 +13,7 @@ MOST_ZOOM = 16
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SpikesViewState:
     """`left` and `right` are names of sets; of a single set both."""
 
     module: str = ""
@@ -34,7 +34,7 @@ class Wanted:
     def names(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys((self.left, self.right)))
 
-    def fitted(self, seen: Overview) -> Wanted:
+    def fitted(self, seen: Overview) -> SpikesViewState:
         """The same where it is possible, else the nearest thing that there is."""
         if not seen.sets:
             return self
@@ -47,23 +47,23 @@ class Wanted:
         right = self.right if self.right in names else ours
         return replace(self, module=module, layer=layer, left=left, right=right)
 
-    def other_layer(self, seen: Overview, by: int) -> Wanted:
+    def other_layer(self, seen: Overview, by: int) -> SpikesViewState:
         layers = seen.layers(self.module)
         place = max(0, min(layers.index(self.layer) + by, len(layers) - 1))
         return replace(self, layer=layers[place])
 
-    def other_module(self, seen: Overview, by: int) -> Wanted:
+    def other_module(self, seen: Overview, by: int) -> SpikesViewState:
         modules = seen.modules
         place = max(0, min(modules.index(self.module) + by, len(modules) - 1))
         return replace(self, module=modules[place]).fitted(seen)
 
-    def next_set(self, seen: Overview, side: str) -> Wanted:
+    def next_set(self, seen: Overview, side: str) -> SpikesViewState:
         names = list(seen.sets)
         shown = self.left if side == "left" else self.right
         chosen = names[(names.index(shown) + 1) % len(names)]
         return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
 
-    def highest_layer(self, seen: Overview) -> Wanted:
+    def highest_layer(self, seen: Overview) -> SpikesViewState:
         found = [
             (value or 0.0, -layer)
             for name in self.names
@@ -71,5 +71,5 @@ class Wanted:
         ]
         return replace(self, layer=-max(found)[1]) if found else self
 
-    def zoomed(self, by: float) -> Wanted:
+    def zoomed(self, by: float) -> SpikesViewState:
         return replace(self, zoom=max(1, min(MOST_ZOOM, round(self.zoom * by))))
