@@ -1,4 +1,4 @@
-"""Kinds of tokens as rendering records them: every text has its kind, also when it is cut, and the file keeps them."""
+"""Kinds of tokens as rendering records them: every text has its kind, also when cut, and the file keeps them."""
 
 from __future__ import annotations
 
@@ -104,15 +104,7 @@ def test_the_file_gives_them_back(tmp_path_factory: pytest.TempPathFactory, rows
     assert [entry.name for entry in path.parent.iterdir()] == ["elder.jsonl"]
 
 
-HOSTILE = ['[["answer", 1e9]]', '[["answer", 99999999999]]', '[["no", 1]]', '[[1]]', '7', '[' * 100_000, '{"a": 1}']
-    '[["answer", 1e9]]',
-    '[["answer", 999999999999]]',
-    '[["what", 1]]',
-    "[[1]]",
-    "7",
-    "[" * 100_000,
-    '{"a": 1}',
-]
+HOSTILE = ['[["answer", 1e9]]', '[["answer", 99999999999]]', '[["no", 1]]', "[[1]]", "7", "[" * 100_000, '{"a": 1}']
 
 
 @pytest.mark.parametrize("line", [*HOSTILE, "", "null", '[["answer", -1]]', '[["answer", "1"]]', "\x00"])
