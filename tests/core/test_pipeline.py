@@ -18,7 +18,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.embedded import EmbeddedModel
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.judging.score import OnMark, Score
+from faq_tui.core.judging.judges.base import Judge, OnScore, Score
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.events import Event, StageDone, StageFailed, StageSkipped
@@ -99,12 +99,12 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Stands in for the likelihood judge; holds the ids that were marked, in order."""
     marked: list[int] = []
 
-    def mark_all(_context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+    def score_all(_judge: Judge, _context: Context, items: list[tuple[Seed, Candidate]], on_score: OnScore) -> None:
         for _, candidate in items:
             marked.append(candidate.id)
-            on_mark(candidate, Score(float(candidate.number), "", ""))
+            on_score(candidate, Score(float(candidate.number), "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.likelihood.score_all", mark_all)
+    monkeypatch.setattr("faq_tui.core.judging.judges.likelihood.LikelihoodJudge.score_all", score_all)
     return marked
 
 
@@ -195,12 +195,12 @@ def test_another_judge_marks_anew_and_regenerates_nothing(
     assert "judge" in stale(run) and not {"seeds", "regenerate"} & set(stale(run))
     asked: list[int] = []
 
-    def mark_all(_context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+    def score_all(_judge: Judge, _context: Context, items: list[tuple[Seed, Candidate]], on_score: OnScore) -> None:
         for _, candidate in items:
             asked.append(candidate.id)
-            on_mark(candidate, Score(10.0 - candidate.number, "", ""))
+            on_score(candidate, Score(10.0 - candidate.number, "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.llm.score_all", mark_all)
+    monkeypatch.setattr("faq_tui.core.stages.judge.llm.score_all", score_all)
     before = {line["candidate_id"] for line in lines(run, "elder")}
     events = go(run, until="assemble")
     assert ran(events) == ["judge", "assemble"] and sorted(asked) == sorted(marks)
