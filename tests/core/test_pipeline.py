@@ -200,7 +200,7 @@ def test_another_judge_marks_anew_and_regenerates_nothing(
             asked.append(candidate.id)
             on_score(candidate, Score(10.0 - candidate.number, "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.llm.score_all", score_all)
+    monkeypatch.setattr("faq_tui.core.judging.judges.llm.LlmJudge.score_all", score_all)
     before = {line["candidate_id"] for line in lines(run, "elder")}
     events = go(run, until="assemble")
     assert ran(events) == ["judge", "assemble"] and sorted(asked) == sorted(marks)
@@ -363,7 +363,7 @@ def test_the_stages_of_the_contract() -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from faq_tui.core.run import locked, open_run
+from faq_tui.core.run.run import locked, open_run
 with open_run(Path(sys.argv[1])) as run, locked(run):
     print("held", flush=True)
     time.sleep(60)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.store import Store, candidates, picks, seeds, stages
 from faq_tui.core.store.candidates import Candidate, candidate_key
-from faq_tui.core.store.database import migrations
+from faq_tui.core.store.migrate import all_migrations
 from faq_tui.core.store.seeds import Seed
 
 ON_DISK = settings(deadline=None, max_examples=40)
@@ -65,7 +65,7 @@ def test_an_empty_file_becomes_the_newest_schema_and_opens_again(tmp_path: Path)
     schemas = []
     for _ in range(3):
         store = Store(path)
-        assert store.db.execute("PRAGMA user_version").fetchone()[0] == len(migrations())
+        assert store.db.execute("PRAGMA user_version").fetchone()[0] == len(all_migrations())
         assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         schemas.append([tuple(row) for row in store.db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name")])
         store.close()
@@ -73,18 +73,18 @@ def test_an_empty_file_becomes_the_newest_schema_and_opens_again(tmp_path: Path)
 
 
 def test_every_migration_starts_where_the_one_before_ended(tmp_path: Path) -> None:
-    for applied in range(len(migrations()) + 1):
+    for applied in range(len(all_migrations()) + 1):
         path = tmp_path / f"{applied}.db"
         db = sqlite3.connect(path)
-        for number, script in enumerate(migrations()[:applied], 1):
-            db.executescript(f"{script}\nPRAGMA user_version = {number};")
+        for number, script in enumerate(all_migrations()[:applied], 1):
+            db.executescript(f"{script.sql}\nPRAGMA user_version = {number};")
         db.close()
         opened(path).close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "faq.db")
-    store.db.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
+    store.db.execute(f"PRAGMA user_version = {len(all_migrations()) + 1}")
     store.close()
     with pytest.raises(UsageError, match="newer faq-tui"):
         Store(tmp_path / "faq.db")

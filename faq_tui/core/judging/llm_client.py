@@ -13,7 +13,7 @@ from statistics import fmean
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.chat.think_tags import split_think
+from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.endpoints import Client, Retrying, stream_chat
 from faq_tui.core.judging.prompt import PromptBudget, ShownAnswer, labels_of, prompt_of, repair_of, shorten
 from faq_tui.core.judging.reply import PARTS, InvalidReplyError, Verdict, parse_by_schema, response_format, salvage
@@ -141,7 +141,7 @@ class JudgeClient:
             error_text = str(error)
             if reply.finish_reason == "length":
                 error_text = f"it was cut off at {max_tokens} tokens: be brief"
-        raw = f"<think>{reply.reasoning}</think>{reply.answer}" if reply.reasoning else reply.answer
+        raw = f"{THINK.open}{reply.reasoning}{THINK.close}{reply.answer}" if reply.reasoning else reply.answer
         return ReplyRow(raw, error_text)
 
 
@@ -161,4 +161,5 @@ def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
 
 def _without_reasoning(raw: str) -> str:
     """A stored reply without the reasoning at its beginning."""
-    return split_think(raw)[1] if raw.startswith("<think>") else raw
+    parts = THINK.split(raw) if raw.startswith(THINK.open) else None
+    return parts[1] if parts else raw

@@ -14,6 +14,7 @@ from faq_tui.core.base.sanitize import storable
 from faq_tui.core.settings import default_comments, judge
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.section import EMBEDDED
+from faq_tui.core.settings.target import seed_kinds
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def init_text(choices: Choices) -> str:
 model = {quoted(c.target)}              # hub id, local folder, or "embedded"
 {default_comments.TARGET}
 [seeds]
-path = {quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
+path = {quoted(c.seeds)}                # {seed_kinds()}
 count = 256                      # seeds that are regenerated
 heldout = 32                     # further seeds, kept apart for the evaluation
 {default_comments.SEEDS}{_source(c)}
