@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ from faq_tui.core.run.events import Event, StageDone, StageFailed, StageSkipped
 from faq_tui.core.run.run import Run, locked, open_run
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.stages.pipeline import all_stages, is_current, run_pipeline, select
+from faq_tui.core.status import status_of
 from faq_tui.core.store import candidates, picks, seeds
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.candidates import Candidate
@@ -383,3 +387,63 @@ def test_the_lock_refuses_a_second_runner_and_frees_itself(run: Run, monkeypatch
     with locked(run), pytest.raises(FaqError, match="another faq-tui"):
         go(run)
     assert skipped(go(run)) == ["s1"]
+
+
+# ---- what a signature costs
+
+
+@contextmanager
+def texts_forbidden(run: Run) -> Iterator[None]:
+    """No statement may read a candidate's reasoning or answer."""
+
+    def allow(action: int, table: str | None, column: str | None, *_: object) -> int:
+        reads_text = action == sqlite3.SQLITE_READ and table == "candidates" and column in ("reasoning", "answer")
+        return sqlite3.SQLITE_DENY if reads_text else sqlite3.SQLITE_OK
+
+    run.store.db.set_authorizer(allow)
+    try:
+        yield
+    finally:
+        run.store.db.set_authorizer(None)
+
+
+def test_status_and_signatures_read_no_text_of_a_candidate(assembled: Run) -> None:
+    with texts_forbidden(assembled):
+        body = status_of(assembled)
+        assert [stage["state"] for stage in body["stages"]] == ["done"] * 8
+        assert stale(assembled) == []
+        with pytest.raises(sqlite3.DatabaseError, match=r"reasoning|answer"):
+            candidates.by_ids(assembled.store, [1])
+    source = body["sources"]["elder"]
+    assert (source["candidates"], source["tokens"], source["scored"], source["unfit"]) == (40, 1600, 40, 0)
+
+
+def test_a_judge_stage_with_nothing_to_score_reads_no_text(assembled: Run) -> None:
+    row = stage_rows.all_rows(assembled.store)["judge"]
+    stage_rows.begin(assembled.store, "judge", "other", row.job)
+    with texts_forbidden(assembled):
+        assert ran(go(assembled, until="judge")) == ["judge"]
+
+
+def test_the_pipeline_computes_each_signature_once(assembled: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a stage that is done, and of one that is stale; an earlier stage has run by then."""
+    counted: Counter[str] = Counter()
+
+    def counting(stage: Stage) -> Stage:
+        def signature(run: Run) -> str:
+            counted[stage.name] += 1
+            return stage.signature(run)
+
+        return replace(stage, signature=signature)
+
+    stages = tuple(counting(stage) for stage in all_stages())
+    monkeypatch.setattr("faq_tui.core.stages.STAGES", stages)
+    names = ["seeds", "regenerate", "judge", "assemble"]
+    assert skipped(go(assembled, until="assemble")) == names
+    assert counted == Counter(names)
+    counted.clear()
+    seed_id = lines(assembled, "elder")[0]["seed_id"]
+    picks.add_picks(assembled.store, [(seed_id, "elder", "reject", None)], "person", "me", "")
+    assert ran(go(assembled, until="assemble")) == ["assemble"]
+    assert counted == Counter(names)
+    assert is_current(assembled, stages[3]), "the signature was not of what the earlier stages left"

@@ -118,7 +118,7 @@ def further_comments() -> str:
     judges: tuple[Any, ...] = JUDGES.all()
     moved = _list([judge.name for judge in judges if judge.length_matters])
     return f"""\
-# columns = []                   # further judges whose scores are shown beside it: {", ".join(JUDGES.names())}
+# columns = []                   # further judges whose scores are shown beside it: any of these
 # pick_by = {{}}                   # a weighted mix picks instead: {{ likelihood = 1.0, activation = 0.5 }}
 # length_control = true          # {moved} pick by their scores less what length explains
 """
