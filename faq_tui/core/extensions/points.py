@@ -9,7 +9,16 @@ from __future__ import annotations
 from faq_tui.core.extensions.registry import Registry
 
 METHODS = Registry("faq_tui.methods", "quantization method", "faq_tui.core.quantizing.methods.base:Method", {})
-JUDGES = Registry("faq_tui.judges", "judge", "faq_tui.core.judging.judges.base:Judge", {})
+JUDGES = Registry(
+    "faq_tui.judges",
+    "judge",
+    "faq_tui.core.judging.judges.base:Judge",
+    {
+        "llm": "faq_tui.core.judging.judges.llm:JUDGE",
+        "likelihood": "faq_tui.core.judging.judges.likelihood:JUDGE",
+        "activation": "faq_tui.core.judging.judges.activation:JUDGE",
+    },
+)
 METRICS = Registry("faq_tui.metrics", "metric", "faq_tui.core.evaluation.metrics:Metric", {})
 DIALECTS = Registry(
     "faq_tui.dialects",
