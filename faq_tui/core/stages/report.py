@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.evaluation.identity import subjects, wanted_artefacts
+from faq_tui.core.evaluation.identity import subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.kinds import kind_of
+from faq_tui.core.evaluation.metrics import metrics_of
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
 from faq_tui.core.report.render import FORMATS, write
@@ -22,7 +25,13 @@ def signature(run: Run) -> str:
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     picks = tuple(run.store.db.execute("SELECT count(*), max(id) FROM picks").fetchone())
     found = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, picks)
-    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *found)
+    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *found, *_added_metrics(run))
+
+
+def _added_metrics(run: Run) -> list[list[str]]:
+    """The metrics of other packages that the report has; nothing where there is none."""
+    names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
+    return [sorted(names)] if names else []
 
 
 def intact(run: Run) -> bool:
