@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation.heldout import Columns, Item, batches
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import Reference, Writer
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone, LmHead
 
 LOGIT_BYTES = 1 << 26  # of one float32 array over the vocabulary; four are alive at once
@@ -117,7 +117,7 @@ def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
             raise ValueError(f"it has shape {tuple(values.shape)}, not {tuple(targets.shape)}")
         return [float(value) for value in values.tolist()]
     except Exception as error:
-        raise _failed(metric, error) from error
+        raise METRICS.failure(metric.name, error) from error
 
 
 def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
@@ -127,16 +127,8 @@ def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -
         try:
             numbers[metric.token_column] = float(metric.item_value(values[metric.token_column]))
         except Exception as error:
-            raise _failed(metric, error) from error
+            raise METRICS.failure(metric.name, error) from error
     return numbers
-
-
-def _failed(metric: Metric, error: Exception) -> FaqError:
-    reason = " ".join(str(error).split())[:200]
-    return FaqError(
-        f"the metric {metric.name!r} cannot be computed ({type(error).__name__}: {reason}): update or uninstall the "
-        "package that brings it"
-    )
 
 
 def _kl(p: Any, q: Any) -> Any:

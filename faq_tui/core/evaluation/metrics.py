@@ -33,7 +33,7 @@ class Metric(Extension):
     model), `agree` (the same likeliest token); documents of words have `words` and `bytes`; passages and questions
     have `correct` and `flipped`, questions also `correct_norm`. Questions have none of the first four.
 
-    `title` is the name in a sentence ("top-1 agreement"); `help` says what it measures, without a full stop.
+    `title` is the name in a sentence ("top-1 agreement"), `help` one sentence that says what it measures.
     """
 
     unit: str  # what one unit of the value is, such as "nats a token"
@@ -80,7 +80,7 @@ class Metric(Extension):
 
     def legend_line(self) -> str:
         """What the report says below its table of models: one item of a list."""
-        return f"- **{self.heading}**: {self.legend or f'{self.help}.'}"
+        return f"- **{self.heading}**: {self.legend or self.help[:1].lower() + self.help[1:]}"
 
     def faults(self) -> list[str]:
         """What is missing or wrong about this object, each as the end of a sentence that begins with its name."""
@@ -124,7 +124,7 @@ class KlDivergence(Ratio):
     """
 
     name, title, unit = "kl", "KL", "nats a token"
-    help = "how far its predictions are from the unquantized model's, in nats a token; 0 is none"
+    help = "How far its predictions are from the unquantized model's, in nats a token; 0 is none."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
     close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # as we saw it with SmolLM2-135M, GPTQ INT4
@@ -140,7 +140,7 @@ class TokenPerplexity(Ratio):
     """
 
     name, title, unit = "perplexity", "perplexity", "per token"
-    help = "how surprised the model is by the text, token by token; depends on tokenizer and window"
+    help = "How surprised the model is by the text, token by token; depends on tokenizer and window."
     numerator, denominator, exponential = "nll", TOKENS, True
     higher_is_better = False
     close = NOT_MEASURED
@@ -159,7 +159,7 @@ class WordPerplexity(Ratio):
     """exp(sum of nll / sum of words), words as lm_eval counts them for `weighted_perplexity`."""
 
     name, title, unit = "word_perplexity", "word perplexity", "per word"
-    help = "perplexity by word, as lm_eval counts it and the paper prints it"
+    help = "Perplexity by word, as lm_eval counts it and the paper prints it."
     numerator, denominator, exponential = "nll", "words", True
     higher_is_better = False
     close = NOT_MEASURED
@@ -172,7 +172,7 @@ class BytePerplexity(Ratio):
     """exp(sum of nll / sum of bytes), as lm_eval's `weighted_perplexity` by byte."""
 
     name, title, unit = "byte_perplexity", "byte perplexity", "per byte"
-    help = "perplexity by byte, as lm_eval counts it"
+    help = "Perplexity by byte, as lm_eval counts it."
     numerator, denominator, exponential = "nll", "bytes", True
     higher_is_better = False
     close = NOT_MEASURED
@@ -187,7 +187,7 @@ class TopTokenAgreement(Ratio):
     """
 
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
-    help = "how often it finds the same next token most likely as the unquantized model does"
+    help = "How often it finds the same next token most likely as the unquantized model does."
     numerator, denominator = "agree", TOKENS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -199,7 +199,7 @@ class Accuracy(Ratio):
     """The share of items that are answered rightly: lm_eval's acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
-    help = "share of right answers: the last word found, the right choice the likeliest"
+    help = "Share of right answers: the last word found, the right choice the likeliest."
     numerator, denominator = "correct", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -211,7 +211,7 @@ class AccuracyByLength(Ratio):
     """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
 
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
-    help = "the same, each choice's likelihood divided by its length (lm_eval's acc_norm)"
+    help = "The same, each choice's likelihood divided by its length (lm_eval's acc_norm)."
     numerator, denominator = "correct_norm", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -222,7 +222,7 @@ class LastWordPerplexity(Ratio):
     """exp(sum of nll / items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
 
     name, title, unit = "last_perplexity", "perplexity of the word", "per word"
-    help = "how surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)"
+    help = "How surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)."
     numerator, denominator, exponential = "nll", ITEMS, True
     higher_is_better = False
     close = NOT_MEASURED
@@ -236,7 +236,7 @@ class FlippedItems(Ratio):
     """
 
     name, title, unit = "flips", "flips", "share of items"
-    help = "share of items that quantization turned from right to wrong or back; accuracy can hide them"
+    help = "Share of items that quantization turned from right to wrong or back; accuracy can hide them."
     numerator, denominator = FLIPPED, ITEMS
     higher_is_better, percent = False, True
     close = NOT_MEASURED

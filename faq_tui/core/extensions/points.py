@@ -28,5 +28,23 @@ METRICS = Registry(
 )
 DIALECTS = Registry("faq_tui.dialects", "reasoning dialect", "faq_tui.core.chat.dialects.base:ReasoningDialect", {})
 SEED_FORMATS = Registry("faq_tui.seed_formats", "seed format", "faq_tui.core.seeds.formats.base:SeedFormat", {})
-EXPORTS = Registry("faq_tui.exports", "export format", "faq_tui.core.export.base:ExportFormat", {})
-REPORTS = Registry("faq_tui.reports", "report format", "faq_tui.core.report.formats:ReportFormat", {})
+EXPORTS = Registry(
+    "faq_tui.exports",
+    "export format",
+    "faq_tui.core.export.base:ExportFormat",
+    {
+        "jsonl": "faq_tui.core.export.formats:JSONL",
+        "parquet": "faq_tui.core.export.formats:PARQUET",
+        "text": "faq_tui.core.export.formats:TEXT",
+    },
+)
+REPORTS = Registry(
+    "faq_tui.reports",
+    "report format",
+    "faq_tui.core.report.formats:ReportFormat",
+    {
+        "md": "faq_tui.core.report.formats:MARKDOWN",
+        "json": "faq_tui.core.report.formats:JSON",
+        "html": "faq_tui.core.report.formats:HTML",
+    },
+)

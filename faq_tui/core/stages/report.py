@@ -1,4 +1,4 @@
-"""Write the evidence to reports/report.md, .json and .html."""
+"""Write the evidence to reports/, one file for each format of the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNO
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
-from faq_tui.core.report.render import FORMATS, write
+from faq_tui.core.report.formats import report_files, write
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
@@ -35,12 +35,12 @@ def _added_metrics(run: Run) -> list[list[str]]:
 
 
 def intact(run: Run) -> bool:
-    return all((run.reports / f"report.{fmt}").is_file() for fmt in FORMATS)
+    return all(path.is_file() for path in report_files(run))
 
 
 def execute(context: Context) -> str:
     run = context.run
-    context.emit(StageStarted(STAGE, len(FORMATS), "files"))
+    context.emit(StageStarted(STAGE, len(report_files(run)), "files"))
     body = document(run)
     for path in write(run, body):
         context.emit(ReportWritten(str(path)))

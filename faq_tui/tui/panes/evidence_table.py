@@ -32,12 +32,12 @@ def rows(found: Found, wanted: Wanted) -> list[TableRow]:
 
 def _section(found: Found, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
     head = words.heading(metric, found.title(text), found.window(text))
-    said = [METRICS.get(metric).help, *filter(None, [found.about.get(text)])]
+    about = [f"{_upper(line)}." for line in filter(None, [found.about.get(text)])]
     yield TableRow(
         HEADING,
         head,
         words.short_title(metric, found.title(text)),
-        detail="\n".join(f"{_upper(line)}." for line in said),
+        detail="\n".join([METRICS.get(metric).help, *about]),
     )
     yield _unquantized(evidence, text, metric)
     compared: set[str] = set()
