@@ -80,7 +80,9 @@ class Metric(Extension):
 
     def legend_line(self) -> str:
         """What the report says below its table of models: one item of a list."""
-        return f"- **{self.heading}**: {self.legend or self.help[:1].lower() + self.help[1:]}"
+        first, second = self.help[:1], self.help[1:2]
+        help_ = self.help if second.isupper() else first.lower() + self.help[1:]  # "KL in bits." keeps its letters
+        return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
         """What is missing or wrong about this object, each as the end of a sentence that begins with its name."""
