@@ -9,7 +9,7 @@ from typing import Any
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, LAST_WORD, PROSE, kind_of
-from faq_tui.core.evaluation.metrics import Sums
+from faq_tui.core.stats.sums import Sums
 from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_tokens import Words
 from faq_tui.tui.panes.evidence_view_state import EvidenceViewState

@@ -7,7 +7,6 @@ from collections import Counter
 from rich.text import Text
 
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.evaluation.kinds import METRICS_OF, kind_of
 from faq_tui.core.evidence import Evidence
 from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_view_state import MATCHES, VIEWS, EvidenceViewState
@@ -50,7 +49,7 @@ def summary(found: LoadedEvidence, wanted: EvidenceViewState) -> Text:
 def _counts(evidence: Evidence, equal: str) -> Counter[str]:
     """Of the main metric of each text."""
     return Counter(
-        outcomes[METRICS_OF[kind_of(text)][0]].verdict
+        outcomes[evidence.metrics(text)[0]].verdict
         for comparison in evidence.comparisons
         if comparison.equal == equal
         for text, outcomes in comparison.texts.items()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from faq_tui.core.evaluation.kinds import METRICS_OF
 from faq_tui.core.evidence import Comparison, Evidence, MetricOutcome, ModelRow
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
@@ -23,7 +23,7 @@ def rows(found: LoadedEvidence, wanted: EvidenceViewState) -> list[TableRow]:
         return []
     out: list[TableRow] = []
     for text in evidence.texts:
-        metrics = METRICS_OF[text.kind]
+        metrics = evidence.metrics(text.name)
         for metric in metrics if wanted.every else metrics[:1]:
             out += [TableRow(EMPTY)] if out else []
             out += _section(found, evidence, text.name, metric, wanted.match)
@@ -32,17 +32,17 @@ def rows(found: LoadedEvidence, wanted: EvidenceViewState) -> list[TableRow]:
 
 def _section(found: LoadedEvidence, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
     head = words.heading(metric, found.title(text), found.window(text))
-    said = [words.METRICS[metric], *filter(None, [found.about.get(text)])]
+    about = [f"{_upper(line)}." for line in filter(None, [found.about.get(text)])]
     yield TableRow(
         HEADING,
         head,
         words.short_title(metric, found.title(text)),
-        detail="\n".join(f"{_upper(line)}." for line in said),
+        detail="\n".join([METRICS.get(metric).help, *about]),
     )
     yield _unquantized(evidence, text, metric)
     compared: set[str] = set()
     for equal in MATCHES[1:]:
-        of_kind = [c for c in evidence.comparisons if c.equal == equal and text in c.texts]
+        of_kind = [c for c in evidence.comparisons if c.equal == equal and metric in c.texts.get(text, {})]
         for recipe in dict.fromkeys(c.recipe for c in of_kind):
             group = [c for c in of_kind if c.recipe == recipe]
             compared |= {name for c in group if c.draws == 1 for name in (c.ours, c.baseline)}
