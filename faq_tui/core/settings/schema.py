@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import Judge
-from faq_tui.core.settings.recipe import Quantize, Recipe, spread
+from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
 from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
 from faq_tui.core.settings.sets import Assemble, SetPlan, draw_name, plain_name
@@ -37,7 +37,7 @@ class Settings(Section):
     assemble: Assemble = Assemble()
     sets: dict[str, SetPlan] = Field(default_factory=dict)
     activations: Activations = Activations()
-    recipes: tuple[Recipe, ...] = (Recipe(),)
+    recipes: tuple[Recipe, ...] = Field(default_factory=lambda: (default_recipe(),))
     quantize: Quantize = Quantize()
     evaluate: Evaluate = Evaluate()
     preset: Preset | None = None
@@ -49,8 +49,8 @@ class Settings(Section):
 
     @field_validator("recipes", mode="before")
     @classmethod
-    def _grids(cls, recipes: object) -> object:
-        return spread(recipes)
+    def _by_method(cls, recipes: object) -> object:
+        return parse_recipes(recipes)
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
