@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.settings import Recipe, parse_settings
+from faq_tui.core.settings import build_recipe, default_recipe, parse_settings
 from faq_tui.core.settings.edit import move_recipe, remove_recipe
 
 BASE = '[target]\nmodel = "m"\n[seeds]\npath = "s"\n'
@@ -40,9 +40,10 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
     assert found["awq"]["sym"] is False and "damp_percent" not in found["awq"]
     assert found["spqr"] | {"damp_percent": 0.01, "outlier_threshold": 0.2, "scale_bits": 3} == found["spqr"]
     assert found["w8a8"] == {"method": "w8a8", "bits": 8, "group_size": -1, "damp_percent": 0.01}
-    assert Recipe(method="spqr", preset="reference").damp_percent == 1.0
-    assert Recipe(method="spqr", preset="reference", damp_percent=0.5).unusual() == {"damp_percent": 0.5}
-    assert not Recipe().unusual()
+    assert build_recipe({"method": "spqr", "preset": "reference"}).damp_percent == 1.0
+    own = {"method": "spqr", "preset": "reference", "damp_percent": 0.5}
+    assert build_recipe(own).unusual() == {"damp_percent": 0.5}
+    assert not default_recipe().unusual()
 
 
 def test_presets_of_one_method_lie_beside_each_other() -> None:
@@ -62,8 +63,8 @@ def test_presets_of_one_method_lie_beside_each_other() -> None:
         ('method = "gptaq"\ndesc_act = true', "gptaq takes no desc_act = true"),
         ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
         ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),
-        ('method = ["gptq", "magic"]', "`recipes[2].method`"),
-        ("bits = [4, 5]", "`recipes[2].bits`: input should be 3, 4 or 8, not 5"),
+        ('method = ["gptq", "magic"]', "`recipes[1].method`: no quantization method 'magic'"),
+        ("bits = [4, 5]", "`recipes[1].bits`: gptq has 4, 8, not 5"),
     ],
 )
 def test_what_a_method_does_not_know_is_refused(lines: str, said: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -26,17 +27,20 @@ GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys
 CHOICES = ("bits", "group_size", "preset")  # keys of the grid whose values differ from method to method
 
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]  # all that gptqmodel 7.7 accepts; -1: one group a row
-PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper names groups of 128, INT4 and INT8, and nothing further
+PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper names groups of 128, INT4 and INT8, and nothing else
+Damping = Annotated[float, Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, times its mean")]
+Presets = Mapping[str, Mapping[str, Any]]  # name -> further defaults
 
 
 class Recipe(Section):
     """One way to quantize, applied to each of its sets. Every method has a subclass with the keys of that method.
 
-    A subclass narrows `method`, `bits` and `group_size` to `Literal` types with a default, and adds its own keys, each
-    with a default and a description. `presets` names further defaults. A key with the value None counts as absent.
+    A subclass narrows `method`, `bits` and `group_size` to `Literal` types with a default, and adds its own keys,
+    each with a default and a description. `presets` names further defaults. A key whose value is None counts as
+    absent.
     """
 
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets: ClassVar[Presets] = {}
     # Keys that were added after artefacts had been made without them, with the value that those artefacts have.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
@@ -73,6 +77,14 @@ class Recipe(Section):
         if choices and (type(value) is not int or value not in choices):
             raise ValueError(f"{cls.method_name()} has {listed(choices)}")
         return value
+
+    @cached_property
+    def number(self) -> int:
+        """Which `[[recipes]]` of the file it comes from, counted from one. Lists in one make several recipes.
+
+        Recipes that differ in nothing else are equal.
+        """
+        return 1
 
     @classmethod
     def method_name(cls) -> str:
@@ -174,7 +186,9 @@ def parse_recipes(recipes: Any) -> Any:
             continue
         try:
             refuse_what_no_method_has(recipe)
-            parsed.extend(build_recipe(single) for single in combinations(recipe))
+            for single in combinations(recipe):
+                parsed.append(build_recipe(single))
+                vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is no field of it
         except ValidationError as error:
             errors += [_relocated(one, index) for one in error.errors(include_url=False)]
     if errors:

@@ -59,10 +59,11 @@ class Settings(Section):
                 raise ValueError(f'sources.{name}: a source name is a word, and not "{BASELINE}"')
         check(self.sources, self.sets, self._asked())
         known = self.set_names()
-        for number, recipe in enumerate(self.recipes, 1):
+        for recipe in self.recipes:
             for set_name in recipe.sets or ():
                 if set_name not in known:
-                    raise ValueError(f"recipes[{number}].sets: no set {set_name!r}; there are {', '.join(known)}")
+                    where = f"recipes[{recipe.number}].sets"
+                    raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
         for name in known:
             if self.evaluate.repeats > 1 and plain_name(name) != name:
                 raise ValueError(f"sets.{name}: with evaluate.repeats this name belongs to a draw: choose another")

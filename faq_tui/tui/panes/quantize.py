@@ -19,10 +19,10 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.log_tail import log_tail
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.plots.curve import log_curve
-from faq_tui.core.quantizing.loss_grid import LossTable, from_manifest
+from faq_tui.core.quantizing.loss_table import LossTable, from_manifest
 from faq_tui.core.quantizing.manifest import read_manifest
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import Recipe, Settings, edit, load_settings
+from faq_tui.core.settings import Settings, default_recipe, edit, load_settings
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages
 from faq_tui.tui.actions import bindings_of
@@ -278,7 +278,7 @@ class QuantizePane(Pane):
         self.call_after_refresh(self.draw)
 
     def action_add(self) -> None:
-        like = self.current.recipe if self.current else Recipe()
+        like = self.current.recipe if self.current else default_recipe()
 
         def add(values: dict[str, Any] | None) -> None:
             if values is not None:
