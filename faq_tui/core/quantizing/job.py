@@ -39,7 +39,7 @@ class QuantizationJob:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")
         model = Path(given["model"])
         paths = {name: Path(given[name]).resolve() for name in ("rows", "out", "checkpoints") if name in given}
-        changes = {
+        changes: dict[str, Any] = {
             "recipe": recipe_of_worker(given["recipe"]),
             "model": str(model.resolve()) if model.is_dir() else given["model"],
         }
