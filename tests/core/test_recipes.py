@@ -46,6 +46,34 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
     assert not default_recipe().unusual()
 
 
+def test_a_value_falls_away_for_a_method_of_a_list_that_cannot_have_it() -> None:
+    assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = 64') == ["gptq-w4g64-x", "w8a8-w8gc-x"]
+    assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = [32, 64]\nbits = [4, 8]') == [
+        *("gptq-w4g32-x", "gptq-w4g64-x", "gptq-w8g32-x", "gptq-w8g64-x", "w8a8-w8gc-x")
+    ]
+    assert folders('[[recipes]]\nmethod = ["gptq", "spqr"]\npreset = "reference"') == [
+        *("gptq-w4g128-x", "spqr-reference-w4g128-x")
+    ]
+    assert folders('[[recipes]]\nmethod = "awq"\nbits = [4, 8]') == ["awq-w4g128-x"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('method = ["gptq", "awq"]\nbits = [3, 4]', "`recipes[2].bits`: gptq has 4, 8; awq has 4, not 3"),
+        ('method = ["gptq", "w8a8"]\ngroup_size = 48', "`recipes[2].group_size`: gptq has -1, 16, 32"),
+        ('method = ["gptq", "awq"]\npreset = "reference"', "`recipes[2].preset`: gptq has paper; awq has paper"),
+        ('method = "w8a8"\ngroup_size = 64', "`recipes[2].group_size`: w8a8 has -1, not 64"),
+        ('method = ["spqr", "gptq"]\nsets = ["nobody"]', "recipes[2].sets: no set 'nobody'"),
+    ],
+)
+def test_a_refusal_names_the_recipe_by_its_index_in_the_file(lines: str, said: str) -> None:
+    grid = '[[recipes]]\nmethod = ["gptq", "awq", "spqr"]\n'
+    with pytest.raises(UsageError) as caught:
+        parse_settings(f"{BASE}{grid}[[recipes]]\n{lines}")
+    assert said in str(caught.value)
+
+
 def test_presets_of_one_method_lie_beside_each_other() -> None:
     assert folders('[[recipes]]\nmethod = "spqr"\npreset = ["default", "reference"]') == [
         "spqr-w4g128-x",

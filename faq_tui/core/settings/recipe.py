@@ -99,7 +99,8 @@ class Recipe(Section):
     @classmethod
     def describe(cls, key: str) -> str:
         """What a key means, in a few words."""
-        return cls.model_fields[key].description or Recipe.model_fields[key].description or ""
+        fields = (model.model_fields.get(key) for model in (cls, Recipe))
+        return next((field.description for field in fields if field is not None and field.description), "")
 
     @classmethod
     def choices(cls, key: str) -> tuple[Any, ...]:
