@@ -1,4 +1,4 @@
-"""The worker child's task `quantize`: check, quantize, finish the folder, say what came out.
+"""The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
 Messages, in order: `quantize_started`; for each layer `layer_started`, its `module`s in the order in which
 they are solved, `layer_done` (packed in the background: it may follow the next layer's `layer_started`);
@@ -97,11 +97,11 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """Rows of the embedding; a multimodal config has it under `text_config`, or by its class's default."""
-    said = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
-    if said is None:
+    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if size is None:
         from transformers import AutoConfig
 
-        with without_code(folder, trust_remote_code) as place:
-            whole = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code)
-        said = whole.get_text_config().vocab_size
-    return int(said)
+        with without_code(folder, trust_remote_code) as safe:
+            whole = AutoConfig.from_pretrained(safe, trust_remote_code=trust_remote_code)
+        size = whole.get_text_config().vocab_size
+    return int(size)

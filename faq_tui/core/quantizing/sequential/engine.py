@@ -1,4 +1,4 @@
-"""A whole model quantized by our own walk, and written back in the layout of the target's files."""
+"""Quantize a whole model layer by layer, and write it back in the layout of the target's files."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.stack import find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
-# Solved modules of a layer -> the tensors that take their place in the model's files
-Place = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
+# (layer, its solved modules) -> the tensors that take their place in the model's files
+Stored = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
 
 
 def quantize_layers(
@@ -30,7 +30,7 @@ def quantize_layers(
     progress: QuantizationProgress,
     cancel: CancelToken,
     solve: Solve,
-    place: Place,
+    stored: Stored,
     by_activation: bool = True,
 ) -> None:
     """Write the model in the folder `target`, quantized, into `job.out`.
@@ -50,7 +50,7 @@ def quantize_layers(
         new = LayerFiles(scratch / "layers")
 
         def keep(layer: int, solved: dict[str, SolvedMatrix]) -> None:
-            new.add(layer, place(layer, solved))
+            new.add(layer, stored(layer, solved))
 
         device = device_of(job.device)
         LayerWalk(stack, device, damp, by_activation, solve, keep, progress, cancel).run(rows)

@@ -45,24 +45,24 @@ def quantize(
         names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
     ) -> dict[str, SolvedMatrix]:
         nonlocal bits
-        found = {}
-        for place, made in enumerate(quantize_stack(weights, factor, knobs, check)):
-            dense = made.weight.to(weights[place].dtype)
+        solved = {}
+        for position, made in enumerate(quantize_stack(weights, factor, knobs, check)):
+            dense = made.weight.to(weights[position].dtype)
             outliers, losses = made.outliers.flatten(1).sum(1).tolist(), made.loss.tolist()
             for index, sharing in enumerate(names):
-                name, weight = sharing[place], dense[index]
+                name, weight = sharing[position], dense[index]
                 bits = bits + count_bits(weight.shape[0], weight.shape[1], knobs, outliers[index], ordered=True)
                 tensors = to_tensors(name, made.one(index), factor.order[index], knobs, weight)
-                found[name] = SolvedMatrix(weight, losses[index], tensors)
-        return found
+                solved[name] = SolvedMatrix(weight, losses[index], tensors)
+        return solved
 
-    def place(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
+    def stored(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
         codes = {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
         side = job.out / SIDECAR
         side.mkdir(exist_ok=True)
         save_file(codes, side / f"layer-{layer:05}.safetensors")
         return {f"{name}.weight": module.weight for name, module in solved.items()}
 
-    quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, place)
+    quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
     share = bits.outliers / 32 / bits.weights
     return EngineResult(bits.average, {"bits": asdict(bits), "outlier_share": round(share, 6), "export": EXPORT})

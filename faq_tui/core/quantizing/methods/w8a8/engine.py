@@ -34,22 +34,22 @@ def quantize(
     def solve(
         names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
     ) -> dict[str, SolvedMatrix]:
-        found = {}
-        for place, made in enumerate(quantize_stack(weights, factor, check)):
-            dense = (made.codes.float() * made.scale.float()).to(weights[place].dtype)
+        solved = {}
+        for position, made in enumerate(quantize_stack(weights, factor, check)):
+            dense = (made.codes.float() * made.scale.float()).to(weights[position].dtype)
             losses = made.loss.tolist()
             for index, sharing in enumerate(names):
-                name = sharing[place]
+                name = sharing[position]
                 shapes[name] = tuple(dense.shape[1:])
                 tensors = {f"{name}.weight": made.codes[index].cpu(), f"{name}.weight_scale": made.scale[index].cpu()}
-                found[name] = SolvedMatrix(dense[index], losses[index], tensors)
-        return found
+                solved[name] = SolvedMatrix(dense[index], losses[index], tensors)
+        return solved
 
-    def place(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
+    def stored(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
         del layer
         return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
 
-    quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, place)
+    quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
     path = job.out / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     # Servers give routers a linear layer too, and would quantize it.
