@@ -15,6 +15,7 @@ from faq_tui.core.quantizing.cost_model import MethodCost, layer_terms, memory_t
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.servable import serve_commands
+from faq_tui.core.settings import parse_settings
 from faq_tui.core.settings.recipe import COMMON, Recipe, build_recipe, model_of
 
 PROFILE = LayerProfile(((8, 8, 1),), 1, 8, 1, 2, 1, 1, 1)
@@ -101,6 +102,14 @@ def test_the_report_names_the_keys_of_all_methods_as_before() -> None:
     assert {key: value for key, value in body.items() if value is not None} == {
         **{"method": "w8a8", "bits": 8, "group_size": -1, "damp_percent": 0.01}
     }
+
+
+def test_the_settings_as_a_whole_name_them_too() -> None:
+    """The signature of the report stage is a digest of them."""
+    settings = parse_settings('[target]\nmodel = "m"\n[seeds]\npath = "s"\n[[recipes]]\nmethod = "spqr"')
+    (recipe,) = settings.recipes
+    assert settings.model_dump()["recipes"] == (recipe.with_keys_of_all(),)
+    assert settings.model_dump()["recipes"][0]["scale_bits"] == 3
 
 
 @pytest.mark.parametrize("name", METHODS.builtin)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import Judge
@@ -51,6 +51,11 @@ class Settings(Section):
     @classmethod
     def _by_method(cls, recipes: object) -> object:
         return parse_recipes(recipes)
+
+    @field_serializer("recipes")
+    def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
+        """The signature of the report is made of the settings: recipes have the keys that they always had in it."""
+        return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
