@@ -121,7 +121,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         values: dict[str, Any] = {"method": self._method}
         for widget in (*self.query("#recipe-grid Select").results(Select), *self._own_widgets()):
             key = str(widget.id)
-            value = typed(widget.value) if isinstance(widget, Input) else widget.value
+            value = typed(widget.value.strip()) if isinstance(widget, Input) else widget.value
             usual = value in ("", None) or value == model.model_fields[key].default
             if key in ("bits", "group_size") or not usual:
                 values[key] = value
