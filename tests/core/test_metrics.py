@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import torch
 from evaluate_bench import context_of
-from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
 from made_up import made_up_run, measure_all
 from test_evaluation import ALL, FOLDERS, tiny_run
 
@@ -33,6 +32,7 @@ from faq_tui.tui.panes import evidence_words
 from faq_tui.tui.panes.evidence_found import read
 from faq_tui.tui.panes.evidence_table import as_text
 from faq_tui.tui.panes.evidence_table import rows as table_rows
+from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"

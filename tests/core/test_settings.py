@@ -8,6 +8,7 @@ import re
 import string
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,12 +17,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import (
     Activations,
     Assemble,
     Evaluate,
     JudgeSettings,
-    Recipe,
     Sampling,
     Seeds,
     Settings,
@@ -30,6 +31,7 @@ from faq_tui.core.settings import (
     load_settings,
     parse_settings,
 )
+from faq_tui.core.settings.recipe import build_recipe, model_of
 from faq_tui.core.settings.write import Choices, demo_text, init_text, write_settings
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -42,7 +44,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "judge": JudgeSettings,
     "assemble": Assemble,
     "activations": Activations,
-    "recipes[1]": Recipe,
+    "recipes[1]": model_of("gptq"),
     "evaluate": Evaluate,
 }
 ELDER = {"base_url": "http://elder:8000/v1", "model": "Big"}
@@ -306,7 +308,7 @@ def test_every_set_has_a_twin_at_equal_tokens() -> None:
     settings = parse_settings(toml(minimal() | {"sources": {"elder": ELDER, "own": ELDER}}))
     assert settings.set_names() == ("baseline", "elder", "own", "baseline-tokens", "elder-tokens", "own-tokens")
     assert parse_settings(toml(minimal())).set_names() == ("baseline",)
-    assert Recipe(group_size=-1).folder("elder") == "gptq-w4gc-elder"
+    assert build_recipe({"group_size": -1}).folder("elder") == "gptq-w4gc-elder"
 
 
 def commented(text: str) -> list[tuple[str, str, str, bool]]:
@@ -321,19 +323,20 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
     return found
 
 
-def sections() -> dict[str, type[BaseModel]]:
+def sections() -> dict[str, Any]:
     from faq_tui.core.settings import evaluate as b
     from faq_tui.core.settings.evaluate import Evaluate
     from faq_tui.core.settings.judge import JudgeSettings
-    from faq_tui.core.settings.recipe import Quantize, Recipe
+    from faq_tui.core.settings.recipe import Quantize
     from faq_tui.core.settings.schema import Activations
     from faq_tui.core.settings.sets import Assemble, SetPlan
     from faq_tui.core.settings.source import Source
     from faq_tui.core.settings.target import Preset, Seeds, Target
 
+    every_recipe = {key: field for name in METHODS.names() for key, field in model_of(name).model_fields.items()}
     return {
         **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": JudgeSettings, "assemble": Assemble},
-        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe},
+        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": SimpleNamespace(model_fields=every_recipe)},
         **{"quantize": Quantize, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},
         "preset": Preset,

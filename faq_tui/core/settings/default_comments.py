@@ -62,18 +62,6 @@ ACTIVATIONS = """\
 # expert_minimum = 0.005         # experts that get fewer of a set's tokens are named
 # layer_error_tokens = 1024      # of held-out text, for each artefact's layers; 0: not measured
 """
-RECIPE = """\
-# preset = "paper"               # left out: none. paper | default | reference
-# sets = ["baseline", "elder"]   # left out: every set of the run
-# sym = true                     # left out: the method's own, as are all below
-# desc_act = false               # gptq, gptaq: columns by falling activation
-# damp_percent = 0.05            # of the Hessian's mean diagonal
-# experts = "routed"             # of a mixture, calibrated on their own tokens, or on "all"
-# alpha = 0.25                   # gptaq: how far the errors of the inputs are answered
-# outlier_threshold = 0.2        # spqr: smaller makes more outliers
-# scale_bits = 3                 # spqr: of scales and zeros; 0: both in 16 bits
-# scale_group = 16               # spqr: output rows that share a scale's scale
-"""
 QUANTIZE = """\
 [quantize]                       # how artefacts are made; changes none of them
 # checkpoint_s = 600.0           # gptq of llama and qwen3_moe goes on from a checkpoint; 0: one after each layer

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -81,6 +82,8 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the schema knows in the section where the unknown key stands."""
     here: Any = Settings
+    if location[0] == "recipes":
+        return list(known_keys())
     for part in location[:-1]:
         if typing.get_origin(here) in (dict, tuple):
             here = next(arg for arg in reversed(typing.get_args(here)) if arg is not Ellipsis)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import JudgeSettings
-from faq_tui.core.settings.recipe import Quantize, Recipe, spread
+from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
 from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
 from faq_tui.core.settings.sets import Assemble, SetPlan, draw_name, plain_name
@@ -37,7 +37,7 @@ class Settings(Section):
     assemble: Assemble = Assemble()
     sets: dict[str, SetPlan] = Field(default_factory=dict)
     activations: Activations = Activations()
-    recipes: tuple[Recipe, ...] = (Recipe(),)
+    recipes: tuple[Recipe, ...] = Field(default_factory=lambda: (default_recipe(),))
     quantize: Quantize = Quantize()
     evaluate: Evaluate = Evaluate()
     preset: Preset | None = None
@@ -49,8 +49,13 @@ class Settings(Section):
 
     @field_validator("recipes", mode="before")
     @classmethod
-    def _grids(cls, recipes: object) -> object:
-        return spread(recipes)
+    def _by_method(cls, recipes: object) -> object:
+        return parse_recipes(recipes)
+
+    @field_serializer("recipes")
+    def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
+        """The signature of the report is made of the settings: recipes have the keys that they always had in it."""
+        return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
     def _names(self) -> Settings:
@@ -59,10 +64,11 @@ class Settings(Section):
                 raise ValueError(f'sources.{name}: a source name is a word, and not "{BASELINE}"')
         check(self.sources, self.sets, self._asked())
         known = self.set_names()
-        for number, recipe in enumerate(self.recipes, 1):
+        for recipe in self.recipes:
             for set_name in recipe.sets or ():
                 if set_name not in known:
-                    raise ValueError(f"recipes[{number}].sets: no set {set_name!r}; there are {', '.join(known)}")
+                    where = f"recipes[{recipe.number}].sets"
+                    raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
         for name in known:
             if self.evaluate.repeats > 1 and plain_name(name) != name:
                 raise ValueError(f"sets.{name}: with evaluate.repeats this name belongs to a draw: choose another")

@@ -13,6 +13,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.sanitize import storable
 from faq_tui.core.settings import default_comments, judge
 from faq_tui.core.settings.load import parse_settings
+from faq_tui.core.settings.recipe_comments import recipe_text
 from faq_tui.core.settings.section import EMBEDDED
 from faq_tui.core.settings.target import seed_kinds
 
@@ -59,11 +60,7 @@ overflow = "keep_answer"         # keep_answer | head | tail | drop
 {default_comments.ASSEMBLE}
 {default_comments.SETS}
 {default_comments.ACTIVATIONS}
-[[recipes]]                      # several of them, or lists in one, make a queue
-method = "gptq"                  # gptq | gptaq | awq | spqr | w8a8
-bits = 4                         # 3 (spqr) | 4 | 8
-group_size = {_group_size(c.target)}
-{default_comments.RECIPE}
+{recipe_text(_group_size(c.target))}
 {default_comments.QUANTIZE}
 [evaluate]
 perplexity = ["pydoc"]           # "pydoc" (no network needed), "wikitext2", or a text file
