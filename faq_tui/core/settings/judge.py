@@ -19,20 +19,56 @@ MIX = "mix"
 class Judge(Section):
     """Who marks the candidates. Every kind is a column of its own; one of them, or a weighted mix, picks."""
 
-    kind: JudgeKind = "likelihood"  # picks, unless pick_by says otherwise
-    columns: tuple[JudgeKind, ...] = ()  # further kinds whose marks are shown beside it
-    pick_by: dict[str, float] = Field(default_factory=dict)  # kind to weight of its z-score; empty: kind picks
-    length_control: bool = True  # likelihood and activation pick by their marks less what length explains
-    base_url: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
-    retries: Annotated[int, Field(ge=0, le=100)] = 5
-    mode: Literal["listwise", "pointwise"] = "listwise"  # a seed's candidates together in two orders, or one by one
-    max_tokens: Count = 512  # of a reply, for each candidate that it marks
-    reasoning_tokens: Count = 4000  # of a candidate: longer reasoning is cut in the middle; answers never
-    max_model_len: Count | None = None  # tokens of the judge's window; None: what its server tells
-    probe: Annotated[int, Field(ge=0, le=256)] = 8  # seeds on which the llm is tested before use; 0: not at all
+    kind: Annotated[JudgeKind, Field(description="what scores the candidates and picks the best")] = "likelihood"
+    columns: Annotated[
+        tuple[JudgeKind, ...], Field(description="further kinds whose scores are shown beside it")
+    ] = ()
+    pick_by: Annotated[
+        dict[str, float],
+        Field(
+            description="{ likelihood = 1.0, activation = 0.5 } picks by a weighted mix, not by kind",
+        ),
+    ] = Field(default_factory=dict)
+    length_control: Annotated[
+        bool, Field(description="likelihood and activation pick by scores less what length explains")
+    ] = True
+    base_url: Annotated[
+        str | None,
+        Field(
+            description='server of kind "llm", as are all keys below; left out: none',
+            examples=["http://judge:8000/v1"],
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        Field(description="the model's name on the server; left out: none", examples=["Qwen/Qwen2.5-72B-Instruct"]),
+    ] = None
+    api_key_env: Annotated[
+        str | None,
+        Field(
+            description="variable that holds the key, never the key itself; left out: no key",
+            examples=["JUDGE_API_KEY"],
+        ),
+    ] = None
+    concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
+    retries: Annotated[int, Field(ge=0, le=100, description="further tries of one request")] = 5
+    mode: Annotated[
+        Literal["listwise", "pointwise"],
+        Field(description="a seed's candidates together in two orders, or one by one"),
+    ] = "listwise"
+    max_tokens: Annotated[Count, Field(description="longest reply in tokens, for each candidate that it scores")] = (
+        512
+    )
+    reasoning_tokens: Annotated[
+        Count, Field(description="longer reasoning of a candidate is cut in the middle for the judge; answers never")
+    ] = 4000
+    max_model_len: Annotated[
+        Count | None,
+        Field(description="tokens of the judge's window; left out: as its server says", examples=[32768]),
+    ] = None
+    probe: Annotated[
+        int, Field(ge=0, le=256, description="seeds on which the judge is tested before use; 0: no test")
+    ] = 8
 
     @field_validator("base_url")
     @classmethod
