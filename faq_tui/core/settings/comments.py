@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.sanitize import storable
+from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy, Section
 
 COLUMN = 33  # where comments begin, if the key and its value leave room
@@ -63,6 +64,12 @@ def comment_of(field: FieldInfo) -> str:
         return text
     before, mark, after = text.partition(LEFT_OUT)
     return f"{before}: {words}{mark}{after}"
+
+
+def description(section: str, key: str) -> str:
+    """`comment_of` a key of a section that every `faq.toml` has, such as "seeds" and "path"."""
+    model: Any = Settings.model_fields[section].annotation
+    return comment_of(model.model_fields[key])
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
