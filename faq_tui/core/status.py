@@ -10,8 +10,8 @@ from faq_tui.core.judging.identity import current_picks, judge_id
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.paper.cells import paper_cells
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
-from faq_tui.core.regenerating.pending_candidates import pending_candidates
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.stages.pipeline import all_stages, is_current

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tiny import CHATML, make_tiny_model
 
-from faq_tui.core.activations.statistics import KINDS
+from faq_tui.core.chat.kinds_search import KindsSearch
 from faq_tui.core.chat.template import Template
-from faq_tui.core.chat.token_kinds import TokenKinds
+from faq_tui.core.chat.token_kinds import KINDS
 
 # As in DeepSeek-R1's distillates: no turn ends, the prompt opens the think block, history loses its reasoning.
 OPENED = (
@@ -31,7 +31,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def by_kind(tokenizer: Any, text: str, cut: int | None = None) -> dict[str, str]:
     """What the tokens of each kind read as."""
     ids = tokenizer(text, add_special_tokens=False)["input_ids"][:cut]
-    kinds = TokenKinds.of(tokenizer).kinds(tokenizer.decode(ids), ids)
+    kinds = KindsSearch.of(tokenizer).kinds(tokenizer.decode(ids), ids)
     assert len(kinds) == len(ids) and kinds[0] == 0
     return {
         name: tokenizer.decode([token for token, kind in zip(ids, kinds, strict=True) if kind == number])

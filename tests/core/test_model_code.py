@@ -323,6 +323,16 @@ def test_a_local_source_is_asked_about_too(plain: Path, tmp_path: Path) -> None:
     assert refused(ExitCode.USAGE, "run", run).startswith(f"sources.here.model {evil.folder} brings Python code")
 
 
+def test_a_hub_id_is_looked_at_where_it_was_fetched(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = make_evil(plain, tmp_path)
+    run = make_run(tmp_path / "run", target="some/model")
+    assert "Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
+    monkeypatch.setattr("faq_tui.core.models.trust.cached_folder", lambda _model: evil.folder)
+    assert refused(ExitCode.USAGE, "run", run).startswith("target.model some/model brings Python code")
+
+
 # --- what names code ---
 
 
@@ -337,7 +347,9 @@ def test_a_local_source_is_asked_about_too(plain: Path, tmp_path: Path) -> None:
         ("generation_config.json", {"custom_generate": "other/repo"}, "custom_generate"),
         ("config.json", {"custom_pipelines": {"x": {"impl": "evil.Evil"}}}, "custom_pipelines"),
         ("config.json", {"configuration_files": ["sub/config.4.0.0.json"]}, "configuration_files"),
+        ("config.json", {"configuration_files": ["config.4.0.0.json.txt"]}, "configuration_files"),
         ("config.json", {"configuration_files": ["config.4.0.0.json"]}, ""),
+        ("config.4.0.0+tokenizer.json", {"auto_map": {"AutoModel": "evil.Evil"}}, "auto_map"),
         ("config.json", {"auto_map": {}}, ""),
         ("vocab.json", {"auto_map": 7, "custom_generate": 8}, ""),
     ],

@@ -11,7 +11,23 @@ from faq_tui.core.extensions.registry import Registry
 METHODS = Registry("faq_tui.methods", "quantization method", "faq_tui.core.quantizing.methods.base:Method", {})
 JUDGES = Registry("faq_tui.judges", "judge", "faq_tui.core.judging.judges.base:Judge", {})
 METRICS = Registry("faq_tui.metrics", "metric", "faq_tui.core.evaluation.metrics:Metric", {})
-DIALECTS = Registry("faq_tui.dialects", "reasoning dialect", "faq_tui.core.chat.dialects.base:ReasoningDialect", {})
+DIALECTS = Registry(
+    "faq_tui.dialects",
+    "reasoning dialect",
+    "faq_tui.core.chat.dialects.base:ReasoningDialect",
+    {
+        "gpt-oss": "faq_tui.core.chat.dialects.families:GPT_OSS",
+        "mistral": "faq_tui.core.chat.dialects.families:MISTRAL",
+        "think": "faq_tui.core.chat.dialects.families:THINK",
+        "cohere": "faq_tui.core.chat.dialects.families:COHERE",
+        "seed": "faq_tui.core.chat.dialects.families:SEED",
+        "minimax": "faq_tui.core.chat.dialects.families:MINIMAX",
+        "gemma": "faq_tui.core.chat.dialects.families:GEMMA",
+        "kimi": "faq_tui.core.chat.dialects.families:KIMI",
+        "thinking": "faq_tui.core.chat.dialects.families:THINKING",
+        "fields": "faq_tui.core.chat.dialects.families:FIELDS",
+    },
+)
 SEED_FORMATS = Registry(
     "faq_tui.seed_formats",
     "seed format",

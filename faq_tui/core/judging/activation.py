@@ -23,7 +23,7 @@ from faq_tui.core.seeds.read import starter_path
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 EVERY = 4  # of the starter questions: 64 of them, of every category
 

@@ -15,7 +15,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 
 def score_all(context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.chat.think_tags import split_think
+from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.endpoints import Client, Retrying, stream_chat
 from faq_tui.core.judging.orders import orders
 from faq_tui.core.judging.prompt import PromptBudget, ShownAnswer, labels_of, prompt_of, repair_of, shorten
@@ -139,7 +139,7 @@ class JudgeClient:
             error_text = str(error)
             if reply.finish_reason == "length":
                 error_text = f"it was cut off at {max_tokens} tokens: be brief"
-        raw = f"<think>{reply.reasoning}</think>{reply.answer}" if reply.reasoning else reply.answer
+        raw = f"{THINK.open}{reply.reasoning}{THINK.close}{reply.answer}" if reply.reasoning else reply.answer
         row = ReplyRow(raw, error_text)
         add_reply(self._store, self._judge, unit, turn, attempt, row.raw, row.error)
         return row
@@ -147,4 +147,5 @@ class JudgeClient:
 
 def _said(raw: str) -> str:
     """A stored reply without the reasoning before it."""
-    return split_think(raw)[1] if raw.startswith("<think>") else raw
+    parts = THINK.split(raw) if raw.startswith(THINK.open) else None
+    return parts[1] if parts else raw

@@ -12,6 +12,7 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.chat.dialects import opened_by
 
 DELTA_PERIOD_S = 0.1
 LEAST_TOKENS = 16  # less room is no answer
@@ -49,7 +50,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 class _Row:
     id: int
     prompt: list[int]
-    opened: str  # the think tag that the template has written into the prompt
+    opened: str  # the tag before reasoning that the template has written into the prompt
     limit: int
     seed: int
     dice: random.Random = field(default_factory=random.Random)
@@ -99,8 +100,7 @@ class _Writer:
                     text=f"max_tokens {item['max_tokens']} and the question do not fit into the model's window of "
                     f"{self.window} tokens: {limit} are written at most, and so on where it is needed",
                 )
-        opened = "<think>" if text.rstrip().endswith("<think>") else ""
-        return _Row(item["id"], prompt, opened, limit, item["seed"])
+        return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
     def write(self, batch: list[_Row]) -> None:
         """All rows to their ends; where they do not fit into the GPU together, in halves."""

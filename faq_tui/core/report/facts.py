@@ -11,7 +11,7 @@ from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.judging.identity import current_picks
 from faq_tui.core.judging.summary import judging_in_words, judging_of
 from faq_tui.core.models.target import fingerprint
-from faq_tui.core.regenerating.questions import prompt_version, source_hash_of
+from faq_tui.core.regenerating.candidate_requests import prompt_version, source_hash_of
 from faq_tui.core.report.family_notices import kinships, target_name
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run

@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import ExitStack
-from typing import IO
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.models.trust import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Event, StageDone, StageFailed, StageSkipped, to_json
+from faq_tui.core.run.events import Emit, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.store import stages as stage_rows
@@ -77,17 +76,8 @@ def run_pipeline(
             for stage in selected:
                 # A server started for one stage does not hold its memory through the next.
                 with ExitStack() as resources:
-                    tee = _recorder(record, emit)
-                    _run_stage(Context(run, tee, cancel, job, names, resources, confirmed=confirmed), stage)
-
-
-def _recorder(record: IO[str], emit: Emit) -> Emit:
-    def tee(event: Event) -> None:
-        record.write(to_json(event) + "\n")
-        record.flush()
-        emit(event)
-
-    return tee
+                    context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
+                    _run_stage(context, stage)
 
 
 def _require_earlier(run: Run, stage: Stage) -> None:

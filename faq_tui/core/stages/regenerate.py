@@ -7,12 +7,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.family import warnings as family_warnings
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.candidate_requests import PendingCandidate, cost_sample, pending_candidates
 from faq_tui.core.regenerating.flags import counts_in_words
 from faq_tui.core.regenerating.generation_cost import estimate_cost, needs_consent
-from faq_tui.core.regenerating.local import LocalAsking
-from faq_tui.core.regenerating.pending_candidates import PendingCandidate, cost_sample, pending_candidates
+from faq_tui.core.regenerating.local import LocalGenerator
 from faq_tui.core.regenerating.recorder import STAGE, CandidateRecorder, RegenerationProgress
-from faq_tui.core.regenerating.remote import RemoteAsking
+from faq_tui.core.regenerating.remote import RemoteGenerator
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, StageStarted
 from faq_tui.core.run.run import Run
@@ -54,7 +54,7 @@ def execute(context: Context) -> str:
 def _ask(context: Context, keeper: CandidateRecorder, todo: list[PendingCandidate]) -> None:
     """Where it costs, a sample comes first (it is kept), and then a person's yes."""
     source = keeper.source
-    asking = LocalAsking(keeper) if source.is_local else RemoteAsking(keeper)
+    asking = LocalGenerator(keeper) if source.is_local else RemoteGenerator(keeper)
     if not context.confirmed and needs_consent(source, estimate_cost(context.run.store, keeper.name, source, todo)):
         todo = _sampled(context, keeper, asking, todo)
     if todo:
@@ -62,7 +62,10 @@ def _ask(context: Context, keeper: CandidateRecorder, todo: list[PendingCandidat
 
 
 def _sampled(
-    context: Context, keeper: CandidateRecorder, asking: LocalAsking | RemoteAsking, todo: list[PendingCandidate]
+    context: Context,
+    keeper: CandidateRecorder,
+    asking: LocalGenerator | RemoteGenerator,
+    todo: list[PendingCandidate],
 ) -> list[PendingCandidate]:
     """What is left after the sample, if it needs no consent. Raises UsageError if it does."""
     source, store = keeper.source, context.run.store

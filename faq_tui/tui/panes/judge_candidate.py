@@ -11,7 +11,7 @@ from textual.message import Message
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.panes.judge_case import Case, flags_in_words, mark_in_words
 from faq_tui.tui.panes.judge_marks import columns_in_words, made_of, reason_of
-from faq_tui.tui.widgets.flow_view import FlowView, Part
+from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 

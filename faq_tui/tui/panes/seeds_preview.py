@@ -37,12 +37,12 @@ class SampleSets:
 
     def holding(self, seed_id: str) -> list[str]:
         """Names of the sets that have a sample of this seed."""
-        return [name for name, index in self.indexes.items() if seed_id in index.places]
+        return [name for name, index in self.indexes.items() if seed_id in index.offsets]
 
     def tokens(self, name: str) -> dict[str, int]:
         """Seed id to tokens."""
         index = self.indexes.get(name)
-        return {seed_id: place.n_tokens for seed_id, place in index.places.items()} if index else {}
+        return {seed_id: offset.n_tokens for seed_id, offset in index.offsets.items()} if index else {}
 
 
 class SeedPreview(Vertical):
@@ -70,7 +70,7 @@ class SeedPreview(Vertical):
             return
         others = [other for other in holding if other != name]
         also = f"; v shows {', '.join(others)}" if others else ""
-        tokens = sets.indexes[name].places[row.id].n_tokens
+        tokens = sets.indexes[name].offsets[row.id].n_tokens
         self._fill(_title(row), f"as in the set {name}: {tokens:,} tokens{also}", text, marked(text, sets.special))
 
     def scroll_text(self, pages: float = 0, lines: int = 0) -> None:
