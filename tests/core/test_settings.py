@@ -10,6 +10,7 @@ import tomllib
 import typing
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,12 +19,12 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import (
     Activations,
     Assemble,
     Evaluate,
     Judge,
-    Recipe,
     Sampling,
     Seeds,
     Settings,
@@ -33,6 +34,7 @@ from faq_tui.core.settings import (
     parse_settings,
 )
 from faq_tui.core.settings.comments import choices, comment_of, toml_value, with_comment
+from faq_tui.core.settings.recipe import Recipe, build_recipe, model_of
 from faq_tui.core.settings.section import Section
 from faq_tui.core.settings.sets import Match, SetPlan
 from faq_tui.core.settings.source import Price
@@ -54,7 +56,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "judge": Judge,
     "assemble": Assemble,
     "activations": Activations,
-    "recipes[1]": Recipe,
+    "recipes[1]": model_of("gptq"),
     "evaluate": Evaluate,
     "sources.elder.price": Price,
     "sets.mixed": SetPlan,
@@ -322,7 +324,7 @@ def test_every_set_has_a_twin_at_equal_tokens() -> None:
     settings = parse_settings(toml(minimal() | {"sources": {"elder": ELDER, "own": ELDER}}))
     assert settings.set_names() == ("baseline", "elder", "own", "baseline-tokens", "elder-tokens", "own-tokens")
     assert parse_settings(toml(minimal())).set_names() == ("baseline",)
-    assert Recipe(group_size=-1).folder("elder") == "gptq-w4gc-elder"
+    assert build_recipe({"group_size": -1}).folder("elder") == "gptq-w4gc-elder"
 
 
 def commented(text: str) -> list[tuple[str, str, str, bool]]:
@@ -337,19 +339,20 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
     return found
 
 
-def sections() -> dict[str, type[BaseModel]]:
+def sections() -> dict[str, Any]:
     from faq_tui.core.settings import evaluate as b
     from faq_tui.core.settings.evaluate import Evaluate
     from faq_tui.core.settings.judge import Judge
-    from faq_tui.core.settings.recipe import Quantize, Recipe
+    from faq_tui.core.settings.recipe import Quantize
     from faq_tui.core.settings.schema import Activations
     from faq_tui.core.settings.sets import Assemble, SetPlan
     from faq_tui.core.settings.source import Source
     from faq_tui.core.settings.target import Preset, Seeds, Target
 
+    every_recipe = {key: field for name in METHODS.names() for key, field in model_of(name).model_fields.items()}
     return {
         **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": Judge, "assemble": Assemble},
-        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe},
+        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": SimpleNamespace(model_fields=every_recipe)},
         **{"quantize": Quantize, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},
         "preset": Preset,
@@ -442,6 +445,12 @@ def test_every_key_has_a_description_with_its_choices(model: type[BaseModel], na
     assert may_be_absent == ("left out: " in comment), "what leaving it out means"
     if field.default is None:
         assert field.examples or issubclass(Preset, model) or name == "preset", "a value that can be shown"
+
+
+def test_every_key_of_every_method_has_a_description() -> None:
+    for method in METHODS.names():
+        model = model_of(method)
+        assert all(len(model.describe(key)) > 10 for key in model.model_fields), method
 
 
 def test_a_key_without_a_description_would_be_found() -> None:

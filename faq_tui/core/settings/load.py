@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -81,6 +82,8 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the schema knows in the section where the unknown key stands."""
+    if location[0] == "recipes":
+        return list(known_keys())
     here: list[Any] = [Settings]
     for part in location[:-1]:
         here = [inner for annotation in here for inner in _inside(annotation, part)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import Judge
-from faq_tui.core.settings.recipe import Quantize, Recipe, spread
+from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
 from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
 from faq_tui.core.settings.sets import Assemble, SetPlan, draw_name, plain_name
@@ -57,7 +57,7 @@ class Settings(Section):
         Activations, Field(description="how spiky the target's activations are under each set; changes no artefact")
     ] = Activations()
     recipes: Annotated[tuple[Recipe, ...], Field(description="several of them, or lists in one, make a queue")] = (
-        Recipe(),
+        Field(default_factory=lambda: (default_recipe(),))
     )
     quantize: Annotated[Quantize, Field(description="how artefacts are made; changes none of them")] = Quantize()
     evaluate: Annotated[Evaluate, Field(description="what artefacts are compared on with the target")] = Evaluate()
@@ -72,8 +72,13 @@ class Settings(Section):
 
     @field_validator("recipes", mode="before")
     @classmethod
-    def _grids(cls, recipes: object) -> object:
-        return spread(recipes)
+    def _by_method(cls, recipes: object) -> object:
+        return parse_recipes(recipes)
+
+    @field_serializer("recipes")
+    def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
+        """The signature of the report is made of the settings: recipes have the keys that they always had in it."""
+        return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
     def _agrees(self) -> Settings:
@@ -93,10 +98,11 @@ class Settings(Section):
 
     def _check_sets_of_recipes(self) -> None:
         known = self.set_names()
-        for number, recipe in enumerate(self.recipes, 1):
+        for recipe in self.recipes:
             for set_name in recipe.sets or ():
                 if set_name not in known:
-                    raise ValueError(f"recipes[{number}].sets: no set {set_name!r}; there are {', '.join(known)}")
+                    where = f"recipes[{recipe.number}].sets"
+                    raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
 
     def _check_names_of_draws(self) -> None:
         """With several draws `elder-r2` is the second draw of `elder`, and cannot be a set itself."""

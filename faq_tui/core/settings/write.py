@@ -17,6 +17,7 @@ from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
 from faq_tui.core.settings.judge import Judge
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.recipe import Quantize
+from faq_tui.core.settings.recipe_comments import recipe_text
 from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import EMBEDDED, Section
 from faq_tui.core.settings.sets import Assemble, SetPlan
@@ -31,18 +32,6 @@ HEAD = """\
 """
 NO_SOURCE = """\
 # No source yet: only the baseline will be made. Name a larger model of the target's family:
-"""
-RECIPE_KEYS = """\
-# preset = "paper"               # left out: none. paper | default | reference
-# sets = ["baseline", "elder"]   # left out: every set of the run
-# sym = true                     # left out: the method's own, as are all below
-# desc_act = false               # gptq, gptaq: columns by falling activation
-# damp_percent = 0.05            # of the Hessian's mean diagonal
-# experts = "routed"             # of a mixture, calibrated on their own tokens, or on "all"
-# alpha = 0.25                   # gptaq: how far the errors of the inputs are answered
-# outlier_threshold = 0.2        # spqr: smaller makes more outliers
-# scale_bits = 3                 # spqr: of scales and zeros; 0: both in 16 bits
-# scale_group = 16               # spqr: output rows that share a scale's scale
 """
 
 
@@ -78,7 +67,7 @@ def init_text(choices: Choices) -> str:
         _section("assemble", Assemble, live=("max_tokens", "overflow")),
         head_text("# [sets.mixed]", SETTINGS["sets"]) + keys_text(SetPlan),
         _section("activations", Activations),
-        _recipes(c.target),
+        recipe_text(_group_size(c.target)),
         _section("quantize", Quantize),
         _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS),
         *(
@@ -128,18 +117,6 @@ def _judge(c: Choices) -> str:
 
 def _commented(text: str) -> str:
     return "".join(line if line.startswith("#") else f"# {line}" for line in text.splitlines(keepends=True))
-
-
-def _recipes(target: str) -> str:
-    """The first recipe, with the keys of all methods in comments."""
-    return (
-        head_text("[[recipes]]", SETTINGS["recipes"])
-        + f"""\
-method = "gptq"                  # gptq | gptaq | awq | spqr | w8a8
-bits = 4                         # 3 (spqr) | 4 | 8
-group_size = {_group_size(target)}
-{RECIPE_KEYS}"""
-    )
 
 
 def _group_size(target: str) -> str:

@@ -18,7 +18,7 @@ from faq_tui.core.base.errors import FaqError
 Send = Callable[..., None]
 
 
-class GptqmodelProgress:
+class QuantizationProgress:
     """Sends `layer_started`, `module`, `layer_done`, each layer and each module once."""
 
     def __init__(self, send: Send, cancel: CancelToken) -> None:
