@@ -30,7 +30,8 @@ from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import PROSE
 from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec
-from faq_tui.core.judging import activation_task, likelihood_task
+from faq_tui.core.judging.judges import activation_task
+from faq_tui.core.judging.judges.likelihood import run_task as run_likelihood
 from faq_tui.core.models.model_code import named_code, without_code
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.models.tokenizer import load_tokenizer
@@ -176,7 +177,7 @@ def lm_eval(evil: Evil, trusted: bool) -> dict[str, Any]:
 
 STAGES: list[tuple[Callable[..., None], Callable[[Evil, bool], dict[str, Any]]]] = [
     (activations_task.run, activations),
-    (likelihood_task.run, likelihood),
+    (run_likelihood, likelihood),
     (activation_task.run, judge_activations),
     (coverage_task.run, coverage),
     (layer_error_task.run, layer_error),

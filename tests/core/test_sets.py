@@ -87,7 +87,7 @@ def fill(run: Run) -> None:
         body = ("Big", "none", reasoning, f"The answer is {n * n}.", "stop", (), 5, 9, 1.0, "none")
         candidate = candidates.add(run.store, Candidate(seed.id, "elder", 1, generation, *body))
         picks.add_picks(run.store, [(seed.id, "elder", "pick", candidate)], "judge", judge, "best score")
-        picks.add_score(run.store, candidate, judge, "likelihood", float(n % 7), "", "")
+        picks.add_score(run.store, picks.ScoreRow(candidate, judge, "likelihood", float(n % 7)))
 
 
 def assembled(run: Run, sets: str) -> tuple[Run, dict[str, list[dict[str, Any]]], list[Event]]:

@@ -24,7 +24,7 @@ from faq_tui.core.settings import (
     Activations,
     Assemble,
     Evaluate,
-    Judge,
+    JudgeSettings,
     Sampling,
     Seeds,
     Settings,
@@ -53,7 +53,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "sources.elder": Source,
     "sources.sampling": Source,  # a source may have the name of a key
     "sources.elder.sampling": Sampling,
-    "judge": Judge,
+    "judge": JudgeSettings,
     "assemble": Assemble,
     "activations": Activations,
     "recipes[1]": model_of("gptq"),
@@ -342,7 +342,7 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
 def sections() -> dict[str, Any]:
     from faq_tui.core.settings import evaluate as b
     from faq_tui.core.settings.evaluate import Evaluate
-    from faq_tui.core.settings.judge import Judge
+    from faq_tui.core.settings.judge import JudgeSettings
     from faq_tui.core.settings.recipe import Quantize
     from faq_tui.core.settings.schema import Activations
     from faq_tui.core.settings.sets import Assemble, SetPlan
@@ -351,7 +351,7 @@ def sections() -> dict[str, Any]:
 
     every_recipe = {key: field for name in METHODS.names() for key, field in model_of(name).model_fields.items()}
     return {
-        **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": Judge, "assemble": Assemble},
+        **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": JudgeSettings, "assemble": Assemble},
         **{"sets.mixed": SetPlan, "activations": Activations, "recipes": SimpleNamespace(model_fields=every_recipe)},
         **{"quantize": Quantize, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},

@@ -148,7 +148,7 @@ def test_any_text_survives(reasoning: str, answer: str, reason: str) -> None:
 def any_text_survives(path: Path, reasoning: str, answer: str, reason: str) -> None:
     store = opened(path)
     row = candidates.add(store, candidate(reasoning=reasoning, answer=answer))
-    picks.add_score(store, row, "j", "llm", 5.0, reason, reason)
+    picks.add_score(store, picks.ScoreRow(row, "j", "llm", 5.0, reason), reason)
     picks.add_picks(store, [(seed().id, "elder", "pick", row)], "person", reason, reason)
     stages.begin(store, "judge", "s", "j")
     stages.end(store, "judge", "failed", reason)
@@ -308,7 +308,7 @@ def the_person_has_the_last_word(path: Path, operations: list[Any]) -> None:
 def test_a_second_mark_of_the_same_judge_replaces_nothing(tmp_path: Path) -> None:
     store = opened(tmp_path / "faq.db")
     row = candidates.add(store, candidate())
-    picks.add_score(store, row, "j1", "llm", 3.0, "", "")
-    picks.add_score(store, row, "j1", "llm", 9.0, "", "")
-    picks.add_score(store, row, "j2", "llm", None, "", "")
+    picks.add_score(store, picks.ScoreRow(row, "j1", "llm", 3.0))
+    picks.add_score(store, picks.ScoreRow(row, "j1", "llm", 9.0))
+    picks.add_score(store, picks.ScoreRow(row, "j2", "llm", None))
     assert (picks.scores_of(store, "j1"), picks.scores_of(store, "j2")) == ({row: 3.0}, {row: None})

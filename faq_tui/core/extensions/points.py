@@ -20,7 +20,16 @@ METHODS = Registry(
         "w8a8": "faq_tui.core.quantizing.methods.w8a8:METHOD",
     },
 )
-JUDGES = Registry("faq_tui.judges", "judge", "faq_tui.core.judging.judges.base:Judge", {})
+JUDGES = Registry(
+    "faq_tui.judges",
+    "judge",
+    "faq_tui.core.judging.judges.base:Judge",
+    {
+        "llm": "faq_tui.core.judging.judges.llm:JUDGE",
+        "likelihood": "faq_tui.core.judging.judges.likelihood:JUDGE",
+        "activation": "faq_tui.core.judging.judges.activation:JUDGE",
+    },
+)
 METRICS = Registry("faq_tui.metrics", "metric", "faq_tui.core.evaluation.metrics:Metric", {})
 DIALECTS = Registry(
     "faq_tui.dialects",

@@ -1,27 +1,61 @@
-"""`[judge]`: who marks the candidates, and whose marks pick."""
+"""`[judge]`: who scores the candidates, and whose scores pick.
+
+The names of judges, what each needs and the comments of `faq.toml` come from the judges themselves.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from faq_tui.core.settings.section import Count, Section
+from faq_tui.core.extensions import JUDGES
+from faq_tui.core.settings.section import Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
-JudgeKind = Literal["llm", "likelihood", "activation"]
-JUDGE_KINDS: tuple[JudgeKind, ...] = ("llm", "likelihood", "activation")
-CONTROLLED = frozenset({"likelihood", "activation"})  # kinds that a text's length alone moves
-MIX = "mix"
+MIX = "mix"  # stands beside the names of judges, so no judge has this name
 
 
-class Judge(Section):
-    """Who marks the candidates. Every kind is a column of its own; one of them, or a weighted mix, picks."""
+def _is_judge(name: str) -> bool:
+    return name != MIX and name in JUDGES
 
-    kind: Annotated[JudgeKind, Field(description="what scores the candidates and picks the best")] = "likelihood"
+
+def _known(name: str) -> str:
+    if not _is_judge(name):
+        *names, last = map(repr, JUDGES.names())
+        raise ValueError(f"input should be {', '.join(names)} or {last}")
+    return name
+
+
+JudgeName = Annotated[str, AfterValidator(_known)]
+
+
+def _list(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+
+
+def _every_judge() -> str:
+    """Every judge, and the keys that it must have."""
+    return " | ".join(
+        name + (f" (needs {' and '.join(required)})" if (required := JUDGES.get(name).required) else "")
+        for name in JUDGES.names()
+    )
+
+
+def _moved_by_length() -> str:
+    judges: tuple[Any, ...] = JUDGES.all()
+    return (
+        f"{_list([judge.name for judge in judges if judge.length_matters])} pick by scores less what length explains"
+    )
+
+
+class JudgeSettings(Section):
+    """Who scores the candidates. Every judge's scores are a column; one of them, or a weighted mix, picks."""
+
+    kind: Annotated[JudgeName, Field(description="what scores and picks"), DescribedBy(_every_judge)] = "likelihood"
     columns: Annotated[
-        tuple[JudgeKind, ...], Field(description="further kinds whose scores are shown beside it")
+        tuple[JudgeName, ...], Field(description="further judges whose scores are shown beside it: any of these")
     ] = ()
     pick_by: Annotated[
         dict[str, float],
@@ -30,7 +64,9 @@ class Judge(Section):
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[
-        bool, Field(description="likelihood and activation pick by scores less what length explains")
+        bool,
+        Field(description="scores that length alone moves pick without that effect"),
+        DescribedBy(_moved_by_length),
     ] = True
     base_url: Annotated[
         str | None,
@@ -74,42 +110,44 @@ class Judge(Section):
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value == LOCAL:
-            raise ValueError('a judge of kind "llm" needs a server; "likelihood" and "activation" mark without one')
+            serverless = [f'"{judge.name}"' for judge in JUDGES.all() if "base_url" not in judge.required]
+            asking = [f'"{judge.name}"' for judge in JUDGES.all() if "base_url" in judge.required]
+            raise ValueError(f"a judge of kind {_list(asking)} needs a server; {_list(serverless)} score without one")
         return None if value is None else checked_url(value)
 
     @field_validator("pick_by")
     @classmethod
     def _weights(cls, value: dict[str, float]) -> dict[str, float]:
         for kind, weight in value.items():
-            if kind not in JUDGE_KINDS:
-                raise ValueError(f"no kind {kind!r}; there are {', '.join(JUDGE_KINDS)}")
+            if not _is_judge(kind):
+                raise ValueError(f"no kind {kind!r}; there are {', '.join(JUDGES.names())}")
             if not math.isfinite(weight) or weight == 0:
                 raise ValueError(f"the weight of {kind} must be a number other than 0")
         return value
 
     @model_validator(mode="after")
-    def _llm_needs_a_server(self) -> Judge:
-        if "llm" in self.kinds() and not (self.base_url and self.model):
-            raise ValueError('kind "llm" needs base_url and model')
+    def _each_has_what_it_needs(self) -> JudgeSettings:
+        for kind in self.kinds():
+            JUDGES.get(kind).check(self)
         return self
 
     def kinds(self) -> tuple[str, ...]:
-        """Every kind that marks, each once."""
+        """The names of all judges of the run, each once."""
         return tuple(dict.fromkeys((self.kind, *self.pick_by, *self.columns)))
 
     def weights(self) -> dict[str, float]:
-        """Kind to weight in what picks."""
+        """Judge to its weight in what picks."""
         return dict(self.pick_by) or {self.kind: 1.0}
 
     @property
     def picks_by(self) -> str:
-        """The kind that picks, or `mix`."""
+        """The judge that picks, or `mix`."""
         weights = self.weights()
         (kind, weight), *others = weights.items()
         return MIX if others or weight < 0 else kind
 
     def endpoint(self) -> Endpoint:
-        """The judge's server. Only where kind `llm` marks."""
+        """The server in `[judge]`. Only for a judge that requires base_url and model."""
         assert self.base_url is not None and self.model is not None
         return Endpoint(
             base_url=self.base_url,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
-from faq_tui.core.settings.judge import Judge
+from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
 from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
@@ -47,7 +47,9 @@ class Settings(Section):
     sources: Annotated[dict[str, Source], Field(description="any number of sources, under any names")] = Field(
         default_factory=dict
     )
-    judge: Annotated[Judge, Field(description="who scores the candidates")] = Judge()
+    judge: Annotated[JudgeSettings, Field(description="who scores the candidates")] = Field(
+        default_factory=JudgeSettings
+    )
     assemble: Annotated[Assemble, Field(description="how a picked conversation becomes token ids")] = Assemble()
     sets: Annotated[
         dict[str, SetPlan],

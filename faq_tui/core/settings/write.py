@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.settings.comments import head_text, keys_text
 from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
-from faq_tui.core.settings.judge import Judge
+from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.recipe import Quantize
 from faq_tui.core.settings.recipe_comments import recipe_text
@@ -111,8 +111,10 @@ def _elder(url: str, model: str) -> str:
 
 def _judge(c: Choices) -> str:
     if c.judge_url:
-        return _section("judge", Judge, {"kind": "llm", "base_url": c.judge_url, "model": c.judge_model or ""})
-    return _section("judge", Judge, live=("kind",))
+        return _section(
+            "judge", JudgeSettings, {"kind": "llm", "base_url": c.judge_url, "model": c.judge_model or ""}
+        )
+    return _section("judge", JudgeSettings, live=("kind",))
 
 
 def _commented(text: str) -> str:

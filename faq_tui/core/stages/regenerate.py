@@ -16,14 +16,13 @@ from faq_tui.core.regenerating.remote import RemoteGenerator
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, StageStarted
 from faq_tui.core.run.run import Run
-from faq_tui.core.store import candidates
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 
 
 def signature(run: Run) -> str:
     sources = [[name, source_hash_of(s), s.candidates] for name, s in run.settings.sources.items()]
-    return digest(sources, [seed.id for seed in seed_rows.by_role(run.store, "chosen")])
+    return digest(sources, seed_rows.ids_by_role(run.store, "chosen"))
 
 
 def execute(context: Context) -> str:
@@ -40,7 +39,7 @@ def execute(context: Context) -> str:
             context.emit(Note(text, "warning"))
     progress = RegenerationProgress(total)
     for name, source in run.settings.sources.items():
-        candidates.clear_failures(run.store, source_hash_of(source), ((w.seed.id, w.number) for w in todo[name]))
+        rows.clear_failures(run.store, source_hash_of(source), ((w.seed.id, w.number) for w in todo[name]))
         if todo[name]:
             _ask(context, CandidateRecorder(context, name, source, progress, todo[name]), todo[name])
     if progress.failed:
@@ -89,13 +88,14 @@ def _summary(context: Context) -> str:
         found = rows.tally(run.store, source_hash_of(source))
         why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
         parts.append(
-            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unfit} unfit"
+            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unusable} unfit"
             f"{f' ({why})' if why else ''}"
         )
-        if source.reasoning == "native" and found.unreasoned:
+        unreasoned = rows.count_unreasoned(run.store, source_hash_of(source)) if source.reasoning == "native" else 0
+        if unreasoned:
             context.emit(
                 Note(
-                    f"{found.unreasoned} of {found.candidates} candidates of {name} came without reasoning: does the "
+                    f"{unreasoned} of {found.candidates} candidates of {name} came without reasoning: does the "
                     'server need a reasoning parser, or the source `reasoning = "prompted"`?',
                     "warning",
                 )
