@@ -13,6 +13,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 from fake_server import Asked, Behaviour, FakeServer, answer_of
+from faq_tui.core.settings.default_comments import JUDGE_SERVER
 from shell import environment, faq_tui_process, make_run, refused, rows
 
 from faq_tui.core.base.cancel import CancelToken
@@ -25,7 +26,6 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, ScoreReady
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import JudgeSettings, parse_settings
-from faq_tui.core.settings.default_comments import JUDGE_SERVER
 from faq_tui.core.settings.write import Choices, init_text
 from faq_tui.core.stages import judge, regenerate
 from faq_tui.core.store import candidates, seeds

@@ -283,4 +283,6 @@ def listed(values: Iterable[Any]) -> str:
 class Quantize(Section):
     """Where the quantizer can go on after a kill or a stop (gptq, of llama and qwen3_moe)."""
 
-    checkpoint_s: Annotated[float, Field(ge=0.0)] = 600.0  # from one checkpoint to the next; 0: after each layer
+    checkpoint_s: Annotated[
+        float, Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0: one each layer")
+    ] = 600.0

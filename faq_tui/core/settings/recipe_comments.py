@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.settings.comments import head_text, toml_value, with_comment
 from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
-
-COLUMN = 32  # where the words about a key begin
-LONGEST = 118
+from faq_tui.core.settings.schema import Settings
 
 
 def recipe_text(group_size: str) -> str:
     """`group_size` is the value, and perhaps a comment, that suits the target."""
     model = model_of(DEFAULT_METHOD)
     bits = model.model_fields["bits"].default
-    return "\n".join(
+    return "".join(
         [
-            _line("[[recipes]]", "several of them, or lists in one, make a queue"),
-            _line(f'method = "{DEFAULT_METHOD}"', " | ".join(METHODS.names())),
-            _line(f"bits = {bits}", _bits()),
-            f"group_size = {group_size}",
-            _line('# preset = "paper"', f"left out: none. {' | '.join(_presets())}"),
-            _line('# sets = ["baseline", "elder"]', "left out: every set of the run"),
-            "# Left out, each of these is the default of the recipe's method:",
+            head_text("[[recipes]]", Settings.model_fields["recipes"]),
+            with_comment(f'method = "{DEFAULT_METHOD}"', " | ".join(METHODS.names())),
+            with_comment(f"bits = {bits}", _bits()),
+            f"group_size = {group_size}\n",
+            with_comment('# preset = "paper"', f"left out: none. {' | '.join(_presets())}"),
+            with_comment('# sets = ["baseline", "elder"]', "left out: every set of the run"),
+            "# Left out, each of these is the default of the recipe's method:\n",
             *_own_keys(),
-            "",
         ]
     )
 
@@ -40,8 +35,8 @@ def _own_keys() -> list[str]:
     lines = []
     for key, methods in methods_of.items():
         model = model_of(methods[0])
-        value = _toml(model.model_fields[key].default)
-        lines.append(_line(f"# {key} = {value}", f"{', '.join(methods)}: {model.describe(key)}"))
+        value = toml_value(model.model_fields[key].default)
+        lines.append(with_comment(f"# {key} = {value}", f"{', '.join(methods)}: {model.describe(key)}"))
     return lines
 
 
@@ -57,13 +52,3 @@ def _bits() -> str:
             methods_of.setdefault(bits, []).append(name)
     only = {bits: f" ({methods[0]})" if len(methods) == 1 else "" for bits, methods in methods_of.items()}
     return " | ".join(f"{bits}{only[bits]}" for bits in sorted(methods_of))
-
-
-def _toml(value: Any) -> str:
-    """A TOML value; JSON's text of it is TOML's, too. The name of a method's key is never given a table."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _line(key: str, words: str) -> str:
-    line = f"{key:<{COLUMN}} # {words}"
-    return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"

@@ -16,15 +16,15 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.store.candidate_pages import Answered
+from faq_tui.core.store.candidate_pages import CandidateCounts
 from faq_tui.tui.live import Regeneration
 from faq_tui.tui.panes.regenerate_page import SeedPage
 
 STATE_WIDTH = 13
-NOTHING = Answered()
+NOTHING = CandidateCounts()
 
 
-def state_of(answered: Answered, wanted: int, writing: int, failed: int) -> tuple[str, str]:
+def state_of(answered: CandidateCounts, wanted: int, writing: int, failed: int) -> tuple[str, str]:
     """A few words on a seed, and their style."""
     if writing:
         return f"writing {answered.done}/{wanted}", "bold cyan"
@@ -34,8 +34,8 @@ def state_of(answered: Answered, wanted: int, writing: int, failed: int) -> tupl
         return (f"waiting {answered.done}/{wanted}" if answered.done else "waiting"), "dim"
     if answered.truncated:
         return f"{answered.truncated} truncated", "yellow"
-    if answered.unfit:
-        return f"{answered.unfit} unfit", "yellow"
+    if answered.unusable:
+        return f"{answered.unusable} unfit", "yellow"
     return f"done {answered.done}/{wanted}", "green"
 
 
@@ -65,7 +65,7 @@ class SeedQueue(Widget):
         self._base, self._width = Style(), 0  # of the lines that are drawn now
 
     def set_states(
-        self, answered: Mapping[str, Answered], wanted: int, source: str, regeneration: Regeneration
+        self, answered: Mapping[str, CandidateCounts], wanted: int, source: str, regeneration: Regeneration
     ) -> None:
         """Take what is known of the page's seeds, and draw what changed."""
         writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
