@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from faq_tui.core.endpoints import http
 from faq_tui.core.endpoints.chat import BrokenStreamError, Reply, _Completion
+from faq_tui.core.endpoints.faults import backoff
 from faq_tui.core.endpoints.http import ChunkedBody, CutOffError, EventStream, HttpRequest, ResponseHead, exchange
 from faq_tui.core.endpoints.pool import Server
-from faq_tui.core.endpoints.retry import backoff
 from faq_tui.core.endpoints.route import Route
 from faq_tui.core.endpoints.window import room_told
 

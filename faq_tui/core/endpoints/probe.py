@@ -9,8 +9,7 @@ from typing import Any, TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
-from faq_tui.core.endpoints.chat import NotAnApiError, StatusError, WholeResponse
-from faq_tui.core.endpoints.client import Client
+from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError, WholeResponse
 from faq_tui.core.endpoints.faults import explain, no_api
 from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context

@@ -9,7 +9,7 @@ from pathlib import Path
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.chat import WholeResponse
+from faq_tui.core.endpoints.client import WholeResponse
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 
