@@ -55,9 +55,9 @@ def drawing(found: LoadedEvidence, width: int, height: int) -> str:
     return "\n".join(shown[:height])
 
 
-def _axis(found: LoadedEvidence, wanted: tuple[tuple[str, str], ...]) -> Axis | None:
+def _axis(found: LoadedEvidence, kinds_in_order: tuple[tuple[str, str], ...]) -> Axis | None:
     texts = found.evidence.texts if found.evidence else ()
-    return next(((text.name, metric) for kind, metric in wanted for text in texts if text.kind == kind), None)
+    return next(((text.name, metric) for kind, metric in kinds_in_order for text in texts if text.kind == kind), None)
 
 
 def _placed(found: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
