@@ -14,7 +14,7 @@ from faq_tui.core.endpoints.faults import RequestFault
 from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
 from faq_tui.core.endpoints.probe import DownError, reachable
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
-from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_told
+from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
     RequestPolicy,
@@ -191,7 +191,7 @@ class _CandidateRequest:
         """
         about_room, fills = is_about_room(message), prompt_fills_window(message)
         if server.max_model_len is None:
-            server.max_model_len = window_told(message)
+            server.max_model_len = window_in_refusal(message)
         if about_room and not fills and self.limit_by != HALVED:
             self.limit_by += 1
             return
