@@ -78,7 +78,7 @@ class JudgeClient:
     ) -> list[AnswerVerdicts]:
         """An outcome for each answer: one alone is shown once, several together in two orders.
 
-        Raises RefusedError, and what Retrying raises.
+        Raises RequestRefusedError, and what Retrying raises.
         """
         unit = digest(question, [[a.reasoning, a.answer] for a in answers])
         labels = labels_of(len(answers))
