@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+from faq_tui.core.chat.dialects import response_fields
 from faq_tui.core.endpoints.client import Client
 from faq_tui.core.endpoints.http import ResponseHead
 from faq_tui.core.endpoints.reply import BrokenStreamError, OnDelta, Reply, StreamedChoice
@@ -89,6 +90,7 @@ async def stream_choices(
     }
     if cut_here:
         del body["max_tokens"]
+    response_fields()  # raises where a dialect cannot be loaded, before anything is asked
     started = time.monotonic()
     sink = _Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
     StreamedChoice.open_now += 1
