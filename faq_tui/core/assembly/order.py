@@ -27,14 +27,14 @@ def ordering(
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
     """The function that brings a set into its plan's order. `questions`: seed id to text.
 
-    `judge`: best mark first, samples without one last; the draw decides among equals. `diversity`: the first
+    `judge`: best score first, samples without one last; the draw decides among equals. `diversity`: the first
     samples cover the clusters of the questions. `coverage`: they cover the target's outlier channels.
     """
 
     def order(plan: SetPlan, samples: list[Sample]) -> list[Sample]:
         if plan.select == "judge":
-            marks = pick_rows.scores_of(context.run.store, judge_id(context.run))
-            return sorted(samples, key=lambda sample: _rank(marks.get(sample.candidate_id or 0)))
+            scores = pick_rows.scores_of(context.run.store, judge_id(context.run))
+            return sorted(samples, key=lambda sample: _rank(scores.get(sample.candidate_id or 0)))
         if plan.select == "diversity":
             texts = [questions[sample.seed_id] for sample in samples]
             return [samples[index] for index in diverse_order(texts, context.cancel.check)]
@@ -47,8 +47,8 @@ def ordering(
     return order
 
 
-def _rank(mark: float | None) -> tuple[bool, float]:
-    return (mark is None, -(mark or 0.0))
+def _rank(score: float | None) -> tuple[bool, float]:
+    return (score is None, -(score or 0.0))
 
 
 WIDTH = 2048  # buckets of the hash
