@@ -155,8 +155,8 @@ def test_plain_loaders_see_what_the_evaluation_saw(
 ) -> None:
     import torch
 
-    from faq_tui.core.models import dense
     from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.quantizing.methods.w8a8 import format as w8a8_format
 
     loaders = [(name, loader, backend) for name in NAMES for loader, backend in LOADERS[name.split("-")[0]]]
     ids = [list(range(5, 45)), list(range(100, 140))]
@@ -177,7 +177,7 @@ def test_plain_loaders_see_what_the_evaluation_saw(
     )
     assert done.returncode == 0, done.stderr[-3000:]
     theirs = torch.load(job["out"])
-    monkeypatch.setattr(dense, "rounded_per_token", as_compressed_tensors_rounds)
+    monkeypatch.setattr(w8a8_format, "rounded_per_token", as_compressed_tensors_rounds)
     with torch.inference_mode():
         target = load_dense(made / "target", torch.bfloat16, "cpu")(torch.tensor(ids)).logits.float()
         for name, loader, _ in loaders:
@@ -269,7 +269,7 @@ def test_sets_too_small_for_any_quantizer(tmp_path: Path, rows: list[list[int]],
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
     width = {"bits": 8, "group_size": -1} if method == "w8a8" else {"bits": 4, "group_size": 64}
-    spec = {"artefact": "x", "model": str(target), "method": method, **width}
+    spec = {"artefact": "x", "model": str(target), "recipe": {"method": method, **width}}
     with pytest.raises(UsageError, match=sentence):
         task.run({**spec, "rows": str(path), "out": str(tmp_path / "out")}, lambda *_, **__: None, CancelToken())
     assert not (tmp_path / "out").exists()

@@ -1,9 +1,9 @@
 """`faq.toml`: its sections, its reading (with errors a person understands) and its first writing."""
 
 from faq_tui.core.settings.evaluate import Evaluate
-from faq_tui.core.settings.judge import CONTROLLED, JUDGE_KINDS, MIX, Judge
+from faq_tui.core.settings.judge import MIX, JudgeSettings
 from faq_tui.core.settings.load import load_settings, parse_settings
-from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.recipe import Recipe, build_recipe, default_recipe
 from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import BASELINE, EMBEDDED, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import Assemble, SetPlan
@@ -12,16 +12,14 @@ from faq_tui.core.settings.target import Seeds, Target
 
 __all__ = [
     "BASELINE",
-    "CONTROLLED",
     "EMBEDDED",
-    "JUDGE_KINDS",
     "MIX",
     "TOKENS_SUFFIX",
     "Activations",
     "Assemble",
     "Endpoint",
     "Evaluate",
-    "Judge",
+    "JudgeSettings",
     "Recipe",
     "Sampling",
     "Seeds",
@@ -29,6 +27,8 @@ __all__ = [
     "Settings",
     "Source",
     "Target",
+    "build_recipe",
+    "default_recipe",
     "load_settings",
     "parse_settings",
 ]

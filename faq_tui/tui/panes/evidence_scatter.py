@@ -16,7 +16,7 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import plain_name
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.widgets.short import middle, padded
 
 MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
@@ -28,7 +28,7 @@ RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta
 Axis = tuple[str, str]  # text, metric
 
 
-def drawing(found: Found, width: int, height: int) -> str:
+def drawing(found: LoadedEvidence, width: int, height: int) -> str:
     """At most `height` lines of ANSI text of at most `width` cells."""
     across, up = _axis(found, GENERAL), _axis(found, SPECIAL)
     if across is None or up is None:
@@ -45,8 +45,8 @@ def drawing(found: Found, width: int, height: int) -> str:
         [Point(x.value, y.value, mark, colour or "default") for _, mark, colour, x, y in placed],
         width,
         room,
-        lambda number: _tick(across[1], number),
-        lambda number: _tick(up[1], number),
+        lambda number: formatting.tick(across[1], number),
+        lambda number: formatting.tick(up[1], number),
     )
     shown = [*heads, *(plot.split("\n") if plot else []), *lines]
     if len(shown) > height:
@@ -55,12 +55,14 @@ def drawing(found: Found, width: int, height: int) -> str:
     return "\n".join(shown[:height])
 
 
-def _axis(found: Found, wanted: tuple[tuple[str, str], ...]) -> Axis | None:
+def _axis(found: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
+    """The text of an axis and its main metric."""
     texts = found.evidence.texts if found.evidence else ()
-    return next(((text.name, metric) for kind, metric in wanted for text in texts if text.kind == kind), None)
+    names = (text.name for kind in kinds for text in texts if text.kind == kind)
+    return next(((name, found.evidence.metrics(name)[0]) for name in names if found.evidence), None)
 
 
-def _placed(found: Found, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
+def _placed(found: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
     """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
     out = []
     marks = iter(MARKS * 9)
@@ -96,13 +98,9 @@ def _styled(entries: list[str], placed: list[tuple[ModelRow, str, str, Estimate,
     ]
 
 
-def _title(way: str, found: Found, axis: Axis, width: int) -> str:
+def _title(way: str, found: LoadedEvidence, axis: Axis, width: int) -> str:
     text, metric = axis
     sort = "general" if way == "across" else "specialised"
     said = words.heading(metric, found.title(text), found.window(text))
     whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
     return line((c, "bold") for c in middle(whole, width))
-
-
-def _tick(metric: str, value: float) -> str:
-    return f"{100 * value:.4g}%" if metric in formatting.SHARES else f"{value:.4g}"

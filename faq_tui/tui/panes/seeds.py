@@ -24,7 +24,7 @@ from faq_tui.core.settings import BASELINE
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store import seed_pages, seeds
 from faq_tui.core.store.database import short_lock_timeout
-from faq_tui.core.store.seed_pages import BrowseRow, SeedFilter, View
+from faq_tui.core.store.seed_pages import SeedFilter, SeedListRow, View
 from faq_tui.core.store.seeds import Edit
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
@@ -167,7 +167,7 @@ class SeedsPane(Pane):
                 return len(self.views) > 1
         return True
 
-    def _fetch(self, positions: Sequence[int]) -> dict[int, BrowseRow]:
+    def _fetch(self, positions: Sequence[int]) -> dict[int, SeedListRow]:
         return seed_pages.rows_at(self.run.store, self.view, positions)
 
     def _reread(self) -> None:

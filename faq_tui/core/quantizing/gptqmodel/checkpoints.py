@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress, Send
+from faq_tui.core.quantizing.progress import QuantizationProgress, Send
 
 KINDS = ("layer_started", "module", "layer_done")
 
@@ -56,7 +56,7 @@ class Checkpoint:
 
         return noted
 
-    def begin_at(self, layer: int, progress: GptqmodelProgress, send: Send) -> None:
+    def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
         """The first layer that is computed is known: tell of those before it. Later calls do nothing."""
         if self._begun:
             return

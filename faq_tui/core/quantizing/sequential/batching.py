@@ -14,7 +14,7 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup
 from faq_tui.core.quantizing.sequential.hessian import (
     Factor,
     Hessian,
-    UnfitHessian,
+    UnsolvableHessian,
     factorize,
     identity_factor,
     means,
@@ -70,7 +70,7 @@ class SolveBatch:
             return identity_factor(len(found[0].sum), found[0].sum.device, (len(found),))
         try:
             return factorize(means(found), damp, by_activation)
-        except UnfitHessian as error:
+        except UnsolvableHessian as error:
             raise UnsolvableMatrix(str(error), self.modules[error.index][0]) from error
 
 

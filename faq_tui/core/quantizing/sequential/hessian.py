@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import FaqError
 DAMP_STEPS = (1.0, 10.0, 100.0, 1000.0)  # of the damping asked for, until the matrix is positive definite
 
 
-class UnfitHessian(FaqError):
+class UnsolvableHessian(FaqError):
     """`index`: which matrix of the batch it is about."""
 
     def __init__(self, message: str, index: int = 0) -> None:
@@ -45,12 +45,12 @@ def means(hessians: Sequence[Hessian]) -> Any:
 
     for index, hessian in enumerate(hessians):
         if not hessian.tokens:
-            raise UnfitHessian("no calibration token reached it", index)
+            raise UnsolvableHessian("no calibration token reached it", index)
     shares = torch.tensor([2.0 / hessian.tokens for hessian in hessians], device=hessians[0].sum.device)
     found = torch.stack([hessian.sum for hessian in hessians]).mul_(shares[:, None, None])
     finite = found.diagonal(dim1=-2, dim2=-1).isfinite().all(-1).tolist()
     if not all(finite):
-        raise UnfitHessian("its inputs are not finite", finite.index(False))
+        raise UnsolvableHessian("its inputs are not finite", finite.index(False))
     return found
 
 
@@ -99,7 +99,9 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
             step = next(steps, None)
             if step is None:
                 most = damp * DAMP_STEPS[-1]
-                raise UnfitHessian(f"its Hessian is not positive definite even with damp_percent {most:g}", index)
+                raise UnsolvableHessian(
+                    f"its Hessian is not positive definite even with damp_percent {most:g}", index
+                )
             used[index] = damp * step
             failed = int(
                 _factor(flat[index], diagonals[index], orders[index], damp * step * levels[index], upper[index])

@@ -10,7 +10,7 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.devices import free_bytes, work_bytes
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
     Solve,
     SolveBatch,
@@ -42,7 +42,7 @@ class LayerWalk:
     by_activation: bool
     solve: Solve
     keep: Keep
-    progress: GptqmodelProgress
+    progress: QuantizationProgress
     cancel: CancelToken
     own: Any = None  # the model's dtype
     tokens: int = 0  # of all rows
