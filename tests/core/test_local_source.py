@@ -22,6 +22,8 @@ from faq_tui.core.base.errors import ExitCode, Stopped
 from faq_tui.core.regenerating import local_task
 from faq_tui.core.regenerating.local_task import next_tokens
 
+pytestmark = pytest.mark.slow
+
 UNTIL = ("--until", "regenerate")
 SAMPLING = "sampling = { temperature = 1.0, top_p = 0.95, top_k = 50, max_tokens = 24 }"
 AS_IT_COMES = 'on_flagged = "drop"\nconcurrency = 4'

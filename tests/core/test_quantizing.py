@@ -21,6 +21,8 @@ from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, packed_shapes
 from faq_tui.core.quantizing.manifest import is_whole, read_manifest
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["quantize_bench"]
 
 
