@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import duration
 from faq_tui.core.run.events import (
     ActivationsReady,
     ArtefactDone,
@@ -34,14 +35,16 @@ class Lines:
         tell: dict[type[Event], Callable[..., str]] = {
             StageStarted: _started,
             StageSkipped: lambda e: f"{e.stage}: {e.reason}",
-            StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds)} — {e.summary}",
+            StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds, exact=True)} — {e.summary}",
             StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
             Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
             CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.index}: {e.reason}{_when(e.wait_s)}",
             CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.index}: gave up, {e.reason}",
             SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
             ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
-            ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds)}",
+            ArtefactDone: lambda e: (
+                f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds, exact=True)}"
+            ),
             ReportWritten: lambda e: f"  wrote {e.path}",
             SeedSkipped: lambda e: f"  {e.path} line {e.line} {e.reason}: skipped",
         }
@@ -61,11 +64,3 @@ def _when(wait_s: float) -> str:
 def _started(event: StageStarted) -> str:
     todo = f" {event.total} {event.unit}" if event.total is not None else ""
     return f"{event.stage}:{todo}{f' ({event.already} already there)' if event.already else ''} …"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
