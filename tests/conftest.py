@@ -1,16 +1,69 @@
-"""Fixtures all tests share: the real small model and the real server, started once a session."""
+"""What all tests share: the processes they run in, and what is expensive and made once.
+
+A run over several files is spread over processes by pytest-xdist, one file at a time (`-n auto --dist loadfile` in
+pyproject.toml); `-n 0` keeps everything in one process. Fixtures of scope "session" exist once per process. What is
+too expensive for that is made with `make_once`, by the first process that needs it.
+"""
+
+from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, ensure_model, running_server
 from faq_tui.core.worker.parent import QUIET_THREADS
 
+MAX_PROCESSES = 4  # each may hold torch, a server and a worker child: about 2 GB
+
 # Before any test loads torch: spinning threads take the cores from the server beside it.
 for name, value in QUIET_THREADS.items():
     os.environ.setdefault(name, value)
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores belong to the other test processes
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Test processes for `-n auto`: one per file or core, whichever is fewer. A single file is run without any."""
+    paths = {Path(argument.partition("::")[0]) for argument in config.args}
+    files = MAX_PROCESSES if any(path.is_dir() for path in paths) else len(paths)
+    processes = min(files, MAX_PROCESSES, os.cpu_count() or 1)
+    return processes if processes > 1 else 0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that the run does not end with one process waiting for another."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]
+
+
+@pytest.fixture(scope="session")
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
+    """Make an expensive folder once for all test processes: `make_once(name, make)` returns the folder.
+
+    The first process to ask calls `make` with the folder, which exists and is empty; the others wait for it. Tests
+    must not change the folder. If `make` raises, the next process to ask calls it again with another folder.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def once(name: str, make: Callable[[Path], None]) -> Path:
+        made = shared / f"{name}.made"
+        with FileLock(shared / f"{name}.lock"):
+            if not made.exists():
+                folder = tmp_path_factory.mktemp(name)
+                make(folder)
+                made.write_text(str(folder), encoding="utf-8")
+        return Path(made.read_text(encoding="utf-8"))
+
+    return once
 
 
 @pytest.fixture(scope="session")

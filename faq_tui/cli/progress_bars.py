@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from faq_tui.cli.event_lines import Lines
+from faq_tui.cli.foreground import EventLines
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.run.events import (
     ArtefactDone,
@@ -42,7 +42,7 @@ class _Rate(ProgressColumn):
 class Bars:
     """Shows events; lines that stay scroll above the bars."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: EventLines) -> None:
         self._lines = lines
         self._console = Console(stderr=True, highlight=False, markup=False)
         self._progress = Progress(

@@ -1,4 +1,4 @@
-"""Where a run stands, as one JSON-able object."""
+"""Where a run stands, as one JSON-able object. No candidate's text is read for it."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from faq_tui.core.judging.identity import current_picks, judge_id
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.paper.cells import paper_cells
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
-from faq_tui.core.regenerating.pending_candidates import pending_candidates
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.stages.pipeline import all_stages, is_current
-from faq_tui.core.store import benchmarks, candidates, picks, seeds, stages
+from faq_tui.core.store import benchmarks, candidates, seeds, stages
 from faq_tui.core.store.artefacts import all_artefacts
+from faq_tui.core.store.judged import count_scored
 from faq_tui.core.store.sets import all_sets
 
 SCHEMA = 1
@@ -48,11 +49,11 @@ def is_busy(run: Run) -> bool:
 
 def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
     """A stage after one that is not done is stale at best: what it read may change."""
-    rows, found = stages.all_rows(run.store), list[dict[str, Any]]()
+    rows, states = stages.all_rows(run.store), list[dict[str, Any]]()
     for stage in all_stages():
-        earlier_stale = any(before["state"] != "done" for before in found)
-        found.append(_stage(run, stage, rows.get(stage.name), busy, earlier_stale))
-    return found
+        earlier_stale = any(before["state"] != "done" for before in states)
+        states.append(_stage(run, stage, rows.get(stage.name), busy, earlier_stale))
+    return states
 
 
 def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earlier_stale: bool) -> dict[str, Any]:
@@ -74,22 +75,21 @@ def _stage(run: Run, stage: Stage, row: stages.StageRow | None, busy: bool, earl
 
 def _source(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
-    found = candidates.current(run.store, name, source_hash_of(source))
-    judge = judge_id(run)
-    scores = picks.scores_of(run.store, judge)
+    source_hash = source_hash_of(source)
+    counts = candidates.tally(run.store, source_hash)
     current = current_picks(run, name).values()
     return {
         "model": source.model,
-        "candidates": len(found),
+        "candidates": counts.candidates,
         "wanted": source.candidates * seeds.counts(run.store)["chosen"],
-        "failed": candidates.count_failures(run.store, source_hash_of(source), source.candidates),
-        "unfit": sum(bool(c.flags) for c in found),
-        "tokens": sum(c.completion_tokens or 0 for c in found),
-        "scored": sum(scores.get(c.id) is not None for c in found),
+        "failed": candidates.count_failures(run.store, source_hash, source.candidates),
+        "unfit": counts.unusable,
+        "tokens": counts.completion_tokens,
+        "scored": count_scored(run.store, source_hash, judge_id(run)),
         "picked": sum(p.candidate_id is not None for p in current),
         "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
         "rejected": sum(p.candidate_id is None for p in current),
-        "outdated": candidates.tally_before(run.store, name, source_hash_of(source)).candidates,
+        "outdated": candidates.tally_before(run.store, name, source_hash).candidates,
         "to_come": _to_come(run, name),
     }
 

@@ -16,11 +16,11 @@ from textual.screen import Screen
 
 from faq_tui.core.run.run import open_run
 from faq_tui.tui import app_actions
-from faq_tui.tui.acting import ActingApp
 from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
+from faq_tui.tui.controller import AppController
 from faq_tui.tui.footer import KeyFooter
-from faq_tui.tui.gpu import Sampler
+from faq_tui.tui.gpu import MachineSampler
 from faq_tui.tui.header import Header, Machine, TabLine
 from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
@@ -46,7 +46,7 @@ ACTION = {action.id: action for action in registry()}
 PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, SpikesPane, QuantizePane, EvidencePane)
 
 
-class FaqApp(ActingApp):
+class FaqApp(AppController):
     """One run, opened for the UI's thread. With a `player`, its recording is played and nothing is changed."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
@@ -60,7 +60,7 @@ class FaqApp(ActingApp):
         player: Player | None = None,
         start: bool = False,
         clock: Callable[[], float] = time.time,
-        sampler: Sampler | None = None,
+        sampler: MachineSampler | None = None,
     ) -> None:
         """`start`: run the pipeline as soon as the app is open. `clock` and `sampler` stand still in tests.
 
@@ -77,7 +77,7 @@ class FaqApp(ActingApp):
         self.opened = self._resources.enter_context(open_run(folder, read_only=player is not None))
         self.clock = player.clock if player else clock
         self.session = Session(self.opened.folder, self.complain)
-        self.sampler = sampler or Sampler()
+        self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.SCOPE: pane(self.opened) for pane in PANES}
         # Kept, since a query looks at the topmost screen, which may be a dialogue.
         self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()

@@ -15,7 +15,7 @@ GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class Gpu:
+class GpuLoad:
     name: str
     load: int  # per cent of the last sampling period in which a kernel ran
     used: int  # bytes
@@ -24,18 +24,18 @@ class Gpu:
 
 
 @dataclass(frozen=True)
-class Sample:
-    gpus: tuple[Gpu, ...]
+class MachineSample:
+    gpus: tuple[GpuLoad, ...]
     cpu: float | None  # per cent of all cores; None before the second look
     used: int  # bytes of main memory
     total: int
 
 
-class Sampler:
+class MachineSampler:
     """`latest` is None until the first look. `read` is replaced by tests and replays."""
 
-    def __init__(self, read: Callable[[], Sample] | None = None) -> None:
-        self.latest: Sample | None = None
+    def __init__(self, read: Callable[[], MachineSample] | None = None) -> None:
+        self.latest: MachineSample | None = None
         self._read = read
         self._end = threading.Event()
 
@@ -53,16 +53,18 @@ class Sampler:
             self._end.wait(EVERY_S)
 
 
-def reader() -> Callable[[], Sample]:
+def reader() -> Callable[[], MachineSample]:
     """What reads a sample on this machine."""
     import psutil
 
     handles = _handles()
 
-    def read() -> Sample:
+    def read() -> MachineSample:
         memory = psutil.virtual_memory()
         cpu = psutil.cpu_percent(None)
-        return Sample(tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total)
+        return MachineSample(
+            tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
+        )
 
     psutil.cpu_percent(None)  # the first call has nothing to compare with
     return read
@@ -78,7 +80,7 @@ def _handles() -> list[Any]:
         return []
 
 
-def _gpu(handle: Any) -> Gpu | None:
+def _gpu(handle: Any) -> GpuLoad | None:
     """None where the driver does not tell memory or load (a MIG slice, a lost device)."""
     import pynvml
 
@@ -93,10 +95,10 @@ def _gpu(handle: Any) -> Gpu | None:
     except pynvml.NVMLError:
         celsius = None
     text = name.decode(errors="replace") if isinstance(name, bytes) else str(name)
-    return Gpu(text.removeprefix("NVIDIA "), int(load), int(memory.used), int(memory.total), celsius)
+    return GpuLoad(text.removeprefix("NVIDIA "), int(load), int(memory.used), int(memory.total), celsius)
 
 
-def describe(sample: Sample | None, width: int) -> str:
+def describe(sample: MachineSample | None, width: int) -> str:
     """One line of at most `width` characters, the fullest that fits."""
     if sample is None:
         return ""
@@ -104,7 +106,7 @@ def describe(sample: Sample | None, width: int) -> str:
     return fits[0] if fits else ""
 
 
-def _gpu_lines(gpus: tuple[Gpu, ...]) -> list[str]:
+def _gpu_lines(gpus: tuple[GpuLoad, ...]) -> list[str]:
     used, total = sum(g.used for g in gpus) / GIB, sum(g.total for g in gpus) / GIB
     load = round(sum(g.load for g in gpus) / len(gpus))
     memory = f"{used:.1f} of {total:.0f} GiB"
@@ -122,7 +124,7 @@ def _gpu_lines(gpus: tuple[Gpu, ...]) -> list[str]:
     ]
 
 
-def _cpu_lines(sample: Sample) -> list[str]:
+def _cpu_lines(sample: MachineSample) -> list[str]:
     cpu = f"CPU {sample.cpu:.0f}%" if sample.cpu is not None else "CPU"
     memory = f"{sample.used / GIB:.1f} of {sample.total / GIB:.1f} GiB"
     return [f"no GPU · {cpu} · memory {memory}", f"no GPU · {cpu} · {memory}", f"no GPU · {cpu}", cpu]

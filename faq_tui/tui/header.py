@@ -11,7 +11,7 @@ from textual.worker import get_current_worker
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.family import badges, is_quick
 from faq_tui.core.run.run import Run
-from faq_tui.tui.gpu import Sample, describe
+from faq_tui.tui.gpu import MachineSample, describe
 from faq_tui.tui.widgets.text import LiteralText
 
 
@@ -109,9 +109,9 @@ class Machine(LiteralText):
 
     def __init__(self) -> None:
         super().__init__(id="machine")
-        self._sample: Sample | None = None
+        self._sample: MachineSample | None = None
 
-    def tell(self, sample: Sample | None) -> None:
+    def tell(self, sample: MachineSample | None) -> None:
         if sample != self._sample:
             self._sample = sample
             self.on_resize()

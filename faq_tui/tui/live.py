@@ -1,23 +1,158 @@
-"""What the running job has said so far, as plain state: the one place that maps events to what is drawn.
+"""The state of the running job, made of its events: the one place that maps events to what is drawn.
 
-No widgets here: panes read it ten times a second at most, for what is visible.
+It holds no widgets. Panes read it ten times a second at most, and draw only what is visible.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from io import StringIO
 
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
-from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
 
-KEPT_LINES = 500
-TELLING = 0.01  # of a stage: before that its pace is mostly its start
+KEPT_LINES = 500  # notes
+KEPT_CHARACTERS = 400_000  # of one growing part; the whole text is in the database when it is finished
+KEPT_FAILURES = 10_000
+GUESSED_SCALE = 0.25  # tokens a character, until a finished candidate tells
+MIN_SHARE_DONE = 0.01  # of a stage: before that its pace is mostly its start
+WINDOW_S, BUCKET_S = 10.0, 0.5  # of a rate: the time that it is taken over, and the time of one number that is kept
+
+CandidateKey = tuple[str, str, int]  # seed, source, number
+CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.CandidateDone | e.CandidateFailed
+
+
+class Rate:
+    """Units a second over a sliding window; one number is kept for each half second."""
+
+    def __init__(self) -> None:
+        self._buckets: deque[list[float]] = deque()  # [its start, units]
+        self._first: float | None = None
+
+    def add(self, units: float, at: float) -> None:
+        """`at`: unix seconds, not falling."""
+        if self._buckets and at - self._buckets[-1][0] < BUCKET_S:
+            self._buckets[-1][1] += units
+            return
+        if self._first is None:
+            self._first = at
+        self._buckets.append([at, units])
+        while self._buckets[0][0] < at - WINDOW_S:
+            self._buckets.popleft()
+
+    def per_second(self, now: float) -> float:
+        """The mean of the last ten seconds, or of the time since the first unit if that is less."""
+        if self._first is None:
+            return 0.0
+        span = min(WINDOW_S, max(now - self._first, 1.0))
+        return sum(units for start, units in self._buckets if start >= now - WINDOW_S) / span
+
+
+class GrowingText:
+    """Text that grows at its end and is read from any place: both cost only the new characters."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._text = StringIO(newline="")  # newlines as they came
+
+    def append(self, text: str) -> None:
+        if self.length < KEPT_CHARACTERS:
+            self.length += self._text.write(text)
+
+    def since(self, start: int) -> str:
+        self._text.seek(start)
+        text = self._text.read()
+        return text if len(text) == self.length - start else text[: self.length - start]
+
+    def __str__(self) -> str:
+        return self.since(0)
+
+
+@dataclass(slots=True)
+class GrowingCandidate:
+    """A candidate that is being written, or waits for its next try."""
+
+    started: float = 0.0
+    attempt: int = 0  # tries that were thrown away
+    waits_until: float | None = None  # unix seconds; set between two tries
+    why: str = ""  # of the last retry
+    reasoning: GrowingText = field(default_factory=GrowingText)
+    answer: GrowingText = field(default_factory=GrowingText)
+
+
+@dataclass
+class Regeneration:
+    """The candidates that are being written, and the figures since the regeneration began in this job."""
+
+    growing: dict[CandidateKey, GrowingCandidate] = field(default_factory=dict)
+    failures: dict[CandidateKey, str] = field(default_factory=dict)  # why; a new try takes it out
+    latest: CandidateKey | None = None  # the candidate that spoke last
+    settled: int = 0
+    failed: int = 0
+    truncated: int = 0
+    retried: int = 0
+    tokens: int = 0
+    learned_tokens: int = 0  # of streamed candidates that are finished,
+    learned_characters: int = 0  # which tell how many characters a token has here
+    characters: Rate = field(default_factory=Rate)  # streamed
+    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose deltas were never seen
+
+    def tokens_per_second(self, now: float) -> float:
+        """An estimate from the streamed characters, since one delta holds any number of tokens."""
+        scale = self.learned_tokens / self.learned_characters if self.learned_characters else GUESSED_SCALE
+        return self.characters.per_second(now) * scale + self.whole.per_second(now)
+
+    def delta(self, event: e.CandidateDelta, at: float) -> None:
+        key = (event.seed_id, event.source, event.number)
+        growing = self.growing.get(key)
+        if growing is None:
+            growing = self.growing[key] = GrowingCandidate(started=at)
+        if event.reasoning:
+            growing.reasoning.append(event.reasoning)
+        if event.answer:
+            growing.answer.append(event.answer)
+        self.characters.add(len(event.reasoning) + len(event.answer), at)
+        self.latest = key
+
+    def apply(self, event: CandidateEvent, at: float) -> None:
+        key = (event.seed_id, event.source, event.number)
+        match event:
+            case e.CandidateDelta():
+                self.delta(event, at)
+            case e.CandidateStarted():
+                before = self.growing.get(key)
+                self.growing[key] = GrowingCandidate(started=at, attempt=before.attempt if before else 0)
+                self.failures.pop(key, None)
+            case e.CandidateRetried():
+                self.retried += 1
+                self.growing[key] = GrowingCandidate(
+                    started=at, attempt=event.attempt, waits_until=at + event.wait_s, why=event.reason
+                )
+            case e.CandidateDone():
+                self._done(event, self.growing.pop(key, None), at)
+            case e.CandidateFailed():
+                self.growing.pop(key, None)
+                self.failed += 1
+                if len(self.failures) < KEPT_FAILURES:
+                    self.failures[key] = event.reason
+
+    def _done(self, event: e.CandidateDone, growing: GrowingCandidate | None, at: float) -> None:
+        self.settled += 1
+        self.tokens += event.completion_tokens
+        self.truncated += "truncated" in event.flags
+        seen = growing.reasoning.length + growing.answer.length if growing is not None else 0
+        if seen and event.completion_tokens:
+            self.learned_tokens += event.completion_tokens
+            self.learned_characters += seen
+        else:
+            self.whole.add(event.completion_tokens, at)
 
 
 @dataclass
 class StageLive:
+    """The stage that the job began last."""
+
     stage: str
     total: int | None = None
     done: int = 0
@@ -30,14 +165,14 @@ class StageLive:
     first: tuple[int, float] | None = None  # units done at the first report, and when it came
 
     def seconds_a_unit(self, now: float) -> float | None:
-        """Since the first report, as loading a model is no part of the pace; None if nothing can be said yet."""
-        if not self.done or (self.total and self.done < TELLING * self.total):
+        """The pace since the first report, so that loading a model does not count; None if it is not known yet."""
+        if not self.done or (self.total and self.done < MIN_SHARE_DONE * self.total):
             return None
         done, since = self.first if self.first and self.first[0] < self.done else (0, self.started)
         return max(0.0, now - since) / (self.done - done)
 
     def seconds_left(self, now: float) -> float | None:
-        """None if nothing can be said yet."""
+        """Estimate from the pace; None if it is not known yet."""
         each = self.seconds_a_unit(now)
         if self.state != "running" or not self.total or each is None:
             return None
@@ -52,24 +187,24 @@ class LiveState:
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
-    measured: int = 0  # values heard of, whatever they are
+    measured: int = 0  # measurements that were reported
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
     @property
-    def growing(self) -> dict[Key, Growing]:
+    def growing(self) -> dict[CandidateKey, GrowingCandidate]:
         return self.regeneration.growing
 
     @property
-    def latest(self) -> Key | None:
+    def latest(self) -> CandidateKey | None:
         return self.regeneration.latest
 
     def is_running(self, stage: str) -> bool:
         return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
 
     def seconds_left(self, now: float) -> float | None:
-        """Of what the running stage counts: of an artefact's layers where one is being made, else of its units.
+        """Estimate the time left from the layers of the artefact that is being made, else from the stage's units.
 
-        The one estimate that all of the screen shows; None if nothing can be said yet.
+        Every part of the screen shows this estimate. None if it is not known yet.
         """
         artefact = self.running_artefact()
         if artefact is not None and artefact.layers:
@@ -77,13 +212,13 @@ class LiveState:
         return self.stage.seconds_left(now) if self.stage is not None else None
 
     def running_artefact(self) -> ArtefactLive | None:
-        """The one that is being made now."""
+        """The artefact that is being made now."""
         if not self.is_running("quantize"):
             return None
         return next((a for a in reversed(self.artefacts.values()) if a.seconds is None), None)
 
     def lost(self, message: str) -> None:
-        """The job is gone without a last word."""
+        """The job's process is gone, and recorded no end of its stage."""
         self.version += 1
         if self.stage is not None and self.stage.state == "running":
             self.stage.state, self.stage.message = "failed", message

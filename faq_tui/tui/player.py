@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.jobs import Timed, timed_event
+from faq_tui.core.run.events import Timed, from_json
 
 MOST = 5_000  # events a turn, read from the file as they are needed
 
@@ -59,9 +59,10 @@ class Player:
 
     def _read(self) -> Timed | None:
         while line := self._file.readline():
-            event = timed_event(line)
-            if event is not None:
-                return event
+            try:
+                return from_json(line)
+            except ValueError:
+                continue
         return None
 
 

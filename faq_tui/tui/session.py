@@ -1,7 +1,7 @@
-"""The run's job as the screen sees it: found, started, followed and stopped without ever making the screen wait.
+"""The run's job as the screen sees it: found, started, followed and stopped without making the screen wait.
 
-Everything that can wait (a lock, a new process, a disk) happens on daemon threads that put what they found into
-a queue; `pump` empties it on the UI's thread.
+Everything that can block (a lock, a new process, a disk) happens on daemon threads. They put callbacks into a
+queue, and `pump` calls them on the UI's thread.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Protocol
 
 from faq_tui.core import jobs
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.jobs import State, Timed
+from faq_tui.core.jobs import State
+from faq_tui.core.run.events import Timed
 from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 
@@ -26,10 +27,10 @@ SLICE_S = 0.02  # of each turn at most goes into events: a key pressed meanwhile
 KILLED = "the job was killed before it could say why"
 
 
-class Source(Protocol):
+class EventSource(Protocol):
     """Where events come from: a job that is followed, or a recording that is played."""
 
-    failure: str  # why it ended early, or nothing
+    failure: str  # why it ended early, or ""
 
     def drain_timed(self) -> list[Timed]: ...
     @property
@@ -38,7 +39,7 @@ class Source(Protocol):
 
 
 class Session:
-    """`phase` is looking, idle, starting, running or stopping; `outcome` is how the last job ended."""
+    """`phase` is looking, idle, starting, running, stopping or replay; `outcome` is how the last job ended."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self.live = LiveState()
@@ -47,9 +48,9 @@ class Session:
         self.outcome: State | None = None
         self.clock = clock
         self._folder, self._say = folder, say
-        self._source: Source | None = None
+        self._source: EventSource | None = None
         self._pending: deque[Timed] = deque()
-        self._found: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._callbacks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._closed = threading.Event()
 
     @property
@@ -71,7 +72,7 @@ class Session:
         if self._source is not None:
             self._source.close()
 
-    def play(self, source: Source) -> None:
+    def play(self, source: EventSource) -> None:
         """Show what `source` gives in place of jobs."""
         self.phase = "replay"
         self._follow(source)
@@ -94,8 +95,8 @@ class Session:
 
     def pump(self) -> None:
         """A slice of what came since the last turn."""
-        while not self._found.empty():
-            self._found.get_nowait()()
+        while not self._callbacks.empty():
+            self._callbacks.get_nowait()()
         if self._source is None:
             return
         self._pending += self._source.drain_timed()
@@ -112,7 +113,7 @@ class Session:
 
     # On the UI's thread.
 
-    def _follow(self, source: Source) -> None:
+    def _follow(self, source: EventSource) -> None:
         if self._source is not None:
             self._source.close()
         self._source = source
@@ -173,4 +174,4 @@ class Session:
 
     def _later(self, do: Callable[..., None], *arguments: object) -> None:
         """On the UI's thread, at its next turn."""
-        self._found.put(partial(do, *arguments))
+        self._callbacks.put(partial(do, *arguments))

@@ -12,7 +12,20 @@ import pytest
 from fake_server import Behaviour, FakeServer, Fault
 from shell import events, faq_tui, make_run
 
-from faq_tui.core.run.events import KINDS, StageDone, from_json, to_json
+from faq_tui.core.run.events import (
+    DELTA_LINE,
+    KINDS,
+    SETTLED_LINES,
+    STAGE_LINES,
+    CandidateDelta,
+    CandidateDone,
+    CandidateStarted,
+    Event,
+    StageDone,
+    candidate_of_line,
+    from_json,
+    to_json,
+)
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 
@@ -50,7 +63,8 @@ def test_every_event_class_has_a_branch_with_its_fields() -> None:
     branches = {b["properties"]["event"]["const"]: b for b in schema("event")["oneOf"]}
     assert set(branches) == set(KINDS)
     for name, kind in KINDS.items():
-        assert set(branches[name]["properties"]) == {"event", "time", *(f.name for f in fields(kind))}, name
+        keys = {"index" if f.name == "number" else f.name for f in fields(kind)}  # as other programs know it
+        assert set(branches[name]["properties"]) == {"event", "time", *keys}, name
 
 
 def test_events_of_a_run_validate(tmp_path: Path, run_folder: Path) -> None:
@@ -77,9 +91,55 @@ def test_events_of_a_run_validate(tmp_path: Path, run_folder: Path) -> None:
 
 def test_an_event_comes_back_from_its_line() -> None:
     event = StageDone("seeds", 1.5, 'quoted "words",\nüber')
-    assert "\n" not in to_json(event) and from_json(to_json(event)) == event
+    assert "\n" not in to_json(event) and from_json(to_json(event, 12.5)) == (event, 12.5)
     with pytest.raises(ValueError, match="no such event"):
         from_json('{"event": "Other"}')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *('{"event": "No', "[]", "null", "7", "{}", '{"event": ["Note"], "time": 1.0, "message": "x"}'),
+        '{"event": "Note", "message": "x"}',
+        '{"event": "Note", "time": null, "message": "x"}',
+        '{"event": "Note", "time": 1.0}',
+        '{"event": "Note", "time": 1' + "0" * 400 + ', "message": "x"}',
+    ],
+)
+def test_a_line_that_holds_no_event_is_a_value_error(line: str) -> None:
+    for given in (line, line.encode()):
+        with pytest.raises(ValueError):
+            from_json(given)
+
+
+def test_kinds_of_lines_are_told_apart_by_their_first_bytes() -> None:
+    """The bytes that a replay looks for are those that the serializer writes."""
+    text: dict[str, Any] = {"str": "x", "int": 1, "float": 1.0, "tuple[str, ...]": ("a", "b")}
+
+    def line(kind: type[Event]) -> bytes:
+        return to_json(kind(*(text[str(f.type).partition(" | ")[0]] for f in fields(kind)))).encode()
+
+    starting = {
+        DELTA_LINE: {"CandidateDelta"},
+        SETTLED_LINES: {"CandidateDone", "CandidateRetried", "CandidateFailed"},
+        STAGE_LINES: {"StageStarted", "StageSkipped", "StageDone", "StageFailed"},
+    }
+    for starts, names in starting.items():
+        assert {name for name, kind in KINDS.items() if line(kind).startswith(starts)} == names
+    assert all(from_json(line(kind))[0] == from_json(line(kind).decode())[0] for kind in KINDS.values())
+
+
+def test_a_candidate_is_known_by_the_same_bytes_in_each_of_its_lines() -> None:
+    who = ('s", "index": 2', 'el"der, ')
+    events = [
+        CandidateStarted(*who, 1),
+        CandidateDelta(*who, 1, "a", "b"),
+        CandidateDone(*who, 1, 12, 3, 1.0, ("loop",)),
+    ]
+    assert len({candidate_of_line(to_json(event).encode()) for event in events}) == 1
+    others = [("s", who[1], 1), (who[0], "e", 1), (*who, 11), (*who, 2)]
+    lines = [to_json(CandidateDelta(*other, "a", "b")).encode() for other in others]
+    assert len({candidate_of_line(line) for line in [*lines, to_json(events[0]).encode()]}) == 5
 
 
 def test_status_validates(run_folder: Path, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ from tiny_moe import make_tiny_moe
 from faq_tui.core.activations import capture, compare
 from faq_tui.core.activations.histogram import Histogram, Quantiles
 from faq_tui.core.activations.module_refs import ModuleRef
-from faq_tui.core.activations.statistics import KINDS, column_width
+from faq_tui.core.activations.statistics import column_width
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
+from faq_tui.core.chat.token_kinds import KINDS
 
 EXACT = 1e-5
 Everything = dict[ModuleRef, list[Any]]  # of each row [tokens, channels], float64

@@ -15,7 +15,7 @@ from template_bench import ANSWER, NAMES, QUESTION, REASONING, golden_templates
 from faq_tui.core.assembly import Sample, truncate
 from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens
 from faq_tui.core.assembly.sample import MIN_TOKENS, ids_hash, write_set
-from faq_tui.core.assembly.truncate import cut_to_budget, truncate_traced
+from faq_tui.core.assembly.truncate import cut_to_budget
 from faq_tui.core.chat.render import Rendered, render_answered, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
@@ -40,11 +40,11 @@ def test_keep_answer(templates: dict[str, Template], name: str, max_tokens: int)
     template = templates[name]
     rendered = render_answered(template, QUESTION, LONG, ANSWER)
     full = template.decode(rendered.ids)
-    ids = truncate(rendered, max_tokens, "keep_answer")
+    ids = truncate(rendered, max_tokens, "keep_answer").ids
     assert len(ids) == max_tokens < len(rendered.ids)
     text = template.decode(ids)
     assert ANSWER in text and "Hi" in text and text.endswith(full[full.index(ANSWER) :])
-    kept = truncate_traced(rendered, max_tokens, "keep_answer")
+    kept = truncate(rendered, max_tokens, "keep_answer")
     assert template.decode(kept.ids[: kept.answer_end]).endswith(ANSWER)
     assert text.startswith(full[: full.index(LONG) + 10]) and text.count("</think>") == full.count("</think>")
 
@@ -54,7 +54,9 @@ def test_keep_answer_of_what_cannot_be_kept(templates: dict[str, Template]) -> N
     with pytest.raises(NotAssembledError, match="question and answer alone"):
         truncate(render_answered(template, QUESTION, "short", LONG), 100, "keep_answer")
     seed = render_seed(template, [{"role": "user", "content": LONG}], None)
-    assert truncate(seed, 100, "keep_answer") == seed.ids[:100]  # a plain text is cut as calibration sets usually are
+    assert (
+        truncate(seed, 100, "keep_answer").ids == seed.ids[:100]
+    )  # a plain text is cut as calibration sets usually are
 
 
 @EXAMPLES
@@ -65,15 +67,15 @@ def test_policies(max_tokens: int, before: int, answer: int, reasoning: int) -> 
     rendered = Rendered(tuple(range(total)), *spans)
     if total <= max_tokens:
         assert all(
-            truncate(rendered, max_tokens, how) == rendered.ids for how in ("keep_answer", "head", "tail", "drop")
+            truncate(rendered, max_tokens, how).ids == rendered.ids for how in ("keep_answer", "head", "tail", "drop")
         )
         return
-    assert truncate(rendered, max_tokens, "head") == tuple(range(max_tokens))
-    assert truncate(rendered, max_tokens, "tail") == tuple(range(total - max_tokens, total))
+    assert truncate(rendered, max_tokens, "head").ids == tuple(range(max_tokens))
+    assert truncate(rendered, max_tokens, "tail").ids == tuple(range(total - max_tokens, total))
     with pytest.raises(NotAssembledError):
         truncate(rendered, max_tokens, "drop")
     try:
-        kept = truncate(rendered, max_tokens, "keep_answer")
+        kept = truncate(rendered, max_tokens, "keep_answer").ids
     except NotAssembledError:
         assert total - reasoning > max_tokens
         return
@@ -93,7 +95,7 @@ def test_a_sample_knows_whether_it_holds_its_answer(
     spans = (before, before + reasoning) if reasoning else (0, 0), (before + reasoning + 2, total - 1)
     rendered = Rendered(tuple(range(total)), *spans)
     try:
-        kept = truncate_traced(rendered, max_tokens, overflow)
+        kept = truncate(rendered, max_tokens, overflow)
     except NotAssembledError:
         return
     whole = set(range(*rendered.answer)) <= set(kept.ids)

@@ -13,7 +13,7 @@ from shell import events, faq_tui, make_run, question, refused, rows
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Client, Reply, look, stream_chat, stream_choices
-from faq_tui.core.endpoints.reply import BrokenStreamError
+from faq_tui.core.endpoints.chat import BrokenStreamError
 from faq_tui.core.settings import Endpoint, Sampling
 
 SAID, THOUGHT = answer_of(question(0), 0), reasoning_of(question(0), 0)

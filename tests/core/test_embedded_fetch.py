@@ -16,7 +16,7 @@ from faq_tui.core.embedded import EmbeddedModel, cached_model, ensure_gguf, gguf
 from faq_tui.core.embedded.cache import in_words, locked, scratch
 from faq_tui.core.embedded.convert import hf_name
 from faq_tui.core.embedded.gguf_file import open_gguf
-from faq_tui.core.embedded.wheel import extract
+from faq_tui.core.embedded.model import extract
 
 # Bytes that the vocabulary lacks: both tokenizers drop them, but differ in what joins over the gap.
 NOT_IN_VOCABULARY = "\x04\x06\x13\x14\x16\x1d"

@@ -72,7 +72,7 @@ def at_work(job: Job) -> None:
 STARTER = """
 import fcntl, sys, termios, time
 from pathlib import Path
-from faq_tui.core.errors import FaqError
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.jobs import start
 if sys.stdin.isatty():
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -262,8 +262,8 @@ def test_half_a_line_unknown_kinds_and_noise(tmp_path: Path) -> None:
     assert replayed(job) == [Note("größer"), Note("last")]
 
 
-def delta(index: int, text: str) -> CandidateDelta:
-    return CandidateDelta("s", 'el", "index": 7, "der', index, "", text)
+def delta(number: int, text: str) -> CandidateDelta:
+    return CandidateDelta("s", 'el", "index": 7, "der', number, "", text)
 
 
 def test_settled_deltas_are_left_out_of_a_late_start(tmp_path: Path) -> None:
@@ -291,14 +291,14 @@ def test_a_screen_that_is_behind_gets_merged_deltas(tmp_path: Path) -> None:
 
         def all_there() -> bool:
             got.extend(feed.drain())
-            return sum(len(e.answer) for e in got if isinstance(e, CandidateDelta) and e.index == 2) == 301
+            return sum(len(e.answer) for e in got if isinstance(e, CandidateDelta) and e.number == 2) == 301
 
         wait_for(all_there)
-        text = "".join(e.answer for e in got if isinstance(e, CandidateDelta) and e.index == 1)
+        text = "".join(e.answer for e in got if isinstance(e, CandidateDelta) and e.number == 1)
         assert text == "".join(f"{n} " for n in range(300)) + "again"
         assert got[0] == Note("first") and len(got) < 20
         again = got.index(CandidateStarted("s", delta(1, "").source, 1))
-        assert [e.answer for e in got[again:] if isinstance(e, CandidateDelta) and e.index == 1] == ["again"]
+        assert [e.answer for e in got[again:] if isinstance(e, CandidateDelta) and e.number == 1] == ["again"]
         assert not feed.ended
     wait_for(lambda: feed.ended)
 

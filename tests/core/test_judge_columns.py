@@ -177,7 +177,7 @@ def test_length_control_is_the_residual_of_a_regression_with_a_level_for_each_se
 
 def test_activation_is_as_by_brute_force(run: Path, direct: Direct) -> None:
     """All activations at once in numpy: outlier channels by three medians, layers by crest."""
-    from faq_tui.core.judging.activation import EVERY
+    from faq_tui.core.judging.judges.activation import EVERY
     from faq_tui.core.seeds.read import starter_path
 
     asked = [

@@ -58,7 +58,7 @@ def test_a_judge_that_says_ten_to_all_is_warned_of_in_note_status_and_report(
     result = faq_tui("run", folder, *JUDGE, "--json")
     (warned,) = [e for e in events(result) if e["event"] == "Note" and "tested before use" in e["message"]]
     assert warned["level"] == "warning" and "with AUC 0.50 [" in warned["message"]
-    assert "below 0.7: its marks say little" in warned["message"]
+    assert "below 0.7: its scores say little" in warned["message"]
     found = probe_of(folder)
     assert (found["auc"], found["warning"]) == (0.5, True)
     assert "AUC 0.50" in " ".join(faq_tui("status", folder).out.split())
@@ -91,7 +91,7 @@ def test_a_judge_whose_test_cannot_be_read_is_warned_of(server: FakeServer, tmp_
     server.behaviour = judging(lambda asked: "no")
     folder = judged(tmp_path / "run", server.url, seeds=2, more="probe = 2")
     result = faq_tui("run", folder, *JUDGE)
-    assert "warning: tested before use, the judge gave no mark that could be read" in result.err
+    assert "warning: tested before use, the judge gave no score that could be read" in result.err
     found = probe_of(folder)
     assert (found["auc"], found["warning"], found["unread"]) == (None, True, 6)
 

@@ -14,8 +14,8 @@ from faq_tui.core.report import render
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.candidates import add as add_candidate
-from faq_tui.core.store.judge_log import ProbeRow, add_reply, put_probe
-from faq_tui.core.store.picks import add_score
+from faq_tui.core.store.judge_log import ProbeRow, ReplyKey, ReplyRow, add_reply, put_probe
+from faq_tui.core.store.picks import ScoreRow, add_score
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
 JUDGE = """
@@ -42,9 +42,10 @@ def judged(run: Run) -> None:
             places = (number - 1, 2 - number)
             orders = [[place, 8.0 - number if row == 0 else 9.0 - 2 * place] for place in places]
             mark = sum(mark for _, mark in orders) / 2
-            add_score(run.store, i, llm, "llm", mark, "so", "", {"orders": orders})
-            add_score(run.store, i, column_id(run, "likelihood"), "likelihood", -1.0 - i, "", "", {"tokens": 9})
-    add_reply(run.store, llm, "u", 0, 0, "no", "it holds no JSON object")
+            add_score(run.store, ScoreRow(i, llm, "llm", mark, "so", {"orders": orders}))
+            likelihood = column_id(run, "likelihood")
+            add_score(run.store, ScoreRow(i, likelihood, "likelihood", -1.0 - i, "", {"tokens": 9}))
+    add_reply(run.store, ReplyKey(llm, "u", 0), 0, ReplyRow("no", "it holds no JSON object"))
     put_probe(run.store, llm, PROBE)
 
 
@@ -64,4 +65,4 @@ def test_the_report_names_the_mix_each_kind_the_bias_and_the_probe(tmp_path: Pat
     assert "the LLM's mode: listwise; replies kept: 1, of which 1 did not fit the schema" in found
     assert "llm: 4 scored, 0 unscored, mean 7.250 (6.000 to 8.000)" in found
     assert "the order changed the winner of 1 of 2 seeds, 1 ended in a tie" in found
-    assert "AUC 0.55" in found and "below 0.7: its marks say little" in found
+    assert "AUC 0.55" in found and "below 0.7: its scores say little" in found

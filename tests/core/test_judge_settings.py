@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.settings import Judge, parse_settings
+from faq_tui.core.settings import JudgeSettings, parse_settings
 
 HEAD = '[target]\nmodel = "x/y"\n[seeds]\npath = "s.jsonl"\n[judge]\n'
 LLM = 'base_url = "http://j/v1"\nmodel = "J"\n'
 
 
-def judge(text: str) -> Judge:
+def judge(text: str) -> JudgeSettings:
     return parse_settings(HEAD + text).judge
 
 

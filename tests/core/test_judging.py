@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.judging.derive import length_controlled, mixed, slope_of, z_scores
-from faq_tui.core.judging.orders import bias_of, orders
+from faq_tui.core.judging.llm_client import orders
+from faq_tui.core.judging.picking import best_candidate
 from faq_tui.core.judging.prompt import shorten, tokens
-from faq_tui.core.judging.reply import InvalidReplyError, parse_by_schema, salvage
-from faq_tui.core.judging.rubric import ALONE, PARTS, example, schema
-from faq_tui.core.judging.score import best_candidate
+from faq_tui.core.judging.reliability import bias_of
+from faq_tui.core.judging.reply import ALONE, PARTS, InvalidReplyError, example, parse_by_schema, salvage, schema
 from faq_tui.core.stats.auc import auc, interval
 from faq_tui.core.store.candidates import Candidate
 

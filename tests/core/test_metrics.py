@@ -32,7 +32,7 @@ from faq_tui.tui.panes import evidence_words
 from faq_tui.tui.panes.evidence_found import read
 from faq_tui.tui.panes.evidence_table import as_text
 from faq_tui.tui.panes.evidence_table import rows as table_rows
-from faq_tui.tui.panes.evidence_wanted import Wanted
+from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"
@@ -209,7 +209,7 @@ def test_a_metric_of_another_package_from_the_stage_to_the_screen(tmp_path: Path
             assert re.search(r"\| p99 KL +\|", text), "a row of the comparisons"
             found = read(run.folder)
             assert found is not None
-            every = Wanted(every=True)
+            every = EvidenceViewState(every=True)
             assert "p99 KL on prose.txt · lower is better" in as_text(found, every)
             assert any("the worst hundredth" in (row.detail or "") for row in table_rows(found, every))
         assert evaluate.signature(run) == signature, "without the package nothing is measured again"

@@ -30,7 +30,8 @@ from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import PROSE
 from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec
-from faq_tui.core.judging import activation_task, likelihood_task
+from faq_tui.core.judging.judges import activation_task
+from faq_tui.core.judging.judges.likelihood import run_task as run_likelihood
 from faq_tui.core.models.model_code import named_code, without_code
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.models.tokenizer import load_tokenizer
@@ -176,7 +177,7 @@ def lm_eval(evil: Evil, trusted: bool) -> dict[str, Any]:
 
 STAGES: list[tuple[Callable[..., None], Callable[[Evil, bool], dict[str, Any]]]] = [
     (activations_task.run, activations),
-    (likelihood_task.run, likelihood),
+    (run_likelihood, likelihood),
     (activation_task.run, judge_activations),
     (coverage_task.run, coverage),
     (layer_error_task.run, layer_error),
@@ -323,6 +324,16 @@ def test_a_local_source_is_asked_about_too(plain: Path, tmp_path: Path) -> None:
     assert refused(ExitCode.USAGE, "run", run).startswith(f"sources.here.model {evil.folder} brings Python code")
 
 
+def test_a_hub_id_is_looked_at_where_it_was_fetched(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = make_evil(plain, tmp_path)
+    run = make_run(tmp_path / "run", target="some/model")
+    assert "Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
+    monkeypatch.setattr("faq_tui.core.models.trust.cached_folder", lambda _model: evil.folder)
+    assert refused(ExitCode.USAGE, "run", run).startswith("target.model some/model brings Python code")
+
+
 # --- what names code ---
 
 
@@ -337,7 +348,9 @@ def test_a_local_source_is_asked_about_too(plain: Path, tmp_path: Path) -> None:
         ("generation_config.json", {"custom_generate": "other/repo"}, "custom_generate"),
         ("config.json", {"custom_pipelines": {"x": {"impl": "evil.Evil"}}}, "custom_pipelines"),
         ("config.json", {"configuration_files": ["sub/config.4.0.0.json"]}, "configuration_files"),
+        ("config.json", {"configuration_files": ["config.4.0.0.json.txt"]}, "configuration_files"),
         ("config.json", {"configuration_files": ["config.4.0.0.json"]}, ""),
+        ("config.4.0.0+tokenizer.json", {"auto_map": {"AutoModel": "evil.Evil"}}, "auto_map"),
         ("config.json", {"auto_map": {}}, ""),
         ("vocab.json", {"auto_map": 7, "custom_generate": 8}, ""),
     ],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +21,14 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.embedded import EmbeddedModel
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.judging.score import OnMark, Score
+from faq_tui.core.judging.judges.base import Judge, OnScore, Score
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.events import Event, StageDone, StageFailed, StageSkipped
 from faq_tui.core.run.run import Run, locked, open_run
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.stages.pipeline import all_stages, is_current, run_pipeline, select
+from faq_tui.core.status import status_of
 from faq_tui.core.store import candidates, picks, seeds
 from faq_tui.core.store import stages as stage_rows
 from faq_tui.core.store.candidates import Candidate
@@ -99,12 +103,12 @@ def marks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Stands in for the likelihood judge; holds the ids that were marked, in order."""
     marked: list[int] = []
 
-    def mark_all(_context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+    def score_all(_judge: Judge, _context: Context, items: list[tuple[Seed, Candidate]], on_score: OnScore) -> None:
         for _, candidate in items:
             marked.append(candidate.id)
-            on_mark(candidate, Score(float(candidate.number), "", ""))
+            on_score(candidate, Score(float(candidate.number), "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.likelihood.score_all", mark_all)
+    monkeypatch.setattr("faq_tui.core.judging.judges.likelihood.LikelihoodJudge.score_all", score_all)
     return marked
 
 
@@ -195,12 +199,12 @@ def test_another_judge_marks_anew_and_regenerates_nothing(
     assert "judge" in stale(run) and not {"seeds", "regenerate"} & set(stale(run))
     asked: list[int] = []
 
-    def mark_all(_context: Context, items: list[tuple[Seed, Candidate]], on_mark: OnMark) -> None:
+    def score_all(_judge: Judge, _context: Context, items: list[tuple[Seed, Candidate]], on_score: OnScore) -> None:
         for _, candidate in items:
             asked.append(candidate.id)
-            on_mark(candidate, Score(10.0 - candidate.number, "", ""))
+            on_score(candidate, Score(10.0 - candidate.number, "", ""))
 
-    monkeypatch.setattr("faq_tui.core.stages.judge.llm.score_all", mark_all)
+    monkeypatch.setattr("faq_tui.core.judging.judges.llm.LlmJudge.score_all", score_all)
     before = {line["candidate_id"] for line in lines(run, "elder")}
     events = go(run, until="assemble")
     assert ran(events) == ["judge", "assemble"] and sorted(asked) == sorted(marks)
@@ -363,7 +367,7 @@ def test_the_stages_of_the_contract() -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from faq_tui.core.run import locked, open_run
+from faq_tui.core.run.run import locked, open_run
 with open_run(Path(sys.argv[1])) as run, locked(run):
     print("held", flush=True)
     time.sleep(60)
@@ -383,3 +387,63 @@ def test_the_lock_refuses_a_second_runner_and_frees_itself(run: Run, monkeypatch
     with locked(run), pytest.raises(FaqError, match="another faq-tui"):
         go(run)
     assert skipped(go(run)) == ["s1"]
+
+
+# ---- what a signature costs
+
+
+@contextmanager
+def texts_forbidden(run: Run) -> Iterator[None]:
+    """No statement may read a candidate's reasoning or answer."""
+
+    def allow(action: int, table: str | None, column: str | None, *_: object) -> int:
+        reads_text = action == sqlite3.SQLITE_READ and table == "candidates" and column in ("reasoning", "answer")
+        return sqlite3.SQLITE_DENY if reads_text else sqlite3.SQLITE_OK
+
+    run.store.db.set_authorizer(allow)
+    try:
+        yield
+    finally:
+        run.store.db.set_authorizer(None)
+
+
+def test_status_and_signatures_read_no_text_of_a_candidate(assembled: Run) -> None:
+    with texts_forbidden(assembled):
+        body = status_of(assembled)
+        assert [stage["state"] for stage in body["stages"]] == ["done"] * 8
+        assert stale(assembled) == []
+        with pytest.raises(sqlite3.DatabaseError, match=r"reasoning|answer"):
+            candidates.by_ids(assembled.store, [1])
+    source = body["sources"]["elder"]
+    assert (source["candidates"], source["tokens"], source["scored"], source["unfit"]) == (40, 1600, 40, 0)
+
+
+def test_a_judge_stage_with_nothing_to_score_reads_no_text(assembled: Run) -> None:
+    row = stage_rows.all_rows(assembled.store)["judge"]
+    stage_rows.begin(assembled.store, "judge", "other", row.job)
+    with texts_forbidden(assembled):
+        assert ran(go(assembled, until="judge")) == ["judge"]
+
+
+def test_the_pipeline_computes_each_signature_once(assembled: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a stage that is done, and of one that is stale; an earlier stage has run by then."""
+    counted: Counter[str] = Counter()
+
+    def counting(stage: Stage) -> Stage:
+        def signature(run: Run) -> str:
+            counted[stage.name] += 1
+            return stage.signature(run)
+
+        return replace(stage, signature=signature)
+
+    stages = tuple(counting(stage) for stage in all_stages())
+    monkeypatch.setattr("faq_tui.core.stages.STAGES", stages)
+    names = ["seeds", "regenerate", "judge", "assemble"]
+    assert skipped(go(assembled, until="assemble")) == names
+    assert counted == Counter(names)
+    counted.clear()
+    seed_id = lines(assembled, "elder")[0]["seed_id"]
+    picks.add_picks(assembled.store, [(seed_id, "elder", "reject", None)], "person", "me", "")
+    assert ran(go(assembled, until="assemble")) == ["assemble"]
+    assert counted == Counter(names)
+    assert is_current(assembled, stages[3]), "the signature was not of what the earlier stages left"

@@ -17,7 +17,7 @@ from shell import Result, environment, events, faq_tui, make_run, question, refu
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.regenerating.questions import parts_of
+from faq_tui.core.regenerating.candidate_requests import parts_of
 from faq_tui.core.settings import Source
 
 REGENERATE = ("--until", "regenerate")

@@ -340,7 +340,7 @@ def test_any_bytes_are_records_problems_or_a_usage_error(tmp_path: Path, content
     path = tmp_path / f"s.{kind}"
     path.write_bytes(content)
     try:
-        found = list(read_records(path, path.name, "train"))
+        found = list(read_records(path, Seeds(path=path.name)))
     except UsageError as error:
         assert str(path) in str(error)
         return

@@ -20,7 +20,7 @@ from faq_tui.core.settings import (
     Activations,
     Assemble,
     Evaluate,
-    Judge,
+    JudgeSettings,
     Recipe,
     Sampling,
     Seeds,
@@ -39,7 +39,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "sources.elder": Source,
     "sources.sampling": Source,  # a source may have the name of a key
     "sources.elder.sampling": Sampling,
-    "judge": Judge,
+    "judge": JudgeSettings,
     "assemble": Assemble,
     "activations": Activations,
     "recipes[1]": Recipe,
@@ -324,7 +324,7 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
 def sections() -> dict[str, type[BaseModel]]:
     from faq_tui.core.settings import evaluate as b
     from faq_tui.core.settings.evaluate import Evaluate
-    from faq_tui.core.settings.judge import Judge
+    from faq_tui.core.settings.judge import JudgeSettings
     from faq_tui.core.settings.recipe import Quantize, Recipe
     from faq_tui.core.settings.schema import Activations
     from faq_tui.core.settings.sets import Assemble, SetPlan
@@ -332,7 +332,7 @@ def sections() -> dict[str, type[BaseModel]]:
     from faq_tui.core.settings.target import Preset, Seeds, Target
 
     return {
-        **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": Judge, "assemble": Assemble},
+        **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": JudgeSettings, "assemble": Assemble},
         **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe},
         **{"quantize": Quantize, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.store import Store, candidates, picks, seeds, stages
 from faq_tui.core.store.candidates import Candidate, candidate_key
-from faq_tui.core.store.database import migrations
+from faq_tui.core.store.migrate import all_migrations
 from faq_tui.core.store.seeds import Seed
 
 ON_DISK = settings(deadline=None, max_examples=40)
@@ -65,7 +65,7 @@ def test_an_empty_file_becomes_the_newest_schema_and_opens_again(tmp_path: Path)
     schemas = []
     for _ in range(3):
         store = Store(path)
-        assert store.db.execute("PRAGMA user_version").fetchone()[0] == len(migrations())
+        assert store.db.execute("PRAGMA user_version").fetchone()[0] == len(all_migrations())
         assert store.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
         schemas.append([tuple(row) for row in store.db.execute("SELECT name, sql FROM sqlite_schema ORDER BY name")])
         store.close()
@@ -73,18 +73,18 @@ def test_an_empty_file_becomes_the_newest_schema_and_opens_again(tmp_path: Path)
 
 
 def test_every_migration_starts_where_the_one_before_ended(tmp_path: Path) -> None:
-    for applied in range(len(migrations()) + 1):
+    for applied in range(len(all_migrations()) + 1):
         path = tmp_path / f"{applied}.db"
         db = sqlite3.connect(path)
-        for number, script in enumerate(migrations()[:applied], 1):
-            db.executescript(f"{script}\nPRAGMA user_version = {number};")
+        for number, script in enumerate(all_migrations()[:applied], 1):
+            db.executescript(f"{script.sql}\nPRAGMA user_version = {number};")
         db.close()
         opened(path).close()
 
 
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     store = Store(tmp_path / "faq.db")
-    store.db.execute(f"PRAGMA user_version = {len(migrations()) + 1}")
+    store.db.execute(f"PRAGMA user_version = {len(all_migrations()) + 1}")
     store.close()
     with pytest.raises(UsageError, match="newer faq-tui"):
         Store(tmp_path / "faq.db")
@@ -148,7 +148,7 @@ def test_any_text_survives(reasoning: str, answer: str, reason: str) -> None:
 def any_text_survives(path: Path, reasoning: str, answer: str, reason: str) -> None:
     store = opened(path)
     row = candidates.add(store, candidate(reasoning=reasoning, answer=answer))
-    picks.add_score(store, row, "j", "llm", 5.0, reason, reason)
+    picks.add_score(store, picks.ScoreRow(row, "j", "llm", 5.0, reason), reason)
     picks.add_picks(store, [(seed().id, "elder", "pick", row)], "person", reason, reason)
     stages.begin(store, "judge", "s", "j")
     stages.end(store, "judge", "failed", reason)
@@ -308,7 +308,7 @@ def the_person_has_the_last_word(path: Path, operations: list[Any]) -> None:
 def test_a_second_mark_of_the_same_judge_replaces_nothing(tmp_path: Path) -> None:
     store = opened(tmp_path / "faq.db")
     row = candidates.add(store, candidate())
-    picks.add_score(store, row, "j1", "llm", 3.0, "", "")
-    picks.add_score(store, row, "j1", "llm", 9.0, "", "")
-    picks.add_score(store, row, "j2", "llm", None, "", "")
+    picks.add_score(store, picks.ScoreRow(row, "j1", "llm", 3.0))
+    picks.add_score(store, picks.ScoreRow(row, "j1", "llm", 9.0))
+    picks.add_score(store, picks.ScoreRow(row, "j2", "llm", None))
     assert (picks.scores_of(store, "j1"), picks.scores_of(store, "j2")) == ({row: 3.0}, {row: None})

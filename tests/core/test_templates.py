@@ -23,7 +23,7 @@ from template_bench import (
     proven,
 )
 
-from faq_tui.core.chat.placeholders import ANSWER_MARK, REASONING_MARK
+from faq_tui.core.chat.placeholders import ANSWER_PLACEHOLDER, REASONING_PLACEHOLDER
 from faq_tui.core.chat.render import render_answered, render_raw, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
@@ -261,8 +261,8 @@ BREAKING = [
     ("", "a <think> b"),
     ("", "a </think> b"),
     ("", "<think>a</think>b"),
-    (f"a {REASONING_MARK}", "fine"),
-    ("fine", f"a {ANSWER_MARK}"),
+    (f"a {REASONING_PLACEHOLDER}", "fine"),
+    ("fine", f"a {ANSWER_PLACEHOLDER}"),
     ("fine", "  "),
     ("fine", ""),
 ]

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.chat.think_tags import CLOSE, OPEN, ThinkStream, split_think
+from faq_tui.core.chat.dialects import ReasoningStream, split_reasoning
+from faq_tui.core.chat.dialects.families import THINK
+
+OPEN, CLOSE = THINK.tags
 
 # Tags, halves of tags and plain words: every way in which a chunk can end in the middle of something.
 PIECES = st.sampled_from([OPEN, CLOSE, "<", "</", "<think", "</thin", "think>", ">", " ", "\n", "a", "reason", "é"])
@@ -17,7 +20,7 @@ TEXTS = st.lists(PIECES | st.text(max_size=5), max_size=12).map("".join)
 
 def streamed(text: str, cuts: list[int]) -> tuple[str, str]:
     """(reasoning, answer) of the text fed in pieces."""
-    stream, reasoning, answer = ThinkStream(), "", ""
+    stream, reasoning, answer = ReasoningStream(), "", ""
     bounds = [0, *sorted(cut % (len(text) + 1) for cut in cuts), len(text)]
     for start, end in itertools.pairwise(bounds):
         thought, said = stream.feed(text[start:end])
@@ -29,7 +32,7 @@ def streamed(text: str, cuts: list[int]) -> tuple[str, str]:
 def test_any_chunking_shows_what_the_whole_reply_says(rest: str, cuts: list[int]) -> None:
     text = OPEN + rest
     reasoning, answer = streamed(text, cuts)
-    whole_reasoning, whole_answer, closed = split_think(text)
+    whole_reasoning, whole_answer, closed = split_reasoning(text)
     if closed:
         assert (reasoning.strip(), answer.strip()) == (whole_reasoning, whole_answer)
     else:  # the start of a tag at the very end is held back
@@ -45,7 +48,7 @@ def test_how_a_text_is_cut_changes_nothing(text: str, cuts: list[int]) -> None:
 @given(TEXTS)
 def test_a_text_without_tags_is_all_answer(text: str) -> None:
     text = "x" + text.replace("<", "(")
-    assert split_think(text) == ("", text.strip(), True)
+    assert split_reasoning(text) == ("", text.strip(), True)
     assert streamed(text, []) == ("", text)
 
 
@@ -64,4 +67,4 @@ def test_a_text_without_tags_is_all_answer(text: str) -> None:
     ],
 )
 def test_split(text: str, parts: tuple[str, str, bool]) -> None:
-    assert split_think(text) == parts
+    assert split_reasoning(text) == parts

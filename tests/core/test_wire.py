@@ -12,15 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.endpoints import sse
-from faq_tui.core.endpoints.chat import _Completion
-from faq_tui.core.endpoints.chunked import ChunkedBody
-from faq_tui.core.endpoints.http import CutOffError, HttpRequest, ResponseHead, exchange
+from faq_tui.core.endpoints import http
+from faq_tui.core.endpoints.chat import BrokenStreamError, Reply, _Completion
+from faq_tui.core.endpoints.http import ChunkedBody, CutOffError, EventStream, HttpRequest, ResponseHead, exchange
 from faq_tui.core.endpoints.pool import Server
-from faq_tui.core.endpoints.reply import BrokenStreamError, Reply
 from faq_tui.core.endpoints.retry import backoff
 from faq_tui.core.endpoints.route import Route
-from faq_tui.core.endpoints.sse import EventStream
 from faq_tui.core.endpoints.window import room_told
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=20)
@@ -74,8 +71,8 @@ def test_an_event_of_several_lines_and_one_without_an_end() -> None:
 
 @pytest.mark.parametrize("line", [b"data: some words\n", b"data:\n", b"data", b": x"])
 def test_an_event_without_an_end_is_an_error(line: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "MOST_EVENT_BYTES", 10_000)
-    monkeypatch.setattr(sse, "MOST_LINE_BYTES", 10_000)
+    monkeypatch.setattr(http, "MOST_EVENT_BYTES", 10_000)
+    monkeypatch.setattr(http, "MOST_LINE_BYTES", 10_000)
     stream, fed = EventStream(), 0
     with pytest.raises(ValueError, match="of the stream does not end"):
         while fed < 50_000:

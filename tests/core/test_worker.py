@@ -19,7 +19,7 @@ from faq_tui.core.worker import parent
 
 TASK = """
     import os, signal, sys, time
-    from faq_tui.core.errors import UsageError
+    from faq_tui.core.base.errors import UsageError
 
     def run(spec, send, cancel):
         print("out of the child", flush=True)

@@ -11,20 +11,20 @@ from textual.pilot import Pilot
 
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.config import Config
-from faq_tui.tui.gpu import GIB, Gpu, Sample, Sampler
+from faq_tui.tui.gpu import GIB, GpuLoad, MachineSample, MachineSampler
 from faq_tui.tui.player import Player
 
 NOW = 1_800_000_000.0
-H100 = Gpu("H100 80GB HBM3", 97, int(71.2 * GIB), int(79.6 * GIB), 68)
-SAMPLE = Sample((H100,), 12.0, 3 * GIB, 8 * GIB)
+H100 = GpuLoad("H100 80GB HBM3", 97, int(71.2 * GIB), int(79.6 * GIB), 68)
+SAMPLE = MachineSample((H100,), 12.0, 3 * GIB, 8 * GIB)
 
 
-def still(sample: Sample = SAMPLE) -> Sampler:
-    return Sampler(lambda: sample)
+def still(sample: MachineSample = SAMPLE) -> MachineSampler:
+    return MachineSampler(lambda: sample)
 
 
 def app_on(
-    folder: Path, config: Config | None = None, player: Player | None = None, sample: Sample = SAMPLE
+    folder: Path, config: Config | None = None, player: Player | None = None, sample: MachineSample = SAMPLE
 ) -> FaqApp:
     return FaqApp(folder, config, player, clock=lambda: NOW, sampler=still(sample))
 

@@ -88,12 +88,12 @@ def test_an_older_database_is_brought_up_to_date_in_memory_only(
 ) -> None:
     import sqlite3
 
-    from faq_tui.core.store import database
+    from faq_tui.core.store import migrate
 
     before = contents(recorded)
-    known = database.migrations()
-    monkeypatch.setattr(database, "migrations", lambda: [*known, "ALTER TABLE seeds ADD COLUMN later TEXT;"])
-    monkeypatch.setattr(database, "known_version", lambda: len(known) + 1)
+    later = migrate.Migration("9999_later", "ALTER TABLE seeds ADD COLUMN later TEXT;")
+    known = (*migrate.all_migrations(), later)
+    monkeypatch.setattr(migrate, "all_migrations", lambda: known)
     with open_run(recorded, read_only=True) as run:
         assert run.store.db.execute("SELECT count(later), count(*) FROM seeds").fetchone()[1] == 4
         with pytest.raises(sqlite3.OperationalError):

@@ -14,7 +14,7 @@ from textual.screen import Screen
 from faq_tui.core.run.events import CandidateDelta, CandidateStarted, StageStarted, to_json
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.player import Player, recording
-from faq_tui.tui.widgets.flow_view import FlowView
+from faq_tui.tui.widgets.flow import FlowView
 
 TOKENS_PER_S, CHARACTERS = 100, 5  # of each stream
 HZ, SECONDS, WARM_UP = 10, 12, 4

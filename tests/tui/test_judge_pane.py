@@ -15,7 +15,7 @@ from judged_run import HOSTILE, make_judged_run, seed_ids
 from shell import rows
 from textual.pilot import Pilot
 
-from faq_tui.core.judging.review import FILTERS, admits, agreement
+from faq_tui.core.judging.picking import FILTERS, admits, agreement
 from faq_tui.core.run.run import open_run
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store import candidates, judged, picks, seed_pages, seeds
@@ -375,9 +375,9 @@ def mark_in_columns(folder: Path) -> None:
             driven = {"covered": 12, "outliers": 40, "crest": 14.25, "kurtosis": 9.1}
             add.append((activation, "activation", 0.3, "drives 12", driven))
             for judge, kind, mark, reason, details in add:
-                picks.add_score(run.store, c.id, judge, kind, mark, reason, "", details, replace=True)
-            mixed: dict[int, Any] = {c.id: (1.5 - c.number, "mix: 1 × +0.70 llm, 0.5 × -0.40 likelihood", {})}
-            picks.put_derived(run.store, "mix", view.judge, mixed)
+                picks.add_score(run.store, picks.ScoreRow(c.id, judge, kind, mark, reason, details), replace=True)
+            words = "mix: 1 × +0.70 llm, 0.5 × -0.40 likelihood"
+            picks.put_derived(run.store, view.judge, [picks.ScoreRow(c.id, view.judge, "mix", 1.5 - c.number, words)])
             if c.number == 1:
                 best = [(c.seed_id, "elder", "pick", c.id)]
                 picks.add_picks(run.store, best, "judge", view.judge, "best score")

@@ -16,7 +16,7 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
 
     Some eight minutes on two cores after a download of 93 MB. Stopped or killed, the same command goes on.
     """
-    from faq_tui.cli.pipeline import run_in_foreground
+    from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run
     from faq_tui.core.settings.write import demo_text, write_settings
 

@@ -18,10 +18,20 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     ctx.exit()
 
 
+class SeedsOption(click.Option):
+    """`--seeds`, whose help lists the seed formats, those of other packages included, when it is shown."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        from faq_tui.core.settings.target import seed_kinds
+
+        self.help = f"The questions: {seed_kinds()}."
+        return super().get_help_record(ctx)
+
+
 @click.command("init")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--target", help='The model to quantize: hub id, local folder, or "embedded".')
-@click.option("--seeds", help='A seed file, a `datasets` id, or "starter".')
+@click.option("--seeds", cls=SeedsOption)
 @click.option("--preset", help="One of the paper's experiments, such as paper/table1: all of it is written out.")
 @click.option("--elder-url", help="OpenAI-compatible URL of the larger sibling, ending in /v1.")
 @click.option("--elder-model", help="Its model name there.")

@@ -19,7 +19,7 @@ def command(run_folder: Path, only: str | None, until: str | None, as_json: bool
     The stages: seeds, regenerate, judge, assemble, activations, quantize, evaluate, report. What is up to date is
     skipped; after a stop or a crash the same command goes on where it was.
     """
-    from faq_tui.cli.pipeline import run_in_foreground
+    from faq_tui.cli.foreground import run_in_foreground
 
     if only and until:
         raise click.UsageError("--only and --until exclude each other")

@@ -21,6 +21,6 @@ def command(run_folder: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(status, indent=2, ensure_ascii=False))
         return
-    from faq_tui.cli.tables import print_status
+    from faq_tui.cli.status_tables import print_status
 
     print_status(status)

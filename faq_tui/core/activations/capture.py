@@ -19,8 +19,6 @@ from faq_tui.core.activations.module_refs import (
     find_single_experts,
 )
 from faq_tui.core.activations.statistics import (
-    KINDS,
-    QUESTION,
     SLICES,
     Accumulator,
     Moments,
@@ -30,6 +28,7 @@ from faq_tui.core.activations.statistics import (
 )
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.chat.token_kinds import KINDS, QUESTION
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,7 +19,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.store.artefacts import heldout
 from faq_tui.core.store.sets import LayerErrors, add_layer_errors, all_layer_errors
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 VERSION = 1
 Rows = list[list[int]]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations.histogram import Histogram, Quantiles
+from faq_tui.core.chat.token_kinds import KINDS, SINK
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,7 +134,6 @@ def _pooled(highest: Any) -> Any:
     return padded.view(len(highest), -1, width).amax(-1)
 
 
-SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "question", "reasoning", "answer")
 SIGMAS, MEDIANS = 6.0, 20.0
 TOP_CHANNELS = 0.01
 METRICS = (

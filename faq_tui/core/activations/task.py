@@ -10,22 +10,26 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.activations import files
 from faq_tui.core.activations.capture import Measured, measure
 from faq_tui.core.activations.module_refs import find_module_refs
-from faq_tui.core.activations.statistics import KINDS
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.chat.token_kinds import TokenKinds
+from faq_tui.core.chat.kinds_search import KindsSearch
+from faq_tui.core.chat.token_kinds import KINDS, read_kinds
 
 Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, out)."""
+    """spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, kinds,
+
+    ids_hash, out).
+    """
     import torch
 
     from faq_tui.core.models.dense import load_dense
@@ -38,7 +42,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     read = {one["name"]: head_of(Path(one["rows"]), spec["samples"], spec["tokens"]) for one in spec["sets"]}
     total = sum(len(row["input_ids"]) for rows in read.values() for row in rows)
     send("plan", total=total)
-    marker = TokenKinds.of(tokenizer_of(folder, trusted))
+    search = cache(lambda: KindsSearch.of(tokenizer_of(folder, trusted)))
+    kinds_of_set = {one["name"]: _kinds(one, read[one["name"]], search) for one in spec["sets"]}
     cancel.check()
     model = load_dense(folder, getattr(torch, dtype), device, trusted)
     try:
@@ -55,8 +60,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     for one in spec["sets"]:
         name, rows, started = one["name"], read[one["name"]], time.monotonic()
-        ids = [row["input_ids"] for row in rows]
-        kinds = [marker.kinds(row["text"], row["input_ids"]) for row in rows]
+        ids, kinds = [row["input_ids"] for row in rows], kinds_of_set[name]
         measured = measure(model, ids, spec["modules"], kinds=kinds, cancel=cancel, tick=tick)
         files.write(Path(one["out"]), tensors_of(measured), {"signature": one["signature"]})
         counts = [sum(row.count(kind) for row in kinds) for kind in range(len(KINDS))]
@@ -78,6 +82,14 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
             seconds=round(time.monotonic() - started, 2),
             summary=summary,
         )
+
+
+def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
+    """The kinds of the tokens of a set's first rows: as recorded, or searched for in a set from before they were."""
+    recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
+    if recorded is not None:
+        return [list(kinds) for kinds in recorded]
+    return [search().kinds(row["text"], row["input_ids"]) for row in rows]
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:

@@ -6,9 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from faq_tui.core.assembly.sample import MIN_TOKENS, Sample
-from faq_tui.core.assembly.truncate import Truncated, cut_to_budget, truncate_traced
+from faq_tui.core.assembly.truncate import Truncated, cut_to_budget, truncate
 from faq_tui.core.chat.render import Rendered, render_answered, render_raw, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
+from faq_tui.core.chat.token_kinds import with_sink
 from faq_tui.core.settings import BASELINE, Assemble, SetPlan
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
@@ -16,7 +17,7 @@ from faq_tui.core.store.seeds import Seed
 
 
 class Collector:
-    """Samples in the order of the seeds given; `refused` has set name to reason to count."""
+    """Samples in the order of the seeds given; `refused` counts by set name and reason."""
 
     def __init__(self, template: Template, settings: Assemble) -> None:
         self.template = template
@@ -29,7 +30,7 @@ class Collector:
         for seed in seeds:
             try:
                 rendered = self._seed(seed, plan)
-                kept = self._fit(rendered, plan, overflow)
+                kept = self._truncated(rendered, plan, overflow)
                 yield self._sample(rendered, kept, seed.id, None, BASELINE, None)
             except NotAssembledError as refusal:
                 self.refused[set_name][str(refusal)] += 1
@@ -49,7 +50,7 @@ class Collector:
                 pick, candidate = _picked(picks.get(seed.id), candidates)
                 reasoning = "" if plan.answer_only else candidate.reasoning
                 rendered = render_answered(self.template, seed.messages, reasoning, candidate.answer)
-                kept = self._fit(rendered, plan, self.settings.overflow)
+                kept = self._truncated(rendered, plan, self.settings.overflow)
                 yield self._sample(rendered, kept, seed.id, candidate.id, source, pick.picked_by)
             except NotAssembledError as refusal:
                 self.refused[set_name][str(refusal)] += 1
@@ -61,11 +62,11 @@ class Collector:
             raise NotAssembledError("the seed has no original answer")
         return render_seed(self.template, seed.messages, None if plan.kind == "template" else seed.answer)
 
-    def _fit(self, rendered: Rendered, plan: SetPlan, overflow: str) -> Truncated:
+    def _truncated(self, rendered: Rendered, plan: SetPlan, overflow: str) -> Truncated:
         most = self.settings.max_tokens
         if plan.tokens_per_sample is not None:
             return cut_to_budget(rendered, min(most, plan.tokens_per_sample))
-        return truncate_traced(rendered, most, overflow)
+        return truncate(rendered, most, overflow)
 
     def _sample(
         self, rendered: Rendered, kept: Truncated, seed_id: str, candidate_id: int | None, source: str, by: str | None
@@ -78,10 +79,11 @@ class Collector:
             answered=rendered.answer != (0, 0),
             answer_end=kept.answer_end,
             way=rendered.way,
+            kinds=with_sink(kept.kinds),
         )
 
     def reasons(self, set_name: str) -> str:
-        """The refusals of a set in words."""
+        """The refusals of a set as a phrase for the screen."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 

@@ -18,7 +18,7 @@ FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", 
 
 @dataclass(frozen=True)
 class Sample:
-    """`FIELDS` are the contract's: other programs read them. What follows them stays in memory."""
+    """`FIELDS` are a contract: other programs read them from the JSONL, which holds no other field."""
 
     seed_id: str
     candidate_id: int | None  # None: the seed itself
@@ -31,6 +31,7 @@ class Sample:
     answered: bool = False  # there is an answer that could be cut
     answer_end: int = 0  # where its whole answer ends, in tokens; 0: no answer, or none whole
     way: str = "template"  # how it was built: template | generation_prompt | inline | raw
+    kinds: bytes = b""  # of each token, an index into token_kinds.KINDS
 
     @property
     def holds_answer(self) -> bool:
@@ -51,8 +52,9 @@ def ids_hash(samples: Sequence[Sample]) -> str:
 
 
 def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
-    """The sample's first `n_tokens` ids, which read as `text`."""
-    return replace(sample, input_ids=sample.input_ids[:n_tokens], n_tokens=n_tokens, text=text)
+    """The sample's first `n_tokens` ids, which decode to `text`."""
+    ids, kinds = sample.input_ids[:n_tokens], sample.kinds[:n_tokens]
+    return replace(sample, input_ids=ids, n_tokens=n_tokens, text=text, kinds=kinds)
 
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
@@ -62,6 +64,8 @@ TAIL_BYTES = 400  # the counts stand after the ids, at the line's end
 
 @dataclass(frozen=True)
 class SampleOffset:
+    """Where a sample's line begins, in bytes."""
+
     offset: int
     n_tokens: int
 
@@ -71,7 +75,7 @@ class SampleIndex:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.places: dict[str, SampleOffset] = {}
+        self.offsets: dict[str, SampleOffset] = {}
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
@@ -79,26 +83,26 @@ class SampleIndex:
         state = self._state()
         if state == self._seen:
             return False
-        places: dict[str, SampleOffset] = {}
+        offsets: dict[str, SampleOffset] = {}
         if state is not None:
             with self.path.open("rb") as file:
                 offset = 0
                 for line in file:
-                    if found := _SEED.match(line):
+                    if seed := _SEED.match(line):
                         counts = _TOKENS.search(line, max(0, len(line) - TAIL_BYTES))
-                        places[found[1].decode()] = SampleOffset(offset, int(counts[1]) if counts else 0)
+                        offsets[seed[1].decode()] = SampleOffset(offset, int(counts[1]) if counts else 0)
                     offset += len(line)
-        self.places, self._seen = places, state
+        self.offsets, self._seen = offsets, state
         return True
 
     def text(self, seed_id: str) -> str | None:
         """The sample as it was decoded from its ids, or None if the set has none of this seed."""
-        place = self.places.get(seed_id)
-        if place is None:
+        sample_offset = self.offsets.get(seed_id)
+        if sample_offset is None:
             return None
         try:
             with self.path.open("rb") as file:
-                file.seek(place.offset)
+                file.seek(sample_offset.offset)
                 sample = json.loads(file.readline())
         except (OSError, ValueError):
             return None  # the set is being replaced

@@ -10,19 +10,15 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """What is kept of a sample."""
+    """What is kept of a rendered conversation."""
 
     ids: tuple[int, ...]
+    kinds: bytes  # of each token that is left
     answer_end: int  # where its whole answer ends, in tokens; 0 where it has none, or none whole
 
 
-def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[int, ...]:
-    """At most `max_tokens` ids of the sample. Raises RefusedError where the policy leaves none."""
-    return truncate_traced(rendered, max_tokens, overflow).ids
-
-
-def truncate_traced(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
-    """The same, with what becomes of the answer.
+def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
+    """At most `max_tokens` tokens of the conversation. Raises NotAssembledError where the policy leaves none.
 
     `keep_answer` cuts the middle of the reasoning; a sample without reasoning and without an answer keeps its
     head, as calibration sets are usually cut. `head` and `tail` keep that end, `drop` refuses.
@@ -33,19 +29,24 @@ def truncate_traced(rendered: Rendered, max_tokens: int, overflow: str) -> Trunc
     for part, before in ((first, 0), (second, len(first))):
         if start < end and part.start <= start and end <= part.stop:
             whole = before + end - part.start
-    return Truncated(ids[first.start : first.stop] + ids[second.start : second.stop], whole)
+    kinds = rendered.kinds
+    return Truncated(
+        ids[first.start : first.stop] + ids[second.start : second.stop],
+        kinds[first.start : first.stop] + kinds[second.start : second.stop],
+        whole,
+    )
 
 
 def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
-    """The first `max_tokens` ids: the question, and the beginning of what is said to it.
+    """The first `max_tokens` tokens: the question, and the beginning of the reply.
 
-    Raises RefusedError where the question alone is as long. The end token goes with the rest: an answer that
-    breaks off is no turn that ended.
+    Raises NotAssembledError where the question alone is as long. The end token is cut as well: an answer that
+    breaks off is not a turn that ended.
     """
-    said = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
-    if said >= max_tokens:
+    reply_start = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
+    if reply_start >= max_tokens:
         raise NotAssembledError("the question alone is longer than tokens_per_sample")
-    return truncate_traced(rendered, max_tokens, "head")
+    return truncate(rendered, max_tokens, "head")
 
 
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:

@@ -15,7 +15,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 Rows = list[dict[str, Any]]
 

@@ -1,17 +1,26 @@
-"""Marks that stand in for the texts of a conversation: where they come out is where the texts belong."""
+"""Placeholders that stand in for the texts of a conversation, to find where the rendered template puts each text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+from faq_tui.core.chat.dialects import split_reasoning
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.chat.think_tags import split_think
 
 Message = dict[str, str]
 Span = tuple[int, int]
 
 PREFIX = "\ue000faq"
-REASONING_MARK, ANSWER_MARK = f"{PREFIX}reasoning\ue001", f"{PREFIX}answer\ue001"
+REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFIX}answer\ue001"
+
+
+@dataclass(frozen=True)
+class Filled:
+    """A rendered template with its texts, and the span [start, end) of each text in characters, by placeholder."""
+
+    text: str
+    spans: dict[str, Span]
 
 
 def message_placeholder(index: int) -> str:
@@ -19,15 +28,15 @@ def message_placeholder(index: int) -> str:
 
 
 def history(messages: Sequence[Message]) -> list[Message]:
-    """The messages without the reasoning of earlier answers, which templates of thinking models drop, too.
+    """The messages without the reasoning of earlier answers, which templates of thinking models drop as well.
 
-    Raises RefusedError for an earlier answer that never left its think block.
+    Raises NotAssembledError for an earlier answer whose reasoning never ends.
     """
     out = []
     for message in messages:
         content = message["content"]
         if message["role"] == "assistant":
-            _, content, closed = split_think(content)
+            _, content, closed = split_reasoning(content)
             if not closed or (message["content"] and not content):
                 raise NotAssembledError("an earlier answer never left its think block")
         out.append({"role": message["role"], "content": content})
@@ -35,7 +44,7 @@ def history(messages: Sequence[Message]) -> list[Message]:
 
 
 def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
-    """The messages with a mark for each text, and mark to text in order; empty texts stay as they are."""
+    """The messages with a placeholder for each text, and each placeholder's text in order. Empty texts stay empty."""
     texts = {message_placeholder(i): message["content"] for i, message in enumerate(messages) if message["content"]}
     return [
         message | ({"content": message_placeholder(i)} if message["content"] else {})
@@ -43,24 +52,24 @@ def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[
     ], texts
 
 
-def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> tuple[str, dict[str, Span]] | None:
-    """The rendering with each mark replaced, and where its text stands, in characters.
+def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None:
+    """The rendering with each placeholder replaced by its text.
 
-    None unless every mark stands in it once, in the order of `texts`.
+    None unless every placeholder stands in it exactly once, in the order of `texts`.
     """
     out, spans, rest = "", {}, rendering
-    for mark, text in texts.items():
-        before, found, rest = rest.partition(mark)
+    for placeholder, text in texts.items():
+        before, found, rest = rest.partition(placeholder)
         if not found or PREFIX in before:
             return None
         out += before
-        spans[mark] = (len(out), len(out) + len(text))
+        spans[placeholder] = (len(out), len(out) + len(text))
         out += text
-    return None if PREFIX in rest else (out + rest, spans)
+    return None if PREFIX in rest else Filled(out + rest, spans)
 
 
 def check_texts(template: Template, texts: Sequence[str]) -> None:
-    """Raise RefusedError for a text that would bring in a special token, or one of our marks."""
+    """Raise NotAssembledError for a text that would bring in a special token, or one of our placeholders."""
     for text in texts:
         for special in template.specials:
             if special in text:

@@ -1,19 +1,22 @@
 """Rendering with the target's chat template, and the proof that nothing was lost on the way.
 
-Most templates drop the reasoning without a word. So each conversation is first rendered with a mark in the
-place of every text. Each mark must come out once, in order, with the reasoning in one closed think block and
-an end token behind the answer; the real rendering must equal the marked one with the texts put in. Otherwise
-the next way is tried, and at last the sample is refused with the reason.
+Most templates drop the reasoning silently. So each conversation is first rendered with a placeholder for every text.
+Each placeholder must come out once, in order, with the reasoning between the tags of the template's dialect and an
+end token behind the answer; the real rendering must equal that one with the texts filled in. Otherwise the next way
+is tried, and at last the sample is refused with the reason. The placeholders also show where each text lies, and so
+what kind every token is of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.chat.placeholders import (
-    ANSWER_MARK,
-    REASONING_MARK,
+    ANSWER_PLACEHOLDER,
+    REASONING_PLACEHOLDER,
+    Filled,
     Message,
     Span,
     check_texts,
@@ -23,8 +26,7 @@ from faq_tui.core.chat.placeholders import (
     with_placeholders,
 )
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.chat.template_reasoning import TAGS
-from faq_tui.core.chat.think_tags import CLOSE, OPEN
+from faq_tui.core.chat.token_kinds import ANSWER, QUESTION, REASONING, kinds_of, tokens_in
 
 
 @dataclass(frozen=True)
@@ -35,126 +37,168 @@ class Rendered:
     reasoning: Span = (0, 0)
     answer: Span = (0, 0)
     way: str = "template"  # template | generation_prompt | inline | raw
-    question: Span = (0, 0)  # the last one of the user
+    question: Span = (0, 0)  # the user's last one
+    kinds: bytes = b""  # of each token, an index into token_kinds.KINDS
 
 
 def render_raw(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """The texts alone, an empty line between them, without any template. Raises RefusedError."""
-    texts = [message["content"] for message in history(messages) if message["content"]]
-    check_texts(template, [*texts, answer or ""])
-    asked = "\n\n".join(texts)
-    text = f"{asked}\n\n{answer}" if answer else asked
-    ids, offsets = template.encode(text)
-    spoken = _tokens_in(offsets, (len(asked) + 2, len(text))) if answer else (0, 0)
-    asked_last = (len(asked) - len(texts[-1]), len(asked))
-    return Rendered(tuple(ids), (0, 0), spoken, "raw", _tokens_in(offsets, asked_last))
+    """The texts alone, an empty line between them, without any template. Raises NotAssembledError."""
+    messages = [message for message in history(messages) if message["content"]]
+    texts = [*(message["content"] for message in messages), *([answer] if answer else [])]
+    check_texts(template, texts)
+    ids, offsets = template.encode("\n\n".join(texts))
+    spans, end = [], -2
+    for text in texts:
+        start, end = end + 2, end + 2 + len(text)
+        spans.append(tokens_in(offsets, (start, end)))
+    kinds = [_kind(message["role"]) for message in messages] + [ANSWER]
+    return Rendered(
+        tuple(ids),
+        answer=spans[-1] if answer else (0, 0),
+        way="raw",
+        question=spans[len(messages) - 1],
+        kinds=kinds_of(len(ids), zip(spans, kinds, strict=False), other=QUESTION),
+    )
 
 
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """The seed as it is: templated, with its original answer where it has one. Raises RefusedError."""
+    """The seed as it is: templated, with its original answer where it has one. Raises NotAssembledError."""
     if answer:
         return render_answered(template, messages, "", answer)
-    asked = history(messages)
-    check_texts(template, [message["content"] for message in asked])
-    stand_ins, texts = with_placeholders(asked)
+    messages = history(messages)
+    check_texts(template, [message["content"] for message in messages])
+    stand_ins, texts = with_placeholders(messages)
     filled = fill_placeholders(template.render(stand_ins), texts)
-    if filled is None or filled[0] != template.render(asked):
+    if filled is None or filled.text != template.render(messages):
         raise NotAssembledError("the chat template changes or loses the question")
-    ids, offsets = template.encode(filled[0])
-    return Rendered(tuple(ids), question=_tokens_in(offsets, filled[1][message_placeholder(len(asked) - 1)]))
+    return _rendered(template, messages, filled, "template")
 
 
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
-    """Question, reasoning ("" for none) and answer. Raises RefusedError.
+    """Question, reasoning ("" for none) and answer. Raises NotAssembledError.
 
     White space around reasoning and answer is the template's to set.
     """
-    asked, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
-    check_texts(template, [*(message["content"] for message in asked), reasoning, answer])
+    messages, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
+    _check(template, messages, reasoning, answer)
+    stand_ins, texts = with_placeholders(messages)
+    reasoning_placeholder = REASONING_PLACEHOLDER if reasoning else ""
+    texts |= ({REASONING_PLACEHOLDER: reasoning} if reasoning else {}) | {ANSWER_PLACEHOLDER: answer}
+    for way, write in _ways(template, stand_ins, bool(reasoning)):
+        rendering = write(template, stand_ins, reasoning_placeholder, ANSWER_PLACEHOLDER)
+        real = write(template, messages, reasoning, answer)
+        turn = rendering.partition(message_placeholder(len(messages) - 1))[2]
+        filled = fill_placeholders(rendering, texts)
+        if filled is not None and filled.text == real and _proven(template, turn, bool(reasoning)):
+            return _rendered(template, messages, filled, way)
+    raise NotAssembledError(f"the chat template changes or loses {_lost(template, messages)}")
+
+
+def _check(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> None:
+    """Raise NotAssembledError for texts that would come out as something else than text."""
+    check_texts(template, [*(message["content"] for message in messages), reasoning, answer])
     if not answer:
         raise NotAssembledError("the answer is empty")
-    if template.knows_think_tags and any(tag in text for text in (reasoning, answer) for tag in (OPEN, CLOSE)):
+    if any(tag in text for text in (reasoning, answer) for tag in template.reasoning_tags):
         raise NotAssembledError("the reasoning or the answer holds a think tag")
-    stand_ins, texts = with_placeholders(asked)
-    texts |= ({REASONING_MARK: reasoning} if reasoning else {}) | {ANSWER_MARK: answer}
-    last = message_placeholder(len(asked) - 1)
-    for (way, rendering), (_, real) in zip(
-        _ways(template, stand_ins, REASONING_MARK if reasoning else "", ANSWER_MARK),
-        _ways(template, asked, reasoning, answer),
-        strict=True,
-    ):
-        filled = fill_placeholders(rendering, texts)
-        if (
-            filled is None
-            or filled[0] != real
-            or not _proven(template, rendering.partition(last)[2], bool(reasoning))
-        ):
-            continue
-        ids, offsets = template.encode(real)
-        spans = {mark: _tokens_in(offsets, span) for mark, span in filled[1].items()}
-        return Rendered(tuple(ids), spans.get(REASONING_MARK, (0, 0)), spans[ANSWER_MARK], way, spans[last])
-    alone = {mark: text for mark, text in texts.items() if mark not in (REASONING_MARK, ANSWER_MARK)}
-    filled = fill_placeholders(template.render(stand_ins), alone)
-    lost = "the question" if filled is None or filled[0] != template.render(asked) else "the reasoning or the answer"
-    raise NotAssembledError(f"the chat template changes or loses {lost}")
 
 
-def _ways(template: Template, asked: list[Message], reasoning: str, answer: str) -> Iterator[tuple[str, str]]:
-    """(name, rendering), best way first. For the same template always the same ways."""
-    assistant = {"role": "assistant", "content": answer}
-    if not reasoning:
-        yield "template", template.render([*asked, assistant])
-    elif template.thinking:
-        yield "template", template.render([*asked, assistant | template.thinking.said(reasoning, answer)])
-    else:
-        # A model that does not think between tags reasons in its answer's own text.
-        yield "inline", template.render([*asked, assistant | {"content": f"{reasoning}\n\n{answer}"}])
-    thinking = bool(reasoning)
-    prompt = template.render(asked, add_generation_prompt=True, enable_thinking=thinking, thinking=thinking)
-    finished = template.render([*asked, {"role": "assistant", "content": ANSWER_MARK}])
-    # Most templates open the model's turn when they are asked to, some (R1-0528's) behind every question.
-    if prompt != template.render(asked) or finished.startswith(f"{prompt}{ANSWER_MARK}"):
-        yield "generation_prompt", _as_the_model_writes_it(template, prompt, finished, reasoning, answer)
+def _rendered(template: Template, messages: Sequence[Message], filled: Filled, way: str) -> Rendered:
+    """The text's token ids, with the spans and kinds of the texts in it."""
+    ids, offsets = template.encode(filled.text)
+    kind = {message_placeholder(i): _kind(message["role"]) for i, message in enumerate(messages)}
+    kind |= {REASONING_PLACEHOLDER: REASONING, ANSWER_PLACEHOLDER: ANSWER}
+    spans = {placeholder: tokens_in(offsets, span) for placeholder, span in filled.spans.items()}
+    return Rendered(
+        tuple(ids),
+        reasoning=spans.get(REASONING_PLACEHOLDER, (0, 0)),
+        answer=spans.get(ANSWER_PLACEHOLDER, (0, 0)),
+        way=way,
+        question=spans[message_placeholder(len(messages) - 1)],
+        kinds=kinds_of(len(ids), ((span, kind[placeholder]) for placeholder, span in spans.items())),
+    )
 
 
-def _as_the_model_writes_it(template: Template, prompt: str, finished: str, reasoning: str, answer: str) -> str:
-    """The generation prompt and what follows it: for templates that strip the reasoning of finished turns.
+def _kind(role: str) -> str:
+    return ANSWER if role == "assistant" else QUESTION
 
-    `finished`: the conversation with a mark for the answer.
-    """
-    ending = finished.rpartition(ANSWER_MARK)[2] if ANSWER_MARK in finished else ""
+
+def _lost(template: Template, messages: list[Message]) -> str:
+    stand_ins, texts = with_placeholders(messages)
+    filled = fill_placeholders(template.render(stand_ins), texts)
+    kept = filled is not None and filled.text == template.render(messages)
+    return "the reasoning or the answer" if kept else "the question"
+
+
+Write = Callable[[Template, list[Message], str, str], str]  # messages, reasoning, answer: the whole text
+
+
+def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
+    """(name, function that writes the conversation), best way first."""
+    yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
+    if _opens_the_turn(template, messages, reasoned):
+        yield "generation_prompt", _as_the_model_writes_it
+
+
+def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
+    """A model that does not think between tags reasons in its answer's own text."""
+    said: dict[str, object] = {"content": answer}
+    if reasoning and template.dialect:
+        said = template.dialect.message(reasoning, answer)
+    elif reasoning:
+        said = {"content": f"{reasoning}\n\n{answer}"}
+    return template.render([*messages, {"role": "assistant", "content": answer} | said])
+
+
+def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
+    """The generation prompt and what follows it: for templates that strip the reasoning of finished turns."""
+    prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
+    ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
     if template.eos and not _ends(template, ending):
         ending = f"{ending.rstrip()}{template.eos}"
     if not reasoning:
         return f"{prompt}{answer}{ending}"
-    style = template.thinking
-    if style is None:
+    dialect = template.dialect
+    if dialect is None:
         return f"{prompt}{reasoning}\n\n{answer}{ending}"
-    opening = "" if prompt.rstrip().endswith(style.open) else style.opening
-    return f"{prompt}{opening}{reasoning}{style.closing}{answer}{ending}"
+    opening = "" if prompt.rstrip().endswith(dialect.open) else dialect.opening
+    return f"{prompt}{opening}{reasoning}{dialect.closing}{answer}{ending}"
+
+
+def _opens_the_turn(template: Template, messages: list[Message], reasoned: bool) -> bool:
+    """Most templates open the model's turn when they are asked to, some (R1-0528's) behind every question."""
+    prompt = _prompt(template, messages, reasoned)
+    return prompt != template.render(messages) or _finished(template, messages).startswith(
+        f"{prompt}{ANSWER_PLACEHOLDER}"
+    )
+
+
+def _prompt(template: Template, messages: list[Message], reasoned: bool) -> str:
+    return template.render(messages, add_generation_prompt=True, enable_thinking=reasoned, thinking=reasoned)
+
+
+def _finished(template: Template, messages: list[Message]) -> str:
+    return template.render([*messages, {"role": "assistant", "content": ANSWER_PLACEHOLDER}])
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
-    """Of the marked text after the last question: one closed think block, and an end token behind the answer."""
-    before, _, after = turn.partition(ANSWER_MARK)
-    style = template.thinking or TAGS
-    tags = (before.count(style.open), before.count(style.close))
-    if not _ends(template, after) or style.open in after or style.close in after:
+    """Check the rendering with placeholders behind the last question.
+
+    The reasoning must stand between one pair of tags, and an end token behind the answer.
+    """
+    before, _, after = turn.partition(ANSWER_PLACEHOLDER)
+    dialect = template.dialect or THINK
+    tags = (before.count(dialect.open), before.count(dialect.close))
+    if not _ends(template, after) or dialect.open in after or dialect.close in after:
         return False
     if not reasoned:
-        return tags == style.plain or (tags == (1, 1) and before.index(style.open) < before.index(style.close))
-    opening, _, closing = before.partition(REASONING_MARK)
-    if template.thinking:
-        return tags == (1, 1) and opening.rstrip().endswith(style.open) and closing.strip() == style.close
+        return tags == dialect.plain or (tags == (1, 1) and before.index(dialect.open) < before.index(dialect.close))
+    opening, _, closing = before.partition(REASONING_PLACEHOLDER)
+    if template.dialect:
+        return tags == (1, 1) and opening.rstrip().endswith(dialect.open) and closing.strip() == dialect.close
     return tags == (0, 0) and not closing.strip()
 
 
 def _ends(template: Template, after: str) -> bool:
-    """What stands behind the answer begins with a special token."""
+    """True if the text behind the answer begins with a special token."""
     return after.lstrip().startswith(template.specials)
-
-
-def _tokens_in(offsets: Sequence[Span], span: Span) -> Span:
-    """The tokens that share a character with the span: byte-level tokens can cover its edge."""
-    touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
-    return (touched[0], touched[-1] + 1) if touched else (0, 0)

@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from faq_tui.core.chat.template_reasoning import template_reasoning_of
-from faq_tui.core.models.tokenizer import special_texts
+from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
 # Some templates write today's date: two runs would differ. This one is Llama-3's own default.
 DAY = datetime(2024, 7, 26)
@@ -18,29 +17,39 @@ DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjm
 
 
 class NotAssembledError(ValueError):
-    """This conversation cannot be assembled; the message says why, in words that group well."""
+    """This conversation cannot be assembled. The message says why; equal reasons have equal messages."""
 
 
 class Template:
-    """Conversations to text and text to token ids, with no special tokens added: the template wrote them."""
+    """Renders conversations as text, and text as token ids. The tokenizer adds no special tokens: the template did.
+
+    eos             the end token's text, or None
+    dialect         how the template writes reasoning; None where it has no place for it
+    reasoning_tags  texts that the model could take for the tags around its reasoning
+    specials        special tokens that no question, reasoning or answer may contain
+    """
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token
         spelled = str(tokenizer.chat_template)
         self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
-        self.thinking = template_reasoning_of(spelled)
-        # A vocabulary may hold think tags that the model itself never writes, as Qwen3-Instruct-2507's does.
-        self.knows_think_tags = "think>" in spelled or "<think>" in tokenizer.get_vocab()
-        # Think tags belong to the reasoning's place and are proven there.
-        self.specials = tuple(s for s in special_texts(tokenizer) if s not in ("<think>", "</think>"))
+        self.dialect = dialect_of_template(spelled)
+        # A vocabulary may hold tags that the model itself never writes, as Qwen3-Instruct-2507's does.
+        vocabulary = tokenizer.get_vocab()
+        self.reasoning_tags = tuple(
+            tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags
+        )
+        # Tags around the reasoning are proven where it stands.
+        quotable = {tag for dialect in tag_dialects() if dialect.quotable for tag in dialect.tags}
+        self.specials = tuple(text for text in special_texts(tokenizer) if text not in quotable)
 
     def render(
         self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False, **values: bool
     ) -> str:
         """The template's text. `values` are the template's own switches, such as `enable_thinking`.
 
-        RefusedError where the template itself refuses, as some do a system message.
+        Raises NotAssembledError where the template itself refuses, as some do for a system message.
         """
         from jinja2.exceptions import TemplateError
 
@@ -58,9 +67,9 @@ class Template:
         return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(token ids, character span of each). RefusedError where the ids do not read as the text.
+        """(token ids, character span of each). Raises NotAssembledError where the ids do not decode to the text.
 
-        Some vocabularies lack bytes, and drop rare characters without a word.
+        Some vocabularies lack bytes and drop rare characters silently.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
@@ -70,6 +79,12 @@ class Template:
 
     def decode(self, ids: list[int] | tuple[int, ...]) -> str:
         return str(self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def special_texts(tokenizer: Any) -> tuple[str, ...]:
+    """Spellings that the tokenizer turns into one special token, such as `<|im_end|>`: no text may bring them in."""
+    added = tokenizer.added_tokens_decoder.values()
+    return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 
 
 def _letters(text: str) -> str:

@@ -1,115 +1,70 @@
-"""What each token of a sample is: template, question, reasoning or answer (the first one is the sink).
+"""What each token of a sample is: template, question, reasoning or answer; the first token is the sink.
 
-It is read off the sample's text: the pieces that the chat template puts between a question and its answer, found
-by rendering a conversation of marks, tell whose turn it is; think tags bound the reasoning.
+Rendering knows where each text lies, so the kinds are recorded there, one byte a token, an index into KINDS. They
+are cut as the sample is cut and written to a separate file, since a set's JSONL is a contract with other programs.
 """
 
 from __future__ import annotations
 
-import bisect
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import json
+from collections.abc import Iterable, Sequence
+from itertools import groupby, islice
+from pathlib import Path
 
-from faq_tui.core.activations.statistics import ANSWER, KINDS, QUESTION, REASONING, SINK, TEMPLATE
-from faq_tui.core.chat.template import Template
+from faq_tui.core.base.files import atomic_text
 
-MARKS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
-OPENING = ("<think>", "<|START_THINKING|>", "[THINK]", "<|channel|>analysis<|message|>")
-CLOSING = ("</think>", "<|END_THINKING|>", "[/THINK]")  # gpt-oss: the template's own piece before the answer
-THINK = re.compile("|".join(map(re.escape, (*OPENING, *CLOSING))))
+Span = tuple[int, int]  # [start, end)
 
-Piece = tuple[str, str]  # text, what follows it: a question or an answer
+SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "question", "reasoning", "answer")
 
 
-@dataclass(frozen=True)
-class TokenKinds:
-    """Tells the kinds of samples of one tokenizer's template."""
+def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
+    """The tokens that share a character with the span of the text: byte-level tokens can cover its edge.
 
-    tokenizer: Any
-    pieces: tuple[Piece, ...]  # of the template, each with the kind of the text after it
-    specials: frozenset[int]
-
-    @classmethod
-    def of(cls, tokenizer: Any) -> TokenKinds:
-        specials = frozenset(index for index, token in tokenizer.added_tokens_decoder.items() if token.special)
-        return cls(tokenizer, _pieces(tokenizer), specials)
-
-    def kinds(self, text: str, ids: Sequence[int]) -> list[int]:
-        """An index into `statistics.KINDS` for each of `ids`, which read as `text`."""
-        encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        starts, of_text = self._spans(text)
-        there, offsets = encoded["input_ids"], encoded["offset_mapping"]
-        out: list[int] = []
-        last = KINDS.index(QUESTION)
-        for index, token in enumerate(ids):
-            # A set that was cut may end inside a word: its last ids then read otherwise when encoded anew.
-            if index < len(there) and there[index] == token:
-                last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
-            out.append(KINDS.index(TEMPLATE) if token in self.specials else last)
-        if out:
-            out[0] = KINDS.index(SINK)
-        return out
-
-    def _spans(self, text: str) -> tuple[list[int], list[int]]:
-        """(where each stretch begins, its kind), in characters; the first begins at 0."""
-        spans: list[tuple[int, str]] = [(0, QUESTION)]
-        place = 0
-        while place < len(text):
-            found = min(
-                ((at, -len(piece), after) for piece, after in self.pieces if (at := text.find(piece, place)) >= 0),
-                default=None,
-            )
-            end = found[0] if found else len(text)
-            if spans[-1][1] == ANSWER:
-                spans += _thoughts(text, place, end)
-            if found is None:
-                break
-            place = found[0] - found[1]
-            spans += [(found[0], TEMPLATE), (place, found[2])]
-        return [start for start, _ in spans], [KINDS.index(kind) for _, kind in spans]
+    `offsets` has the character span of each token. (0, 0) where no token does.
+    """
+    touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
+    return (touched[0], touched[-1] + 1) if touched else (0, 0)
 
 
-def _thoughts(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """The stretches of one answer: reasoning between its tags, which are the template's."""
-    tags = list(THINK.finditer(text, start, end))
-    if not tags:
-        return []
-    # The opening tag may stand in the prompt, before the answer.
-    spans = [(start, REASONING)] if tags[0][0] in CLOSING else []
-    for tag in tags:
-        spans += [(tag.start(), TEMPLATE), (tag.end(), ANSWER if tag[0] in CLOSING else REASONING)]
-    return spans
+def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
+    """The kinds of so many tokens. `spans` are token spans with their kinds; tokens in none of them are `other`."""
+    kinds = bytearray([KINDS.index(other)]) * tokens
+    for (start, end), kind in spans:
+        kinds[start:end] = bytes([KINDS.index(kind)]) * (end - start)
+    return bytes(kinds)
 
 
-def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
-    """What the template writes before a question, between it and the answer, and after that; nothing without one."""
-    if not getattr(tokenizer, "chat_template", None):
-        return ()
-    one, two, three = MARKS
-    conversation = [
-        {"role": "user", "content": one},
-        {"role": "assistant", "content": two},
-        {"role": "user", "content": three},
-    ]
+def with_sink(kinds: bytes) -> bytes:
+    """The kinds of a finished sample: attention parks itself at the first token, whatever that is."""
+    return bytes([KINDS.index(SINK)]) + kinds[1:]
+
+
+def write_kinds(path: Path, rows: Iterable[bytes], ids_hash: str) -> None:
+    """Write the kinds of a set, a JSON line a sample: [kind, how many tokens] in order.
+
+    `ids_hash` in the first line names the set's token ids. The file appears whole or not at all.
+    """
+    with atomic_text(path) as file:
+        file.write(json.dumps({"ids_hash": ids_hash}) + "\n")
+        for kinds in rows:
+            runs = [[KINDS[kind], len(list(run))] for kind, run in groupby(kinds)]
+            file.write(json.dumps(runs) + "\n")
+
+
+def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes] | None:
+    """The kinds of a set's first samples, which have so many tokens.
+
+    None where they were never recorded, or not for these token ids.
+    """
     try:
-        template = Template(tokenizer)
-        whole = template.render(conversation)
-        prompt = template.render(conversation[:1], add_generation_prompt=True)
-        ended = template.render(conversation[:2])
-    except Exception:  # noqa: BLE001  a template is foreign code and may raise anything; specials still tell
-        return ()
-    if not (whole.find(one) < whole.find(two) < whole.find(three)) or one not in whole:
-        return ()
-    opening, _, rest = whole.partition(one)
-    to_answer, _, rest = rest.partition(two)
-    to_question = rest.partition(three)[0]
-    found = [
-        (opening, QUESTION),
-        (prompt.partition(one)[2], ANSWER),
-        (to_answer, ANSWER),
-        (to_question, QUESTION),
-        (ended.partition(two)[2], QUESTION),
-    ]
-    return tuple({piece: after for piece, after in found if piece.strip()}.items())
+        with path.open(encoding="utf-8") as lines:
+            if json.loads(next(lines, "null")) != {"ids_hash": ids_hash}:
+                return None
+            rows = [
+                bytes(KINDS.index(kind) for kind, count in json.loads(line) for _ in range(min(count, length + 1)))
+                for line, length in zip(islice(lines, len(lengths)), lengths, strict=False)
+            ]
+    except (OSError, ValueError, TypeError, RecursionError):
+        return None
+    return rows if [len(row) for row in rows] == list(lengths) else None

@@ -9,6 +9,7 @@ from faq_tui.core.doctor.check import Check
 from faq_tui.core.endpoints import open_client, probe
 from faq_tui.core.family import FAMILY, check_sources, suggestions
 from faq_tui.core.family.served import ask_servers
+from faq_tui.core.judging.identity import judge_named
 from faq_tui.core.models.trust import untrusted_code
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import Run
@@ -18,8 +19,10 @@ from faq_tui.core.settings.source import LOCAL
 
 def endpoint_checks(settings: Settings) -> list[Check]:
     named: dict[str, Endpoint] = {f"source {name}": source for name, source in settings.sources.items()}
-    if "llm" in settings.judge.kinds():
-        named["judge"] = settings.judge.endpoint()
+    for kind in settings.judge.kinds():
+        server = judge_named(kind).server(settings.judge)
+        if server is not None:
+            named[f"judge {kind}" if "judge" in named else "judge"] = server
     return [
         _check(name, endpoint.model_copy(update={"base_url": url, "also_at": ()}))
         for name, endpoint in named.items()
@@ -46,7 +49,21 @@ async def _probe(endpoint: Endpoint) -> list[str]:
 
 
 def target_checks(run: Run) -> list[Check]:
-    return [_fit(run), _code(run)]
+    return [_fit(run), _code(run), *judge_checks(run)]
+
+
+def judge_checks(run: Run) -> list[Check]:
+    """One for each judge of the run that has something to report about this machine."""
+    checks = []
+    for kind in run.settings.judge.kinds():
+        try:
+            found = judge_named(kind).check_here(run)
+        except FaqError as error:
+            checks.append(Check(f"judge {kind}", "failed", judge_named(kind).title, str(error)))
+            continue
+        if found:
+            checks.append(Check(f"judge {kind}", "ok", found))
+    return checks
 
 
 def _code(run: Run) -> Check:

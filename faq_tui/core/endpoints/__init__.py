@@ -1,11 +1,9 @@
 """Talking to OpenAI-compatible servers: who answers, in which dialect, and what to do when they do not."""
 
-from faq_tui.core.endpoints.chat import stream_chat, stream_choices
+from faq_tui.core.endpoints.chat import Reply, stream_chat, stream_choices
 from faq_tui.core.endpoints.client import Client, api_key, open_client
-from faq_tui.core.endpoints.limiter import run_bounded
-from faq_tui.core.endpoints.pool import Pool
+from faq_tui.core.endpoints.pool import Pool, run_bounded
 from faq_tui.core.endpoints.probe import look, probe
-from faq_tui.core.endpoints.reply import Reply
 from faq_tui.core.endpoints.retry import Retrying
 
 __all__ = [

@@ -10,10 +10,9 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from faq_tui.core.endpoints.chat import NotAnApiError, StatusError
+from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError, StatusError
 from faq_tui.core.endpoints.client import key_of
 from faq_tui.core.endpoints.http import CutOffError
-from faq_tui.core.endpoints.reply import BrokenStreamError
 from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})

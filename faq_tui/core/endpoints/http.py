@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import h11
 
-from faq_tui.core.endpoints.chunked import ChunkedBody
 from faq_tui.core.endpoints.route import Route
 
 AFTER_ENOUGH_S = 1.0  # how long a server may take to end a response that was said to be over
@@ -183,3 +182,101 @@ class _Exchange(asyncio.Protocol):
             self.done.set_result(None)
         else:
             self.done.set_exception(error)
+
+
+MOST_HEAD_BYTES = 4096  # of a chunk: its size and extensions
+MOST_CHUNK_BYTES = 64 << 20
+
+
+class ChunkedBody:
+    """`feed` returns the data that is whole; `ended` once the last chunk was there (trailers are not waited for)."""
+
+    def __init__(self) -> None:
+        self.ended = False
+        self._rest = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Raises ValueError on what is no chunk."""
+        buffer = self._rest + data
+        place, found = 0, []
+        while not self.ended:
+            line = buffer.find(b"\r\n", place)
+            if line < 0:
+                if len(buffer) - place > MOST_HEAD_BYTES:
+                    raise ValueError("a chunk without a size")
+                break
+            field = buffer[place:line]
+            # Extensions after a semicolon mean nothing here.
+            size = int(field, 16) if field.isalnum() else int(field.partition(b";")[0].strip() or b"-", 16)
+            if not 0 <= size <= MOST_CHUNK_BYTES:
+                raise ValueError("a chunk of an impossible size")
+            if size == 0:
+                self.ended = True
+                break
+            start, end = line + 2, line + 2 + size
+            if len(buffer) < end + 2:
+                break
+            if buffer[end : end + 2] != b"\r\n":
+                raise ValueError("a chunk that does not end where it says")
+            found.append(buffer[start:end])
+            place = end + 2
+        self._rest = buffer[place:]
+        return b"".join(found)
+
+
+MOST_LINE_BYTES = 16 << 20  # no line of an honest server comes near
+MOST_EVENT_BYTES = 16 << 20  # of its lines together
+
+
+class EventStream:
+    """`feed` returns the data of every event that has become whole.
+
+    An event that repeats the `id` of the one before it is a copy that something between here and there sent
+    again: it is dropped.
+    """
+
+    def __init__(self) -> None:
+        self._rest = bytearray()  # of a line that is not whole: it grows in place, however small the pieces are
+        self._data: list[bytes] = []
+        self._size = 0  # bytes of the event's lines
+        self._id: bytes | None = None
+        self._last_id: bytes | None = None
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Raises ValueError on a line or an event that does not end."""
+        if b"\n" not in piece:
+            self._rest += piece
+            self._check_rest()
+            return []
+        if self._rest:
+            piece = bytes(self._rest) + piece
+        *lines, rest = piece.split(b"\n")
+        self._rest = bytearray(rest)
+        self._check_rest()
+        found: list[bytes] = []
+        for line in lines:
+            text = line.removesuffix(b"\r")
+            if text.startswith(b"data:"):
+                self._data.append(text[6:] if text[5:6] == b" " else text[5:])
+                self._size += len(text)
+                if self._size > MOST_EVENT_BYTES:
+                    raise ValueError("an event of the stream does not end")
+            elif not text:
+                self._dispatch(found)
+            elif text.startswith(b"id:"):
+                self._id = text[3:].strip()
+        return found
+
+    def _check_rest(self) -> None:
+        if len(self._rest) > MOST_LINE_BYTES:
+            raise ValueError("a line of the stream does not end")
+
+    def end(self) -> list[bytes]:
+        """What is left when the stream is over: some servers end without the last empty line."""
+        return self.feed(b"\n\n") if self._rest or self._data else []
+
+    def _dispatch(self, found: list[bytes]) -> None:
+        if self._data and (self._id is None or self._id != self._last_id):
+            found.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+        self._last_id = self._id if self._data else self._last_id
+        self._data, self._id, self._size = [], None, 0

@@ -12,7 +12,7 @@ from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.endpoints.chat import NotAnApiError, StatusError, WholeResponse
 from faq_tui.core.endpoints.client import Client
 from faq_tui.core.endpoints.faults import explain, no_api
-from faq_tui.core.endpoints.limiter import run_bounded
+from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Endpoint

@@ -17,7 +17,7 @@ from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.identity import VERSION
 from faq_tui.core.models.target import fingerprint
 from faq_tui.core.regenerating import flags_of, question_for, source_hash_of
-from faq_tui.core.regenerating.questions import parts_of
+from faq_tui.core.regenerating.candidate_requests import parts_of
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run

@@ -9,7 +9,16 @@ from __future__ import annotations
 from faq_tui.core.extensions.registry import Registry
 
 METHODS = Registry("faq_tui.methods", "quantization method", "faq_tui.core.quantizing.methods.base:Method", {})
-JUDGES = Registry("faq_tui.judges", "judge", "faq_tui.core.judging.judges.base:Judge", {})
+JUDGES = Registry(
+    "faq_tui.judges",
+    "judge",
+    "faq_tui.core.judging.judges.base:Judge",
+    {
+        "llm": "faq_tui.core.judging.judges.llm:JUDGE",
+        "likelihood": "faq_tui.core.judging.judges.likelihood:JUDGE",
+        "activation": "faq_tui.core.judging.judges.activation:JUDGE",
+    },
+)
 METRICS = Registry(
     "faq_tui.metrics",
     "metric",
@@ -26,8 +35,37 @@ METRICS = Registry(
         "flips": "faq_tui.core.evaluation.metrics:FLIPS",
     },
 )
-DIALECTS = Registry("faq_tui.dialects", "reasoning dialect", "faq_tui.core.chat.dialects.base:ReasoningDialect", {})
-SEED_FORMATS = Registry("faq_tui.seed_formats", "seed format", "faq_tui.core.seeds.formats.base:SeedFormat", {})
+DIALECTS = Registry(
+    "faq_tui.dialects",
+    "reasoning dialect",
+    "faq_tui.core.chat.dialects.base:ReasoningDialect",
+    {
+        "gpt-oss": "faq_tui.core.chat.dialects.families:GPT_OSS",
+        "mistral": "faq_tui.core.chat.dialects.families:MISTRAL",
+        "think": "faq_tui.core.chat.dialects.families:THINK",
+        "cohere": "faq_tui.core.chat.dialects.families:COHERE",
+        "seed": "faq_tui.core.chat.dialects.families:SEED",
+        "minimax": "faq_tui.core.chat.dialects.families:MINIMAX",
+        "gemma": "faq_tui.core.chat.dialects.families:GEMMA",
+        "kimi": "faq_tui.core.chat.dialects.families:KIMI",
+        "thinking": "faq_tui.core.chat.dialects.families:THINKING",
+        "fields": "faq_tui.core.chat.dialects.families:FIELDS",
+    },
+)
+SEED_FORMATS = Registry(
+    "faq_tui.seed_formats",
+    "seed format",
+    "faq_tui.core.seeds.formats.base:SeedFormat",
+    {
+        "jsonl": "faq_tui.core.seeds.formats.json_lines:FORMAT",
+        "json": "faq_tui.core.seeds.formats.json_array:FORMAT",
+        "csv": "faq_tui.core.seeds.formats.delimited:CSV",
+        "tsv": "faq_tui.core.seeds.formats.delimited:TSV",
+        "parquet": "faq_tui.core.seeds.formats.parquet:FORMAT",
+        "txt": "faq_tui.core.seeds.formats.plain_text:FORMAT",
+        "datasets": "faq_tui.core.seeds.formats.hub_dataset:FORMAT",
+    },
+)
 EXPORTS = Registry(
     "faq_tui.exports",
     "export format",

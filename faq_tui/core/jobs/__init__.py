@@ -4,17 +4,14 @@ A job is `RUN/jobs/<id>/` with `job.json` (whose process), `events.jsonl` and `l
 run is decided by the run's lock alone, so that a killed process leaves nothing behind to clear away.
 """
 
-from faq_tui.core.jobs.feed import Feed
-from faq_tui.core.jobs.follow import Timed, follow, timed_event
-from faq_tui.core.jobs.start import start
-from faq_tui.core.jobs.state import State, find_live, kill, state, stop
+from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop
+from faq_tui.core.jobs.feed import Feed, follow
 from faq_tui.core.run.job_record import Job, all_jobs, last_job
 
 __all__ = [
     "Feed",
     "Job",
     "State",
-    "Timed",
     "all_jobs",
     "find_live",
     "follow",
@@ -23,5 +20,4 @@ __all__ = [
     "start",
     "state",
     "stop",
-    "timed_event",
 ]

@@ -1,17 +1,81 @@
-"""A job's events for a screen: followed on a daemon thread, taken at the screen's own pace."""
+"""A job's `events.jsonl` as a stream of events: read from its start, and on as it grows."""
 
 from __future__ import annotations
 
 import queue
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
-from faq_tui.core.jobs.follow import Timed, follow
-from faq_tui.core.run.events import CandidateDelta, Event
+from faq_tui.core.jobs.control import is_running
+from faq_tui.core.run.events import (
+    DELTA_LINE,
+    SETTLED_LINES,
+    CandidateDelta,
+    Event,
+    Timed,
+    candidate_of_line,
+    from_json,
+)
 from faq_tui.core.run.job_record import Job
 
-MERGED_S = 0.5  # a backlog of a minute as one delta would read as a minute's tokens at once
+MERGED_S = 0.5  # deltas of one candidate are merged over this time; merging a minute of them would falsify the rate
 _BREATH = 500  # events of a replay between two pauses, in which the screen's thread gets its turn
+
+
+def follow(
+    job: Job, stopped: threading.Event, poll_s: float = 0.1, skip_settled: bool = False
+) -> Iterator[Timed | None]:
+    """Every event of the job in order, from its first; None whenever there is nothing new for `poll_s`.
+
+    Ends when the job has ended and all is read, or `stopped` is set. `skip_settled` leaves out the deltas of tries
+    that had ended before the call: the database has the finished candidates. Lines that hold no event are skipped.
+    """
+    settled = _settled(job.events, stopped) if skip_settled else {}
+    while not job.events.exists():
+        if stopped.is_set() or not is_running(job):
+            return
+        yield None
+        stopped.wait(poll_s)
+    with job.events.open("rb") as file:
+        half, offset = b"", 0
+        while not stopped.is_set():
+            running = is_running(job)  # before reading: what it wrote last is then read
+            while (line := file.readline()) and not stopped.is_set():
+                offset += len(line)
+                half += line
+                if not half.endswith(b"\n"):
+                    continue  # at the end of the file: the rest comes, or never does
+                line, half = half, b""
+                if settled and line.startswith(DELTA_LINE) and offset < settled.get(candidate_of_line(line), 0):
+                    continue
+                try:
+                    timed = from_json(line)
+                except ValueError:
+                    continue
+                yield timed
+            if not running:
+                return
+            yield None
+            stopped.wait(poll_s)
+
+
+def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
+    """Candidate to the offset in the file at which its last finished try ends."""
+    found: dict[bytes, int] = {}
+    offset = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                offset += len(line)
+                if line.startswith(SETTLED_LINES):
+                    found[candidate_of_line(line)] = offset
+                if stopped.is_set():
+                    break
+    except FileNotFoundError:
+        pass
+    return found
 
 
 class Feed:
@@ -88,7 +152,7 @@ class _Batch:
         if not hasattr(event, "seed_id"):
             self.items.append(item)
             return
-        who = (event.seed_id, getattr(event, "source", ""), getattr(event, "index", 0))
+        who = (event.seed_id, getattr(event, "source", ""), getattr(event, "number", 0))
         if not isinstance(event, CandidateDelta):
             self._growing.pop(who, None)
             self.items.append(item)

@@ -1,5 +1,8 @@
-"""Marks that follow from other marks of the whole run: less the length, and mixed. Stored, so that panes need not
-compute them; computed anew whenever the stage runs, since every further candidate moves them."""
+"""Scores that follow from other scores of the whole run: less the effect of length, and mixed.
+
+They are stored, so that panes need not compute them, and computed anew whenever the stage runs, since every further
+candidate changes them.
+"""
 
 from __future__ import annotations
 
@@ -7,125 +10,111 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from faq_tui.core.judging.identity import column_id, judge_id, shown_id
+from faq_tui.core.judging.identity import column_id, judge_id, judge_named, shown_id
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import MIX
 from faq_tui.core.store import picks as rows
+from faq_tui.core.store.picks import ScoreRow
 
-Groups = Sequence[Sequence[int]]
+Groups = Sequence[Sequence[int]]  # ids of the usable candidates of one seed and source each
+MIN_CANDIDATES = 8  # with another of the same seed: with fewer a slope is chance
 
 
 def derive(run: Run, groups: Groups) -> None:
-    """`groups`: ids of the fit candidates of one seed and source each, over all sources of the run."""
+    """Store the derived scores of every judge. `groups` covers all sources of the run."""
     judge = run.settings.judge
     for kind in judge.kinds():
         if shown_id(run, kind) != column_id(run, kind):
-            _control(run, kind, groups)
+            _control_length(run, kind, groups)
     if judge.picks_by == MIX:
         _mix(run, groups)
 
 
-def _control(run: Run, kind: str, groups: Groups) -> None:
-    identity = column_id(run, kind)
+def _control_length(run: Run, kind: str, groups: Groups) -> None:
+    identity, shown = column_id(run, kind), shown_id(run, kind)
     ours = {i for group in groups for i in group}
-    raw = {i: mark for i, mark in rows.scores_of(run.store, identity).items() if i in ours}
+    raw = {i: score for i, score in rows.scores_of(run.store, identity).items() if i in ours}
     details = rows.details_of(run.store, identity)
-    values = {i: mark for i, mark in raw.items() if mark is not None}
+    values = {i: score for i, score in raw.items() if score is not None}
     lengths = {i: int(details[i].get("tokens", 0)) for i in values}
-    marks, slope = length_controlled(values, lengths, groups)
-    found: dict[int, tuple[float | None, str, Any]] = {}
-    for i, mark in raw.items():
-        if mark is None:
-            found[i] = (None, "no mark to take the length from", {"raw": None, "slope": None})
+    scores, slope = length_controlled(values, lengths, groups)
+    derived = []
+    for i, score in raw.items():
+        if score is None:
+            empty = {"raw": None, "slope": None}
+            derived.append(ScoreRow(i, shown, kind, None, "no score to take the length from", empty))
         else:
-            about = {"raw": round(mark, 6), "slope": None if slope is None else round(slope, 6)}
-            found[i] = (round(marks[i], 6), _parts(kind, mark, details[i]), {**details[i], **about})
-    rows.put_derived(run.store, kind, shown_id(run, kind), found)
-
-
-def _parts(kind: str, mark: float, details: dict[str, Any]) -> str:
-    """The reason that is shown with a controlled mark."""
-    if kind == "likelihood":
-        return f"mean log-probability {mark:.3f} over {details.get('tokens', 0)} tokens, less the effect of length"
-    return f"drives {100 * mark:.0f}% of the target's outlier channels, less the effect of length"
+            about = {"raw": round(score, 6), "slope": None if slope is None else round(slope, 6)}
+            reason = judge_named(kind).controlled(score, details[i])
+            derived.append(ScoreRow(i, shown, kind, round(scores[i], 6), reason, {**details[i], **about}))
+    rows.put_derived(run.store, shown, derived)
 
 
 def _mix(run: Run, groups: Groups) -> None:
-    weights = run.settings.judge.weights()
-    marks = {
-        kind: {i: m for i, m in rows.scores_of(run.store, shown_id(run, kind)).items() if m is not None}
+    weights, identity = run.settings.judge.weights(), judge_id(run)
+    scores = {
+        kind: {i: s for i, s in rows.scores_of(run.store, shown_id(run, kind)).items() if s is not None}
         for kind in weights
     }
-    found = {
-        i: (
-            None if score is None else round(score, 6),
-            _sum(weights, zs),
-            {"z": {k: round(z, 6) for k, z in zs.items()}},
-        )
-        for i, (score, zs) in mixed(weights, marks, groups).items()
-    }
-    rows.put_derived(run.store, MIX, judge_id(run), found)
+    derived = []
+    for i, (score, zs) in mixed(weights, scores, groups).items():
+        details: dict[str, Any] = {"z": {kind: round(z, 6) for kind, z in zs.items()}}
+        rounded = None if score is None else round(score, 6)
+        derived.append(ScoreRow(i, identity, MIX, rounded, _sum_in_words(weights, zs), details))
+    rows.put_derived(run.store, identity, derived)
 
 
-def _sum(weights: dict[str, float], zs: dict[str, float]) -> str:
+def _sum_in_words(weights: dict[str, float], zs: dict[str, float]) -> str:
     parts = [f"{weights[kind]:g} × {zs[kind]:+.2f} {kind}" if kind in zs else f"{kind} unscored" for kind in weights]
     return "mix: " + ", ".join(parts)
 
 
-_SeedGroups = Sequence[Sequence[int]]  # candidate ids of one seed and source each
+def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
+    """Candidate id to (score - mean of its seed's scores) / s, where s is the standard deviation of these differences
+    over all seeds of the run that have two scores or more.
 
-
-def z_scores(values: Mapping[int, float], groups: _SeedGroups) -> dict[int, float]:
-    """Candidate id to (mark - mean of its seed's marks) / s, where s is the standard deviation of these differences
-    over all seeds of the run that have two marks or more.
-
-    One s for the whole run: three marks that hardly differ stay close, and are not blown up to the spread of three
-    that differ much. 0 where all are equal.
+    One s serves the whole run: three scores that hardly differ stay close and are not scaled up to the spread of
+    three that differ much. All are 0 if all scores are equal.
     """
-    apart: dict[int, float] = {}
+    differences: dict[int, float] = {}
     paired: list[float] = []
     for group in groups:
         known = [i for i in group if i in values]
         if not known:
             continue
         mean = sum(values[i] for i in known) / len(known)
-        apart |= {i: values[i] - mean for i in known}
+        differences |= {i: values[i] - mean for i in known}
         if len(known) > 1:
-            paired += [apart[i] for i in known]
+            paired += [differences[i] for i in known]
     spread = math.sqrt(sum(x * x for x in paired) / len(paired)) if paired else 0.0
-    return {i: x / spread if spread > 1e-12 else 0.0 for i, x in apart.items()}
+    return {i: x / spread if spread > 1e-12 else 0.0 for i, x in differences.items()}
 
 
 def mixed(
-    weights: Mapping[str, float], marks: Mapping[str, Mapping[int, float]], groups: _SeedGroups
+    weights: Mapping[str, float], scores: Mapping[str, Mapping[int, float]], groups: Groups
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
     """Candidate id to (sum of weight * z-score, z-score of each kind).
 
-    A kind that marked no candidate of a seed says nothing on it, and is left out there. Where it marked some, the
-    others have no mixed mark (None): unscored is never taken for average.
+    A judge that scored no candidate of a seed is left out for that seed. Where it scored some, the others have no
+    mixed score (None): unscored is never taken for average.
     """
-    by_kind = {kind: z_scores(marks[kind], groups) for kind in weights}
-    found: dict[int, tuple[float | None, dict[str, float]]] = {}
+    by_kind = {kind: z_scores(scores[kind], groups) for kind in weights}
+    sums: dict[int, tuple[float | None, dict[str, float]]] = {}
     for group in groups:
         kinds = [kind for kind in weights if any(i in by_kind[kind] for i in group)]
         for i in group:
             known = {kind: by_kind[kind][i] for kind in kinds if i in by_kind[kind]}
             whole = kinds and len(known) == len(kinds)
-            found[i] = (sum(weights[kind] * z for kind, z in known.items()) if whole else None, known)
-    return found
+            sums[i] = (sum(weights[kind] * z for kind, z in known.items()) if whole else None, known)
+    return sums
 
 
-LEAST = 8  # candidates beside another of the same seed: with fewer a slope is chance
+def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
+    """The slope of the score on log length within seeds; None with too few candidates, or if all are equally long.
 
-
-def slope_of(
-    values: Mapping[int, float], lengths: Mapping[int, int], groups: Sequence[Sequence[int]]
-) -> float | None:
-    """The slope of a mark on log length within seeds; None where there are too few candidates, or all are as long.
-
-    values: candidate id to mark; lengths: to its tokens; groups: ids of one seed and source each. Ordinary least
-    squares after each seed's own means are taken off (the fixed-effects, or within, estimator): that easy questions
-    have short and probable answers must not pass for an effect of length.
+    values: candidate id to score; lengths: candidate id to tokens. It is ordinary least squares after the mean of
+    each seed is subtracted (the fixed-effects, or within, estimator), so that easy questions, whose answers are short
+    and probable, do not look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -138,15 +127,16 @@ def slope_of(
         products += sum((x - log_mean) * (values[i] - mean) for x, i in zip(logs, known, strict=True))
         squares += sum((x - log_mean) ** 2 for x in logs)
         count += len(known)
-    return products / squares if count >= LEAST and squares > 1e-12 else None
+    return products / squares if count >= MIN_CANDIDATES and squares > 1e-12 else None
 
 
 def length_controlled(
-    values: Mapping[int, float], lengths: Mapping[int, int], groups: Sequence[Sequence[int]]
+    values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups
 ) -> tuple[dict[int, float], float | None]:
-    """(candidate id to mark - slope * (log length - the run's mean log length), slope).
+    """(candidate id to score - slope * (log length - the run's mean log length), slope).
 
-    In the mark's own unit: what it would be at the run's (geometric) mean length. Unchanged without a slope.
+    The result has the score's unit: it is the score at the run's (geometric) mean length. It is the score itself if
+    there is no slope.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

@@ -1,57 +1,57 @@
-"""Which judge a mark belongs to: another judge marks anew, and regenerates nothing."""
+"""Which judge a score belongs to: another judge scores anew and regenerates nothing. No text is read here."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.judging.prompt import versions
-from faq_tui.core.models.target import fingerprint
+from faq_tui.core.extensions import JUDGES
+from faq_tui.core.judging.judges.base import Judge
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import CONTROLLED, MIX
+from faq_tui.core.settings import MIX
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import judged, picks
-from faq_tui.core.store.candidates import Candidate
+from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.picks import Pick
 
-LIKELIHOOD, ACTIVATION = "likelihood-2", "activation-1"  # of the computation
+
+def judge_named(kind: str) -> Judge:
+    """The judge of this name. Raises UsageError if there is none."""
+    return cast(Judge, JUDGES.get(kind))
 
 
 def column_id(run: Run, kind: str) -> str:
-    """A hash of all that shapes a mark of this kind besides the candidates."""
-    judge = run.settings.judge
-    if kind == "llm":
-        return digest("llm", judge.model, versions(), judge.mode, judge.max_tokens, judge.reasoning_tokens)
-    if kind == "activation":
-        from faq_tui.core.judging.activation import reference_hash
-
-        return digest(ACTIVATION, fingerprint(run), reference_hash())
-    return digest(LIKELIHOOD, fingerprint(run))
+    """A hash of everything that shapes this judge's scores besides the candidates."""
+    return judge_named(kind).column_id(run)
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """Of the marks of this kind that can pick: less what length explains, where that is asked for."""
+    """The id of the scores of this judge that can pick: without the effect of length, where that is removed."""
     identity = column_id(run, kind)
-    controlled = kind in CONTROLLED and run.settings.judge.length_control
+    controlled = judge_named(kind).length_matters and run.settings.judge.length_control
     return digest("length control", identity) if controlled else identity
 
 
 def judge_id(run: Run) -> str:
-    """Of the marks that pick: one kind's, or the weighted mix of several."""
+    """The id of the scores that pick: those of one judge, or the weighted mix of several."""
     judge = run.settings.judge
     if judge.picks_by != MIX:
         return shown_id(run, judge.picks_by)
     return digest(MIX, sorted((kind, weight, shown_id(run, kind)) for kind, weight in judge.weights().items()))
 
 
-def candidates_of(run: Run, name: str) -> list[Candidate]:
-    """The source's candidates under its present settings: asking for fewer a seed hides the later numbers."""
+def outlines_of(run: Run, name: str) -> list[CandidateOutline]:
+    """The source's candidates under its present settings.
+
+    If the settings ask for fewer, later numbers are left out.
+    """
     source = run.settings.sources[name]
-    found = candidate_rows.current(run.store, name, source_hash_of(source))
-    return [candidate for candidate in found if candidate.number <= source.candidates]
+    return candidate_rows.outlines(run.store, name, source_hash_of(source), source.candidates)
 
 
 def usable_groups(run: Run) -> list[list[int]]:
-    """Ids of the fit candidates of one seed and source each, without any text."""
+    """Ids of the usable candidates of one seed and source each."""
     sources = run.settings.sources.values()
     return [
         group

@@ -1,4 +1,4 @@
-"""What an LLM judge is shown: the rubric, the question, and answers whole with their reasoning cut to a budget.
+"""The prompt of an LLM judge: the rubric, the question, and whole answers with their reasoning cut to a budget.
 
 Tokens are estimated as bytes of UTF-8 divided by four, since the judge's tokenizer is not at hand: near the truth
 for English, and no less than it for most other scripts.
@@ -11,21 +11,21 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.judging.rubric import ALONE, example
+from faq_tui.core.judging.reply import ALONE, example
 from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
-from faq_tui.core.settings import Judge
+from faq_tui.core.settings import JudgeSettings
 
 BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # of one answer's entry in a reply, at least
 TEMPLATE_TOKENS = 32  # what the server's chat template adds
-SHARE = 0.9  # of the window that is planned with, since tokens are estimated
-LEAST_REASONING = 32  # tokens of a candidate's reasoning: a smaller rest of it tells nothing
+SHARE = 0.9  # of the window that is filled at most, since tokens are estimated
+LEAST_REASONING = 32  # tokens of a candidate's reasoning; less would tell the judge nothing
 MOST_TOGETHER = len(ascii_uppercase)
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """One candidate, or in a probe what stands in for one."""
+    """One candidate, or a made-up answer when the judge is tested."""
 
     reasoning: str
     answer: str
@@ -45,9 +45,9 @@ def labels_of(count: int) -> tuple[str, ...]:
 
 
 def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
-    """The request's text. One answer is marked by itself, several against each other."""
+    """The request's text. One answer is scored by itself, several against each other."""
     labels = labels_of(len(answers))
-    # What a candidate says cannot hold the hash of all candidates, so it cannot close its own block.
+    # No candidate can hold the hash of all candidates, so none can close its own block.
     fence = digest(question, [[a.reasoning, a.answer] for a in answers], length=8)
     values = {
         "fence": fence,
@@ -63,22 +63,25 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
 
 
 def repair_of(error: str, count: int) -> str:
-    """What the judge is told when its reply does not fit the schema."""
+    """The request to repair a reply that does not fit the schema."""
     return load_prompt(JUDGE_REPAIR).fill(error=error, example=example(labels_of(count)))
 
 
 def versions() -> list[str]:
-    """Of every prompt that shapes a mark."""
+    """The versions of every prompt that shapes a score."""
     return [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
 
 
 def budget_for(
-    question: str, answers: Sequence[ShownAnswer], judge: Judge, window: int | None
+    question: str, answers: Sequence[ShownAnswer], judge: JudgeSettings, window: int | None
 ) -> PromptBudget | None:
-    """Room in a window of so many tokens (None: not known, so enough); None where even bare answers do not fit."""
+    """How the answers fit into a window of so many tokens (None: unknown, taken as enough).
+
+    None if even the answers without reasoning do not fit.
+    """
     count = len(answers)
     longest = max((tokens(a.reasoning) for a in answers), default=0)
-    wanted, most = min(judge.reasoning_tokens, longest), judge.max_tokens * count
+    full, most = min(judge.reasoning_tokens, longest), judge.max_tokens * count
     if window is None:
         return PromptBudget(judge.reasoning_tokens, most)
     least = min(most, REPLY_TOKENS * count)
@@ -87,21 +90,21 @@ def budget_for(
     left = usable - bare - least
     if left < 0:
         return None
-    budget = min(wanted, left // count)
-    if budget < min(LEAST_REASONING, wanted):
+    budget = min(full, left // count)
+    if budget < min(LEAST_REASONING, full):
         return None if count > 1 else PromptBudget(0, min(most, usable - bare), True)
     left_for_reply = usable - bare - sum(min(budget, tokens(a.reasoning)) for a in answers)
-    cut = budget < wanted
+    cut = budget < full
     return PromptBudget(budget if cut else judge.reasoning_tokens, min(most, left_for_reply), cut)
 
 
 def tokens(text: str) -> int:
-    """An estimate."""
+    """An estimate of the tokens of a text."""
     return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
 
 
 def shorten(text: str, limit: int) -> str:
-    """Head and tail of a text over `limit` tokens."""
+    """A text of at most `limit` tokens whole; of a longer one, its head and tail."""
     over = tokens(text) - limit
     if over <= 0:
         return text

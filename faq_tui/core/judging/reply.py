@@ -1,6 +1,7 @@
-"""From a judge's reply to marks: by the schema, or salvaged from what can be read of it.
+"""The rubric of an LLM judge as a JSON schema, and the reading of its replies.
 
-`by_schema` is tried on the first reply and on the repaired one; `salvage` comes after both.
+The judge gives four parts and the whole a score from 1 to 10. `parse_by_schema` reads the first reply and the
+repaired one; `salvage` reads what it can from replies that do not fit the schema.
 """
 
 from __future__ import annotations
@@ -8,11 +9,69 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from faq_tui.core.judging.rubric import ALONE, HIGHEST, LOWEST, OVERALL, PARTS, Verdict
+LOWEST, HIGHEST = 1.0, 10.0
+PARTS = ("correctness", "soundness", "completeness", "form")
+OVERALL = "overall"
+REASON_CHARACTERS = 240  # without a limit a small model under the schema writes one string until max_tokens
+ALONE = ""  # the label of an answer that stands alone
 
-NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # a scale such as 1-10 is no mark
+
+@dataclass(frozen=True)
+class Verdict:
+    """The scores of one answer. `parts` is empty if only the overall score could be read."""
+
+    overall: float
+    parts: dict[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+def schema(labels: Sequence[str]) -> dict[str, Any]:
+    """The schema of a reply on the answers called `labels`; (ALONE,) for one alone."""
+    score = {"type": "integer", "minimum": int(LOWEST), "maximum": int(HIGHEST)}
+    # The reason comes first, so that it is written before the scores and can shape them.
+    one = _object(
+        {"reason": {"type": "string", "maxLength": REASON_CHARACTERS}, **dict.fromkeys(PARTS, score)}
+        | {OVERALL: score}
+    )
+    return one if tuple(labels) == (ALONE,) else _object(dict.fromkeys(labels, one))
+
+
+def example(labels: Sequence[str]) -> str:
+    """The form of a reply, as the prompt shows it."""
+    numbers = ", ".join(f'"{name}": <1 to 10>' for name in (*PARTS, OVERALL))
+    one = f'{{"reason": "<one sentence>", {numbers}}}'
+    return (
+        one if tuple(labels) == (ALONE,) else "{" + ", ".join(f"{json.dumps(label)}: {one}" for label in labels) + "}"
+    )
+
+
+def response_format(labels: Sequence[str]) -> dict[str, Any]:
+    """Keys that are added to the request's body.
+
+    A server that ignores them answers in prose, which is read as well.
+    """
+    return {
+        "response_format": {
+            "type": "json_schema",
+            "json_schema": {"name": "marks", "strict": True, "schema": schema(labels)},
+        },
+        "chat_template_kwargs": {"enable_thinking": False},
+    }
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # a scale such as 1-10 is no score
 SPELLED = re.compile(rf"\b(?:overall|score)\b\W{{0,6}}{NUMBER}", re.IGNORECASE)
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
 LEADING = re.compile(rf"\W{{0,6}}{NUMBER}")
@@ -21,13 +80,13 @@ QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:/\s*10)?\s*")
 
 
 class InvalidReplyError(ValueError):
-    """The reply does not fit the schema; the message says why, to a person and to the judge."""
+    """The reply does not fit the schema; the message tells a person and the judge why."""
 
 
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
-    """Label to verdict, for every label. Keys that the schema does not name are passed over.
+    """Label to verdict, for every label. Keys that the schema does not name are ignored.
 
-    Raises UnfitReplyError.
+    Raises InvalidReplyError.
     """
     body = next(_objects(raw), None)
     if body is None:
@@ -38,25 +97,25 @@ def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
-    """Label to verdict, for those whose overall mark can be read at all. Never raises."""
-    found: dict[str, Verdict] = {}
+    """Label to verdict, for those whose overall score can be read. Never raises."""
+    verdicts: dict[str, Verdict] = {}
     for body in _objects(raw):
         for label in labels:
             one = body if label == ALONE else body.get(label)
-            if label not in found and isinstance(one, dict | int | float | str):
+            if label not in verdicts and isinstance(one, dict | int | float | str):
                 verdict = _loose(one if isinstance(one, dict) else {OVERALL: one})
                 if verdict is not None:
-                    found[label] = verdict
-    if not found:
+                    verdicts[label] = verdict
+    if not verdicts:
         for label, text in _sections(raw, labels):
             verdict = _spelled(text, leading=label != ALONE)
             if verdict is not None:
-                found[label] = verdict
-    return found
+                verdicts[label] = verdict
+    return verdicts
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """The reply as a JSON object, or the one that stands in its prose."""
+    """The reply as a JSON object, or the JSON object inside its prose."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
             body = json.loads(text, strict=False)  # models write line breaks into strings
@@ -70,26 +129,26 @@ def _objects(raw: str) -> Iterator[dict[str, Any]]:
 def _verdict(body: object, where: str) -> Verdict:
     if not isinstance(body, dict):
         raise InvalidReplyError(f"{where.rstrip('.')} is {'missing' if body is None else 'not an object'}")
-    marks = {}
+    scores = {}
     for name in (*PARTS, OVERALL):
         if name not in body:
             raise InvalidReplyError(f"{where}{name} is missing")
         value = body[name]
-        if not _is_mark(value):
+        if not _is_score(value):
             shown = f"{value!s:.20}" if isinstance(value, str | int | float) else type(value).__name__
             raise InvalidReplyError(f"{where}{name} is {shown}, not a number from 1 to 10")
-        marks[name] = float(value)
+        scores[name] = float(value)
     reason = body.get("reason")
     if not isinstance(reason, str):
         raise InvalidReplyError(f"{where}reason is missing")
-    return Verdict(marks.pop(OVERALL), marks, reason)
+    return Verdict(scores.pop(OVERALL), scores, reason)
 
 
 def _loose(body: dict[str, Any]) -> Verdict | None:
-    overall = next((m for key in (OVERALL, "score") if (m := _number(body.get(key))) is not None), None)
+    overall = next((s for key in (OVERALL, "score") if (s := _number(body.get(key))) is not None), None)
     if overall is None:
         return None
-    parts = {part: mark for part in PARTS if (mark := _number(body.get(part))) is not None}
+    parts = {part: score for part in PARTS if (score := _number(body.get(part))) is not None}
     reason = body.get("reason")
     return Verdict(overall, parts, reason if isinstance(reason, str) else "")
 
@@ -101,29 +160,29 @@ def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
         return
     heading = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, labels))})[\"'*)\]]*\s*[:=–-]")
     headings = list(heading.finditer(raw))
-    for number, found in enumerate(headings):
+    for number, match in enumerate(headings):
         end = headings[number + 1].start() if number + 1 < len(headings) else len(raw)
-        yield found[1], raw[found.end() : end]
+        yield match[1], raw[match.end() : end]
 
 
 def _spelled(text: str, leading: bool) -> Verdict | None:
-    found = SPELLED.findall(text)
-    if not found and leading and (first := LEADING.match(text)):
-        found = [first[1]]
-    overall = _number(found[-1]) if found else None
+    numbers = SPELLED.findall(text)
+    if not numbers and leading and (first := LEADING.match(text)):
+        numbers = [first[1]]
+    overall = _number(numbers[-1]) if numbers else None
     if overall is None:
         return None
     parts = {part: pattern.findall(text) for part, pattern in PART_SPELLED.items()}
-    marks = {part: mark for part, all_ in parts.items() if all_ and (mark := _number(all_[-1])) is not None}
-    return Verdict(overall, marks)
+    scores = {part: score for part, all_ in parts.items() if all_ and (score := _number(all_[-1])) is not None}
+    return Verdict(overall, scores)
 
 
-def _is_mark(value: object) -> bool:
+def _is_score(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and LOWEST <= value <= HIGHEST
 
 
 def _number(value: object) -> float | None:
-    """A mark from 1 to 10, also one in quotes or out of ten."""
+    """A score from 1 to 10, also in quotes or with "/10"."""
     if isinstance(value, str) and (quoted := QUOTED.fullmatch(value)):
         value = float(quoted[1])
-    return float(value) if _is_mark(value) else None  # type: ignore[arg-type]
+    return float(value) if _is_score(value) else None  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One seed's candidates before an LLM judge: together where they fit, else one by one, and what that came to."""
+"""One seed's candidates before an LLM judge: scored together if they fit into its window, else one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, RequestRefusedError
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
-from faq_tui.core.settings import Judge
+from faq_tui.core.settings import JudgeSettings
 
 Ready = Callable[[int, AnswerVerdicts | None, str], None]  # (index of the answer, None: too long to be shown, mode)
 LISTWISE, POINTWISE = "listwise", "pointwise"
@@ -17,13 +17,13 @@ LISTWISE, POINTWISE = "listwise", "pointwise"
 
 @dataclass
 class JudgingTally:
-    """What a person should hear of once the marks are there."""
+    """Counts of what went otherwise than asked for; a person reads them once the scores are there."""
 
     groups: int = 0
     cut: int = 0  # requests with less reasoning than the settings allow
-    apart: int = 0  # groups that were marked one by one
+    apart: int = 0  # groups that were scored one by one
     too_long: int = 0
-    unmarked: int = 0
+    unscored: int = 0
     failures: list[str] = field(default_factory=list)
 
     def notes(self, window: int | None) -> list[str]:
@@ -37,7 +37,7 @@ class JudgingTally:
         if self.apart:
             found.append(
                 f"the candidates of {self.apart} of {self.groups} seeds do not fit together into {size}: "
-                "they were marked one by one"
+                "they were scored one by one"
             )
         if self.too_long:
             found.append(f"{self.too_long} candidates do not fit into {size} at all: they are unscored")
@@ -45,13 +45,16 @@ class JudgingTally:
 
 
 class SeedJudge:
-    """Marks answers to one question. `tally` counts what went otherwise than asked for."""
+    """Scores the answers to one question at a time; `tally` counts over all of them."""
 
-    def __init__(self, asking: JudgeClient, judge: Judge, window: int | None) -> None:
-        self.asking, self.judge, self.window, self.tally = asking, judge, window, JudgingTally()
+    def __init__(self, client: JudgeClient, judge: JudgeSettings, window: int | None) -> None:
+        self.client, self.judge, self.window, self.tally = client, judge, window, JudgingTally()
 
     async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
-        """`ready` hears of each answer, but of those that the judge failed on. Raises EndpointError."""
+        """Score the answers to one question; `ready` gets each answer's verdicts, except where the judge failed.
+
+        Raises EndpointError if the server cannot be reached.
+        """
         self.tally.groups += 1
         if len(answers) > 1:
             if await self._together(question, answers, ready):
@@ -61,47 +64,47 @@ class SeedJudge:
             await self._alone(question, answer, index, ready)
 
     async def _together(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> bool:
-        """False where they cannot be shown together."""
-        room = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
-        if room is None:
+        """Score all answers in one request; False if they cannot be shown together."""
+        budget = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
+        if budget is None:
             return False
         try:
-            outcomes = await self.asking(question, answers, room)
+            outcomes = await self.client(question, answers, budget)
         except RequestRefusedError:
-            return False  # most likely too long for a window that the server does not tell
+            return False  # most likely too long for a window that the server does not report
         except GaveUpError as failure:
             self._failed(failure, len(answers))
             return True
-        self.tally.cut += room.cut
+        self.tally.cut += budget.cut
         for index, outcome in enumerate(outcomes):
             ready(index, outcome, LISTWISE)
         return True
 
     async def _alone(self, question: str, answer: ShownAnswer, index: int, ready: Ready) -> None:
-        room = budget_for(question, [answer], self.judge, self.window)
-        if room is None:
+        budget = budget_for(question, [answer], self.judge, self.window)
+        if budget is None:
             self.tally.too_long += 1
             ready(index, None, POINTWISE)
             return
         try:
             try:
-                (outcome,) = await self.asking(question, [answer], room)
+                (outcome,) = await self.client(question, [answer], budget)
             except RequestRefusedError:
-                if not answer.reasoning or not room.reasoning_tokens:
+                if not answer.reasoning or not budget.reasoning_tokens:
                     raise
-                room = PromptBudget(0, room.max_tokens, True)
-                (outcome,) = await self.asking(question, [answer], room)
+                budget = PromptBudget(0, budget.max_tokens, True)
+                (outcome,) = await self.client(question, [answer], budget)
         except (GaveUpError, RequestRefusedError) as failure:
             self._failed(failure, 1)
             return
-        self.tally.cut += room.cut
+        self.tally.cut += budget.cut
         ready(index, outcome, POINTWISE)
 
     def _failed(self, failure: GaveUpError | RequestRefusedError, count: int) -> None:
         if isinstance(failure, GaveUpError):
             if failure.fault.unreachable:
-                raise EndpointError(f"{failure.fault.advice}; the marks so far are kept") from None
+                raise EndpointError(f"{failure.fault.advice}; the scores so far are kept") from None
             self.tally.failures.append(failure.fault.reason)
         else:
             self.tally.failures.append(str(failure))
-        self.tally.unmarked += count
+        self.tally.unscored += count

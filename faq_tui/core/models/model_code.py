@@ -15,12 +15,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.headers import INDEX
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
-ELSEWHERE = "configuration_files"  # another file takes the place of config.json; only files beside it are checked
+ELSEWHERE = "configuration_files"  # one of these is read instead of config.json
 FOLDER = "custom_generate"  # holds the generate.py that transformers runs
 # Large files without code: no library reads classes from them.
-_DATA = ("tokenizer.json", ".index.json")
+_DATA = ("tokenizer.json", INDEX)
 
 
 def named_code(folder: Path) -> str:
@@ -28,7 +29,8 @@ def named_code(folder: Path) -> str:
 
     A file that is no JSON names none: no library can read it either.
     """
-    for path in sorted(folder.glob("*.json")):
+    names = next(os.walk(folder), ("", [], []))[2]  # none of a folder that cannot be read: its loader says that
+    for path in (folder / name for name in sorted(names) if _is_json(name)):
         found: list[str] = []
         try:
             _stripped(path, found)
@@ -59,7 +61,16 @@ def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
 
 
 def _has_python(folder: Path) -> bool:
-    return any(name.endswith(".py") for _, _, names in os.walk(folder) for name in names)
+    return any(_is_python(name) for _, _, names in os.walk(folder) for name in names)
+
+
+def _is_python(name: str) -> bool:
+    return name.lower().endswith(".py")
+
+
+def _is_json(name: str) -> bool:
+    """Some disks do not tell CONFIG.JSON from config.json."""
+    return name.lower().endswith(".json")
 
 
 def _link(folder: Path, view: Path) -> None:
@@ -69,10 +80,10 @@ def _link(folder: Path, view: Path) -> None:
         there.mkdir(parents=True)
         for name in names:
             source = here / name
-            if name.endswith(".py") or not source.is_file():
+            if _is_python(name) or not source.is_file():
                 continue
             found: list[str] = []
-            body = _checked(source, found) if name.endswith(".json") else None
+            body = _checked(source, found) if _is_json(name) else None
             if found:
                 (there / name).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             else:
@@ -88,7 +99,7 @@ def _checked(path: Path, found: list[str]) -> Any:
 
 def _stripped(path: Path, found: list[str]) -> Any:
     """The body of a JSON file without the keys that name code, which are added to `found`."""
-    if path.name.endswith(_DATA) or not path.is_file():
+    if path.name in _DATA or not path.is_file():
         return None
     return _without(json.loads(path.read_bytes()), found)
 
@@ -109,6 +120,7 @@ def _without(value: Any, found: list[str]) -> Any:
 
 def _names_code(key: str, value: Any) -> bool:
     """A number is none: vocab.json may hold a token of that name."""
-    if key == ELSEWHERE:
-        return "/" in json.dumps(value)
+    if key == ELSEWHERE:  # only JSON files of the folder itself are checked
+        names = value if isinstance(value, list) else [value]
+        return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)

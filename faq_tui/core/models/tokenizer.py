@@ -38,9 +38,3 @@ def load_tokenizer(target: TargetModel) -> Any:
     if not tokenizer.is_fast:
         raise UsageError(f"target.model {target.name} has no fast tokenizer (tokenizer.json): convert it first")
     return tokenizer
-
-
-def special_texts(tokenizer: Any) -> tuple[str, ...]:
-    """Spellings that the tokenizer turns into one special token, such as `<|im_end|>`: no text may bring them in."""
-    added = tokenizer.added_tokens_decoder.values()
-    return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.paper.evaluation import evaluation
 from faq_tui.core.paper.experiments import Experiment, find_experiment, others
+from faq_tui.core.settings.target import seed_kinds
 from faq_tui.core.settings.write import quoted
 
 SELF, TEACHER, ELDER = "self", "teacher", "elder"
@@ -70,7 +71,7 @@ model = {quoted(experiment.model)}
 model = {quoted(c.target if c.target and not _names(experiment, c.target) else experiment.hub_id)}
 
 [seeds]
-path = {quoted(c.seeds or SEEDS)}  # (our choice) a jsonl, csv, parquet or txt file, or a `datasets` id
+path = {quoted(c.seeds or SEEDS)}  # (our choice) {seed_kinds()}
 count = 256                      # (paper)
 heldout = 32                     # (our choice) further seeds, for our own evaluation
 """

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from faq_tui.core.base.text import duration
-from faq_tui.core.regenerating.pending_candidates import SAMPLE, PendingCandidate, pending_candidates
-from faq_tui.core.regenerating.questions import question_for, source_hash_of
+from faq_tui.core.regenerating.candidate_requests import (
+    SAMPLE,
+    PendingCandidate,
+    pending_candidates,
+    question_for,
+    source_hash_of,
+)
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.store import Store

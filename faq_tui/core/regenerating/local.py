@@ -9,10 +9,9 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.chat.think_tags import ThinkStream, split_think
+from faq_tui.core.chat.dialects import ReasoningStream, split_reasoning
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.regenerating.pending_candidates import PendingCandidate
-from faq_tui.core.regenerating.questions import question_for
+from faq_tui.core.regenerating.candidate_requests import PendingCandidate, question_for
 from faq_tui.core.regenerating.recorder import (
     CandidateRecorder,
     RequestPolicy,
@@ -24,12 +23,12 @@ from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateS
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 DIALECT = "local"  # written here: no server's dialect lies between
 
 
-class LocalAsking:
+class LocalGenerator:
     """All the candidates of one local source."""
 
     def __init__(self, keeper: CandidateRecorder) -> None:
@@ -69,7 +68,7 @@ class LocalAsking:
             "sampling": self.source.sampling.model_dump(),
             "batch": self.source.concurrency,
         }
-        hearing = _Hearing(self, by_order)
+        hearing = _WorkerMessages(self, by_order)
         run_worker(
             "generate", spec, hearing, self.context.cancel, run.log(self.context.job), without_keys(run.settings)
         )
@@ -108,13 +107,13 @@ class LocalAsking:
         return wanted, again
 
 
-class _Hearing:
+class _WorkerMessages:
     """Takes the worker's messages."""
 
-    def __init__(self, asking: LocalAsking, by_order: dict[int, tuple[PendingCandidate, RequestPolicy]]) -> None:
+    def __init__(self, asking: LocalGenerator, by_order: dict[int, tuple[PendingCandidate, RequestPolicy]]) -> None:
         self.asking, self.by_order = asking, by_order
         self.again: list[tuple[PendingCandidate, RequestPolicy]] = []
-        self._split: dict[int, ThinkStream] = {}
+        self._split: dict[int, ReasoningStream] = {}
 
     def __call__(self, message: dict[str, Any]) -> None:
         kind, emit, keeper = message["kind"], self.asking.context.emit, self.asking.keeper
@@ -124,7 +123,7 @@ class _Hearing:
         wanted, ask = self.by_order[int(message["id"])]
         who = (wanted.seed.id, keeper.name, wanted.number)
         if kind == "started":
-            self._split[wanted.order] = ThinkStream()
+            self._split[wanted.order] = ReasoningStream()
             emit(CandidateStarted(*who))
         elif kind == "delta":
             thought, said = self._split[wanted.order].feed(str(message["text"]))
@@ -133,14 +132,14 @@ class _Hearing:
         elif kind == "refused":
             keeper.fail(wanted, str(message["why"]), 1)
         elif kind == "done":
-            found = keeper.candidate(wanted, _reply(message), ask, int(message["max_tokens"]), 1)
+            found = keeper.candidate(wanted, _reply_of(message), ask, int(message["max_tokens"]), 1)
             again = self.asking.settle(wanted, ask, found)
             if again is not None:
                 self.again.append(again)
 
 
-def _reply(message: dict[str, Any]) -> Reply:
-    reasoning, answer, closed = split_think(str(message["text"]))
+def _reply_of(message: dict[str, Any]) -> Reply:
+    reasoning, answer, closed = split_reasoning(str(message["text"]))
     return Reply(
         reasoning=reasoning,
         answer=answer,

@@ -12,6 +12,7 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.chat.dialects import dialect_of_template, opened_by
 
 DELTA_PERIOD_S = 0.1
 LEAST_TOKENS = 16  # less room is no answer
@@ -49,7 +50,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 class _Row:
     id: int
     prompt: list[int]
-    opened: str  # the think tag that the template has written into the prompt
+    opened: str  # the tag before reasoning that the template has written into the prompt
     limit: int
     seed: int
     dice: random.Random = field(default_factory=random.Random)
@@ -76,6 +77,7 @@ class _Writer:
         ends = model.generation_config.eos_token_id
         ends = ends if isinstance(ends, list) else [ends]
         self.ends = {*ends, tokenizer.eos_token_id} - {None}
+        self.hidden = _hidden_tokens(tokenizer)
         self.window = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         self._clamped = False
 
@@ -99,8 +101,7 @@ class _Writer:
                     text=f"max_tokens {item['max_tokens']} and the question do not fit into the model's window of "
                     f"{self.window} tokens: {limit} are written at most, and so on where it is needed",
                 )
-        opened = "<think>" if text.rstrip().endswith("<think>") else ""
-        return _Row(item["id"], prompt, opened, limit, item["seed"])
+        return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
     def write(self, batch: list[_Row]) -> None:
         """All rows to their ends; where they do not fit into the GPU together, in halves."""
@@ -189,7 +190,18 @@ class _Writer:
             row.shown += len(new)
 
     def _decode(self, ids: list[int]) -> str:
-        return str(self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        """The text without special tokens, except those around reasoning, which would be lost with it."""
+        shown = [token for token in ids if token not in self.hidden]
+        return str(self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
+    """Ids of the special tokens, except those with which the chat template's dialect writes reasoning."""
+    dialect = dialect_of_template(str(tokenizer.chat_template))
+    shown = dialect.special_tokens if dialect else ()
+    added = tokenizer.added_tokens_decoder.items()
+    special = {index for index, token in added if token.special} | set(tokenizer.all_special_ids)
+    return frozenset(special - {index for index, token in added if token.content in shown})
 
 
 def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]) -> list[int]:

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from faq_tui.core.endpoints import Reply
+from faq_tui.core.regenerating.candidate_requests import (
+    SAMPLE,
+    PendingCandidate,
+    parts_of,
+    prompt_version,
+    source_hash_of,
+)
 from faq_tui.core.regenerating.flags import CUT_OFF, unusable_reasons
 from faq_tui.core.regenerating.generation_cost import estimate_cost
-from faq_tui.core.regenerating.pending_candidates import SAMPLE, PendingCandidate
-from faq_tui.core.regenerating.questions import parts_of, prompt_version, source_hash_of
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import CandidateDone, CandidateFailed, Note, StageProgress
 from faq_tui.core.settings import Source

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -13,8 +15,7 @@ from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
 from faq_tui.core.endpoints.probe import DownError, reachable
 from faq_tui.core.endpoints.retry import backoff
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_told
-from faq_tui.core.regenerating.pending_candidates import PendingCandidate
-from faq_tui.core.regenerating.questions import Question, question_for
+from faq_tui.core.regenerating.candidate_requests import PendingCandidate, Question, question_for
 from faq_tui.core.regenerating.recorder import (
     CandidateRecorder,
     RequestPolicy,
@@ -22,7 +23,6 @@ from faq_tui.core.regenerating.recorder import (
     first_request,
     next_request,
 )
-from faq_tui.core.regenerating.shared_refusals import RefusedAlike
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
 
@@ -34,13 +34,13 @@ class _GaveUpError(Exception):
     """This candidate cannot be had; others may."""
 
 
-class RemoteAsking:
+class RemoteGenerator:
     """All the requests to the servers of one source."""
 
     def __init__(self, keeper: CandidateRecorder) -> None:
         self.keeper, self.source, self.context = keeper, keeper.source, keeper.context
         self.emit = self.context.emit
-        self.refused = RefusedAlike()
+        self.refused = SharedRefusals()
         self._told: set[str] = set()
 
     def __call__(self, wanted: list[PendingCandidate]) -> None:
@@ -83,7 +83,7 @@ class RemoteAsking:
         best, last = None, None
         try:
             while True:
-                tries = _Tries(self, wanted, question, ask)
+                tries = _CandidateRequest(self, wanted, question, ask)
                 try:
                     reply, limit = await tries.reply()
                 finally:
@@ -108,11 +108,11 @@ class RemoteAsking:
             self.emit(Note(text, "warning"))
 
 
-class _Tries:
+class _CandidateRequest:
     """The requests for one answer, until it is whole."""
 
     def __init__(
-        self, asking: RemoteAsking, wanted: PendingCandidate, question: Question, ask: RequestPolicy
+        self, asking: RemoteGenerator, wanted: PendingCandidate, question: Question, ask: RequestPolicy
     ) -> None:
         self._asking, self._wanted, self._question, self._ask = asking, wanted, question, ask
         self._pool, self._emit, self._source = asking.pool, asking.emit, asking.source
@@ -219,3 +219,52 @@ class _Tries:
             raise FaqError(fault.advice) from None
         no_room = "the question leaves no room for an answer in the model's window"
         raise _GaveUpError(f"{no_room} ({fault.reason})" if fills else fault.advice) from None
+
+
+ENOUGH = 8  # seeds refused alike in a row
+
+_VARYING_WORDS = re.compile(r"\S*\d\S*")  # counts of tokens, ids of requests
+
+
+class SharedRefusals:
+    """Counts the seeds whose requests were refused alike, with no request answered between them."""
+
+    def __init__(self) -> None:
+        self._tickets = itertools.count(1)
+        self._undecided: set[int] = set()
+        self._row: set[str] = set()
+        self._words = ""
+        self._last = self._row_began = 0
+        self._any_answered = False
+
+    def open(self) -> int:
+        """A ticket for a request that is sent now."""
+        self._last = next(self._tickets)
+        self._undecided.add(self._last)
+        return self._last
+
+    def close(self, ticket: int) -> None:
+        """The request is over, with any result."""
+        self._undecided.discard(ticket)
+
+    def answered(self, ticket: int) -> None:
+        """The server took the request. It ends the row once, since an answer may stream on for minutes."""
+        if ticket in self._undecided:
+            self._undecided.discard(ticket)
+            self._row.clear()
+            self._any_answered = True
+
+    def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
+        """Count a refusal; True if another request would be refused, too.
+
+        A refusal about the window concerns one prompt as soon as any other was answered, and is not counted then. The
+        row is not complete while a request is undecided that was sent before the row's first refusal came.
+        """
+        self._undecided.discard(ticket)
+        if about_room and self._any_answered:
+            return False
+        words = _VARYING_WORDS.sub("#", reason)
+        if words != self._words or not self._row:
+            self._words, self._row, self._row_began = words, set(), self._last
+        self._row.add(seed_id)
+        return len(self._row) >= ENOUGH and not any(ticket <= self._row_began for ticket in self._undecided)

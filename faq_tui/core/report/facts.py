@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from faq_tui.core.assembly.draws import overlap
-from faq_tui.core.judging.identity import current_picks
-from faq_tui.core.judging.summary import judging_in_words, judging_of
+from faq_tui.core.extensions import JUDGES
+from faq_tui.core.judging.identity import current_picks, judge_named
+from faq_tui.core.judging.summary import judging_in_words, judging_of, named_in
 from faq_tui.core.models.target import fingerprint
-from faq_tui.core.regenerating.questions import prompt_version, source_hash_of
+from faq_tui.core.regenerating.candidate_requests import prompt_version, source_hash_of
 from faq_tui.core.report.family_notices import kinships, target_name
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run
@@ -67,7 +68,8 @@ def what_was_run(run: Run) -> dict[str, Any]:
 
 
 def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
-    found = candidate_rows.current(run.store, name, source_hash_of(source))
+    source_hash = source_hash_of(source)
+    counts = candidate_rows.tally(run.store, source_hash)
     picks = current_picks(run, name).values()
     used = Counter(pick.picked_by for pick in picks if pick.candidate_id is not None)
     return {
@@ -78,10 +80,10 @@ def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
         "prompt_version": prompt_version(source),
         "sampling": source.sampling.model_dump(),
         "candidates_per_seed": source.candidates,
-        "candidates": len(found),
-        "fit": sum(not candidate.flags for candidate in found),
-        "unfit": dict(Counter(flag for candidate in found for flag in candidate.flags)),
-        "with_reasoning": sum(bool(candidate.reasoning) for candidate in found),
+        "candidates": counts.candidates,
+        "fit": counts.candidates - counts.unusable,
+        "unfit": dict(candidate_rows.flag_counts(run.store, source_hash)),
+        "with_reasoning": counts.candidates - candidate_rows.count_unreasoned(run.store, source_hash),
         "picked_by_judge": used["judge"],
         "picked_by_person": used["person"],
         "without_pick": sum(pick.candidate_id is None for pick in picks),
@@ -99,10 +101,7 @@ def without_credentials(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-ABOUT = {
-    "likelihood": "likelihood (how probable the target itself finds an answer)",
-    "activation": "activation (the share of the target's outlier channels that an answer drives)",
-}
+LONGEST_JUDGE = 450  # characters: its name, a model and a URL
 
 
 def judge_lines(judge: dict[str, Any]) -> list[str]:
@@ -117,17 +116,15 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
     else:
         by = _kind(judge, judging["picks_by"])
     lines = [f"- **Judge**: {by}"]
-    if judging["mode"] is not None:
-        lines.append(
-            f"  - the LLM's mode: {judging['mode']}; replies kept: {judging['replies']['replies']:,}, "
-            f"of which {judging['replies']['unfit']:,} did not fit the schema"
-        )
+    further = [line for name in named_in(judging) for line in judge_named(name).report_lines(judging)]
+    lines += [f"  - {escape(line)}" for line in further]
     lines += [f"  - {_column(column)}" for column in judging["columns"]]
     return lines + [f"  - {escape(part)}" for part in judging_in_words(judging)]
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    return ABOUT.get(kind) or f"{escape(kind)}: {escape(judge['model'])} at {escape(judge['url'])}"
+    """The judge's own words for itself; its name alone if it is not installed here."""
+    return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 
 def _column(column: dict[str, Any]) -> str:

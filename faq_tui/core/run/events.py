@@ -1,7 +1,7 @@
-"""What the pipeline says while it works: frozen dataclasses, one JSON object each on the wire.
+"""The events that the pipeline emits while it works, and the line of JSON that each of them is in a file.
 
-Every consumer (the CLI's bars, `--json`, a job's `events.jsonl`, the app) reads these and nothing else.
-Text in them comes from models, files and servers: show it as literal text only.
+Every consumer (the CLI's bars, `--json`, a job's `events.jsonl`, the app) reads these and nothing else. Texts in
+them come from models, files and servers: whoever shows them passes them through `sanitize` first.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import IO, Any
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Event:
 
 
 Emit = Callable[[Event], None]
+Timed = tuple[Event, float]  # an event, and its unix seconds
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,11 @@ class SeedSkipped(Event):
 
 @dataclass(frozen=True)
 class CandidateStarted(Event):
+    """A request for this candidate was sent. `number` counts the candidates of a seed and source from 1."""
+
     seed_id: str
     source: str
-    index: int
+    number: int
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class CandidateDelta(Event):
 
     seed_id: str
     source: str
-    index: int
+    number: int
     reasoning: str
     answer: str
 
@@ -94,11 +97,11 @@ class CandidateDelta(Event):
 class CandidateDone(Event):
     seed_id: str
     source: str
-    index: int
+    number: int
     candidate_id: int
     completion_tokens: int
     seconds: float
-    flags: tuple[str, ...]  # empty: fit to be picked
+    flags: tuple[str, ...]  # empty: the candidate is usable
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class CandidateRetried(Event):
 
     seed_id: str
     source: str
-    index: int
+    number: int
     attempt: int
     wait_s: float
     reason: str
@@ -117,7 +120,7 @@ class CandidateRetried(Event):
 class CandidateFailed(Event):
     seed_id: str
     source: str
-    index: int
+    number: int
     reason: str
 
 
@@ -202,25 +205,61 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
+_KEYS = {"number": "index"}  # of a JSON line, where it differs from the field's name
+_FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
+
 
 def to_json(event: Event, at: float | None = None) -> str:
     """One line: `{"event": <class>, "time": <unix seconds>, ...fields}`."""
-    body = {
-        "event": type(event).__name__,
-        "time": round(time.time() if at is None else at, 3),
-        **asdict(event),
-    }
+    name = type(event).__name__
+    body: dict[str, Any] = {"event": name, "time": round(time.time() if at is None else at, 3)}
+    for key, field in _FIELDS[name].items():
+        body[key] = getattr(event, field)
     return json.dumps(body, ensure_ascii=False)
 
 
-def from_json(line: str) -> Event:
-    """The event of one line of `to_json`. Raises ValueError on a line that is none."""
-    body: dict[str, Any] = json.loads(line)
-    kind = KINDS.get(body.get("event", ""))
-    if kind is None:
-        raise ValueError(f"no such event: {body.get('event')!r}")
-    known = {field.name for field in fields(kind)}
-    values = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in body.items() if name in known
-    }
-    return kind(**values)
+def from_json(line: str | bytes) -> Timed:
+    """The event of one line of `to_json`, and its time.
+
+    Raises ValueError on a line that holds no event: it was cut off, or this version does not know its kind.
+    """
+    body = json.loads(line)
+    try:
+        name = body["event"]
+        field_of = _FIELDS.get(name)
+        if field_of is None:
+            raise ValueError(f"no such event: {name!r}")
+        values = {field_of[k]: tuple(v) if isinstance(v, list) else v for k, v in body.items() if k in field_of}
+        return KINDS[name](**values), float(body["time"])
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"not the line of an event: {error}") from None
+
+
+def recorded(file: IO[str], emit: Emit) -> Emit:
+    """An `emit` that writes each event to `file` as a line, and passes it on."""
+
+    def write_and_emit(event: Event) -> None:
+        file.write(to_json(event) + "\n")
+        file.flush()
+        emit(event)
+
+    return write_and_emit
+
+
+# Most lines of a long file are deltas. What follows tells lines apart by their first bytes, without parsing them.
+
+
+def line_start(kind: type[Event]) -> bytes:
+    """The first bytes of every line of this kind of event."""
+    return f'{{"event": "{kind.__name__}"'.encode()
+
+
+DELTA_LINE = line_start(CandidateDelta)
+SETTLED_LINES = tuple(map(line_start, (CandidateDone, CandidateRetried, CandidateFailed)))  # end one try
+STAGE_LINES = tuple(map(line_start, (StageStarted, StageSkipped, StageDone, StageFailed)))
+
+
+def candidate_of_line(line: bytes) -> bytes:
+    """`"seed_id": …, "source": …, "index": N` of a candidate's line: the same bytes for the same candidate."""
+    begin = line.find(b'"seed_id": ')
+    return line[begin : line.find(b", ", line.find(b', "index": ', begin) + 2)]

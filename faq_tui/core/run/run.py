@@ -29,6 +29,11 @@ class Run:
         return self.folder / "calibration"
 
     @property
+    def token_kinds(self) -> Path:
+        """What kind each token of the calibration sets is, a file a set."""
+        return self.folder / "token_kinds"
+
+    @property
     def models(self) -> Path:
         return self.folder / "models"
 

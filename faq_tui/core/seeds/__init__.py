@@ -1,6 +1,7 @@
-"""From a file or data set of any common kind to seeds."""
+"""From a file or data set of any known format to seeds: format -> record -> shape -> seed."""
 
-from faq_tui.core.seeds.read import Problem, Record, read_records
+from faq_tui.core.seeds.formats.base import Problem, Record
+from faq_tui.core.seeds.read import read_records
 from faq_tui.core.seeds.shapes import to_seed
 
 __all__ = ["Problem", "Record", "read_records", "to_seed"]

@@ -1,8 +1,8 @@
-"""From one record, in whichever of the usual shapes, to a seed.
+"""Makes a seed of one raw record of a file. A record has one of three shapes, see `seeds.shape`:
 
-`messages`: a chat, in OpenAI's keys (role, content) or ShareGPT's (from, value).
-`prompt`: a question and perhaps its answer, Alpaca's instruction and input included.
-`text`: a plain text, which becomes the user's message.
+messages  a chat, in OpenAI's keys (role, content) or ShareGPT's (from, value)
+prompt    a question with or without its answer, in the usual fields, Alpaca's instruction and input included
+text      a text, which becomes the user's message
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from faq_tui.core.base.sanitize import storable
+from faq_tui.core.seeds.formats.base import CHAT_FIELDS
 from faq_tui.core.settings import Seeds
 from faq_tui.core.store.seeds import Seed
 
-CHAT_FIELDS = ("messages", "conversations", "conversation")
 PROMPT_FIELDS = ("question", "prompt", "instruction", "query", "problem", "input")
 ANSWER_FIELDS = ("answer", "response", "output", "completion", "solution")
 TEXT_FIELDS = ("text", "content")
@@ -24,56 +24,56 @@ class ShapeError(ValueError):
     """The record has no question that can be asked; the message says why."""
 
 
-def to_seed(value: Any, settings: Seeds, origin: str) -> Seed:
-    """The seed in a record. Raises ShapeError."""
-    if isinstance(value, str):
-        return _whole(Seed(({"role": "user", "content": _text(value, "the line")},), None, origin))
-    if not isinstance(value, dict):
-        raise ShapeError(f"is {_kind(value)}, not an object")
-    messages, answer = _conversation(value, settings)
+def to_seed(raw: Any, settings: Seeds, origin: str) -> Seed:
+    """The seed in a record's `raw`, a dict or a str. `origin` is its `file:line`. Raises ShapeError."""
+    if isinstance(raw, str):
+        return _whole(Seed(({"role": "user", "content": _text(raw, "the line")},), None, origin))
+    if not isinstance(raw, dict):
+        raise ShapeError(f"is {_kind(raw)}, not an object")
+    messages, answer = _conversation(raw, settings)
     return _whole(
         Seed(
             messages=messages,
             answer=answer,
             origin=origin,
-            label=_optional(value.get("id")),
-            category=_optional(value.get("category")),
-            language=_optional(value.get("language")),
+            label=_optional(raw.get("id")),
+            category=_optional(raw.get("category")),
+            language=_optional(raw.get("language")),
         )
     )
 
 
 def _whole(seed: Seed) -> Seed:
-    """The seed, if a tokenizer and a server can take its text."""
+    """The seed itself. Raises ShapeError if its text is not valid Unicode, which no tokenizer or server takes."""
     for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
         if text != storable(text):
             raise ShapeError("holds half a character (a lone surrogate)")
     return seed
 
 
-def _conversation(value: dict[str, Any], settings: Seeds) -> tuple[tuple[dict[str, str], ...], str | None]:
+def _conversation(raw: dict[str, Any], settings: Seeds) -> tuple[tuple[dict[str, str], ...], str | None]:
     shape = settings.shape
-    chat = next((name for name in CHAT_FIELDS if isinstance(value.get(name), list)), None)
+    chat = next((name for name in CHAT_FIELDS if isinstance(raw.get(name), list)), None)
     if shape == "messages" or (shape == "auto" and chat and settings.prompt_field is None):
         if chat is None:
             raise ShapeError(f"has no list {' or '.join(CHAT_FIELDS)}")
-        return _from_chat(value[chat])
-    prompt = _field(value, settings.prompt_field, PROMPT_FIELDS)
+        return _from_chat(raw[chat])
+    prompt = _field(raw, settings.prompt_field, PROMPT_FIELDS)
     if shape == "prompt" or (shape == "auto" and prompt):
         if prompt is None:
             raise ShapeError(f"has no field {settings.prompt_field or ' or '.join(PROMPT_FIELDS)}")
-        question = _text(value[prompt], prompt)
-        extra = value.get("input")
+        question = _text(raw[prompt], prompt)
+        extra = raw.get("input")
         if prompt == "instruction" and isinstance(extra, str) and extra.strip():
             question = f"{question}\n\n{extra.strip()}"
-        answer = _field(value, settings.answer_field, ANSWER_FIELDS)
-        given = value.get(answer) if answer else None
+        answer = _field(raw, settings.answer_field, ANSWER_FIELDS)
+        given = raw.get(answer) if answer else None
         return (_user(question),), given.strip() or None if isinstance(given, str) else None
-    text = _field(value, settings.prompt_field, TEXT_FIELDS)
+    text = _field(raw, settings.prompt_field, TEXT_FIELDS)
     if text is None:
-        names = ", ".join(sorted(str(name)[:40] for name in value)[:8]) or "none"
+        names = ", ".join(sorted(str(name)[:40] for name in raw)[:8]) or "none"
         raise ShapeError(f"has no question: its fields are {names}; name one in seeds.prompt_field")
-    return (_user(_text(value[text], text)),), None
+    return (_user(_text(raw[text], text)),), None
 
 
 def _from_chat(turns: list[Any]) -> tuple[tuple[dict[str, str], ...], str | None]:
@@ -109,10 +109,11 @@ def _user(text: str) -> dict[str, str]:
     return {"role": "user", "content": text}
 
 
-def _field(value: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
+def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
+    """The field that holds the text: `named` if the settings name one, else the first usual one with text in it."""
     if named is not None:
-        return named if named in value else None
-    return next((name for name in usual if isinstance(value.get(name), str) and value[name].strip()), None)
+        return named if named in raw else None
+    return next((name for name in usual if isinstance(raw.get(name), str) and raw[name].strip()), None)
 
 
 def _text(value: Any, name: str) -> str:

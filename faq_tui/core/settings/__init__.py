@@ -1,7 +1,7 @@
 """`faq.toml`: its sections, its reading (with errors a person understands) and its first writing."""
 
 from faq_tui.core.settings.evaluate import Evaluate
-from faq_tui.core.settings.judge import CONTROLLED, JUDGE_KINDS, MIX, Judge
+from faq_tui.core.settings.judge import MIX, JudgeSettings
 from faq_tui.core.settings.load import load_settings, parse_settings
 from faq_tui.core.settings.recipe import Recipe
 from faq_tui.core.settings.schema import Activations, Settings
@@ -12,16 +12,14 @@ from faq_tui.core.settings.target import Seeds, Target
 
 __all__ = [
     "BASELINE",
-    "CONTROLLED",
     "EMBEDDED",
-    "JUDGE_KINDS",
     "MIX",
     "TOKENS_SUFFIX",
     "Activations",
     "Assemble",
     "Endpoint",
     "Evaluate",
-    "Judge",
+    "JudgeSettings",
     "Recipe",
     "Sampling",
     "Seeds",

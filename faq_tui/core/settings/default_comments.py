@@ -30,17 +30,12 @@ SOURCE = """\
 # connect_timeout_s = 10.0
 # idle_timeout_s = 120.0         # between two pieces of a reply
 """
-JUDGE = """\
-# columns = []                   # further kinds whose marks are shown beside it: llm, likelihood, activation
-# pick_by = {}                   # a weighted mix picks instead: { likelihood = 1.0, activation = 0.5 }
-# length_control = true          # likelihood and activation pick by their marks less what length explains
-"""
 JUDGE_SERVER = """\
 # api_key_env = "JUDGE_API_KEY"  # left out: no key. The name of a variable, never the key
 # concurrency = 16               # requests at once
 # retries = 5                    # further tries of one request
 # mode = "listwise"              # a seed's candidates together in two orders; "pointwise": one by one
-# max_tokens = 512               # of a reply, for each candidate that it marks
+# max_tokens = 512               # of a reply, for each candidate that it scores
 # reasoning_tokens = 4000        # of a candidate: longer reasoning is cut in the middle for the judge
 # max_model_len = 32768          # left out: what the server tells
 # probe = 8                      # seeds on which the judge is tested before use; 0: not at all

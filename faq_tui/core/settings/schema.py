@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
-from faq_tui.core.settings.judge import Judge
+from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.recipe import Quantize, Recipe, spread
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
 from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
@@ -33,7 +33,7 @@ class Settings(Section):
     target: Target
     seeds: Seeds
     sources: dict[str, Source] = Field(default_factory=dict)
-    judge: Judge = Judge()
+    judge: JudgeSettings = Field(default_factory=JudgeSettings)
     assemble: Assemble = Assemble()
     sets: dict[str, SetPlan] = Field(default_factory=dict)
     activations: Activations = Activations()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from faq_tui.core.extensions import SEED_FORMATS
 from faq_tui.core.settings.section import Count, Section
 
 
@@ -21,7 +22,7 @@ class Target(Section):
 class Seeds(Section):
     """Where the questions come from, and how many are used."""
 
-    path: str  # jsonl, json, csv, parquet, txt, a `datasets` id, or "starter"
+    path: str  # see `seed_kinds`
     count: Count = 256  # seeds that are regenerated
     heldout: Annotated[int, Field(ge=0)] = 32  # further seeds, kept apart for the evaluation
     sample_seed: int = 0  # of the draw
@@ -37,3 +38,11 @@ class Preset(Section):
 
     name: Annotated[str, Field(pattern=r"^paper/table([1-9]|1[01])$")]
     model: str  # the target as that table writes it
+
+
+def seed_kinds() -> str:
+    """What `seeds.path` can name, in words: the endings of files, then everything else."""
+    formats = SEED_FORMATS.all()
+    endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
+    others = [one.title for one in formats if not one.suffixes]
+    return ", ".join([*endings, *others, 'or "starter"'])

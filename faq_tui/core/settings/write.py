@@ -11,9 +11,10 @@ from pathlib import Path
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.sanitize import storable
-from faq_tui.core.settings import default_comments
+from faq_tui.core.settings import default_comments, judge
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.section import EMBEDDED
+from faq_tui.core.settings.target import seed_kinds
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def init_text(choices: Choices) -> str:
 model = {quoted(c.target)}              # hub id, local folder, or "embedded"
 {default_comments.TARGET}
 [seeds]
-path = {quoted(c.seeds)}                # jsonl, json, csv, tsv, parquet, txt, a `datasets` id, or "starter"
+path = {quoted(c.seeds)}                # {seed_kinds()}
 count = 256                      # seeds that are regenerated
 heldout = 32                     # further seeds, kept apart for the evaluation
 {default_comments.SEEDS}{_source(c)}
@@ -97,15 +98,15 @@ sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_toke
 def _judge(c: Choices) -> str:
     if not c.judge_url:
         return f"""[judge]
-kind = "likelihood"              # under the target; activation; "llm" needs base_url and model
-{default_comments.JUDGE}# base_url = "http://judge:8000/v1"  # left out: none. Of kind "llm", as are all below
+kind = "likelihood"              # {judge.kind_comment()}
+{judge.further_comments()}# base_url = "http://judge:8000/v1"  # left out: none. Of kind "llm", as are all below
 # model = "Qwen/Qwen2.5-72B-Instruct"  # left out: none
 {default_comments.JUDGE_SERVER}"""
     return f"""[judge]
-kind = "llm"                     # llm | likelihood | activation
+kind = "llm"                     # {judge.kind_comment()}
 base_url = {quoted(c.judge_url)}
 model = {quoted(c.judge_model or "")}
-{default_comments.JUDGE}{default_comments.JUDGE_SERVER}"""
+{judge.further_comments()}{default_comments.JUDGE_SERVER}"""
 
 
 def _commented(text: str) -> str:

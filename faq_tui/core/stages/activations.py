@@ -14,7 +14,7 @@ from faq_tui.core.run.events import ActivationsReady, Note, StageProgress, Stage
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.sets import ActivationsRow, add_activations, all_activations, all_sets, remove_activations
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
 VERSION = 1  # raised when the same sets would give other numbers
@@ -79,7 +79,7 @@ def _missing(run: Run, wanted: dict[str, str]) -> dict[str, str]:
 def _measure(context: Context, todo: dict[str, str]) -> str:
     """Run the worker on these sets; what is unfit about the target, or nothing."""
     run, settings = context.run, context.run.settings.activations
-    target = find_target(run, lambda text: context.emit(Note(text)))
+    target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {
         "model": target.path,
         "trust_remote_code": target.trust_remote_code,
@@ -93,6 +93,8 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
                 "name": name,
                 "signature": signature,
                 "rows": str(run.calibration / f"{name}.jsonl"),
+                "kinds": str(run.token_kinds / f"{name}.jsonl"),
+                "ids_hash": sets[name].ids_hash,
                 "out": str(path_of(run, name)),
             }
             for name, signature in todo.items()

@@ -12,6 +12,7 @@ from faq_tui.core.assembly.draws import draws, in_words
 from faq_tui.core.assembly.order import ordering
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.template import Template
+from faq_tui.core.chat.token_kinds import write_kinds
 from faq_tui.core.judging.identity import current_picks, judge_id
 from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.models.tokenizer import load_tokenizer
@@ -36,11 +37,11 @@ def signature(run: Run) -> str:
     }
     seeds = [[[seed.id, seed.answer] for seed in ranked(run, role)] for role in ("chosen", "pool")]
     plans = {name: plan.model_dump() for name, plan in run.settings.set_plans().items()}
-    marks = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
+    judge = judge_id(run) if any(plan["select"] == "judge" for plan in plans.values()) else ""
     assemble = [run.settings.assemble.model_dump()]
     if run.settings.evaluate.repeats > 1:
         assemble.append({"draws": [[seed.id for seed in seeds] for seeds in _draws(run, ranked(run, "chosen"))]})
-    return digest(VERSION, assemble, sorted(plans.items()), marks, fingerprint(run), sorted(picks.items()), seeds)
+    return digest(VERSION, assemble, sorted(plans.items()), judge, fingerprint(run), sorted(picks.items()), seeds)
 
 
 def execute(context: Context) -> str:
@@ -68,13 +69,14 @@ def execute(context: Context) -> str:
         for text in builder.said:
             context.emit(Note(text, "warning"))
     for name in all_sets(run.store).keys() - set(names):  # of a source that the settings no longer name
-        (run.calibration / f"{name}.jsonl").unlink(missing_ok=True)
+        for folder in (run.calibration, run.token_kinds):
+            (folder / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
     return "; ".join(f"{name}: {len(sets[name])} samples, {tokens(sets[name])} tokens" for name in names)
 
 
 def intact(run: Run) -> bool:
-    """The files are there, whoever may have deleted one."""
+    """True if every set's file is there: a person may have deleted one. Kinds of tokens can be searched for again."""
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
@@ -104,9 +106,8 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
 
 
 def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample], drawn: str) -> None:
-    """`drawn`: the set's name in its draw."""
+    """Write the set's files and its row in the database. `drawn`: the set's name in its draw."""
     run, refused = context.run, dict(collector.refused[name])
-    write_set(run.calibration / f"{drawn}.jsonl", samples)
     row = SetRow(
         name=drawn,
         ids_hash=ids_hash(samples),
@@ -119,6 +120,8 @@ def _store(context: Context, collector: Collector, name: str, samples: Sequence[
         whole_answers=sum(sample.holds_answer for sample in samples),
         ways=dict(Counter(sample.way for sample in samples)),
     )
+    write_set(run.calibration / f"{drawn}.jsonl", samples)
+    write_kinds(run.token_kinds / f"{drawn}.jsonl", (sample.kinds for sample in samples), row.ids_hash)
     add_set(run.store, row)
     context.emit(SetAssembled(drawn, row.samples, row.tokens, sum(refused.values())))
     if refused:

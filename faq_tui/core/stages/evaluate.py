@@ -25,7 +25,7 @@ from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement, heldout
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 STAGE = "evaluate"
 signature = figures_signature

@@ -1,8 +1,8 @@
-"""The list of stages, and the one loop that runs them.
+"""The loop that runs the stages in order.
 
-A stage is a function of a context. It reads what earlier stages stored, stores every finished unit of work
-at once, and when it is called again does only what is missing. Its signature, a hash of its settings and
-inputs, decides what is stale. That is all there is to resume.
+A stage is a function of a context. It reads what earlier stages stored, stores every finished unit of work at once,
+and when it is called again does only what is missing. Its signature, a hash of its settings and inputs, decides
+whether it is stale. A run resumes by this alone.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ from __future__ import annotations
 import time
 import traceback
 from contextlib import ExitStack
-from typing import IO
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.models.trust import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, Event, StageDone, StageFailed, StageSkipped, to_json
+from faq_tui.core.run.events import Emit, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
 from faq_tui.core.store import stages as stage_rows
@@ -34,16 +33,16 @@ def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
     """The stages that `--only` or `--until` name. Raises UsageError."""
     stages = all_stages()
     names = [stage.name for stage in stages]
-    for wanted in (only, until):
-        if wanted is not None and wanted not in names:
-            raise UsageError(f"no stage {wanted!r}; the stages are {', '.join(names)}")
+    for name in (only, until):
+        if name is not None and name not in names:
+            raise UsageError(f"no stage {name!r}; the stages are {', '.join(names)}")
     if only is not None:
         return (stages[names.index(only)],)
     return stages[: names.index(until) + 1] if until is not None else stages
 
 
 def is_current(run: Run, stage: Stage) -> bool:
-    """True if the stage is done, and done with what the settings and inputs are now."""
+    """True if the stage is done, and was done with the present settings and inputs."""
     row = stage_rows.all_rows(run.store).get(stage.name)
     return row is not None and row.state == "done" and row.signature == stage.signature(run) and stage.intact(run)
 
@@ -59,8 +58,8 @@ def run_pipeline(
 ) -> None:
     """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored.
 
-    `job` names its folder under `jobs/`; by default a new one. `confirmed`: a person has said yes to what
-    regenerating costs.
+    `job` names its folder under `jobs/`; by default a new one. `confirmed`: a person has agreed to the cost of
+    regenerating.
     """
     selected = select(only, until)
     job = job or new_id()
@@ -77,17 +76,8 @@ def run_pipeline(
             for stage in selected:
                 # A server started for one stage does not hold its memory through the next.
                 with ExitStack() as resources:
-                    tee = _recorder(record, emit)
-                    _run_stage(Context(run, tee, cancel, job, names, resources, confirmed=confirmed), stage)
-
-
-def _recorder(record: IO[str], emit: Emit) -> Emit:
-    def tee(event: Event) -> None:
-        record.write(to_json(event) + "\n")
-        record.flush()
-        emit(event)
-
-    return tee
+                    context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
+                    _run_stage(context, stage)
 
 
 def _require_earlier(run: Run, stage: Stage) -> None:
@@ -102,7 +92,7 @@ def _run_stage(context: Context, stage: Stage) -> None:
     store = context.run.store
     started = time.monotonic()
     try:
-        summary = None if is_current(context.run, stage) else _begin_and_execute(context, stage)
+        summary = _execute_if_stale(context, stage)
     except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, Ctrl-C too
         failure = _as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
@@ -116,8 +106,14 @@ def _run_stage(context: Context, stage: Stage) -> None:
     context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
 
 
-def _begin_and_execute(context: Context, stage: Stage) -> str:
-    stage_rows.begin(context.run.store, stage.name, stage.signature(context.run), context.job)
+def _execute_if_stale(context: Context, stage: Stage) -> str | None:
+    """The summary of what the stage did; None if it is current. Its signature is computed once."""
+    run = context.run
+    signature = stage.signature(run)
+    row = stage_rows.all_rows(run.store).get(stage.name)
+    if row is not None and row.state == "done" and row.signature == signature and stage.intact(run):
+        return None
+    stage_rows.begin(run.store, stage.name, signature, context.job)
     context.cancel.check()
     return stage.execute(context)
 

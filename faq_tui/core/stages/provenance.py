@@ -9,7 +9,7 @@ from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.models.target import fingerprint
 from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
 from faq_tui.core.quantizing.servable import serve_commands
-from faq_tui.core.regenerating.questions import prompt_version, source_hash_of
+from faq_tui.core.regenerating.candidate_requests import prompt_version, source_hash_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.sets import SetRow
 

@@ -22,7 +22,7 @@ from faq_tui.core.stages.provenance import complete_manifest
 from faq_tui.core.store.artefacts import Artefact, add_artefact, add_failure, all_artefacts
 from faq_tui.core.store.sets import SetRow, all_sets
 from faq_tui.core.worker import run_worker
-from faq_tui.core.worker.keys import without_keys
+from faq_tui.core.worker.parent import without_keys
 
 STAGE = "quantize"
 CHECKPOINTS = "checkpoints"  # in the run's cache

@@ -7,23 +7,22 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.family import warnings as family_warnings
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.candidate_requests import PendingCandidate, cost_sample, pending_candidates
 from faq_tui.core.regenerating.flags import counts_in_words
 from faq_tui.core.regenerating.generation_cost import estimate_cost, needs_consent
-from faq_tui.core.regenerating.local import LocalAsking
-from faq_tui.core.regenerating.pending_candidates import PendingCandidate, cost_sample, pending_candidates
+from faq_tui.core.regenerating.local import LocalGenerator
 from faq_tui.core.regenerating.recorder import STAGE, CandidateRecorder, RegenerationProgress
-from faq_tui.core.regenerating.remote import RemoteAsking
+from faq_tui.core.regenerating.remote import RemoteGenerator
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, StageStarted
 from faq_tui.core.run.run import Run
-from faq_tui.core.store import candidates
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 
 
 def signature(run: Run) -> str:
     sources = [[name, source_hash_of(s), s.candidates] for name, s in run.settings.sources.items()]
-    return digest(sources, [seed.id for seed in seed_rows.by_role(run.store, "chosen")])
+    return digest(sources, seed_rows.ids_by_role(run.store, "chosen"))
 
 
 def execute(context: Context) -> str:
@@ -40,7 +39,7 @@ def execute(context: Context) -> str:
             context.emit(Note(text, "warning"))
     progress = RegenerationProgress(total)
     for name, source in run.settings.sources.items():
-        candidates.clear_failures(run.store, source_hash_of(source), ((w.seed.id, w.number) for w in todo[name]))
+        rows.clear_failures(run.store, source_hash_of(source), ((w.seed.id, w.number) for w in todo[name]))
         if todo[name]:
             _ask(context, CandidateRecorder(context, name, source, progress, todo[name]), todo[name])
     if progress.failed:
@@ -54,7 +53,7 @@ def execute(context: Context) -> str:
 def _ask(context: Context, keeper: CandidateRecorder, todo: list[PendingCandidate]) -> None:
     """Where it costs, a sample comes first (it is kept), and then a person's yes."""
     source = keeper.source
-    asking = LocalAsking(keeper) if source.is_local else RemoteAsking(keeper)
+    asking = LocalGenerator(keeper) if source.is_local else RemoteGenerator(keeper)
     if not context.confirmed and needs_consent(source, estimate_cost(context.run.store, keeper.name, source, todo)):
         todo = _sampled(context, keeper, asking, todo)
     if todo:
@@ -62,7 +61,10 @@ def _ask(context: Context, keeper: CandidateRecorder, todo: list[PendingCandidat
 
 
 def _sampled(
-    context: Context, keeper: CandidateRecorder, asking: LocalAsking | RemoteAsking, todo: list[PendingCandidate]
+    context: Context,
+    keeper: CandidateRecorder,
+    asking: LocalGenerator | RemoteGenerator,
+    todo: list[PendingCandidate],
 ) -> list[PendingCandidate]:
     """What is left after the sample, if it needs no consent. Raises UsageError if it does."""
     source, store = keeper.source, context.run.store
@@ -86,13 +88,14 @@ def _summary(context: Context) -> str:
         found = rows.tally(run.store, source_hash_of(source))
         why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
         parts.append(
-            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unfit} unfit"
+            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unusable} unfit"
             f"{f' ({why})' if why else ''}"
         )
-        if source.reasoning == "native" and found.unreasoned:
+        unreasoned = rows.count_unreasoned(run.store, source_hash_of(source)) if source.reasoning == "native" else 0
+        if unreasoned:
             context.emit(
                 Note(
-                    f"{found.unreasoned} of {found.candidates} candidates of {name} came without reasoning: does the "
+                    f"{unreasoned} of {found.candidates} candidates of {name} came without reasoning: does the "
                     'server need a reasoning parser, or the source `reasoning = "prompted"`?',
                     "warning",
                 )

@@ -67,13 +67,13 @@ class _Problems:
 def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
     settings = context.run.settings.seeds
     seen: dict[str, int] = {}
-    for item in read_records(_path(context.run), settings.path, settings.split):
+    for item in read_records(_path(context.run), settings):
         context.cancel.check()
         if isinstance(item, Problem):
             problems.add(item.line, f"is {item.reason}", "empty" if item.reason == "empty" else "broken")
             continue
         try:
-            seed = to_seed(item.value, settings, f"{settings.path}:{item.line}")
+            seed = to_seed(item.raw, settings, f"{settings.path}:{item.line}")
         except ShapeError as error:
             problems.add(item.line, str(error), "broken")
             continue

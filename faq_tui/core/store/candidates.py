@@ -1,4 +1,8 @@
-"""Candidates in the database: each under a key that says everything that made it."""
+"""Candidates in the database, each under a key that covers everything that made it.
+
+Whole candidates hold long texts. What needs no text (signatures, status, picks) reads outlines and counts instead.
+Candidates that failed are kept in a table of failures until they are asked for again.
+"""
 
 from __future__ import annotations
 
@@ -38,22 +42,50 @@ class Candidate:
     seconds: float
     dialect: str
     id: int = 0
-    max_tokens: int | None = None  # that was asked for
-    sampling_seed: int | None = None  # that was sent
-    requests: int = 1  # sent until this answer was there
-    why: dict[str, str] = field(default_factory=dict, hash=False)  # flag to what was found
+    max_tokens: int | None = None  # the limit in the request
+    sampling_seed: int | None = None  # the seed in the request
+    requests: int = 1  # requests sent for this candidate
+    why: dict[str, str] = field(default_factory=dict, hash=False)  # flag to the reason for it
+
+
+@dataclass(frozen=True)
+class CandidateOutline:
+    """A candidate without its texts: enough to hash it, to count it and to pick it."""
+
+    id: int
+    seed_id: str
+    source: str
+    number: int  # 1-based
+    flags: tuple[str, ...]  # why it cannot be used; empty: it is usable
+    finish_reason: str
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A candidate that could not be generated."""
+
+    seed_id: str
+    source: str
+    number: int  # 1-based
+    generation: str
+    reason: str
+    requests: int  # requests sent for it
 
 
 def candidate_key(seed_id: str, generation: str, number: int) -> str:
-    """Seed id (so its text), model, prompt version, sampling and number: the same key is never asked for twice.
+    """The key under which a candidate is stored; the same key is generated only once.
 
-    The source's name is no part of it: a renamed source finds its candidates again.
+    It hashes the seed id (so the seed's text), the source's settings (`generation`) and the number. The source's name
+    is left out, so that a renamed source finds its candidates again.
     """
     return digest(seed_id, generation, number)
 
 
 def add(store: Store, candidate: Candidate) -> int:
-    """Store a finished candidate at once; returns its id. One already there under the key stays as it is."""
+    """Store a finished candidate at once and return its id.
+
+    A candidate already stored under the key stays as it is.
+    """
     c = candidate
     key = candidate_key(c.seed_id, c.generation, c.number)
     with store.writing() as db:
@@ -79,80 +111,92 @@ def current(store: Store, source: str, generation: str) -> list[Candidate]:
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation,))]
 
 
-def numbers(store: Store, generation: str) -> set[tuple[str, int]]:
-    """(seed id, number) of all that `current` would give: no text is read."""
-    query = f"SELECT c.seed_id, c.number{_CURRENT}"
-    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (generation,))}
-
-
-@dataclass(frozen=True)
-class Tally:
-    """Of one source's candidates."""
-
-    candidates: int = 0
-    unfit: int = 0
-    unreasoned: int = 0  # without reasoning
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    counted: int = 0  # candidates whose completion tokens are known
-    seconds: float = 0.0  # of those
-
-
-def tally(store: Store, generation: str) -> Tally:
-    """Of all that `current` would give."""
-    return _tally(store, _CURRENT, generation)
-
-
-def flag_counts(store: Store, generation: str) -> Counter[str]:
-    """How many of all that `current` would give have each flag; one may have several."""
-    query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]'"
-    return Counter(flag for row in store.db.execute(query, (generation,)) for flag in json.loads(row["flags"]))
-
-
-def tally_before(store: Store, source: str, generation: str) -> Tally:
-    """Of what this source gave under other settings than the present ones."""
-    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, generation)
-
-
-def _tally(store: Store, rows: str, *values: str) -> Tally:
-    query = (
-        "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0), coalesce(sum(c.reasoning = ''), 0),"
-        " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
-        f" coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0){rows}"
-    )
-    return Tally(*store.db.execute(query, values).fetchone())
-
-
 def of_seed(store: Store, source: str, generation: str, seed_id: str) -> list[Candidate]:
     """One seed's candidates of one source under its present settings, by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation, seed_id))]
 
 
-def by_ids(store: Store, wanted: Iterable[int]) -> dict[int, Candidate]:
+def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
     """Candidates by id; unknown ids are left out."""
     query = "SELECT * FROM candidates WHERE id = ?"
-    rows = (store.db.execute(query, (candidate_id,)).fetchone() for candidate_id in wanted)
+    rows = (store.db.execute(query, (candidate_id,)).fetchone() for candidate_id in ids)
     return {row["id"]: candidate_of(row) for row in rows if row is not None}
+
+
+def outlines(store: Store, source: str, generation: str, candidates: int) -> list[CandidateOutline]:
+    """What `current` returns, up to number `candidates` of each seed, without reading any text."""
+    query = (
+        f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
+        " ORDER BY s.position, c.number"
+    )
+    return [
+        CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
+        for row in store.db.execute(query, (generation, candidates))
+    ]
+
+
+def numbers(store: Store, generation: str) -> set[tuple[str, int]]:
+    """(seed id, number) of what `current` returns, without reading any text."""
+    query = f"SELECT c.seed_id, c.number{_CURRENT}"
+    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (generation,))}
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts over one source's candidates."""
+
+    candidates: int = 0
+    unusable: int = 0  # candidates with a flag
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    counted: int = 0  # candidates whose completion tokens are known
+    seconds: float = 0.0  # generation time of the counted candidates
+
+
+def tally(store: Store, generation: str) -> Tally:
+    """Counts over what `current` returns, without reading any text."""
+    return _tally(store, _CURRENT, generation)
+
+
+def tally_before(store: Store, source: str, generation: str) -> Tally:
+    """Counts over this source's candidates that were made under other settings than the present ones."""
+    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, generation)
+
+
+def _tally(store: Store, rows: str, *values: str) -> Tally:
+    query = (
+        "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0),"
+        " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
+        f" coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0){rows}"
+    )
+    return Tally(*store.db.execute(query, values).fetchone())
+
+
+def count_unreasoned(store: Store, generation: str) -> int:
+    """How many of what `current` returns have no reasoning. It reads the reasoning texts."""
+    query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
+    return int(store.db.execute(query, (generation,)).fetchone()[0])
+
+
+def flag_counts(store: Store, generation: str) -> Counter[str]:
+    """How many of what `current` returns have each flag, in seed order; a candidate may have several flags."""
+    query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
+    return Counter(flag for row in store.db.execute(query, (generation,)) for flag in _flags(row["flags"]))
 
 
 def candidate_of(row: sqlite3.Row) -> Candidate:
     names = set(Candidate.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates its values
-    return Candidate(**{**values, "flags": tuple(json.loads(row["flags"])), "why": json.loads(row["why"])})
+    return Candidate(**{**values, "flags": _flags(row["flags"]), "why": json.loads(row["why"])})
 
 
-@dataclass(frozen=True)
-class Failure:
-    seed_id: str
-    source: str
-    number: int  # 1-based
-    generation: str
-    reason: str
-    requests: int  # sent for it
+def _flags(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
 
 
 def add_failure(store: Store, failure: Failure) -> None:
+    """Store a failure; it replaces an earlier one of the same candidate."""
     f = failure
     with store.writing() as db:
         db.execute(
@@ -165,21 +209,21 @@ def add_failure(store: Store, failure: Failure) -> None:
         )
 
 
-def clear_failures(store: Store, generation: str, wanted: Iterable[tuple[str, int]]) -> None:
-    """Forget that these (seed id, number) failed: they are asked for again."""
-    keys = ((candidate_key(seed_id, generation, number),) for seed_id, number in wanted)
+def clear_failures(store: Store, generation: str, failed: Iterable[tuple[str, int]]) -> None:
+    """Remove the failures of these (seed id, number), because they are asked for again."""
+    keys = ((candidate_key(seed_id, generation, number),) for seed_id, number in failed)
     with store.writing() as db:
         db.executemany("DELETE FROM failed_candidates WHERE key = ?", keys)
 
 
 def failures_of_seed(store: Store, generation: str, seed_id: str) -> dict[int, str]:
-    """Number to reason."""
+    """Number to the reason why this candidate of the seed failed."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
     return {row["number"]: row["reason"] for row in store.db.execute(query, (generation, seed_id))}
 
 
 def count_failures(store: Store, generation: str, candidates: int) -> int:
-    """Of chosen seeds, numbers up to `candidates` only."""
+    """How many candidates of chosen seeds failed, up to number `candidates` of each seed."""
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

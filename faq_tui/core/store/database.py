@@ -6,18 +6,12 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import quote
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.files import full_disk
-
-
-def migrations() -> list[str]:
-    """The SQL of every schema version, oldest first; `PRAGMA user_version` counts those applied."""
-    folder = files("faq_tui.core.store") / "migrations"
-    return [entry.read_text() for entry in sorted(folder.iterdir(), key=lambda entry: entry.name)]
+from faq_tui.core.store import migrate
 
 
 class Store:
@@ -30,13 +24,13 @@ class Store:
             self.db = open_to_read(path) if read_only else sqlite3.connect(path, timeout=30.0, isolation_level=None)
             self.db.row_factory = sqlite3.Row
             if read_only:
-                self._migrate()
+                migrate.bring_up_to_date(self.db, path)
                 self.db.execute("PRAGMA query_only = ON")
                 return
             self._use_wal()
             self.db.execute("PRAGMA synchronous = NORMAL")
             self.db.execute("PRAGMA foreign_keys = ON")
-            self._migrate()
+            migrate.bring_up_to_date(self.db, path)
         except sqlite3.DatabaseError as error:
             if _is_full(error):
                 raise full_disk(path) from None
@@ -55,25 +49,6 @@ class Store:
                     raise
                 time.sleep(wait_s)
         self.db.execute("PRAGMA journal_mode = WAL")
-
-    def _migrate(self) -> None:
-        scripts = migrations()
-        version = self.db.execute("PRAGMA user_version").fetchone()[0]
-        if version > len(scripts):
-            raise UsageError(
-                f"{self.path} was written by a newer faq-tui (schema {version}, this one knows {len(scripts)}): "
-                "upgrade faq-tui"
-            )
-        for number, script in enumerate(scripts[version:], version + 1):
-            # One transaction a step: a killed migration leaves the version it began with.
-            try:
-                self.db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-            except sqlite3.DatabaseError:
-                if self.db.in_transaction:
-                    self.db.execute("ROLLBACK")
-                # Two processes may open a new file at once: the other one was faster.
-                if self.db.execute("PRAGMA user_version").fetchone()[0] < number:
-                    raise
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -105,17 +80,12 @@ def _is_full(error: sqlite3.Error) -> bool:
 def open_to_read(path: Path) -> sqlite3.Connection:
     """The file itself, or a copy in memory if its schema must be brought up to date first."""
     db = _connect(path)
-    version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version >= known_version():
+    if migrate.is_current(db):
         return db
     copy = sqlite3.connect(":memory:", isolation_level=None)
     db.backup(copy)
     db.close()
     return copy
-
-
-def known_version() -> int:
-    return len(list((files("faq_tui.core.store") / "migrations").iterdir()))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

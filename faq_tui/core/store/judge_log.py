@@ -1,4 +1,4 @@
-"""What LLM judges replied, word for word, and how they did when they were tested."""
+"""The replies of LLM judges, word for word, and the results of the test that each judge takes before use."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class ReplyRow:
+    """One reply. `error` says why it does not fit the schema; it is empty if the reply fits."""
+
     raw: str
-    error: str  # why it does not fit the schema; empty: it does
+    error: str
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,29 @@ class ProbeRow:
     details: dict[str, Any]
 
 
-def add_reply(store: Store, judge: str, unit: str, turn: int, attempt: int, raw: str, error: str) -> None:
-    """Store a reply at once; one that is there already stays."""
+@dataclass(frozen=True)
+class ReplyKey:
+    """Which reply: the judge's column id, the hash of what it was shown, and in which of its orders."""
+
+    judge: str
+    unit: str
+    turn: int
+
+
+def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> None:
+    """Store a reply at once. `attempt`: 0 for the first, 1 for the repaired one. A stored reply stays as it is."""
     with store.writing() as db:
         db.execute(
             "INSERT INTO judge_replies (judge, unit, turn, attempt, raw, error, created)"
             " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (judge, unit, turn, attempt, storable(raw), storable(error), time.time()),
+            (key.judge, key.unit, key.turn, attempt, storable(reply.raw), storable(reply.error), time.time()),
         )
 
 
-def replies_of(store: Store, judge: str, unit: str, turn: int) -> list[ReplyRow]:
-    """The first reply and the repaired one, as far as there are any."""
+def replies_of(store: Store, key: ReplyKey) -> list[ReplyRow]:
+    """The stored replies: none, the first, or the first and the repaired one."""
     query = "SELECT raw, error FROM judge_replies WHERE judge = ? AND unit = ? AND turn = ? ORDER BY attempt"
-    return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (judge, unit, turn))]
+    return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (key.judge, key.unit, key.turn))]
 
 
 def reply_counts(store: Store, judge: str) -> dict[str, int]:

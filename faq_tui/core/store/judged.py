@@ -1,36 +1,27 @@
-"""How each seed of one source stands with the judge and with people, without any text."""
+"""What the judge and people decided for each seed of one source. No candidate's text is read."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from faq_tui.core.store import picks
 from faq_tui.core.store.database import Store
-from faq_tui.core.store.picks import Pick
+from faq_tui.core.store.picks import Pick, ScoreRow
 from faq_tui.core.store.seed_pages import View
 
 
 @dataclass(frozen=True)
 class Standing:
-    """One chosen seed that has a candidate at least."""
+    """The decisions on one chosen seed that has at least one candidate."""
 
     seed_id: str
     judged: bool
-    judge_pick: int | None  # candidate id; None: it found none fit, or has not judged
-    override: Pick | None  # a person's last word, if it stands
-    margin: float | None  # between the two best marks of fit candidates
-    unfit: int  # candidates with a flag
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    score: float | None
-    reason: str
-    kind: str
-    details: dict[str, Any] = field(default_factory=dict)
+    judge_pick: int | None  # candidate id; None: no candidate is usable, or not judged yet
+    override: Pick | None  # the person's pick or rejection that counts
+    margin: float | None  # between the two best scores of usable candidates
+    unusable: int  # candidates with a flag
 
 
 @dataclass(frozen=True)
@@ -43,58 +34,68 @@ class Override:
 def standings(store: Store, view: View) -> list[Standing]:
     """All seeds of the view's source, in file order."""
     query = (
-        "SELECT c.seed_id, c.flags <> '[]' AS unfit, m.score FROM seeds s"
+        "SELECT c.seed_id, c.flags <> '[]', m.score FROM seeds s"
         " JOIN candidates c ON c.generation = :generation AND c.seed_id = s.id AND c.number <= :wanted"
         " LEFT JOIN scores m ON m.candidate_id = c.id AND m.judge = :judge"
         " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, c.number"
     )
     found: dict[str, tuple[list[float], list[bool]]] = {}
-    for seed_id, unfit, score in store.db.execute(query, vars(view)):
-        marks, flags = found.setdefault(seed_id, ([], []))
-        flags.append(bool(unfit))
-        if score is not None and not unfit:
-            marks.append(score)
-    # As in `picks.current`: a word on an answer from before the source's settings changed counts no more.
+    for seed_id, unusable, score in store.db.execute(query, vars(view)):
+        scores, flags = found.setdefault(seed_id, ([], []))
+        flags.append(bool(unusable))
+        if score is not None and not unusable:
+            scores.append(score)
+    # As in `picks.current`: picks of candidates made under earlier settings of the source are ignored.
     ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.generation,))
     ours: set[int | None] = {None, *(row["id"] for row in ids)}
-    said = picks.judged_by(store, view.source, view.judge).items()
-    judged = {seed_id: chosen for seed_id, chosen in said if chosen in ours}
-    people = picks.overrides(store, view.source).items()
-    overrides = {seed_id: pick for seed_id, pick in people if pick.candidate_id in ours}
+    by_judge = picks.judged_by(store, view.source, view.judge).items()
+    judged = {seed_id: chosen for seed_id, chosen in by_judge if chosen in ours}
+    by_people = picks.overrides(store, view.source).items()
+    overrides = {seed_id: pick for seed_id, pick in by_people if pick.candidate_id in ours}
     return [
-        Standing(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id), _margin(marks), sum(flags))
-        for seed_id, (marks, flags) in found.items()
+        Standing(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id), _margin(scores), sum(flags))
+        for seed_id, (scores, flags) in found.items()
     ]
 
 
-def usable_groups(store: Store, generation: str, wanted: int) -> list[list[int]]:
-    """Ids of each chosen seed's candidates without a flag, up to number `wanted`, in file order."""
+def usable_groups(store: Store, generation: str, candidates: int) -> list[list[int]]:
+    """Ids of each chosen seed's candidates without a flag, up to number `candidates`, in file order."""
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
         " WHERE c.number <= ? AND c.flags = '[]' AND s.role = 'chosen' AND s.present AND NOT s.excluded"
         " ORDER BY s.position, c.number"
     )
     groups: dict[str, list[int]] = {}
-    for seed_id, candidate_id in store.db.execute(query, (generation, wanted)):
+    for seed_id, candidate_id in store.db.execute(query, (generation, candidates)):
         groups.setdefault(seed_id, []).append(candidate_id)
     return list(groups.values())
 
 
+def count_scored(store: Store, generation: str, judge: str) -> int:
+    """How many candidates of chosen seeds, of the source settings `generation`, this judge gave a score."""
+    query = (
+        "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
+        " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
+        " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
+    )
+    return int(store.db.execute(query, (judge, generation)).fetchone()[0])
+
+
 def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:
-    """Candidate id to this judge's mark; unmarked ones are left out."""
+    """Candidate id to this judge's score; candidates that it has not scored are left out."""
     query = "SELECT score, reason, kind, details FROM scores WHERE candidate_id = ? AND judge = ?"
     rows = ((i, store.db.execute(query, (i, judge)).fetchone()) for i in candidate_ids)
     return {
-        i: ScoreRow(row["score"], row["reason"], row["kind"], json.loads(row["details"]))
+        i: ScoreRow(i, judge, row["kind"], row["score"], row["reason"], json.loads(row["details"]))
         for i, row in rows
         if row is not None
     }
 
 
 def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[ScoreRow, ...]]:
-    """Candidate id to the marks of each of these judges that has marked it, in their order."""
-    found = [scores_by_candidate(store, judge, candidate_ids) for judge in judges]
-    return {i: tuple(marks[i] for marks in found if i in marks) for i in candidate_ids}
+    """Candidate id to its scores by these judges, in the judges' order; missing scores are left out."""
+    columns = [scores_by_candidate(store, judge, candidate_ids) for judge in judges]
+    return {i: tuple(scores[i] for scores in columns if i in scores) for i in candidate_ids}
 
 
 def last_override(store: Store, source: str, who: str | None = None, seed_id: str | None = None) -> Override | None:
@@ -109,8 +110,8 @@ def last_override(store: Store, source: str, who: str | None = None, seed_id: st
     return None if row is None else Override(row["seed_id"], row["who"], row["created"])
 
 
-def _margin(marks: list[float]) -> float | None:
-    if len(marks) < 2:
+def _margin(scores: list[float]) -> float | None:
+    if len(scores) < 2:
         return None
-    best, second = sorted(marks, reverse=True)[:2]
+    best, second = sorted(scores, reverse=True)[:2]
     return best - second

@@ -5,16 +5,28 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from faq_tui.core.base.sanitize import storable
 from faq_tui.core.store.database import Store
 
-REPLACING = (
+_REPLACING = (
     "UPDATE SET kind = excluded.kind, score = excluded.score, reason = excluded.reason, raw = excluded.raw,"
     " details = excluded.details, created = excluded.created"
 )
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One judge's score of one candidate. The judge's whole reply is stored beside it and not read with it."""
+
+    candidate_id: int
+    judge: str  # the judge's column id
+    kind: str  # the judge's name
+    score: float | None  # None: the judge could not score the candidate
+    reason: str = ""
+    details: Mapping[str, Any] = field(default_factory=dict)  # what the score is made of
 
 
 @dataclass(frozen=True)
@@ -26,50 +38,45 @@ class Pick:
     reason: str
 
 
-def add_score(
-    store: Store,
-    candidate_id: int,
-    judge: str,
-    kind: str,
-    score: float | None,
-    reason: str,
-    raw: str,
-    details: Mapping[str, Any] | None = None,
-    replace: bool = False,
-) -> None:
-    """Store one mark at once. A second one of the same judge replaces nothing, unless it says `replace`."""
-    row = (candidate_id, judge, kind, score, reason, raw, details or {})
-    _put(store, [row], REPLACING if replace else "NOTHING")
+def add_score(store: Store, row: ScoreRow, raw: str = "", replace: bool = False) -> None:
+    """Store one score at once; `raw` is the judge's whole reply.
+
+    An earlier score of the same candidate by the same judge stays, unless `replace` is true.
+    """
+    _put(store, [(row, raw)], _REPLACING if replace else "NOTHING")
 
 
-def put_derived(store: Store, kind: str, judge: str, marks: Mapping[int, tuple[float | None, str, Any]]) -> None:
-    """Marks computed from other marks, by candidate id: (score, reason, details). Those that changed are replaced."""
+def put_derived(store: Store, judge: str, rows: Iterable[ScoreRow]) -> None:
+    """Store scores of the judge `judge` that are computed from other scores; replace those that changed."""
     query = "SELECT candidate_id, score, reason, details FROM scores WHERE judge = ?"
-    before = {row[0]: tuple(row[1:]) for row in store.db.execute(query, (judge,))}
-    rows = [
-        (candidate_id, judge, kind, score, reason, "", details)
-        for candidate_id, (score, reason, details) in marks.items()
-        if before.get(candidate_id) != (score, storable(reason), _json(details))
+    before = {found[0]: tuple(found[1:]) for found in store.db.execute(query, (judge,))}
+    changed = [
+        (row, "")
+        for row in rows
+        if before.get(row.candidate_id) != (row.score, storable(row.reason), _json(row.details))
     ]
-    if rows:
-        _put(store, rows, REPLACING)
+    if changed:
+        _put(store, changed, _REPLACING)
 
 
-def _put(store: Store, rows: Iterable[tuple[int, str, str, float | None, str, str, Any]], conflict: str) -> None:
+def _put(store: Store, rows: Iterable[tuple[ScoreRow, str]], conflict: str) -> None:
     now = time.time()
     with store.writing() as db:
         db.executemany(
             "INSERT INTO scores (candidate_id, judge, kind, score, reason, raw, details, created)"
             f" VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (candidate_id, judge) DO {conflict}",
             [
-                (candidate_id, judge, kind, score, storable(reason), storable(raw), _json(details), now)
-                for candidate_id, judge, kind, score, reason, raw, details in rows
+                (
+                    *(row.candidate_id, row.judge, row.kind, row.score),
+                    *(storable(row.reason), storable(raw), _json(row.details), now),
+                )
+                for row, raw in rows
             ],
         )
 
 
-def _json(details: Any) -> str:
-    return json.dumps(details, sort_keys=True)
+def _json(details: Mapping[str, Any]) -> str:
+    return json.dumps(dict(details), sort_keys=True)
 
 
 def scores_of(store: Store, judge: str) -> dict[int, float | None]:
@@ -79,7 +86,7 @@ def scores_of(store: Store, judge: str) -> dict[int, float | None]:
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """Candidate id to what a judge's mark is made of."""
+    """Candidate id to what a judge's score is made of."""
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
     return {row["candidate_id"]: json.loads(row["details"]) for row in store.db.execute(query, (judge,))}
 
@@ -98,13 +105,13 @@ def add_picks(
 
 
 def judged_by(store: Store, source: str, judge: str) -> dict[str, int | None]:
-    """Seed id to the candidate this judge picked last (None: it found none fit)."""
+    """Seed id to the candidate this judge picked last (None: no candidate was usable)."""
     query = "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ? ORDER BY id"
     return dict(store.db.execute(query, (source, judge)).fetchall())
 
 
 def overrides(store: Store, source: str) -> dict[str, Pick]:
-    """Seed id to the person's last word on it; a cleared override is none."""
+    """Seed id to a person's last override of it; a cleared override is left out."""
     query = "SELECT * FROM picks WHERE source = ? AND picked_by = 'person' ORDER BY id"
     last: dict[str, Pick] = {}
     for row in store.db.execute(query, (source,)):
@@ -119,7 +126,7 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
 def current(store: Store, source: str, judge: str, generation: str) -> dict[str, Pick]:
     """Seed id to the pick that counts: the person's if there is one, else this judge's.
 
-    A pick of an answer from before the source's settings changed counts no more.
+    Picks of candidates that were made under earlier settings of the source are ignored.
     """
     judged = judged_by(store, source, judge)
     picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}

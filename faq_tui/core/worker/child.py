@@ -25,8 +25,8 @@ Task = Callable[[dict[str, Any], Send, CancelToken], None]
 
 TASKS = {
     "generate": "faq_tui.core.regenerating.local_task:run",
-    "likelihood": "faq_tui.core.judging.likelihood_task:run",
-    "judge_activations": "faq_tui.core.judging.activation_task:run",
+    "likelihood": "faq_tui.core.judging.judges.likelihood:run_task",
+    "judge_activations": "faq_tui.core.judging.judges.activation_task:run",
     "activations": "faq_tui.core.activations.task:run",
     "coverage": "faq_tui.core.assembly.coverage_task:run",
     "layer_error": "faq_tui.core.activations.layer_error_task:run",

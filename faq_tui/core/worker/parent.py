@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk
+from faq_tui.core.settings import Settings
 
 GRACE_S = 10.0  # from a request to stop until the child is killed
 LEAVING_S = 1.0  # from the end of its messages until then
@@ -137,3 +138,19 @@ def _raise_if_failed(
     if code == -signal.SIGKILL:
         raise FaqError(f"{task} was killed by the system, most likely for want of memory; {where}")
     raise FaqError(f"{task} ended unexpectedly (exit status {code}); {where}")
+
+
+FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a worker fetches gated models with these
+
+
+def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
+    """Every variable that an `api_key_env` of the settings names, as an empty one; `needed` is left as it is."""
+    return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
+
+
+def _named(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if name := value.get("api_key_env"):
+            yield str(name)
+        for inner in value.values():
+            yield from _named(inner)

@@ -19,7 +19,7 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes import evidence_actions, evidence_items, evidence_lines, evidence_ran, evidence_table
 from faq_tui.tui.panes.evidence_columns import Columns, columns_of
 from faq_tui.tui.panes.evidence_detail import Detail
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_item import ItemView
 from faq_tui.tui.panes.evidence_items import Entry
 from faq_tui.tui.panes.evidence_paper import PaperView
@@ -29,9 +29,9 @@ from faq_tui.tui.panes.evidence_row import TableRow
 from faq_tui.tui.panes.evidence_rows import Lines
 from faq_tui.tui.panes.evidence_summary import summary
 from faq_tui.tui.panes.evidence_tokens import Words, words_of
-from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
+from faq_tui.tui.panes.evidence_view_state import MATCHES, VIEWS, EvidenceViewState
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
-from faq_tui.tui.widgets.flow_view import FlowView
+from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # columns from which the scatter stands beside the table
@@ -54,7 +54,7 @@ class EvidencePane(Pane):
     class Read(Message):
         """What the reading thread found."""
 
-        found: Found
+        found: LoadedEvidence
 
     @dataclass
     class Told(Message):
@@ -65,18 +65,18 @@ class EvidencePane(Pane):
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.found = Found(why=READING)
-        self.wanted = Wanted()
+        self.found = LoadedEvidence(why=READING)
+        self.wanted = EvidenceViewState()
         self.rows: list[TableRow] = []
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # of each view, where one left it
         self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and the columns of both
         self._heard: object = None
-        self._told: Found | None = None  # whose account of the run is shown
+        self._told: LoadedEvidence | None = None  # whose account of the run is shown
         self.reader = Reader(run.folder, self._tell)
 
-    def _tell(self, found: Found) -> None:
+    def _tell(self, found: LoadedEvidence) -> None:
         self.post_message(self.Read(found))
 
     def compose(self) -> ComposeResult:
@@ -255,7 +255,7 @@ class EvidencePane(Pane):
 
     # Actions.
 
-    def _show(self, wanted: Wanted) -> None:
+    def _show(self, wanted: EvidenceViewState) -> None:
         if self.found.evidence is None:
             return
         lines = self.query_one(Lines)

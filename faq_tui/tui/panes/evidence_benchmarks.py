@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from faq_tui.core.report.benchmarks import against, is_shown, number
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, MODEL, TableRow
 
 GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
 
 
-def benchmark_rows(found: Found) -> Iterator[TableRow]:
+def benchmark_rows(found: LoadedEvidence) -> Iterator[TableRow]:
     """Nothing where no benchmark is asked for."""
     results = [
         result for result in found.benchmarks.get("results", []) if is_shown(result, found.benchmarks["results"])
@@ -60,7 +60,7 @@ def _answers(repeats: int) -> str:
     return f" × {repeats} answers" if repeats > 1 else ""
 
 
-def _missing(found: Found) -> Iterator[TableRow]:
+def _missing(found: LoadedEvidence) -> Iterator[TableRow]:
     missing = found.benchmarks.get("missing", [])
     if missing:
         yield TableRow(EMPTY)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.tui.widgets.flow import wrap
-from faq_tui.tui.widgets.flow_view import BAR, FlowView
+from faq_tui.tui.widgets.flow import BAR, FlowView, wrap
 from faq_tui.tui.widgets.short import ELLIPSIS
 
 BORDER = 1

@@ -36,7 +36,7 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 
 
 @dataclass(frozen=True)
-class Found:
+class LoadedEvidence:
     """`evidence` is None where there is none, and `why` says so."""
 
     state: object = None  # what changes when anything here does
@@ -73,29 +73,29 @@ class Found:
         return self.sums.get(same or name, {}).get(text)
 
 
-def read(folder: Path, known: object = None) -> Found | None:
+def read(folder: Path, known: object = None) -> LoadedEvidence | None:
     """None if nothing has changed since `known`, the state of what was read before."""
     try:
         with open_run(folder, read_only=True) as run:
             state = tuple(run.store.db.execute(STATE).fetchone()), outdated(run), run.settings
             return None if state == known else _read(run, state)
     except (FaqError, OSError) as error:
-        return None if known == str(error) else Found(str(error), why=str(error))
+        return None if known == str(error) else LoadedEvidence(str(error), why=str(error))
 
 
-def _read(run: Run, state: object) -> Found:
+def _read(run: Run, state: object) -> LoadedEvidence:
     if not run.store.db.execute("SELECT count(*) FROM measurements").fetchone()[0]:
-        return Found(state, why=NOTHING)
+        return LoadedEvidence(state, why=NOTHING)
     try:
         sums = measured(run)
         if UNQUANTIZED not in sums:
-            return Found(state, why=STALE)
+            return LoadedEvidence(state, why=STALE)
         evidence = collect(run)
     except FaqError as error:
-        return Found(state, why=str(error))
+        return LoadedEvidence(state, why=str(error))
     texts = [text.name for text in evidence.texts]
     published = paper(run)
-    return Found(
+    return LoadedEvidence(
         state=state,
         evidence=evidence,
         model=run.settings.target.model,

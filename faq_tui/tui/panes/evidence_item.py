@@ -8,13 +8,13 @@ from textual.containers import Vertical, VerticalScroll
 
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_items import Entry, Parts, item_parts, model_parts
 from faq_tui.tui.panes.evidence_marked import marked
 from faq_tui.tui.panes.evidence_tokens import Words
-from faq_tui.tui.panes.evidence_wanted import Wanted
+from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
 from faq_tui.tui.widgets.covered import CoveredHorizontal
-from faq_tui.tui.widgets.flow_view import FlowView
+from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.short import ShortText
 from faq_tui.tui.widgets.text import LiteralText
@@ -55,7 +55,7 @@ class ItemView(Vertical):
             for _ in range(3):
                 yield ModelBox(classes="model")
 
-    def show(self, found: Found, wanted: Wanted, entry: Entry, words: Words, place: str) -> None:
+    def show(self, found: LoadedEvidence, wanted: EvidenceViewState, entry: Entry, words: Words, place: str) -> None:
         """`place`: which of how many, in words."""
         title = f"{found.title(entry.text)}, item {entry.number + 1}   {place}"
         self.query_one("#item-title", ShortText).show_whole(title)

@@ -10,9 +10,9 @@ from typing import Any
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LABELLED, LAST_WORD, PROSE, kind_of
 from faq_tui.core.stats.sums import Sums
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_tokens import Words
-from faq_tui.tui.panes.evidence_wanted import Wanted
+from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
 
 Parts = list[tuple[str, str] | None]
 
@@ -32,7 +32,7 @@ class Entry:
     words: str  # one line of it
 
 
-def entries(found: Found, wanted: Wanted) -> list[Entry]:
+def entries(found: LoadedEvidence, wanted: EvidenceViewState) -> list[Entry]:
     """Labelled texts first: the items that flipped in any model; of others the ones furthest apart."""
     if found.evidence is None:
         return []
@@ -44,7 +44,9 @@ def entries(found: Found, wanted: Wanted) -> list[Entry]:
     return listed
 
 
-def three(found: Found, wanted: Wanted, text: str) -> tuple[Sums | None, Sums | None, Sums | None]:
+def three(
+    found: LoadedEvidence, wanted: EvidenceViewState, text: str
+) -> tuple[Sums | None, Sums | None, Sums | None]:
     """The sums of the unquantized, the left and the right model."""
     return (
         found.sums_of(UNQUANTIZED, text),
@@ -53,7 +55,7 @@ def three(found: Found, wanted: Wanted, text: str) -> tuple[Sums | None, Sums | 
     )
 
 
-def _flipped(found: Found, wanted: Wanted, text: str) -> Iterator[Entry]:
+def _flipped(found: LoadedEvidence, wanted: EvidenceViewState, text: str) -> Iterator[Entry]:
     flips = [flipped for flipped in found.evidence.flips if flipped.text == text] if found.evidence else []
     numbers = {number for flipped in flips for number in (*flipped.lost, *flipped.won)}
     sides = three(found, wanted, text)
@@ -66,7 +68,7 @@ def _flipped(found: Found, wanted: Wanted, text: str) -> Iterator[Entry]:
     yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)  # the shown two's own flips first
 
 
-def _apart(found: Found, wanted: Wanted, text: str) -> Iterator[Entry]:
+def _apart(found: LoadedEvidence, wanted: EvidenceViewState, text: str) -> Iterator[Entry]:
     target, left, right = three(found, wanted, text)
     if target is None or left is None or right is None or "kl" not in left.columns:
         return
@@ -82,7 +84,7 @@ def _mark(correct: float) -> str:
     return RIGHT if correct > 0 else WRONG
 
 
-def body_of(found: Found, text: str, number: int) -> dict[str, Any]:
+def body_of(found: LoadedEvidence, text: str, number: int) -> dict[str, Any]:
     bodies = found.bodies.get(text, [])
     return bodies[number] if number < len(bodies) else {}
 
@@ -92,7 +94,7 @@ def _words(body: dict[str, Any]) -> str:
     return " ".join(str(said)[:LONGEST].split()) if said else "its words were not stored"
 
 
-def item_parts(found: Found, entry: Entry, words: Words) -> Parts:
+def item_parts(found: LoadedEvidence, entry: Entry, words: Words) -> Parts:
     """The item itself: (text, style) parts, None a gap."""
     kind, body = kind_of(entry.text), body_of(found, entry.text, entry.number)
     if kind == CHOICES and body:
@@ -113,7 +115,7 @@ def item_parts(found: Found, entry: Entry, words: Words) -> Parts:
     return [(entry.words, "bold"), (f"\n{what[:1].upper()}{what[1:]}. {note}" if what else f"\n{note}", "dim")]
 
 
-def model_parts(found: Found, entry: Entry, name: str) -> Parts:
+def model_parts(found: LoadedEvidence, entry: Entry, name: str) -> Parts:
     """What a model made of the item."""
     sums = found.sums_of(name, entry.text)
     if sums is None or entry.number >= len(sums):
@@ -154,7 +156,7 @@ def _letter(index: int) -> str:
     return chr(ord("A") + index) if 0 <= index < 26 else str(index + 1)
 
 
-def as_text(found: Found, wanted: Wanted, entry: Entry, words: Words) -> str:
+def as_text(found: LoadedEvidence, wanted: EvidenceViewState, entry: Entry, words: Words) -> str:
     """The item and its three readings, for the clipboard."""
     blocks: list[tuple[str, Parts]] = [("", item_parts(found, entry, words)), ("", [("".join(words.pieces), "")])]
     blocks += [(name, model_parts(found, entry, name)) for name in (UNQUANTIZED, wanted.left, wanted.right)]

@@ -8,10 +8,10 @@ from rich.text import Text
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
 from faq_tui.tui.panes.evidence_columns import GAP, GAPS, HEADS, Columns
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_items import Entry
 from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, TableRow
-from faq_tui.tui.panes.evidence_wanted import Wanted
+from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
 from faq_tui.tui.panes.evidence_words import STYLES
 from faq_tui.tui.widgets.short import ELLIPSIS, middle, padded
 
@@ -61,19 +61,19 @@ def _titled(row: TableRow, width: int) -> str:
     return middle(name, width)
 
 
-def item_head(found: Found, wanted: Wanted, width: int) -> Text:
+def item_head(found: LoadedEvidence, wanted: EvidenceViewState, width: int) -> Text:
     """What the columns of the items are."""
     names = names_of(found, wanted)
     return _item_cells(width, _cell_width(names, width), names, "item", "bold")
 
 
-def item(found: Found, wanted: Wanted, entry: Entry, width: int) -> Text:
+def item(found: LoadedEvidence, wanted: EvidenceViewState, entry: Entry, width: int) -> Text:
     kind = kind_of(entry.text)
     said = entry.words if kind in LABELLED else f"{found.title(entry.text)}: {entry.words}"
     return _item_cells(width, _cell_width(names_of(found, wanted), width), entry.cells, said)
 
 
-def names_of(found: Found, wanted: Wanted) -> tuple[str, str, str]:
+def names_of(found: LoadedEvidence, wanted: EvidenceViewState) -> tuple[str, str, str]:
     """The three models whose items are shown; of two with one recipe the sets alone."""
     rows = {row.name: row for row in found.models}
     left, right = rows.get(wanted.left), rows.get(wanted.right)

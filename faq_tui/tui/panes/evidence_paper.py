@@ -5,8 +5,8 @@ from __future__ import annotations
 from faq_tui.core.paper.tables import AVERAGE, UNQUANTIZED, Cell
 from faq_tui.core.report.formatting import MISSING
 from faq_tui.core.report.paper import ARXIV
-from faq_tui.tui.panes.evidence_found import Found
-from faq_tui.tui.widgets.flow_view import BAR, FlowView
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
+from faq_tui.tui.widgets.flow import BAR, FlowView
 from faq_tui.tui.widgets.short import middle
 
 Part = tuple[str, str] | None
@@ -23,10 +23,10 @@ class PaperView(FlowView):
 
     def __init__(self) -> None:
         super().__init__(id="evidence-paper")
-        self._found = Found()
-        self._set: tuple[Found, int] | None = None
+        self._found = LoadedEvidence()
+        self._set: tuple[LoadedEvidence, int] | None = None
 
-    def show_found(self, found: Found) -> None:
+    def show_found(self, found: LoadedEvidence) -> None:
         self._found = found
         self._fill()
 
@@ -40,7 +40,7 @@ class PaperView(FlowView):
             self.show(list(parts(*wanted)))
 
 
-def parts(found: Found, width: int) -> list[Part]:
+def parts(found: LoadedEvidence, width: int) -> list[Part]:
     """(text, style), None a gap; rows of at most `width` cells as far as their figures allow."""
     cells = [cell for cell in found.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from rich.text import Text
 from textual.message import Message
 
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_scatter import drawing
 from faq_tui.tui.widgets.text import LiteralText
 
-Wish = tuple[Found, int, int]  # what to draw, and in which size
+Wish = tuple[LoadedEvidence, int, int]  # what to draw, and in which size
 
 
 class ScatterBox(LiteralText):
@@ -23,7 +23,7 @@ class ScatterBox(LiteralText):
 
     def __init__(self) -> None:
         super().__init__(id="evidence-scatter")
-        self._found = Found()
+        self._found = LoadedEvidence()
         self._asked: Wish | None = None
         self._drawn: Wish | None = None
         self._lock = threading.Lock()
@@ -33,7 +33,7 @@ class ScatterBox(LiteralText):
     def busy(self) -> bool:
         return self._asked != self._drawn
 
-    def show_found(self, found: Found) -> None:
+    def show_found(self, found: LoadedEvidence) -> None:
         self._found = found
         self.call_after_refresh(self._ask)
 

@@ -10,13 +10,13 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.report import document
 from faq_tui.core.report.formats import write
 from faq_tui.core.run.run import Run, open_run
-from faq_tui.tui.panes.evidence_found import Found, read
+from faq_tui.tui.panes.evidence_found import LoadedEvidence, read
 
 
 class Reader:
     """Reads one at a time; what changes meanwhile is read right after."""
 
-    def __init__(self, folder: Path, tell: Callable[[Found], None]) -> None:
+    def __init__(self, folder: Path, tell: Callable[[LoadedEvidence], None]) -> None:
         """`tell` is called on the reading thread, whenever something has changed."""
         self._folder, self._tell = folder, tell
         self._lock = threading.Lock()

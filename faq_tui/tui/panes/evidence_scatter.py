@@ -16,7 +16,7 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import plain_name
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.widgets.short import middle, padded
 
 MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
@@ -28,7 +28,7 @@ RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta
 Axis = tuple[str, str]  # text, metric
 
 
-def drawing(found: Found, width: int, height: int) -> str:
+def drawing(found: LoadedEvidence, width: int, height: int) -> str:
     """At most `height` lines of ANSI text of at most `width` cells."""
     across, up = _axis(found, GENERAL), _axis(found, SPECIAL)
     if across is None or up is None:
@@ -55,14 +55,14 @@ def drawing(found: Found, width: int, height: int) -> str:
     return "\n".join(shown[:height])
 
 
-def _axis(found: Found, kinds: tuple[str, ...]) -> Axis | None:
+def _axis(found: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
     """The text of an axis and its main metric."""
     texts = found.evidence.texts if found.evidence else ()
     names = (text.name for kind in kinds for text in texts if text.kind == kind)
     return next(((name, found.evidence.metrics(name)[0]) for name in names if found.evidence), None)
 
 
-def _placed(found: Found, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
+def _placed(found: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
     """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
     out = []
     marks = iter(MARKS * 9)
@@ -98,7 +98,7 @@ def _styled(entries: list[str], placed: list[tuple[ModelRow, str, str, Estimate,
     ]
 
 
-def _title(way: str, found: Found, axis: Axis, width: int) -> str:
+def _title(way: str, found: LoadedEvidence, axis: Axis, width: int) -> str:
     text, metric = axis
     sort = "general" if way == "across" else "specialised"
     said = words.heading(metric, found.title(text), found.window(text))

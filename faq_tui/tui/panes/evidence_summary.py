@@ -8,12 +8,12 @@ from rich.text import Text
 
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.evidence import Evidence
-from faq_tui.tui.panes.evidence_found import Found
-from faq_tui.tui.panes.evidence_wanted import MATCHES, VIEWS, Wanted
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
+from faq_tui.tui.panes.evidence_view_state import MATCHES, VIEWS, EvidenceViewState
 from faq_tui.tui.panes.evidence_words import STYLES
 
 
-def summary(found: Found, wanted: Wanted) -> Text:
+def summary(found: LoadedEvidence, wanted: EvidenceViewState) -> Text:
     """How the verdicts fall, and what is shown of what; before them what to know of all figures."""
     evidence = found.evidence
     if evidence is None:

@@ -11,12 +11,12 @@ from faq_tui.core.report import formatting
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
 from faq_tui.tui.panes.evidence_benchmarks import benchmark_rows
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, MODEL, TableRow
-from faq_tui.tui.panes.evidence_wanted import MATCHES, Wanted
+from faq_tui.tui.panes.evidence_view_state import MATCHES, EvidenceViewState
 
 
-def rows(found: Found, wanted: Wanted) -> list[TableRow]:
+def rows(found: LoadedEvidence, wanted: EvidenceViewState) -> list[TableRow]:
     """Empty without evidence."""
     evidence = found.evidence
     if evidence is None:
@@ -30,7 +30,7 @@ def rows(found: Found, wanted: Wanted) -> list[TableRow]:
     return [*out, *benchmark_rows(found)]
 
 
-def _section(found: Found, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
+def _section(found: LoadedEvidence, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
     head = words.heading(metric, found.title(text), found.window(text))
     about = [f"{_upper(line)}." for line in filter(None, [found.about.get(text)])]
     yield TableRow(
@@ -156,7 +156,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_text(found: Found, wanted: Wanted) -> str:
+def as_text(found: LoadedEvidence, wanted: EvidenceViewState) -> str:
     """The same for the clipboard: a line a row, tabs between cells."""
     head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
     return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, wanted))])

@@ -10,7 +10,7 @@ from faq_tui.core.evaluation.token_kl import decode_token_kl
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.artefacts import token_kl_of
 from faq_tui.core.store.heldout_items import one_item
-from faq_tui.tui.panes.evidence_found import Found
+from faq_tui.tui.panes.evidence_found import LoadedEvidence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,7 +39,7 @@ class Words:
         return LEGEND if self.marks else UNMARKED
 
 
-def words_of(run: Run, found: Found, names: tuple[str, str], text: str, number: int) -> Words:
+def words_of(run: Run, found: LoadedEvidence, names: tuple[str, str], text: str, number: int) -> Words:
     """Read from the database: one item, and the tokens of two models."""
     import numpy as np
 

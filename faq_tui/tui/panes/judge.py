@@ -14,7 +14,7 @@ from textual.containers import VerticalScroll
 from faq_tui.core import overrides
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.judging.review import CLOSE, FILTERS
+from faq_tui.core.judging.picking import FILTERS, close_margin
 from faq_tui.core.run.run import Run
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store.candidates import Candidate
@@ -180,7 +180,7 @@ class JudgePane(Pane):
 
     def _filter_label(self, name: str) -> str:
         kind = self.queue.kind
-        margin = f" (best two within {CLOSE[kind]:g})" if name == "close calls" else ""
+        margin = f" (best two within {close_margin(kind):g})" if name == "close calls" else ""
         return f"{name}{margin}" if name != "all" else "all seeds"
 
     def _why_empty(self) -> str:

@@ -1,4 +1,4 @@
-"""One candidate: its mark and the judge's reason, the reasoning dim or folded, the answer bright."""
+"""One candidate: its score and the judge's reason, the reasoning dim or folded, the answer bright."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from textual.events import Click
 from textual.message import Message
 
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.tui.panes.judge_case import Case, flags_in_words, mark_in_words
-from faq_tui.tui.panes.judge_marks import columns_in_words, made_of, reason_of
-from faq_tui.tui.widgets.flow_view import FlowView, Part
+from faq_tui.tui.panes.judge_case import Case, flags_in_words
+from faq_tui.tui.panes.judge_scores import columns_in_words, parts_of_scores, reason_of, score_in_words
+from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -58,7 +58,7 @@ class CandidateBox(Vertical):
 def title(case: Case, candidate: Candidate, blind: bool) -> Text:
     """`2  8 of 10  picked by judge`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
-    for words, style in (mark(case, candidate, blind), picked(case, candidate, blind)):
+    for words, style in (score(case, candidate, blind), picked(case, candidate, blind)):
         if words:
             line.append("  ").append(words, style)
     return line
@@ -67,14 +67,14 @@ def title(case: Case, candidate: Candidate, blind: bool) -> Text:
 def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
     """The candidate in the line of tabs, where one only is shown."""
     line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
-    for words, style in (mark(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
+    for words, style in (score(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
         if words:
             line.append(" ").append(words, style)
     return line
 
 
-def mark(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """(words, style); the first kind's mark alone if not `whole`."""
+def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
+    """(words, style); only the first judge's score if not `whole`."""
     if candidate.flags:
         return "unfit", "bold red"
     if blind:
@@ -82,11 +82,11 @@ def mark(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> t
     columns = case.columns.get(candidate.id)
     if columns:
         return columns_in_words(columns if whole else columns[:1]), ""
-    return mark_in_words(case.marks.get(candidate.id)), ""
+    return score_in_words(case.scores.get(candidate.id)), ""
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """Who picked this one; the person's word counts."""
+    """Who picked this candidate; the person's pick counts."""
     standing = case.standing
     by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
     if not blind and standing.judge_pick == candidate.id:
@@ -103,12 +103,12 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
     parts: list[Part | None] = []
     if candidate.flags:
         parts += [(flags_in_words(candidate.flags), "bold red"), None]
-    row, columns = case.marks.get(candidate.id), case.columns.get(candidate.id, ())
+    row, columns = case.scores.get(candidate.id), case.columns.get(candidate.id, ())
     reason = "" if blind else reason_of(row, columns)
     said = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
     if reason and len(reason) <= LONG:
         parts += [said, None]
-    about = [] if blind else made_of(row, columns)
+    about = [] if blind else parts_of_scores(row, columns)
     if about:
         parts += [("\n".join(about), "dim italic"), None]
     reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()

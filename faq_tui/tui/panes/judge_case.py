@@ -1,14 +1,15 @@
-"""All that is known of one seed in the pane `judge`, and how it is put in words."""
+"""One seed in the pane `judge`: its candidates, their scores, who decided, and this in words."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from faq_tui.core.judging.review import agrees
+from faq_tui.core.judging.picking import agrees
 from faq_tui.core.overrides import NEVER_ASSEMBLED
 from faq_tui.core.store import Store, candidates, judged, seeds
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.core.store.judged import Override, ScoreRow, Standing
+from faq_tui.core.store.judged import Override, Standing
+from faq_tui.core.store.picks import ScoreRow
 from faq_tui.core.store.seed_pages import View
 
 FLAG_WORDS = {
@@ -23,19 +24,19 @@ FLAG_WORDS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One seed with its candidates, their marks, and who decided."""
+    """One seed with its candidates, their scores, and who decided."""
 
     standing: Standing
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    marks: dict[int, ScoreRow]
+    scores: dict[int, ScoreRow]  # by candidate: the score that picks
     override: Override | None  # who and when
-    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # by candidate: every kind's mark
+    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # by candidate: every judge's score
 
     @property
     def counts(self) -> int | None:
-        """Id of the candidate that the seed uses as things are."""
+        """Id of the candidate that the seed uses now."""
         person = self.standing.override
         return person.candidate_id if person else self.standing.judge_pick
 
@@ -59,18 +60,18 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
 
 
 def verdict(case: Case, blind: bool, day: str) -> str:
-    """Whose word counts, in a sentence; `day` is when the person said it."""
+    """Whose decision counts, in a sentence; `day` is the day of the person's override."""
     standing, person = case.standing, case.standing.override
     judge = _judge(case)
     if person is None:
         return (
             "you have not decided; the judge's pick is hidden" if blind else f"{judge}; no person has overridden it"
         )
-    said = f"candidate {case.number(person.candidate_id)}" if person.candidate_id else "rejected"
+    choice = f"candidate {case.number(person.candidate_id)}" if person.candidate_id else "rejected"
     who = f"{case.override.who}, {day}" if case.override else "a person"
     why = f": “{person.reason}”" if person.reason else ""
     other = "the judge's pick is hidden" if blind else ("the judge says the same" if agrees(standing) else judge)
-    return f"{said}, by {who}{why}; {other}"
+    return f"{choice}, by {who}{why}; {other}"
 
 
 def _judge(case: Case) -> str:
@@ -80,17 +81,8 @@ def _judge(case: Case) -> str:
     return f"the judge picks {number}" if number else "the judge found none fit"
 
 
-def mark_in_words(mark: ScoreRow | None) -> str:
-    """`8 of 10`, or a mean log-probability, which the judge's reason names."""
-    if mark is None:
-        return "no mark"
-    if mark.score is None:
-        return "unscored"
-    return f"{mark.score:g} of 10" if mark.kind == "llm" else f"{mark.score:.3f}"
-
-
 def flags_in_words(flags: tuple[str, ...]) -> str:
-    """Why it is unfit, and what that means; nothing if it is fit."""
+    """Why a candidate is unusable, and what that means; "" if it is usable."""
     if not flags:
         return ""
     never = any(flag in NEVER_ASSEMBLED for flag in flags)

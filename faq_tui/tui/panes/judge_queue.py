@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from faq_tui.core.judging.review import admits, agreement
+from faq_tui.core.judging.picking import admits, agreement
 from faq_tui.core.store import Store
 from faq_tui.core.store.judged import Standing, standings
 from faq_tui.core.store.seed_pages import View

@@ -9,8 +9,8 @@ from textual.containers import Vertical
 
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.store.candidates import Candidate
-from faq_tui.tui.live_regenerate import Growing, Key
-from faq_tui.tui.widgets.flow_view import FlowView, Part
+from faq_tui.tui.live import CandidateKey, GrowingCandidate
+from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.short import middle
 from faq_tui.tui.widgets.text import LiteralText
@@ -31,9 +31,9 @@ class CandidateView(Vertical):
 
     def __init__(self) -> None:
         super().__init__(classes="candidate")
-        self.key: Key | None = None
+        self.key: CandidateKey | None = None
         self.finished: Candidate | None = None
-        self._growing: Growing | None = None
+        self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # characters of reasoning and answer that are shown
         self._said = ("", "")  # how it stands, and the style of that
         self._more: list[str] = []  # said besides where there is room
@@ -52,7 +52,12 @@ class CandidateView(Vertical):
         return "\n\n".join(part for part in (self.finished.reasoning, self.finished.answer) if part)
 
     def show(
-        self, key: Key, finished: Candidate | None, growing: Growing | None, failure: str | None, now: float
+        self,
+        key: CandidateKey,
+        finished: Candidate | None,
+        growing: GrowingCandidate | None,
+        failure: str | None,
+        now: float,
     ) -> None:
         """Draw how the candidate stands now; cheap if nothing is new."""
         other = key != self.key
@@ -65,7 +70,7 @@ class CandidateView(Vertical):
             self._wait(failure, other)
         self._draw_title()
 
-    def _grow(self, growing: Growing, other: bool, now: float) -> None:
+    def _grow(self, growing: GrowingCandidate, other: bool, now: float) -> None:
         if other or growing is not self._growing:
             self._growing, self.finished, self._read = growing, None, [0, 0]
             self.flow.show([])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.tui.live_regenerate import Growing, Key, Regeneration
+from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 
 QUIET_S = 2.0  # a candidate that says nothing for so long is left
 
@@ -18,7 +18,7 @@ class Follower:
         self.on = not self.on
         self._length, self._since = 0, 0.0
 
-    def next(self, regeneration: Regeneration, shown: Key | None, now: float) -> Key | None:
+    def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
         """Where to go now; None to stay."""
         latest = regeneration.latest
         if not self.on or latest is None:
@@ -31,7 +31,7 @@ class Follower:
     def went(self, now: float) -> None:
         self._length, self._since = 0, now
 
-    def _is_silent(self, growing: Growing, now: float) -> bool:
+    def _is_silent(self, growing: GrowingCandidate, now: float) -> bool:
         length = growing.reasoning.length + growing.answer.length
         if length != self._length:
             self._length, self._since = length, now

@@ -17,7 +17,7 @@ from textual.widget import Widget
 
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.store.candidate_pages import Answered
-from faq_tui.tui.live_regenerate import Regeneration
+from faq_tui.tui.live import Regeneration
 from faq_tui.tui.panes.regenerate_page import SeedPage
 
 STATE_WIDTH = 13
@@ -40,7 +40,7 @@ def state_of(answered: Answered, wanted: int, writing: int, failed: int) -> tupl
 
 
 @dataclass(frozen=True)
-class Row:
+class QueueRow:
     """One line of the queue, as it is drawn."""
 
     chosen: bool
@@ -61,7 +61,7 @@ class SeedQueue(Widget):
         super().__init__(id="queue")
         self.page = page
         self._states: dict[str, tuple[str, str]] = {}
-        self._rows: list[Row] = []
+        self._rows: list[QueueRow] = []
         self._base, self._width = Style(), 0  # of the lines that are drawn now
 
     def set_states(
@@ -81,7 +81,7 @@ class SeedQueue(Widget):
     def redraw(self) -> None:
         """The rows of the page that differ from those on the screen."""
         rows = [
-            Row(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
+            QueueRow(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
             for row, seed in enumerate(self.page.seeds)
         ]
         before, self._rows = self._rows, rows

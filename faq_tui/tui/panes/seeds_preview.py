@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -11,7 +13,7 @@ from faq_tui.core.models.special_tokens import special_tokens
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.seed_pages import BrowseRow
 from faq_tui.core.store.seeds import Seed
-from faq_tui.tui.widgets.marked import LIMIT, SPECIAL, marked, rest, spelled
+from faq_tui.tui.widgets.marked import LIMIT, marked, rest, spelled
 from faq_tui.tui.widgets.text import LiteralText, plain
 
 ROLE_STYLE = "bold cyan"
@@ -24,7 +26,7 @@ class SampleSets:
         self._run = run
         names = run.settings.set_names()
         self.indexes = {name: SampleIndex(run.calibration / f"{name}.jsonl") for name in names}
-        self.special = SPECIAL
+        self.special: re.Pattern[str] | None = None
         self._asked = False
 
     def refresh(self) -> bool:
@@ -37,12 +39,12 @@ class SampleSets:
 
     def holding(self, seed_id: str) -> list[str]:
         """Names of the sets that have a sample of this seed."""
-        return [name for name, index in self.indexes.items() if seed_id in index.places]
+        return [name for name, index in self.indexes.items() if seed_id in index.offsets]
 
     def tokens(self, name: str) -> dict[str, int]:
         """Seed id to tokens."""
         index = self.indexes.get(name)
-        return {seed_id: place.n_tokens for seed_id, place in index.places.items()} if index else {}
+        return {seed_id: offset.n_tokens for seed_id, offset in index.offsets.items()} if index else {}
 
 
 class SeedPreview(Vertical):
@@ -70,7 +72,7 @@ class SeedPreview(Vertical):
             return
         others = [other for other in holding if other != name]
         also = f"; v shows {', '.join(others)}" if others else ""
-        tokens = sets.indexes[name].places[row.id].n_tokens
+        tokens = sets.indexes[name].offsets[row.id].n_tokens
         self._fill(_title(row), f"as in the set {name}: {tokens:,} tokens{also}", text, marked(text, sets.special))
 
     def scroll_text(self, pages: float = 0, lines: int = 0) -> None:

@@ -23,7 +23,7 @@ from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes import spikes_actions
 from faq_tui.tui.panes.spikes_draw import BOTH_HEIGHT, drawing
-from faq_tui.tui.panes.spikes_wanted import VIEWS, Wanted
+from faq_tui.tui.panes.spikes_view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.text import LiteralText
 
 NARROW = 110  # columns: below it the sentence takes three lines
@@ -49,7 +49,7 @@ class SpikesPane(Pane):
     class Drawn(Message):
         """What the thread made of `wanted`."""
 
-        wanted: Wanted
+        wanted: SpikesViewState
         seen: Overview
         text: str
         sentence: str
@@ -64,11 +64,11 @@ class SpikesPane(Pane):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.seen = Overview()
-        self.wanted = Wanted()
-        self.drawn: Wanted | None = None  # what is on the screen
-        self._shown: tuple[Overview, Wanted] | None = None  # what was asked for last
+        self.wanted = SpikesViewState()
+        self.drawn: SpikesViewState | None = None  # what is on the screen
+        self._shown: tuple[Overview, SpikesViewState] | None = None  # what was asked for last
         self._stage: object = None
-        self._pending: tuple[Overview, Wanted] | None = None
+        self._pending: tuple[Overview, SpikesViewState] | None = None
         self._busy = threading.Event()
         self._lock = threading.Lock()
         self._compared: tuple[Overview, tuple[str, str, str], SetComparison] | None = None  # the last one
@@ -150,7 +150,7 @@ class SpikesPane(Pane):
             text = drawing(self.run, seen, wanted, found)
             self.post_message(self.Drawn(wanted, seen, text, found.sentence if found else ""))
 
-    def _compare(self, seen: Overview, wanted: Wanted) -> SetComparison | None:
+    def _compare(self, seen: Overview, wanted: SpikesViewState) -> SetComparison | None:
         if wanted.left == wanted.right:
             return None
         sides = wanted.right, wanted.left, wanted.module
@@ -170,7 +170,7 @@ class SpikesPane(Pane):
 
     # Actions.
 
-    def _show(self, wanted: Wanted) -> None:
+    def _show(self, wanted: SpikesViewState) -> None:
         if self.seen.sets:
             self.wanted = wanted
             self.draw()
@@ -236,7 +236,7 @@ class SpikesPane(Pane):
             return
         threading.Thread(target=self._export, args=(self.seen, self.wanted), name="export", daemon=True).start()
 
-    def _export(self, seen: Overview, wanted: Wanted) -> None:
+    def _export(self, seen: Overview, wanted: SpikesViewState) -> None:
         try:
             paths = export(self.run, seen, wanted.place, wanted.names)
             self.post_message(self.Told(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}"))

@@ -10,14 +10,14 @@ from faq_tui.core.plots.overlay import SHARED, mark_of, overlay
 from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes_landscape import drawn as landscapes
 from faq_tui.tui.panes.spikes_tables import NAMES, details, table
-from faq_tui.tui.panes.spikes_wanted import Wanted
+from faq_tui.tui.panes.spikes_view_state import SpikesViewState
 
 BOTH_HEIGHT = 27  # lines from which landscape and another view have room at once
 TABLE_WIDTH = 92
 RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
 
-def drawing(run: Run, seen: Overview, wanted: Wanted, compared: SetComparison | None) -> str:
+def drawing(run: Run, seen: Overview, wanted: SpikesViewState, compared: SetComparison | None) -> str:
     """`wanted.height` lines of at most `wanted.width` cells."""
     width, height = wanted.width, wanted.height
     if height < BOTH_HEIGHT:
@@ -40,7 +40,13 @@ def drawing(run: Run, seen: Overview, wanted: Wanted, compared: SetComparison | 
 
 
 def _view(
-    view: str, run: Run, seen: Overview, wanted: Wanted, compared: SetComparison | None, width: int, height: int
+    view: str,
+    run: Run,
+    seen: Overview,
+    wanted: SpikesViewState,
+    compared: SetComparison | None,
+    width: int,
+    height: int,
 ) -> list[str]:
     if view == "landscape":
         return landscapes(run, wanted, width, height)
@@ -55,13 +61,13 @@ def _view(
     return [*rows, "", *details(run, seen, wanted, width)][:height]
 
 
-def _by_layer(seen: Overview, name: str, wanted: Wanted) -> list[float | None]:
+def _by_layer(seen: Overview, name: str, wanted: SpikesViewState) -> list[float | None]:
     """From layer 0 on, so that the axis tells the layer."""
     values = seen.values(name, wanted.module, wanted.metric)
     return [values.get(layer) for layer in range(max(values, default=-1) + 1)]
 
 
-def _channels(run: Run, wanted: Wanted, width: int, height: int) -> list[str]:
+def _channels(run: Run, wanted: SpikesViewState, width: int, height: int) -> list[str]:
     found: dict[str, list[float | None]] = {}
     channels = 0
     for name in wanted.names:

@@ -11,7 +11,7 @@ from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.plots.cells import line
 from faq_tui.core.plots.landscape import PEAK, heat, peaks, skyline
 from faq_tui.core.run.run import Run
-from faq_tui.tui.panes.spikes_wanted import Wanted
+from faq_tui.tui.panes.spikes_view_state import SpikesViewState
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class Side:
         return float(self.absmax.max())
 
 
-def drawn(run: Run, wanted: Wanted, width: int, height: int) -> list[str]:
+def drawn(run: Run, wanted: SpikesViewState, width: int, height: int) -> list[str]:
     """`height` lines of ANSI text."""
     sides = [
         Side(name, channels, cells)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from faq_tui.core.activations.compare import SAME, Compared, SetComparison
-from faq_tui.core.activations.statistics import KINDS, SINK
 from faq_tui.core.activations.view import Overview, covered
 from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.chat.token_kinds import KINDS, SINK
 from faq_tui.core.plots.cells import line
 from faq_tui.core.run.run import Run
-from faq_tui.tui.panes.spikes_wanted import Wanted
+from faq_tui.tui.panes.spikes_view_state import SpikesViewState
 
 NAMES = {
     "max": "max |x|",
@@ -39,7 +39,7 @@ def table(found: SetComparison, width: int) -> list[str]:
     return rows
 
 
-def details(run: Run, seen: Overview, wanted: Wanted, width: int) -> list[str]:
+def details(run: Run, seen: Overview, wanted: SpikesViewState, width: int) -> list[str]:
     """Tokens of each kind, the sink, outlier channels covered and experts starved, a line each."""
     rows = []
     driven = covered(run, list(seen.sets), wanted.place)

@@ -1,0 +1,80 @@
+"""What a reasoning dialect is: how one family of models writes down what it thinks before it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.extensions import Extension
+
+
+@dataclass(frozen=True)
+class ReasoningDialect(Extension):
+    """Strings around the reasoning, names of response fields, and the message that a chat template understands.
+
+    open, close      what stands before and behind the reasoning in a model's text, without white space;
+                     both "" for a dialect that only names response fields
+    opening, closing the same with the white space that the model itself writes; default: `open` and `close`
+    response_fields  fields of a server's message or delta that hold the reasoning apart from the content
+    special_tokens   tokens that the screen shows in the style of special tokens; default: `open` and `close`
+    opened_by_prompt chat templates may end the prompt with `open`, so that a reply holds `close` alone
+    quotable         a question may hold the tags as plain text, even where they are special tokens of the target
+    in_templates     False: the reasoning is found in text, but how a chat template takes it is not known
+    plain            how often `open` and `close` stand in a turn without reasoning
+
+    Raises ValueError where only one of `open` and `close` is given, or one of them begins or ends with white space.
+    """
+
+    name: str
+    title: str
+    help: str
+    open: str = ""
+    close: str = ""
+    opening: str = ""
+    closing: str = ""
+    response_fields: tuple[str, ...] = ()
+    special_tokens: tuple[str, ...] = ()
+    opened_by_prompt: bool = False
+    quotable: bool = False
+    in_templates: bool = True
+    plain: tuple[int, int] = (0, 0)
+
+    def __post_init__(self) -> None:
+        if bool(self.open) != bool(self.close):
+            raise ValueError(f"the dialect {self.name!r} needs both `open` and `close`, or neither")
+        if any(tag != tag.strip() for tag in self.tags):
+            raise ValueError(
+                f"`open` and `close` of the dialect {self.name!r} must not begin or end with white space"
+            )
+        for name, default in (("opening", self.open), ("closing", self.close), ("special_tokens", self.tags)):
+            if not getattr(self, name):
+                object.__setattr__(self, name, default)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """`open` and `close`; empty for a dialect without them."""
+        return (self.open, self.close) if self.open else ()
+
+    def split(self, text: str) -> tuple[str, str, bool] | None:
+        """(reasoning, answer, closed) of a text that begins with `open`; None for any other text.
+
+        `closed` is False, and the answer empty, where `close` never comes.
+        """
+        if not self.open or not text.lstrip().startswith(self.open):
+            return None
+        body = text.partition(self.open)[2]
+        reasoning, close, answer = body.partition(self.close)
+        return reasoning.strip(), answer.strip(), bool(close)
+
+    def writes(self, template: str) -> bool:
+        """True if a chat template with this Jinja source writes reasoning in this dialect."""
+        return self.in_templates and any(tag in template for tag in self.tags)
+
+    def knows(self, template: str, vocabulary: Container[str]) -> bool:
+        """True if a model with this chat template and these tokens could take the tags for real ones."""
+        return self.writes(template) or (self.in_templates and bool(self.open) and self.open in vocabulary)
+
+    def message(self, reasoning: str, answer: str) -> dict[str, Any]:
+        """The fields of the assistant's message in which a chat template looks for reasoning and answer."""
+        return {"content": answer, "reasoning_content": reasoning}

@@ -1,0 +1,70 @@
+"""Reasoning inside the content of a reply: split off a whole text, or off a stream while it arrives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from faq_tui.core.chat.dialects.base import ReasoningDialect
+from faq_tui.core.chat.dialects.lookup import tag_dialects
+
+
+def split_reasoning(content: str) -> tuple[str, str, bool]:
+    """(reasoning, answer, closed) of a whole reply; `closed` is False if its reasoning never ended.
+
+    Reasoning stands at the beginning, between the tags of one dialect. Where the prompt may have opened the tag,
+    the closing one alone is enough.
+    """
+    dialect = _opened_by(content.lstrip(), tag_dialects())
+    if dialect is not None and (parts := dialect.split(content)) is not None:
+        return parts
+    closed = [d for d in tag_dialects() if d.opened_by_prompt and d.close in content]
+    if closed:
+        first = min(closed, key=lambda d: content.index(d.close))
+        reasoning, _, answer = content.partition(first.close)
+        return reasoning.strip(), answer.strip(), True
+    return "", content.strip(), True
+
+
+class ReasoningStream:
+    """The same for text that is still arriving, for display: `split_reasoning` of the whole reply is what counts.
+
+    They differ where the prompt opened the tag: only the whole reply shows that.
+    """
+
+    def __init__(self) -> None:
+        self._dialects = tag_dialects()
+        self._held = ""
+        self._begun = False  # it is known whether the text begins with reasoning
+        self._close = ""  # what ends the reasoning; "" outside of it
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """(new reasoning, new answer); text that could be the start of a tag is held back."""
+        self._held += text
+        if not self._begun and not self._begin():
+            return "", ""
+        if not self._close:
+            out, self._held = self._held, ""
+            return "", out
+        before, close, after = self._held.partition(self._close)
+        if close:
+            self._close, self._held = "", ""
+            return before, after
+        keep = next((n for n in range(len(self._close) - 1, 0, -1) if self._held.endswith(self._close[:n])), 0)
+        out, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        return out, ""
+
+    def _begin(self) -> bool:
+        """False while the text may still become an opening tag."""
+        start = self._held.lstrip()
+        if not start or any(d.open.startswith(start) and d.open != start for d in self._dialects):
+            return False
+        self._begun = True
+        dialect = _opened_by(start, self._dialects)
+        if dialect is not None:
+            self._close, self._held = dialect.close, start.removeprefix(dialect.open)
+        return True
+
+
+def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
+    """The dialect with the longest opening tag that `start` begins with."""
+    return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)

@@ -1,0 +1,160 @@
+"""Start the pipeline as a process of its own, which outlives this one and its terminal; find, judge and end it.
+
+The state of a job follows from the run's lock, its process and the end of its events.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Literal
+
+from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
+from faq_tui.core.base.files import full_disk_is_clear
+from faq_tui.core.base.process import process_identity, send_signal
+from faq_tui.core.run.events import STAGE_LINES, Event, StageDone, StageFailed, StageSkipped, from_json
+from faq_tui.core.run.job_record import MARK, Job, new_id, read_job
+from faq_tui.core.run.run import in_use, lock_owner, run_folder
+from faq_tui.core.worker.parent import QUIET_THREADS
+
+State = Literal["running", "done", "failed", "stopped", "killed"]
+
+PATIENCE_S = 120.0  # for imports from a cold disk
+RECORD_WAIT_S = 1.0  # from taking the lock to a readable job.json
+TAIL = 1 << 20  # bytes from the end in which the last stage's end is looked for; nothing long comes after it
+
+
+def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
+    """The new job, once it holds the run's lock (about a second: call it off the UI's thread).
+
+    Raises FaqError: another process holds the lock (its pid is in the sentence), or the child's own reason.
+    """
+    folder = run_folder(folder)
+    owner = lock_owner(folder)
+    if owner is not None:
+        raise in_use(folder, owner)
+    job_folder = folder / "jobs" / new_id()
+    with full_disk_is_clear(folder):
+        job_folder.mkdir(parents=True)
+        child = _spawn(folder, job_folder, only, until, confirmed)
+    # A thread waits for the child: without it the child would stay a zombie as long as this process lives.
+    threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
+    return _begun(job_folder, child)
+
+
+def _spawn(
+    folder: Path, job_folder: Path, only: str | None, until: str | None, confirmed: bool
+) -> subprocess.Popen[bytes]:
+    options = [f"--{name}={value}" for name, value in (("only", only), ("until", until)) if value is not None]
+    options += ["--yes"] if confirmed else []
+    with (job_folder / "log.txt").open("ab") as log:
+        return subprocess.Popen(
+            # -P: a `datasets/` or `torch/` in the run's folder must not be imported.
+            [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # no terminal, so none of its signals
+            cwd=folder,
+            env={**os.environ, **QUIET_THREADS},
+        )
+
+
+def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        ended = child.poll()  # before the look at its record: it may end right after writing that
+        job = read_job(job_folder)
+        if job is not None:
+            return job
+        if ended is not None:
+            raise _refusal(job_folder, ended)
+        if time.monotonic() > deadline:
+            child.kill()
+            raise FaqError(
+                f"the job did not begin within {PATIENCE_S:.0f} s: its output is in {job_folder / 'log.txt'}"
+            )
+        time.sleep(0.02)
+
+
+def _refusal(job_folder: Path, code: int) -> FaqError:
+    """The reason that the child gave for not beginning; its folder is then removed."""
+    log = job_folder / "log.txt"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    reasons = [line.removeprefix(MARK) for line in lines if line.startswith(MARK)]
+    if not reasons:
+        return FaqError(f"the job ended before it began (exit status {code}): its output is in {log}")
+    shutil.rmtree(job_folder, ignore_errors=True)
+    kinds: dict[int, type[FaqError]] = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}
+    return kinds.get(code, FaqError)(reasons[-1])
+
+
+def find_live(folder: Path) -> Job | None:
+    """The job that holds the lock of the run in `folder` now, whoever started it."""
+    deadline = time.monotonic() + RECORD_WAIT_S
+    while (owner := lock_owner(folder)) is not None:
+        job = read_job(folder / "jobs" / owner.job) if owner.job else None
+        if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
+            return job
+        if time.monotonic() > deadline:
+            return None  # it holds the lock without a record: it is about to be refused, or is no pipeline
+        time.sleep(0.01)
+    return None
+
+
+def is_running(job: Job) -> bool:
+    """True while its process lives and holds the run's lock."""
+    if process_identity(job.pid) != job.began:
+        return False
+    owner = lock_owner(job.run)
+    return owner is not None and owner.job == job.id
+
+
+def state(job: Job) -> State:
+    """Where the job stands. `killed`: its process is gone and recorded no end of its stage; finished work is kept."""
+    return "running" if is_running(job) else _ended(job)
+
+
+def stop(job: Job) -> bool:
+    """Ask the job to stop at its next safe point, and return at once; False if it has ended already."""
+    return is_running(job) and send_signal(job.pid, job.began, signal.SIGTERM)
+
+
+def kill(job: Job) -> bool:
+    """End the job now. Unfinished work is lost, and the next job does it again. False if it has ended already."""
+    return is_running(job) and send_signal(job.pid, job.began, signal.SIGKILL)
+
+
+def _ended(job: Job) -> State:
+    match _last_stage_event(job.events):
+        case StageFailed(exit_code=ExitCode.STOPPED):
+            return "stopped"
+        case StageFailed():
+            return "failed"
+        case StageDone(stage=stage) | StageSkipped(stage=stage) if stage == job.stages[-1]:
+            return "done"
+        case _:
+            return "killed"
+
+
+def _last_stage_event(path: Path) -> Event | None:
+    """The last event in the file about the start or the end of a stage; None if there is none near its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().split(b"\n")[:-1]  # the last is empty, or was never finished
+    except OSError:
+        return None
+    for line in reversed(lines):
+        if line.startswith(STAGE_LINES):
+            try:
+                return from_json(line)[0]
+            except ValueError:
+                continue
+    return None

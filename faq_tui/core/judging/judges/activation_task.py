@@ -1,0 +1,91 @@
+"""The worker's task `judge_activations`: how strongly each of given rows of token ids drives a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from faq_tui.core.activations.capture import measure
+from faq_tui.core.activations.compare import coverage, outlier_channels
+from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.activations.statistics import Moments
+from faq_tui.core.base.cancel import CancelToken
+
+MODULES = ("o_proj",)
+TOGETHER = 16  # rows of one pass; their histograms are made once for all of them
+OUTLIER_LAYERS = 0.25  # share of the layers, those with the highest crest on the reference; at least one
+Absmax = Any  # [channels], numpy
+
+
+def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
+    """spec: model, trust_remote_code, device, dtype; items (JSONL: id, input_ids, spans); reference (input_ids).
+
+    It sends one `score` message for each item: id, tokens (of its spans), covered and outliers (channels, over all
+    layers), crest and kurtosis (means over the outlier layers, null where not finite) and layers (which these are).
+    """
+    import torch
+
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+
+    items, reference = _read(spec["items"]), _read(spec["reference"])
+    if not items:
+        return
+    folder, device = local_folder(spec["model"]), device_of(spec["device"])
+    trusted = spec["trust_remote_code"]
+    model = load_dense(folder, getattr(torch, dtype_name(spec["dtype"], device, folder, trusted)), device, trusted)
+    measured = measure(model, [row["input_ids"] for row in reference], MODULES, cancel=cancel).places
+    absmax = {module: at.absmax for module, at in measured.items()}
+    layers = outlier_layers({module: at.statistics.crest for module, at in measured.items()})
+    outliers = sum(int(outlier_channels(channels).sum()) for channels in absmax.values())
+    for item, row in _rows(model, items, cancel):
+        crest, kurtosis = ([getattr(row[module][0], name) for module in layers] for name in ("crest", "kurtosis"))
+        send(
+            "score",
+            id=item["id"],
+            tokens=sum(end - start for start, end in item["spans"].values()),
+            covered=covered({module: channels for module, (_, channels) in row.items()}, absmax),
+            outliers=outliers,
+            crest=_mean(crest),
+            kurtosis=_mean(kurtosis),
+            layers=sorted({module.layer for module in layers}),
+        )
+
+
+def _rows(
+    model: Any, items: Sequence[dict[str, Any]], cancel: CancelToken
+) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
+    """Each item with what was measured on its row, TOGETHER rows at a time: a stop or a crash loses only those."""
+    for start in range(0, len(items), TOGETHER):
+        some = items[start : start + TOGETHER]
+        measured = measure(model, [item["input_ids"] for item in some], MODULES, per_row=True, cancel=cancel)
+        yield from zip(some, measured.rows, strict=True)
+
+
+def outlier_layers(crests: Mapping[ModuleRef, float | None]) -> list[ModuleRef]:
+    """The modules with the highest crest (largest |x| over the root of the mean square) on the reference."""
+    known = sorted(((crest, module) for module, crest in crests.items() if crest is not None), reverse=True)
+    return [module for _, module in known[: max(1, round(OUTLIER_LAYERS * len(known)))]]
+
+
+def covered(absmax: Mapping[ModuleRef, Absmax], reference: Mapping[ModuleRef, Absmax]) -> int:
+    """How many of the reference's outlier channels `absmax` drives over the threshold that made them outliers."""
+    total = 0
+    for module, channels in reference.items():
+        share = coverage(absmax[module], channels)
+        total += round((share or 0.0) * int(outlier_channels(channels).sum()))
+    return total
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(fmean(known), 4) if known else None
+
+
+def _read(path: str) -> list[dict[str, Any]]:
+    with Path(path).open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file]

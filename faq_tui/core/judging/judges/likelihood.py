@@ -1,0 +1,115 @@
+"""`likelihood`: how probable the target itself finds a candidate. No judge server is needed.
+
+The score is the mean log-probability (nats a token, so at most 0) of the candidate's reasoning and answer under the
+target, given the question in the target's chat template. The means of reasoning and answer are kept beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.judging.judges.base import Score
+from faq_tui.core.judging.judges.target_judge import TargetJudge
+from faq_tui.core.models.target import fingerprint
+from faq_tui.core.run.run import Run
+
+
+class LikelihoodJudge(TargetJudge):
+    name = "likelihood"
+    title = "probability under the target"
+    help = "Scores a candidate by its mean log-probability under the target; no judge server is needed."
+    measures = "how probable the target itself finds an answer"
+    short = "lik"
+    version = "likelihood-2"
+    task = "likelihood"
+    close = 0.05  # nats a token
+
+    def column_id(self, run: Run) -> str:
+        return digest(self.version, fingerprint(run))
+
+    def score_of(self, message: Mapping[str, Any]) -> Score:
+        """The mean over both spans, and the mean over each span that has tokens."""
+        spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
+        tokens = sum(int(count) for _, count in spans.values())
+        if not tokens:
+            return Score(None, "no token of it could be scored", json.dumps(message))
+        details: dict[str, Any] = {"tokens": tokens}
+        for name, (total, count) in spans.items():
+            details[name] = {"mean_logprob": round(total / count, 6), "tokens": int(count)}
+        mean = sum(total for total, _ in spans.values()) / tokens
+        return Score(mean, f"mean log-probability over {tokens} tokens", json.dumps(message), details)
+
+    def parts(self, details: Mapping[str, Any]) -> str:
+        spans = ((name, details.get(name)) for name in ("answer", "reasoning"))
+        shown = [f"{name} {span['mean_logprob']:.2f} over {span['tokens']} tokens" for name, span in spans if span]
+        return self.parts_before_control(shown, details)
+
+    def controlled(self, score: float, details: Mapping[str, Any]) -> str:
+        tokens = details.get("tokens", 0)
+        return f"mean log-probability {score:.3f} over {tokens} tokens, less the effect of length"
+
+
+JUDGE = LikelihoodJudge()
+
+BATCH_TOKENS = 2048  # padded tokens of one forward pass
+CHUNK_TOKENS = 256  # rows of [tokens, vocabulary] logits that exist at once
+
+
+def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
+    """The worker's task `likelihood`: sum log-probabilities over given spans of given token ids.
+
+    spec: model, trust_remote_code, device, dtype, items (a JSONL path: id, input_ids, spans {name: [start, end)}).
+    It sends one `score` message for each item: id, and for each span [sum of log-probabilities in nats, tokens].
+    Longest items come first, so that a batch that does not fit into memory fails at once and not at the end.
+    """
+    import torch
+
+    from faq_tui.core.models.backbone import Backbone
+    from faq_tui.core.models.dense import load_dense
+    from faq_tui.core.models.devices import device_of, dtype_name
+    from faq_tui.core.models.hub import local_folder
+
+    with Path(spec["items"]).open(encoding="utf-8") as file:
+        items = sorted((json.loads(line) for line in file), key=lambda item: -len(item["input_ids"]))
+    if not items:
+        return
+    folder, device = local_folder(spec["model"]), device_of(spec["device"])
+    trusted = spec["trust_remote_code"]
+    dtype = getattr(torch, dtype_name(spec["dtype"], device, folder, trusted))
+    model = Backbone(load_dense(folder, dtype, device, trusted))
+    for batch in batches(items):
+        cancel.check()
+        states = model.states([item["input_ids"] for item in batch])
+        for row, item in enumerate(batch):
+            ids = item["input_ids"]
+            spans = {name: span_logprob(model, states[row], ids, [span]) for name, span in item["spans"].items()}
+            send("score", id=item["id"], spans=spans)
+
+
+def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Batches of items of falling length, each as large as the padded size allows."""
+    start = 0
+    while start < len(items):
+        size = max(1, BATCH_TOKENS // len(items[start]["input_ids"]))
+        yield items[start : start + size]
+        start += size
+
+
+def span_logprob(model: Any, states: Any, ids: list[int], spans: list[list[int]]) -> tuple[float, int]:
+    """(sum of log p(ids[t] | ids[:t]) over t in the spans, number of t). `states`: [tokens, hidden]."""
+    import torch
+
+    positions = [t for start, end in spans for t in range(max(1, start), end)]
+    total = 0.0
+    with torch.inference_mode():
+        for first in range(0, len(positions), CHUNK_TOKENS):
+            chunk = positions[first : first + CHUNK_TOKENS]
+            logits = model.head.logits(states[[t - 1 for t in chunk]])
+            next_ids = torch.tensor([ids[t] for t in chunk], device=logits.device)
+            total += float(torch.log_softmax(logits, -1).gather(1, next_ids[:, None]).sum(dtype=torch.float64))
+    return total, len(positions)

@@ -1,0 +1,87 @@
+"""What the judges share that score with the target itself: it is loaded in a worker process, no server is needed."""
+
+from __future__ import annotations
+
+import json
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.chat.render import render_answered
+from faq_tui.core.chat.template import NotAssembledError, Template
+from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
+from faq_tui.core.models.target import TargetModel, find_target
+from faq_tui.core.models.tokenizer import load_tokenizer
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.run.run import Run
+from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.parent import without_keys
+
+
+class TargetJudge(Judge):
+    """Scores candidates, rendered in the target's chat template, by a task of the worker process."""
+
+    task: str  # the worker's task; it sends one `score` message for each item
+    needs_target = True
+    length_matters = True
+
+    def score_all(self, context: Context, items: Sequence[Item], on_score: OnScore) -> None:
+        run = context.run
+        target = find_target(run, lambda text: context.emit(Note(text)))
+        template = Template(load_tokenizer(target))
+        candidates = {candidate.id: candidate for _, candidate in items}
+        path = run.cache / f"{self.name}.jsonl"
+        _write_items(path, template, items, on_score)
+        further = self.further_files(run, template)
+
+        def on_message(message: dict[str, Any]) -> None:
+            if message["kind"] == "score":
+                on_score(candidates[int(message["id"])], self.score_of(message))
+
+        spec = {**_spec_of(target), "items": str(path), **{name: str(file) for name, file in further.items()}}
+        run_worker(self.task, spec, on_message, context.cancel, run.log(context.job), without_keys(run.settings))
+        for file in (path, *further.values()):
+            file.unlink(missing_ok=True)
+
+    def further_files(self, run: Run, template: Template) -> dict[str, Path]:  # noqa: ARG002
+        """Write the files that the task needs besides the items; returns their paths by their keys in the spec."""
+        return {}
+
+    @abstractmethod
+    def score_of(self, message: Mapping[str, Any]) -> Score:
+        """The score in one message of the worker."""
+
+    def parts_before_control(self, shown: list[str], details: Mapping[str, Any]) -> str:
+        """`shown` after the judge's name, with the score before length control if there is one."""
+        if details.get("slope") is not None:
+            shown = [*shown, f"{details['raw']:.2f} before length control"]
+        return f"{self.name}: {', '.join(shown)}" if shown else ""
+
+
+def _write_items(path: Path, template: Template, items: Iterable[Item], on_score: OnScore) -> None:
+    """Write a line for each candidate: id, input_ids, and spans of reasoning and answer in tokens.
+
+    Candidates that the template refuses are unscored.
+    """
+    with atomic_text(path) as file:
+        for seed, candidate in items:
+            try:
+                rendered = render_answered(template, seed.messages, candidate.reasoning, candidate.answer)
+            except NotAssembledError as refusal:
+                on_score(candidate, Score(None, f"cannot be assembled: {refusal}"))
+                continue
+            spans = {"reasoning": rendered.reasoning, "answer": rendered.answer}
+            file.write(json.dumps({"id": candidate.id, "input_ids": rendered.ids, "spans": spans}) + "\n")
+
+
+def _spec_of(target: TargetModel) -> dict[str, object]:
+    """What the worker needs to load the target."""
+    return {
+        "model": target.path,
+        "trust_remote_code": target.trust_remote_code,
+        "device": target.device,
+        "dtype": target.dtype,
+    }

@@ -1,0 +1,176 @@
+"""How far an LLM judge's scores can be trusted: a test before they are used, and the bias by the order of answers.
+
+The test asks whether the judge tells real answers from garbage and from answers to other questions: a judge that
+gives everything a 10 fits the schema and carries no signal.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from faq_tui.core.judging.llm_client import TURNS
+from faq_tui.core.judging.prompt import ShownAnswer
+from faq_tui.core.stats.auc import auc, interval
+from faq_tui.core.store import Store
+from faq_tui.core.store.judge_log import ProbeRow
+from faq_tui.core.store.picks import details_of
+
+LEAST_AUC = 0.7
+REAL, SHUFFLED, GARBAGE = "real", "shuffled", "garbage"
+GARBAGE_WORDS = 60
+
+
+@dataclass(frozen=True)
+class ProbeCase:
+    """One question with its real answer, another question's, and words in no order."""
+
+    question: str
+    kinds: tuple[str, ...]
+    answers: tuple[ShownAnswer, ...]
+
+
+def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
+    """`real`: questions with one answer each. With a single question there is no misplaced answer."""
+    words = [word for _, answer in real for word in answer.answer.split()]
+    cases = []
+    for number, (question, answer) in enumerate(real):
+        dice = random.Random(f"{question}\n{answer.answer}")
+        garbage = " ".join(dice.choice(words) for _ in range(GARBAGE_WORDS)) if words else "x"
+        kinds, answers = [REAL, GARBAGE], [answer, ShownAnswer("", garbage)]
+        other = real[(number + 1) % len(real)][1]
+        if other != answer:
+            kinds.append(SHUFFLED)
+            answers.append(other)
+        cases.append(ProbeCase(question, tuple(kinds), tuple(answers)))
+    return cases
+
+
+def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
+    """The result from (kind, score) pairs; scores that could not be read (None) are counted and left out."""
+    by_kind = {
+        kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)
+    }
+    real, others = by_kind[REAL], by_kind[SHUFFLED] + by_kind[GARBAGE]
+    details: dict[str, Any] = {
+        "marks": len(scores),
+        "unread": sum(score is None for _, score in scores),
+        "mean": {kind: round(fmean(values), 3) for kind, values in by_kind.items() if values},
+        "auc": {kind: round(auc(real, by_kind[kind]), 4) for kind in (SHUFFLED, GARBAGE) if real and by_kind[kind]},
+    }
+    if not real or not others:
+        return ProbeRow(None, None, None, details)
+    value = auc(real, others)
+    low, high = interval(value, len(real), len(others))
+    return ProbeRow(round(value, 4), round(low, 4), round(high, 4), details)
+
+
+def probe_in_words(probe: ProbeRow) -> str:
+    """The test's result in a sentence."""
+    advice = ': its scores say little, let kind "likelihood" pick'
+    if probe.auc is None:
+        return f"tested before use, the judge gave no score that could be read{advice}"
+    text = (
+        f"tested before use, the judge tells real answers from garbage and misplaced ones with AUC {probe.auc:.2f} "
+        f"[{probe.low:.2f}, {probe.high:.2f}]"
+    )
+    return f"{text}, below {LEAST_AUC}{advice}" if is_low(probe) else text
+
+
+def is_low(probe: ProbeRow) -> bool:
+    return probe.auc is None or probe.auc < LEAST_AUC
+
+
+def probe_facts(probe: ProbeRow) -> dict[str, Any]:
+    """The test's result, JSON-able, for status and report."""
+    return {
+        "auc": probe.auc,
+        "low": probe.low,
+        "high": probe.high,
+        "warning": is_low(probe),
+        "marks": probe.details["marks"],
+        "unread": probe.details["unread"],
+        "mean": probe.details["mean"],
+        "auc_against": probe.details["auc"],
+    }
+
+
+@dataclass(frozen=True)
+class OrderBias:
+    """How much the order decided, over groups of answers to one seed that were scored in both orders."""
+
+    groups: int
+    changed: int  # no best answer of one order is a best one of the other
+    tied: int  # several answers share the best mean of both
+    by_place: tuple[float, ...]  # mean score of the answers at the first place, the second, …
+
+
+def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
+    """`groups`: for each group, each answer's (place, score) in the first order and in the second."""
+    changed = tied = 0
+    places: dict[int, list[float]] = {}
+    for group in groups:
+        winners = [_best([answer[turn][1] for answer in group]) for turn in range(TURNS)]
+        changed += not winners[0] & winners[1]
+        tied += len(_best([sum(score for _, score in answer) for answer in group])) > 1
+        for answer in group:
+            for place, score in answer:
+                places.setdefault(place, []).append(score)
+    return OrderBias(
+        len(groups), changed, tied, tuple(sum(places[place]) / len(places[place]) for place in sorted(places))
+    )
+
+
+def _best(scores: Sequence[float]) -> set[int]:
+    top = max(scores)
+    return {index for index, score in enumerate(scores) if score == top}
+
+
+def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> dict[str, Any] | None:
+    """The bias over the seeds whose candidates were all scored in both orders, JSON-able; None without such seeds.
+
+    `judge` is the column id, `groups` holds ids of the usable candidates of one seed and source each.
+    """
+    details = details_of(store, judge)
+    seen = []
+    for group in groups:
+        scores = [details.get(i, {}).get("orders", []) for i in group]
+        if len(group) > 1 and all(len(s) == TURNS and all(score is not None for _, score in s) for s in scores):
+            seen.append(scores)
+    if not seen:
+        return None
+    bias = bias_of(seen)
+    return {
+        "seeds": bias.groups,
+        "changed": bias.changed,
+        "changed_share": round(bias.changed / bias.groups, 4),
+        "tied": bias.tied,
+        "mean_by_place": [round(score, 4) for score in bias.by_place],
+    }
+
+
+def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
+    """A part for the bias by order and one for the test, as far as there are results.
+
+    `judging`: what `judging_of` returns.
+    """
+    parts = []
+    if orders := judging["orders"]:
+        places = ", ".join(f"{score:.2f}" for score in orders["mean_by_place"])
+        parts.append(
+            f"the order changed the winner of {orders['changed']} of {orders['seeds']} seeds, {orders['tied']} ended "
+            f"in a tie, mean score by place {places}"
+        )
+    if probe := judging["probe"]:
+        if probe["auc"] is None:
+            parts.append("no score of the judge could be read when it was tested")
+        else:
+            below = f", below {LEAST_AUC}: its scores say little" if probe["warning"] else ""
+            parts.append(
+                f"the judge tells real answers from garbage and misplaced ones with AUC {probe['auc']:.2f} "
+                f"[{probe['low']:.2f}, {probe['high']:.2f}]{below}"
+            )
+    return parts

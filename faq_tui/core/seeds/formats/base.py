@@ -1,0 +1,75 @@
+"""What a seed format is: it turns a file or a data set into records, one for each seed, each with its line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.extensions import Extension
+from faq_tui.core.settings import Seeds
+
+CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
+
+
+@dataclass(frozen=True)
+class Record:
+    """One seed as the file holds it. `core.seeds.shapes` makes the seed of it."""
+
+    line: int  # 1-based; the row, where a format has no lines
+    raw: Any  # a dict of fields, or a str: the question itself
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A place in the file that holds no record. `reason` continues the sentence "line 3 is …"."""
+
+    line: int
+    reason: str
+
+
+Records = Iterator[Record | Problem]
+
+
+class SeedFormat(Extension):
+    """Reads seeds from one kind of file.
+
+    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes reads
+    something else than files, and says by `recognises` which names it takes.
+    """
+
+    suffixes: tuple[str, ...] = ()
+
+    def recognises(self, path: Path, name: str) -> bool:
+        """True if this format reads the seeds called `name` in `seeds.path`; as a file they would lie at `path`."""
+        del name
+        return path.suffix.lower() in self.suffixes
+
+    def records(self, path: Path, settings: Seeds) -> Records:
+        """The records in the order of the file, one at a time, so that a file may be larger than memory.
+
+        `path` is absolute; `settings` is the section `[seeds]`. A broken record is yielded as a `Problem`, and
+        reading goes on behind it. Raises UsageError if the whole file is not what its ending says.
+        """
+        raise NotImplementedError
+
+
+def decoded_lines(path: Path) -> Records:
+    """The lines of a UTF-8 text file, without white space at either end.
+
+    Empty lines and lines that are not UTF-8 are problems. A byte order mark is dropped.
+    """
+    with path.open("rb") as file:
+        for number, raw in enumerate(file, 1):
+            try:
+                text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+            except UnicodeDecodeError as error:
+                yield Problem(number, f"not UTF-8 (byte {error.start + 1} of the line)")
+                continue
+            yield Record(number, text) if text else Problem(number, "empty")
+
+
+def one_line(error: BaseException) -> str:
+    """The error's message on one line of at most 160 characters."""
+    return " ".join(str(error).split())[:160] or type(error).__name__

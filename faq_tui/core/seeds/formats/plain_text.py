@@ -1,0 +1,26 @@
+"""Plain text: a question a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.seeds.formats.base import Record, Records, SeedFormat, decoded_lines
+from faq_tui.core.settings import Seeds
+
+
+class PlainText(SeedFormat):
+    name = "txt"
+    title = "plain text"
+    help = "A question a line, in UTF-8."
+    suffixes = (".txt",)
+
+    def records(self, path: Path, settings: Seeds) -> Records:
+        del settings
+        for item in decoded_lines(path):
+            if isinstance(item, Record) and "\0" in item.raw:
+                raise UsageError(f"{path} line {item.line} holds NUL bytes: it is not a text file")
+            yield item
+
+
+FORMAT = PlainText()

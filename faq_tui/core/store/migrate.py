@@ -1,0 +1,146 @@
+"""Brings a run's database up to date: each migration is known by its name and is applied exactly once.
+
+A migration is a file `migrations/NNNN_name.sql`. Its number gives the order and its name is recorded in the table
+`migrations` of the database when it is applied. Numbers may have gaps, a lower number may be added later, and no
+file may ever be renamed or edited once it was released.
+
+Versions up to 0ebf15d recorded no names: `PRAGMA user_version` counted the files by their position. `COUNTED` are
+those files. As long as a database has applied no other migration, such a version can open it, since the count is
+still kept.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from faq_tui.core.base.errors import FaqError, UsageError
+
+COUNTED = (
+    *("0001_first", "0002_browse", "0003_regenerate", "0004_judge", "0005_activations", "0006_sets"),
+    *("0007_quantize", "0009_evidence", "0010_benchmarks", "0011_token_kl", "0012_heldout_words"),
+)
+NAME = re.compile(r"\d{4}_[a-z0-9_]+")
+TABLE = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied REAL NOT NULL)"
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of the schema: `name` is the file's name without its suffix, `sql` its statements."""
+
+    name: str
+    sql: str
+
+
+@cache
+def all_migrations() -> tuple[Migration, ...]:
+    """Every migration of this faq-tui in the order of the numbers."""
+    return read_migrations(files("faq_tui.core.store") / "migrations")
+
+
+def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
+    """The migrations in `folder` in the order of their numbers.
+
+    Raises FaqError if a name does not begin with four digits and `_`, or if two have the same number.
+    """
+    found = sorted(
+        (Migration(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8")) for entry in folder.iterdir()),
+        key=lambda migration: migration.name,
+    )
+    by_number: dict[str, str] = {}
+    for migration in found:
+        if not NAME.fullmatch(migration.name):
+            raise FaqError(f"the migration {migration.name} has no name such as 0013_word: reinstall faq-tui")
+        other = by_number.setdefault(migration.name[:4], migration.name)
+        if other != migration.name:
+            raise FaqError(f"the migrations {other} and {migration.name} have the same number: reinstall faq-tui")
+    return tuple(found)
+
+
+def applied_names(db: sqlite3.Connection) -> list[str]:
+    """Names of the migrations that the database has, in the order of their numbers."""
+    version = _version(db)
+    names = set(COUNTED[:version] if version <= len(COUNTED) else ())
+    if _has_table(db):
+        names.update(name for (name,) in db.execute("SELECT name FROM migrations"))
+    return sorted(names)
+
+
+def is_current(db: sqlite3.Connection) -> bool:
+    """True if the database lacks no migration of this faq-tui."""
+    return {migration.name for migration in all_migrations()} <= set(applied_names(db))
+
+
+def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
+    """Apply the migrations that the database lacks, each in one transaction. `path` is named in errors.
+
+    A process that is killed or fails leaves the database as it was after the last whole migration. Raises UsageError
+    if the database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
+    """
+    _refuse_newer(db, path)
+    applied = applied_names(db)
+    pending = [migration for migration in all_migrations() if migration.name not in applied]
+    if not pending:
+        return  # nothing is written, not even the names: an older faq-tui may be at work on the same file
+    _record_counted(db)
+    for migration in pending:
+        applied.append(migration.name)
+        try:
+            # The name goes in first: if another process has applied the migration by now, nothing else is done.
+            db.executescript(
+                "BEGIN IMMEDIATE;\n"
+                f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"
+                f"{migration.sql}\nPRAGMA user_version = {_count(applied)};\nCOMMIT;"
+            )
+        except sqlite3.DatabaseError:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            if migration.name not in applied_names(db):
+                raise
+
+
+def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
+    known = [migration.name for migration in all_migrations()]
+    unknown = sorted(set(applied_names(db)) - set(known))
+    counted, most = _version(db), len(known) if _has_table(db) else len(COUNTED)
+    if unknown or counted > most:
+        there = f"migration {unknown[-1]}" if unknown else f"schema {counted}"
+        ours = known[-1] if unknown else most
+        raise UsageError(
+            f"{path} was written by a newer faq-tui ({there}, this one knows up to {ours}): upgrade faq-tui"
+        )
+
+
+def _record_counted(db: sqlite3.Connection) -> None:
+    """Record the names of the migrations that an older faq-tui has applied and only counted."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        db.execute(TABLE)
+        rows = [(name, time.time()) for name in applied_names(db)]
+        db.executemany("INSERT OR IGNORE INTO migrations VALUES (?, ?)", rows)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def _count(applied: Collection[str]) -> int:
+    """What `user_version` becomes: a number that 0ebf15d refuses as soon as it does not know one of these."""
+    return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _has_table(db: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'"
+    return db.execute(query).fetchone() is not None

@@ -1,0 +1,175 @@
+"""What the actions of the scope `app` do; how the app looks is in `app`."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from typing import Any
+
+from textual.app import App
+from textual.notifications import SeverityLevel
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.regenerating import generation_cost
+from faq_tui.core.run.run import Run
+from faq_tui.tui import clipboard
+from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.config import Config, config_path
+from faq_tui.tui.focused_text import text_of
+from faq_tui.tui.header import PaneTab
+from faq_tui.tui.pane import Pane
+from faq_tui.tui.player import Player
+from faq_tui.tui.screens.help import HelpScreen
+from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
+from faq_tui.tui.screens.spend import SAMPLE, SPEND, spend_screen
+from faq_tui.tui.session import Session
+
+
+class AppController(App[None]):
+    """Needs a run, a session, and panes to show."""
+
+    config: Config
+    opened: Run
+    session: Session
+    player: Player | None
+    panes: dict[str, Pane]
+    farewell = ""  # what to say when the screen is gone
+
+    @property
+    def pane(self) -> Pane:
+        """The one that is shown."""
+        raise NotImplementedError
+
+    def show_pane(self, scope: str) -> None:
+        raise NotImplementedError
+
+    async def run_action(self, *arguments: Any, **named: Any) -> bool:
+        """An action that cannot be done says why."""
+        try:
+            return await super().run_action(*arguments, **named)
+        except FaqError as error:
+            self.complain(str(error))
+        except sqlite3.OperationalError as error:
+            self.complain(f"the database did not answer ({error}): try again")
+        return False
+
+    def complain(self, sentence: str) -> None:
+        self.say(sentence, "error")
+
+    def say(self, sentence: str, severity: SeverityLevel = "information") -> None:
+        self.notify(sanitize(sentence), severity=severity, markup=False)
+
+    def perform(self, action: Action) -> None:
+        """Do it wherever one is: an action of a pane shows the pane first."""
+        if action.scope != APP:
+            self.show_pane(action.scope)
+        self.call_later(self.run_action, action.name, self if action.scope == APP else self.pane)
+
+    def on_pane_tab_chosen(self, message: PaneTab.Chosen) -> None:
+        self.show_pane(message.scope)
+
+    def on_pane_start_job(self, message: Pane.StartJob) -> None:
+        self._start_job(message.only, message.until)
+
+    def on_pane_stop_job(self) -> None:
+        self.action_stop()
+
+    def action_show_seeds(self) -> None:
+        self.show_pane("seeds")
+
+    def action_show_regenerate(self) -> None:
+        self.show_pane("regenerate")
+
+    def action_show_judge(self) -> None:
+        self.show_pane("judge")
+
+    def action_show_spikes(self) -> None:
+        self.show_pane("spikes")
+
+    def action_show_quantize(self) -> None:
+        self.show_pane("quantize")
+
+    def action_show_evidence(self) -> None:
+        self.show_pane("evidence")
+
+    def action_previous_pane(self) -> None:
+        self._step(-1)
+
+    def action_next_pane(self) -> None:
+        self._step(1)
+
+    def _step(self, by: int) -> None:
+        scopes = list(self.panes)
+        self.show_pane(scopes[(scopes.index(self.pane.SCOPE) + by) % len(scopes)])
+
+    def action_start(self) -> None:
+        self._start_job(None, None)
+
+    def _start_job(self, only: str | None, until: str | None) -> None:
+        if self.player is not None:
+            self.complain("this is a replay: it starts no jobs")
+        elif self.session.busy:
+            self.say("a job is running already: one works on a run at a time")
+        elif (
+            (only or "regenerate") == "regenerate"
+            and until != "seeds"
+            and (cost := generation_cost.consent_sentences(self.opened))
+        ):
+            self.push_screen(spend_screen(cost), lambda answer: self._spend(answer, only, until))
+        else:
+            self.session.start(only, until)
+
+    def _spend(self, answer: str | None, only: str | None, until: str | None) -> None:
+        if answer in (SPEND, SAMPLE) and not self.session.busy:
+            self.session.start(only, until, confirmed=answer == SPEND)
+
+    def action_stop(self) -> None:
+        if self.session.phase == "stopping":
+            self.push_screen(kill_screen(), lambda answer: self.session.kill() if answer == STOP else None)
+        elif self.session.phase == "running":
+            self.session.stop()
+        else:
+            self.say("nothing is running")
+
+    def action_copy(self) -> None:
+        text = self.screen.get_selected_text() or self.pane.text_to_copy() or text_of(self.focused)
+        if not text.strip():
+            self.say("nothing to copy here")
+            return
+        path = clipboard.copy_file()
+        try:
+            clipboard.save(text, path)
+        except OSError as error:
+            self.complain(f"{path}: {error.strerror}")
+        self.copy_to_clipboard(text)
+        self.say(f"copied {len(text):,} characters, also to {path}")
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Textual's own, with tmux in mind."""
+        self._clipboard = text
+        if self._driver is not None:
+            self._driver.write(clipboard.osc52(text, os.environ))
+
+    def action_theme(self) -> None:
+        self.search_themes()
+
+    def action_help(self) -> None:
+        self.push_screen(HelpScreen(self.pane.SCOPE, self.config.keymap, str(config_path())))
+
+    async def action_quit(self) -> None:
+        if self.session.busy:
+            stage = self.session.live.stage
+            self.push_screen(quit_screen(sanitize(stage.stage) if stage else "a job"), self._leave)
+        else:
+            self.exit()
+
+    def _leave(self, answer: str | None) -> None:
+        again = f"`faq-tui {self.opened.folder}`"
+        if answer == LEAVE:
+            self.farewell = f"the job runs on; {again} shows it again"
+            self.exit()
+        elif answer == STOP:
+            self.session.stop()
+            self.farewell = f"the job was asked to stop; finished work is kept, {again} goes on with it"
+            self.exit()

@@ -1,0 +1,75 @@
+"""What the spikes pane is asked to show, apart from any widget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.activations.view import Overview
+
+VIEWS = ("landscape", "layers", "channels", "table", "errors")
+MOST_ZOOM = 16
+
+
+@dataclass(frozen=True)
+class SpikesViewState:
+    """`left` and `right` are names of sets; of a single set both."""
+
+    module: str = ""
+    layer: int = 0
+    left: str = ""
+    right: str = ""
+    view: str = VIEWS[0]
+    metric: str = METRICS[0]
+    zoom: int = 1
+    width: int = 0
+    height: int = 0
+
+    @property
+    def place(self) -> ModuleRef:
+        return ModuleRef(self.layer, self.module)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((self.left, self.right)))
+
+    def fitted(self, seen: Overview) -> SpikesViewState:
+        """The same where it is possible, else the nearest thing that there is."""
+        if not seen.sets:
+            return self
+        modules, names = seen.modules, list(seen.sets)
+        module = self.module if self.module in modules else modules[0]
+        layers = seen.layers(module)
+        layer = min(layers, key=lambda layer: (abs(layer - self.layer), layer))
+        ours, theirs = next(iter(reversed(seen.pairs())), (names[-1], names[0]))
+        left = self.left if self.left in names else theirs
+        right = self.right if self.right in names else ours
+        return replace(self, module=module, layer=layer, left=left, right=right)
+
+    def other_layer(self, seen: Overview, by: int) -> SpikesViewState:
+        layers = seen.layers(self.module)
+        place = max(0, min(layers.index(self.layer) + by, len(layers) - 1))
+        return replace(self, layer=layers[place])
+
+    def other_module(self, seen: Overview, by: int) -> SpikesViewState:
+        modules = seen.modules
+        place = max(0, min(modules.index(self.module) + by, len(modules) - 1))
+        return replace(self, module=modules[place]).fitted(seen)
+
+    def next_set(self, seen: Overview, side: str) -> SpikesViewState:
+        names = list(seen.sets)
+        shown = self.left if side == "left" else self.right
+        chosen = names[(names.index(shown) + 1) % len(names)]
+        return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
+
+    def highest_layer(self, seen: Overview) -> SpikesViewState:
+        found = [
+            (value or 0.0, -layer)
+            for name in self.names
+            for layer, value in seen.values(name, self.module, "max").items()
+        ]
+        return replace(self, layer=-max(found)[1]) if found else self
+
+    def zoomed(self, by: float) -> SpikesViewState:
+        return replace(self, zoom=max(1, min(MOST_ZOOM, round(self.zoom * by))))
