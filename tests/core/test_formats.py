@@ -23,7 +23,7 @@ INSTALLED = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were inst
 
 
 @pytest.mark.parametrize(("registry", "base"), [(EXPORTS, ExportFormat), (REPORTS, ReportFormat)])
-def test_every_format_is_whole(registry: Registry, base: type) -> None:
+def test_every_format_is_whole(registry: Registry, base: type[ExportFormat | ReportFormat]) -> None:
     for name in registry.builtin:
         one = registry.get(name)
         assert isinstance(one, base) and one.name == name
