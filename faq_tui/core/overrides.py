@@ -29,8 +29,8 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
     """Let the seed use this candidate. UsageError if there is none, or if it can never be assembled."""
-    generation = source_hash_of(run.settings.sources[source])
-    found = {c.number: c for c in candidate_rows.of_seed(run.store, source, generation, seed_id)}
+    source_hash = source_hash_of(run.settings.sources[source])
+    found = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = found.get(number)
     if chosen is None:
         there = ", ".join(map(str, sorted(found))) or "none yet"

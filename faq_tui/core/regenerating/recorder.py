@@ -75,7 +75,7 @@ class CandidateRecorder:
         todo: list[PendingCandidate],
     ) -> None:
         self.context, self.name, self.source, self.progress = context, name, source, progress
-        self.generation = source_hash_of(source)
+        self.source_hash = source_hash_of(source)
         self._todo = todo
         self._settled = 0
 
@@ -89,7 +89,7 @@ class CandidateRecorder:
             seed_id=wanted.seed.id,
             source=self.name,
             number=wanted.number,
-            generation=self.generation,
+            source_hash=self.source_hash,
             model=self.source.model,
             prompt_version=prompt_version(self.source),
             reasoning=reasoning,
@@ -119,7 +119,7 @@ class CandidateRecorder:
             self.tell()
 
     def fail(self, wanted: PendingCandidate, reason: str, requests: int) -> None:
-        failure = Failure(wanted.seed.id, self.name, wanted.number, self.generation, reason, requests)
+        failure = Failure(wanted.seed.id, self.name, wanted.number, self.source_hash, reason, requests)
         candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
         self.progress.last_failure = reason

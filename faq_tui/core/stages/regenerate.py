@@ -68,7 +68,7 @@ def _sampled(
 ) -> list[PendingCandidate]:
     """What is left after the sample, if it needs no consent. Raises UsageError if it does."""
     source, store = keeper.source, context.run.store
-    if rows.tally(store, keeper.generation).candidates == 0:
+    if rows.tally(store, keeper.source_hash).candidates == 0:
         sample = cost_sample(todo) or todo
         context.emit(Note(f"{keeper.name}: {len(sample)} candidates first, to estimate the cost of the others"))
         asking(sample)
