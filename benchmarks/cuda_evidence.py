@@ -28,7 +28,7 @@ from typing import Any
 from cuda_table import recipe, write_settings
 
 from faq_tui.core.report.document import document
-from faq_tui.core.report.render import write
+from faq_tui.core.report.formats import write
 from faq_tui.core.run.run import open_run
 
 METHODS = "w8a8-8,gptq-4,gptaq-4,spqr-4"

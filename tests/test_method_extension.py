@@ -90,9 +90,8 @@ def test_run_quantizes_by_it_and_reads_its_weights_back(made: Path) -> None:
 
 def test_the_evaluation_the_status_and_the_report_know_it(made: Path) -> None:
     report = json.loads((made / "reports" / "report.json").read_text(encoding="utf-8"))
-    losses = {
-        model["name"]: model["texts"]["seeds.txt"]["kl"] for model in report["models"] if model["name"] in NAMES
-    }
+    texts = {model["name"]: model["texts"]["seeds.txt"] for model in report["models"] if model["name"] in NAMES}
+    losses = {name: metrics["kl"]["value"] for name, metrics in texts.items()}
     assert 0 < losses[NAMES[1]] < losses[NAMES[0]], "8 bits lose less than 4"
     assert [recipe["clip"] for recipe in report["run"]["recipes"]] == [1.0, 1.0]
     status = with_toy("status", made, "--json").out

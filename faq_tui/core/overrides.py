@@ -6,12 +6,13 @@ import getpass
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.regenerating.flags import CUT_OFF
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 
 # A person may well want a candidate that loops a little; half an answer is none.
-NEVER_ASSEMBLED = ("truncated", "unclosed_think", "empty")
+NEVER_ASSEMBLED = CUT_OFF
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:

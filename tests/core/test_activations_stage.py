@@ -18,12 +18,13 @@ from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import Stopped
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.chat.token_kinds import kinds_of, with_sink, write_kinds
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ActivationsReady, Event, Note, StageProgress, StageStarted
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.stages import activations as stage
-from faq_tui.core.store.sets import SetRow, add_set, all_activations
+from faq_tui.core.store.sets import SetRow, add_set, all_activations, all_sets
 
 TOML = """
 [target]
@@ -118,6 +119,20 @@ def test_every_set_is_measured_once_and_only_what_is_missing_again(run: Run) -> 
     assert ready(again) == ["baseline", "elder"], "a file that is gone or broken is measured again"
     measured_again = rows["baseline"].samples + rows["elder"].samples
     assert sum(isinstance(event, StageProgress) for event in again) == measured_again and stage.intact(run)
+
+
+def test_recorded_kinds_are_taken_and_searched_for_only_where_there_are_none(run: Run) -> None:
+    lines = (run.calibration / "elder.jsonl").read_text().splitlines()
+    lengths = [len(json.loads(line)["input_ids"]) for line in lines]
+    hashes = {name: row.ids_hash for name, row in all_sets(run.store).items()}
+    recorded = [with_sink(kinds_of(length, [], other="answer")) for length in lengths]
+    write_kinds(run.token_kinds / "elder.jsonl", recorded, hashes["elder"])
+    write_kinds(run.token_kinds / "baseline.jsonl", recorded, "of other ids")
+    go(run)
+    rows = all_activations(run.store)
+    assert sum(rows["elder"].summary["kinds"].values()) == rows["elder"].tokens
+    assert {kind for kind, count in rows["elder"].summary["kinds"].items() if count} == {"sink", "answer"}
+    assert min(rows["baseline"].summary["kinds"].values()) > 0, "kinds of other ids are not taken"
 
 
 def test_a_stop_keeps_finished_sets(run: Run) -> None:

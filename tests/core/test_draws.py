@@ -13,13 +13,13 @@ from made_up import TOML, add_made_up_artefact, add_made_up_measurement, made_up
 from faq_tui.core.assembly.draws import Overlap, draws, in_words, overlap
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import KL
-from faq_tui.core.evaluation.metrics import Sums
+from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.evidence import BETTER, WITHIN_NOISE, collect
 from faq_tui.core.report import document, render
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.settings.sets import draw_name, plain_name
 from faq_tui.core.stats.bootstrap import compared, difference
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
 THREE = TOML.replace("[evaluate]", "[evaluate]\nrepeats = 3")
@@ -89,7 +89,7 @@ def measured(folder: Path, ours: list[float], baseline: list[float]) -> tuple[ob
         assert (found.baseline_samples, found.our_samples) == (9 + len(ours), 10 + len(ours))
         assert found.our_tokens == 100 * found.our_samples
         assert ("1,300 tokens against 12 and 1,200; means of 3 draws</p>" in render(run, "html")) == (len(ours) == 3)
-        return found.texts["pydoc"][KL], render(run, "md")
+        return found.texts["pydoc"][KL.name], render(run, "md")
 
 
 def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Path) -> None:
@@ -179,12 +179,12 @@ def test_shared_seeds_widen_the_intervals_and_the_report_says_so(
         for number, kl in enumerate([0.25, 0.31, 0.28], 1):
             for name, of_draw in (("elder", kl), ("baseline", 0.30)):
                 add_made_up_measurement(run, run.settings.recipes[0].folder(draw_name(name, number)), of_draw)
-        alone = collect(run).comparisons[0].texts["pydoc"][KL].difference
+        alone = collect(run).comparisons[0].texts["pydoc"][KL.name].difference
         seeds = seeds_of(chosen)
         replace_all(run.store, seeds)
         assign_roles(run.store, [seed.id for seed in seeds], [])
         assert overlap(run) == found
-        widened, text = collect(run).comparisons[0].texts["pydoc"][KL].difference, render(run, "md")
+        widened, text = collect(run).comparisons[0].texts["pydoc"][KL.name].difference, render(run, "md")
         told = document(run)["run"]["shared_seeds"]
     assert (told is None) == (found is None) == ("The draws share seeds" not in text)
     ratio = (widened.high - widened.low) / (alone.high - alone.low)  # type: ignore[operator]

@@ -21,8 +21,8 @@ from faq_tui.core.evaluation import compare, texts
 from faq_tui.core.evaluation.answers import generate
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.identity import UNQUANTIZED, evaluation_hash
-from faq_tui.core.evaluation.kinds import ANSWERS, KL, PERPLEXITY, TOP1
-from faq_tui.core.evaluation.metrics import Sums, plain
+from faq_tui.core.evaluation.kinds import ANSWERS
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Metric
 from faq_tui.core.evaluation.reference import open_reference, writing
 from faq_tui.core.evaluation.texts import pydoc_prose
 from faq_tui.core.models.backbone import Backbone, LmHead
@@ -33,6 +33,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, MeasurementReady, StageProgress
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts, all_measurements, heldout
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
@@ -110,7 +111,7 @@ def items_of(run: Run, text: str) -> list[tuple[list[int], int]]:
     return [(ids[start : start + WINDOW], 1) for start in range(0, len(ids), WINDOW)]
 
 
-def by_hand(run: Run, folder: Path, text: str) -> dict[str, float]:
+def by_hand(run: Run, folder: Path, text: str) -> dict[Metric, float]:
     target, model = (load_dense(f, torch.float32, "cpu") for f in (run.folder / "target", folder))
     nll = kl = agree = tokens = 0.0
     for ids, first in items_of(run, text):
@@ -131,10 +132,9 @@ def test_the_stage_equals_a_plain_computation(done: Done, text: str) -> None:
         folder = done.run.folder / "target" if subject == UNQUANTIZED else done.run.models / subject
         sums = Sums.of(found[subject, text].items)
         for metric, expected in by_hand(done.run, folder, text).items():
-            assert plain(metric, sums) == pytest.approx(expected, rel=1e-4, abs=1e-9)
-    assert (
-        plain(KL, Sums.of(found[FOLDERS[1], text].items)) > plain(KL, Sums.of(found[FOLDERS[0], text].items)) > 0.01
-    )
+            assert metric.value_of(sums) == pytest.approx(expected, rel=1e-4, abs=1e-9)
+    near, far = (KL.value_of(Sums.of(found[folder, text].items)) for folder in FOLDERS)
+    assert far > near > 0.01
 
 
 def test_everything_is_measured_and_told(done: Done) -> None:
@@ -186,7 +186,7 @@ def test_a_run_that_died_or_was_stopped_goes_on_where_it_was(tmp_path: Path) -> 
 
     def die(event: Event) -> None:
         rounds[0].append(event)
-        if isinstance(event, MeasurementReady) and event.metric == TOP1:
+        if isinstance(event, MeasurementReady) and event.metric == TOP1.name:
             raise KilledError
 
     def stop(event: Event) -> None:

@@ -14,12 +14,12 @@ from faq_tui.core.embedded import EmbeddedModel
 from faq_tui.core.evaluation.choices import ChoiceCase, heldout_questions
 from faq_tui.core.evaluation.compare import measure
 from faq_tui.core.evaluation.heldout import windows
-from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
-from faq_tui.core.evaluation.metrics import Sums, plain
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1
 from faq_tui.core.evaluation.reference import open_reference, writing
 from faq_tui.core.evaluation.texts import pydoc_prose
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.dense import load_dense
+from faq_tui.core.stats.sums import Sums
 
 WINDOW, COUNT = 48, 3
 
@@ -58,9 +58,9 @@ def test_figures_on_the_embedded_model_equal_a_plain_computation(
         kl += float((p.exp() * (p - q)).sum())
         agree += float((p.argmax(-1) == q.argmax(-1)).sum())
         count += len(q)
-    assert plain(PERPLEXITY, sums) == pytest.approx(math.exp(nll / count), rel=1e-4)
-    assert plain(KL, sums) == pytest.approx(kl / count, rel=1e-4) and kl > 1
-    assert plain(TOP1, sums) == agree / count < 1
+    assert PERPLEXITY.value_of(sums) == pytest.approx(math.exp(nll / count), rel=1e-4)
+    assert KL.value_of(sums) == pytest.approx(kl / count, rel=1e-4) and kl > 1
+    assert TOP1.value_of(sums) == agree / count < 1
 
     text, _ = heldout_questions(
         [ChoiceCase("What color is the sky on a clear day?", ("blue", "made of iron"), 0)], tokenizer, 2048

@@ -20,7 +20,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import choices, documents
 from faq_tui.core.evaluation.heldout import rolling
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import (
+from faq_tui.core.evaluation.metrics import (
     ACCURACY,
     ACCURACY_NORM,
     BYTE_PERPLEXITY,
@@ -30,7 +30,6 @@ from faq_tui.core.evaluation.kinds import (
     PERPLEXITY,
     WORD_PERPLEXITY,
 )
-from faq_tui.core.evaluation.metrics import Sums, plain
 from faq_tui.core.evidence import collect
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.target import TargetModel
@@ -39,6 +38,7 @@ from faq_tui.core.run.events import Event, MeasurementReady, Note
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.stats.bootstrap import of_metric
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact, add_artefact, all_measurements
 from faq_tui.core.store.heldout_items import all_items
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
@@ -134,12 +134,13 @@ def test_words_last_words_and_choices_equal_plain_computations(kinds: Done, subj
             nll -= float(q[range(end - start), ids[start:end]].sum())
         words, size = words + len(re.split(r"\s+", page)), size + len(page.encode())
     sums = sums_of(run, subject, WORDS)
-    assert plain(WORD_PERPLEXITY, sums) == pytest.approx(math.exp(nll / words), rel=1e-4)
-    assert plain(BYTE_PERPLEXITY, sums) == pytest.approx(math.exp(nll / size), rel=1e-4)
+    assert WORD_PERPLEXITY.value_of(sums) == pytest.approx(math.exp(nll / words), rel=1e-4)
+    assert BYTE_PERPLEXITY.value_of(sums) == pytest.approx(math.exp(nll / size), rel=1e-4)
 
     found = [likelihood(run, subject, *(p.rpartition(" ")[0], f" {p.rpartition(' ')[2]}")) for p in PASSAGES]
     sums = sums_of(run, subject, LAST)
-    assert plain(LAST_PERPLEXITY, sums) == pytest.approx(math.exp(-sum(ll for ll, _ in found) / len(found)), rel=1e-4)
+    expected = math.exp(-sum(ll for ll, _ in found) / len(found))
+    assert LAST_PERPLEXITY.value_of(sums) == pytest.approx(expected, rel=1e-4)
     assert sums.columns["correct"].tolist() == [float(greedy) for _, greedy in found]
 
     right = right_norm = 0
@@ -150,7 +151,7 @@ def test_words_last_words_and_choices_equal_plain_computations(kinds: Done, subj
         right += lls.index(max(lls)) == case["answer"]
         right_norm += norm.index(max(norm)) == case["answer"]
     sums = sums_of(run, subject, CHOICES)
-    assert plain(ACCURACY, sums) == right / 12 and plain(ACCURACY_NORM, sums) == right_norm / 12
+    assert ACCURACY.value_of(sums) == right / 12 and ACCURACY_NORM.value_of(sums) == right_norm / 12
 
 
 def test_flips_are_items_whose_correctness_changed(kinds: Done) -> None:
@@ -163,7 +164,7 @@ def test_flips_are_items_whose_correctness_changed(kinds: Done) -> None:
     assert all(before["correct"][n] for n in flips.lost) and all(after["correct"][n] for n in flips.won)
     assert all(flips.choices[n] == (before["choice"][n], after["choice"][n]) for n in changed)
     row = next(row for row in evidence.rows if row.name == FOLDERS[0])
-    assert row.texts[CHOICES][FLIPS].value == len(changed) / 12
+    assert row.texts[CHOICES][FLIPS.name].value == len(changed) / 12
     assert all_items(run.store, CHOICES) == CASES
     assert [item["passage"] for item in all_items(run.store, LAST)] == PASSAGES
 
@@ -172,7 +173,7 @@ def test_a_sources_held_out_answers_are_asked_once_and_measured(kinds: Done) -> 
     run = kinds.run
     events: list[Event] = []
     sums = sums_of(run, FOLDERS[0], ELDER)
-    assert len(sums) == 5 and plain(KL, sums) > 0
+    assert len(sums) == 5 and KL.value_of(sums) > 0
     assert set(sums.columns["tokens"]) == {10.0}  # cut at evaluate.answer_tokens
     evaluate.execute(context_of(run, events.append))  # its server is gone: nothing is asked again
     assert not [event for event in events if isinstance(event, MeasurementReady)]
@@ -203,15 +204,15 @@ def test_figures_equal_lm_evals_own_on_the_same_local_text(kinds: Done, tmp_path
     ]
     words = lm_eval.simple_evaluate(model=model, tasks=tasks)["results"]["pages"]
     sums = sums_of(run, UNQUANTIZED, WORDS)
-    assert plain(WORD_PERPLEXITY, sums) == pytest.approx(words["word_perplexity,none"], rel=1e-4)
-    assert plain(BYTE_PERPLEXITY, sums) == pytest.approx(words["byte_perplexity,none"], rel=1e-4)
+    assert WORD_PERPLEXITY.value_of(sums) == pytest.approx(words["word_perplexity,none"], rel=1e-4)
+    assert BYTE_PERPLEXITY.value_of(sums) == pytest.approx(words["byte_perplexity,none"], rel=1e-4)
 
     ids = tokenizer_of(run)((run.folder / "prose.txt").read_text(), add_special_tokens=False)["input_ids"][:150]
     windows = [ids[start : start + WINDOW] for start in range(0, len(ids), WINDOW)]
     asked = [(("", ""), window[:1], window[1:]) for window in windows if len(window) > 1]
     total = sum(ll for ll, _ in model._loglikelihood_tokens(asked, disable_tqdm=True))
     expected = math.exp(-total / sum(len(continuation) for _, _, continuation in asked))
-    assert plain(PERPLEXITY, sums_of(run, UNQUANTIZED, "prose.txt")) == pytest.approx(expected, rel=1e-4)
+    assert PERPLEXITY.value_of(sums_of(run, UNQUANTIZED, "prose.txt")) == pytest.approx(expected, rel=1e-4)
 
     model = HFLM(pretrained=str(run.folder / "target"), device="cpu", dtype="float32", batch_size=1)
     tasks = [
@@ -238,7 +239,7 @@ def test_figures_equal_lm_evals_own_on_the_same_local_text(kinds: Done, tmp_path
         (ACCURACY, CHOICES, "cases", "acc"),
         (ACCURACY_NORM, CHOICES, "cases", "acc_norm"),
     ):
-        found = plain(metric, sums_of(run, UNQUANTIZED, text))
+        found = metric.value_of(sums_of(run, UNQUANTIZED, text))
         assert found == pytest.approx(results[task][f"{name},none"], rel=1e-4)
 
 

@@ -12,9 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.evaluation.heldout import SHORT, Item, batches, windows
-from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
-from faq_tui.core.evaluation.metrics import METRICS, Sums, metric, plain
+from faq_tui.core.evaluation.kinds import PROSE
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Metric, metrics_of
 from faq_tui.core.stats.bootstrap import difference, of_metric, recovered, resampled, tail_share
+from faq_tui.core.stats.sums import Sums
+
+METRICS = metrics_of(PROSE)
 
 rows = st.lists(
     st.tuples(st.integers(1, 500), st.floats(0.01, 8), st.floats(0, 5), st.floats(0, 1)), min_size=5, max_size=12
@@ -31,19 +34,19 @@ def sums_of(items: list[tuple[int, float, float, float]]) -> Sums:
     return Sums.of(columns)
 
 
-def by_hand(name: str, items: list[tuple[int, float, float, float]]) -> float:
+def by_hand(metric: Metric, items: list[tuple[int, float, float, float]]) -> float:
     tokens = sum(n for n, *_ in items)
-    if name == PERPLEXITY:
+    if metric is PERPLEXITY:
         return math.exp(sum(n * nll for n, nll, *_ in items) / tokens)
-    if name == KL:
+    if metric is KL:
         return sum(n * kl for n, _, kl, _ in items) / tokens
     return sum(round(n * agree) for n, *_, agree in items) / tokens
 
 
 @given(rows)
 def test_metrics_are_ratios_of_sums_over_all_tokens(items: list[tuple[int, float, float, float]]) -> None:
-    for name in METRICS:
-        assert plain(name, sums_of(items)) == pytest.approx(by_hand(name, items), rel=1e-9, abs=1e-12)
+    for metric in METRICS:
+        assert metric.value_of(sums_of(items)) == pytest.approx(by_hand(metric, items), rel=1e-9, abs=1e-12)
 
 
 @given(rows, st.randoms(use_true_random=False))
@@ -52,9 +55,9 @@ def test_a_resample_weighs_items_as_often_as_they_were_drawn(
 ) -> None:
     drawn = [dice.randrange(len(items)) for _ in items]
     weights = np.array([[drawn.count(index) for index in range(len(items))]], dtype=float)
-    for name in METRICS:
-        expected = by_hand(name, [items[index] for index in drawn])
-        assert metric(name, sums_of(items), weights)[0] == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    for metric in METRICS:
+        expected = by_hand(metric, [items[index] for index in drawn])
+        assert metric.values(sums_of(items), weights)[0] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def some_items(count: int, seed: int, kl: float = 0.2) -> list[tuple[int, float, float, float]]:
@@ -70,21 +73,21 @@ def test_intervals_equal_a_brute_force_bootstrap_with_other_draws() -> None:
     ours, theirs, target = some_items(count, 1), some_items(count, 2, 0.4), some_items(count, 3, 0.0)
     dice = random.Random(7)
     draws = [[dice.randrange(count) for _ in range(count)] for _ in range(resamples)]
-    for name in METRICS:
+    for metric in METRICS:
 
         def brute(statistic: object) -> tuple[float, float]:
             values = np.array([statistic(draw) for draw in draws])  # type: ignore[operator]
             low, high = np.quantile(values, [tail_share(count), 1 - tail_share(count)])
             return float(low), float(high)
 
-        def of(items: list[tuple[int, float, float, float]], draw: list[int], name: str = name) -> float:
-            return by_hand(name, [items[index] for index in draw])
+        def of(items: list[tuple[int, float, float, float]], draw: list[int], metric: Metric = metric) -> float:
+            return by_hand(metric, [items[index] for index in draw])
 
         # Both sides are random in the tails: a few hundredths of the interval's width.
-        found = difference(name, sums_of(ours), sums_of(theirs), resamples)
+        found = difference(metric, sums_of(ours), sums_of(theirs), resamples)
         low, high = brute(lambda draw: of(ours, draw) - of(theirs, draw))
         assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
-        found = of_metric(name, sums_of(ours), resamples)
+        found = of_metric(metric, sums_of(ours), resamples)
         low, high = brute(lambda draw: of(ours, draw))
         assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
     share = recovered(KL, sums_of(ours), sums_of(theirs), sums_of(target), resamples)
@@ -140,8 +143,8 @@ def test_no_share_of_no_loss_and_no_interval_of_few_items() -> None:
     assert few.low is None and not few.excludes(99.0)
 
 
-@pytest.mark.parametrize(("name", "column", "loses"), [(PERPLEXITY, "nll", 1.0), (TOP1, "agree", -1.0)])
-def test_no_share_of_a_loss_where_the_baseline_gained(name: str, column: str, loses: float) -> None:
+@pytest.mark.parametrize(("metric", "column", "loses"), [(PERPLEXITY, "nll", 1.0), (TOP1, "agree", -1.0)])
+def test_no_share_of_a_loss_where_the_baseline_gained(metric: Metric, column: str, loses: float) -> None:
     """Quantization can make text likelier by chance: then there is no loss of which a share could be recovered."""
     tokens = np.full(32, 100.0)
     middle = np.linspace(40.0, 60.0, 32)
@@ -149,8 +152,8 @@ def test_no_share_of_a_loss_where_the_baseline_gained(name: str, column: str, lo
     def moved(by: float) -> Sums:
         return Sums.of({"tokens": tokens, column: middle + loses * by})
 
-    gained = recovered(name, moved(-8.0), moved(-4.0), moved(0.0), 400)
-    lost = recovered(name, moved(2.0), moved(4.0), moved(0.0), 400)
+    gained = recovered(metric, moved(-8.0), moved(-4.0), moved(0.0), 400)
+    lost = recovered(metric, moved(2.0), moved(4.0), moved(0.0), 400)
     assert gained is None
     assert lost is not None and 0.4 < lost.value < 0.6
 

@@ -13,8 +13,8 @@ from made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, m
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
-from faq_tui.core.evaluation.metrics import METRICS
+from faq_tui.core.evaluation.kinds import PROSE
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Metric, metrics_of
 from faq_tui.core.evidence import (
     BETTER,
     LEANS_BETTER,
@@ -32,6 +32,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.core.stats.multiple_testing import RATE, adjusted
 
+METRICS = metrics_of(PROSE)
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
@@ -44,8 +46,8 @@ def comparison(evidence: Evidence, equal: str) -> Comparison:
     return found
 
 
-def verdicts(found: Comparison, metric: str = KL) -> set[str]:
-    return {outcomes[metric].verdict for outcomes in found.texts.values()}
+def verdicts(found: Comparison, metric: Metric = KL) -> set[str]:
+    return {outcomes[metric.name].verdict for outcomes in found.texts.values()}
 
 
 def test_better_worse_and_within_noise(run: Run) -> None:
@@ -59,7 +61,7 @@ def test_better_worse_and_within_noise(run: Run) -> None:
     assert (better.ours, better.baseline) == ("gptq-w4g64-elder", "gptq-w4g64-baseline")
     assert (even.ours, even.baseline) == ("gptq-w4g64-elder-tokens", "gptq-w4g64-baseline-tokens")
     assert (better.our_samples, better.our_tokens, better.baseline_samples) == (11, 1100, 10)
-    recovered = better.texts["pydoc"][KL].recovered
+    recovered = better.texts["pydoc"][KL.name].recovered
     assert recovered is not None and recovered.value == pytest.approx(1 / 3, abs=0.03)
 
 
@@ -81,10 +83,11 @@ def test_rows_hold_every_model_with_intervals(run: Run) -> None:
     assert (row.recipe, row.set_name, row.samples, row.tokens) == ("gptq-w4g64", "elder", 11, 1100)
     assert (row.bits, row.bytes) == (4.3125, 1234)
     for metric in METRICS:
-        estimate = row.texts["answers"][metric]
+        estimate = row.texts["answers"][metric.name]
         assert estimate.low is not None and estimate.high is not None
         assert estimate.low < estimate.value < estimate.high
-    assert rows[UNQUANTIZED].texts["pydoc"][KL].value == 0 and rows[UNQUANTIZED].texts["pydoc"][TOP1].value == 1
+    itself = rows[UNQUANTIZED].texts["pydoc"]
+    assert itself[KL.name].value == 0 and itself[TOP1.name].value == 1
 
 
 def test_a_comparison_needs_both_sides(run: Run) -> None:
@@ -97,7 +100,7 @@ def test_sides_that_are_one_artefact_are_said_to_be(run: Run) -> None:
     add_made_up_artefact(run, "elder", same_as="gptq-w4g64-baseline")
     found = comparison(collect(run), "samples")
     assert found.same and verdicts(found) == {SAME}
-    assert found.texts["pydoc"][KL].recovered is None
+    assert found.texts["pydoc"][KL.name].recovered is None
 
 
 @pytest.mark.parametrize("stale", ["artefact", "dtype", "items"])
@@ -144,13 +147,13 @@ def test_nothing_measured_says_what_to_do(run: Run) -> None:
 
 @given(st.sampled_from(METRICS), st.floats(-1, 1), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_a_verdict_follows_interval_and_p_value(
-    metric: str, value: float, below: float, above: float, p: float
+    metric: Metric, value: float, below: float, above: float, p: float
 ) -> None:
     found = Estimate(value, value - below, value + above)
     word = verdict(metric, found, p)
     assert (word == WITHIN_NOISE) == (value - below <= 0 <= value + above)
     if word != WITHIN_NOISE:
-        sure, leaning = (BETTER, LEANS_BETTER) if (value > 0) == (metric == TOP1) else (WORSE, LEANS_WORSE)
+        sure, leaning = (BETTER, LEANS_BETTER) if (value > 0) == (metric is TOP1) else (WORSE, LEANS_WORSE)
         assert word == (sure if p <= RATE else leaning)
 
 
@@ -177,7 +180,7 @@ def test_one_weak_effect_among_many_comparisons_is_only_a_leaning(tmp_path: Path
             measure_all(run, {"baseline": 0.30} | {name: 0.3001 + n * 1e-6 for n, name in enumerate(sources)})
             add_made_up_measurement(run, "gptq-w4g64-elder", 0.292, agree=0.7, texts=("pydoc",))
             (of_elder,) = [c for c in collect(run).comparisons if c.source == "elder"]
-            found.append(of_elder.texts["pydoc"][KL])
+            found.append(of_elder.texts["pydoc"][KL.name])
     alone, among = found
     assert alone.difference == among.difference and alone.difference.excludes(0.0) and alone.p == among.p
     assert (alone.verdict, among.verdict) == (BETTER, LEANS_BETTER)

@@ -23,6 +23,7 @@ from faq_tui.core.assembly.matching import mix
 from faq_tui.core.assembly.order import diverse_order
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.chat.token_kinds import KINDS, read_kinds
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.context import Context
@@ -122,6 +123,18 @@ def test_without_sections_the_default_sets_and_no_others(run: Run) -> None:
     assert size(sets["baseline-tokens"]) == size(sets["elder-tokens"]) == size(sets["elder"])
     assert len(sets["baseline-tokens"]) > COUNT  # the reserve made up for the tokens of answers
     assert [event.set for event in events if isinstance(event, SetAssembled)] == list(sets)
+
+
+def test_the_kinds_of_every_sets_tokens_are_recorded_beside_it(run: Run) -> None:
+    made, sets, _ = assembled(run, "[sets.baseline-raw]\n[sets.short]\nfrom = 'elder'\ntokens_per_sample = 40\n")
+    hashes = {name: row.ids_hash for name, row in all_sets(made.store).items()}
+    assert {path.stem for path in made.token_kinds.iterdir()} == sets.keys() == hashes.keys()
+    for name, lines in sets.items():
+        kinds = read_kinds(made.token_kinds / f"{name}.jsonl", hashes[name], [line["n_tokens"] for line in lines])
+        assert kinds is not None
+        named = [{KINDS[kind] for kind in row} for row in kinds]
+        assert all(KINDS[row[0]] == "sink" and "question" in names for row, names in zip(kinds, named, strict=True))
+        assert any("answer" in names for names in named) == (name not in ("baseline", "baseline-tokens"))
 
 
 def test_three_kinds_of_baseline(run: Run) -> None:

@@ -15,7 +15,7 @@ from textual.pilot import Pilot
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
-from faq_tui.core.evaluation.metrics import encode_token_kl
+from faq_tui.core.evaluation.token_kl import encode_token_kl
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store import Store
 from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement, all_measurements

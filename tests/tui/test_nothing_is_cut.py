@@ -109,7 +109,7 @@ async def test_a_pane_shows_nothing_wider_or_higher_than_its_place(
 
 def _busy(pane: Any) -> bool:
     if isinstance(pane, SpikesPane):
-        return pane.drawn != pane.wanted
+        return pane.drawn != pane.view_state
     return bool(getattr(pane, "busy", False))
 
 

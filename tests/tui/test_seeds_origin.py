@@ -18,7 +18,7 @@ from faq_tui.core.store import seed_pages
 from faq_tui.core.store.seed_pages import SeedFilter, View
 from faq_tui.tui.panes.seeds_filters import groups, in_words, narrowed
 from faq_tui.tui.panes.seeds_preview import SeedPreview
-from faq_tui.tui.widgets.marked import SPECIAL, marked, spelled
+from faq_tui.tui.widgets.marked import any_family, marked, spelled
 
 
 def test_seeds_are_told_apart_by_their_file(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_broken_files_tell_nothing(tmp_path: Path, broken: str) -> None:
         for name in ("tokenizer_config.json", "tokenizer.json"):
             (tmp_path / "run/target" / name).write_text(broken)
         assert special_tokens(run) == frozenset()
-    assert spelled(frozenset()) is SPECIAL
+    assert spelled(frozenset()) is any_family()
 
 
 async def test_the_preview_marks_the_targets_own(tmp_path: Path) -> None:

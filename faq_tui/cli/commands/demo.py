@@ -31,7 +31,7 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     if as_json:
         return
     from faq_tui.core.report import document
-    from faq_tui.core.report.render import render_document
+    from faq_tui.core.report.formats import render_document
     from faq_tui.core.report.short import in_short
 
     with open_run(folder) as run:

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import click
 
+from faq_tui.cli.format_help import FormatCommand
+from faq_tui.core.extensions import EXPORTS
 
-@click.command("export")
+
+@click.command("export", cls=FormatCommand, formats=EXPORTS)
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--set", "set_name", required=True, help="Name of the set, as `faq-tui status` lists them.")
-@click.option("--format", "kind", type=click.Choice(["jsonl", "parquet", "text"]), default="jsonl", show_default=True)
+@click.option("--format", "kind", type=click.Choice(EXPORTS.names()), default="jsonl", show_default=True)
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A file instead of standard output.")
 def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> None:
     """Print a calibration set, or write it to a file.
-
-    jsonl: the contract's fields. parquet: the same as columns. text: the samples as the target reads them,
-    each as one JSON string a line, so that newlines inside them stay theirs.
 
     A file is replaced when the whole set is written; if the command fails, it stays as it was.
     """
@@ -26,8 +26,8 @@ def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> 
     from faq_tui.core.export import export
     from faq_tui.core.run.run import open_run
 
-    if kind == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("parquet is binary: give --output FILE, or redirect standard output")
+    if EXPORTS.get(kind).binary and output is None and sys.stdout.isatty():
+        raise click.UsageError(f"{kind} is binary: give --output FILE, or redirect standard output")
     with open_run(run_folder) as run:
         if output is None:
             export(run, set_name, kind, sys.stdout.buffer)

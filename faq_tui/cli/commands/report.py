@@ -6,10 +6,13 @@ from pathlib import Path
 
 import click
 
+from faq_tui.cli.format_help import FormatCommand
+from faq_tui.core.extensions import REPORTS
 
-@click.command("report")
+
+@click.command("report", cls=FormatCommand, formats=REPORTS)
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--format", "kind", type=click.Choice(["md", "json", "html"]), default="md", show_default=True)
+@click.option("--format", "kind", type=click.Choice(REPORTS.names()), default="md", show_default=True)
 def command(run_folder: Path, kind: str) -> None:
     """Print what was measured in RUN so far, and what it says."""
     from faq_tui.core.report import render

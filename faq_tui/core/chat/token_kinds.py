@@ -62,7 +62,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
             if json.loads(next(lines, "null")) != {"ids_hash": ids_hash}:
                 return None
             rows = [
-                bytes(KINDS.index(kind) for kind, count in json.loads(line) for _ in range(min(count, length)))
+                bytes(KINDS.index(kind) for kind, count in json.loads(line) for _ in range(min(count, length + 1)))
                 for line, length in zip(islice(lines, len(lengths)), lengths, strict=False)
             ]
     except (OSError, ValueError, TypeError, RecursionError):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.evaluation.heldout import Item, batches
+from faq_tui.core.evaluation.heldout import Columns, Item, batches
+from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import Reference, Writer
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone, LmHead
 
 LOGIT_BYTES = 1 << 26  # of one float32 array over the vocabulary; four are alive at once
 
-Sums = dict[str, list[float]]
 Each = Callable[[int, list[float], list[bool]], None]
 
 
@@ -25,19 +26,22 @@ def measure(
     reference: Reference | None = None,
     keep: Writer | None = None,
     each: Each | None = None,
-) -> Sums:
+    metrics: Sequence[Metric] = (),
+) -> Columns:
     """Per item: tokens, nll, kl, agree, hits (its token is the likeliest), summed over its predicted tokens.
 
     Without `reference` the model is the unquantized one itself: no divergence, full agreement. `keep` takes
-    its states, `each` hears of every item the KL of its tokens and whether their top-1 token differs. `tick` hears
-    of every batch how many tokens went through.
+    its states, `each` gets for every item the KL of its tokens and whether their top-1 token differs. `tick` gets
+    for every batch how many tokens went through. The token column of each of `metrics` is one more column.
+    Raises FaqError where one of them fails.
     """
-    sums: Sums = {
+    sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
         "nll": [0.0] * len(items),
         "kl": [0.0] * len(items),
         "agree": [float(item.predicted) for item in items],
         "hits": [0.0] * len(items),
+        **{metric.token_column: [0.0] * len(items) for metric in metrics},
     }
     for indices in batches(items, batch_size):
         cancel.check()
@@ -52,8 +56,8 @@ def measure(
             theirs = None if reference is None else (reference.states(index), reference.head)
             token_kl: list[float] = []
             differs: list[bool] = []
-            found = compare(own, item.ids[item.first :], model.head, theirs, token_kl, differs)
-            for name, value in found.items():
+            values = compare(own, item.ids[item.first :], model.head, theirs, token_kl, differs, metrics)
+            for name, value in values.items():
                 sums[name][index] = value
             if each is not None and theirs is not None:
                 each(index, token_kl, differs)
@@ -68,6 +72,7 @@ def compare(
     reference: tuple[Any, LmHead] | None,
     token_kl: list[float] | None = None,
     differs: list[bool] | None = None,
+    metrics: Sequence[Metric] = (),
 ) -> dict[str, float]:
     """Sums over the tokens of one item. `states`: [tokens, hidden], `reference`: the same and its head.
 
@@ -82,6 +87,7 @@ def compare(
     step = max(1, LOGIT_BYTES // (4 * head.vocabulary))
     wanted = torch.tensor(targets, device=states.device)
     found = {"nll": 0.0, "hits": 0.0} | ({} if reference is None else {"kl": 0.0, "agree": 0.0})
+    of_metric: dict[str, list[float]] = {metric.token_column: [] for metric in metrics}
     with torch.inference_mode():
         for start in range(0, len(targets), step):
             part = slice(start, start + step)
@@ -89,8 +95,10 @@ def compare(
             found["nll"] -= float(q.gather(1, wanted[part, None]).sum(dtype=torch.float64))
             first = q.argmax(-1)
             found["hits"] += float((first == wanted[part]).sum())
+            p = q if reference is None else torch.log_softmax(reference[1].logits(reference[0][part]), dim=-1)
+            for metric in metrics:
+                of_metric[metric.token_column] += _token_values(metric, p, q, wanted[part])
             if reference is not None:
-                p = torch.log_softmax(reference[1].logits(reference[0][part]), dim=-1)
                 same = p.argmax(-1) == first
                 found["agree"] += float(same.sum())
                 rows = _kl(p, q)
@@ -98,7 +106,29 @@ def compare(
                 if token_kl is not None and differs is not None:
                     token_kl += rows.tolist()
                     differs += (~same).tolist()
-    return found
+    return found | _item_values(metrics, of_metric)
+
+
+def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
+    """The metric's number of each token, shape [tokens]. Raises FaqError where another package's code fails."""
+    try:
+        values = metric.token_values(p, q, targets)
+        if tuple(values.shape) != tuple(targets.shape):
+            raise ValueError(f"it has shape {tuple(values.shape)}, not {tuple(targets.shape)}")
+        return [float(value) for value in values.tolist()]
+    except Exception as error:
+        raise METRICS.failure(metric.name, error) from error
+
+
+def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
+    """Each metric's number of the whole item, by its column."""
+    numbers = {}
+    for metric in metrics:
+        try:
+            numbers[metric.token_column] = float(metric.item_value(values[metric.token_column]))
+        except Exception as error:
+            raise METRICS.failure(metric.name, error) from error
+    return numbers
 
 
 def _kl(p: Any, q: Any) -> Any:

@@ -1,140 +1,299 @@
-"""Metrics from the sums that each item brought.
+"""The metrics: what each one is called, how it is computed from an item's columns, and how it is written.
 
-Sums are over an item's predicted tokens; a metric is a ratio of sums, never a mean of items' own metrics.
+A metric is an object of a subclass of `Metric`, found through the registry `METRICS`; the settings, the report, its
+tables and pictures, and pane 6 take everything that they say of a metric from its object. docs/extending/metric.md
+adds one from another package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from faq_tui.core.evaluation.kinds import (
-    ACCURACY,
-    ACCURACY_NORM,
-    BYTE_PERPLEXITY,
-    FLIPS,
-    HIGHER_IS_BETTER,
-    KL,
-    LAST_PERPLEXITY,
-    METRICS_OF,
-    PERPLEXITY,
-    PROSE,
-    TOP1,
-    WORD_PERPLEXITY,
-)
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, KINDS, LABELLED, LAST_WORD, PROSE, WORDS
+from faq_tui.core.extensions import METRICS, Extension
+from faq_tui.core.stats.sums import ITEMS, Sums
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from faq_tui.core.stats.sums import Array
 
-    Array = NDArray[np.float64]
-
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+TOKENS = "tokens"  # the column of predicted tokens
+FLIPPED = "flipped"  # the column that `with_flips` adds
+NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 
 
-__all__ = ["HIGHER_IS_BETTER", "KL", "METRICS", "PERPLEXITY", "TOP1", "Sums", "metric", "plain"]
+class Metric(Extension):
+    """A figure of one model on one held-out text, computed from columns of numbers, one number for each item.
 
-METRICS = METRICS_OF[PROSE]
-ITEMS = "items"  # the column of ones
-# Name to (numerator, denominator, whether the exponential of the ratio is meant).
-RATIOS = {
-    PERPLEXITY: ("nll", "tokens", True),
-    KL: ("kl", "tokens", False),
-    TOP1: ("agree", "tokens", False),
-    WORD_PERPLEXITY: ("nll", "words", True),
-    BYTE_PERPLEXITY: ("nll", "bytes", True),
-    ACCURACY: ("correct", ITEMS, False),
-    ACCURACY_NORM: ("correct_norm", ITEMS, False),
-    LAST_PERPLEXITY: ("nll", ITEMS, True),
-    FLIPS: ("flipped", ITEMS, False),
-}
+    An item is what the bootstrap draws: a window of prose, an answer, a document, a passage, a question. The columns
+    of an item are sums over its predicted tokens: `tokens` (how many), `nll` (nats), `kl` (nats, from the unquantized
+    model), `agree` (the same likeliest token); documents of words have `words` and `bytes`; passages and questions
+    have `correct` and `flipped`, questions also `correct_norm`. Questions have none of the first four.
 
-
-@dataclass(frozen=True)
-class Sums:
-    """Columns of shape [items], such as tokens (predicted), nll and kl (nats), agree (equal top-1), correct."""
-
-    columns: dict[str, Array]
-
-    @classmethod
-    def of(cls, items: Mapping[str, Sequence[float] | Array]) -> Sums:
-        import numpy as np
-
-        return cls({name: np.asarray(values, dtype=np.float64) for name, values in items.items()})
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values())))
-
-    def column(self, name: str) -> Array:
-        import numpy as np
-
-        return np.ones(len(self)) if name == ITEMS else self.columns[name]
-
-    def flipped_from(self, unquantized: Sums) -> Sums:
-        """With the column `flipped`: items that are right here and wrong there, or the other way round."""
-        import numpy as np
-
-        flipped = np.abs(self.columns["correct"] - unquantized.columns["correct"])
-        return Sums({**self.columns, "flipped": flipped})
-
-
-def metric(name: str, sums: Sums, weights: Array) -> Array:
-    """One value for each row of `weights`, shape [rows, items]: how often each item counts.
-
-    perplexity = exp(sum nll / sum tokens), the exponential of the mean negative log-likelihood of a token
-    (Jelinek et al. 1977); kl = sum over tokens of KL(unquantized || subject) / tokens; top1 = share of
-    predicted tokens where both put the same token first. The last two are what llama.cpp's
-    `perplexity --kl-divergence` calls mean KLD and same top p. word_perplexity and byte_perplexity divide by
-    the words and bytes of the text as lm_eval's `weighted_perplexity` does. accuracy, accuracy_norm and
-    last_perplexity are lm_eval's acc, acc_norm and (for LAMBADA, Paperno et al. 2016) perplexity of the
-    target word. flips = share of items whose correctness differs from the unquantized model's (Dutta et al.
-    2024, "Accuracy is not all you need").
+    `title` is the name in a sentence ("top-1 agreement"), `help` one sentence that says what it measures.
     """
-    import numpy as np
 
-    above, below, exponential = RATIOS[name]
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        mean: Array = (weights @ sums.column(above)) / (weights @ sums.column(below))
-        return np.exp(mean) if exponential else mean
+    unit: str  # what one unit of the value is, such as "nats a token"
+    higher_is_better: bool
+    # By kind of text: a difference this small can turn around with another draw of the calibration set alone. Empty
+    # where nobody has measured it.
+    close: Mapping[str, float]
+    kinds: tuple[str, ...]  # the kinds of held-out text that have it
+    columns: tuple[str, ...]  # the columns that it is computed from
+    percent: bool = False  # a share, written in percent; a change of it in points
+    decimals: int = 3  # written digits after the point, where it is no share
+    heading: str = ""  # its column in the report's table of models; empty: it has no column there
+    heading_kinds: tuple[str, ...] | None = None  # the kinds that have this column; None: all of `kinds`
+    heading_rank: int = 100  # where the column stands among the others
+    legend: str = ""  # the sentences that explain the column; empty: `help`
+    token_column: str = ""  # a column of its own that `token_values` fills; rename it when its formula changes
+
+    def values(self, sums: Sums, weights: Array) -> Array:
+        """One value for each row of `weights`, shape [rows, items]: how often each item counts."""
+        raise NotImplementedError
+
+    def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
+        """A number for each token of a part of an item, shape [tokens], for `token_column`.
+
+        Called in the evaluation's child process. `unquantized` and `measured` are log-probabilities as torch tensors
+        of float32, [tokens, vocabulary]; `targets` are the ids of the tokens that the text has there, [tokens]. None
+        of them may be changed. For the unquantized model both tensors are the same.
+        """
+        raise NotImplementedError
+
+    def item_value(self, values: Sequence[float]) -> float:
+        """From the numbers of all tokens of one item to its number in `token_column`: their sum."""
+        return math.fsum(values)
+
+    def value_of(self, sums: Sums) -> float:
+        """The value of the items as they are, each counted once."""
+        import numpy as np
+
+        return float(self.values(sums, np.ones((1, len(sums))))[0])
+
+    def title_for(self, window: int | None) -> str:  # noqa: ARG002  a subclass uses it
+        """The name at the head of a table of one text. `window`: the tokens of its windows, None for another kind."""
+        return self.title
+
+    def legend_line(self) -> str:
+        """What the report says below its table of models: one item of a list."""
+        first, second = self.help[:1], self.help[1:2]
+        help_ = self.help if second.isupper() else first.lower() + self.help[1:]  # "KL in bits." keeps its letters
+        return f"- **{self.heading}**: {self.legend or help_}"
+
+    def faults(self) -> list[str]:
+        """What is missing or wrong about this object, each as the end of a sentence that begins with its name."""
+        needed = ("name", "title", "help", "unit", "higher_is_better", "close", "kinds", "columns")
+        faults = [f"has no {name}" for name in needed if getattr(self, name, None) in (None, "", ())]
+        if faults:
+            return faults
+        faults += [f"names an unknown kind of text {kind!r}" for kind in self.kinds if kind not in KINDS]
+        if self.token_column and CHOICES in self.kinds:
+            faults.append(f"has a token column and the kind {CHOICES!r}, whose tokens are not compared")
+        return faults
 
 
-def plain(name: str, sums: Sums) -> float:
-    """The metric of the items as they are."""
-    import numpy as np
+class Ratio(Metric):
+    """The sum of one column divided by the sum of another, or the exponential of that.
 
-    return float(metric(name, sums, np.ones((1, len(sums))))[0])
-
-
-DTYPE = "<f2"
-MOST = 65504.0  # of a float16
-
-
-def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
-    """`items`: item to the KL of its predicted tokens in nats; `differs`: the same for another top-1 token."""
-    import numpy as np
-
-    order = sorted(items)
-    kl = np.concatenate([np.zeros(0), *(np.asarray(items[n], dtype=np.float64) for n in order)])
-    other = np.concatenate([np.zeros(0, dtype=bool), *(np.asarray(differs[n], dtype=bool) for n in order)])
-    finite = np.nan_to_num(kl, nan=MOST, posinf=MOST).clip(0.0, MOST)
-    return bytes(np.where(other, -finite, finite).astype(DTYPE).tobytes())
-
-
-def decode_token_kl(
-    blob: bytes, tokens: Sequence[float], number: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(KL in nats, whether the top-1 token differs), both [predicted tokens of item `number`].
-
-    `tokens`: of each item how many are predicted, as the measurement's column says.
+    It is a ratio of sums, never a mean of the items' own ratios.
     """
+
+    numerator: str
+    denominator: str
+    exponential: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]  # a subclass may still set it
+        return tuple(name for name in (self.numerator, self.denominator) if name != ITEMS)
+
+    def values(self, sums: Sums, weights: Array) -> Array:
+        import numpy as np
+
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            mean: Array = (weights @ sums.column(self.numerator)) / (weights @ sums.column(self.denominator))
+            return np.exp(mean) if self.exponential else mean
+
+
+class KlDivergence(Ratio):
+    """The mean over tokens of KL(p || q), p the unquantized model's distribution over the vocabulary, q this model's.
+
+    KL(p || q) = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` calls
+    it mean KLD.
+    """
+
+    name, title, unit = "kl", "KL", "nats a token"
+    help = "How far its predictions are from the unquantized model's, in nats a token; 0 is none."
+    numerator, denominator = "kl", TOKENS
+    higher_is_better = False
+    close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # as we saw it with SmolLM2-135M, GPTQ INT4
+    kinds = (PROSE, ANSWERS, WORDS, LAST_WORD)
+    decimals = 4
+    heading, heading_kinds, heading_rank = "KL", (PROSE, ANSWERS, WORDS), 3
+
+
+class TokenPerplexity(Ratio):
+    """exp(sum of nll / sum of tokens): the exponential of a token's mean negative log-likelihood.
+
+    Jelinek et al. 1977, "Perplexity: a measure of the difficulty of speech recognition tasks".
+    """
+
+    name, title, unit = "perplexity", "perplexity", "per token"
+    help = "How surprised the model is by the text, token by token; depends on tokenizer and window."
+    numerator, denominator, exponential = "nll", TOKENS, True
+    higher_is_better = False
+    close = NOT_MEASURED
+    kinds = (PROSE, ANSWERS)
+    heading, heading_rank = "PPL", 1
+    legend = (
+        "perplexity, how surprised the model is by the text, token by token; lower is better. It depends on the "
+        "tokenizer and the window, so compare it only within this table."
+    )
+
+    def title_for(self, window: int | None) -> str:
+        return f"token perplexity, windows of {window}," if window else "token perplexity"
+
+
+class WordPerplexity(Ratio):
+    """exp(sum of nll / sum of words), words as lm_eval counts them for `weighted_perplexity`."""
+
+    name, title, unit = "word_perplexity", "word perplexity", "per word"
+    help = "Perplexity by word, as lm_eval counts it and the paper prints it."
+    numerator, denominator, exponential = "nll", "words", True
+    higher_is_better = False
+    close = NOT_MEASURED
+    kinds = (WORDS,)
+    heading, heading_rank = "Word PPL", 2
+    legend = "perplexity by word, as lm_eval counts it; lower is better."
+
+
+class BytePerplexity(Ratio):
+    """exp(sum of nll / sum of bytes), as lm_eval's `weighted_perplexity` by byte."""
+
+    name, title, unit = "byte_perplexity", "byte perplexity", "per byte"
+    help = "Perplexity by byte, as lm_eval counts it."
+    numerator, denominator, exponential = "nll", "bytes", True
+    higher_is_better = False
+    close = NOT_MEASURED
+    kinds = (WORDS,)
+    decimals = 4
+
+
+class TopTokenAgreement(Ratio):
+    """The share of predicted tokens where both models find the same token the likeliest.
+
+    llama.cpp's `perplexity --kl-divergence` calls it same top p.
+    """
+
+    name, title, unit = "top1", "top-1 agreement", "share of tokens"
+    help = "How often it finds the same next token most likely as the unquantized model does."
+    numerator, denominator = "agree", TOKENS
+    higher_is_better, percent = True, True
+    close = NOT_MEASURED
+    kinds = (PROSE, ANSWERS, WORDS)
+    heading, heading_kinds, heading_rank = "Top-1", (PROSE, ANSWERS), 4
+
+
+class Accuracy(Ratio):
+    """The share of items that are answered rightly: lm_eval's acc."""
+
+    name, title, unit = "accuracy", "accuracy", "share of items"
+    help = "Share of right answers: the last word found, the right choice the likeliest."
+    numerator, denominator = "correct", ITEMS
+    higher_is_better, percent = True, True
+    close = NOT_MEASURED
+    kinds = (LAST_WORD, CHOICES)
+    heading, heading_rank = "Acc.", 5
+
+
+class AccuracyByLength(Ratio):
+    """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
+
+    name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
+    help = "The same, each choice's likelihood divided by its length (lm_eval's acc_norm)."
+    numerator, denominator = "correct_norm", ITEMS
+    higher_is_better, percent = True, True
+    close = NOT_MEASURED
+    kinds = (CHOICES,)
+
+
+class LastWordPerplexity(Ratio):
+    """exp(sum of nll / items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
+
+    name, title, unit = "last_perplexity", "perplexity of the word", "per word"
+    help = "How surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)."
+    numerator, denominator, exponential = "nll", ITEMS, True
+    higher_is_better = False
+    close = NOT_MEASURED
+    kinds = (LAST_WORD,)
+
+
+class FlippedItems(Ratio):
+    """The share of items whose correctness differs from the unquantized model's.
+
+    Dutta et al. 2024, "Accuracy is not all you need".
+    """
+
+    name, title, unit = "flips", "flips", "share of items"
+    help = "Share of items that quantization turned from right to wrong or back; accuracy can hide them."
+    numerator, denominator = FLIPPED, ITEMS
+    higher_is_better, percent = False, True
+    close = NOT_MEASURED
+    kinds = (LAST_WORD, CHOICES)
+    heading, heading_rank = "Flips", 6
+    legend = (
+        "share of items that quantization turned from right to wrong or from wrong to right; 0 is none. Accuracy "
+        "alone can hide them, since the two cancel."
+    )
+
+
+KL, PERPLEXITY, TOP1 = KlDivergence(), TokenPerplexity(), TopTokenAgreement()
+WORD_PERPLEXITY, BYTE_PERPLEXITY = WordPerplexity(), BytePerplexity()
+ACCURACY, ACCURACY_NORM = Accuracy(), AccuracyByLength()
+LAST_PERPLEXITY, FLIPS = LastWordPerplexity(), FlippedItems()
+
+
+def all_metrics() -> tuple[Metric, ...]:
+    """Every metric that is installed. Raises FaqError where one of another package is not whole."""
+    metrics: tuple[Metric, ...] = METRICS.all()
+    for metric in metrics:
+        if faults := metric.faults():
+            raise FaqError(f"the metric {metric.name!r} {faults[0]}: update or uninstall the package that brings it")
+    return metrics
+
+
+def metrics_of(kind: str) -> tuple[Metric, ...]:
+    """The metrics of one kind of held-out text, the main one first."""
+    return tuple(metric for metric in all_metrics() if kind in metric.kinds)
+
+
+def main_metric(kind: str) -> Metric:
+    """The metric by which a text of this kind is judged at a glance."""
+    return metrics_of(kind)[0]
+
+
+def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
+    """The metrics of this kind whose columns are in all of `columns`, the names that each measurement has.
+
+    A measurement that was made before a metric was installed lacks the metric's token column until the stage
+    evaluate has run again.
+    """
+    shared = set.intersection(*map(set, columns))
+    return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))
+
+
+def token_metrics(kind: str) -> tuple[Metric, ...]:
+    """The metrics of this kind that bring a token column of their own."""
+    return tuple(metric for metric in metrics_of(kind) if metric.token_column)
+
+
+def with_flips(kind: str, sums: Sums, unquantized: Sums) -> Sums:
+    """Labelled items with the column `flipped`: right here and wrong there, or the other way round."""
     import numpy as np
 
-    start = int(sum(tokens[:number]))
-    values = np.frombuffer(blob, dtype=DTYPE)[start : start + int(tokens[number])]
-    return np.abs(values).astype(np.float32), np.signbit(values)
+    if kind not in LABELLED:
+        return sums
+    return Sums({**sums.columns, FLIPPED: np.abs(sums.columns["correct"] - unquantized.columns["correct"])})

@@ -8,6 +8,7 @@ from faq_tui.core.evaluation import choices, documents
 from faq_tui.core.evaluation.heldout import Heldout, Item, encode_pair, windows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, evaluation_hash, subjects, texts
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS, kind_of, named
+from faq_tui.core.evaluation.metrics import all_metrics, token_metrics
 from faq_tui.core.evaluation.source_answers import source_answers
 from faq_tui.core.evaluation.spec import HeldoutQuestion, Spec, longest_input, prose_window
 from faq_tui.core.evaluation.texts import load_head
@@ -41,7 +42,8 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
     subject_hashes = subjects(run)
     stored: dict[str, dict[str, str]] = {}
     for (subject, text), measurement in rows.all_measurements(run.store).items():
-        stored.setdefault(subject, {})[text] = measurement.signature
+        if measurement.items.keys() >= {metric.token_column for metric in token_metrics(kind_of(text))}:
+            stored.setdefault(subject, {})[text] = measurement.signature
     return Spec(
         model=target.path,
         trust_remote_code=target.trust_remote_code,
@@ -57,6 +59,7 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
             for name, identity in subject_hashes.items()
         },
         stored={subject: of_text for subject, of_text in stored.items() if subject in subject_hashes},
+        metrics=tuple(metric.name for metric in all_metrics() if metric.token_column),
     )
 
 

@@ -34,6 +34,7 @@ class Spec:
     answers: list[HeldoutQuestion]
     subjects: dict[str, tuple[str, str]]  # name to (hash of what it is, folder), the unquantized one first
     stored: dict[str, dict[str, str]]  # subject to text to the signature of the stored measurement
+    metrics: tuple[str, ...] = ()  # names of the metrics with a token column of their own
 
     @property
     def missing_answers(self) -> int:
@@ -51,7 +52,8 @@ class Spec:
         texts = {name: Heldout.from_json(text) for name, text in body["texts"].items()}
         answers = [HeldoutQuestion(**answer) for answer in body["answers"]]
         subjects = {name: (identity, folder) for name, (identity, folder) in body["subjects"].items()}
-        return cls(**{**body, "texts": texts, "answers": answers, "subjects": subjects})
+        more = {"texts": texts, "answers": answers, "subjects": subjects, "metrics": tuple(body["metrics"])}
+        return cls(**{**body, **more})
 
 
 DEFAULT = 2048

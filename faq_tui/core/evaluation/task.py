@@ -23,9 +23,11 @@ from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
 from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
 from faq_tui.core.evaluation.kinds import ANSWERS
-from faq_tui.core.evaluation.metrics import encode_token_kl
+from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
+from faq_tui.core.evaluation.token_kl import encode_token_kl
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
@@ -88,7 +90,9 @@ class _Evaluation:
             items, tick = self.texts[text].items, self._tick(f"{UNQUANTIZED} on {text}")
             path = self._reference_path(text)
             with writing(path, items, cut.head) if self.texts[text].compared else nullcontext() as keep:
-                sums = measure(cut, items, self.order.batch_size, self.cancel, tick, keep=keep)
+                sums = measure(
+                    cut, items, self.order.batch_size, self.cancel, tick, keep=keep, metrics=self._metrics(text)
+                )
             if text in unmeasured:
                 self._say(UNQUANTIZED, text, sums)
 
@@ -111,7 +115,16 @@ class _Evaluation:
             ) -> None:
                 kls[index], others[index] = kl, other
 
-            sums = measure(cut, items, self.order.batch_size, self.cancel, tick, reference, each=each)
+            sums = measure(
+                cut,
+                items,
+                self.order.batch_size,
+                self.cancel,
+                tick,
+                reference,
+                each=each,
+                metrics=self._metrics(text),
+            )
             self._say(subject, text, sums, encode_token_kl(token_kl, differs) if compared else None)
 
     def _answer(self, model: Any) -> None:
@@ -133,6 +146,11 @@ class _Evaluation:
     def _todo(self, subject: str) -> list[str]:
         stored = self.order.stored.get(subject, {})
         return [text for text in self.texts if stored.get(text) != self._signature(subject, text)]
+
+    def _metrics(self, text: str) -> list[Metric]:
+        """The metrics with a token column that this text has."""
+        metrics = [METRICS.get(name) for name in self.order.metrics]
+        return [metric for metric in metrics if self.texts[text].kind in metric.kinds]
 
     def _size(self, text: str) -> int:
         return self.texts[text].size

@@ -7,12 +7,13 @@ from pathlib import Path
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED, subjects, texts, wanted_artefacts
-from faq_tui.core.evaluation.kinds import CHOICES, LABELLED, METRICS_OF, PROSE, kind_of
-from faq_tui.core.evaluation.metrics import Sums
+from faq_tui.core.evaluation.kinds import CHOICES, LABELLED, PROSE, kind_of
+from faq_tui.core.evaluation.metrics import metrics_in, with_flips
 from faq_tui.core.evidence.compare import compare_all
 from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate, of_metric
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact, all_measurements
 
 Measured = dict[str, dict[str, Sums]]  # subject to text
@@ -57,10 +58,8 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
         for text, tail in tails.items():
             row = rows.get((subject, text))
             if row is not None and row.signature == f"{identity}.{tail}":
-                sums = Sums.of(row.items)
-                if kind_of(text) in LABELLED:
-                    sums = sums.flipped_from(Sums.of(rows[UNQUANTIZED, text].items))
-                measured.setdefault(subject, {})[text] = sums
+                target = Sums.of(rows[UNQUANTIZED, text].items)
+                measured.setdefault(subject, {})[text] = with_flips(kind_of(text), Sums.of(row.items), target)
     return measured, tails
 
 
@@ -103,7 +102,7 @@ def _row(run: Run, artefact: Artefact, measured: Measured) -> ModelRow:
 def _estimates(run: Run, of_text: dict[str, Sums]) -> dict[str, dict[str, Estimate]]:
     resamples = run.settings.evaluate.bootstrap
     return {
-        text: {name: of_metric(name, sums, resamples) for name in METRICS_OF[kind_of(text)]}
+        text: {m.name: of_metric(m, sums, resamples) for m in metrics_in(kind_of(text), sums.columns)}
         for text, sums in of_text.items()
     }
 

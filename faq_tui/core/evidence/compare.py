@@ -13,8 +13,8 @@ from statistics import fmean
 
 from faq_tui.core.assembly.draws import overlap
 from faq_tui.core.evaluation.identity import UNQUANTIZED, wanted_artefacts
-from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER, METRICS_OF, kind_of
-from faq_tui.core.evaluation.metrics import Sums
+from faq_tui.core.evaluation.kinds import kind_of
+from faq_tui.core.evaluation.metrics import Metric, metrics_in
 from faq_tui.core.evidence.model import (
     BETTER,
     LEANS_BETTER,
@@ -26,11 +26,13 @@ from faq_tui.core.evidence.model import (
     Comparison,
     MetricOutcome,
 )
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import draw_name
 from faq_tui.core.stats.bootstrap import Estimate, compared, of_metric, recovered
 from faq_tui.core.stats.multiple_testing import RATE, adjusted
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.sets import all_sets
 
@@ -96,8 +98,8 @@ def _compare(
         if len(sides) == len(pairs):
             mine, others = [one for one, _ in sides], [other for _, other in sides]
             texts[text] = {
-                name: _outcome(name, mine, others, target, same, run.settings.evaluate.bootstrap, widening)
-                for name in METRICS_OF[kind_of(text)]
+                metric.name: _outcome(metric, mine, others, target, same, run.settings.evaluate.bootstrap, widening)
+                for metric in metrics_in(kind_of(text), *(sums.columns for sums in (*mine, *others, target)))
             }
     return Comparison(
         recipe=recipe,
@@ -116,17 +118,17 @@ def _compare(
 
 
 def _outcome(
-    name: str, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int, widening: float
+    metric: Metric, ours: list[Sums], baseline: list[Sums], target: Sums, same: bool, resamples: int, widening: float
 ) -> MetricOutcome:
-    found, p = compared(name, ours, baseline, resamples, widening)
+    change, p = compared(metric, ours, baseline, resamples, widening)
     return MetricOutcome(
-        ours=of_metric(name, ours, resamples).value,
-        baseline=of_metric(name, baseline, resamples).value,
-        difference=found,
-        recovered=None if same else recovered(name, ours, baseline, target, resamples, widening),
+        ours=of_metric(metric, ours, resamples).value,
+        baseline=of_metric(metric, baseline, resamples).value,
+        difference=change,
+        recovered=None if same else recovered(metric, ours, baseline, target, resamples, widening),
         p=None if same else p,
         p_adjusted=None,
-        verdict=SAME if same else verdict(name, found, p),
+        verdict=SAME if same else verdict(metric, change, p),
     )
 
 
@@ -137,7 +139,7 @@ def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
 
     def correct(name: str, outcome: MetricOutcome) -> MetricOutcome:
         p = next(left)
-        word = outcome.verdict if outcome.p is None else verdict(name, outcome.difference, p)
+        word = outcome.verdict if outcome.p is None else verdict(METRICS.get(name), outcome.difference, p)
         return replace(outcome, p_adjusted=p, verdict=word)
 
     return tuple(
@@ -152,13 +154,13 @@ def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
     )
 
 
-def verdict(name: str, found: Estimate, p_adjusted: float | None) -> str:
+def verdict(metric: Metric, change: Estimate, p_adjusted: float | None) -> str:
     """In words, what the interval of the difference (ours - baseline) and its adjusted p-value allow to say."""
-    if found.low is None or p_adjusted is None or not math.isfinite(found.value):
+    if change.low is None or p_adjusted is None or not math.isfinite(change.value):
         return UNKNOWN
-    if not found.excludes(0.0):
+    if not change.excludes(0.0):
         return WITHIN_NOISE
-    better = (found.value > 0) == HIGHER_IS_BETTER[name]
+    better = (change.value > 0) == metric.higher_is_better
     if p_adjusted > RATE:
         return LEANS_BETTER if better else LEANS_WORSE
     return BETTER if better else WORSE

@@ -90,3 +90,7 @@ class Evidence:
     dtype: str  # in which the models ran
     device: str
     measured: float  # unix seconds of the newest measurement
+
+    def metrics(self, text: str) -> tuple[str, ...]:
+        """The names of the metrics that a text was measured by, the main one first."""
+        return tuple(self.rows[0].texts.get(text, ()))

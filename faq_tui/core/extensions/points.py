@@ -30,7 +30,22 @@ JUDGES = Registry(
         "activation": "faq_tui.core.judging.judges.activation:JUDGE",
     },
 )
-METRICS = Registry("faq_tui.metrics", "metric", "faq_tui.core.evaluation.metrics:Metric", {})
+METRICS = Registry(
+    "faq_tui.metrics",
+    "metric",
+    "faq_tui.core.evaluation.metrics:Metric",
+    {  # the main metric of a kind of text is the first here that has the kind
+        "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
+        "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
+        "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",
+        "accuracy_norm": "faq_tui.core.evaluation.metrics:ACCURACY_NORM",
+        "last_perplexity": "faq_tui.core.evaluation.metrics:LAST_PERPLEXITY",
+        "kl": "faq_tui.core.evaluation.metrics:KL",
+        "perplexity": "faq_tui.core.evaluation.metrics:PERPLEXITY",
+        "top1": "faq_tui.core.evaluation.metrics:TOP1",
+        "flips": "faq_tui.core.evaluation.metrics:FLIPS",
+    },
+)
 DIALECTS = Registry(
     "faq_tui.dialects",
     "reasoning dialect",
@@ -62,5 +77,23 @@ SEED_FORMATS = Registry(
         "datasets": "faq_tui.core.seeds.formats.hub_dataset:FORMAT",
     },
 )
-EXPORTS = Registry("faq_tui.exports", "export format", "faq_tui.core.export.base:ExportFormat", {})
-REPORTS = Registry("faq_tui.reports", "report format", "faq_tui.core.report.formats:ReportFormat", {})
+EXPORTS = Registry(
+    "faq_tui.exports",
+    "export format",
+    "faq_tui.core.export.base:ExportFormat",
+    {
+        "jsonl": "faq_tui.core.export.formats:JSONL",
+        "parquet": "faq_tui.core.export.formats:PARQUET",
+        "text": "faq_tui.core.export.formats:TEXT",
+    },
+)
+REPORTS = Registry(
+    "faq_tui.reports",
+    "report format",
+    "faq_tui.core.report.formats:ReportFormat",
+    {
+        "md": "faq_tui.core.report.formats:MARKDOWN",
+        "json": "faq_tui.core.report.formats:JSON",
+        "html": "faq_tui.core.report.formats:HTML",
+    },
+)

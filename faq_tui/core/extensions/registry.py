@@ -76,6 +76,14 @@ class Registry:
         hint = f"did you mean {near[0]!r}? " if near else ""
         return f"no {self.kind} {str(name)!r}: {hint}there are {', '.join(self.names())}"
 
+    def failure(self, name: str, error: Exception) -> FaqError:
+        """The error to raise where the extension's own code failed with `error`."""
+        reason = " ".join(str(error).split())[:300]
+        return FaqError(
+            f"the {self.kind} {name!r} failed ({type(error).__name__}: {reason}): update or uninstall the package "
+            "that brings it"
+        )
+
     def _load(self, name: str) -> Any:
         if name in self.builtin:
             return load_object(self.builtin[name])

@@ -1,4 +1,4 @@
-"""The tokens of a target's template as its tokenizer files spell them: read as data, no tokenizer is loaded."""
+"""The special tokens of a target, read from its tokenizer files as data; no tokenizer is loaded."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.chat import dialects
 from faq_tui.core.models.model_files import ModelFiles
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
@@ -17,9 +18,9 @@ _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
 
 def special_tokens(run: Run) -> frozenset[str]:
-    """The target's special tokens, and added ones in angle brackets, which are not always called special (<think>).
+    """The target's special tokens, and added ones around reasoning or in angle brackets.
 
-    None where its files are not on this machine or do not tell.
+    Those are not always marked as special (<think>). Empty where the files are not on this machine or list none.
     """
     files = _files(run)
     if files is None:
@@ -29,15 +30,16 @@ def special_tokens(run: Run) -> frozenset[str]:
         entries = list(decoder.values())
     else:
         entries = _added(_read(files.paths.get("tokenizer.json")))
-    return frozenset(text for entry in entries if isinstance(entry, dict) and (text := _mark(entry)))
+    return frozenset(text for entry in entries if isinstance(entry, dict) and (text := _special(entry)))
 
 
-def _mark(entry: dict[str, Any]) -> str:
-    """The text of an added token that is to be told apart; nothing for others."""
+def _special(entry: dict[str, Any]) -> str:
+    """The text of an added token that stands out on the screen; "" for others."""
     text = entry.get("content")
     if not isinstance(text, str) or not text.strip():
         return ""
-    return text if entry.get("special") or (text[0] == "<" and text[-1] == ">") else ""
+    bracketed = text[0] == "<" and text[-1] == ">"
+    return text if entry.get("special") or bracketed or text in dialects.special_tokens() else ""
 
 
 def _files(run: Run) -> ModelFiles | None:

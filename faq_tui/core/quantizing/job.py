@@ -39,8 +39,7 @@ class QuantizationJob:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")
         model = Path(given["model"])
         paths = {name: Path(given[name]).resolve() for name in ("rows", "out", "checkpoints") if name in given}
-        changes: dict[str, Any] = {
-            "recipe": recipe_of_worker(given["recipe"]),
-            "model": str(model.resolve()) if model.is_dir() else given["model"],
-        }
-        return cls(**{**given, **paths, **changes})
+        fields: dict[str, Any] = {**given, **paths}
+        fields["recipe"] = recipe_of_worker(given["recipe"])
+        fields["model"] = str(model.resolve()) if model.is_dir() else given["model"]
+        return cls(**fields)

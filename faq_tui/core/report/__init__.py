@@ -21,6 +21,6 @@ write.py       The report as files: reports/report.md, report.json and report.ht
 """
 
 from faq_tui.core.report.document import SCHEMA, document
-from faq_tui.core.report.render import render
+from faq_tui.core.report.formats import render
 
 __all__ = ["SCHEMA", "document", "render"]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import ANSWERS, KL, METRICS_OF, PROSE
+from faq_tui.core.evaluation.kinds import PROSE
+from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.evidence import SAME
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.short import in_short
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
-DRAW_SPREAD = 0.01  # KL between draws of a calibration set, as we saw it (SmolLM2-135M, GPTQ INT4)
-
 CAVEAT = (
     "The intervals cover which held-out items were measured. They do not cover which seeds happened to be "
     "drawn for calibration: in our own probes (SmolLM2-135M, GPTQ INT4) another draw alone moved KL by about "
-    f"±{DRAW_SPREAD}. Set `evaluate.repeats` to 3 or more before you trust a small difference."
+    f"±{KL.close[PROSE]}. Set `evaluate.repeats` to 3 or more before you trust a small difference."
 )
 COVERED = (
     "The intervals cover both which held-out items were measured and which samples happened to be drawn for "
@@ -94,7 +94,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
             "  - Both sides hold the same token ids, so they are the same model: nothing can differ.",
         ]
     return lines + [
-        f"  - On {escape(texts[text]['title'])}: {_outcomes(texts[text]['kind'], outcomes, c['draws'])}."
+        f"  - On {escape(texts[text]['title'])}: {_outcomes(texts[text], outcomes, c['draws'])}."
         for text, outcomes in c["texts"].items()
     ]
 
@@ -110,24 +110,29 @@ def _size(c: dict[str, Any], side: str) -> str:
     return f"{c[f'{side}_samples']:,} samples, {c[f'{side}_tokens']:,} tokens{mean}"
 
 
-def _outcomes(kind: str, outcomes: dict[str, dict[str, Any]], draws: int) -> str:
-    said = "; ".join(_outcome(metric, outcomes[metric]) for metric in METRICS_OF[kind])
-    return said + _too_close(outcomes[KL]) if kind in (PROSE, ANSWERS) and draws == 1 else said
+def _outcomes(text: dict[str, Any], outcomes: dict[str, dict[str, Any]], draws: int) -> str:
+    measured = [metric for metric in text["metrics"] if metric in outcomes]
+    parts = [_outcome(metric, outcomes[metric]) for metric in measured]
+    if draws == 1:
+        parts += [note for metric in measured if (note := _too_close(metric, text["kind"], outcomes[metric]))]
+    return "; ".join(parts)
 
 
 def _outcome(metric: str, found: dict[str, Any]) -> str:
     ours, baseline = (formatting.value(metric, found[side]) for side in ("ours", "baseline"))
     difference = found["difference"]
     text = (
-        f"{formatting.NAMES[metric]} {ours} against {baseline}: {found['verdict']} "
+        f"{formatting.metric_title(metric)} {ours} against {baseline}: {found['verdict']} "
         f"({formatting.change(metric, difference['value'])}, 95% interval {formatting.interval(metric, difference)}"
     )
     recovered = formatting.share(found["recovered"])
     return f"{text})" if recovered == formatting.MISSING else f"{text}, loss recovered {recovered})"
 
 
-def _too_close(kl: dict[str, Any]) -> str:
-    difference = kl["difference"]["value"]
-    if kl["verdict"] == SAME or difference is None or abs(difference) >= DRAW_SPREAD:
+def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
+    """A warning where another draw of the calibration set alone can bring as large a difference."""
+    close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
+    if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""
-    return f"; a KL difference below {DRAW_SPREAD} can turn around with another draw of the calibration set"
+    name = formatting.metric_title(metric)
+    return f"a {name} difference below {close} can turn around with another draw of the calibration set"

@@ -9,7 +9,7 @@ from typing import Any
 
 import faq_tui
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, METRICS_OF, PROSE, WORDS
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evidence import Evidence, collect
 from faq_tui.core.report.benchmarks import benchmarks
 from faq_tui.core.report.facts import what_was_run
@@ -80,7 +80,7 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
         {
             **asdict(text),
             "title": title(text.name, text.kind),
-            "metrics": METRICS_OF[text.kind],
+            "metrics": evidence.metrics(text.name),
             "about": about.get(text.name),
         }
         for text in evidence.texts

@@ -7,17 +7,7 @@ import re
 import unicodedata
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import (
-    ACCURACY,
-    ACCURACY_NORM,
-    BYTE_PERPLEXITY,
-    FLIPS,
-    KL,
-    LAST_PERPLEXITY,
-    PERPLEXITY,
-    TOP1,
-    WORD_PERPLEXITY,
-)
+from faq_tui.core.extensions import METRICS
 
 LONGEST = 200
 # Control, format (bidirectional ones reorder a line), surrogate, private use, line and paragraph ends.
@@ -40,47 +30,44 @@ def escape(text: object, longest: int = LONGEST) -> str:
     return LINK.sub(lambda match: f"\\{match.group()}", line)
 
 
-NAMES = {
-    KL: "KL",
-    PERPLEXITY: "perplexity",
-    TOP1: "top-1 agreement",
-    WORD_PERPLEXITY: "word perplexity",
-    BYTE_PERPLEXITY: "byte perplexity",
-    ACCURACY: "accuracy",
-    ACCURACY_NORM: "accuracy by length",
-    LAST_PERPLEXITY: "perplexity of the word",
-    FLIPS: "flips",
-}
-SHARES = (TOP1, ACCURACY, ACCURACY_NORM, FLIPS)  # shown in percent
-FINE = (KL, BYTE_PERPLEXITY)  # a fourth digit tells something
 MISSING = "–"
 HUGE = 1e6
 NO_SHARE = 100
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name in words, as it stands in a line of text and in a table cell."""
+    return escape(METRICS.get(metric).title)
 
 
 def value(metric: str, number: float | None) -> str:
     """A metric's own value; None is one that is not finite."""
     if number is None:
         return "not finite"
-    if metric in SHARES:
+    if METRICS.get(metric).percent:
         return f"{100 * number:.1f}%"
     return _plain(number, metric)
+
+
+def tick(metric: str, number: float) -> str:
+    """A value at an axis of a picture."""
+    return f"{100 * number:.4g}%" if METRICS.get(metric).percent else f"{number:.4g}"
 
 
 def change(metric: str, number: float | None) -> str:
     """A difference of two values, with its sign."""
     if number is None:
         return "not finite"
-    if metric in SHARES:
+    if METRICS.get(metric).percent:
         return f"{100 * number:+.1f} points"
     return _plain(number, metric, "+")
 
 
 def _plain(number: float, metric: str, sign: str = "") -> str:
-    """A perplexity can be astronomic: then its digits say nothing, and its size does."""
+    """With the metric's decimals; a huge perplexity as a power of ten, since its digits say nothing."""
     if abs(number) >= HUGE:
         return f"{number:{sign}.2e}"
-    return f"{number:{sign}.4f}" if metric in FINE else f"{number:{sign}.3f}"
+    return f"{number:{sign}.{METRICS.get(metric).decimals}f}"
 
 
 def interval(metric: str, estimate: dict[str, Any]) -> str:
@@ -102,7 +89,7 @@ def share(estimate: dict[str, Any] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent; one of almost nothing can be any number, and is told by its sign alone."""
+    """A share in percent. If what it is a share of is near zero, only its sign is shown."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
     return f"{round(100 * share):d}"  # without the minus of a zero

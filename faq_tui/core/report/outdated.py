@@ -1,9 +1,17 @@
-"""Whether the figures are of the settings and inputs that a run has now."""
+"""Whether the figures of a report are of the settings and inputs that its run has now."""
 
 from __future__ import annotations
 
+from faq_tui.core.activations.layer_error_plan import layer_error_limit
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.benchmarking.plan import wanted
+from faq_tui.core.evaluation.identity import VERSION, subjects, texts
+from faq_tui.core.evaluation.kinds import kind_of
+from faq_tui.core.evaluation.metrics import token_metrics
+from faq_tui.core.evaluation.source_answers import source_generation
+from faq_tui.core.evaluation.texts import state
 from faq_tui.core.run.run import Run
-from faq_tui.core.stages.pipeline import all_stages
+from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.stages import all_rows
 
 STAGE = "evaluate"
@@ -11,6 +19,8 @@ CHANGED = (
     "The settings or the inputs of the stage evaluate have changed since these figures were measured: run it again"
 )
 UNFINISHED = "The stage evaluate is not finished: until it is, figures are missing, or of earlier settings"
+# Keys of [evaluate] that change no measurement of ours; benchmarks have signatures of their own.
+NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval", "evalscope", "serve"}
 
 
 def outdated(run: Run) -> str | None:
@@ -18,7 +28,25 @@ def outdated(run: Run) -> str | None:
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None
-    stage = next(stage for stage in all_stages() if stage.name == STAGE)
-    if row.signature != stage.signature(run):
+    if row.signature != figures_signature(run):
         return CHANGED
     return None if row.state == "done" else UNFINISHED
+
+
+def figures_signature(run: Run) -> str:
+    """A hash of everything that the figures depend on: the signature of the stage evaluate."""
+    settings, target = run.settings.evaluate, run.settings.target
+    measured = settings.model_dump(exclude=NO_MEASUREMENT)
+    named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
+    files = [[name, state(run, name)] for name in named]
+    asked = [source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers]
+    heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
+    where = (target.device, target.dtype)
+    more = (layer_error_limit(run), [request.signature for request in wanted(run)], *_token_columns(run))
+    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, *more)
+
+
+def _token_columns(run: Run) -> list[list[str]]:
+    """The columns that installed metrics add to this run's measurements; nothing where there is none."""
+    columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
+    return [sorted(columns)] if columns else []

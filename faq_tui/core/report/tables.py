@@ -5,44 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import (
-    ACCURACY,
-    ANSWERS,
-    CHOICES,
-    FLIPS,
-    KL,
-    LAST_WORD,
-    METRICS_OF,
-    PERPLEXITY,
-    PROSE,
-    TOP1,
-    WORD_PERPLEXITY,
-    WORDS,
-)
+from faq_tui.core.evaluation.metrics import Metric, all_metrics
 from faq_tui.core.report import formatting
 from faq_tui.core.report.formatting import escape
-
-# Metric to its heading and the kinds of text that it is shown of; the JSON holds all.
-COLUMN = {
-    PERPLEXITY: ("PPL", (PROSE, ANSWERS)),
-    WORD_PERPLEXITY: ("Word PPL", (WORDS,)),
-    KL: ("KL", (PROSE, ANSWERS, WORDS)),
-    TOP1: ("Top-1", (PROSE, ANSWERS)),
-    ACCURACY: ("Acc.", (LAST_WORD, CHOICES)),
-    FLIPS: ("Flips", (LAST_WORD, CHOICES)),
-}
-
-
-LEGEND = {
-    PERPLEXITY: "- **PPL**: perplexity, how surprised the model is by the text, token by token; lower is better. It "
-    "depends on the tokenizer and the window, so compare it only within this table.",
-    WORD_PERPLEXITY: "- **Word PPL**: perplexity by word, as lm_eval counts it; lower is better.",
-    KL: "- **KL**: how far its predictions are from the unquantized model's, in nats a token; 0 is none.",
-    TOP1: "- **Top-1**: how often it finds the same next token most likely as the unquantized model does.",
-    ACCURACY: "- **Acc.**: share of right answers: the last word found, the right choice the likeliest.",
-    FLIPS: "- **Flips**: share of items that quantization turned from right to wrong or from wrong to right; 0 is "
-    "none. Accuracy alone can hide them, since the two cancel.",
-}
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
@@ -58,11 +23,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
+    """Lines of Markdown: a row for each model, a column for each metric that has a heading; the JSON holds all."""
     columns = [
-        (metric, text["name"], f"{heading} {escape(text['title'])}")
-        for metric, (heading, kinds) in COLUMN.items()
+        (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
+        for metric in _headed()
         for text in body["texts"]
-        if text["kind"] in kinds
+        if metric.name in text["metrics"] and text["kind"] in (metric.heading_kinds or metric.kinds)
     ]
     head = ["Model", "Samples", "Tokens", "Size MB", "Bits", *(heading for _, _, heading in columns)]
     rows = [_model(row, columns) for row in body["models"]]
@@ -76,9 +42,14 @@ def _model(row: dict[str, Any], columns: list[tuple[str, str, str]]) -> list[str
         formatting.MISSING if row["bits"] is None else f"{row['bits']:.4g}",
     ]
     for metric, text, _ in columns:
-        found = row["texts"].get(text)
-        cells.append(formatting.value(metric, found[metric]["value"]) if found else formatting.MISSING)
+        estimate = row["texts"].get(text, {}).get(metric)
+        cells.append(formatting.value(metric, estimate["value"]) if estimate else formatting.MISSING)
     return cells
+
+
+def _headed() -> list[Metric]:
+    """The metrics that have a column in the table of models, in its order."""
+    return sorted((metric for metric in all_metrics() if metric.heading), key=lambda metric: metric.heading_rank)
 
 
 def _legend(body: dict[str, Any], shown: set[str]) -> list[str]:
@@ -90,7 +61,7 @@ def _legend(body: dict[str, Any], shown: set[str]) -> list[str]:
     return [
         "- **Samples, Tokens**: what the quantizer was calibrated on.",
         "- **Size MB**: the weight files. **Bits**: average bits of a quantized weight, scales included.",
-        *(line for metric, line in LEGEND.items() if metric in shown),
+        *(metric.legend_line() for metric in _headed() if metric.name in shown),
         *shared,
     ]
 
@@ -101,7 +72,8 @@ def comparisons(body: dict[str, Any]) -> list[str]:
         _comparison(c, texts[text]["title"], metric, outcomes[metric])
         for c in body["comparisons"]
         for text, outcomes in c["texts"].items()
-        for metric in METRICS_OF[texts[text]["kind"]]
+        for metric in texts[text]["metrics"]
+        if metric in outcomes
     ]
     if not rows:
         return []
@@ -113,7 +85,7 @@ def comparisons(body: dict[str, Any]) -> list[str]:
 def _comparison(c: dict[str, Any], text: str, metric: str, found: dict[str, Any]) -> list[str]:
     difference = found["difference"]
     return [
-        *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), formatting.NAMES[metric]),
+        *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), formatting.metric_title(metric)),
         *(found["verdict"], formatting.value(metric, found["baseline"]), formatting.value(metric, found["ours"])),
         f"{formatting.change(metric, difference['value'])} {formatting.interval(metric, difference)}",
         *(formatting.share(found["recovered"]), formatting.probability(found["p_adjusted"])),

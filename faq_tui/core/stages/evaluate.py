@@ -7,51 +7,28 @@ from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
-from faq_tui.core.activations.layer_error_plan import layer_error_limit, measure_layer_errors
+from faq_tui.core.activations.layer_error_plan import measure_layer_errors
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation import environment
-from faq_tui.core.evaluation.identity import VERSION, evaluation_hash, subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.identity import evaluation_hash, texts, wanted_artefacts
 from faq_tui.core.evaluation.item_texts import keep_words
-from faq_tui.core.evaluation.kinds import FLIPS, METRICS_OF, kind_of
-from faq_tui.core.evaluation.metrics import Sums, plain
+from faq_tui.core.evaluation.kinds import kind_of
+from faq_tui.core.evaluation.metrics import metrics_in
 from faq_tui.core.evaluation.plan import make_spec
-from faq_tui.core.evaluation.source_answers import source_generation
 from faq_tui.core.evaluation.spec import Spec
-from faq_tui.core.evaluation.texts import state
 from faq_tui.core.models.target import find_target
 from faq_tui.core.models.tokenizer import load_tokenizer
+from faq_tui.core.report.outdated import figures_signature
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import MeasurementReady, Note, StageProgress, StageStarted
-from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate_benchmarks
-from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement, heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "evaluate"
-
-
-def signature(run: Run) -> str:
-    settings, target = run.settings.evaluate, run.settings.target
-    apart = {
-        "batch_size",
-        "bootstrap",
-        "repeats",
-        "repeat_share",
-        "lm_eval",
-        "evalscope",
-        "serve",
-    }  # these change no measurement of ours
-    measured = settings.model_dump(exclude=apart)
-    named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
-    files = [[name, state(run, name)] for name in named]
-    asked = [source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers]
-    heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
-    where = (target.device, target.dtype)
-    more = (layer_error_limit(run), evaluate_benchmarks.signature(run))
-    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, *more)
+signature = figures_signature
 
 
 def execute(context: Context) -> str:
@@ -126,7 +103,5 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            for metric in METRICS_OF[kind_of(text)]:
-                if metric == FLIPS:  # told of two models' items: the report does
-                    continue
-                self.context.emit(MeasurementReady(name, text, metric, plain(metric, Sums.of(items))))
+            for metric in metrics_in(kind_of(text), items):  # without flips, whose column is of two models
+                self.context.emit(MeasurementReady(name, text, metric.name, metric.value_of(Sums.of(items))))

@@ -28,11 +28,6 @@ from faq_tui.core.store import benchmarks as rows
 STAGE = "evaluate"
 
 
-def signature(run: Run) -> list[str]:
-    """Part of the stage's: empty where no benchmark is asked for."""
-    return [request.signature for request in wanted(run)]
-
-
 def intact(run: Run) -> bool:
     """True if every benchmark that the settings ask for has its result."""
     return not missing(run)

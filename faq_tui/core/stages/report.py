@@ -1,13 +1,16 @@
-"""Write the evidence to reports/report.md, .json and .html."""
+"""Write the evidence to reports/, one file for each format of the report."""
 
 from __future__ import annotations
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.evaluation.identity import subjects, wanted_artefacts
+from faq_tui.core.evaluation.identity import subjects, texts, wanted_artefacts
+from faq_tui.core.evaluation.kinds import kind_of
+from faq_tui.core.evaluation.metrics import metrics_of
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import benchmarks, spikes
 from faq_tui.core.report.document import SCHEMA, document
-from faq_tui.core.report.render import FORMATS, write
+from faq_tui.core.report.formats import report_files, write
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
@@ -22,16 +25,22 @@ def signature(run: Run) -> str:
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     picks = tuple(run.store.db.execute("SELECT count(*), max(id) FROM picks").fetchone())
     found = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, picks)
-    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *found)
+    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *found, *_added_metrics(run))
+
+
+def _added_metrics(run: Run) -> list[list[str]]:
+    """The metrics of other packages that the report has; nothing where there is none."""
+    names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
+    return [sorted(names)] if names else []
 
 
 def intact(run: Run) -> bool:
-    return all((run.reports / f"report.{fmt}").is_file() for fmt in FORMATS)
+    return all(path.is_file() for path in report_files(run))
 
 
 def execute(context: Context) -> str:
     run = context.run
-    context.emit(StageStarted(STAGE, len(FORMATS), "files"))
+    context.emit(StageStarted(STAGE, len(report_files(run)), "files"))
     body = document(run)
     for path in write(run, body):
         context.emit(ReportWritten(str(path)))

@@ -19,14 +19,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from statistics import NormalDist
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER
-from faq_tui.core.evaluation.metrics import Sums, metric
 from faq_tui.core.stats import t_distribution
+from faq_tui.core.stats.sums import Sums
 
 if TYPE_CHECKING:
-    from faq_tui.core.evaluation.metrics import Array
+    from faq_tui.core.stats.sums import Array
 
     Statistic = Callable[[Array, Array], Array]  # weights [rows, draws], weights [rows, items] -> values [rows]
 
@@ -35,6 +34,16 @@ MIN_ITEMS = 5  # of fewer there is no honest interval
 SEED = 20260120
 
 Draws = Sums | Sequence[Sums]  # one artefact, or the same recipe on several draws
+
+
+class Measure(Protocol):
+    """What is estimated: a number that follows from weighted items, such as a metric of `core.evaluation`."""
+
+    @property
+    def higher_is_better(self) -> bool: ...
+
+    def values(self, sums: Sums, weights: Array) -> Array:
+        """One value for each row of `weights`, shape [rows, items]: how often each item counts."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +58,19 @@ class Estimate:
         return self.low is not None and self.high is not None and not self.low <= point <= self.high
 
 
-def of_metric(name: str, sums: Draws, resamples: int) -> Estimate:
+def of_metric(metric: Measure, sums: Draws, resamples: int) -> Estimate:
     """The metric of one subject: the mean over its draws."""
     draws = _listed(sums)
-    return _estimate(_mean(name, draws), draws, resamples)[0]
+    return _estimate(_mean(metric, draws), draws, resamples)[0]
 
 
-def difference(name: str, ours: Draws, theirs: Draws, resamples: int) -> Estimate:
+def difference(metric: Measure, ours: Draws, theirs: Draws, resamples: int) -> Estimate:
     """metric(ours) - metric(theirs), on the same resampled items, draw by draw."""
-    return compared(name, ours, theirs, resamples)[0]
+    return compared(metric, ours, theirs, resamples)[0]
 
 
 def compared(
-    name: str, ours: Draws, theirs: Draws, resamples: int, widening: float = 1.0
+    metric: Measure, ours: Draws, theirs: Draws, resamples: int, widening: float = 1.0
 ) -> tuple[Estimate, float | None]:
     """The difference, and the two-sided p-value of no difference; that is None where there is no interval.
 
@@ -70,12 +79,12 @@ def compared(
     `widening`: of the standard error between draws, where these share seeds (core.assembly.overlap).
     """
     mine, others = _paired(ours, theirs)
-    one, other = _mean(name, mine), _mean(name, others)
+    one, other = _mean(metric, mine), _mean(metric, others)
     return _estimate(lambda d, i: one(d, i) - other(d, i), mine, resamples, widening)
 
 
 def recovered(
-    name: str, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int, widening: float = 1.0
+    metric: Measure, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int, widening: float = 1.0
 ) -> Estimate | None:
     """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
 
@@ -85,10 +94,10 @@ def recovered(
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
-    change = difference(name, base, [unquantized] * len(base), resamples)
-    if not change.excludes(0.0) or (change.value > 0) == HIGHER_IS_BETTER[name]:
+    change = difference(metric, base, [unquantized] * len(base), resamples)
+    if not change.excludes(0.0) or (change.value > 0) == metric.higher_is_better:
         return None
-    one, other, target = _mean(name, mine), _mean(name, base), _mean(name, [unquantized] * len(base))
+    one, other, target = (_mean(metric, draws) for draws in (mine, base, [unquantized] * len(base)))
 
     def share(draws: Array, items: Array) -> Array:
         import numpy as np
@@ -102,11 +111,11 @@ def recovered(
     return found if found.low is not None else None
 
 
-def _mean(name: str, draws: Sequence[Sums]) -> Statistic:
+def _mean(metric: Measure, draws: Sequence[Sums]) -> Statistic:
     def mean(draw_weights: Array, item_weights: Array) -> Array:
         import numpy as np
 
-        values = np.stack([metric(name, sums, item_weights) for sums in draws], axis=1)
+        values = np.stack([metric.values(sums, item_weights) for sums in draws], axis=1)
         found: Array = (draw_weights * values).sum(axis=1) / draw_weights.sum(axis=1)
         return found
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from faq_tui.core.evaluation.metrics import Array
+    from faq_tui.core.stats.sums import Array
 
 POINTS = 4001
 TAILS = 120

@@ -10,13 +10,13 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
-from faq_tui.core.evaluation.metrics import Sums
 from faq_tui.core.evidence import Evidence, ModelRow, collect, measured
 from faq_tui.core.paper.tables import Cell
 from faq_tui.core.report.document import document, title
 from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
 from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.heldout_items import all_items
 
 NOTHING = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.report import document
-from faq_tui.core.report.render import write
+from faq_tui.core.report.formats import write
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.tui.panes.evidence_found import LoadedEvidence, read
 

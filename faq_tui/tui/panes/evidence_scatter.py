@@ -45,8 +45,8 @@ def drawing(found: LoadedEvidence, width: int, height: int) -> str:
         [Point(x.value, y.value, mark, colour or "default") for _, mark, colour, x, y in placed],
         width,
         room,
-        lambda number: _tick(across[1], number),
-        lambda number: _tick(up[1], number),
+        lambda number: formatting.tick(across[1], number),
+        lambda number: formatting.tick(up[1], number),
     )
     shown = [*heads, *(plot.split("\n") if plot else []), *lines]
     if len(shown) > height:
@@ -55,9 +55,11 @@ def drawing(found: LoadedEvidence, width: int, height: int) -> str:
     return "\n".join(shown[:height])
 
 
-def _axis(found: LoadedEvidence, wanted: tuple[tuple[str, str], ...]) -> Axis | None:
+def _axis(found: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
+    """The text of an axis and its main metric."""
     texts = found.evidence.texts if found.evidence else ()
-    return next(((text.name, metric) for kind, metric in wanted for text in texts if text.kind == kind), None)
+    names = (text.name for kind in kinds for text in texts if text.kind == kind)
+    return next(((name, found.evidence.metrics(name)[0]) for name in names if found.evidence), None)
 
 
 def _placed(found: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
@@ -102,7 +104,3 @@ def _title(way: str, found: LoadedEvidence, axis: Axis, width: int) -> str:
     said = words.heading(metric, found.title(text), found.window(text))
     whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
     return line((c, "bold") for c in middle(whole, width))
-
-
-def _tick(metric: str, value: float) -> str:
-    return f"{100 * value:.4g}%" if metric in formatting.SHARES else f"{value:.4g}"

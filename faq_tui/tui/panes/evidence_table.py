@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from faq_tui.core.evaluation.kinds import METRICS_OF
 from faq_tui.core.evidence import Comparison, Evidence, MetricOutcome, ModelRow
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes import evidence_words as words
@@ -16,33 +16,33 @@ from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, MODEL, TableRo
 from faq_tui.tui.panes.evidence_view_state import MATCHES, EvidenceViewState
 
 
-def rows(found: LoadedEvidence, wanted: EvidenceViewState) -> list[TableRow]:
+def rows(found: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
     """Empty without evidence."""
     evidence = found.evidence
     if evidence is None:
         return []
     out: list[TableRow] = []
     for text in evidence.texts:
-        metrics = METRICS_OF[text.kind]
-        for metric in metrics if wanted.every else metrics[:1]:
+        metrics = evidence.metrics(text.name)
+        for metric in metrics if view_state.every else metrics[:1]:
             out += [TableRow(EMPTY)] if out else []
-            out += _section(found, evidence, text.name, metric, wanted.match)
+            out += _section(found, evidence, text.name, metric, view_state.match)
     return [*out, *benchmark_rows(found)]
 
 
 def _section(found: LoadedEvidence, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
     head = words.heading(metric, found.title(text), found.window(text))
-    said = [words.METRICS[metric], *filter(None, [found.about.get(text)])]
+    about = [f"{_upper(line)}." for line in filter(None, [found.about.get(text)])]
     yield TableRow(
         HEADING,
         head,
         words.short_title(metric, found.title(text)),
-        detail="\n".join(f"{_upper(line)}." for line in said),
+        detail="\n".join([METRICS.get(metric).help, *about]),
     )
     yield _unquantized(evidence, text, metric)
     compared: set[str] = set()
     for equal in MATCHES[1:]:
-        of_kind = [c for c in evidence.comparisons if c.equal == equal and text in c.texts]
+        of_kind = [c for c in evidence.comparisons if c.equal == equal and metric in c.texts.get(text, {})]
         for recipe in dict.fromkeys(c.recipe for c in of_kind):
             group = [c for c in of_kind if c.recipe == recipe]
             compared |= {name for c in group if c.draws == 1 for name in (c.ours, c.baseline)}
@@ -156,7 +156,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_text(found: LoadedEvidence, wanted: EvidenceViewState) -> str:
+def as_text(found: LoadedEvidence, view_state: EvidenceViewState) -> str:
     """The same for the clipboard: a line a row, tabs between cells."""
     head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
-    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, wanted))])
+    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, view_state))])

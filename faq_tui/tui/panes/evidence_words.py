@@ -5,19 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 
-from faq_tui.core.evaluation.kinds import (
-    ACCURACY,
-    ACCURACY_NORM,
-    BYTE_PERPLEXITY,
-    FLIPS,
-    HIGHER_IS_BETTER,
-    KL,
-    LAST_PERPLEXITY,
-    PERPLEXITY,
-    TOP1,
-    WORD_PERPLEXITY,
-)
+from faq_tui.core.evaluation.kinds import WORDS
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.stats.bootstrap import Estimate
 
@@ -39,35 +29,18 @@ MEANINGS = {
     SAME: "both sides hold the same token ids, so nothing can differ",
     UNKNOWN: "too few items for an interval, or a number that is not finite",
 }
-METRICS = {
-    KL: "how far its predictions are from the unquantized model's, in nats a token; 0 is not at all",
-    PERPLEXITY: "how surprised the model is by the text, token by token; depends on tokenizer and window",
-    TOP1: "how often it finds the same next token likeliest as the unquantized model does",
-    WORD_PERPLEXITY: "perplexity by word, as lm_eval counts it and the paper prints it",
-    BYTE_PERPLEXITY: "perplexity by byte, as lm_eval counts it",
-    ACCURACY: "share of right answers: the last word found, the right choice the likeliest",
-    ACCURACY_NORM: "the same, each choice's likelihood divided by its length (lm_eval's acc_norm)",
-    LAST_PERPLEXITY: "how surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)",
-    FLIPS: "share of items that quantization turned from right to wrong or back; accuracy can hide them",
-}
-
-
-def metric_name(metric: str, window: int | None) -> str:
-    """A perplexity says which one it is; only prose has windows."""
-    if metric == PERPLEXITY:
-        return f"token perplexity, windows of {window}," if window else "token perplexity"
-    return formatting.NAMES[metric]
 
 
 def heading(metric: str, title: str, window: int | None) -> str:
     """`KL on pydoc · lower is better`."""
-    goal = "higher" if HIGHER_IS_BETTER[metric] else "lower"
-    return f"{metric_name(metric, window)} on {short_title(metric, title)} · {goal} is better"
+    of = METRICS.get(metric)
+    goal = "higher" if of.higher_is_better else "lower"
+    return f"{of.title_for(window)} on {short_title(metric, title)} · {goal} is better"
 
 
 def short_title(metric: str, title: str) -> str:
     """The held-out text's title as it stands in a heading: a word perplexity need not say that it is of words."""
-    return title.removeprefix("words of ") if metric in (WORD_PERPLEXITY, BYTE_PERPLEXITY) else title
+    return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 
 
 def value(metric: str, number: float) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
@@ -11,7 +13,7 @@ from faq_tui.core.models.special_tokens import special_tokens
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.core.store.seeds import Seed
-from faq_tui.tui.widgets.marked import LIMIT, SPECIAL, marked, rest, spelled
+from faq_tui.tui.widgets.marked import LIMIT, marked, rest, spelled
 from faq_tui.tui.widgets.text import LiteralText, plain
 
 ROLE_STYLE = "bold cyan"
@@ -24,7 +26,7 @@ class SampleSets:
         self._run = run
         names = run.settings.set_names()
         self.indexes = {name: SampleIndex(run.calibration / f"{name}.jsonl") for name in names}
-        self.special = SPECIAL
+        self.special: re.Pattern[str] | None = None
         self._asked = False
 
     def refresh(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.events import DescendantFocus
 from textual.screen import ModalScreen
 from textual.widget import Widget
@@ -58,7 +58,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         self._method = like.method
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="recipe"):
+        with Vertical(id="recipe"):
             yield Label("New recipe", id="recipe-title")
             methods = [(name, name) for name in METHODS.names()]
             yield _field("method", _select("method", methods, self._method))
@@ -121,7 +121,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         values: dict[str, Any] = {"method": self._method}
         for widget in (*self.query("#recipe-grid Select").results(Select), *self._own_widgets()):
             key = str(widget.id)
-            value = typed(widget.value) if isinstance(widget, Input) else widget.value
+            value = typed(widget.value.strip()) if isinstance(widget, Input) else widget.value
             usual = value in ("", None) or value == model.model_fields[key].default
             if key in ("bits", "group_size") or not usual:
                 values[key] = value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import cache
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.dialects.base import ReasoningDialect
 from faq_tui.core.extensions import DIALECTS
 
@@ -23,8 +24,12 @@ def response_fields() -> tuple[str, ...]:
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """Tokens of every dialect."""
-    return frozenset(token for dialect in DIALECTS.all() for token in dialect.special_tokens)
+    """Tokens of every dialect, for the screen: ours alone where another package's dialect cannot be loaded."""
+    try:
+        installed = DIALECTS.all()
+    except FaqError:
+        installed = tuple(DIALECTS.get(name) for name in DIALECTS.builtin)
+    return frozenset(token for dialect in installed for token in dialect.special_tokens)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import HIGHER_IS_BETTER
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
 from faq_tui.core.report.html.words import VERDICTS
@@ -28,18 +28,18 @@ def forests(body: dict[str, Any]) -> str:
 
 
 def _panel(metric: str, rows: list[dict[str, Any]]) -> str:
-    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
+    sign = 1.0 if METRICS.get(metric).higher_is_better else -1.0
     ends = [0.0]
     for row in rows:
         ends += [row["difference"][key] for key in ("value", "low", "high") if row["difference"][key] is not None]
     across = scale([sign * value for value in ends], LEFT, WIDTH - RIGHT)
     height = TOP + ROW * len(rows) + BOTTOM
-    parts = [text(0, 16, f"{formatting.NAMES[metric]}: set against baseline", "heading")]
+    parts = [text(0, 16, f"{METRICS.get(metric).title}: set against baseline", "heading")]
     parts += [text(LEFT, 16, "← worse", "faint"), text(WIDTH - RIGHT, 16, "better →", "faint", "end")]
     parts += _axis(metric, across, sign, height)
     for number, row in enumerate(rows):
         parts += _row(metric, row, across, sign, TOP + ROW * (number + 0.5))
-    return f"<figure>{svg(WIDTH, height, parts, f'{formatting.NAMES[metric]}: differences with intervals')}</figure>"
+    return f"<figure>{svg(WIDTH, height, parts, f'{METRICS.get(metric).title}: differences with intervals')}</figure>"
 
 
 def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.evaluation.kinds import ACCURACY, ANSWERS, CHOICES, FLIPS, KL, PROSE, WORD_PERPLEXITY, WORDS
+from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, PROSE, WORDS
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
@@ -15,8 +16,9 @@ WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # between labels
 
-GENERAL = ((PROSE, KL), (WORDS, WORD_PERPLEXITY))
-SPECIAL = ((ANSWERS, KL), (CHOICES, ACCURACY), (CHOICES, FLIPS))
+# The kinds of text on either axis, the first that is measured; each by its main metric.
+GENERAL = (PROSE, WORDS)
+SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
 
 
@@ -40,10 +42,10 @@ def scatter(body: dict[str, Any]) -> str:
     return f"<figure>{_drawn(points, across, up)}</figure>"
 
 
-def _axis_text(body: dict[str, Any], wanted: tuple[tuple[str, str], ...]) -> tuple[dict[str, Any], str] | None:
-    return next(
-        ((found, metric) for kind, metric in wanted for found in body["texts"] if found["kind"] == kind), None
-    )
+def _axis_text(body: dict[str, Any], kinds: tuple[str, ...]) -> tuple[dict[str, Any], str] | None:
+    """The text of an axis and its main metric."""
+    texts = (text for kind in kinds for text in body["texts"] if text["kind"] == kind)
+    return next(((text, text["metrics"][0]) for text in texts), None)
 
 
 def _points(
@@ -76,7 +78,7 @@ def _drawn(points: list[SvgPoint], across: tuple[dict[str, Any], str], up: tuple
     y = scale(_ends(p.y for p in points), bottom, TOP)
     parts = [*_grid(x, y, across[1], up[1])]
     for place, (found, metric) in (("x", across), ("y", up)):
-        said = f"{formatting.NAMES[metric]} on {found['title']}" + (
+        said = f"{METRICS.get(metric).title} on {found['title']}" + (
             " (general)" if place == "x" else " (specialised)"
         )
         if place == "x":
@@ -103,15 +105,11 @@ def _grid(x: Scale, y: Scale, across: str, up: str) -> list[str]:
     parts = []
     for tick in x.ticks():
         parts.append(line(x(tick), TOP, x(tick), y.start, "grid"))
-        parts.append(text(x(tick), y.start + 18, _tick(across, tick), "tick", "middle"))
+        parts.append(text(x(tick), y.start + 18, formatting.tick(across, tick), "tick", "middle"))
     for tick in y.ticks():
         parts.append(line(LEFT, y(tick), WIDTH - RIGHT, y(tick), "grid"))
-        parts.append(text(LEFT - 8, y(tick) + 4, _tick(up, tick), "tick", "end"))
+        parts.append(text(LEFT - 8, y(tick) + 4, formatting.tick(up, tick), "tick", "end"))
     return parts
-
-
-def _tick(metric: str, value: float) -> str:
-    return f"{100 * value:.4g}%" if metric in formatting.SHARES else f"{value:.4g}"
 
 
 def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:

@@ -1,4 +1,4 @@
-"""Whose token is it: template, question, reasoning or answer."""
+"""Sets from before token kinds were recorded: whose token is it, searched for in the text."""
 
 from __future__ import annotations
 

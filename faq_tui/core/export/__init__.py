@@ -1,0 +1,38 @@
+"""Calibration sets in the forms that other quantizers read.
+
+base.py     what an export format is, and the set that it reads
+formats.py  faq-tui's own formats: jsonl, parquet, text
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import IO
+
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.export.base import CalibrationSet, ExportFormat
+from faq_tui.core.extensions import EXPORTS
+from faq_tui.core.run.run import Run
+
+__all__ = ["CalibrationSet", "ExportFormat", "export"]
+
+
+def export(run: Run, set_name: str, name: str, out: IO[bytes]) -> None:
+    """Write the set `set_name` to `out` in the format `name`.
+
+    Raises UsageError if there is no such set or format, FaqError if the set's file is damaged.
+    """
+    export_format: ExportFormat = EXPORTS.get(name)
+    known = sorted(path.stem for path in run.calibration.glob("*.jsonl"))
+    if set_name not in known:
+        near = difflib.get_close_matches(set_name, known, n=1)
+        there = f"there are: {', '.join(known) or 'none yet, run `assemble` first'}"
+        raise UsageError(f"no set {set_name!r} in {run.folder}; {f'did you mean {near[0]}?' if near else there}")
+    try:
+        export_format.write(CalibrationSet(set_name, run.calibration / f"{set_name}.jsonl"), out)
+    except (FaqError, OSError):
+        raise
+    except Exception as error:
+        if name in EXPORTS.builtin:
+            raise
+        raise EXPORTS.failure(name, error) from error

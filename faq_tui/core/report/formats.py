@@ -1,0 +1,85 @@
+"""The formats of the report, and the report as text or files in one of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.extensions import REPORTS, Extension
+from faq_tui.core.report.document import document
+from faq_tui.core.run.run import Run
+
+
+class ReportFormat(Extension):
+    """A form of the report. `name` is the value of `--format`, `help` one sentence of the command's help."""
+
+    suffix: str  # of its file in `reports/`, such as ".md"
+
+    def render(self, body: dict[str, Any]) -> str:
+        """The whole report as text. `body` is what `core.report.document` returns, the same as in report.json."""
+        raise NotImplementedError
+
+
+class Markdown(ReportFormat):
+    name, title, suffix = "md", "Markdown", ".md"
+    help = "The answer in words, then every table; it also reads well as plain text."
+
+    def render(self, body: dict[str, Any]) -> str:
+        from faq_tui.core.report.markdown import markdown
+
+        return markdown(body)
+
+
+class JsonDocument(ReportFormat):
+    name, title, suffix = "json", "JSON", ".json"
+    help = "Every figure with its interval, for programs."
+
+    def render(self, body: dict[str, Any]) -> str:
+        # ASCII only: what a model wrote cannot reach a terminal as a control character.
+        return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+class Html(ReportFormat):
+    name, title, suffix = "html", "HTML", ".html"
+    help = "One page with pictures, without scripts or anything from a network."
+
+    def render(self, body: dict[str, Any]) -> str:
+        from faq_tui.core.report.html.page import page
+
+        return page(body)
+
+
+MARKDOWN, JSON, HTML = Markdown(), JsonDocument(), Html()
+
+
+def render(run: Run, name: str) -> str:
+    """The report of what is measured by now. Raises UsageError if that is nothing, or on an unknown format."""
+    return render_document(document(run), name)
+
+
+def render_document(body: dict[str, Any], name: str) -> str:
+    """`body`, which is what `document` returns, in the format `name`. Raises UsageError on an unknown format."""
+    report_format: ReportFormat = REPORTS.get(name)
+    try:
+        return report_format.render(body)
+    except Exception as error:
+        if name in REPORTS.builtin:
+            raise
+        raise REPORTS.failure(name, error) from error
+
+
+def write(run: Run, body: dict[str, Any]) -> Iterator[Path]:
+    """Write the report in every format, and yield each file's path once it is whole."""
+    for path, name in zip(report_files(run), REPORTS.names(), strict=True):
+        text = render_document(body, name)
+        with atomic_text(path) as file:
+            file.write(text)
+        yield path
+
+
+def report_files(run: Run) -> list[Path]:
+    """The files that `write` makes."""
+    return [run.reports / f"report{report_format.suffix}" for report_format in REPORTS.all()]

@@ -1,0 +1,37 @@
+"""Columns of numbers, one for each item: what a statistic weighs, sums and divides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+ITEMS = "items"  # the column of ones
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Columns of shape [items] by name. Every column has the same length; the column `items` is always there."""
+
+    columns: dict[str, Array]
+
+    @classmethod
+    def of(cls, items: Mapping[str, Sequence[float] | Array]) -> Sums:
+        import numpy as np
+
+        return cls({name: np.asarray(values, dtype=np.float64) for name, values in items.items()})
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def column(self, name: str) -> Array:
+        """The column of this name. Raises KeyError if there is none."""
+        import numpy as np
+
+        return np.ones(len(self)) if name == ITEMS else self.columns[name]
