@@ -25,15 +25,16 @@ from watched import told_beforehand, whole_seconds
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.evaluation.kinds import KL, PERPLEXITY, TOP1
-from faq_tui.core.evaluation.metrics import Sums, plain
+from faq_tui.core.extensions import METRICS
 from faq_tui.core.quantizing.manifest import read_manifest
 from faq_tui.core.run.events import Event, Note, StageFailed
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.pipeline import run_pipeline
+from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import all_measurements
 from faq_tui.core.store.sets import all_sets
 
+SHOWN = ("perplexity", "kl", "top1")
 # The most telling first: time may end before the list does.
 RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptaq-8", "gptq-8", "spqr-4-reference")
 FOR_EVALUATION = 0.25  # of the budget
@@ -94,7 +95,7 @@ def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
     for (subject, text), measurement in all_measurements(run.store).items():
         sums = Sums.of(measurement.items)
         if {"nll", "kl", "agree", "tokens"} <= set(measurement.items):  # questions have other figures
-            found.setdefault(subject, {})[text] = {name: plain(name, sums) for name in (PERPLEXITY, KL, TOP1)}
+            found.setdefault(subject, {})[text] = {name: METRICS.get(name).value_of(sums) for name in SHOWN}
     return found
 
 
@@ -158,7 +159,7 @@ def write(out: Path, folder: Path, notes: list[str], costs: dict[str, dict[str, 
         cells = [one["artefact"], *(_plain(one.get(key)) for key in keys)]
         for text in texts:
             values = one["texts"].get(text, {})
-            cells += [_metric(values, name) for name in (PERPLEXITY, KL, TOP1)]
+            cells += [_metric(values, name) for name in SHOWN]
         lines.append(cells)
     devices = ", ".join(sorted({one["device"] for one in found if "device" in one}))
     where = f"{about('torch', 'transformers', 'gptqmodel')} · {devices}"
@@ -172,7 +173,7 @@ def _plain(value: Any) -> str:
 
 def _metric(values: dict[str, Any], name: str) -> str:
     value = values.get(name)
-    return "–" if value is None else f"{100 * value:.1f}%" if name == TOP1 else f"{value:.4f}"
+    return "–" if value is None else f"{100 * value:.1f}%" if name == "top1" else f"{value:.4f}"
 
 
 def make_tiny(folder: Path) -> None:

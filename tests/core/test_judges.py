@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -34,7 +35,7 @@ from faq_tui.core.store.seeds import Seed
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"
-INSTALLED = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
+INSTALLED: dict[str, Any] = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
 STATUS = json.loads((ROOT / "tests" / "schemas" / "status.json").read_text(encoding="utf-8"))
 SHARED = {"kind", "columns", "pick_by", "length_control"}  # keys of [judge] that are of no single judge
 ALL_THREE = """
@@ -125,7 +126,7 @@ def test_a_judges_own_id_changes_with_name_version_its_keys_and_the_target(run: 
         needs_target = True
 
     class Keyless(Lengthy):
-        shaping = ()
+        shaping = ()  # type: ignore[assignment]
 
     kinds = (Lengthy, Renamed, Newer, OnTarget, Keyless)
     assert len({kind().column_id(run) for kind in kinds}) == len(kinds)

@@ -115,7 +115,8 @@ def test_a_metric_that_lacks_something_is_refused_in_a_sentence(missing: str) ->
 
 def test_a_token_column_of_questions_is_refused() -> None:
     class OfChoices(KlDivergence):
-        name, token_column, kinds = "of_choices", "of_choices", (CHOICES,)
+        name, token_column = "of_choices", "of_choices"
+        kinds: tuple[str, ...] = (CHOICES,)  # type: ignore[assignment]
 
     with installed(Point(OfChoices())), pytest.raises(FaqError, match="whose tokens are not compared"):
         metrics_of(PROSE)

@@ -92,7 +92,7 @@ def test_the_fields_of_a_reply_are_ours_first() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"open": "<a>"}, {"close": "<a>"}, {"open": "<a> ", "close": "</a>"}])
-def test_a_dialect_needs_both_tags_without_white_space(wrong: dict[str, str]) -> None:
+def test_a_dialect_needs_both_tags_without_white_space(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="'odd'"):
         ReasoningDialect(name="odd", title="odd", help="odd", **wrong)
 

@@ -97,8 +97,8 @@ def _candidates(run: Run, source: str, chosen: list[Seed], hostile: str) -> None
             )
             candidate_id = candidates.add(run.store, made)
             if not isinstance(mark, str):
-                row = picks.ScoreRow(candidate_id, view.judge, "llm", mark, f"reason {number}{bad}")
-                picks.add_score(run.store, row)
+                score_row = picks.ScoreRow(candidate_id, view.judge, "llm", mark, f"reason {number}{bad}")
+                picks.add_score(run.store, score_row)
                 ids.append((mark, -candidate_id))
         best = -max(ids)[1] if ids else None
         action = "pick" if best else "reject"

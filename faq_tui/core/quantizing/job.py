@@ -38,8 +38,11 @@ class QuantizationJob:
         if missing:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")
         model = Path(given["model"])
-        paths = {name: Path(given[name]).resolve() for name in ("rows", "out", "checkpoints") if name in given}
-        fields: dict[str, Any] = {**given, **paths}
+        paths: dict[str, Path] = {
+            name: Path(given[name]).resolve() for name in ("rows", "out", "checkpoints") if name in given
+        }
+        fields: dict[str, Any] = dict(given)
+        fields.update(paths)
         fields["recipe"] = recipe_of_worker(given["recipe"])
         fields["model"] = str(model.resolve()) if model.is_dir() else given["model"]
         return cls(**fields)
