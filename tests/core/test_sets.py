@@ -82,11 +82,11 @@ def fill(run: Run) -> None:
     ]
     seed_rows.replace_all(run.store, seeds)
     seed_rows.assign_roles(run.store, [seed.id for seed in seeds[:COUNT]], [])
-    generation, judge = source_hash_of(run.settings.sources["elder"]), judge_id(run)
+    source_hash, judge = source_hash_of(run.settings.sources["elder"]), judge_id(run)
     for n, seed in enumerate(seeds[:COUNT]):
         reasoning = " ".join(["I multiply, then check."] * (2 + n % 5))
         body = ("Big", "none", reasoning, f"The answer is {n * n}.", "stop", (), 5, 9, 1.0, "none")
-        candidate = candidates.add(run.store, Candidate(seed.id, "elder", 1, generation, *body))
+        candidate = candidates.add(run.store, Candidate(seed.id, "elder", 1, source_hash, *body))
         picks.add_picks(run.store, [(seed.id, "elder", "pick", candidate)], "judge", judge, "best score")
         picks.add_score(run.store, picks.ScoreRow(candidate, judge, "likelihood", float(n % 7)))
 

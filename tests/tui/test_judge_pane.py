@@ -129,7 +129,7 @@ async def test_an_override_of_an_answer_under_other_settings_counts_no_more(run_
             " SELECT id + 1000, key || 'x', seed_id, source, number, ?, model, prompt_version,"
             " reasoning, answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created"
             " FROM candidates WHERE source = 'elder'",
-            (view.generation,),
+            (view.source_hash,),
         )
         found = judged.standings(run.store, view)
         assert [(s.judged, s.override) for s in found] == [(False, None)] * 3 + [(True, None)]
@@ -159,7 +159,7 @@ async def test_the_judge_pane_writes_what_the_set_will_hold(run_folder: Path) ->
         await judge.press("2", "n", "0")
     with open_run(run_folder) as run:
         view = views_of(run)[0]
-        current = picks.current(run.store, "elder", view.judge, view.generation)
+        current = picks.current(run.store, "elder", view.judge, view.source_hash)
         ids = seed_ids(run_folder)
         assert current[ids[0]].picked_by == "person"
         assert current[ids[1]].candidate_id is None
@@ -363,7 +363,7 @@ def mark_in_columns(folder: Path) -> None:
     with open_run(folder) as run:
         view = views_of(run)[0]
         llm, likelihood, activation = view.columns
-        for c in candidates.of_seed(run.store, "elder", view.generation, seeds.ids(run.store)[0])[:2]:
+        for c in candidates.of_seed(run.store, "elder", view.source_hash, seeds.ids(run.store)[0])[:2]:
             score = 9.0 - c.number / 2
             add: list[tuple[str, str, float, str, dict[str, Any]]]
             add = [(llm, "llm", score, "[b]well[/b] said \x1b[2J", {"parts": parts, "orders": []})]
