@@ -41,18 +41,18 @@ class Recorded(OneServer):
         self.calls.append(f"take {order}")
         return self
 
-    def give(self, server: OneServer) -> None:
+    def give(self, server: object) -> None:
         self.calls.append("give")
 
-    def succeeded(self, server: OneServer) -> None:
+    def succeeded(self, server: object) -> None:
         self.calls.append("succeeded")
 
-    def failed(self, server: OneServer, fault: RequestFault, began: float) -> None:
+    def failed(self, server: object, fault: RequestFault, began: float) -> None:
         self.calls.append("failed")
         if not self.another:
             super().failed(server, fault, began)
 
-    def has_another(self, server: OneServer) -> bool:
+    def has_another(self, server: object) -> bool:
         return self.another
 
 
