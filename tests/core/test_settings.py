@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -63,6 +64,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "sets.mixed.match": Match,
     "preset": Preset,
 }
+UNTIMED = hypothesis_settings(deadline=None)  # the first settings that are read load judges and methods
 ELDER = {"base_url": "http://elder:8000/v1", "model": "Big"}
 TYPOS = st.tuples(
     st.sampled_from([(section, key) for section, model in SECTIONS.items() for key in keys_of(model)]),
@@ -141,6 +143,7 @@ def with_sources(section: str) -> dict[str, Any]:
     return raw
 
 
+@UNTIMED
 @given(TYPOS)
 def test_a_typo_is_named_with_the_nearest_right_key(typo: Any) -> None:
     (section, key), how, at, letter, replaces = typo
@@ -277,6 +280,7 @@ STRANGE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size
 )
 
 
+@UNTIMED
 @given(STRANGE, STRANGE, STRANGE, STRANGE)
 def test_strange_strings_come_back_from_the_file(target: str, seeds: str, elder: str, judge: str) -> None:
     text = init_text(Choices(target, seeds, "http://h/v1", elder, "https://j/v1", judge))

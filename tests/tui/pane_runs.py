@@ -73,7 +73,7 @@ def answer(
     return candidates.add(
         run.store,
         Candidate(
-            seed_id=seed_id, source=source, number=number, generation=source_hash_of(settings), model=settings.model,
+            seed_id=seed_id, source=source, number=number, source_hash=source_hash_of(settings), model=settings.model,
             prompt_version="none", reasoning=reasoning or f"Reasoning {number} of {source}.",
             answer=text or f"Answer {number} of {source}.", finish_reason="stop", flags=flags, prompt_tokens=9,
             completion_tokens=100, seconds=12.0, dialect="field",

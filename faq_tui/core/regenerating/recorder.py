@@ -61,7 +61,7 @@ class CandidateRecorder:
             seed_id=pending.seed.id,
             source=self.name,
             number=pending.number,
-            generation=self.source_hash,
+            source_hash=self.source_hash,
             model=self.source.model,
             prompt_version=prompt_version(self.source),
             reasoning=reasoning,

@@ -27,17 +27,17 @@ STATES = {
     "picked": "{judge} = 'pick'",
     "none fit": "{judge} = 'reject'",
     "waiting": "{made} = 0",
-    "partly": "{made} < :wanted",
+    "partly": "{made} < :candidates",
     "not judged": "1",
 }
 _MADE = (
-    "(SELECT count(*) FROM candidates c WHERE c.generation = :generation AND c.seed_id = s.id"
-    " AND c.number <= :wanted)"
+    "(SELECT count(*) FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
+    " AND c.number <= :candidates)"
 )
 # As in `picks.current`: picks of candidates made under earlier settings of the source are ignored.
 _LAST = (
     "(SELECT CASE WHEN p.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates k"
-    " WHERE k.id = p.candidate_id AND k.generation = :generation) THEN p.action END"
+    " WHERE k.id = p.candidate_id AND k.generation = :source_hash) THEN p.action END"
     " FROM picks p WHERE p.source = :source AND p.seed_id = s.id AND {by} ORDER BY p.id DESC LIMIT 1)"
 )
 _PARTS = {
@@ -61,9 +61,9 @@ class View:
     """The source and the judge to which a seed's state refers. Everything is empty if a run has no source."""
 
     source: str = ""
-    generation: str = ""
+    source_hash: str = ""  # of the source's present settings; the column `generation`
     judge: str = ""
-    wanted: int = 0  # candidates a seed
+    candidates: int = 0  # that a seed is to have
     columns: tuple[str, ...] = ()  # the id of every judge that scores, as `judge`
 
 

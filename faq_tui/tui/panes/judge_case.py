@@ -37,8 +37,8 @@ class Case:
 
 
 def read_case(store: Store, view: View, standing: Standing) -> Case:
-    found = candidates.of_seed(store, view.source, view.generation, standing.seed_id)
-    kept = tuple(candidate for candidate in found if candidate.number <= view.wanted)
+    found = candidates.of_seed(store, view.source, view.source_hash, standing.seed_id)
+    kept = tuple(candidate for candidate in found if candidate.number <= view.candidates)
     seed = seeds.get(store, standing.seed_id)
     return Case(
         standing,

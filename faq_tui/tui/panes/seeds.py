@@ -98,7 +98,7 @@ class SeedsPane(Pane):
         self.views = views_of(self.run)
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
         self._seen = _key(live)
-        self.list.wanted = self.view.wanted
+        self.list.wanted = self.view.candidates
         self._reread()
         if self.facts is None:
             # The first page at once: how many there are is counted meanwhile.
@@ -312,7 +312,7 @@ class SeedsPane(Pane):
 
     def action_source(self) -> None:
         self.view = self.views[(self.views.index(self.view) + 1) % len(self.views)]
-        self.list.wanted = self.view.wanted
+        self.list.wanted = self.view.candidates
         self._reread()
         if self.wanted.state:
             self._narrow(self.wanted)
