@@ -65,17 +65,16 @@ def spec_of(method: str, moe: bool, model: Path, rows: Path, out: Path, device: 
     return {
         "artefact": f"{method} on {model.name}",
         "model": str(model),
-        "method": method,
+        "recipe": {"method": method, **own},
         "rows": str(rows),
         "out": str(out),
         "device": device,
-        **own,
     }
 
 
 def measured(case: Case, work: Path, options: argparse.Namespace, limit: float) -> dict[str, Any]:
     """One row of the data file."""
-    from faq_tui.core.quantizing.profile import profile_of
+    from faq_tui.core.quantizing.layer_profile import profile_of
 
     shape = (TINY if options.tiny else MODELS)[case.model]
     model = make_model(work / f"{case.model}-{case.layers}", shape, case.layers, options.device)

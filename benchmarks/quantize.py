@@ -141,7 +141,7 @@ def main() -> None:
     rows = prose(model, options.rows, options.tokens)
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
-    spec = {"artefact": "x", "model": str(model), "method": "gptq", "bits": 4, "group_size": 64}
+    spec = {"artefact": "x", "model": str(model), "recipe": {"method": "gptq", "bits": 4, "group_size": 64}}
     spec |= {"rows": str(path), "device": "cpu"}
     found: dict[str, list[Cost]] = {"plain": [], "worker": []}
     for number in range(options.runs):

@@ -1,4 +1,4 @@
-"""From a command to the app. The one place of the CLI that imports it, and only when it is opened."""
+"""Open the app from a command. This is the only module of the CLI that imports the app, when it is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`faq-tui status` for a person."""
+"""The tables of `faq-tui status`: stages, sets, artefacts, benchmarks, and how far the paper's table is filled."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from rich.text import Text
 
 from faq_tui.core.base.sanitize import sanitize
 
+WIDEST = 10_000  # cells: a width that every table fits into
+EMPTY = "·"  # a cell that was not measured yet
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -52,12 +54,12 @@ def print_status(status: dict[str, Any]) -> None:
 
 
 def _print_judging(console: Console, judging: dict[str, Any]) -> None:
-    marks = _table("judged by", "scored", "unscored", "mean", "")
+    columns = _table("judged by", "scored", "unscored", "mean", "")
     for column in judging["columns"]:
         mean = "" if column["mean"] is None else f"{column['mean']:.3f}"
         picks = Text("picks" if column["picks"] else "", style="dim")
-        marks.add_row(Text(column["kind"]), f"{column['scored']:,}", f"{column['unscored']:,}", mean, picks)
-    console.print(marks)
+        columns.add_row(Text(column["kind"]), f"{column['scored']:,}", f"{column['unscored']:,}", mean, picks)
+    console.print(columns)
 
 
 def _print_benchmarks(console: Console, rows: list[dict[str, Any]]) -> None:
@@ -77,12 +79,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-WIDEST = 10_000  # cells: as wide as it wants to be
-EMPTY = "·"  # nobody has measured it yet
-
-
 def print_paper(console: Console, paper: dict[str, Any]) -> None:
-    """One row a quantized model, one column a metric: ours, and the paper's in brackets."""
+    """One row for each quantized model, one column for each metric: our value, and the paper's in brackets."""
     cells = paper["cells"]
     head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (the paper's value)"
     console.print(Text(sanitize(head), style="bold"))
@@ -92,7 +90,7 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
 
 
 def _parts(console: Console, cells: list[dict[str, Any]], metrics: list[str]) -> list[list[str]]:
-    """The columns that have room side by side; further ones stand below, under the same rows."""
+    """The metrics by table: columns for which there is no room go into a further table with the same rows."""
     parts: list[list[str]] = [[]]
     for metric in metrics:
         longer = [*parts[-1], metric]
@@ -108,9 +106,9 @@ def _part(cells: list[dict[str, Any]], metrics: list[str]) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("quantized", "on", *metrics):
         table.add_column(column, overflow="fold")
-    by_place = {(_row(cell), cell["metric"]): cell for cell in cells}
+    by_row = {(_row(cell), cell["metric"]): cell for cell in cells}
     for row in dict.fromkeys(_row(cell) for cell in cells):
-        texts = [_text(by_place.get((row, metric))) for metric in metrics]
+        texts = [_text(by_row.get((row, metric))) for metric in metrics]
         bits, method, calibration = row
         name = bits if method == "-" else f"{method} {bits}"
         table.add_row(name, "" if calibration == "none" else calibration, *texts)

@@ -22,7 +22,7 @@ class Queued:
     no set (which is assembled first).
     """
 
-    recipe_index: int  # 0-based, in faq.toml
+    recipe_index: int  # 0-based, in `Settings.recipes`
     recipe: Recipe
     set_name: str
     name: str

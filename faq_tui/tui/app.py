@@ -1,4 +1,4 @@
-"""The app: what is on the screen, and which pane is shown. What its actions do is in `acting`."""
+"""The app: what is on the screen, and which pane is shown. Its actions are in `controller`."""
 
 from __future__ import annotations
 
@@ -136,10 +136,6 @@ class FaqApp(AppController):
     def _base(self) -> Screen[Any]:
         """The panes' screen, whatever lies over it."""
         return self.screen_stack[0]
-
-    @property
-    def keymap(self) -> dict[str, str]:
-        return self.config.keymap
 
     def show_pane(self, scope: str) -> None:
         self._switcher.current = scope

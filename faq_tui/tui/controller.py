@@ -1,4 +1,4 @@
-"""What the actions of the scope `app` do; how the app looks is in `app`."""
+"""The actions of the scope `app`: start and stop jobs, show panes, copy texts. How the app looks is in `app`."""
 
 from __future__ import annotations
 
@@ -27,25 +27,29 @@ from faq_tui.tui.session import Session
 
 
 class AppController(App[None]):
-    """Needs a run, a session, and panes to show."""
+    """Performs the app's actions on a run, a session and panes, which its subclass opens."""
 
     config: Config
     opened: Run
     session: Session
     player: Player | None
     panes: dict[str, Pane]
-    farewell = ""  # what to say when the screen is gone
+    farewell = ""  # printed when the screen is gone
+
+    @property
+    def keymap(self) -> dict[str, str]:
+        return self.config.keymap
 
     @property
     def pane(self) -> Pane:
-        """The one that is shown."""
+        """The pane that is shown."""
         raise NotImplementedError
 
     def show_pane(self, scope: str) -> None:
         raise NotImplementedError
 
     async def run_action(self, *arguments: Any, **named: Any) -> bool:
-        """An action that cannot be done says why."""
+        """Run an action; if it cannot be done, a notification says why."""
         try:
             return await super().run_action(*arguments, **named)
         except FaqError as error:
@@ -61,7 +65,7 @@ class AppController(App[None]):
         self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
-        """Do it wherever one is: an action of a pane shows the pane first."""
+        """Run the action from anywhere: an action of a pane shows the pane first."""
         if action.scope != APP:
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.name, self if action.scope == APP else self.pane)
@@ -146,7 +150,7 @@ class AppController(App[None]):
         self.say(f"copied {len(text):,} characters, also to {path}")
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Textual's own, with tmux in mind."""
+        """As Textual does it, but also inside tmux."""
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(clipboard.osc52(text, os.environ))
@@ -155,7 +159,7 @@ class AppController(App[None]):
         self.search_themes()
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen(self.pane.SCOPE, self.config.keymap, str(config_path())))
+        self.push_screen(HelpScreen(self.pane.SCOPE, self.keymap, str(config_path())))
 
     async def action_quit(self) -> None:
         if self.session.busy:

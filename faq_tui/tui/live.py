@@ -9,6 +9,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from io import StringIO
 
+from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 
@@ -140,7 +141,7 @@ class Regeneration:
     def _done(self, event: e.CandidateDone, growing: GrowingCandidate | None, at: float) -> None:
         self.settled += 1
         self.tokens += event.completion_tokens
-        self.truncated += "truncated" in event.flags
+        self.truncated += TRUNCATED in event.flags
         seen = growing.reasoning.length + growing.answer.length if growing is not None else 0
         if seen and event.completion_tokens:
             self.learned_tokens += event.completion_tokens

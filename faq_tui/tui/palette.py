@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.controller import AppController
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.registry import registry
 
-if TYPE_CHECKING:
-    from faq_tui.tui.app import FaqApp
-
-HERE = ("app.command_palette",)  # pointless in itself
+HERE = ("app.command_palette",)  # the palette does not list itself
 
 
 class ActionCommands(Provider):
-    """An action of a pane shows that pane first."""
+    """The commands of the palette. An action of a pane shows that pane first."""
 
     @property
-    def _app(self) -> FaqApp:
-        return cast("FaqApp", self.app)
+    def _app(self) -> AppController:
+        return cast("AppController", self.app)
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
         """(name, help, what to do)"""

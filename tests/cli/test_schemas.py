@@ -119,7 +119,7 @@ def test_kinds_of_lines_are_told_apart_by_their_first_bytes() -> None:
     def line(kind: type[Event]) -> bytes:
         return to_json(kind(*(text[str(f.type).partition(" | ")[0]] for f in fields(kind)))).encode()
 
-    starting = {
+    starting: dict[bytes | tuple[bytes, ...], set[str]] = {
         DELTA_LINE: {"CandidateDelta"},
         SETTLED_LINES: {"CandidateDone", "CandidateRetried", "CandidateFailed"},
         STAGE_LINES: {"StageStarted", "StageSkipped", "StageDone", "StageFailed"},

@@ -14,6 +14,7 @@ from tiny import make_rows, make_tiny_model
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.quantizing import task
+from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.worker import run_worker
 
 REPO = Path(__file__).parents[2]
@@ -43,22 +44,21 @@ class Bench:
     ids: list[list[int]]
 
     def spec(self, name: str, **changes: Any) -> dict[str, Any]:
-        whole = {
+        """The job of one artefact. `changes`: fields of the job, or keys of its recipe."""
+        job = {
             "artefact": name,
             "model": str(self.model),
             "trust_remote_code": False,
-            "method": "gptq",
-            "bits": 4,
-            "group_size": GROUP,
-            "sym": True,
-            "desc_act": False,
-            "damp_percent": None,
             "rows": str(self.root / "rows.jsonl"),
             "out": str(self.root / name),
             "device": "cpu",
             "backend": "auto",
         }
-        return {**whole, **changes}
+        recipe: dict[str, Any] = {"method": "gptq", "bits": 4, "group_size": GROUP}
+        fields = QuantizationJob.__dataclass_fields__
+        own = {key: value for key, value in changes.items() if key not in fields}
+        of_job = {key: value for key, value in changes.items() if key in fields}
+        return {**job, "recipe": {**recipe, **own}, **of_job}
 
     def worker(self, spec: dict[str, Any], on_message: Callable[[Message], None], cancel: CancelToken) -> None:
         path = os.pathsep.join(filter(None, (str(REPO), os.environ.get("PYTHONPATH"))))

@@ -26,6 +26,8 @@ from faq_tui.core.settings import parse_settings
 from faq_tui.core.stages import activations as stage
 from faq_tui.core.store.sets import SetRow, add_set, all_activations, all_sets
 
+pytestmark = pytest.mark.slow
+
 TOML = """
 [target]
 model = "./target"

@@ -11,11 +11,11 @@ from shell import make_run
 from tiny import make_tiny_model
 
 from faq_tui.core.doctor import recipe_checks, recipes
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.quantizing import cost_model as module
 from faq_tui.core.quantizing.cost_model import estimate, layer_seconds
-from faq_tui.core.quantizing.profile import LayerProfile, profile_of
+from faq_tui.core.quantizing.layer_profile import LayerProfile, profile_of
 from faq_tui.core.run.run import open_run
-from faq_tui.core.settings.method_keys import METHOD_KEYS
 
 # As Qwen3-8B has them.
 DENSE = LayerProfile(
@@ -65,7 +65,7 @@ def test_what_was_measured_is_what_is_said_of_it(costs: list[dict[str, Any]]) ->
 
 
 def test_more_of_anything_takes_longer() -> None:
-    for method in METHOD_KEYS:
+    for method in METHODS.names():
         for device in ("cuda", "cpu"):
             base = layer_seconds(method, DENSE, device)
             assert layer_seconds(method, dataclasses.replace(DENSE, tokens=2 * DENSE.tokens), device) > base
@@ -103,7 +103,7 @@ def told_over_measured(row: dict[str, Any]) -> tuple[float, float, float]:
 @pytest.mark.parametrize("kind", ["measured", "kept_apart"])
 def test_the_estimate_is_within_a_quarter_of_what_was_measured(kind: str) -> None:
     rows = module.read_costs()[kind]
-    assert {row["method"] for row in rows} == set(METHOD_KEYS)
+    assert {row["method"] for row in rows} == set(METHODS.names())
     for row in rows:
         assert told_over_measured(row) == pytest.approx((1, 1, 1), abs=0.25), (row["model"], row["method"])
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet
 import pytest
@@ -19,7 +20,7 @@ from faq_tui.core.report.formats import ReportFormat, render_document, report_fi
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"
-INSTALLED = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
+INSTALLED: dict[str, Any] = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
 
 
 @pytest.mark.parametrize(("registry", "base"), [(EXPORTS, ExportFormat), (REPORTS, ReportFormat)])

@@ -13,7 +13,7 @@ from tiny import make_tiny_model
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.headers import INDEX, linear_shapes, tensors_of
-from faq_tui.core.quantizing.profile import profile_of
+from faq_tui.core.quantizing.layer_profile import profile_of
 
 
 @pytest.fixture(scope="module")

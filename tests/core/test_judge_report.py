@@ -34,11 +34,11 @@ def judged(run: Run) -> None:
     seeds = [Seed(({"role": "user", "content": text},), None, "x") for text in ("one", "two")]
     replace_all(run.store, seeds)
     assign_roles(run.store, [seed.id for seed in seeds], [])
-    generation, llm = source_hash_of(run.settings.sources["elder"]), column_id(run, "llm")
+    source_hash, llm = source_hash_of(run.settings.sources["elder"]), column_id(run, "llm")
     for row, seed in enumerate(seeds):
         for number in (1, 2):
             body = ("Big-8B", "none", "because", "so", "stop", (), 5, 9, 1.0, "none")
-            i = add_candidate(run.store, Candidate(seed.id, "elder", number, generation, *body))
+            i = add_candidate(run.store, Candidate(seed.id, "elder", number, source_hash, *body))
             places = (number - 1, 2 - number)
             orders = [[place, 8.0 - number if row == 0 else 9.0 - 2 * place] for place in places]
             mark = sum(mark for _, mark in orders) / 2

@@ -253,7 +253,7 @@ def test_a_mix_never_takes_unscored_for_average() -> None:
 
 
 def candidate(number: int, flags: tuple[str, ...] = (), finish: str = "stop") -> Candidate:
-    facts: dict[str, Any] = {"generation": "g", "model": "m", "prompt_version": "p", "reasoning": "r", "answer": "a"}
+    facts: dict[str, Any] = {"source_hash": "g", "model": "m", "prompt_version": "p", "reasoning": "r", "answer": "a"}
     facts |= {"finish_reason": finish, "prompt_tokens": 1, "completion_tokens": 1, "seconds": 0.1, "dialect": "none"}
     return Candidate(seed_id="s", source="elder", number=number, flags=flags, id=100 + number, **facts)
 

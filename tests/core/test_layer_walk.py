@@ -11,13 +11,13 @@ import torch
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.models.experts import is_fused, unfuse_experts
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.model_writer import LayerFiles, write_model
 from faq_tui.core.quantizing.output import coverage
+from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import find_groups
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.stack import capture, find_stack, in_batches
-from faq_tui.core.quantizing.sequential.tensor_files import LayerFiles, write_model
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
 COMMON: dict[str, Any] = {
@@ -76,7 +76,7 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     messages: list[Any] = []
     kept: dict[int, Any] = {}
     cancel = cancel or CancelToken()
-    progress = GptqmodelProgress(lambda kind, **body: messages.append((kind, body)), cancel)
+    progress = QuantizationProgress(lambda kind, **body: messages.append((kind, body)), cancel)
     states: list[Any] = []
     last = find_stack(model).layers[-1]
     last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))

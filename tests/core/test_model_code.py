@@ -214,11 +214,9 @@ def test_a_quantizer_neither_runs_nor_copies_code(evil: Evil, method: str, how: 
     spec = {
         **common(evil, False),
         "artefact": "artefact",
-        "method": method,
-        "bits": 4,
+        "recipe": {"method": method, "bits": 4, **how},
         "rows": str(evil.root / "rows.jsonl"),
         "out": str(evil.root / "artefact"),
-        **how,
     }
     quantize_task.run(spec, lambda _kind, **_body: None, CancelToken())
     assert not evil.marker.exists()
@@ -233,7 +231,8 @@ def test_a_quantizer_neither_runs_nor_copies_code(evil: Evil, method: str, how: 
 
 def test_a_trusted_quantizer_runs_and_copies_it(evil: Evil) -> None:
     make_rows(evil.root / "rows.jsonl", 4)
-    how = {"artefact": "a", "method": "gptq", "bits": 4, "group_size": 32, "rows": str(evil.root / "rows.jsonl")}
+    recipe = {"method": "gptq", "bits": 4, "group_size": 32}
+    how = {"artefact": "a", "recipe": recipe, "rows": str(evil.root / "rows.jsonl")}
     spec = {**common(evil, True), **how, "out": str(evil.root / "artefact")}
     quantize_task.run(spec, lambda _kind, **_body: None, CancelToken())
     assert evil.marker.exists() and (evil.root / "artefact" / "evil.py").is_file()

@@ -83,7 +83,7 @@ def answer_all(run: Run) -> None:
                     seed_id=seed.id,
                     source="elder",
                     number=number,
-                    generation=source_hash_of(source),
+                    source_hash=source_hash_of(source),
                     model=source.model,
                     prompt_version="none",
                     reasoning=" ".join(["I multiply, then check the product."] * (5 + number)),

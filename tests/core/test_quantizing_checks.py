@@ -14,9 +14,9 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing import preflight
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress, read_loss
 from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
-from faq_tui.core.quantizing.sequential.tensor_files import check_places
+from faq_tui.core.quantizing.model_writer import check_layout
+from faq_tui.core.quantizing.progress import QuantizationProgress, read_loss
 
 pytest_plugins = ["quantize_bench"]
 
@@ -31,9 +31,9 @@ pytest_plugins = ["quantize_bench"]
             {"group_size": 256},
             r"group_size 256 does not divide the 128 input features of model\.layers\.0\.mlp\.gate_proj",
         ),
-        ({"group_size": 48}, "gptq has no group_size 48: choose one of -1, 16, 32"),
-        ({"bits": 5}, "gptq does not write 5 bits: choose one of 4, 8"),
-        ({"method": "magic"}, "there is no quantization method 'magic'"),
+        ({"group_size": 48}, "recipe group_size: gptq has -1, 16, 32"),
+        ({"bits": 5}, "recipe bits: gptq has 4, 8"),
+        ({"method": "magic"}, "no quantization method 'magic'"),
         ({"rows": "/nonexistent/rows.jsonl"}, "assemble the calibration set first"),
         ({"model": "/nonexistent/model"}, "neither a folder nor a hub id"),
     ],
@@ -141,8 +141,8 @@ def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(
         {f"language_model.{name}": w for name, w in weights.items()}, model / "model.safetensors", {"format": "pt"}
     )
     with pytest.raises(FaqError, match=r"has no tensor of its name in .*model: its layout cannot be written back"):
-        check_places(model, weights)
-    check_places(bench.model, weights)
+        check_layout(model, weights)
+    check_layout(bench.model, weights)
 
 
 # --- the small parts ---
@@ -173,7 +173,7 @@ def test_nothing_escapes_into_the_threads_of_gptqmodel() -> None:
     def send(kind: str, **body: Any) -> None:
         raise BrokenPipeError("the parent is gone")
 
-    progress = GptqmodelProgress(send, CancelToken())
+    progress = QuantizationProgress(send, CancelToken())
     progress.layer_done(0)
     progress.module_done({"layer": "no number"})
     assert progress.should_stop

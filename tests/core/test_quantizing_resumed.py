@@ -18,6 +18,8 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.quantizing.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["quantize_bench"]
 LAYERS, END_AT = 5, 3
 
@@ -126,7 +128,7 @@ def test_killed_while_saving_it_has_nothing_left_but_to_save(deep: Bench, whole:
 def test_what_does_not_fit_is_begun_anew(deep: Bench, whole: dict[str, Any]) -> None:
     spec = spec_of(deep, "other", "gptq")
     interrupted(deep, spec, "kill")
-    changed = {**spec, "damp_percent": 0.2}  # the stage would have named another folder
+    changed = {**spec, "recipe": {**spec["recipe"], "damp_percent": 0.2}}  # the stage would have named another folder
     after = finished(deep, changed)
     assert not told(after, "resumed") and [m["layer"] for m in told(after, "layer_started")] == list(range(LAYERS))
     made = tensors(Path(spec["out"]))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.settings import Recipe, parse_settings
+from faq_tui.core.settings import build_recipe, default_recipe, parse_settings
 from faq_tui.core.settings.edit import move_recipe, remove_recipe
 
 BASE = '[target]\nmodel = "m"\n[seeds]\npath = "s"\n'
@@ -40,9 +40,38 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
     assert found["awq"]["sym"] is False and "damp_percent" not in found["awq"]
     assert found["spqr"] | {"damp_percent": 0.01, "outlier_threshold": 0.2, "scale_bits": 3} == found["spqr"]
     assert found["w8a8"] == {"method": "w8a8", "bits": 8, "group_size": -1, "damp_percent": 0.01}
-    assert Recipe(method="spqr", preset="reference").damp_percent == 1.0
-    assert Recipe(method="spqr", preset="reference", damp_percent=0.5).unusual() == {"damp_percent": 0.5}
-    assert not Recipe().unusual()
+    assert build_recipe({"method": "spqr", "preset": "reference"}).values()["damp_percent"] == 1.0
+    own = {"method": "spqr", "preset": "reference", "damp_percent": 0.5}
+    assert build_recipe(own).unusual() == {"damp_percent": 0.5}
+    assert not default_recipe().unusual()
+
+
+def test_a_value_falls_away_for_a_method_of_a_list_that_cannot_have_it() -> None:
+    assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = 64') == ["gptq-w4g64-x", "w8a8-w8gc-x"]
+    assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = [32, 64]\nbits = [4, 8]') == [
+        *("gptq-w4g32-x", "gptq-w4g64-x", "gptq-w8g32-x", "gptq-w8g64-x", "w8a8-w8gc-x")
+    ]
+    assert folders('[[recipes]]\nmethod = ["gptq", "spqr"]\npreset = "reference"') == [
+        *("gptq-w4g128-x", "spqr-reference-w4g128-x")
+    ]
+    assert folders('[[recipes]]\nmethod = "awq"\nbits = [4, 8]') == ["awq-w4g128-x"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ('method = ["gptq", "awq"]\nbits = [3, 4]', "`recipes[2].bits`: gptq has 4, 8; awq has 4, not 3"),
+        ('method = ["gptq", "w8a8"]\ngroup_size = 48', "`recipes[2].group_size`: gptq has -1, 16, 32"),
+        ('method = ["gptq", "awq"]\npreset = "reference"', "`recipes[2].preset`: gptq has paper; awq has paper"),
+        ('method = "w8a8"\ngroup_size = 64', "`recipes[2].group_size`: w8a8 has -1, not 64"),
+        ('method = ["spqr", "gptq"]\nsets = ["nobody"]', "recipes[2].sets: no set 'nobody'"),
+    ],
+)
+def test_a_refusal_names_the_recipe_by_its_index_in_the_file(lines: str, said: str) -> None:
+    grid = '[[recipes]]\nmethod = ["gptq", "awq", "spqr"]\n'
+    with pytest.raises(UsageError) as caught:
+        parse_settings(f"{BASE}{grid}[[recipes]]\n{lines}")
+    assert said in str(caught.value)
 
 
 def test_presets_of_one_method_lie_beside_each_other() -> None:
@@ -62,8 +91,8 @@ def test_presets_of_one_method_lie_beside_each_other() -> None:
         ('method = "gptaq"\ndesc_act = true', "gptaq takes no desc_act = true"),
         ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
         ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),
-        ('method = ["gptq", "magic"]', "`recipes[2].method`"),
-        ("bits = [4, 5]", "`recipes[2].bits`: input should be 3, 4 or 8, not 5"),
+        ('method = ["gptq", "magic"]', "`recipes[1].method`: no quantization method 'magic'"),
+        ("bits = [4, 5]", "`recipes[1].bits`: gptq has 4, 8, not 5"),
     ],
 )
 def test_what_a_method_does_not_know_is_refused(lines: str, said: str) -> None:

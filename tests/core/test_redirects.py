@@ -15,8 +15,8 @@ import pytest
 from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.benchmarking import lm_eval_task, serving
 from faq_tui.core.benchmarking.serving import listed
-from faq_tui.core.endpoints import chat, open_client, stream_chat
-from faq_tui.core.endpoints.chat import StatusError
+from faq_tui.core.endpoints import client, open_client, stream_chat
+from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.endpoints.probe import look
 from faq_tui.core.settings import Endpoint, Sampling
 
@@ -139,10 +139,10 @@ def test_lm_eval_sends_the_key_to_the_named_server_alone(
 
 @pytest.mark.parametrize("size", [1000, 100_000])
 def test_a_list_of_models_without_an_end_is_not_read_to_it(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "MOST_JSON_BYTES", 10_000)
+    monkeypatch.setattr(client, "MOST_JSON_BYTES", 10_000)
     body = b'{"data": [{"id": "m"}], "more": "' + b"x" * size + b'"}'
     with loopback(body=body) as server:
-        if size < chat.MOST_JSON_BYTES:
+        if size < client.MOST_JSON_BYTES:
             assert listed(server.url) == ["m"]
             return
         with pytest.raises(EndpointError, match="is no OpenAI-compatible server"):

@@ -46,10 +46,10 @@ def add_candidates(run: Run) -> None:
     seeds = [Seed(({"role": "user", "content": text},), None, "x") for text in ("one", "two")]
     replace_all(run.store, seeds)
     assign_roles(run.store, [seed.id for seed in seeds], [])
-    generation, ids = source_hash_of(run.settings.sources["elder"]), []
+    source_hash, ids = source_hash_of(run.settings.sources["elder"]), []
     for seed, number, flags in [(seeds[0], 1, ()), (seeds[0], 2, ("truncated",)), (seeds[1], 1, ())]:
         body = ("Big-8B", "none", "because", "so", "stop", flags, 5, 9, 1.0, "none")
-        ids.append(add_candidate(run.store, Candidate(seed.id, "elder", number, generation, *body)))
+        ids.append(add_candidate(run.store, Candidate(seed.id, "elder", number, source_hash, *body)))
     judge = judge_id(run)
     add_picks(
         run.store, [(s.id, "elder", "pick", i) for s, i in zip(seeds, ids[::2], strict=True)], "judge", judge, ""

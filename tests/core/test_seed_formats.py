@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shell import faq_tui, faq_tui_process, make_run, sentence
@@ -133,7 +134,7 @@ def test_a_broken_package_does_not_stop_a_file_of_ours(tmp_path: Path, monkeypat
 # ---- the package outside faq-tui that docs/extending/seed-format.md shows
 
 PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"
-INSTALLED = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
+INSTALLED: dict[str, Any] = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as if it were installed
 BLOCKS = "What is a token?\n---\n\n---\nExplain this line:\n    print(1)\n---\nWhat is a token?\n"
 
 

@@ -7,21 +7,25 @@ import json
 import re
 import string
 import tomllib
+import typing
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import (
     Activations,
     Assemble,
     Evaluate,
     JudgeSettings,
-    Recipe,
     Sampling,
     Seeds,
     Settings,
@@ -30,7 +34,18 @@ from faq_tui.core.settings import (
     load_settings,
     parse_settings,
 )
+from faq_tui.core.settings.comments import choices, comment_of, toml_value, with_comment
+from faq_tui.core.settings.recipe import Recipe, build_recipe, model_of
+from faq_tui.core.settings.section import Section
+from faq_tui.core.settings.sets import Match, SetPlan
+from faq_tui.core.settings.source import Price
+from faq_tui.core.settings.target import Preset
 from faq_tui.core.settings.write import Choices, demo_text, init_text, write_settings
+
+
+def keys_of(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "": Settings,
@@ -42,12 +57,17 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "judge": JudgeSettings,
     "assemble": Assemble,
     "activations": Activations,
-    "recipes[1]": Recipe,
+    "recipes[1]": model_of("gptq"),
     "evaluate": Evaluate,
+    "sources.elder.price": Price,
+    "sets.mixed": SetPlan,
+    "sets.mixed.match": Match,
+    "preset": Preset,
 }
+UNTIMED = hypothesis_settings(deadline=None)  # the first settings that are read load judges and methods
 ELDER = {"base_url": "http://elder:8000/v1", "model": "Big"}
 TYPOS = st.tuples(
-    st.sampled_from([(section, key) for section, model in SECTIONS.items() for key in model.model_fields]),
+    st.sampled_from([(section, key) for section, model in SECTIONS.items() for key in keys_of(model)]),
     st.sampled_from(["drop", "double", "swap", "insert", "replace"]),
     st.integers(0, 30),
     st.sampled_from(string.ascii_lowercase),
@@ -123,11 +143,12 @@ def with_sources(section: str) -> dict[str, Any]:
     return raw
 
 
+@UNTIMED
 @given(TYPOS)
 def test_a_typo_is_named_with_the_nearest_right_key(typo: Any) -> None:
     (section, key), how, at, letter, replaces = typo
     wrong = mistyped(key, how, at, letter)
-    known = set(SECTIONS[section].model_fields)
+    known = set(keys_of(SECTIONS[section]))
     if wrong in known or not wrong:
         return
     raw = with_sources(section)
@@ -259,6 +280,7 @@ STRANGE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size
 )
 
 
+@UNTIMED
 @given(STRANGE, STRANGE, STRANGE, STRANGE)
 def test_strange_strings_come_back_from_the_file(target: str, seeds: str, elder: str, judge: str) -> None:
     text = init_text(Choices(target, seeds, "http://h/v1", elder, "https://j/v1", judge))
@@ -306,7 +328,7 @@ def test_every_set_has_a_twin_at_equal_tokens() -> None:
     settings = parse_settings(toml(minimal() | {"sources": {"elder": ELDER, "own": ELDER}}))
     assert settings.set_names() == ("baseline", "elder", "own", "baseline-tokens", "elder-tokens", "own-tokens")
     assert parse_settings(toml(minimal())).set_names() == ("baseline",)
-    assert Recipe(group_size=-1).folder("elder") == "gptq-w4gc-elder"
+    assert build_recipe({"group_size": -1}).folder("elder") == "gptq-w4gc-elder"
 
 
 def commented(text: str) -> list[tuple[str, str, str, bool]]:
@@ -321,19 +343,20 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
     return found
 
 
-def sections() -> dict[str, type[BaseModel]]:
+def sections() -> dict[str, Any]:
     from faq_tui.core.settings import evaluate as b
     from faq_tui.core.settings.evaluate import Evaluate
     from faq_tui.core.settings.judge import JudgeSettings
-    from faq_tui.core.settings.recipe import Quantize, Recipe
+    from faq_tui.core.settings.recipe import Quantize
     from faq_tui.core.settings.schema import Activations
     from faq_tui.core.settings.sets import Assemble, SetPlan
     from faq_tui.core.settings.source import Source
     from faq_tui.core.settings.target import Preset, Seeds, Target
 
+    every_recipe = {key: field for name in METHODS.names() for key, field in model_of(name).model_fields.items()}
     return {
         **{"target": Target, "seeds": Seeds, "sources.elder": Source, "judge": JudgeSettings, "assemble": Assemble},
-        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": Recipe},
+        **{"sets.mixed": SetPlan, "activations": Activations, "recipes": SimpleNamespace(model_fields=every_recipe)},
         **{"quantize": Quantize, "evaluate": Evaluate},
         **{"evaluate.lm_eval": b.LmEval, "evaluate.evalscope": b.Evalscope, "evaluate.serve": b.Serve},
         "preset": Preset,
@@ -380,3 +403,116 @@ def test_what_init_comments_out_is_the_default_or_an_example_that_can_be_read() 
         default = list(default) if isinstance(default, tuple) else default
         if section != "recipes":
             assert written == default, f"{section}.{key}"
+
+
+# ---- comments are made from the schema
+
+
+def schema_sections(model: type[BaseModel] = Settings) -> Iterator[type[BaseModel]]:
+    """Every section of the file, each once. A recipe's keys depend on its method, which describes them."""
+    seen: list[type[BaseModel]] = []
+    waiting: list[Any] = [model]
+    while waiting:
+        here = waiting.pop()
+        if isinstance(here, type) and issubclass(here, Recipe):
+            continue
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            if here not in seen:
+                seen.append(here)
+                waiting += [field.annotation for field in here.model_fields.values()]
+        else:
+            waiting += typing.get_args(here)
+    yield from seen
+
+
+FIELDS = [
+    pytest.param(model, name, id=f"{model.__name__}.{name}")
+    for model in schema_sections()
+    for name in model.model_fields
+]
+
+
+def test_the_walk_reaches_every_section() -> None:
+    names = {model.__name__ for model in schema_sections()}
+    assert set(sections()) - {"recipes"} and {"Settings", "Price", "Sampling", "Match", "Serve", "Preset"} <= names
+    assert {kind.__name__ for name, kind in sections().items() if name != "recipes"} <= names
+
+
+@pytest.mark.parametrize(("model", "name"), FIELDS)
+def test_every_key_has_a_description_with_its_choices(model: type[BaseModel], name: str) -> None:
+    field = model.model_fields[name]
+    comment = comment_of(field)
+    assert len(comment) > 10 and "\n" not in comment and not comment.endswith((".", ":", ",", ";", " "))
+    assert not comment[0].isupper() or comment.startswith("URL"), "it follows a key, and goes on in a sentence"
+    assert all(str(choice) in comment for choice in choices(field.annotation) if isinstance(choice, str))
+    may_be_absent = not field.is_required() and (field.default is None or bool(field.examples))
+    assert may_be_absent == ("left out: " in comment), "what leaving it out means"
+    if field.default is None:
+        assert field.examples or issubclass(Preset, model) or name == "preset", "a value that can be shown"
+
+
+def test_every_key_of_every_method_has_a_description() -> None:
+    for method in METHODS.names():
+        model = model_of(method)
+        assert all(len(model.describe(key)) > 10 for key in model.model_fields), method
+
+
+def test_a_key_without_a_description_would_be_found() -> None:
+    class Bare(Section):
+        key: int = 1
+
+    assert comment_of(Bare.model_fields["key"]) == ""
+    assert with_comment("key = 1", "") == "key = 1\n"
+
+
+def uncommented(text: str, only: tuple[str, str] | None = None) -> str:
+    """The file with its keys and sections taken out of their comments: all of them, or one key with its section."""
+    lines, section = [], ""
+    for line in text.splitlines():
+        if head := re.match(r"# (\[\[?([\w.]+)\]\]?.*)", line):
+            section = head[2]
+            if only is None or only[0] == section:
+                lines.append(head[1])
+                continue
+        elif head := re.match(r"\[\[?([\w.]+)\]\]?", line):
+            section = head[1]
+        elif (key := re.match(r"# ((\w+) = .*)", line)) and only in (None, (section, key[2])):
+            lines.append(key[1])
+            continue
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("choices", INITS.values(), ids=INITS)
+def test_the_file_is_toml_with_every_comment_taken_out_and_with_none(choices: Choices) -> None:
+    text = init_text(choices)
+    whole = tomllib.loads(uncommented(text))
+    assert set(whole) == set(Settings.model_fields)
+    bare = "\n".join(line.split("  #")[0] for line in text.splitlines() if not line.startswith("#"))
+    assert parse_settings(bare) == parse_settings(text)
+
+
+NEEDS = {  # keys that are refused alone: what must be there beside them
+    ("evaluate.lm_eval", "base_url"): '[evaluate.lm_eval]\nmode = "endpoint"',
+    ("preset", "name"): '[preset]\nmodel = "Qwen3-8B"',
+    ("preset", "model"): '[preset]\nname = "paper/table1"',
+}
+
+
+def test_every_commented_key_can_be_set_as_it_stands() -> None:
+    text = init_text(INITS["served"])
+    keys = [(section, key) for section, key, *_ in commented(text) if section != "recipes"]
+    assert len(keys) > 80
+    for section, key in keys:
+        edited = uncommented(text, (section, key))
+        head, _, line = NEEDS.get((section, key), "").partition("\n")
+        if head:
+            edited = re.sub(rf"^{re.escape(head)}.*$", rf"{head}\n{line}", edited, count=1, flags=re.MULTILINE)
+        parse_settings(edited)
+        assert edited != text
+
+
+def test_values_as_toml() -> None:
+    for value in ('a"\\\n\x7fü', 1, 1.5, True, ["a", 2], {"a": {"b": [1.0]}}, {}, []):
+        assert tomllib.loads(f"value = {toml_value(value)}")["value"] == value
+    assert toml_value(Price(input=0.5)) == "{ input = 0.5, output = 0.0 }"

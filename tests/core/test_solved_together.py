@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, quantize_matrix, quantize_stack
 from faq_tui.core.quantizing.methods.w8a8 import matrix as w8a8
+from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import SolvedMatrix, batch_matrices
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup
-from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, UnfitHessian, factorize, means
+from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, UnsolvableHessian, factorize, means
 from faq_tui.core.quantizing.sequential.stack import find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
@@ -110,7 +110,7 @@ def test_only_the_matrix_that_needs_it_is_damped_more() -> None:
     factor = factorize(torch.stack([good, bad, good]), 0.01, False)
     assert [round(damp, 4) for damp in factor.damp.tolist()] == [0.01, 0.1, 0.01]
     assert torch.equal(factor.upper[0], factor.upper[2]) and factor.upper.isfinite().all()
-    with pytest.raises(UnfitHessian, match="not positive definite") as caught:
+    with pytest.raises(UnsolvableHessian, match="not positive definite") as caught:
         factorize(torch.stack([good, -1e9 * bad, good]), 1e-6, False)
     assert caught.value.index == 1
 
@@ -160,7 +160,7 @@ def test_a_mixture_comes_out_as_module_by_module(method: str, monkeypatch: pytes
 
         monkeypatch.setattr(walk, "work_bytes", lambda _device: budget)  # noqa: B023
         stack = find_stack(make_tiny_moe())
-        progress = GptqmodelProgress(lambda _kind, **_body: None, CancelToken())
+        progress = QuantizationProgress(lambda _kind, **_body: None, CancelToken())
         LayerWalk(stack, "cpu", 0.01, True, solve, keep, progress, CancelToken()).run(rows)
     assert set(batches[1]) == {1} and max(batches[1 << 28]) == 8  # gate and up of four experts
     one, other = found.values()

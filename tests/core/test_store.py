@@ -37,7 +37,7 @@ def candidate(number: int = 1, **changes: Any) -> Candidate:
         seed_id=seed().id,
         source="elder",
         number=number,
-        generation="g1",
+        source_hash="g1",
         model="Big",
         prompt_version="none",
         reasoning="because",
@@ -276,7 +276,7 @@ def test_the_person_has_the_last_word_and_rows_are_only_added(operations: list[A
 def the_person_has_the_last_word(path: Path, operations: list[Any]) -> None:
     store = opened(path, SEEDS)
     rows = {n: candidates.add(store, candidate(n)) for n in (1, 2, 3)}
-    old = rows[4] = candidates.add(store, replace(candidate(4), generation="before"))  # its pick counts no more
+    old = rows[4] = candidates.add(store, replace(candidate(4), source_hash="before"))  # its pick counts no more
     judged: dict[Any, int | None] = {}
     said: dict[Any, int | None] = {}
     history: list[Any] = []
@@ -300,7 +300,7 @@ def the_person_has_the_last_word(path: Path, operations: list[Any]) -> None:
         for judge in JUDGES:
             expected = {s: ("judge", c) for (s, o, j), c in judged.items() if (o, j) == (source, judge) and c != old}
             expected |= {s: ("person", c) for (s, o), c in said.items() if o == source and c != old}
-            current = picks.current(store, source, judge, candidate().generation)
+            current = picks.current(store, source, judge, candidate().source_hash)
             assert {s: (p.picked_by, p.candidate_id) for s, p in current.items()} == expected
     store.close()
 

@@ -15,7 +15,7 @@ from shell import events, faq_tui, make_run, question, refused, rows, stored
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Client, Reply, stream_chat, stream_choices
-from faq_tui.core.endpoints.window import is_about_room, prompt_fills_window, room_told, window_told
+from faq_tui.core.endpoints.window import is_about_room, prompt_fills_window, room_in_refusal, window_in_refusal
 from faq_tui.core.settings import Endpoint, Sampling
 
 UNTIL = ("--until", "regenerate")
@@ -93,7 +93,7 @@ def test_the_words_of_every_engine(
     server: FakeServer, tmp_path: Path, words: str, window: int, room: int | None, fills: bool, status: int
 ) -> None:
     """What they say, and what a run makes of them: a request without max_tokens, or a failed candidate at once."""
-    assert (window_told(words), room_told(words)) == (window, room)
+    assert (window_in_refusal(words), room_in_refusal(words)) == (window, room)
     assert is_about_room(words) and prompt_fills_window(words) is fills
     server.behaviour = refuse(Fault("status", status, words))
     folder = make_run(tmp_path / "run", server.url, seeds=1, source="candidates = 1")
@@ -115,7 +115,7 @@ def test_the_words_of_every_engine(
     ],
 )
 def test_a_number_behind_at_least_is_no_count(words: str) -> None:
-    assert room_told(words) is None
+    assert room_in_refusal(words) is None
 
 
 def test_transformers_serve_speaks_of_no_window() -> None:

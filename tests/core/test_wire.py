@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from faq_tui.core.endpoints import http
 from faq_tui.core.endpoints.chat import BrokenStreamError, Reply, _Completion
+from faq_tui.core.endpoints.faults import backoff
 from faq_tui.core.endpoints.http import ChunkedBody, CutOffError, EventStream, HttpRequest, ResponseHead, exchange
 from faq_tui.core.endpoints.pool import Server
-from faq_tui.core.endpoints.retry import backoff
 from faq_tui.core.endpoints.route import Route
-from faq_tui.core.endpoints.window import room_told
+from faq_tui.core.endpoints.window import room_in_refusal
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=20)
 DATA = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
@@ -257,4 +257,4 @@ def test_waits_grow_but_stay_bounded(attempt: int, first: float) -> None:
     ],
 )
 def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
-    assert room_told(message) == room
+    assert room_in_refusal(message) == room

@@ -92,13 +92,13 @@ def _candidates(run: Run, source: str, chosen: list[Seed], hostile: str) -> None
             answer = f"Answer {number} of {source}: {seed.question[:20]}{bad}"
             finish = "length" if "truncated" in flags else "stop"
             made = Candidate(
-                *(seed.id, source, number, view.generation, "m", "v", thought + bad, answer, finish, flags),
+                *(seed.id, source, number, view.source_hash, "m", "v", thought + bad, answer, finish, flags),
                 *(10, 20, 1.0, "native"),
             )
             candidate_id = candidates.add(run.store, made)
             if not isinstance(mark, str):
-                row = picks.ScoreRow(candidate_id, view.judge, "llm", mark, f"reason {number}{bad}")
-                picks.add_score(run.store, row)
+                score_row = picks.ScoreRow(candidate_id, view.judge, "llm", mark, f"reason {number}{bad}")
+                picks.add_score(run.store, score_row)
                 ids.append((mark, -candidate_id))
         best = -max(ids)[1] if ids else None
         action = "pick" if best else "reject"

@@ -10,7 +10,7 @@ from pathlib import Path
 from faq_tui.core.quantizing.manifest import write_manifest
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run, open_run
-from faq_tui.core.stages.quantize import STAGE, artefact_signature, recipe_of
+from faq_tui.core.stages.quantize import STAGE, artefact_signature
 from faq_tui.core.store import candidates, seeds, stages
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.candidates import Candidate
@@ -73,7 +73,7 @@ def answer(
     return candidates.add(
         run.store,
         Candidate(
-            seed_id=seed_id, source=source, number=number, generation=source_hash_of(settings), model=settings.model,
+            seed_id=seed_id, source=source, number=number, source_hash=source_hash_of(settings), model=settings.model,
             prompt_version="none", reasoning=reasoning or f"Reasoning {number} of {source}.",
             answer=text or f"Answer {number} of {source}.", finish_reason="stop", flags=flags, prompt_tokens=9,
             completion_tokens=100, seconds=12.0, dialect="field",
@@ -93,7 +93,7 @@ def quantized_run(run: Run, layers: int = 12) -> Run:
     name = recipe.folder("baseline")
     row = SetRow("baseline", "hash-baseline", 20, 4000, 4000, 0, {})
     signature = artefact_signature(run, recipe, row)
-    add_artefact(run.store, Artefact(name, signature, recipe_of(recipe), "baseline", None, 20, 4000, 4.3125, 113.0))
+    add_artefact(run.store, Artefact(name, signature, recipe.identity(), "baseline", None, 20, 4000, 4.3125, 113.0))
     losses = [
         {"layer": layer, "module": module, "loss": loss_of(layer, module), "note": ""}
         for layer in range(layers)

@@ -220,9 +220,9 @@ async def test_left_model_and_right_model(tmp_path: Path) -> None:
     """evidence.left_model, evidence.right_model"""
     async with opened(tmp_path, (120, 36)) as (_app, pane, press):
         await press("v", "v")
-        assert (pane.wanted.left, pane.wanted.right) == ("gptq-w4g128-baseline", "gptq-w4g128-elder")
+        assert (pane.view_state.left, pane.view_state.right) == ("gptq-w4g128-baseline", "gptq-w4g128-elder")
         text = await press("b", "s")
-        assert (pane.wanted.left, pane.wanted.right) == ("gptq-w4g128-elder", "gptq-w4g128-baseline-tokens")
+        assert (pane.view_state.left, pane.view_state.right) == ("gptq-w4g128-elder", "gptq-w4g128-baseline-tokens")
         assert "left gptq-w4g128-elder, right gptq-w4g128-baseline-tokens" in text
         text = await press("G", "enter", "s")
         assert "gptq-w4g128-elder-tokens" in text, "also in the open item"

@@ -129,7 +129,7 @@ async def test_an_override_of_an_answer_under_other_settings_counts_no_more(run_
             " SELECT id + 1000, key || 'x', seed_id, source, number, ?, model, prompt_version,"
             " reasoning, answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created"
             " FROM candidates WHERE source = 'elder'",
-            (view.generation,),
+            (view.source_hash,),
         )
         found = judged.standings(run.store, view)
         assert [(s.judged, s.override) for s in found] == [(False, None)] * 3 + [(True, None)]
@@ -159,7 +159,7 @@ async def test_the_judge_pane_writes_what_the_set_will_hold(run_folder: Path) ->
         await judge.press("2", "n", "0")
     with open_run(run_folder) as run:
         view = views_of(run)[0]
-        current = picks.current(run.store, "elder", view.judge, view.generation)
+        current = picks.current(run.store, "elder", view.judge, view.source_hash)
         ids = seed_ids(run_folder)
         assert current[ids[0]].picked_by == "person"
         assert current[ids[1]].candidate_id is None
@@ -229,7 +229,7 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
     async with opened(run_folder, (120, 36)) as judge:
         await judge.sees("8 of 10", "reason 1", "picked by judge", "the judge picks 1")
         await judge.press("b")
-        await judge.sees("blind: marks hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
+        await judge.sees("blind: scores hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
         await judge.misses("8 of 10", "reason 1", "picked by judge", "the judge picks", "overrides")
         await judge.press("n", "n")
         boxes = list(judge.app.query(CandidateBox))
@@ -363,7 +363,7 @@ def mark_in_columns(folder: Path) -> None:
     with open_run(folder) as run:
         view = views_of(run)[0]
         llm, likelihood, activation = view.columns
-        for c in candidates.of_seed(run.store, "elder", view.generation, seeds.ids(run.store)[0])[:2]:
+        for c in candidates.of_seed(run.store, "elder", view.source_hash, seeds.ids(run.store)[0])[:2]:
             score = 9.0 - c.number / 2
             add: list[tuple[str, str, float, str, dict[str, Any]]]
             add = [(llm, "llm", score, "[b]well[/b] said \x1b[2J", {"parts": parts, "orders": []})]
@@ -393,7 +393,7 @@ async def test_every_kinds_marks_stand_beside_each_candidate_and_blind_hides_all
     async with opened(run_folder, (250, 48)) as judge:
         await judge.sees("picked by judge", *everything)
         await judge.press("b")
-        await judge.sees("blind: marks hidden")
+        await judge.sees("blind: scores hidden")
         await judge.misses("picked by judge", *everything)
         await judge.press("b", "2")
         await judge.sees("0 of 1 overrides agree with the judge", *everything)

@@ -32,7 +32,7 @@ def _a_terminal_with_colours(monkeypatch: pytest.MonkeyPatch) -> None:
 async def settled(pane: SpikesPane, pilot: Pilot[Any]) -> None:
     """What was asked for last is on the screen."""
     await pilot.pause()
-    await until(pilot, lambda: pane.drawn == pane.wanted and pane.wanted.width and not pane._busy.is_set())
+    await until(pilot, lambda: pane.drawn == pane.view_state and pane.view_state.width and not pane._busy.is_set())
     await pilot.pause()
 
 
@@ -76,7 +76,7 @@ async def test_layers(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_app, pane, press):
         for key, layer in (("l", 1), ("right", 2), ("h", 1), ("left", 0), ("left", 0), ("G", LAYERS - 1)):
             text = await press(key)
-            assert pane.wanted.layer == layer and f"layer {layer} self_attn" in text
+            assert pane.view_state.layer == layer and f"layer {layer} self_attn" in text
         assert "layer 0 self_attn" in await press("l", "g")
         assert f"layer {LAYERS - 1} self_attn" in await press("p")
         assert "highest 18.4" in await press()
@@ -87,7 +87,7 @@ async def test_modules(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_app, pane, press):
         assert "layer 3 mlp.down_proj" in await press("l", "l", "l", "j")
         await press("down")
-        assert pane.wanted.module == MODULES[1]
+        assert pane.view_state.module == MODULES[1]
         assert "layer 3 self_attn.o_proj" in await press("up")
     async with opened(tmp_path / "one", modules=MODULES[:1]) as (app, _pane, press):
         await press("j")
@@ -97,11 +97,11 @@ async def test_modules(tmp_path: Path) -> None:
 async def test_sets(tmp_path: Path) -> None:
     """spikes.left_set, spikes.right_set"""
     async with opened(tmp_path) as (app, pane, press):
-        assert (pane.wanted.left, pane.wanted.right) == ("baseline", "elder")
+        assert (pane.view_state.left, pane.view_state.right) == ("baseline", "elder")
         text = await press("s", "s")
-        assert pane.wanted.right == "elder-tokens" and "elder-tokens: highest" in text
+        assert pane.view_state.right == "elder-tokens" and "elder-tokens: highest" in text
         text = await press("b", "b")
-        assert pane.wanted.left == "baseline-tokens"
+        assert pane.view_state.left == "baseline-tokens"
         assert "no difference" in " ".join(text.split())
         text = await press("b")
         assert "there is no other set to compare it with" in text and text.count(": highest") == 1
@@ -137,7 +137,7 @@ async def test_zoom(tmp_path: Path) -> None:
         first, last = map(int, re.search(r"channels (\d+) to (\d+), zoom 4×", text).groups())  # type: ignore[union-attr]
         assert last - first + 1 == CHANNELS // 4 and any(first <= channel <= last for channel in SPIKES)
         await press("plus", "plus", "plus", "plus")
-        assert pane.wanted.zoom == 16
+        assert pane.view_state.zoom == 16
         assert f"channels 0 to {CHANNELS - 1} " in await press(*["minus"] * 5)
 
 
@@ -190,7 +190,7 @@ async def test_nothing_yet_then_a_set_is_ready(tmp_path: Path) -> None:
             add_made_up(run, "baseline", 1.0)
             app.hear(e.StageStarted("activations", 900, "tokens"), e.ActivationsReady("baseline", 20, 900))
             await until(pilot, lambda: "baseline: highest" in app.screen_text)
-            assert pane.drawn == pane.wanted and "there is no other set" in app.screen_text
+            assert pane.drawn == pane.view_state and "there is no other set" in app.screen_text
 
 
 async def test_without_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,20 +18,27 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
     ctx.exit()
 
 
-class SeedsOption(click.Option):
-    """`--seeds`, whose help lists the seed formats, those of other packages included, when it is shown."""
+class SettingOption(click.Option):
+    """An option that sets a key of `faq.toml`: its help ends in the key's description in the schema.
+
+    The schema is loaded when the help is shown, since it takes time and lists what other packages bring.
+    """
+
+    def __init__(self, *args: Any, section: str, key: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.setting, self.lead = (section, key), self.help or ""
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        from faq_tui.core.settings.target import seed_kinds
+        from faq_tui.core.settings.comments import description
 
-        self.help = f"The questions: {seed_kinds()}."
+        self.help = f"{self.lead}: {description(*self.setting)}."
         return super().get_help_record(ctx)
 
 
 @click.command("init")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--target", help='The model to quantize: hub id, local folder, or "embedded".')
-@click.option("--seeds", cls=SeedsOption)
+@click.option("--target", cls=SettingOption, section="target", key="model", help="The model to quantize")
+@click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
 @click.option("--preset", help="One of the paper's experiments, such as paper/table1: all of it is written out.")
 @click.option("--elder-url", help="OpenAI-compatible URL of the larger sibling, ending in /v1.")
 @click.option("--elder-model", help="Its model name there.")

@@ -16,10 +16,9 @@ _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # lines of tables, with or wi
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last lines as literal text, without colours and rules; of a line overwritten in place and of a progress
-    bar their last state, of one said again and again one.
+    """The last lines, sanitized, without colours and rules; [] if there is no such file.
 
-    A file that is not there has no lines.
+    A line that was overwritten in place and a progress bar give their last state; repeated lines give one.
     """
     try:
         with path.open("rb") as file:
@@ -28,17 +27,17 @@ def log_tail(path: Path, lines: int) -> list[str]:
             data = file.read(READ)
     except OSError:
         return []
-    found = data.decode("utf-8", "replace").split("\n")
+    raw = data.decode("utf-8", "replace").split("\n")
     if size > READ:
-        del found[0]  # its beginning was not read
-    shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in found)
+        del raw[0]  # its beginning was not read
+    shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in raw)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
-    told = _last_of_bars([line for line, _ in groupby(kept)])
-    return [sanitize(line, LONGEST) for line in told[-lines:]]
+    kept_lines = _last_of_bars([line for line, _ in groupby(kept)])
+    return [sanitize(line, LONGEST) for line in kept_lines[-lines:]]
 
 
 def _last_of_bars(lines: list[str]) -> list[str]:
-    """Of each progress bar its last state only; bars that differ in figures alone are one."""
+    """The lines with the last state of each progress bar only; bars that differ in their numbers alone are one."""
     names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
     last = {name: place for place, name in enumerate(names)}
     return [

@@ -1,4 +1,4 @@
-"""Which process a number means: pids are used again, the moment a process began is not."""
+"""Identify a process by pid and start time, signal it, and lower its priority."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 
+NICENESS = 10  # a tenth of the weight: the screen and other users of the machine come first
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_identity(pid: int) -> str | None:
-    """The machine's boot and the clock tick in it at which the process began; None if it has ended."""
+    """The id of the machine's boot and the clock tick at which the process began; None if it has ended.
+
+    A pid is used again later, this identity is not.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
@@ -32,11 +36,11 @@ def _boot() -> str:
 
 
 def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
-    """Signal exactly the process that `began` so; False if it has ended. Raises FaqError if we may not."""
+    """Signal the process with this pid and identity; False if it has ended. Raises FaqError if we may not."""
     try:
-        held = os.pidfd_open(pid)  # from here on the number cannot come to mean another
+        held = os.pidfd_open(pid)  # from here on the pid cannot come to mean another process
     except OSError:
-        held = -1  # ended, or a kernel without them: then there is a moment in which it could
+        held = -1  # it ended, or the kernel has no pidfds: then there is a moment in which it could
     try:
         if process_identity(pid) != began:
             return False
@@ -54,11 +58,8 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
     return True
 
 
-NICENESS = 10  # a tenth of the weight: a screen comes first, and so does whatever else shares the machine
-
-
 def lower_priority() -> None:
-    """Lower this process and its session in the scheduler's order; where nothing competes it changes nothing.
+    """Lower the scheduling priority of this process and its session. Without competition that changes nothing.
 
     Linux weighs sessions, not processes, where it groups by session (sched(7), autogroup): a process's own niceness
     then counts among its session only, so the group's is set, too.

@@ -1,4 +1,4 @@
-"""Text from models, files and servers, made harmless for a terminal."""
+"""Text from models, files and servers, made harmless for a terminal and for UTF-8 files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str
 
 
 class _Safe(dict[int, str]):
-    """A table for `str.translate` that looks each character up once: a megabyte takes milliseconds."""
+    """A table for `str.translate` that classifies each character once: a megabyte takes milliseconds."""
 
     def __missing__(self, code: int) -> str:
         self[code] = safe = _safe(chr(code))
@@ -41,5 +41,5 @@ _SAFE = _Safe()
 
 
 def storable(text: str) -> str:
-    """Lone surrogates, which JSON and file names can hold and UTF-8 cannot, become U+FFFD."""
+    """The text with each lone surrogate replaced by U+FFFD: JSON and file names can hold one, UTF-8 cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text

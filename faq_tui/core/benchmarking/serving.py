@@ -17,7 +17,7 @@ from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.chat import NotAnApiError, StatusError, WholeResponse
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError, WholeResponse
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.evaluation.identity import UNQUANTIZED

@@ -1,4 +1,4 @@
-"""Do the run's servers answer, take our key, and serve the model named in the settings?"""
+"""Checks of a run's inputs: its servers (key, model), its target, and the family of its sources."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ async def _probe(endpoint: Endpoint) -> list[str]:
 
 
 def target_checks(run: Run) -> list[Check]:
-    return [_fit(run), _code(run), *judge_checks(run)]
+    return [_quantizable(run), _code(run), *judge_checks(run)]
 
 
 def judge_checks(run: Run) -> list[Check]:
@@ -69,13 +69,13 @@ def judge_checks(run: Run) -> list[Check]:
 def _code(run: Run) -> Check:
     if run.settings.target.trust_remote_code:
         return Check("model code", "ok", "trust_remote_code = true: Python code of the model's folder runs")
-    found = untrusted_code(run)
-    if found:
-        return Check("model code", "failed", "the model's folder brings Python code", found)
+    refusal = untrusted_code(run)
+    if refusal:
+        return Check("model code", "failed", "the model's folder brings Python code", refusal)
     return Check("model code", "ok", "no Python code of the model's folder runs")
 
 
-def _fit(run: Run) -> Check:
+def _quantizable(run: Run) -> Check:
     name = run.settings.target.model
     folder = run.resolve(name)
     if name == EMBEDDED:
@@ -90,16 +90,16 @@ def _fit(run: Run) -> Check:
 
 
 def family_checks(run: Run) -> list[Check]:
-    """One for each source. The servers are asked what they loaded; nothing else leaves this machine."""
+    """One check for each source. The servers are asked which model they loaded; no other request is sent."""
     ask_servers(run)
     elders = suggestions(run)
     advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"
     checks = []
-    for found in check_sources(run):
-        kin = found.kinship
-        words = f"{found.badge}: {found.model}; {'; '.join(kin.reasons)}"
+    for finding in check_sources(run):
+        kin = finding.kinship
+        words = f"{finding.badge}: {finding.model}; {'; '.join(kin.reasons)}"
         well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
         if kin.verdict == FAMILY and not well:
             words += "; it is no larger than the target, as an elder is"
-        checks.append(Check(f"family {found.source}", "ok" if well else "warning", words, "" if well else advice))
+        checks.append(Check(f"family {finding.source}", "ok" if well else "warning", words, "" if well else advice))
     return checks

@@ -1,4 +1,4 @@
-"""Python, compiler, libpcre2, torch, GPU, memory, disk, model cache."""
+"""Checks of this machine: Python, compiler, libpcre2, packages, GPU, memory, disk, model cache, terminal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOW_DISK_GIB, LOW_MEMORY_GIB = 5, 4
 
 
 def machine_checks(folder: Path) -> list[Check]:
-    """`folder` is where runs are written: its disk counts."""
+    """All checks of the machine. Runs are written to `folder`: the free space of its disk is checked."""
     checks: list[Callable[[], Check]] = [
         _python,
         _compiler,
@@ -63,7 +63,7 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 
 
 def _gpu() -> Check:
-    """NVIDIA's own library, which every driver brings: no torch needed."""
+    """Asks NVIDIA's own library, which every driver brings, so that torch is not loaded."""
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:
         return Check("GPU", "ok", "none: the CPU does the work, which suits models up to about 1B parameters")

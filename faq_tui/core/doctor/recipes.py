@@ -10,8 +10,8 @@ from faq_tui.core.doctor.check import Check
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder
-from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate
-from faq_tui.core.quantizing.profile import profile_of
+from faq_tui.core.quantizing.cost_model import WORK, QuantizationCost, estimate_recipe
+from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.sets import all_sets
@@ -38,7 +38,7 @@ def recipe_checks(run: Run) -> list[Check]:
         _check(
             recipe.folder("").removesuffix("-"),
             len(run.settings.sets_of(recipe)),
-            estimate(recipe.method, profile.routed(recipe.experts), device, work, card),
+            estimate_recipe(recipe, profile, device, work, card),
             gpu.free if gpu else None,
             free,
             said,

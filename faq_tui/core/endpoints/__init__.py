@@ -1,4 +1,4 @@
-"""Talking to OpenAI-compatible servers: who answers, in which dialect, and what to do when they do not."""
+"""Requests to OpenAI-compatible servers: sent, streamed, repeated after faults, spread over several servers."""
 
 from faq_tui.core.endpoints.chat import Reply, stream_chat, stream_choices
 from faq_tui.core.endpoints.client import Client, api_key, open_client

@@ -1,4 +1,4 @@
-"""The client of one endpoint: how a request is written, and where its key comes from."""
+"""The client of one endpoint: how a request is written, where its key comes from, how a whole response is read."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.endpoints.http import HttpRequest, Sink, exchange
-from faq_tui.core.endpoints.route import LOOPBACK, Route
+from faq_tui.core.endpoints.http import HttpRequest, ResponseHead, Sink, exchange
+from faq_tui.core.endpoints.route import Route
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
 
-__all__ = ["LOOPBACK", "Client", "api_key", "key_of", "open_client"]
+MOST_ERROR_BYTES = 1 << 16
+MOST_JSON_BYTES = 64 << 20
+
+
+class NotAnApiError(Exception):
+    """The response is a web page: no API listens at this URL, and another try cannot help."""
+
+
+class StatusError(Exception):
+    """The response has an HTTP status other than 200."""
+
+    def __init__(
+        self, status: int, message: str, retry_after: str | None = None, location: str | None = None
+    ) -> None:
+        super().__init__(f"HTTP {status} {message}".strip())
+        self.status, self.message, self.retry_after, self.location = status, message, retry_after, location
 
 
 def api_key(endpoint: Endpoint) -> str:
@@ -34,9 +49,10 @@ def key_of(endpoint: Endpoint) -> str | None:
 
 
 class Client:
-    """Neither retries nor caps the total time: both are its user's to decide. Every request has its own connection,
+    """Sends requests to one endpoint. It neither retries nor limits the total time: the caller does.
 
-    since servers close one after a stream or when it was idle, and a request sent on it just then fails.
+    Every request has its own connection: servers close connections after a stream or when they were idle, and a
+    request that is sent just then fails.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -71,3 +87,52 @@ class Client:
 async def open_client(endpoint: Endpoint) -> AsyncIterator[Client]:
     """A client of the endpoint's (first) server."""
     yield Client(endpoint)
+
+
+class WholeResponse:
+    """Reads a response that is no stream to its end; raises StatusError unless its status is 200."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    def head(self, head: ResponseHead) -> None:
+        self.status, self.headers = head.status, head.headers
+
+    def body(self, data: bytes) -> bool:
+        self._body += data
+        if len(self._body) > (MOST_JSON_BYTES if self.status == 200 else MOST_ERROR_BYTES):
+            raise NotAnApiError if self.status == 200 else self._refusal()
+        return False
+
+    def end(self) -> None:
+        if self.status != 200:
+            raise self._refusal()
+
+    def json(self) -> Any:
+        """The parsed body. Raises NotAnApiError if it is no JSON."""
+        try:
+            return json.loads(self._body)
+        except (ValueError, RecursionError):
+            raise NotAnApiError from None
+
+    def _refusal(self) -> StatusError:
+        try:
+            message = message_of(json.loads(self._body))
+        except (ValueError, RecursionError):
+            message = ""
+        return StatusError(self.status, message, self.headers.get("retry-after"), self.headers.get("location"))
+
+
+def message_of(body: Any) -> str:
+    """The message in an error body of OpenAI, vLLM, SGLang, FastAPI or llama.cpp; "" if there is none."""
+    if not isinstance(body, dict):
+        return ""
+    inner = body.get("error", body)
+    if isinstance(inner, dict):
+        inner = next((inner[name] for name in ("message", "detail", "msg") if inner.get(name)), "")
+    try:
+        return " ".join(str(inner)[:MOST_ERROR_BYTES].split()) if inner else ""
+    except RecursionError:
+        return ""

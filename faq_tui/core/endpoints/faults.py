@@ -1,17 +1,18 @@
-"""What an exception of a request means: worth another try, or what the person must change."""
+"""What the exception of a request means: when to try again, or what the person must change."""
 
 from __future__ import annotations
 
 import email.utils
 import math
 import os
+import random
 import socket
 import ssl
 import time
 from dataclasses import dataclass
 
-from faq_tui.core.endpoints.chat import BrokenStreamError, NotAnApiError, StatusError
-from faq_tui.core.endpoints.client import key_of
+from faq_tui.core.endpoints.chat import BrokenStreamError
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError, key_of
 from faq_tui.core.endpoints.http import CutOffError
 from faq_tui.core.settings import Endpoint
 
@@ -19,20 +20,21 @@ RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 REQUEST_STATUS = frozenset({400, 413, 422, 451})  # they refuse one request, and others may pass
 LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is asked again after this
+LONGEST_WAIT_S = 60.0  # between two tries, unless the server asks for more
 SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of many words
 
 
 @dataclass(frozen=True)
 class RequestFault:
-    """`reason` is for the record; `advice` is the whole sentence for a person if the fault stays."""
+    """Why a request failed. `reason` is for the record; `advice` is the sentence that a person reads if it stays."""
 
     retry: bool
     reason: str
     advice: str
-    unreachable: bool  # the server itself is the trouble: exit code 3
+    unreachable: bool  # the fault is the server's: exit code 3
     wait_s: float | None = None  # what Retry-After asks for
     busy: bool = False  # the server asks for fewer requests
-    connected: bool = True  # False: there was not even a connection
+    connected: bool = True  # False: there was no connection
     of_request: bool = False  # the server refuses this request, and may answer others
 
 
@@ -41,9 +43,9 @@ def no_api(endpoint: Endpoint) -> str:
 
 
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
-    """The fault behind an exception of a request; None if it is none of a request's.
+    """The fault behind an exception of a request; None if the exception does not come from a request.
 
-    Several servers repeat the key in their error message: it is blotted out, since faults are shown and stored.
+    Several servers repeat the API key in their error message. It is replaced by ***: faults are shown and stored.
     """
     url = endpoint.base_url
     if isinstance(error, StatusError):
@@ -71,6 +73,15 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     if isinstance(error, UnicodeError):  # a host name that cannot be one
         return RequestFault(False, "no such address", f"cannot reach {url}: check base_url", True)
     return None
+
+
+def backoff(attempt: int, first_s: float) -> float:
+    """Seconds to wait before try `attempt` + 1: a random time up to `first_s`, doubled with each try.
+
+    Full jitter separates clients that failed at the same time best.
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+    return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
 
 
 def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
@@ -108,7 +119,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After: seconds, or an HTTP date."""
+    """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; None if it holds neither."""
     if not retry_after:
         return None
     try:
@@ -122,7 +133,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _clean(text: str, endpoint: Endpoint) -> str:
-    """Without the key, then short: cut the other way round, half a key could stay."""
+    """The text without the key, then shortened: in the other order, half a key could stay."""
     key = key_of(endpoint)
     return _short(text.replace(key, "***") if key and len(key) >= SECRET_LENGTH else text)
 
@@ -132,7 +143,7 @@ def _bounded(seconds: float) -> float:
 
 
 def _cause(error: OSError) -> str:
-    """The system's own words, without the address that the sentence has already."""
+    """The operating system's message, without the address, which the sentence names already."""
     if isinstance(error, ExceptionGroup):  # one address of the host after the other
         error = error.exceptions[-1]
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror

@@ -1,7 +1,7 @@
-"""One HTTP/1.1 request on a connection of its own, its response handed over as it arrives.
+"""One HTTP/1.1 request on its own connection: the response is handed over as it arrives, and split into events.
 
-h11 reads the protocol; the bytes reach it on the event loop's callback, since a task that wakes for each of a
-hundred tokens a second and stream costs three times as much as the parsing.
+h11 reads the protocol. The event loop's callback hands it the bytes, since a task that wakes for each of a hundred
+tokens a second and stream costs three times as much as the parsing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ import h11
 
 from faq_tui.core.endpoints.route import Route
 
-AFTER_ENOUGH_S = 1.0  # how long a server may take to end a response that was said to be over
+AFTER_ENOUGH_S = 1.0  # grace period after the end of the data ([DONE]) until the server ends its response
+MOST_HEAD_BYTES = 4096  # of a chunk: its size and extensions
+MOST_CHUNK_BYTES = 64 << 20
+MOST_LINE_BYTES = 16 << 20  # no line of an honest server comes near
+MOST_EVENT_BYTES = 16 << 20  # of its lines together
 
 
 class IdleError(TimeoutError):
@@ -184,12 +188,13 @@ class _Exchange(asyncio.Protocol):
             self.done.set_exception(error)
 
 
-MOST_HEAD_BYTES = 4096  # of a chunk: its size and extensions
-MOST_CHUNK_BYTES = 64 << 20
-
-
 class ChunkedBody:
-    """`feed` returns the data that is whole; `ended` once the last chunk was there (trailers are not waited for)."""
+    """The body of a chunked response (RFC 9112, 7.1), one whole chunk at a time.
+
+    `feed` returns the data of the chunks that are complete. `ended` is true after the last chunk; trailers are not
+    awaited. h11 would take 20 µs for each chunk and this takes 1 µs: with 256 streams of a hundred tokens a second
+    that decides whether one core keeps up.
+    """
 
     def __init__(self) -> None:
         self.ended = False
@@ -224,15 +229,12 @@ class ChunkedBody:
         return b"".join(found)
 
 
-MOST_LINE_BYTES = 16 << 20  # no line of an honest server comes near
-MOST_EVENT_BYTES = 16 << 20  # of its lines together
-
-
 class EventStream:
-    """`feed` returns the data of every event that has become whole.
+    """Server-sent events from bytes that arrive in any pieces; `feed` returns the data of each complete event.
 
-    An event that repeats the `id` of the one before it is a copy that something between here and there sent
-    again: it is dropped.
+    A character, a line or an event may be cut anywhere, so nothing is decoded before its line is complete. An event
+    that repeats the `id` of the one before it was sent again by something in between, and is dropped.
+    https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""The servers of one source: who has a free slot, who asks for fewer requests, who is down.
+"""How many requests run at once, and on which server of a source.
 
-The limit of each server rises by one for every window of successes and halves when the server says that it is too
-much (AIMD, as TCP does): the number of requests follows what the server bears, never over `concurrency`.
+The limit of each server rises by one for every window of successes and halves when the server asks for fewer requests
+(AIMD, as TCP does). So the number of requests follows what the server can bear; it never exceeds `concurrency`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ from typing import TypeVar
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.endpoints.client import Client
-from faq_tui.core.endpoints.faults import RequestFault
-from faq_tui.core.endpoints.retry import backoff
+from faq_tui.core.endpoints.faults import RequestFault, backoff
+from faq_tui.core.settings import Endpoint
 
+T = TypeVar("T")
+
+POLL_S = 0.1  # between two looks for a cancel
 DOWN_AFTER = 3  # failed connections in a row, while another server works
 FIRST_PAUSE_S = 2.0
 
 
 class Server:
-    """One base URL."""
+    """One base URL: how many requests it may have, and whether it is down."""
 
     def __init__(self, client: Client, concurrency: int) -> None:
         self.client = client
         self.concurrency = concurrency
         self.limit = float(concurrency)
         self.in_flight = 0
-        self.out = False  # for the rest of this run: it refuses us
+        self.out = False  # True: it gets no more requests in this run
         self.misses = 0  # failed connections in a row
         self.paused_until = 0.0  # on the loop's clock
         self.max_model_len: int | None = None
@@ -38,8 +41,12 @@ class Server:
         self._lowered = 0.0
 
     @property
+    def endpoint(self) -> Endpoint:
+        return self.client.endpoint
+
+    @property
     def url(self) -> str:
-        return self.client.endpoint.base_url
+        return self.endpoint.base_url
 
     @property
     def free(self) -> int:
@@ -52,7 +59,7 @@ class Server:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
 
     def lower(self, began: float, now: float) -> None:
-        """Halve the limit; once for all the requests that were under way together."""
+        """Halve the limit, once for all requests that were under way at the same time."""
         if began >= self._lowered:
             self.limit, self._lowered, self._successes = max(1.0, self.limit / 2), now, 0
 
@@ -61,7 +68,7 @@ class Pool:
     """Hands out slots of the servers, to the lowest `order` first."""
 
     def __init__(self, clients: Sequence[Client], say: Callable[[str], None]) -> None:
-        """`say` is told of a server that is left out, and of its return."""
+        """`say` gets a sentence when a server is left out, and when it answers again."""
         self.servers = [Server(client, client.endpoint.concurrency) for client in clients]
         self.last_success = float("-inf")  # on the loop's clock
         self._say = say
@@ -70,7 +77,7 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
 
     async def take(self, order: int) -> Server:
-        """A slot; `give` it back. Of those who wait, the one with the lowest `order` is served first."""
+        """Wait for a free slot, and return its server; `give` it back. The lowest `order` is served first."""
         slot: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (order, next(self._ticket), slot))
         self._serve()
@@ -97,7 +104,10 @@ class Pool:
         self.last_success = self._now()
 
     def failed(self, server: Server, fault: RequestFault, began: float) -> None:
-        """Learn from a request of this server that failed; `began`: when, on the loop's clock."""
+        """Learn from a failed request, which was sent at `began` on the loop's clock.
+
+        Raises EndpointError if no server is left.
+        """
         now = self._now()
         if not fault.retry and fault.unreachable:
             self.leave_out(server, fault.advice)
@@ -116,14 +126,14 @@ class Pool:
                 self._say(f"{fault.advice.partition(': is the server')[0]}; going on with the other servers")
 
     def leave_out(self, server: Server, advice: str) -> None:
-        """Ask it no more. EndpointError if it was the last one."""
+        """Send no more requests to the server. Raises EndpointError if it was the last one."""
         server.out = True
         if all(s.out for s in self.servers):
             raise EndpointError(advice)
         self._say(f"{advice}; going on with the other servers")
 
     def has_another(self, server: Server) -> bool:
-        """True if another server can be asked right now."""
+        """True if another server takes requests now."""
         return any(s.paused_until <= self._now() for s in self._others(server))
 
     def _others(self, server: Server) -> list[Server]:
@@ -144,7 +154,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """When the first pause ends; slots that are given back serve at once."""
+        """Serve again when the first pause ends; slots that are given back are served at once."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()
@@ -156,14 +166,10 @@ class Pool:
         return asyncio.get_running_loop().time()
 
 
-T = TypeVar("T")
-POLL_S = 0.1
-
-
 async def run_bounded(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
 ) -> None:
-    """Await `work(item)` for each item, in order of their start, at most `limit` at a time.
+    """Await `work(item)` for each item, started in their order, at most `limit` at a time.
 
     The first exception cancels the rest and is raised; a cancel raises `Stopped`.
     """

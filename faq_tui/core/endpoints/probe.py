@@ -1,4 +1,4 @@
-"""The first question to a server: are you there, do you take our key, do you serve this model?"""
+"""The first request to a server: whether it answers, accepts the key, serves the model; and the embedded server."""
 
 from __future__ import annotations
 
@@ -9,46 +9,47 @@ from typing import Any, TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
-from faq_tui.core.endpoints.chat import NotAnApiError, StatusError, WholeResponse
-from faq_tui.core.endpoints.client import Client
-from faq_tui.core.endpoints.faults import explain, no_api
+from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError, WholeResponse
+from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Endpoint
 
-PROBE_TIMEOUT_S = 8.0  # with the start of the command, what is wrong is said within 15 s on a busy machine, too
+E = TypeVar("E", bound=Endpoint)
+
+PROBE_TIMEOUT_S = 8.0  # with the start of the command, an error is shown within 15 s even on a busy machine
 
 
 class DownError(EndpointError):
-    """Nobody answers there now; that may change."""
+    """The server does not answer now; it may later."""
 
 
 @dataclass(frozen=True)
 class ServerDescription:
-    """What a server says of itself."""
+    """What a server's list of models tells."""
 
-    names: tuple[str, ...] = ()  # of its models; () where it cannot list them
-    max_model_len: int | None = None  # tokens of prompt and answer together; vLLM and SGLang tell it
+    names: tuple[str, ...] = ()  # of its models; () if it cannot list them
+    max_model_len: int | None = None  # tokens of prompt and answer together; vLLM and SGLang list it
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
-    """Names of the served models ([] where the server cannot list them). A cancel raises `Stopped` at once.
+    """The names of the served models; [] if the server cannot list them.
 
-    Raises EndpointError: not reachable, key refused, or another model is served.
+    Raises EndpointError (not reachable, key refused, or another model is served), and Stopped at once after a cancel.
     """
     return list((await look(client, endpoint, cancel)).names)
 
 
 async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> ServerDescription:
-    """The same with the rest of what the server says."""
-    found: list[ServerDescription] = []
+    """As `probe`, with the window of the model."""
+    descriptions: list[ServerDescription] = []
 
     async def one(_: Endpoint) -> None:
-        found.append(await _look(client, endpoint))
+        descriptions.append(await _look(client, endpoint))
 
     await run_bounded([endpoint], one, 1, cancel or CancelToken())
-    return found[0]
+    return descriptions[0]
 
 
 async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
@@ -59,7 +60,9 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
         listed = _listed(answer.json())
     except Exception as error:
         if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
-            return ServerDescription()  # some servers have no model list, or break on it; the first answer will tell
+            return (
+                ServerDescription()
+            )  # some servers have no model list, or fail on it: the first real request decides
         fault = explain(error, endpoint)
         if fault is None:
             raise
@@ -73,27 +76,21 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 
 
 def _listed(body: Any) -> dict[str, int | None]:
-    """Model name to window."""
+    """Model name to window in tokens. Raises NotAnApiError if the body is no list of models."""
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(data, list | None) or "data" not in body:
         raise NotAnApiError
-    found: dict[str, int | None] = {}
+    windows: dict[str, int | None] = {}
     for model in data or ():
         if not isinstance(model, dict):
             raise NotAnApiError
         length = model.get("max_model_len")
-        found[str(model.get("id"))] = length if isinstance(length, int) and length > 0 else None
-    return found
-
-
-__all__ = ["DownError", "ServerDescription", "look", "no_api", "probe"]
-
-
-E = TypeVar("E", bound=Endpoint)
+        windows[str(model.get("id"))] = length if isinstance(length, int) and length > 0 else None
+    return windows
 
 
 def reachable(context: Context, endpoint: E) -> E:
-    """The endpoint with a URL that answers. Everything after this treats it as any other server."""
+    """The endpoint with a real URL: the embedded server is started if the endpoint is that."""
     if endpoint.base_url != EMBEDDED:
         return endpoint
     if EMBEDDED not in context.servers:

@@ -1,66 +1,126 @@
-"""Trying again: exponential backoff with full jitter, and what the server asks for in Retry-After."""
+"""The one loop that repeats a failed request: which faults are tried again, how often, and after how long."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 
 from faq_tui.core.base.errors import EndpointError, FaqError
-from faq_tui.core.endpoints.faults import RequestFault, explain
+from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.settings import Endpoint
 
 T = TypeVar("T")
-LONGEST_WAIT_S = 60.0
 
 
 class GaveUpError(Exception):
-    """One request failed for good, others may not: `fault` says why."""
+    """This request failed for good; others may succeed."""
 
-    def __init__(self, fault: RequestFault) -> None:
+    def __init__(self, fault: RequestFault, reason: str = "") -> None:
         super().__init__(fault.advice)
-        self.fault = fault
+        self.fault, self.reason = fault, reason or fault.reason
 
 
-class Retrying:
-    """Runs a request until it succeeds, its tries are used up, or another try cannot help."""
+class HasEndpoint(Protocol):
+    @property
+    def endpoint(self) -> Endpoint: ...
+
+
+S = TypeVar("S", bound=HasEndpoint)
+
+
+class Servers(Protocol[S]):
+    """Hands out the server for each try, and learns from the result: see `Pool`."""
+
+    async def take(self, order: int) -> S: ...
+    def give(self, server: S) -> None: ...
+    def succeeded(self, server: S) -> None: ...
+    def failed(self, server: S, fault: RequestFault, began: float) -> None:
+        """Raises EndpointError if no server is left."""
+
+    def has_another(self, server: S) -> bool: ...
+
+
+async def with_retries(
+    request: Callable[[S], Awaitable[T]],
+    servers: Servers[S],
+    endpoint: Endpoint,
+    order: int = 0,
+    on_retry: Callable[[int, float, str], None] | None = None,
+    on_refusal: Callable[[S, RequestFault, str], None] | None = None,
+) -> T:
+    """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
+
+    `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
+    further try. `on_refusal(server, fault, message)` is called if the server refuses this one request: it changes the
+    request and returns, so that it is sent again at once, or it raises.
+
+    Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
+    """
+    failures = 0
+    while True:
+        server = await servers.take(order)
+        began = asyncio.get_running_loop().time()
+        wait = 0.0
+        try:
+            result = await request(server)
+            servers.succeeded(server)
+            return result
+        except Exception as error:
+            fault = explain(error, server.endpoint)
+            if fault is None:
+                raise
+            if fault.of_request and on_refusal is not None:
+                on_refusal(server, fault, str(error))
+            elif not fault.retry and not fault.unreachable:
+                raise FaqError(fault.advice) from None
+            else:
+                servers.failed(server, fault, began)
+                if fault.retry:  # else another server is asked at once
+                    failures += 1
+                    if failures > endpoint.retries:
+                        raise GaveUpError(fault) from None
+                    wait = fault.wait_s if fault.wait_s is not None else backoff(failures, endpoint.retry_wait_s)
+                    if (fault.busy or not fault.connected) and servers.has_another(server):
+                        wait = 0.0
+                    if on_retry:
+                        on_retry(failures, round(wait, 2), fault.reason)
+        finally:
+            servers.give(server)
+        await asyncio.sleep(wait)
+
+
+class OneServer:
+    """The server of one endpoint, without a limit: the caller bounds the number of requests."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
+    async def take(self, _order: int) -> Self:
+        return self
+
+    def give(self, server: object) -> None:
+        pass
+
+    def succeeded(self, server: object) -> None:
+        pass
+
+    def failed(self, _server: object, fault: RequestFault, _began: float) -> None:
+        if not fault.retry:
+            raise EndpointError(fault.advice)
+
+    def has_another(self, _server: object) -> bool:
+        return False
+
+
+class Retrying:
+    """`with_retries` for requests to one endpoint."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._server = OneServer(endpoint)
+
     async def __call__(
         self, request: Callable[[], Awaitable[T]], on_retry: Callable[[int, float, str], None] | None = None
     ) -> T:
-        """The request's result. `on_retry(attempt, wait_s, reason)` is told of every further try.
-
-        Raises GaveUpError when the tries are used up, EndpointError or FaqError when no try can help.
-        """
-        attempt = 0
-        while True:
-            try:
-                return await request()
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                fault = explain(error, self.endpoint)
-                if fault is None:
-                    raise
-                if not fault.retry:
-                    raise (EndpointError if fault.unreachable else FaqError)(fault.advice) from None
-                attempt += 1
-                if attempt > self.endpoint.retries:
-                    raise GaveUpError(fault) from None
-                wait = fault.wait_s if fault.wait_s is not None else backoff(attempt, self.endpoint.retry_wait_s)
-                if on_retry:
-                    on_retry(attempt, round(wait, 2), fault.reason)
-                await asyncio.sleep(wait)
-
-
-def backoff(attempt: int, first_s: float) -> float:
-    """Seconds before try `attempt` + 1: anything up to `first_s`, doubled with each try.
-
-    Full jitter spreads clients that failed together best.
-    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
-    """
-    return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
+        """Raises what `with_retries` raises."""
+        return await with_retries(lambda _server: request(), self._server, self._server.endpoint, on_retry=on_retry)

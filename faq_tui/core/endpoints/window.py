@@ -1,4 +1,4 @@
-"""How long an answer may be: prompt and answer share the model's window."""
+"""How long an answer may be, since prompt and answer share the model's window; and what a refusal says about it."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ _PROMPT_ALONE = re.compile(r"even without any output tokens", re.IGNORECASE)
 
 
 def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
-    """An estimate on the high side."""
+    """An estimate of the prompt's tokens, on the high side."""
     size = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
     return math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS
 
 
 def room(max_model_len: int | None, messages: Iterable[Mapping[str, str]]) -> int | None:
-    """Tokens left for the answer (0 or less: none); None where the window is not known."""
+    """Tokens left for the answer (0 or less: none); None if the window is not known."""
     return None if max_model_len is None else max_model_len - prompt_tokens(messages)
 
 
-def room_told(message: str) -> int | None:
-    """What a server's refusal of a too long request says is left for the answer; None if it does not say that."""
-    window, prompt = window_told(message), _PROMPT.search(message)
+def room_in_refusal(message: str) -> int | None:
+    """Tokens that are left for the answer by the message of a refusal; None if it does not tell both numbers."""
+    window, prompt = window_in_refusal(message), _PROMPT.search(message)
     return None if window is None or prompt is None else window - int(prompt[1] or prompt[2])
 
 
-def window_told(message: str) -> int | None:
-    """The model's window in tokens, if a server's refusal names it."""
-    found = _WINDOW.search(message)
-    return None if found is None else int(found[1])
+def window_in_refusal(message: str) -> int | None:
+    """The model's window in tokens by the message of a refusal; None if it does not name it."""
+    match = _WINDOW.search(message)
+    return None if match is None else int(match[1])
 
 
 def is_about_room(message: str) -> bool:
@@ -63,5 +63,5 @@ def is_about_room(message: str) -> bool:
 
 def prompt_fills_window(message: str) -> bool:
     """True if a refusal says that the prompt alone is too long: no max_tokens can make it fit."""
-    left = room_told(message)
+    left = room_in_refusal(message)
     return _PROMPT_ALONE.search(message) is not None or (left is not None and left <= 0)

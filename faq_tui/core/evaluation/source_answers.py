@@ -40,13 +40,13 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")
-    generation = source_generation(run, source)
-    there = heldout(run.store, generation)
+    source_hash = source_generation(run, source)
+    there = heldout(run.store, source_hash)
     missing = [seed for seed in seeds if seed.id not in there]
     if missing:
         context.emit(Note(f"asking {name} for {len(missing)} held-out answers"))
-        asyncio.run(_ask(context, template, source, generation, missing))
-        there = heldout(run.store, generation)
+        asyncio.run(_ask(context, template, source, source_hash, missing))
+        there = heldout(run.store, source_hash)
     answers = [there[seed.id] for seed in seeds if seed.id in there]
     fit = [answer for answer in answers if answer.answer_ids]
     if len(fit) < len(seeds):
@@ -55,7 +55,7 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
     return [Item((*a.prompt_ids, *a.answer_ids[:limit]), len(a.prompt_ids)) for a in fit]
 
 
-async def _ask(context: Context, template: Template, source: Source, generation: str, seeds: list[Seed]) -> None:
+async def _ask(context: Context, template: Template, source: Source, source_hash: str, seeds: list[Seed]) -> None:
     source, window = await _answering(context, source)
     retrying, failed = Retrying(source), []
     async with open_client(source) as client:
@@ -76,7 +76,7 @@ async def _ask(context: Context, template: Template, source: Source, generation:
                     raise EndpointError(f"{gave_up.fault.advice}; finished held-out answers are kept") from None
                 failed.append(gave_up.fault.reason)
                 return
-            add_heldout(context.run.store, generation, _in_ids(template, seed, source, reply))
+            add_heldout(context.run.store, source_hash, _in_ids(template, seed, source, reply))
 
         await run_bounded(seeds, one, source.concurrency, context.cancel)
     if failed:

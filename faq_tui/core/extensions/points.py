@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from faq_tui.core.extensions.registry import Registry
 
-METHODS = Registry("faq_tui.methods", "quantization method", "faq_tui.core.quantizing.methods.base:Method", {})
+METHODS = Registry(
+    "faq_tui.methods",
+    "quantization method",
+    "faq_tui.core.quantizing.methods.base:Method",
+    {
+        "gptq": "faq_tui.core.quantizing.methods.gptq:METHOD",
+        "gptaq": "faq_tui.core.quantizing.methods.gptaq:METHOD",
+        "awq": "faq_tui.core.quantizing.methods.awq:METHOD",
+        "spqr": "faq_tui.core.quantizing.methods.spqr:METHOD",
+        "w8a8": "faq_tui.core.quantizing.methods.w8a8:METHOD",
+    },
+)
 JUDGES = Registry(
     "faq_tui.judges",
     "judge",

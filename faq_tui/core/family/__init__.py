@@ -1,11 +1,9 @@
-"""Is a source of the target's family? From names and local files alone; what is not known is said to be unknown.
+"""Whether a source is of the target's family, from names and local files alone; what is not known stays unknown.
 
-names.py     a model's name without organisation, path and quantization suffix, and its size
-known.py     the families of data/families.toml
-files.py     what config, tokenizer and chat template in a folder or in the hub's cache tell
+known.py     the families of data/families.toml; names without organisation, path and quantization suffix
 verdict.py   two models compared: the verdict and its reasons
-check.py     the sources of a run, and elders for its target
-served.py    what a run's servers say their models are
+check.py     the sources of a run against its target, and elders for the target
+served.py    the models that a run's servers say they loaded
 """
 
 from faq_tui.core.family.check import Finding, badges, check_sources, is_quick, suggestions, warnings

@@ -1,4 +1,4 @@
-"""The sources of a run against its target. Only local files and names are looked at."""
+"""The sources of a run against its target, by local files and names only."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One source of the run."""
+    """What is known of one source of the run."""
 
     source: str  # its name in the settings
-    model: str  # what it is, as far as known: the name that it is served under, or what the server says it is
+    model: str  # the name that it is served under, or the model that the server says it loaded
     kinship: Kinship
 
     @property
     def badge(self) -> str:
-        """A word or two for the header."""
+        """The verdict in a word or two, for the header."""
         if self.kinship.itself:
             return "itself"
         return self.kinship.verdict if self.kinship.known else "family unknown"
@@ -36,28 +36,30 @@ class Finding:
 def check_sources(run: Run) -> list[Finding]:
     """A finding for each source, in the order of the settings."""
     target = target_profile(run)
-    found = []
+    findings = []
     for name, source in run.settings.sources.items():
         model = target.name if _is_target(run, name, source) else served_name(run, source)
-        found.append(Finding(name, model, kinship(target, ModelProfile(model, _files(run, source.files or model)))))
-    return found
+        findings.append(
+            Finding(name, model, kinship(target, ModelProfile(model, _files(run, source.files or model))))
+        )
+    return findings
 
 
 def badges(run: Run) -> dict[str, str]:
-    """Source to a word on its kinship, none for the target itself."""
+    """Source to its badge; "" for the target itself."""
     return {f.source: "" if f.kinship.itself else f.badge for f in check_sources(run)}
 
 
 def is_quick(run: Run) -> bool:
-    """The check reads no tokenizer, which takes a good part of a second: not two models have theirs here."""
+    """True if fewer than two models have a tokenizer here. Else the check reads tokenizers, for half a second."""
     sources = run.settings.sources.values()
     names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]
-    found = [_files(run, name) for name in dict.fromkeys(names)]
-    return sum(files is not None and "tokenizer.json" in files.paths for files in found) < 2
+    known = [_files(run, name) for name in dict.fromkeys(names)]
+    return sum(files is not None and "tokenizer.json" in files.paths for files in known) < 2
 
 
 def warnings(run: Run) -> list[str]:
-    """A sentence for each source that is not of the family. Nothing is forbidden by it."""
+    """A sentence for each source that is not of the family. It is a warning only."""
     advice = suggestions(run)
     instead = f"; elders of {target_profile(run).title} are {', '.join(advice)}" if advice else ""
     return [
@@ -87,14 +89,14 @@ def target_profile(run: Run) -> ModelProfile:
 
 
 def _is_target(run: Run, name: str, source: Source) -> bool:
-    """A source that is called `self`, the target loaded here, or the embedded server under the embedded target."""
+    """True for a source named `self`, the target loaded here, or the embedded server with the embedded target."""
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True
     return run.settings.target.model == EMBEDDED and source.base_url == EMBEDDED
 
 
 def _files(run: Run, name: str) -> ModelFiles | None:
-    """Of a folder, or of a hub id in the cache."""
+    """The files of a folder, or of a hub id in the cache; None if there are none here."""
     try:
         folder = run.resolve(name)
         if folder.is_dir():

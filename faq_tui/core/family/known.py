@@ -1,4 +1,4 @@
-"""The families in data/families.toml."""
+"""The families of data/families.toml, and what a model's name tells: its family and its size."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+_CACHED = re.compile(r"models--(?:[^/]*--)?([^/]+?)(?:/snapshots/[^/]*)?/?$")
+_QUANTIZED = re.compile(
+    r"[-_.:](?:"
+    r"(?:nv|mx)?fp(?:4|8|16|32)|bf16|f16|f32|int[2-8]|w\d+a\d+|w\d+g\d+|g\d+|[2-8]-?bits?|i?q\d(?:_\w+)?"
+    r"|awq|gptq|gptaq|spqr|gguf|exl[23]|bnb|hqq|aqlm|mlx|autoround|ct|quantized|dynamic|block|marlin|unsloth|latest"
+    r")$"
+)
+_SIZE = re.compile(r"(?:^|[-_])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?=$|[-_])")
+
 
 @dataclass(frozen=True)
 class ModelFamily:
+    """A family of models that share vocabulary and architecture."""
+
     id: str
     title: str
     names: tuple[str, ...]  # regular expressions for a whole bare name
@@ -27,7 +38,7 @@ def families() -> tuple[ModelFamily, ...]:
 
 
 def by_name(name: str) -> ModelFamily | None:
-    """The family that a model's name, in whatever form, belongs to."""
+    """The family of a model by its name (hub id, path, file name, tag); None if it is not known."""
     bare = bare_name(name)
     return next((f for f in families() if any(re.fullmatch(pattern, bare) for pattern in f.names)), None)
 
@@ -64,16 +75,6 @@ def _sized(elders: list[str]) -> Iterator[tuple[str, float]]:
         yield name, float(size)
 
 
-_CACHED = re.compile(r"models--(?:[^/]*--)?([^/]+?)(?:/snapshots/[^/]*)?/?$")
-_QUANTIZED = re.compile(
-    r"[-_.:](?:"
-    r"(?:nv|mx)?fp(?:4|8|16|32)|bf16|f16|f32|int[2-8]|w\d+a\d+|w\d+g\d+|g\d+|[2-8]-?bits?|i?q\d(?:_\w+)?"
-    r"|awq|gptq|gptaq|spqr|gguf|exl[23]|bnb|hqq|aqlm|mlx|autoround|ct|quantized|dynamic|block|marlin|unsloth|latest"
-    r")$"
-)
-_SIZE = re.compile(r"(?:^|[-_])(?:(\d+)x)?(\d+(?:\.\d+)?)([bm])(?=$|[-_])")
-
-
 def bare_name(name: str) -> str:
     """Lower case, without path, organisation, tag and quantization; "" of a name that has nothing else."""
     while (shorter := _stripped(name)) != name:
@@ -82,7 +83,7 @@ def bare_name(name: str) -> str:
 
 
 def _stripped(name: str) -> str:
-    """Once: what is left may have something to strip again."""
+    """Strip one layer; the rest may have another one."""
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]
@@ -93,7 +94,7 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """The number of parameters that the name tells, all experts counted."""
+    """Billions of parameters by the name, all experts counted; None if it names no size."""
     found = _SIZE.search(bare_name(name))
     if found is None:
         return None

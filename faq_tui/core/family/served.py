@@ -1,4 +1,4 @@
-"""A server may call its model anything; vLLM's model list also says what it loaded (`root`)."""
+"""The model behind a server's name for it: a server may use any name, and vLLM also lists what it loaded (`root`)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.chat import WholeResponse
+from faq_tui.core.endpoints.client import WholeResponse
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 
@@ -18,7 +18,7 @@ MAX_NAME = 512  # characters
 
 
 def served_name(run: Run, source: Source) -> str:
-    """What the server said that it loaded when it was last asked; else the name it is asked by."""
+    """The model that the server said it loaded when it was last asked; else the name in the settings."""
     try:
         told = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
@@ -28,14 +28,14 @@ def served_name(run: Run, source: Source) -> str:
 
 def ask_servers(run: Run) -> None:
     """Ask every source's server what it loaded, and remember it. A server that does not answer changes nothing."""
-    told = {
+    roots = {
         _key(source): root
         for source in run.settings.sources.values()
         if source.base_url.startswith("http") and (root := asyncio.run(_root(source)))
     }
-    if told:
+    if roots:
         with atomic_text(_path(run)) as file:
-            json.dump(told, file)
+            json.dump(roots, file)
 
 
 async def _root(source: Source) -> str | None:
@@ -45,7 +45,7 @@ async def _root(source: Source) -> str | None:
             await client.get("/models", answer)
         listed = answer.json()["data"]
         roots = [model.get("root") for model in listed if model.get("id") == source.model]
-    except Exception:  # noqa: BLE001  whatever is wrong with the server, its own check says it
+    except Exception:  # noqa: BLE001  another check reports what is wrong with the server
         return None
     return next((root[:MAX_NAME] for root in roots if isinstance(root, str) and root), None)
 

@@ -1,4 +1,4 @@
-"""Two models compared. Names and lineage speak of families; files can confirm them, or speak where names do not.
+"""Two models compared. Names and lineage tell families; files confirm them, or tell what names do not.
 
 Equal tokenizer files never make a family: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer configuration and
 Qwen3-8B's weights to begin with, and in the FAQ paper (arXiv 2601.11200, table 4) its elder is Qwen3-235B-A22B.
@@ -18,7 +18,7 @@ FAMILY, SAME_TOKENIZER, STRANGER = "family", "same tokenizer", "stranger"
 
 @dataclass(frozen=True)
 class ModelProfile:
-    """One model, as far as it is known."""
+    """What is known of one model."""
 
     name: str
     files: ModelFiles | None = None
@@ -94,13 +94,13 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """(verdict, whether anything is known that decides it)."""
+    """(verdict, True if anything that is known decides it)."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False
             return (STRANGER if contradicted else FAMILY), True
         return (SAME_TOKENIZER if vocabulary else STRANGER), True
-    if vocabulary and architecture and _same_manners(target, source):
+    if vocabulary and architecture and _same_turns(target, source):
         return FAMILY, True
     if vocabulary:
         return SAME_TOKENIZER, True
@@ -113,8 +113,8 @@ def _same_architecture(target: ModelProfile, source: ModelProfile) -> bool | Non
     return bool(target.model_types & source.model_types)
 
 
-def _same_manners(target: ModelProfile, source: ModelProfile) -> bool:
-    """They part their turns alike."""
+def _same_turns(target: ModelProfile, source: ModelProfile) -> bool:
+    """True if both have the same chat template or the same special tokens."""
     ours, theirs = target.files, source.files
     if ours is None or theirs is None:
         return False

@@ -1,6 +1,6 @@
 """The job's side: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
 
-It runs what `faq-tui run` runs, says so in its files only, and ends by itself or by SIGTERM.
+It runs what `faq-tui run` runs, writes to its files only, and ends by itself or by SIGTERM.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
         if not cancel.is_set:
             cancel.set()
 
-    # First of all: a signal during the imports must not end it either.
+    # Before the imports: a signal during them must not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -49,7 +49,7 @@ def _run(asked: argparse.Namespace, cancel: CancelToken) -> int:
     except FaqError as error:
         print(f"{MARK}{sanitize(str(error))}", file=sys.stderr, flush=True)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001  whatever it is, the starter must hear of it
+    except Exception as error:  # noqa: BLE001  the process that started it reports any error
         traceback.print_exc()
         print(f"{MARK}{sanitize(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
         return ExitCode.FAILED

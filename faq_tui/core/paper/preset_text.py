@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.paper.evaluation import evaluation
 from faq_tui.core.paper.experiments import Experiment, find_experiment, others
+from faq_tui.core.settings.comments import quoted
 from faq_tui.core.settings.target import seed_kinds
-from faq_tui.core.settings.write import quoted
 
 SELF, TEACHER, ELDER = "self", "teacher", "elder"
 ELDERS = {"Llama3.1-8B-Instruct": "meta-llama/Llama-3.1-70B-Instruct"}

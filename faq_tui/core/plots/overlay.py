@@ -1,18 +1,21 @@
-"""Several curves in one plot, told apart by their marks as well as by their colours, drawn by plotext."""
+"""Several curves in one plot, with different marks as well as different colours, drawn by plotext."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, _spread
 
 MARKS = ("•", "×", "+", "o", "∗", "#")
 COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
 SHARED = "⊗"  # of a cell that more than one curve goes through
-SGR = re.compile(r"\x1b\[[\d;]*m")
+DEFAULT = "0"  # SGR parameters of a shared cell: a style that is not ""
 LOG_FROM = 20.0  # largest over smallest value: from here on a logarithmic axis shows more
+
+Cells = list[list[tuple[str, str]]]
 
 
 def mark_of(index: int) -> tuple[str, str]:
@@ -29,9 +32,9 @@ def overlay(
 ) -> str:
     """Each series over its index, in `width` x `height` cells; "" where that is too small or nothing is finite.
 
-    `ticks`: (index, label) under the axis; by default the indices. `log`: the axis; by default as the values need.
-    No names are drawn: `mark_of` gives a legend its marks. Cells that several curves go through have `SHARED`: no
-    curve hides another.
+    `ticks`: (index, label) under the axis; by default the indices. `log`: whether the axis is logarithmic; by default
+    the values decide. `mark_of` gives the marks for a legend. Cells that several curves go through show `SHARED`,
+    so that no curve hides another.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -48,52 +51,60 @@ def overlay(
     under = ticks if ticks is not None else [(x, str(x)) for x in _spread(0, last, max(2, width // 10))]
     curves = [[(x, y) for x, y in enumerate(values) if y is not None] for values in scaled.values()]
 
-    def build(shown: Sequence[int]) -> str:
+    def draw(index: int) -> Cells:
+        """The plot with this curve alone. The frame is the same for all, and only the curve has a colour."""
         import plotext
 
         plotext.clear_figure()
         plotext.limit_size(False, False)
         plotext.plot_size(width, height)
         plotext.theme("clear")
-        for index in shown:
-            mark, colour = mark_of(index)
-            plotext.plot([x for x, _ in curves[index]], [y for _, y in curves[index]], marker=mark, color=colour)
+        mark, colour = mark_of(index)
+        plotext.plot([x for x, _ in curves[index]], [y for _, y in curves[index]], marker=mark, color=colour)
         plotext.ylim(low, high)
         plotext.xlim(0, last)
-        plotext.yticks([place for place, _ in labels], [text for _, text in labels])
-        plotext.xticks([place for place, _ in under], [text for _, text in under])
+        plotext.yticks([y for y, _ in labels], [text for _, text in labels])
+        plotext.xticks([x for x, _ in under], [text for _, text in under])
         plotext.xaxes(True, False)
         plotext.yaxes(True, False)
-        return str(plotext.build()).rstrip("\n")
+        return _cells_of(plotext.build().rstrip("\n"))
 
-    there = [index for index, points in enumerate(curves) if points]
     with _ONE_AT_A_TIME:
-        whole = build(there)
-        alone = {index: build([index]) for index in there} if len(there) > 1 else {}
-    return _with_shared(whole, alone)
+        plots = [draw(index) for index, points in enumerate(curves) if points]
+    return "\n".join(map(_ansi, _laid_over(plots)))
 
 
-def _with_shared(whole: str, alone: Mapping[int, str]) -> str:
-    """`alone`: the same plot with one curve only, for each."""
-    crossed: dict[tuple[int, int], int] = {}
-    for index, text in alone.items():
-        mark, _ = mark_of(index)
-        for row, line in enumerate(SGR.sub("", text).split("\n")):
-            for found in re.finditer(re.escape(mark), line):
-                crossed[row, found.start()] = crossed.get((row, found.start()), 0) + 1
+def _cells_of(text: str) -> Cells:
+    """ANSI text as rows of (character, SGR parameters); "" for the default style."""
     rows = []
-    for row, line in enumerate(whole.split("\n")):
-        out, column, style = "", 0, ""
-        for part in re.findall(r"\x1b\[[\d;]*m|.", line):
-            if part.startswith("\x1b"):
-                style = part
-            elif crossed.get((row, column), 0) > 1:
-                part, column = f"\x1b[0m{SHARED}{style}", column + 1
+    for line in text.split("\n"):
+        row, style = [], ""
+        for sgr, character in re.findall(r"\x1b\[([\d;]*)m|(.)", line):
+            if character:
+                row.append((character, style))
             else:
-                column += 1
-            out += part
-        rows.append(out)
-    return "\n".join(rows)
+                style = "" if sgr == "0" else sgr
+        rows.append(row)
+    return rows
+
+
+def _laid_over(plots: Sequence[Cells]) -> Cells:
+    """One plot of several with the same frame."""
+    whole, *others = plots
+    for other in others:
+        for row, cells in zip(whole, other, strict=True):
+            for column, (mark, style) in enumerate(cells):
+                if style:
+                    row[column] = (SHARED, DEFAULT) if row[column][1] else (mark, style)
+    return whole
+
+
+def _ansi(row: Sequence[tuple[str, str]]) -> str:
+    out = ""
+    for style, cells in groupby(row, key=lambda cell: cell[1]):
+        text = "".join(character for character, _ in cells)
+        out += f"\x1b[{style}m{text}\x1b[0m" if style else text
+    return out
 
 
 def _scaled(value: float | None, as_log: bool) -> float | None:
@@ -105,8 +116,8 @@ def _scaled(value: float | None, as_log: bool) -> float | None:
 def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, float, list[tuple[float, str]]]:
     """(lowest, highest, ticks) of an axis that holds all values."""
     if as_log:
-        places = [(math.log10(n) + power, f"{n * 10.0**power:.4g}") for power, n in _decades(low, high)]
-        inside = [place for place in places if low <= place[0] <= high]
+        marks = [(math.log10(n) + power, f"{n * 10.0**power:.4g}") for power, n in _decades(low, high)]
+        inside = [mark for mark in marks if low <= mark[0] <= high]
         return low, high if high > low else low + 1.0, inside[:: max(1, -(-len(inside) // most))]
     low = min(0.0, low)
     high = high if high > low else low + 1.0

@@ -1,8 +1,9 @@
-"""What a quantization on CUDA costs, as sums of terms: their factors were fitted to benchmarks/cuda_scale.py's rows.
+"""What a quantization costs: how long it will take and what memory it will need.
 
-The fit is by least squares of relative errors with no factor below zero; GPTAQ's for `hessian` is two float32
-products at 50 TFLOP/s, since its rows alone do not tell. On the rows that it was made from, the sums alone are within
-a quarter; estimate.py sets their level by the nearest of these rows.
+On CUDA time and memory are sums of terms. Their factors belong to each method (`MethodCost`) and were fitted to rows
+that benchmarks/cuda_scale.py measured, by least squares of relative errors with no factor below zero. On the rows
+that they were fitted to, the sums are within a quarter; `estimate` scales them by the nearest measured row. On a CPU
+a few rough speeds take their place. `min_memory` and `min_host_memory` are lower bounds, by which a job is refused.
 """
 
 from __future__ import annotations
@@ -10,46 +11,54 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.headers import linear_shapes, tensors_of
-from faq_tui.core.quantizing.profile import LayerProfile
+from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.settings.recipe import Recipe
 
-# The methods of our own walk: what shares a Hessian, or is an expert of one shape, is solved together.
-WALKED = frozenset({"spqr", "w8a8"})
 WORK = 9_400_000_000  # bytes that a portion of rows may take on the GPU that was measured: a sixteenth of it
 
-# Seconds a layer, for each unit of `layer_terms`.
-SECONDS: dict[str, dict[str, float]] = {
-    "gptq": {"module": 0.09047, "column": 4.149e-5, "hessian": 3.058e-14, "weight": 1.78e-8},
-    "gptaq": {"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
-    "awq": {"module": 0.08641, "input": 4.438e-9},
-    "spqr": {"module": 0.002126, "column": 2.097e-4, "forward": 3.671e-14, "weight": 2.085e-9},
-    "w8a8": {"module": 0.00253, "column": 1.315e-4, "forward": 3.96e-14, "weight": 3.577e-10},
-}
-# Bytes, for each unit of `memory_terms`.
-GPU: dict[str, dict[str, float]] = {
-    "gptq": {"context": 1.7e9, "states": 2.08, "layer": 1.72, "expert_squares": 0.61},
-    "gptaq": {"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
-    "awq": {"context": 1.64e9, "inputs": 1.93},
-    "spqr": {"context": 0.77e9, "square": 9.93, "layer": 8.14, "work": 0.49},
-    "w8a8": {"context": 0.77e9, "square": 9.39, "layer": 6.03, "work": 0.58},
-}
-HOST: dict[str, dict[str, float]] = {
-    "gptq": {"context": 2.3e9, "states": 0.99, "resident": 1.98, "expert_squares": 0.67},
-    "gptaq": {"context": 2.28e9, "states": 1.96, "resident": 2.4},
-    "awq": {"context": 2.44e9, "inputs": 1.67},
-    "spqr": {"context": 2.1e9, "total": 1.0, "layer": 1.2},
-    "w8a8": {"context": 2.0e9, "total": 1.0, "layer": 0.5},
-}
+
+@dataclass(frozen=True)
+class MethodCost:
+    """What a method's time and memory depend on.
+
+    The first three are factors of sums: seconds a layer on a GPU for each unit of `layer_terms`, bytes on the GPU and
+    on the host for each unit of `memory_terms`. The defaults are those of a method that loads the whole model and
+    solves the matrices of one shape together, and are a rough guess for any other; a method without measured rows in
+    data/quantize_costs.json is estimated by the sums alone, and the estimate says so.
+    """
+
+    seconds: Mapping[str, float] = field(
+        default_factory=lambda: {"module": 0.0025, "column": 2e-4, "forward": 4e-14, "weight": 2e-9}
+    )
+    gpu_bytes: Mapping[str, float] = field(
+        default_factory=lambda: {"context": 0.77e9, "square": 9.9, "layer": 8.1, "work": 0.6}
+    )
+    host_bytes: Mapping[str, float] = field(default_factory=lambda: {"context": 2.1e9, "total": 1.0, "layer": 1.2})
+    passes: float = 3.5  # forward passes through a layer: one a group of modules, and one for its output
+    # The method reads the whole model into host memory (sequential/), and solves matrices of one shape together;
+    # gptqmodel reads a layer at a time and solves one matrix after the other.
+    whole_model: bool = False
+    # The method keeps the unquantized model's hidden states beside its own, and a second matrix beside the Hessian.
+    twofold: bool = False
+    solves: bool = True  # the method computes Hessians and walks over the columns by them
 
 
-def layer_terms(method: str, profile: LayerProfile) -> dict[str, float]:
+def cost_of(method: str) -> MethodCost:
+    """Raises UsageError if there is no such method."""
+    cost: MethodCost = METHODS.get(method).cost
+    return cost
+
+
+def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
     """`forward` and `hessian`: multiply-adds of one pass of all tokens, and of their second moments.
 
     `input`: values that all tokens put into all modules.
@@ -57,7 +66,7 @@ def layer_terms(method: str, profile: LayerProfile) -> dict[str, float]:
     return {
         "layer": 1.0,
         "module": sum(count for *_, count in profile.shapes),
-        "column": profile.columns_together if method in WALKED else profile.columns,
+        "column": profile.columns_together if cost.whole_model else profile.columns,
         "weight": profile.weights,
         "input": profile.tokens * sum(columns * met for _, columns, met in _met(profile)),
         "forward": profile.tokens * sum(out * columns * met for out, columns, met in _met(profile)),
@@ -97,9 +106,10 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
     return sum(factor * terms[name] for name, factor in factors.items())
 
 
-MIN_LIBRARIES = 800_000_000  # bytes resident once torch, transformers and gptqmodel are imported
-# GPTAQ keeps the unquantized model's hidden states beside its own, and a second matrix beside the Hessian.
-MIN_TWOFOLD = frozenset({"gptaq"})
+# Bytes of host memory once torch, transformers and gptqmodel are imported. Two numbers for two questions: a refusal
+# must never be wrong, so it counts what every version takes; an estimate counts what is usual.
+LIBRARIES_AT_LEAST = 800_000_000
+LIBRARIES_USUALLY = 1_500_000_000
 
 
 def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
@@ -109,32 +119,27 @@ def min_memory(target: Path, method: str, longest: int, tokens: int, device: str
     Hessian with its inverse (in_features x in_features, fp32). Embeddings stay, and so does every token's
     hidden state, before and after the layer; but our own walk leaves both to the host where a GPU is small.
     """
-    tensors = tensors_of(target)
-    shapes = linear_shapes(target)
-    squares = 3 if method in MIN_TWOFOLD else 2
+    cost, tensors, shapes = cost_of(method), tensors_of(target), linear_shapes(target)
+    squares = 3 if cost.twofold else 2
     solve = max((4 * (3 * rows * columns + squares * columns**2) for rows, columns in shapes.values()), default=0)
     resident = sum(size for name, (_, _, size) in tensors.items() if name.removesuffix(".weight") not in shapes)
     hidden = min((columns for _, columns in shapes.values()), default=0)
-    states = 2 * 2 * tokens * hidden * (2 if method in MIN_TWOFOLD else 1)
+    states = 2 * 2 * tokens * hidden * (2 if cost.twofold else 1)
     if device == "cpu":
-        return MIN_LIBRARIES + solve + resident + states + 4 * longest * hidden
-    return solve + 4 * longest * hidden + (0 if method in WALKED else resident + states)
+        return LIBRARIES_AT_LEAST + solve + resident + states + 4 * longest * hidden
+    return solve + 4 * longest * hidden + (0 if cost.whole_model else resident + states)
 
 
 def min_host_memory(target: Path, method: str) -> int:
     """Bytes in the host's memory whatever the device: our own walk reads the whole model."""
-    return MIN_LIBRARIES + (sum(size for _, _, size in tensors_of(target).values()) if method in WALKED else 0)
+    whole = cost_of(method).whole_model
+    return LIBRARIES_AT_LEAST + (sum(size for _, _, size in tensors_of(target).values()) if whole else 0)
 
 
 STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gptqmodel, and saved its result
 READING = 5e8  # bytes of the model a second: read and written
 # On a CPU: rough work a second, for the mix of the terms below; resident bytes once everything is imported.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-LIBRARIES = 1_500_000_000
-# Forward passes through a layer: once for each group of modules and once for what it hands on; GPTAQ runs the
-# unquantized model beside it, AWQ searches twenty scales for each group.
-PASSES = {"gptq": 5.0, "gptaq": 10.0, "awq": 25.0, "spqr": 3.5, "w8a8": 3.5}
-TWOFOLD = frozenset({"gptaq"})
 OTHER_GPU = math.log(1.5)  # how far a row of another GPU is, as a factor in size would be
 
 
@@ -144,6 +149,13 @@ class QuantizationCost:
     gpu_bytes: float  # 0 on a CPU
     host_bytes: float
     source: str  # what it rests on; empty: on nothing measured
+
+
+def estimate_recipe(
+    recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = ""
+) -> QuantizationCost:
+    """The cost of one artefact of `recipe`; the other arguments as `estimate` has them."""
+    return estimate(recipe.method, METHODS.get(recipe.method).workload(recipe, profile), device, work, name)
 
 
 def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
@@ -170,26 +182,28 @@ def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK
 
 def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
     """By the formula alone."""
+    cost = cost_of(method)
     if device == "cuda":
-        return summed(SECONDS[method], layer_terms(method, profile))
+        return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # multiply-adds a token, scores and values
-    forward = 2 * PASSES[method] * profile.tokens * (profile.weights * profile.active + attention)
+    forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
     # Inputs that are seen by a share of the tokens only cost that share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
-    columns = profile.columns_together if method in WALKED else profile.columns
+    columns = profile.columns_together if cost.whole_model else profile.columns
     work = {"forward": forward, "hessian": hessian, "solve": solve, "column": columns}
-    if method == "awq":
+    if not cost.solves:
         work |= {"hessian": 0.0, "solve": 0.0, "column": 0.0}
     return sum(amount / SPEEDS[term] for term, amount in work.items())
 
 
 def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tuple[float, float]:
     """On the GPU and on the host."""
+    cost = cost_of(method)
     if device == "cuda":
         terms = memory_terms(profile, work)
-        return summed(GPU[method], terms), summed(HOST[method], terms)
-    fold = 2 if method in TWOFOLD else 1
+        return summed(cost.gpu_bytes, terms), summed(cost.host_bytes, terms)
+    fold = 2 if cost.twofold else 1
     largest = max(((o, i) for o, i, _ in profile.shapes), key=lambda s: s[0] * s[1], default=(0, 0))
     square = max((i for _, i, _ in profile.shapes), default=0) ** 2
     solve = 4.0 * (3 * largest[0] * largest[1] + (2 + fold) * square)
@@ -197,8 +211,8 @@ def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tupl
     states = 2.0 * 2 * fold * profile.tokens * profile.hidden
     working = solve + experts + states + 2 * profile.layer_bytes + 40.0 * profile.longest * profile.hidden
     # Our own walk reads the whole model into host memory; gptqmodel reads a layer at a time.
-    kept = profile.total_bytes if method in WALKED else profile.resident_bytes + profile.total_bytes / 3
-    return 0.0, LIBRARIES + kept + 2 * working
+    kept = profile.total_bytes if cost.whole_model else profile.resident_bytes + profile.total_bytes / 3
+    return 0.0, LIBRARIES_USUALLY + kept + 2 * working
 
 
 @cache

@@ -1,34 +1,25 @@
-"""The order of one quantization, as it comes over the wire to the worker child."""
+"""The order of one quantization, as the run's process sends it to the worker child."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.run.events import ArtefactStarted, Event, LayerDone, LayerStarted, ModuleQuantized, Note
-from faq_tui.core.settings.method_keys import METHOD_KEYS
+from faq_tui.core.settings.recipe import Recipe, recipe_of_worker
+
+REQUIRED = ("artefact", "model", "recipe", "rows", "out")
 
 
 @dataclass(frozen=True)
 class QuantizationJob:
     artefact: str  # its name, for messages only
     model: str  # local folder or hub id of the unquantized target
-    method: str
-    bits: int
-    group_size: int  # -1: one group a row
+    recipe: Recipe
     rows: Path  # calibration JSONL, each line has `input_ids`
-    out: Path  # a new folder; whole once it holds faq_manifest.json
-    # A method's own keys, as the recipe has them (keys.py); None: its usual value.
-    sym: bool | None = None
-    desc_act: bool | None = None
-    damp_percent: float | None = None
-    experts: str | None = None
-    alpha: float | None = None
-    outlier_threshold: float | None = None
-    scale_bits: int | None = None
-    scale_group: int | None = None
+    out: Path  # a new folder; complete once it holds faq_manifest.json
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
@@ -36,48 +27,20 @@ class QuantizationJob:
     checkpoint_s: float = 600.0  # at least so long from one to the next, and none for a job that takes less
 
     @classmethod
-    def from_spec(cls, spec: dict[str, Any]) -> QuantizationJob:
-        """Raises UsageError naming what is missing. Paths become absolute: the engine changes directory."""
-        usual = METHOD_KEYS[spec["method"]].defaults if spec.get("method") in METHOD_KEYS else {}
+    def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
+        """The job of a spec: the fields of this class, and `recipe` as `Recipe.identity` gives it.
+
+        Raises UsageError naming what is missing or what the method refuses. Paths become absolute: gptqmodel changes
+        the working directory.
+        """
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
-        known = {**usual, **given}
-        missing = [
-            name for name in ("artefact", "model", "method", "bits", "group_size", "rows", "out") if name not in known
-        ]
+        missing = [name for name in REQUIRED if name not in given]
         if missing:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")
-        model = known["model"]
-        if Path(model).is_dir():
-            model = str(Path(model).resolve())
-        if "checkpoints" in known:
-            known["checkpoints"] = Path(known["checkpoints"]).resolve()
-        return cls(
-            **{
-                **known,
-                "model": model,
-                "rows": Path(known["rows"]).resolve(),
-                "out": Path(known["out"]).resolve(),
-            }
-        )
-
-    def recipe(self) -> dict[str, Any]:
-        """What makes the artefact what it is, for the manifest."""
-        names = ("method", "bits", "group_size", *METHOD_KEYS[self.method].defaults)
-        return {name: getattr(self, name) for name in names}
-
-
-def worker_event(artefact: str, message: dict[str, Any]) -> Event | None:
-    """None for messages that no one watches."""
-    match message["kind"]:
-        case "quantize_started":
-            return ArtefactStarted(artefact, message["layers"], message["samples"], message["tokens"])
-        case "layer_started":
-            return LayerStarted(artefact, message["layer"], tuple(message["modules"]))
-        case "module":
-            loss, seconds, note = message["loss"], message["seconds"], message["note"]
-            return ModuleQuantized(artefact, message["layer"], message["module"], loss, seconds, note)
-        case "layer_done":
-            return LayerDone(artefact, message["layer"])
-        case "resumed":
-            return Note(f"{artefact} goes on at layer {message['layer']}: those before it were solved already")
-    return None
+        fields: dict[str, Any] = {**given, "recipe": recipe_of_worker(given["recipe"])}
+        for name in ("rows", "out", "checkpoints"):
+            if name in fields:
+                fields[name] = Path(fields[name]).resolve()
+        if Path(given["model"]).is_dir():
+            fields["model"] = str(Path(given["model"]).resolve())
+        return cls(**fields)

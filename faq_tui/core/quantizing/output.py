@@ -1,4 +1,4 @@
-"""What a folder saved by gptqmodel still lacks: the target's own side files, and no trace of this machine."""
+"""Complete a quantized folder: tokenizer and other files of the target, no path of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-# The target's own, byte for byte: gptqmodel writes its tokenizer anew, pad token and all.
+# Copied byte for byte: gptqmodel would write another tokenizer, with a pad token.
 SIDE_FILES = (
     "tokenizer*",
     "vocab*",
@@ -27,7 +27,7 @@ SIDE_FILES = (
 
 
 def complete_folder(out: Path, target: Path) -> None:
-    """Copy the side files of `target` into `out` and drop the local offload path from the configs."""
+    """Copy the side files of the folder `target` into `out`, and drop gptqmodel's offload path from the configs."""
     for pattern in SIDE_FILES:
         for source in target.glob(pattern):
             if source.is_file():
@@ -44,17 +44,20 @@ def complete_folder(out: Path, target: Path) -> None:
 
 
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Tokens that reached the experts, a line a layer: fewest, median, most, and which were only rounded."""
+    """How many calibration tokens reached the experts of each layer: fewest, median, most.
+
+    `losses`: as the progress keeps them. Experts that too few tokens reached are listed: they were only rounded.
+    """
     layers: dict[int, dict[str, Mapping[str, Any]]] = {}
     for entry in losses:
         if ".experts." in entry["module"]:
             expert = entry["module"].rpartition(".")[0]
             layers.setdefault(entry["layer"], {}).setdefault(expert, entry)
-    found = []
+    lines = []
     for layer, experts in sorted(layers.items()):
         tokens = [int(entry["samples"]) for entry in experts.values()]
         rounded = sorted(name.rpartition(".")[2] for name, entry in experts.items() if entry["loss"] is None)
-        found.append(
+        lines.append(
             {
                 "layer": layer,
                 "experts": len(experts),
@@ -64,4 +67,4 @@ def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
                 "rounded_experts": [int(name) for name in rounded if name.isdigit()],
             }
         )
-    return found
+    return lines

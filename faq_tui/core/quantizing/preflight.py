@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.devices import free_bytes
 from faq_tui.core.models.headers import linear_shapes, tensors_of
-from faq_tui.core.run.run import Run
-from faq_tui.core.settings import EMBEDDED
-from faq_tui.core.settings.method_keys import GROUP_SIZES, METHOD_KEYS
+from faq_tui.core.settings.recipe import GroupSize
+from faq_tui.core.settings.section import EMBEDDED
+
+if TYPE_CHECKING:
+    from faq_tui.core.run.run import Run
 
 MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
 MIN_SET = 64  # tokens in all: what fewer give is no estimate of a layer's inputs, yet some quantizers would run
@@ -56,7 +59,7 @@ def check_chat_template(folder: Path) -> None:
 
 
 def check_group_size(
-    shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = GROUP_SIZES
+    shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = get_args(GroupSize)
 ) -> None:
     """`shapes`: (out_features, in_features) by module; `sizes`: all that the method has.
 
@@ -122,15 +125,6 @@ def check_enough(rows: Sequence[list[int]]) -> None:
         )
 
 
-def check_experts(method: str, experts: str | None, config: Mapping[str, Any]) -> None:
-    """Raise UsageError where gptqmodel would fail on a mixture of experts: GPTAQ needs every token in each."""
-    if method == "gptaq" and experts != "all" and expert_count(config) > 0:
-        raise UsageError(
-            'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '
-            "which calibrates every expert on every token, or use gptq"
-        )
-
-
 def expert_count(config: Mapping[str, Any]) -> int:
     """Experts a layer, 0 for a dense model; from the body of config.json."""
     for part in (config, config.get("text_config") or {}):
@@ -176,16 +170,17 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 
 
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
-    """Raise UsageError if the target is no causal model, has no chat template, or a group size misfits.
+    """Raise UsageError if the target is no causal model, has no chat template, or a recipe cannot quantize it.
 
-    Without `recipes` group sizes are not asked about: a set can serve another quantizer. A hub id is looked
-    at when it is fetched: nothing is downloaded here.
+    Without `recipes` only the first two are checked: a set can serve another quantizer. A hub id is looked at when it
+    is fetched: nothing is downloaded here.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():
         return
-    check_target(folder)
+    config = check_target(folder)
     check_chat_template(folder)
-    shapes = linear_shapes(folder) if recipes else {}
-    for recipe in run.settings.recipes:
-        check_group_size(shapes, recipe.group_size, METHOD_KEYS[recipe.method].group_sizes)
+    if recipes:
+        shapes = linear_shapes(folder)
+        for recipe in run.settings.recipes:
+            METHODS.get(recipe.method).preflight(recipe, config, shapes)

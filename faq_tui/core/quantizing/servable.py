@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.formats import DENSE, WeightFormat, format_of, quantization_of
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 WORK = ("offload_to_disk_path", ".work")  # a path of this machine
-
-Config = Mapping[str, Any]
 
 
 def problems(folder: Path) -> list[str]:
@@ -37,11 +34,11 @@ def problems(folder: Path) -> list[str]:
     found += _weights(folder)
     quantization = config.get("quantization_config")
     if quantization is not None:
-        check = QUANTIZATIONS.get(quantization.get("quant_method"))
-        if check is None:
+        format = format_of(quantization.get("quant_method"))
+        if format is None or format is DENSE:
             found.append(f"quantization_config has quant_method {quantization.get('quant_method')!r}")
         else:
-            found += check(quantization, set(tensors_of(folder)))
+            found += format.problems(quantization, set(tensors_of(folder)))
     return found
 
 
@@ -55,31 +52,24 @@ def check_servable(folder: Path) -> None:
         raise FaqError(f"{folder.name} cannot be served as it came out: {grave[0]}; quantize it again")
 
 
-# What vLLM's kernels have, where we can write more; others refuse a folder only when it is served.
-KERNELS: dict[str, dict[str, tuple[Any, ...]]] = {
-    "gptq": {"bits": (4, 8), "group_size": (-1, 32, 64, 128), "sym": (True,), "desc_act": (False,)},
-    "awq": {"bits": (4,), "group_size": (-1, 32, 64, 128), "zero_point": (True,)},
-}
-
-
 def doubts(folder: Path) -> list[str]:
-    """Why vLLM may refuse a folder that is whole: a sentence for each setting that its kernels lack."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("quantization_config", {})
-    method = config.get("quant_method")
-    return [
-        f"vLLM has {method} with {key} {' or '.join(map(str, has))}: with {config[key]} it may refuse this folder"
-        for key, has in KERNELS.get(method, {}).items()
-        if config.get(key, has[0]) not in has
-    ]
+    """Why servers may refuse a folder that is complete: a sentence for each setting that their kernels lack."""
+    quantization = quantization_of(folder) or {}
+    format = format_of(quantization.get("quant_method"))
+    return format.doubts(quantization) if format is not None else []
 
 
-def serve_commands(folder: Path) -> dict[str, str]:
-    """By engine: what to type. vLLM and SGLang both find the quantization in config.json themselves."""
-    place = shlex.quote(str(folder))
-    return {
-        "vllm": f"vllm serve {place}",
-        "sglang": f"python -m sglang.launch_server --model-path {place}",
+def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
+    """The command that serves a folder of this format, by engine: vLLM and SGLang find the format in config.json.
+
+    Empty if no engine loads the format. The folder need not exist.
+    """
+    path = shlex.quote(str(folder))
+    commands = {
+        "vllm": f"vllm serve {path}",
+        "sglang": f"python -m sglang.launch_server --model-path {path}",
     }
+    return {engine: command for engine, command in commands.items() if engine in format.servers}
 
 
 def _has_template(folder: Path) -> bool:
@@ -102,48 +92,3 @@ def _weights(folder: Path) -> list[str]:
     listed = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
     wrong = sorted(name for name in listed.keys() | there.keys() if listed.get(name) != there.get(name))
     return [f"model.safetensors.index.json and the files disagree about {wrong[0]}"] if wrong else []
-
-
-def _gptq(config: Config, tensors: set[str]) -> list[str]:
-    """vLLM's GPTQConfig and GPTQMarlinConfig; SGLang has both from there."""
-    found = _lacking(config, ("bits", "group_size", "desc_act", "sym"))
-    if config.get("checkpoint_format", "gptq") not in ("gptq", "gptq_v2"):
-        found.append(f"quantization_config has checkpoint_format {config['checkpoint_format']!r}")
-    return found + _packed(tensors, ("qweight", "qzeros", "scales", "g_idx"))
-
-
-def _awq(config: Config, tensors: set[str]) -> list[str]:
-    """vLLM's AWQConfig and AWQMarlinConfig: 4 bits, GEMM layout."""
-    found = _lacking(config, ("bits", "group_size", "zero_point"))
-    if str(config.get("version", "gemm")).lower() != "gemm":
-        found.append(f"quantization_config has version {config['version']!r}, not gemm")
-    return found + _packed(tensors, ("qweight", "qzeros", "scales"))
-
-
-def _compressed(config: Config, tensors: set[str]) -> list[str]:
-    """vLLM's CompressedTensorsW8A8Int8: groups that target Linear, weights with a scale beside each."""
-    found = _lacking(config, ("format", "config_groups", "ignore"))
-    scaled = {name.removesuffix("_scale") for name in tensors if name.endswith(".weight_scale")}
-    lost = sorted(scaled - tensors)
-    if not scaled or lost:
-        found.append(f"no weights go with the scales{f' of {lost[0]}' if lost else ''}")
-    return found
-
-
-QUANTIZATIONS: dict[str, Callable[[Config, set[str]], list[str]]] = {
-    "gptq": _gptq,
-    "awq": _awq,
-    "compressed-tensors": _compressed,
-}
-
-
-def _lacking(config: Config, keys: tuple[str, ...]) -> list[str]:
-    return [f"quantization_config lacks {key}" for key in keys if key not in config]
-
-
-def _packed(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
-    modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
-    lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
-    if not modules:
-        return ["no packed weights are in the files"]
-    return [f"{lost[0]} is missing"] if lost else []

@@ -1,4 +1,4 @@
-"""The worker child's task `quantize`: check, quantize, finish the folder, say what came out.
+"""The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
 Messages, in order: `quantize_started`; for each layer `layer_started`, its `module`s in the order in which
 they are solved, `layer_done` (packed in the background: it may follow the next layer's `layer_started`);
@@ -13,60 +13,44 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.devices import device_of, peak_memory_mb, used_devices
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress, Send
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.manifest import write_manifest
-from faq_tui.core.quantizing.methods.registry import method_of
+from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import complete_folder, coverage
 from faq_tui.core.quantizing.preflight import (
     check_enough,
-    check_experts,
     check_finite,
-    check_group_size,
     check_memory,
     check_rows,
     check_target,
     read_rows,
 )
+from faq_tui.core.quantizing.progress import QuantizationProgress, Send
 from faq_tui.core.quantizing.servable import check_servable
-from faq_tui.core.settings.method_keys import METHOD_KEYS
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Quantize as `spec` says (the fields of `Job`) into the new folder `spec["out"]`.
+    """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
     Raises UsageError on anything that can be seen beforehand, FaqError naming layer and module on a broken
-    one, Stopped after a cancel. Whatever happens, `out` holds a manifest only if it is whole.
+    one, Stopped after a cancel. `out` holds a manifest only if it is complete.
     """
     job = QuantizationJob.from_spec(spec)
-    method = method_of(job)
-    if job.out.exists() and any(job.out.iterdir()):
-        raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
-    rows = read_rows(job.rows)
-    folder = local_folder(job.model, only_config=True)
-    config = check_target(folder)
-    check_rows(rows, vocab_size(config, folder, job.trust_remote_code))
-    check_enough(rows)
-    check_experts(job.method, job.experts, config)
-    cancel.check()
-    target = local_folder(job.model)
-    shapes = linear_shapes(target)
-    check_group_size(shapes, job.group_size, METHOD_KEYS[job.method].group_sizes)
+    method: Method = METHODS.get(job.recipe.method)
+    target, rows = check_job(job, method, cancel)
     device = device_of(job.device)
-    check_memory(min_memory(target, job.method, max(map(len, rows)), sum(map(len, rows)), device), device)
-    check_memory(min_host_memory(target, job.method))
-    check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
 
     started = time.monotonic()
-    progress = GptqmodelProgress(send, cancel)
-    # The engine copies what lies in the folder, and loads it with libraries that do not ask whether it is trusted.
+    progress = QuantizationProgress(send, cancel)
+    # Methods copy files of the folder, and load it with libraries that do not ask whether it is trusted.
     with without_code(target, job.trust_remote_code) as safe:
-        outcome = method.load_engine()(job, str(safe), rows, progress, cancel)
+        outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
     check_servable(job.out)
     result = {
@@ -75,30 +59,49 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         "seconds": round(time.monotonic() - started, 2),
         "peak_memory_mb": peak_memory_mb(device),
     }
-    write_manifest(
-        job.out,
-        {
-            "artefact": job.artefact,
-            "model": job.model,
-            "recipe": job.recipe(),
-            "samples": len(rows),
-            "tokens": sum(map(len, rows)),
-            "device": used_devices(device),
-            **({"experts": covered} if (covered := coverage(progress.losses)) else {}),
-            **outcome.facts,
-            **result,
-        },
-    )
+    covered = coverage(progress.losses)
+    body = {
+        "artefact": job.artefact,
+        "model": job.model,
+        "recipe": job.recipe.values(),
+        "samples": len(rows),
+        "tokens": sum(map(len, rows)),
+        "device": used_devices(device),
+        **({"experts": covered} if covered else {}),
+        **outcome.facts,
+        **result,
+    }
+    write_manifest(job.out, body)
     send("quantized", **result)
+
+
+def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
+    """The target's folder and the calibration rows, once all that can be checked beforehand has been."""
+    if job.out.exists() and any(job.out.iterdir()):
+        raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
+    rows = read_rows(job.rows)
+    folder = local_folder(job.model, only_config=True)
+    config = check_target(folder)
+    check_rows(rows, vocab_size(config, folder, job.trust_remote_code))
+    check_enough(rows)
+    cancel.check()
+    target = local_folder(job.model)
+    shapes = linear_shapes(target)
+    method.preflight(job.recipe, config, shapes)
+    device, longest, tokens = device_of(job.device), max(map(len, rows)), sum(map(len, rows))
+    check_memory(min_memory(target, method.name, longest, tokens, device), device)
+    check_memory(min_host_memory(target, method.name))
+    check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
+    return target, rows
 
 
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
     """Rows of the embedding; a multimodal config has it under `text_config`, or by its class's default."""
-    said = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
-    if said is None:
+    size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
+    if size is None:
         from transformers import AutoConfig
 
-        with without_code(folder, trust_remote_code) as place:
-            whole = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code)
-        said = whole.get_text_config().vocab_size
-    return int(said)
+        with without_code(folder, trust_remote_code) as safe:
+            whole = AutoConfig.from_pretrained(safe, trust_remote_code=trust_remote_code)
+        size = whole.get_text_config().vocab_size
+    return int(size)

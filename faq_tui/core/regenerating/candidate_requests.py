@@ -1,58 +1,33 @@
-"""Which candidates are missing, and in which order they are asked for."""
+"""Which candidates are pending, what is sent for each of them, and when one is requested a second time.
+
+A source has one of three ways of reasoning:
+
+native    the model reasons by itself, and the server (or a think tag) separates the reasoning from the answer
+prompted  the prompt asks for steps first, and for the answer after a line "Answer:"
+off       no reasoning is requested
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.prompts import PROMPTED, load_prompt
+from faq_tui.core.regenerating.flags import CUT_OFF
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
 SAMPLE = 3  # candidates from which the cost of the others is estimated
-
-
-@dataclass(frozen=True)
-class PendingCandidate:
-    """One candidate to ask for; the lowest `order` goes first."""
-
-    seed: Seed
-    number: int  # 1-based
-    order: int
-
-
-def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
-    """Seed by seed, those first that were begun: a stop leaves whole seeds rather than many begun ones."""
-    there = rows.numbers(run.store, source_hash_of(source))
-    begun = Counter(seed_id for seed_id, _ in there)
-    seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
-    todo = [
-        (seed, number)
-        for seed in seeds
-        for number in range(1, source.candidates + 1)
-        if (seed.id, number) not in there
-    ]
-    return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(todo)]
-
-
-def cost_sample(wanted: list[PendingCandidate]) -> list[PendingCandidate]:
-    """Of `SAMPLE` seeds, from short to long; nothing where that would be all of it."""
-    if len(wanted) <= SAMPLE:
-        return []
-    first = {w.seed.id: w for w in reversed(wanted)}
-    by_length = sorted(first.values(), key=lambda w: len(w.seed.question))
-    if len(by_length) < SAMPLE:
-        return wanted[:SAMPLE]
-    # The quarters' borders: neither the shortest nor the longest question tells of the others.
-    return [by_length[round(len(by_length) * (place + 1) / (SAMPLE + 1))] for place in range(SAMPLE)]
-
+SEED_STEP = 1000  # to the sampling seed of a second request: more than the 64 candidates that a seed can have
 
 # "Answer:", "**Final answer:**", "### Answer:" at the start of a line. `*+` gives nothing back, so that a long run of
 # spaces is read once and not once for each way to divide it.
@@ -61,21 +36,56 @@ ANSWER_LINE = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is sent besides the sampling."""
-
-    messages: list[dict[str, str]]
-    extra: dict[str, Any]
+def source_hash_of(source: Source) -> str:
+    """A hash of everything that shapes an answer besides the seed and the candidate's number."""
+    return digest(source.model, source.reasoning, prompt_version(source), source.sampling.model_dump())
 
 
 def prompt_version(source: Source) -> str:
     return load_prompt(PROMPTED).version if source.reasoning == "prompted" else "none"
 
 
-def source_hash_of(source: Source) -> str:
-    """A hash of all that shapes an answer besides the seed and the candidate's number."""
-    return digest(source.model, source.reasoning, prompt_version(source), source.sampling.model_dump())
+@dataclass(frozen=True)
+class PendingCandidate:
+    """One candidate to request; the lowest `order` goes first."""
+
+    seed: Seed
+    number: int  # 1-based
+    order: int
+
+
+def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
+    """The missing candidates, seed by seed. Seeds that have some already come first: a stop leaves whole seeds."""
+    there = rows.numbers(run.store, source_hash_of(source))
+    begun = Counter(seed_id for seed_id, _ in there)
+    seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
+    missing = [
+        (seed, number)
+        for seed in seeds
+        for number in range(1, source.candidates + 1)
+        if (seed.id, number) not in there
+    ]
+    return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(missing)]
+
+
+def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
+    """`SAMPLE` candidates of short and of long seeds; [] if there are not more than these."""
+    if len(pending) <= SAMPLE:
+        return []
+    first = {candidate.seed.id: candidate for candidate in reversed(pending)}
+    by_length = sorted(first.values(), key=lambda candidate: len(candidate.seed.question))
+    if len(by_length) < SAMPLE:
+        return list(pending[:SAMPLE])
+    # The borders of the quarters: the shortest and the longest question say little about the others.
+    return [by_length[round(len(by_length) * quarter / (SAMPLE + 1))] for quarter in range(1, SAMPLE + 1)]
+
+
+@dataclass(frozen=True)
+class Question:
+    """The part of a request that the seed decides; the sampling is the other part."""
+
+    messages: list[dict[str, str]]
+    extra: dict[str, Any]
 
 
 def question_for(seed: Seed, source: Source) -> Question:
@@ -87,14 +97,45 @@ def question_for(seed: Seed, source: Source) -> Question:
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
-    """(reasoning, answer). A prompted reply without the asked-for line is all answer."""
+    """(reasoning, answer). A reply to a prompted source without an "Answer:" line is all answer."""
     if source.reasoning == "prompted" and not reply.reasoning:
-        marks = list(ANSWER_LINE.finditer(reply.answer))
-        if marks:
-            reasoning, answer = (
-                reply.answer[: marks[-1].start()].strip(),
-                reply.answer[marks[-1].end() :].strip(),
-            )
+        lines = list(ANSWER_LINE.finditer(reply.answer))
+        if lines:
+            reasoning = reply.answer[: lines[-1].start()].strip()
+            answer = reply.answer[lines[-1].end() :].strip()
             if reasoning and answer:
                 return reasoning, answer
     return reply.reasoning, reply.answer
+
+
+@dataclass(frozen=True)
+class RequestPolicy:
+    """How a candidate is requested this time."""
+
+    max_tokens: int
+    sampling_seed: int
+    again: str = ""  # why it is requested a second time
+
+
+def first_request(source: Source, number: int) -> RequestPolicy:
+    return RequestPolicy(source.sampling.max_tokens, source.sampling.seed + number - 1)
+
+
+def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
+    """How an unusable candidate is requested a second time, by the source's settings; None if it is not."""
+    if not candidate.flags or policy.again:
+        return None
+    reaction = source.on_truncated if CUT_OFF & set(candidate.flags) else source.on_flagged
+    why = ", ".join(candidate.flags)
+    if reaction == "retry":
+        room = round(policy.max_tokens * source.retry_room)
+        return replace(policy, max_tokens=room, again=f"{why}: asked again with room for {room} tokens")
+    if reaction == "other_seed":
+        other = policy.sampling_seed + SEED_STEP
+        return replace(policy, sampling_seed=other, again=f"{why}: asked again with the sampling seed {other}")
+    return None
+
+
+def better_candidate(first: Candidate, second: Candidate) -> Candidate:
+    """The usable one; of two unusable ones that with fewer flags, or else the second."""
+    return first if len(first.flags) < len(second.flags) else second

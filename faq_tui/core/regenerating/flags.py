@@ -1,10 +1,11 @@
-"""What makes a candidate unfit to be picked, found without any model."""
+"""The flags that make a candidate unusable for a calibration set, found without any model, and their words."""
 
 from __future__ import annotations
 
 import re
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
@@ -14,45 +15,26 @@ from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
-IN_WORDS = {
-    TRUNCATED: "cut off",
-    UNCLOSED: "without an end of their reasoning",
-    EMPTY: "empty",
-    LOOP: "looping",
-    REFUSAL: "refusing",
-    LANGUAGE: "in another language",
+CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more tokens may help; other candidates ended by themselves
+
+
+@dataclass(frozen=True)
+class FlagWords:
+    """A flag in words, in the forms that summaries and screens need."""
+
+    counted: str  # after a number: 3 …
+    title: str  # of a candidate, where there is little room
+    sentence: str  # a part of a sentence
+
+
+FLAG_WORDS = {
+    TRUNCATED: FlagWords("cut off", "truncated", "cut off at max_tokens"),
+    UNCLOSED: FlagWords("without an end of their reasoning", "reasoning never ended", "the reasoning never ends"),
+    EMPTY: FlagWords("empty", "no answer", "the answer is empty"),
+    LOOP: FlagWords("looping", "repeats itself", "repeats itself"),
+    REFUSAL: FlagWords("refusing", "refuses to answer", "it refuses to answer"),
+    LANGUAGE: FlagWords("in another language", "in another language", "it is in another language"),
 }
-CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more room may help; the others came to their end by themselves
-
-
-def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> dict[str, str]:
-    """Flag to what was found; empty if the candidate may be assembled."""
-    found = {}
-    if reply.finish_reason == "length":
-        found[TRUNCATED] = "it reached max_tokens or the end of the model's window"
-    if not reply.closed:
-        found[UNCLOSED] = "the reasoning has no end"
-    if not answer.strip():
-        found[EMPTY] = "no answer after the reasoning" if reasoning else "nothing was said"
-    if loop := loop_in(f"{reasoning}\n{answer}"):
-        found[LOOP] = loop
-    if refusal := refusal_in(answer):
-        found[REFUSAL] = f"it begins with {refusal!r}"
-    if seed and (languages := in_another_language(seed.question, answer, seed.language)):
-        found[LANGUAGE] = f"asked in {languages[0]}, answered in {languages[1]}"
-    return found
-
-
-def counts_in_words(counts: Mapping[str, int]) -> str:
-    """`3 cut off, 1 looping` of how many candidates have each flag, the most frequent first."""
-    ranked = sorted(counts.items(), key=lambda item: -item[1])
-    return ", ".join(f"{count} {IN_WORDS.get(flag, flag)}" for flag, count in ranked)
-
-
-def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None) -> tuple[str, ...]:
-    """The flags alone; without a seed its language is not looked at."""
-    return tuple(unusable_reasons(reply, reasoning, answer, seed))
-
 
 LOOP_MIN_CHARACTERS = 300
 LOOP_RATIO = 5.0  # bytes by compressed bytes
@@ -62,12 +44,50 @@ REPEATED_SHARE = 0.5  # of the grams were there before
 TAIL_WORDS, TAIL_REPEATS = 30, 4
 READ = 200_000  # characters, from the end: what loops, loops to the end
 
+REFUSAL_BEGINS = 400  # characters in which a refusal begins
+LONGEST_REFUSAL = 1500  # characters of an answer: a longer one does more than refuse
+
 # A word, or one character of a script without spaces between words.
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
+_SENTENCE = re.compile(r"(?:^|(?<=[.!?。！？\n]))\s*[*_>#\"“]*\s*")
+
+
+def words_of(flag: str) -> FlagWords:
+    """The flag in words; a flag of another version stands for itself."""
+    return FLAG_WORDS.get(flag) or FlagWords(flag, flag, flag)
+
+
+def counts_in_words(counts: Mapping[str, int]) -> str:
+    """`3 cut off, 1 looping`: how many candidates have each flag, the most frequent first."""
+    ranked = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{count} {words_of(flag).counted}" for flag, count in ranked)
+
+
+def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None) -> tuple[str, ...]:
+    """The flags of a reply. Without a seed the language is not checked."""
+    return tuple(unusable_reasons(reply, reasoning, answer, seed))
+
+
+def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> dict[str, str]:
+    """Each flag of a reply with its reason; empty if the candidate is usable."""
+    reasons = {}
+    if reply.finish_reason == "length":
+        reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"
+    if not reply.closed:
+        reasons[UNCLOSED] = "the reasoning has no end"
+    if not answer.strip():
+        reasons[EMPTY] = "no answer after the reasoning" if reasoning else "nothing was said"
+    if loop := loop_in(f"{reasoning}\n{answer}"):
+        reasons[LOOP] = loop
+    if refusal := refusal_in(answer):
+        reasons[REFUSAL] = f"it begins with {refusal!r}"
+    if seed and (languages := in_another_language(seed.question, answer, seed.language)):
+        reasons[LANGUAGE] = f"asked in {languages[0]}, answered in {languages[1]}"
+    return reasons
 
 
 def loop_in(text: str) -> str | None:
-    """What repeats, in words for a person; None if nothing does."""
+    """A sentence part on what repeats in the text; None if nothing does."""
     text = text[-READ:]
     data = text.encode("utf-8", "replace")
     if len(data) >= LOOP_MIN_CHARACTERS:
@@ -98,29 +118,20 @@ def _tail_period(words: list[str]) -> int | None:
     return None
 
 
-__all__ = ["loop_in", "repeated_share"]
-
-
-FIRST = 400  # characters in which a refusal begins
-LONGEST = 1500  # of an answer: a longer one has more to say than no
-
-_SENTENCE = re.compile(r"(?:^|(?<=[.!?。！？\n]))\s*[*_>#\"“]*\s*")
-
-
 @cache
-def _patterns() -> re.Pattern[str]:
+def _refusal_patterns() -> re.Pattern[str]:
     text = (files("faq_tui.core.regenerating") / "data" / "refusals.txt").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return re.compile("|".join(f"(?:{line})" for line in lines), re.IGNORECASE)
 
 
 def refusal_in(answer: str) -> str | None:
-    """The words with which a short answer declines; None if it does not."""
-    if len(answer) > LONGEST:
+    """The words with which a short answer refuses; None if it does not refuse."""
+    if len(answer) > LONGEST_REFUSAL:
         return None
-    text = answer[:FIRST].replace("’", "'").replace("ʼ", "'")
+    text = answer[:REFUSAL_BEGINS].replace("’", "'").replace("ʼ", "'")
     for start in _SENTENCE.finditer(text):
-        found = _patterns().match(text, start.end())
-        if found:
-            return found[0]
+        match = _refusal_patterns().match(text, start.end())
+        if match:
+            return match[0]
     return None

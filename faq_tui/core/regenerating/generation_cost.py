@@ -1,4 +1,4 @@
-"""What the missing candidates of a source will cost: tokens, time, money."""
+"""What the pending candidates of a source will cost: tokens, time, money."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
 
 @dataclass(frozen=True)
 class GenerationCost:
-    """Of one source's missing candidates."""
+    """The expected cost of one source's pending candidates."""
 
     source: str
     candidates: int
@@ -54,32 +54,32 @@ class GenerationCost:
         return f"{self.source}: {self.candidates:,} candidates to come, {', '.join(parts)}, {how}"
 
 
-def estimate_cost(store: Store, name: str, source: Source, wanted: Sequence[PendingCandidate]) -> GenerationCost:
-    """From the seeds' lengths and from what finished candidates took: these settings', else earlier ones'."""
-    found, basis = tally(store, source_hash_of(source)), MEASURED
-    if found.counted < SAMPLE:
-        found, basis = tally_before(store, name, source_hash_of(source)), EARLIER
-    if found.counted < SAMPLE:
-        found, basis = Tally(), BOUND
-    characters = sum(len(m["content"]) for w in wanted for m in question_for(w.seed, source).messages)
-    prompt = round(characters / CHARACTERS_PER_TOKEN) + TEMPLATE_TOKENS * len(wanted)
-    if found.prompt_tokens:
-        prompt = round(found.prompt_tokens / found.candidates * len(wanted))
-    each = found.completion_tokens / found.counted if found.counted else float(source.sampling.max_tokens)
-    written = round(each * len(wanted))
+def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
+    """Estimate from the seeds' lengths and the finished candidates, of these settings or else of earlier ones."""
+    counts, basis = tally(store, source_hash_of(source)), MEASURED
+    if counts.counted < SAMPLE:
+        counts, basis = tally_before(store, name, source_hash_of(source)), EARLIER
+    if counts.counted < SAMPLE:
+        counts, basis = Tally(), BOUND
+    characters = sum(len(m["content"]) for one in pending for m in question_for(one.seed, source).messages)
+    prompt = round(characters / CHARACTERS_PER_TOKEN) + TEMPLATE_TOKENS * len(pending)
+    if counts.prompt_tokens:
+        prompt = round(counts.prompt_tokens / counts.candidates * len(pending))
+    each = counts.completion_tokens / counts.counted if counts.counted else float(source.sampling.max_tokens)
+    written = round(each * len(pending))
     at_once = source.concurrency * len(source.urls)
     seconds = None
-    if found.counted and wanted:
-        each_s = found.seconds / found.counted
-        seconds = each_s * max(1.0, len(wanted) / at_once)
+    if counts.counted and pending:
+        each_s = counts.seconds / counts.counted
+        seconds = each_s * max(1.0, len(pending) / at_once)
     cost = None
     if source.price is not None:
         cost = (prompt * source.price.input + written * source.price.output) / 1e6
-    return GenerationCost(name, len(wanted), prompt, written, seconds, cost, basis)
+    return GenerationCost(name, len(pending), prompt, written, seconds, cost, basis)
 
 
 def needs_consent(source: Source, expected: GenerationCost) -> bool:
-    """True if a person must say yes first: it costs money, or more tokens than the settings let pass."""
+    """True if a person must agree first: it costs money, or more tokens than the settings allow without asking."""
     over = 0 < source.confirm_over_tokens < expected.tokens
     return bool(expected.candidates) and (expected.cost is not None or over)
 
@@ -93,12 +93,12 @@ def _money(cost: float) -> str:
 
 
 def consent_sentences(run: Run) -> list[str]:
-    """A sentence for each source that costs money, or more tokens than the settings let pass; [] if none does."""
-    found = []
+    """A sentence for each source whose cost a person must agree to first."""
+    sentences = []
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:
             continue
         expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
         if needs_consent(source, expected):
-            found.append(expected.sentence())
-    return found
+            sentences.append(expected.sentence())
+    return sentences

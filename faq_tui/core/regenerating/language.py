@@ -1,6 +1,6 @@
-"""Which language a text is in, as far as scripts and small words tell: enough to see an answer in another one.
+"""The language of a text by its script and its frequent small words, to detect an answer in another language.
 
-It stays silent rather than guess: short texts, code, formulas and mixtures have no language here.
+It does not guess: short texts, code, formulas and mixtures have no language here.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ CYRILLIC = frozenset({"ru", "uk", "bg"})
 SHARED = frozenset({"latin", "cyrillic"})  # by several languages
 READ = 4000  # characters that are looked at
 
+_TRANSLATE = re.compile(
+    r"translat|übersetz|tradu[cizt]|vertaal|översätt|přelož|przetłumacz|çevir|terjemah|dịch|перевед|перекла|翻译|翻譯|翻訳|訳し|번역|ترجم|अनुवाद"
+    r"|language|langue|idioma|sprache|lingua|язык|语言|語言|言語|언어",
+    re.IGNORECASE,
+)
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\$\$.*?\$\$|\$[^$\n]*\$|\\\[.*?\\\]|https?://\S+", re.DOTALL)
 
 
@@ -52,7 +57,7 @@ def _languages() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
 
 
 def language_of(text: str) -> str | None:
-    """The ISO 639-1 code of the text's language; None where it cannot be told."""
+    """The ISO 639-1 code of the text's language; None if it cannot be decided."""
     prose = _prose(text)
     script = _main_script(prose)
     if script not in SHARED:
@@ -72,7 +77,7 @@ def _prose(text: str) -> str:
 
 
 def _main_script(prose: str) -> str | None:
-    """The script of most letters, a language's own one by the language's code; None in a mixture."""
+    """The script of most letters; the language's code if only that language uses the script; None for a mixture."""
     counted = Counter(script for letter in prose if letter.isalpha() and (script := _script(letter)))
     letters = counted.total()
     if letters < LEAST_LETTERS:
@@ -98,29 +103,22 @@ def _script(letter: str) -> str | None:
 
 
 def asks_for_another(question: str) -> bool:
-    """True if the question names a language, or asks for a translation: then no language is a surprise."""
+    """True if the question names a language or asks for a translation: then any language may be right."""
     return _TRANSLATE.search(question) is not None or any(
         names.search(question) for _, names in _languages().values()
     )
 
 
-_TRANSLATE = re.compile(
-    r"translat|übersetz|tradu[cizt]|vertaal|översätt|přelož|przetłumacz|çevir|terjemah|dịch|перевед|перекла|翻译|翻譯|翻訳|訳し|번역|ترجم|अनुवाद"
-    r"|language|langue|idioma|sprache|lingua|язык|语言|語言|言語|언어",
-    re.IGNORECASE,
-)
-
-
 def in_another_language(question: str, answer: str, language: str | None = None) -> tuple[str, str] | None:
-    """(the question's language, the answer's) where both can be told and differ; `language`: what the seed file says.
+    """(the question's language, the answer's) if both can be decided and differ, else None.
 
-    A question that names a language or speaks of translating may be answered in any.
+    `language` is the seed file's entry. A question that names a language or a translation may be answered in any.
     """
-    said = language_of(answer)
-    if said is None or asks_for_another(question):
+    answered = language_of(answer)
+    if answered is None or asks_for_another(question):
         return None
     asked = language_of(question) or (language or "").casefold().partition("-")[0]
     if asked in _languages():
-        return (asked, said) if asked != said else None
+        return (asked, answered) if asked != answered else None
     script = _main_script(_prose(question))  # a short question in Latin letters is in no language written otherwise
-    return (script, said) if script is not None and script != script_of_language(said) else None
+    return (script, answered) if script is not None and script != script_of_language(answered) else None

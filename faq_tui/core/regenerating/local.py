@@ -1,4 +1,4 @@
-"""A source whose model is loaded here: the worker child writes, this side stores and tells as for any server."""
+"""Candidates from a model that is loaded on this machine: a worker process writes them, and this side stores them."""
 
 from __future__ import annotations
 
@@ -11,52 +11,56 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.chat.dialects import ReasoningStream, split_reasoning
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.regenerating.candidate_requests import PendingCandidate, question_for
-from faq_tui.core.regenerating.recorder import (
-    CandidateRecorder,
+from faq_tui.core.regenerating.candidate_requests import (
+    PendingCandidate,
     RequestPolicy,
     better_candidate,
     first_request,
     next_request,
+    question_for,
 )
-from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
+from faq_tui.core.regenerating.recorder import CandidateRecorder
+from faq_tui.core.run.events import CandidateDelta, CandidateStarted, Note
 from faq_tui.core.settings import EMBEDDED
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-DIALECT = "local"  # written here: no server's dialect lies between
+DIALECT = "local"  # in the place of a server's dialect
+
+Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]  # by the candidate's order, the worker's id for it
 
 
 class LocalGenerator:
-    """All the candidates of one local source."""
+    """Writes all pending candidates of one local source."""
 
-    def __init__(self, keeper: CandidateRecorder) -> None:
-        self.keeper, self.source, self.context = keeper, keeper.source, keeper.context
-        self._first: dict[int, Candidate] = {}  # unfit ones that are asked for once more
+    def __init__(self, recorder: CandidateRecorder) -> None:
+        self.recorder, self.source, self.context = recorder, recorder.source, recorder.context
+        self._repeated: Requests = {}  # for the next round
+        self._first: dict[int, Candidate] = {}  # unusable candidates that are requested a second time
+        self._splits: dict[int, ReasoningStream] = {}
 
-    def __call__(self, wanted: list[PendingCandidate]) -> None:
-        """Write all of them. Raises UsageError (no such model), FaqError or Stopped; what is finished is stored."""
-        asks = [(w, first_request(self.source, w.number)) for w in wanted]
-        while asks:
-            asks = self._round(asks)
+    def __call__(self, pending: list[PendingCandidate]) -> None:
+        """Write and store all of them. Raises UsageError (no such model), FaqError or Stopped."""
+        requests = {one.order: (one, first_request(self.source, one.number)) for one in pending}
+        while requests:
+            self._repeated = {}
+            self._round(requests)
+            requests = self._repeated
 
-    def _round(
-        self, asks: list[tuple[PendingCandidate, RequestPolicy]]
-    ) -> list[tuple[PendingCandidate, RequestPolicy]]:
-        """Returns what has to be asked for once more."""
+    def _round(self, requests: Requests) -> None:
+        """Have one worker process answer all requests."""
         run, target = self.context.run, self.context.run.settings.target
-        by_order = {wanted.order: (wanted, ask) for wanted, ask in asks}
-        path = run.cache / f"generate-{self.keeper.name}.jsonl"
+        path = run.cache / f"generate-{self.recorder.name}.jsonl"
         with atomic_text(path) as file:
-            for wanted, ask in asks:
-                question = question_for(wanted.seed, self.source)
+            for order, (pending, policy) in requests.items():
+                question = question_for(pending.seed, self.source)
                 body = {
-                    "id": wanted.order,
+                    "id": order,
                     "messages": question.messages,
                     "template": question.extra.get("chat_template_kwargs", {}),
-                    "seed": ask.sampling_seed,
-                    "max_tokens": ask.max_tokens,
+                    "seed": policy.sampling_seed,
+                    "max_tokens": policy.max_tokens,
                 }
                 file.write(json.dumps(body) + "\n")
         spec = {
@@ -68,15 +72,18 @@ class LocalGenerator:
             "sampling": self.source.sampling.model_dump(),
             "batch": self.source.concurrency,
         }
-        hearing = _WorkerMessages(self, by_order)
         run_worker(
-            "generate", spec, hearing, self.context.cancel, run.log(self.context.job), without_keys(run.settings)
+            "generate",
+            spec,
+            lambda message: self._on_message(message, requests),
+            self.context.cancel,
+            run.log(self.context.job),
+            without_keys(run.settings),
         )
         path.unlink(missing_ok=True)
-        return hearing.again
 
     def _folder(self) -> str:
-        """The folder, or the hub id of the target."""
+        """The model's folder, or the hub id of the target. Raises UsageError if there is no such model."""
         run, model = self.context.run, self.source.model
         if model == EMBEDDED:
             from faq_tui.core.embedded import ensure_model
@@ -88,54 +95,47 @@ class LocalGenerator:
         if model == run.settings.target.model and not Path(model).is_absolute():
             return model
         raise UsageError(
-            f"sources.{self.keeper.name}.model {model}: no Hugging Face model folder at {folder}; "
+            f"sources.{self.recorder.name}.model {model}: no Hugging Face model folder at {folder}; "
             'a local source names one, or "target"'
         )
 
-    def settle(
-        self, wanted: PendingCandidate, ask: RequestPolicy, found: Candidate
-    ) -> tuple[PendingCandidate, RequestPolicy] | None:
-        first = self._first.pop(wanted.order, None)
-        best = found if first is None else replace(better_candidate(first, found), requests=2)
-        again = next_request(self.source, ask, found)
-        if again is None or (found.max_tokens or 0) < ask.max_tokens <= again.max_tokens != ask.max_tokens:
-            self.keeper.keep(best)
-            return None
-        self._first[wanted.order] = best
-        retried = CandidateRetried(wanted.seed.id, self.keeper.name, wanted.number, 1, 0.0, again.again)
-        self.context.emit(retried)
-        return wanted, again
-
-
-class _WorkerMessages:
-    """Takes the worker's messages."""
-
-    def __init__(self, asking: LocalGenerator, by_order: dict[int, tuple[PendingCandidate, RequestPolicy]]) -> None:
-        self.asking, self.by_order = asking, by_order
-        self.again: list[tuple[PendingCandidate, RequestPolicy]] = []
-        self._split: dict[int, ReasoningStream] = {}
-
-    def __call__(self, message: dict[str, Any]) -> None:
-        kind, emit, keeper = message["kind"], self.asking.context.emit, self.asking.keeper
+    def _on_message(self, message: dict[str, Any], requests: Requests) -> None:
+        """Take one message of the worker: see `local_task.run`."""
+        kind, emit = message["kind"], self.context.emit
         if kind == "note":
             emit(Note(str(message["text"]), "warning"))
             return
-        wanted, ask = self.by_order[int(message["id"])]
-        who = (wanted.seed.id, keeper.name, wanted.number)
+        pending, policy = requests[int(message["id"])]
+        who = (pending.seed.id, self.recorder.name, pending.number)
         if kind == "started":
-            self._split[wanted.order] = ReasoningStream()
+            self._splits[pending.order] = ReasoningStream()
             emit(CandidateStarted(*who))
         elif kind == "delta":
-            thought, said = self._split[wanted.order].feed(str(message["text"]))
-            if thought or said:
-                emit(CandidateDelta(*who, thought, said))
+            reasoning, answer = self._splits[pending.order].feed(str(message["text"]))
+            if reasoning or answer:
+                emit(CandidateDelta(*who, reasoning, answer))
         elif kind == "refused":
-            keeper.fail(wanted, str(message["why"]), 1)
+            self.recorder.fail(pending, str(message["why"]), 1)
         elif kind == "done":
-            found = keeper.candidate(wanted, _reply_of(message), ask, int(message["max_tokens"]), 1)
-            again = self.asking.settle(wanted, ask, found)
-            if again is not None:
-                self.again.append(again)
+            reply, limit = _reply_of(message), int(message["max_tokens"])
+            self._keep_or_repeat(pending, policy, self.recorder.candidate(pending, reply, policy, limit, 1))
+
+    def _keep_or_repeat(self, pending: PendingCandidate, policy: RequestPolicy, candidate: Candidate) -> None:
+        """Store the candidate, or request it a second time if it is unusable and the source's policy asks for that.
+
+        After the second request the better of the two is stored.
+        """
+        first = self._first.pop(pending.order, None)
+        best = candidate if first is None else replace(better_candidate(first, candidate), requests=2)
+        again = next_request(self.source, policy, candidate)
+        if again is not None and again.max_tokens > policy.max_tokens > (candidate.max_tokens or 0):
+            again = None  # the window has no more room than the answer had
+        if again is None:
+            self.recorder.keep(best)
+            return
+        self._first[pending.order] = best
+        self._repeated[pending.order] = pending, again
+        self.recorder.repeat(pending, again)
 
 
 def _reply_of(message: dict[str, Any]) -> Reply:

@@ -1,4 +1,4 @@
-"""The worker child's task `generate`: answers of a model that is loaded here, several at a time."""
+"""The worker's task `generate`: a model that is loaded here writes answers, several at a time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.dialects import dialect_of_template, opened_by
 
 DELTA_PERIOD_S = 0.1
-LEAST_TOKENS = 16  # less room is no answer
+LEAST_TOKENS = 16  # an answer with less room is refused
 KEPT_TOKENS = 8  # decoded again with the new ones: a character may need several
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype, batch, sampling, items (a JSONL path: id, messages, template,
+    """Answer all items.
 
-    seed, max_tokens). Sends for each item `started`, `delta`s (text) and `done` (text, finish_reason, tokens,
-    seconds), or `refused` (why). Each item draws with a generator of its own seed: on the same machine, with the same
-    neighbours in its batch, the same answer comes again; other neighbours round the last digits otherwise.
+    spec: model, trust_remote_code, device, dtype, batch, sampling, and items: the path of a JSONL file with rows of
+    id, messages, template, seed and max_tokens. Sends for each item `started`, `delta`s (text) and `done` (text,
+    finish_reason, tokens, seconds), or `refused` (why); and `note`s (text).
+
+    Each item has a random generator with its seed. On the same machine and with the same neighbours in its batch it
+    gets the same answer again; with other neighbours the last digits are rounded differently.
     """
     import torch
 
@@ -48,6 +51,8 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 @dataclass
 class _Row:
+    """One item and the answer as far as it is written."""
+
     id: int
     prompt: list[int]
     opened: str  # the tag before reasoning that the template has written into the prompt
@@ -70,6 +75,8 @@ def _batches(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
 
 
 class _Writer:
+    """Generates with one model and sends what it writes."""
+
     def __init__(
         self, model: Any, tokenizer: Any, sampling: dict[str, Any], send: Callable[..., None], cancel: CancelToken
     ) -> None:
@@ -82,7 +89,7 @@ class _Writer:
         self._clamped = False
 
     def row(self, item: dict[str, Any]) -> _Row | None:
-        """None where the question leaves no room."""
+        """The item, tokenized; None if the question leaves no room for an answer."""
         text = self.tokenizer.apply_chat_template(
             item["messages"], tokenize=False, add_generation_prompt=True, **item["template"]
         )
@@ -104,7 +111,7 @@ class _Writer:
         return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
     def write(self, batch: list[_Row]) -> None:
-        """All rows to their ends; where they do not fit into the GPU together, in halves."""
+        """Write all rows to their ends; if they do not fit into the GPU together, in halves."""
         import torch
 
         try:
@@ -128,7 +135,7 @@ class _Writer:
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         ids = torch.tensor([[pad] * (width - len(r.prompt)) + r.prompt for r in rows], device=device)
         mask = torch.tensor([[0] * (width - len(r.prompt)) + [1] * len(r.prompt) for r in rows], device=device)
-        places = (mask.cumsum(-1) - 1).clamp(min=0)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
         cache, began = None, time.monotonic()
         for row in rows:
             row.begin()
@@ -137,7 +144,11 @@ class _Writer:
             self.cancel.check()
             with torch.inference_mode():
                 out = self.model(
-                    input_ids=ids, attention_mask=mask, position_ids=places, past_key_values=cache, logits_to_keep=1
+                    input_ids=ids,
+                    attention_mask=mask,
+                    position_ids=positions,
+                    past_key_values=cache,
+                    logits_to_keep=1,
                 )
                 cache = out.past_key_values
                 tokens = next_tokens(out.logits[:, -1].float(), self.sampling, [row.dice for row in rows])
@@ -148,16 +159,16 @@ class _Writer:
                 rows = [rows[n] for n in stay]
                 kept = torch.tensor(stay, device=device)
                 cache.batch_select_indices(kept)
-                mask, places = mask[kept], places[kept]
+                mask, positions = mask[kept], positions[kept]
             ids = torch.tensor([[row.ids[-1]] for row in rows], device=device)
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            places = places[:, -1:] + 1
+            positions = positions[:, -1:] + 1
 
     def _goes_on(self, row: _Row, token: int, began: float) -> bool:
         if token not in self.ends:
             row.ids.append(token)
             if len(row.ids) < row.limit:
-                self._tell(row)
+                self._send_delta(row)
                 return True
         row.done = True
         text = self._decode(row.ids)
@@ -174,17 +185,17 @@ class _Writer:
         )
         return False
 
-    def _tell(self, row: _Row) -> None:
-        """What is new, ten times a second; a character of which only a part is there waits."""
+    def _send_delta(self, row: _Row) -> None:
+        """Send the new text, ten times a second; a character that is not complete yet waits."""
         now = time.monotonic()
         if now - row.sent_at < DELTA_PERIOD_S:
             return
         row.sent_at = now
         start = max(0, row.decoded - KEPT_TOKENS)
-        before, now_there = self._decode(row.ids[start : row.decoded]), self._decode(row.ids[start:])
-        if now_there.endswith("\ufffd"):
+        before, text = self._decode(row.ids[start : row.decoded]), self._decode(row.ids[start:])
+        if text.endswith("\ufffd"):
             return
-        new, row.decoded = now_there[len(before) :], len(row.ids)
+        new, row.decoded = text[len(before) :], len(row.ids)
         if new:
             self.send("delta", id=row.id, text=(row.opened if not row.shown else "") + new)
             row.shown += len(new)
@@ -223,6 +234,6 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0
     cumulated = probs.double().cumsum(-1)
     draws = torch.tensor([die.random() for die in dice], dtype=torch.float64, device=cumulated.device)
-    places = torch.searchsorted(cumulated, (draws[:, None] * cumulated[:, -1:]), right=True)
+    ranks = torch.searchsorted(cumulated, (draws[:, None] * cumulated[:, -1:]), right=True)
     kept = (probs > 0).sum(-1, keepdim=True)
-    return [int(i) for i in ids.gather(1, torch.minimum(places, kept - 1))[:, 0]]
+    return [int(i) for i in ids.gather(1, torch.minimum(ranks, kept - 1))[:, 0]]

@@ -60,7 +60,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
             if (s := sets.get(name)) is not None
         ],
         "shared_seeds": None if (shared := overlap(run)) is None else asdict(shared),
-        "recipes": [recipe.model_dump() for recipe in settings.recipes],
+        "recipes": [recipe.with_keys_of_all() for recipe in settings.recipes],
         "evaluate": settings.evaluate.model_dump(
             exclude={"lm_eval", "evalscope", "serve"}
         ),  # benchmarks tell of these

@@ -3,7 +3,7 @@
 from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.judge import MIX, JudgeSettings
 from faq_tui.core.settings.load import load_settings, parse_settings
-from faq_tui.core.settings.recipe import Recipe
+from faq_tui.core.settings.recipe import Recipe, build_recipe, default_recipe
 from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import BASELINE, EMBEDDED, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import Assemble, SetPlan
@@ -27,6 +27,8 @@ __all__ = [
     "Settings",
     "Source",
     "Target",
+    "build_recipe",
+    "default_recipe",
     "load_settings",
     "parse_settings",
 ]

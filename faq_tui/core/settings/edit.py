@@ -13,7 +13,7 @@ from tomlkit.items import AoT, Table
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.settings.load import load_settings, parse_settings
-from faq_tui.core.settings.recipe import Recipe, combinations
+from faq_tui.core.settings.recipe import combinations, default_recipe
 from faq_tui.core.settings.schema import Settings
 
 Recipes = list[Table]
@@ -87,7 +87,7 @@ def _recipes(document: tomlkit.TOMLDocument) -> Recipes:
     found = document.get("recipes")
     if found is None:
         # The default, which the file need not spell out.
-        default = Recipe().model_dump(include={"method", "bits", "group_size"})
+        default = default_recipe().model_dump(include={"method", "bits", "group_size"})
         return [_table(default)]
     if isinstance(found, AoT):
         return list(found)

@@ -16,18 +16,27 @@ SERVE = "serve"  # as a base_url: the command of [evaluate.serve] serves one mod
 class Serve(Section):
     """How a model folder is served where `base_url = "serve"`."""
 
-    # {folder}: of the model; {port}: a free one; {name}: what /v1/models must list.
-    command: tuple[str, ...] = (
-        *("vllm", "serve", "{folder}", "--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "{name}"),
+    command: Annotated[
+        tuple[str, ...],
+        Field(description="{folder}, {port} and {name} are filled in; /v1/models must list the name"),
+    ] = (*("vllm", "serve", "{folder}", "--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "{name}"),)
+    ready_timeout_s: Annotated[float, Field(gt=0, description="longest wait for its first answer, in seconds")] = (
+        1800.0
     )
-    ready_timeout_s: Annotated[float, Field(gt=0)] = 1800.0  # from the start to the first answer
 
 
 class _BenchmarkSection(Section):
-    tasks: tuple[str, ...] = ()  # names of the program's own, or of our lists: general12, ppl3, special5
-    limit: Count | None = None  # the first items of each task; None: all of them
-    api_key_env: str | None = None  # of base_url: the name of a variable, never the key
-    allow_code_execution: bool = False  # tasks that run what the model wrote
+    tasks: Annotated[
+        tuple[str, ...], Field(description="its own names, or lists of the paper: general12, ppl3, special5")
+    ] = ()
+    limit: Annotated[
+        Count | None, Field(description="only the first items of each task; left out: all", examples=[100])
+    ] = None
+    api_key_env: Annotated[
+        str | None,
+        Field(description="variable that holds the server's key; left out: no key", examples=["SERVER_API_KEY"]),
+    ] = None
+    allow_code_execution: Annotated[bool, Field(description="true runs what the model wrote")] = False
 
     @field_validator("tasks")
     @classmethod
@@ -61,13 +70,31 @@ def _own_lists(engine: str, other: str) -> Any:
 class LmEval(_BenchmarkSection):
     """Tasks of lm_eval (EleutherAI's lm-evaluation-harness)."""
 
-    mode: Literal["process", "endpoint"] = "process"  # weights multiplied out and loaded here, or over HTTP
-    base_url: str | None = None  # of mode "endpoint": a server's /v1, "serve" or "embedded"
-    include_path: str | None = None  # a folder of your own task files; the Python they name is run
-    num_fewshot: Annotated[int, Field(ge=0)] | None = None  # None: each task's own
-    batch_size: Count = 4
-    max_length: Annotated[int, Field(ge=8)] | None = None  # tokens of a window; None: the model's own
-    apply_chat_template: bool = False
+    tasks: Annotated[
+        tuple[str, ...], Field(description='its own names, or the paper\'s lists: ["ppl3", "general12"]')
+    ] = ()
+    mode: Annotated[
+        Literal["process", "endpoint"], Field(description="weights loaded here, or a server that is asked")
+    ] = "process"
+    base_url: Annotated[
+        str | None,
+        Field(
+            description='of mode "endpoint": a server\'s URL, "serve" or "embedded"; left out: none',
+            examples=["serve"],
+        ),
+    ] = None
+    include_path: Annotated[
+        str | None,
+        Field(description="folder of your own task files, whose Python is run; left out: none", examples=["tasks"]),
+    ] = None
+    num_fewshot: Annotated[
+        int | None, Field(ge=0, description="examples before each item; left out: each task's own", examples=[5])
+    ] = None
+    batch_size: Annotated[Count, Field(description="items computed at once")] = 4
+    max_length: Annotated[
+        int | None, Field(ge=8, description="tokens of a window; left out: the model's own", examples=[2048])
+    ] = None
+    apply_chat_template: Annotated[bool, Field(description="true asks in the model's chat template")] = False
 
     _check_tasks = _own_lists(LM_EVAL, EVALSCOPE)
     _check_url = field_validator("base_url")(_url)
@@ -84,15 +111,42 @@ class LmEval(_BenchmarkSection):
 class Evalscope(_BenchmarkSection):
     """Benchmarks of evalscope (ModelScope), over HTTP; `name:subset` takes one subset of a benchmark."""
 
-    base_url: str = SERVE  # a server's /v1, "serve" or "embedded"
-    python: str | None = None  # of the environment that evalscope is installed in; None: this one
-    repeats: Count = 1  # answers to each question
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 8
-    sampling: Sampling = Sampling()
-    enable_thinking: bool | None = None  # None: as the model's chat template has it
-    dataset_dir: str | None = None  # holds a folder <benchmark>/ for each that is not to be fetched
-    dataset_hub: Literal["modelscope", "huggingface"] = "modelscope"
-    sandbox: Literal["docker", "none"] = "docker"  # where allowed code runs; "none": here, as you
+    tasks: Annotated[
+        tuple[str, ...],
+        Field(description='its own names, name:subset for a part, or the paper\'s list: ["special5"]'),
+    ] = ()
+    base_url: Annotated[
+        str, Field(description='a server\'s URL, "embedded", or "serve": the command of [evaluate.serve]')
+    ] = SERVE
+    python: Annotated[
+        str | None,
+        Field(
+            description="of the environment where it is installed; left out: this one",
+            examples=["/path/to/venv/bin/python"],
+        ),
+    ] = None
+    repeats: Annotated[Count, Field(description="answers to each question")] = 1
+    concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 8
+    sampling: Annotated[
+        Sampling, Field(description="how replies are sampled; all of it is sent with every request")
+    ] = Sampling()
+    enable_thinking: Annotated[
+        bool | None,
+        Field(description="given to the chat template; left out: as the template has it", examples=[True]),
+    ] = None
+    dataset_dir: Annotated[
+        str | None,
+        Field(
+            description="holds a folder for each benchmark that is not to be fetched; left out: none",
+            examples=["benchmarks"],
+        ),
+    ] = None
+    dataset_hub: Annotated[
+        Literal["modelscope", "huggingface"], Field(description="where benchmarks are fetched from")
+    ] = "modelscope"
+    sandbox: Annotated[
+        Literal["docker", "none"], Field(description="where allowed code runs (none: here, as you)")
+    ] = "docker"
 
     _check_tasks = _own_lists(EVALSCOPE, LM_EVAL)
     _check_url = field_validator("base_url")(_url)
@@ -108,35 +162,60 @@ def _listed(value: Any) -> Any:
 class Evaluate(Section):
     """On what the artefacts are compared with the unquantized target."""
 
-    # Token perplexity, KL and top-1: "pydoc" (every Python has it), "wikitext2", or a text file.
-    perplexity: tuple[str, ...] = ("pydoc",)
-    window: Annotated[int, Field(ge=8)] = 512  # tokens a window; windows do not overlap
-    prose_tokens: Count = 16384  # at most, of each text
+    perplexity: Annotated[
+        tuple[str, ...],
+        Field(description='for perplexity, KL and top-1: "pydoc" (needs no network), "wikitext2", text files'),
+    ] = ("pydoc",)
+    window: Annotated[int, Field(ge=8, description="tokens of a window of perplexity; windows do not overlap")] = 512
+    prose_tokens: Annotated[Count, Field(description="tokens of each of these texts that are used at most")] = 16384
 
-    # Word perplexity as lm_eval counts it: the same names, or a jsonl file with a document ("text") a line.
-    word_perplexity: tuple[str, ...] = ()
-    word_window: Annotated[int, Field(ge=8)] | Literal["model"] = 2048  # tokens; "model": as long as it can read
-    word_documents: Count = 64  # at most, of each text, from its head
+    word_perplexity: Annotated[
+        tuple[str, ...],
+        Field(description='as lm_eval counts it: the same names, or jsonl files with a "text" a line'),
+    ] = ()
+    word_window: Annotated[
+        Annotated[int, Field(ge=8)] | Literal["model"],
+        Field(description='tokens of a window; "model": as many as the model can read'),
+    ] = 2048
+    word_documents: Annotated[Count, Field(description="documents of each of these texts that are used at most")] = 64
 
-    # Held-out seeds answered by "target", or by a source's name; one or a list.
-    answers: Annotated[tuple[str, ...], BeforeValidator(_listed)] = (TARGET_ANSWERS,)
-    answer_tokens: Count = 256  # at most, of each held-out answer
+    answers: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_listed),
+        Field(description='who answers the held-out seeds: "target", or the name of a source'),
+    ] = (TARGET_ANSWERS,)
+    answer_tokens: Annotated[Count, Field(description="longest held-out answer, in tokens")] = 256
 
-    # The last word of a passage: "starter" (small, of our own), "pydoc", a text file that is cut into passages,
-    # or a jsonl file ("text" a line).
-    last_word: tuple[str, ...] = ("starter",)
-    # By likelihood: "starter" (small, of our own), or a jsonl file ("question", "choices", "answer" a line).
-    multiple_choice: tuple[str, ...] = ("starter",)
-    items: Count = 500  # at most, of each of these two, from the head
+    last_word: Annotated[
+        tuple[str, ...],
+        Field(description='passages: "starter" (small), "pydoc", text files, or jsonl with a "text" a line'),
+    ] = ("starter",)
+    multiple_choice: Annotated[
+        tuple[str, ...],
+        Field(description='"starter" (small), or jsonl with "question", "choices" and "answer" a line'),
+    ] = ("starter",)
+    items: Annotated[
+        Count, Field(description="items of each last_word and multiple_choice text that are used at most")
+    ] = 500
 
     # Draws of each calibration set, every one regenerated, quantized and measured: seeds.count seeds each. With
     # fewer seeds in the file draws share some; with no more than seeds.count each draw is `repeat_share` of them.
-    repeats: Annotated[int, Field(ge=1, le=20)] = 1
-    repeat_share: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    repeats: Annotated[
+        int, Field(ge=1, le=20, description="draws of each set, every one regenerated, quantized and measured")
+    ] = 1
+    repeat_share: Annotated[
+        float,
+        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw, if there are too few for different ones"),
+    ] = 0.5
 
-    batch_size: Count = 4
-    bootstrap: Annotated[int, Field(ge=100)] = 2000  # resamples for each interval
+    batch_size: Annotated[Count, Field(description="windows or items computed at once")] = 4
+    bootstrap: Annotated[int, Field(ge=100, description="resamples for each interval")] = 2000
 
-    lm_eval: LmEval = LmEval()
-    evalscope: Evalscope = Evalscope()
-    serve: Serve = Serve()
+    lm_eval: Annotated[LmEval, Field(description="public benchmarks: pip install 'faq-tui[lm-eval]'")] = LmEval()
+    evalscope: Annotated[
+        Evalscope,
+        Field(description="public benchmarks, in another environment: pip install evalscope==1.14.0"),
+    ] = Evalscope()
+    serve: Annotated[Serve, Field(description='what base_url = "serve" starts, for one model after the other')] = (
+        Serve()
+    )

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.settings.section import Count, Section
+from faq_tui.core.settings.section import Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
 MIX = "mix"  # stands beside the names of judges, so no judge has this name
@@ -31,23 +31,80 @@ def _known(name: str) -> str:
 JudgeName = Annotated[str, AfterValidator(_known)]
 
 
+def _list(words: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+
+
+def _every_judge() -> str:
+    """Every judge, and the keys that it must have."""
+    return " | ".join(
+        name + (f" (needs {' and '.join(required)})" if (required := JUDGES.get(name).required) else "")
+        for name in JUDGES.names()
+    )
+
+
+def _moved_by_length() -> str:
+    judges: tuple[Any, ...] = JUDGES.all()
+    return (
+        f"{_list([judge.name for judge in judges if judge.length_matters])} pick by scores less what length explains"
+    )
+
+
 class JudgeSettings(Section):
     """Who scores the candidates. Every judge's scores are a column; one of them, or a weighted mix, picks."""
 
-    kind: JudgeName = "likelihood"  # picks, unless pick_by says otherwise
-    columns: tuple[JudgeName, ...] = ()  # further judges whose scores are shown beside it
-    pick_by: dict[str, float] = Field(default_factory=dict)  # judge to weight of its z-score; empty: kind picks
-    length_control: bool = True  # scores that length alone moves pick without that effect
-    base_url: str | None = None
-    model: str | None = None
-    api_key_env: str | None = None
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 16
-    retries: Annotated[int, Field(ge=0, le=100)] = 5
-    mode: Literal["listwise", "pointwise"] = "listwise"  # a seed's candidates together in two orders, or one by one
-    max_tokens: Count = 512  # of a reply, for each candidate that it scores
-    reasoning_tokens: Count = 4000  # of a candidate: longer reasoning is cut in the middle; answers never
-    max_model_len: Count | None = None  # tokens of the judge's window; None: what its server tells
-    probe: Annotated[int, Field(ge=0, le=256)] = 8  # seeds on which the llm is tested before use; 0: not at all
+    kind: Annotated[JudgeName, Field(description="what scores and picks"), DescribedBy(_every_judge)] = "likelihood"
+    columns: Annotated[
+        tuple[JudgeName, ...], Field(description="further judges whose scores are shown beside it: any of these")
+    ] = ()
+    pick_by: Annotated[
+        dict[str, float],
+        Field(
+            description="{ likelihood = 1.0, activation = 0.5 } picks by a weighted mix, not by kind",
+        ),
+    ] = Field(default_factory=dict)
+    length_control: Annotated[
+        bool,
+        Field(description="scores that length alone moves pick without that effect"),
+        DescribedBy(_moved_by_length),
+    ] = True
+    base_url: Annotated[
+        str | None,
+        Field(
+            description='server of kind "llm", as are all keys below; left out: none',
+            examples=["http://judge:8000/v1"],
+        ),
+    ] = None
+    model: Annotated[
+        str | None,
+        Field(description="the model's name on the server; left out: none", examples=["Qwen/Qwen2.5-72B-Instruct"]),
+    ] = None
+    api_key_env: Annotated[
+        str | None,
+        Field(
+            description="variable that holds the key, never the key itself; left out: no key",
+            examples=["JUDGE_API_KEY"],
+        ),
+    ] = None
+    concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
+    retries: Annotated[int, Field(ge=0, le=100, description="further tries of one request")] = 5
+    mode: Annotated[
+        Literal["listwise", "pointwise"],
+        Field(description="a seed's candidates together in two orders, or one by one"),
+    ] = "listwise"
+    max_tokens: Annotated[Count, Field(description="longest reply in tokens, for each candidate that it scores")] = (
+        512
+    )
+    reasoning_tokens: Annotated[
+        Count, Field(description="longer reasoning of a candidate is cut in the middle for the judge; answers never")
+    ] = 4000
+    max_model_len: Annotated[
+        Count | None,
+        Field(description="tokens of the judge's window; left out: as its server says", examples=[32768]),
+    ] = None
+    probe: Annotated[
+        int, Field(ge=0, le=256, description="seeds on which the judge is tested before use; 0: no test")
+    ] = 8
 
     @field_validator("base_url")
     @classmethod
@@ -99,26 +156,3 @@ class JudgeSettings(Section):
             concurrency=self.concurrency,
             retries=self.retries,
         )
-
-
-def _list(words: list[str]) -> str:
-    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
-
-
-def kind_comment() -> str:
-    """The comment at `kind` in a new faq.toml: every judge, and the keys that it must have."""
-    return " | ".join(
-        name + (f" (needs {' and '.join(required)})" if (required := JUDGES.get(name).required) else "")
-        for name in JUDGES.names()
-    )
-
-
-def further_comments() -> str:
-    """The keys of `[judge]` that every judge shares, as comments at their defaults."""
-    judges: tuple[Any, ...] = JUDGES.all()
-    moved = _list([judge.name for judge in judges if judge.length_matters])
-    return f"""\
-# columns = []                   # further judges whose scores are shown beside it: any of these
-# pick_by = {{}}                   # a weighted mix picks instead: {{ likelihood = 1.0, activation = 0.5 }}
-# length_control = true          # {moved} pick by their scores less what length explains
-"""

@@ -6,13 +6,15 @@ import difflib
 import json
 import re
 import tomllib
+import types
 import typing
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.settings.recipe import known_keys
 from faq_tui.core.settings.schema import Settings
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -80,10 +82,27 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the schema knows in the section where the unknown key stands."""
-    here: Any = Settings
+    if location[0] == "recipes":
+        return list(known_keys())
+    here: list[Any] = [Settings]
     for part in location[:-1]:
-        if typing.get_origin(here) in (dict, tuple):
-            here = next(arg for arg in reversed(typing.get_args(here)) if arg is not Ellipsis)
-        else:
-            here = here.model_fields[part].annotation
-    return [field.alias or name for name, field in here.model_fields.items()]
+        here = [inner for annotation in here for inner in _inside(annotation, part)]
+    sections = (one for one in here if isinstance(one, type) and issubclass(one, BaseModel))
+    return [field.alias or name for section in sections for name, field in section.model_fields.items()]
+
+
+def _inside(annotation: Any, part: int | str) -> list[Any]:
+    """The types that a value at `part` of a section, a table or a list may have."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = annotation.model_fields.items()
+        found = next((field for name, field in fields if part in (name, field.alias)), None)
+        return [annotation] if found is None else _members(found.annotation)  # none: the tag of a union
+    arguments = [one for one in typing.get_args(annotation) if one is not Ellipsis]
+    return _members(arguments[-1]) if arguments else []
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The types of a union, or the one type that it is."""
+    if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
+        return [annotation]
+    return [member for one in typing.get_args(annotation) for member in _members(one)]

@@ -1,146 +1,289 @@
-"""`[[recipes]]`: how the target is quantized."""
+"""`[[recipes]]`: how the target is quantized.
+
+Each quantization method declares the keys that it understands in a subclass of `Recipe` (see
+`faq_tui.core.quantizing.methods`), found through the registry of methods. This module holds what all methods share,
+and reads the recipes of a file: first a recipe with lists in it becomes several (`combinations`), then each of them
+is parsed by the model of its method (`build_recipe`).
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Container, Mapping
-from typing import Annotated, Any, Literal
+import typing
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from faq_tui.core.settings.method_keys import METHOD_KEYS, MethodKeys
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings.section import Section
 
-GRID = ("method", "bits", "group_size", "preset")  # keys that a list spreads out into several recipes
+DEFAULT_METHOD = "gptq"
+COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
+GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys makes several recipes
+CHOICES = ("bits", "group_size", "preset")  # keys of the grid whose values differ from method to method
+
+GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]  # all that gptqmodel 7.7 accepts; -1: one group a row
+PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper names groups of 128, INT4 and INT8, and nothing else
+Damping = Annotated[float, Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, times its mean")]
+Presets = Mapping[str, Mapping[str, Any]]  # name -> further defaults
 
 
 class Recipe(Section):
-    """One way to quantize, on each of its sets. A key that its method does not know is refused, and None."""
+    """One way to quantize, applied to each of its sets. Every method has a subclass with the keys of that method.
 
-    method: Literal["gptq", "gptaq", "awq", "spqr", "w8a8"] = "gptq"
-    bits: Literal[3, 4, 8] = 4
-    group_size: Literal[-1, 16, 32, 64, 128, 256, 512, 1024] = 128  # -1: one group a row
-    preset: Literal["paper", "default", "reference"] | None = None  # fills in what the recipe leaves unsaid
-    sets: tuple[str, ...] | None = None  # None: baseline and every source, each also at equal tokens
-    sym: bool | None = None
-    desc_act: bool | None = None  # gptq, gptaq: columns by falling activation, not by place
-    damp_percent: Annotated[float, Field(gt=0.0, le=10.0)] | None = None  # of the Hessian's mean diagonal
-    experts: Literal["routed", "all"] | None = None  # tokens an expert is calibrated on: its own, or every one
-    alpha: Annotated[float, Field(ge=0.0, le=1.0)] | None = None  # gptaq: how far inputs' errors are answered
-    outlier_threshold: Annotated[float, Field(gt=0.0)] | None = None  # spqr: τ, smaller makes more outliers
-    scale_bits: Annotated[int, Field(ge=0, le=8)] | None = None  # spqr: of scales and zeros; 0: both in 16 bits
-    scale_group: Annotated[int, Field(ge=1, le=4096)] | None = None  # spqr: output rows that share a scale's scale
+    A subclass narrows `method`, `bits` and `group_size` to `Literal` types with a default, and adds its own keys,
+    each with a default and a description. `presets` names further defaults. A key whose value is None counts as
+    absent.
+    """
+
+    presets: ClassVar[Presets] = {}
+    # Keys that were added after artefacts had been made without them, with the value that those artefacts have.
+    added_later: ClassVar[Mapping[str, Any]] = {}
+
+    method: Annotated[str, Field(description="the quantization method")]
+    bits: Annotated[int, Field(description="bits a weight")]
+    group_size: Annotated[int, Field(description="input features that share a scale; -1: one group a row")]
+    preset: Annotated[str | None, Field(description="named defaults of the method")] = None
+    sets: Annotated[
+        tuple[str, ...] | None,
+        Field(description="calibration sets; left out: baseline and every source, each also at equal tokens"),
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_in(cls, values: Any) -> Any:
-        """What the recipe leaves unsaid, from its preset and its method."""
+    def _with_preset(cls, values: Any) -> Any:
+        """Add what the recipe's preset says of keys that the recipe leaves out."""
         if not isinstance(values, Mapping):
             return values
-        method = values.get("method", "gptq")
-        known = METHOD_KEYS.get(method) if isinstance(method, str) else None
-        if known is None:
-            return values
-        preset = values.get("preset")
-        if isinstance(preset, str) and preset not in known.presets:
-            raise ValueError(f"{method} has no preset {preset!r}: choose one of {', '.join(known.presets)}")
         given = {key: value for key, value in values.items() if value is not None}
-        return {**known.values(preset if isinstance(preset, str) else None), **given}
+        for key in given:
+            if key not in cls.model_fields and key in known_keys():
+                raise ValueError(f"{cls.method_name()} has no {key}; it knows {', '.join(cls.own_keys())}")
+        preset = given.get("preset")
+        if not isinstance(preset, str):
+            return given
+        if preset not in cls.presets:
+            raise ValueError(f"{cls.method_name()} has no preset {preset!r}: choose one of {', '.join(cls.presets)}")
+        return {**cls.presets[preset], **given}
 
-    @field_validator("bits", "group_size")
+    @field_validator("bits", "group_size", mode="before")
     @classmethod
-    def _written_by_its_method(cls, value: int, info: ValidationInfo) -> int:
-        method = info.data.get("method", "gptq")
-        known = METHOD_KEYS[method]
-        choices = known.bits if info.field_name == "bits" else known.group_sizes
-        if value not in choices:
-            raise ValueError(f"{method} has {_listed(choices)}")
+    def _one_of_the_method(cls, value: Any, info: ValidationInfo) -> Any:
+        choices = cls.choices(str(info.field_name))
+        if choices and (type(value) is not int or value not in choices):
+            raise ValueError(f"{cls.method_name()} has {listed(choices)}")
         return value
 
-    @field_validator("damp_percent")
-    @classmethod
-    def _damped_as_gptqmodel_allows(cls, value: float | None, info: ValidationInfo) -> float | None:
-        method = info.data.get("method", "gptq")
-        if value is not None and value >= 1 and method in ("gptq", "gptaq"):
-            raise ValueError(f"{method} takes less than 1")
-        return value
+    @cached_property
+    def number(self) -> int:
+        """Which `[[recipes]]` of the file it comes from, counted from one. Lists in one make several recipes.
 
-    @model_validator(mode="after")
-    def _fits_its_method(self) -> Recipe:
-        known = METHOD_KEYS[self.method]
-        for key in OWN_KEYS:
-            if getattr(self, key) is not None and key not in known.defaults:
-                raise ValueError(f"{self.method} has no {key}; it knows {', '.join(known.defaults)}")
-        if self.method == "gptaq" and self.desc_act:
-            raise ValueError("gptaq takes no desc_act = true: its second correction stands in the columns' own order")
-        return self
+        Recipes that differ in nothing else are equal.
+        """
+        return 1
+
+    @classmethod
+    def method_name(cls) -> str:
+        """The word for the method in `faq.toml`."""
+        return str(cls.model_fields["method"].default)
+
+    @classmethod
+    def own_keys(cls) -> tuple[str, ...]:
+        """The keys that the method adds to those of every method, in the order of their declaration."""
+        return tuple(key for key in cls.model_fields if key not in COMMON)
+
+    @classmethod
+    def describe(cls, key: str) -> str:
+        """What a key means, in a few words."""
+        fields = (model.model_fields.get(key) for model in (cls, Recipe))
+        return next((field.description for field in fields if field is not None and field.description), "")
+
+    @classmethod
+    def choices(cls, key: str) -> tuple[Any, ...]:
+        """The values that a key can have; empty where they cannot be listed."""
+        if key == "preset":
+            return tuple(cls.presets)
+        annotation = cls.model_fields[key].annotation
+        return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
+
+    def values(self) -> dict[str, Any]:
+        """Everything that decides which weights come out of a given calibration set: the manifest's `recipe`."""
+        return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
     def identity(self) -> dict[str, Any]:
-        """What makes an artefact what it is, apart from its set: the method's own keys, all of them."""
-        keys = ("method", "bits", "group_size", *METHOD_KEYS[self.method].defaults)
-        usual = {"experts": "routed"}  # came later than artefacts that lack it
-        return {key: getattr(self, key) for key in keys if usual.get(key) != getattr(self, key)}
+        """`values` as the artefact's signature, the database and the worker's job have them.
+
+        Keys of `added_later` are left out at the value of older artefacts, so that those keep their signatures.
+        """
+        return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
     def unusual(self) -> dict[str, Any]:
-        """The method's own keys that are not as they usually are."""
-        usual = METHOD_KEYS[self.method].defaults
-        return {key: getattr(self, key) for key in usual if getattr(self, key) != usual[key]}
+        """The method's own keys whose values are not the defaults."""
+        fields = type(self).model_fields
+        return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
-        """Name of the artefact's folder under `models/`."""
+        """Name of the artefact's folder under `models/`. A preset is part of it if it sets keys of the method."""
         group = "c" if self.group_size == -1 else str(self.group_size)
-        preset = f"-{self.preset}" if self.preset == "reference" else ""
+        preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
+    def with_keys_of_all(self) -> dict[str, Any]:
+        """Every field, then the own keys of the methods that ship with faq-tui, None where this one lacks a key."""
+        every: dict[str, Any] = dict.fromkeys(COMMON)
+        for name in METHODS.builtin:
+            every |= dict.fromkeys(model_of(name).own_keys())
+        return every | self.model_dump()
 
-OWN_KEYS = tuple(dict.fromkeys(key for known in METHOD_KEYS.values() for key in known.defaults))
+
+def model_of(method: str) -> type[Recipe]:
+    """The recipe model of a method. Raises UsageError if there is no such method."""
+    model: type[Recipe] = METHODS.get(method).recipe
+    return model
 
 
-def spread(recipes: Any) -> Any:
-    """Each recipe with lists in it as one recipe for every combination, in the order in which they are written.
+def known_keys() -> tuple[str, ...]:
+    """The keys of all methods."""
+    own = (key for name in METHODS.names() for key in model_of(name).own_keys())
+    return tuple(dict.fromkeys((*COMMON, *own)))
 
-    Combinations that a method does not have (awq at 8 bits) are left out, unless nothing would be left.
+
+def build_recipe(values: Mapping[str, Any]) -> Recipe:
+    """One recipe, parsed by the model of its method: the only place where keys are checked and defaulted.
+
+    Raises pydantic's ValidationError.
+    """
+    method = values.get("method", DEFAULT_METHOD)
+    if not isinstance(method, str) or method not in METHODS:
+        problem = PydanticCustomError("no_method", "{reason}", {"reason": METHODS.unknown(method)})
+        raise ValidationError.from_exception_data(
+            "recipe", [InitErrorDetails(type=problem, loc=("method",), input=None)]
+        )
+    return model_of(method).model_validate({**values, "method": method})
+
+
+def default_recipe() -> Recipe:
+    """The recipe of a file that has none."""
+    return build_recipe({})
+
+
+def parse_recipes(recipes: Any) -> Any:
+    """`[[recipes]]` of a file, each spread out and parsed.
+
+    Errors name a recipe by its index in the file, whichever of its combinations they are about. What is no list
+    comes back as it is, for the schema to refuse.
     """
     if not isinstance(recipes, list | tuple):
         return recipes
-    return [single for recipe in recipes for single in combinations(recipe)]
+    parsed: list[Any] = []
+    errors: list[InitErrorDetails] = []
+    for index, recipe in enumerate(recipes):
+        if not isinstance(recipe, Mapping):
+            parsed.append(recipe)
+            continue
+        try:
+            check_list_of_methods(recipe)
+            for single in combinations(recipe):
+                parsed.append(build_recipe(single))
+                vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is no field of it
+        except ValidationError as error:
+            errors += [_relocated(one, index) for one in error.errors(include_url=False)]
+    if errors:
+        raise ValidationError.from_exception_data("recipes", errors)
+    return tuple(parsed)
 
 
-def combinations(recipe: Any) -> list[Any]:
-    """The recipes that one `[[recipes]]` of the file stands for."""
-    if not isinstance(recipe, Mapping):
-        return [recipe]
-    lists = {key: recipe[key] for key in GRID if isinstance(recipe.get(key), list | tuple)}
-    if not lists:
-        return [recipe]
-    found = [{**recipe, **dict(zip(lists, values, strict=True))} for values in itertools.product(*lists.values())]
-    return [single for single in found if _exists(single, lists)] or found
+def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The recipes that one `[[recipes]]` of the file stands for, in the order in which its lists are written.
+
+    Of the values in a list a method takes those that it has (awq has no 8 bits). Where `method` itself is a list, a
+    method that has none of a key's values takes its own default, so that `group_size = 64` suits w8a8, too.
+    """
+    if not any(isinstance(recipe.get(key), list | tuple) for key in GRID):
+        return [dict(recipe)]
+    several = isinstance(recipe.get("method"), list | tuple)
+    found: list[dict[str, Any]] = []
+    for method in _listed(recipe.get("method", DEFAULT_METHOD)):
+        options: dict[str, list[Any]] = {"method": [method]} if "method" in recipe else {}
+        for key in CHOICES:
+            if key in recipe:
+                options[key] = _options(method, key, recipe[key], several)
+        dropped = {key for key, values in options.items() if not values}
+        rest = {key: value for key, value in recipe.items() if key not in dropped}
+        kept = {key: values for key, values in options.items() if values}
+        found += [{**rest, **dict(zip(kept, values, strict=True))} for values in itertools.product(*kept.values())]
+    return found
 
 
-def _exists(recipe: Mapping[str, Any], spread_out: Mapping[str, Any]) -> bool:
-    """False for what another method has and this one has not; what none has is refused when it is read."""
-    known = METHOD_KEYS.get(recipe.get("method", "gptq"))
-    if known is None:
-        return True
-    return not any(
-        recipe[key] not in choices(known) and any(recipe[key] in choices(other) for other in METHOD_KEYS.values())
-        for key, choices in CHOICES.items()
-        if key in spread_out
-    )
+def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
+    """The values of `key` that a combination can have; none: the method's own default."""
+    values = _listed(given)
+    if not isinstance(method, str) or method not in METHODS or not (several or isinstance(given, list | tuple)):
+        return values
+    own = [value for value in values if _has(method, key, value) or not _any_has(key, value)]
+    return own or ([] if several else values)
 
 
-CHOICES: dict[str, Callable[[MethodKeys], Container[Any]]] = {
-    "bits": lambda known: known.bits,
-    "group_size": lambda known: known.group_sizes,
-    "preset": lambda known: known.presets,
-}
+def _has(method: str, key: str, value: Any) -> bool:
+    choices = model_of(method).choices(key)
+    return value in choices if choices or key == "preset" else True
 
 
-def _listed(values: tuple[int, ...]) -> str:
+def _any_has(key: str, value: Any) -> bool:
+    """Whether there is a method with this value; what none has is refused when the recipe is built."""
+    return any(_has(method, key, value) for method in METHODS.names())
+
+
+def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
+    """Raise ValidationError if a list of methods comes with a value that none of them has."""
+    methods = recipe.get("method")
+    if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
+        return  # one method, or a name that is refused when the recipe is built
+    for key in CHOICES:
+        for value in _listed(recipe.get(key, [])):
+            if methods and not any(_has(method, key, value) for method in methods):
+                have = "; ".join(f"{method} has {listed(model_of(method).choices(key))}" for method in methods)
+                problem = PydanticCustomError("no_method_has", "{reason}", {"reason": have})
+                raise ValidationError.from_exception_data(
+                    "recipe", [InitErrorDetails(type=problem, loc=(key,), input=value)]
+                )
+
+
+def _relocated(error: Any, index: int) -> InitErrorDetails:
+    """A line of an error about one recipe, as a line about the recipe at `index` (0-based) of the file."""
+    kind: Any = error["type"]
+    if kind not in ("extra_forbidden", "missing"):
+        kind = PydanticCustomError("value_error", "{reason}", {"reason": error["msg"]})
+    return InitErrorDetails(type=kind, loc=(index, *error["loc"]), input=error["input"])
+
+
+def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
+    """`Recipe.identity` of the run's process, parsed again in the worker child. Raises UsageError."""
+    try:
+        return build_recipe(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise UsageError(f"recipe{f' {where}' if where else ''}: {reason}") from None
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def listed(values: Iterable[Any]) -> str:
+    """The values as words in a sentence."""
     return ", ".join(map(str, values))
 
 
 class Quantize(Section):
     """Where the quantizer can go on after a kill or a stop (gptq, of llama and qwen3_moe)."""
 
-    checkpoint_s: Annotated[float, Field(ge=0.0)] = 600.0  # from one checkpoint to the next; 0: after each layer
+    checkpoint_s: Annotated[
+        float, Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0: one each layer")
+    ] = 600.0

@@ -1,14 +1,15 @@
-"""`[activations]`: where the target is looked at while a calibration set goes through it."""
+"""The whole of `faq.toml`: every section, and what must agree between sections."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections import Counter
+from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import JudgeSettings
-from faq_tui.core.settings.recipe import Quantize, Recipe, spread
+from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
 from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
 from faq_tui.core.settings.sets import Assemble, SetPlan, draw_name, plain_name
@@ -19,28 +20,52 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 class Activations(Section):
     """What the spikes pane and the report are made of; it changes no artefact."""
 
-    enabled: bool = True
-    modules: tuple[str, ...] = ("o_proj",)  # last parts of module names, looked at their input; "experts": of MoE
-    samples: Count = 64  # at most, of each set, from its beginning
-    tokens: Count = 16384  # at most, of each set; whole samples, but at least one
-    expert_minimum: Fraction = 0.005  # of a set's tokens: experts that get fewer are named
-    layer_error_tokens: Annotated[int, Field(ge=0)] = 1024  # of held-out text, for each artefact; 0: not measured
+    enabled: Annotated[bool, Field(description="false leaves the stage out")] = True
+    modules: Annotated[
+        tuple[str, ...],
+        Field(description='last parts of module names whose inputs are measured; "experts" of a mixture'),
+    ] = ("o_proj",)
+    samples: Annotated[
+        Count, Field(description="samples of each set that are measured at most, from its beginning")
+    ] = 64
+    tokens: Annotated[
+        Count, Field(description="tokens of each set that are measured at most; at least one whole sample")
+    ] = 16384
+    expert_minimum: Annotated[
+        Fraction, Field(description="experts that get a smaller share of a set's tokens are named")
+    ] = 0.005
+    layer_error_tokens: Annotated[
+        int, Field(ge=0, description="tokens of held-out text to measure each artefact's layers on; 0: not measured")
+    ] = 1024
 
 
 class Settings(Section):
     """The whole file."""
 
-    target: Target
-    seeds: Seeds
-    sources: dict[str, Source] = Field(default_factory=dict)
-    judge: JudgeSettings = Field(default_factory=JudgeSettings)
-    assemble: Assemble = Assemble()
-    sets: dict[str, SetPlan] = Field(default_factory=dict)
-    activations: Activations = Activations()
-    recipes: tuple[Recipe, ...] = (Recipe(),)
-    quantize: Quantize = Quantize()
-    evaluate: Evaluate = Evaluate()
-    preset: Preset | None = None
+    target: Annotated[Target, Field(description="the model that is quantized")]
+    seeds: Annotated[Seeds, Field(description="the questions")]
+    sources: Annotated[dict[str, Source], Field(description="any number of sources, under any names")] = Field(
+        default_factory=dict
+    )
+    judge: Annotated[JudgeSettings, Field(description="who scores the candidates")] = Field(
+        default_factory=JudgeSettings
+    )
+    assemble: Annotated[Assemble, Field(description="how a picked conversation becomes token ids")] = Assemble()
+    sets: Annotated[
+        dict[str, SetPlan],
+        Field(description="calibration sets beside baseline and those of the sources, under any names"),
+    ] = Field(default_factory=dict)
+    activations: Annotated[
+        Activations, Field(description="how spiky the target's activations are under each set; changes no artefact")
+    ] = Activations()
+    recipes: Annotated[tuple[Recipe, ...], Field(description="several of them, or lists in one, make a queue")] = (
+        Field(default_factory=lambda: (default_recipe(),))
+    )
+    quantize: Annotated[Quantize, Field(description="how artefacts are made; changes none of them")] = Quantize()
+    evaluate: Annotated[Evaluate, Field(description="what artefacts are compared on with the target")] = Evaluate()
+    preset: Annotated[
+        Preset | None, Field(description="as `faq-tui init --preset` writes it; changes no result; left out: none")
+    ] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -49,32 +74,55 @@ class Settings(Section):
 
     @field_validator("recipes", mode="before")
     @classmethod
-    def _grids(cls, recipes: object) -> object:
-        return spread(recipes)
+    def _by_method(cls, recipes: object) -> object:
+        return parse_recipes(recipes)
+
+    @field_serializer("recipes")
+    def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
+        """The signature of the report is made of the settings: recipes have the keys that they always had in it."""
+        return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
-    def _names(self) -> Settings:
+    def _agrees(self) -> Settings:
+        """What one section says of another must be there. The first mistake is the one that is reported."""
+        self._check_source_names()
+        check(self.sources, self.sets, self._asked())
+        self._check_sets_of_recipes()
+        self._check_names_of_draws()
+        self._check_answers()
+        self._check_folders()
+        return self
+
+    def _check_source_names(self) -> None:
         for name in self.sources:
             if not name.isidentifier() or name == BASELINE:
                 raise ValueError(f'sources.{name}: a source name is a word, and not "{BASELINE}"')
-        check(self.sources, self.sets, self._asked())
+
+    def _check_sets_of_recipes(self) -> None:
         known = self.set_names()
-        for number, recipe in enumerate(self.recipes, 1):
+        for recipe in self.recipes:
             for set_name in recipe.sets or ():
                 if set_name not in known:
-                    raise ValueError(f"recipes[{number}].sets: no set {set_name!r}; there are {', '.join(known)}")
-        for name in known:
+                    where = f"recipes[{recipe.number}].sets"
+                    raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
+
+    def _check_names_of_draws(self) -> None:
+        """With several draws `elder-r2` is the second draw of `elder`, and cannot be a set itself."""
+        for name in self.set_names():
             if self.evaluate.repeats > 1 and plain_name(name) != name:
                 raise ValueError(f"sets.{name}: with evaluate.repeats this name belongs to a draw: choose another")
+
+    def _check_answers(self) -> None:
+        known = (TARGET_ANSWERS, *self.sources)
         for name in self.evaluate.answers:
-            if name not in (TARGET_ANSWERS, *self.sources):
-                there = ", ".join((TARGET_ANSWERS, *self.sources))
-                raise ValueError(f"evaluate.answers: no source {name!r}; there are {there}")
-        folders = [recipe.folder(name) for recipe in self.recipes for name in self.sets_of(recipe)]
-        for folder in folders:
-            if folders.count(folder) > 1:
+            if name not in known:
+                raise ValueError(f"evaluate.answers: no source {name!r}; there are {', '.join(known)}")
+
+    def _check_folders(self) -> None:
+        folders = Counter(recipe.folder(name) for recipe in self.recipes for name in self.sets_of(recipe))
+        for folder, count in folders.items():
+            if count > 1:
                 raise ValueError(f"recipes: two recipes would both write models/{folder}")
-        return self
 
     def set_names(self) -> tuple[str, ...]:
         """Every calibration set of this run: plain sets (equal samples), their `-tokens` twins, then further ones."""
@@ -82,18 +130,19 @@ class Settings(Section):
         return (*default_names(self.sources), *twin_names(self.sources), *further)
 
     def all_set_names(self) -> tuple[str, ...]:
-        """With the further draws of each set that `evaluate.repeats` asks for: `elder-r2`, `elder-r3` …"""
+        """`set_names` with the further draws that `evaluate.repeats` asks for: `elder-r2`, `elder-r3` …"""
         return self._drawn(self.set_names())
 
     def _drawn(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(draw_name(name, n) for n in range(1, self.evaluate.repeats + 1) for name in names)
 
     def set_plans(self) -> dict[str, SetPlan]:
-        """What each set is made from, but the twins, which are cut from their plain sets."""
+        """What each set is made from. The twins are not here: they are cut from their plain sets."""
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
+        """The sets that recipes name."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:

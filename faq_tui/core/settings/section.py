@@ -1,7 +1,14 @@
-"""What every section of `faq.toml` shares: unknown keys are refused, values are read once."""
+"""What every section of `faq.toml` shares: unknown keys are refused, values are read once.
+
+Each key has a `Field` with a description, a few words from which its comment in a new `faq.toml` is made, see
+`settings.comments`. A key that is None by default has an example, and its description ends in `; left out: ` and what
+leaving it out means.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,3 +23,10 @@ Count = Annotated[int, Field(ge=1)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class DescribedBy:
+    """In a key's annotation: its comment is what `function` returns, since it depends on what is installed."""
+
+    function: Callable[[], str]

@@ -19,8 +19,12 @@ KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-origina
 class Match(Section):
     """The sets whose size this one takes. Both: each sample is cut, so that samples and tokens agree."""
 
-    samples: str | None = None
-    tokens: str | None = None
+    samples: Annotated[
+        str | None, Field(description="set with the number of samples; left out: not matched", examples=["baseline"])
+    ] = None
+    tokens: Annotated[
+        str | None, Field(description="set with the number of tokens; left out: not matched", examples=["baseline"])
+    ] = None
 
     def names(self) -> set[str]:
         return {name for name in (self.samples, self.tokens) if name is not None}
@@ -31,17 +35,35 @@ class SetPlan(Section):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    # A source or "baseline", or shares of samples: {elder = 0.5, baseline = 0.5}. By default the set's own
-    # name where that is a source's, else "baseline".
-    made_from: dict[str, Share] | None = Field(default=None, alias="from")
-    # How "baseline" is written. seed: the chat template, with the original answer where there is one;
-    # raw: the texts without a template; template: the question only; original: only seeds with an answer.
-    kind: Kind | None = None
-    answer_only: bool = False  # leaves the sources' reasoning out
-    tokens_per_sample: Annotated[int, Field(ge=16)] | None = None  # longer samples lose their end
-    select: Literal["judge", "diversity", "coverage"] | None = None  # the order that `count` and `match` cut
-    count: Count | None = None  # samples
-    match: Match = Match()
+    made_from: Annotated[
+        dict[str, Share] | None,
+        Field(
+            alias="from",
+            description='a source or "baseline", or shares; left out: its name, else "baseline"',
+            examples=[{"elder": 0.5, "baseline": 0.5}],
+        ),
+    ] = None
+    # seed: the chat template, with the original answer where there is one; raw: the texts without a template;
+    # template: the question only; original: as seed, but only the seeds that have an answer.
+    kind: Annotated[
+        Kind | None, Field(description="how the baseline is written; left out: seed", examples=["seed"])
+    ] = None
+    answer_only: Annotated[bool, Field(description="true leaves the reasoning out")] = False
+    tokens_per_sample: Annotated[
+        int | None,
+        Field(ge=16, description="longer samples lose their end; left out: as long as they are", examples=[256]),
+    ] = None
+    select: Annotated[
+        Literal["judge", "diversity", "coverage"] | None,
+        Field(description="the order that is cut; left out: as they come", examples=["diversity"]),
+    ] = None
+    count: Annotated[Count | None, Field(description="samples; left out: all", examples=[128])] = None
+    match: Annotated[
+        Match,
+        Field(
+            description="sets whose samples or tokens it is cut to; left out: none", examples=[{"tokens": "baseline"}]
+        ),
+    ] = Match()
 
     @field_validator("made_from", mode="before")
     @classmethod
@@ -67,9 +89,13 @@ class SetPlan(Section):
 class Assemble(Section):
     """How a picked conversation becomes token ids."""
 
-    max_tokens: Annotated[int, Field(ge=16)] = 2048
-    overflow: Literal["keep_answer", "head", "tail", "drop"] = "keep_answer"
-    common_seeds: bool = True  # every set holds the seeds that all have a sample of: equal samples compare
+    max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, special tokens counted")] = 2048
+    overflow: Annotated[
+        Literal["keep_answer", "head", "tail", "drop"], Field(description="what is kept of a longer conversation")
+    ] = "keep_answer"
+    common_seeds: Annotated[
+        bool, Field(description="every set holds the same seeds, those that all have a sample of")
+    ] = True
 
 
 DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")

@@ -18,33 +18,53 @@ OnUnfit = Literal["retry", "other_seed", "drop"]
 class Sampling(Section):
     """Sent whole with every request: what is left out would come from the server's own defaults."""
 
-    temperature: Annotated[float, Field(ge=0.0, le=2.0)] = 0.6
-    top_p: Fraction = 0.95
-    top_k: Annotated[int, Field(ge=-1)] = 20
-    min_p: Fraction = 0.0
-    max_tokens: Count = 8192
-    seed: int = 0  # candidate i of a seed is sampled with seed + i
+    temperature: Annotated[
+        float, Field(ge=0.0, le=2.0, description="how evenly tokens are drawn; 0 takes the likeliest")
+    ] = 0.6
+    top_p: Annotated[Fraction, Field(description="draws from the likeliest tokens of this probability together")] = (
+        0.95
+    )
+    top_k: Annotated[int, Field(ge=-1, description="draws from so many of the likeliest tokens; -1: from all")] = 20
+    min_p: Annotated[
+        Fraction, Field(description="least probability of a token, as a share of the likeliest one's")
+    ] = 0.0
+    max_tokens: Annotated[Count, Field(description="longest reply, in tokens")] = 8192
+    seed: Annotated[int, Field(description="candidate i of a seed is sampled with seed + i")] = 0
 
 
 class Price(Section):
     """What a million tokens cost, in whatever money the reader counts in."""
 
-    input: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    output: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    input: Annotated[float, Field(ge=0, allow_inf_nan=False, description="of a million tokens that are sent")] = 0.0
+    output: Annotated[
+        float, Field(ge=0, allow_inf_nan=False, description="of a million tokens that are received")
+    ] = 0.0
 
 
 class Endpoint(Section):
     """An OpenAI-compatible server, or several that serve the same model."""
 
-    base_url: str  # http(s)://host:port/v1, "embedded", or "local"; in faq.toml also a list of them
-    also_at: tuple[str, ...] = ()  # further servers of the same model: what a list in base_url is read into
-    model: str
-    api_key_env: str | None = None  # the name of a variable, never the key
-    concurrency: Annotated[int, Field(ge=1, le=4096)] = 32  # requests at once to each server
-    retries: Annotated[int, Field(ge=0, le=100)] = 5  # further tries of one request
-    retry_wait_s: Annotated[float, Field(ge=0, le=60)] = 0.5  # up to this before the second try, then doubling
-    connect_timeout_s: Annotated[float, Field(gt=0)] = 10.0
-    idle_timeout_s: Annotated[float, Field(gt=0)] = 120.0  # between two chunks; there is no total timeout
+    # In faq.toml base_url may be a list of servers: the first is read into base_url, the others into also_at.
+    base_url: Annotated[str, Field(description='URL that ends in /v1, a list of them, "embedded" or "local"')]
+    also_at: Annotated[
+        tuple[str, ...], Field(description="URLs of further servers of the same model; base_url may be a list, too")
+    ] = ()
+    model: Annotated[str, Field(description="the model's name on the server")]
+    api_key_env: Annotated[
+        str | None,
+        Field(
+            description="variable that holds the key, never the key itself; left out: no key", examples=["API_KEY"]
+        ),
+    ] = None
+    concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once to each server")] = 32
+    retries: Annotated[int, Field(ge=0, le=100, description="further tries of one request")] = 5
+    retry_wait_s: Annotated[
+        float, Field(ge=0, le=60, description="longest wait before the second try in seconds; it doubles from there")
+    ] = 0.5
+    connect_timeout_s: Annotated[float, Field(gt=0, description="longest wait for a connection, in seconds")] = 10.0
+    idle_timeout_s: Annotated[
+        float, Field(gt=0, description="longest wait for the next piece of a reply, in seconds")
+    ] = 120.0
 
     @model_validator(mode="before")
     @classmethod
@@ -83,18 +103,35 @@ class Endpoint(Section):
 class Source(Endpoint):
     """A model that regenerates the seeds' answers."""
 
-    candidates: Annotated[int, Field(ge=1, le=64)] = 3
-    files: str | None = None  # a folder with its config or tokenizer, for the family check; None: by its name
-    reasoning: Literal["native", "prompted", "off"] = "native"
-    sampling: Sampling = Sampling()
-    # What becomes of a candidate that is cut off (first) or otherwise unfit (second): `retry` asks once more with
-    # retry_room times max_tokens, `other_seed` once more with another sampling seed, `drop` leaves it. Unfit ones
-    # are kept and shown, and never picked.
-    on_truncated: OnUnfit = "retry"
-    on_flagged: OnUnfit = "other_seed"
-    retry_room: Annotated[float, Field(ge=1.0, le=16.0)] = 2.0
-    price: Price | None = None  # per million tokens; with a price, regenerating asks before it spends
-    confirm_over_tokens: Annotated[int, Field(ge=0)] = 0  # ask above this estimate, too; 0: only when priced
+    candidates: Annotated[int, Field(ge=1, le=64, description="answers to each seed")] = 3
+    files: Annotated[
+        str | None,
+        Field(
+            description="folder with its config or tokenizer for the family check; left out: by its name",
+            examples=["elder-files"],
+        ),
+    ] = None
+    reasoning: Annotated[
+        Literal["native", "prompted", "off"], Field(description="how the model is made to reason before it answers")
+    ] = "native"
+    sampling: Annotated[
+        Sampling, Field(description="how replies are sampled; all of it is sent with every request")
+    ] = Sampling()
+    # `retry` asks once more with `retry_room` times max_tokens, `other_seed` once more with another sampling seed,
+    # `drop` does neither. An unusable candidate is stored and shown, and never picked.
+    on_truncated: Annotated[OnUnfit, Field(description="when a candidate is cut off or empty")] = "retry"
+    on_flagged: Annotated[OnUnfit, Field(description="when it loops, refuses or changes the language")] = "other_seed"
+    retry_room: Annotated[float, Field(ge=1.0, le=16.0, description="a retry has so many times max_tokens")] = 2.0
+    price: Annotated[
+        Price | None,
+        Field(
+            description="of a million tokens; with it, regenerating asks first; left out: free",
+            examples=[{"input": 0.4, "output": 1.6}],
+        ),
+    ] = None
+    confirm_over_tokens: Annotated[
+        int, Field(ge=0, description="asks before more tokens than this are spent; 0: only if there is a price")
+    ] = 0
 
     @property
     def is_local(self) -> bool:

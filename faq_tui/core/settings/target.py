@@ -7,37 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from faq_tui.core.extensions import SEED_FORMATS
-from faq_tui.core.settings.section import Count, Section
-
-
-class Target(Section):
-    """The model that is quantized."""
-
-    model: str  # hub id, local folder, or "embedded"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # of scoring and evaluation
-    trust_remote_code: bool = False
-
-
-class Seeds(Section):
-    """Where the questions come from, and how many are used."""
-
-    path: str  # see `seed_kinds`
-    count: Count = 256  # seeds that are regenerated
-    heldout: Annotated[int, Field(ge=0)] = 32  # further seeds, kept apart for the evaluation
-    sample_seed: int = 0  # of the draw
-    shape: Literal["auto", "messages", "prompt", "text"] = "auto"
-    prompt_field: str | None = None
-    answer_field: str | None = None
-    split: str = "train"  # of a `datasets` id
-    on_problem: Literal["skip", "refuse"] = "skip"  # a broken, empty or duplicate line
-
-
-class Preset(Section):
-    """Written by `faq-tui init --preset`; it changes nothing but what `faq-tui status` compares with."""
-
-    name: Annotated[str, Field(pattern=r"^paper/table([1-9]|1[01])$")]
-    model: str  # the target as that table writes it
+from faq_tui.core.settings.section import Count, DescribedBy, Section
 
 
 def seed_kinds() -> str:
@@ -46,3 +16,53 @@ def seed_kinds() -> str:
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
     return ", ".join([*endings, *others, 'or "starter"'])
+
+
+class Target(Section):
+    """The model that is quantized."""
+
+    model: Annotated[str, Field(description='hub id, local folder, or "embedded"')]
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it is loaded")] = "auto"
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        Field(description="precision of judging and evaluation"),
+    ] = "auto"
+    trust_remote_code: Annotated[bool, Field(description="true runs Python that the model's folder brings")] = False
+
+
+class Seeds(Section):
+    """Where the questions come from, and how many are used."""
+
+    path: Annotated[str, Field(description='a file, the id of a data set, or "starter"'), DescribedBy(seed_kinds)]
+    count: Annotated[Count, Field(description="seeds that are regenerated")] = 256
+    heldout: Annotated[int, Field(ge=0, description="further seeds, kept apart for the evaluation")] = 32
+    sample_seed: Annotated[int, Field(description="another number draws other seeds")] = 0
+    shape: Annotated[
+        Literal["auto", "messages", "prompt", "text"], Field(description="how a record holds its question")
+    ] = "auto"
+    prompt_field: Annotated[
+        str | None,
+        Field(description="field with the question; left out: found by its usual names", examples=["question"]),
+    ] = None
+    answer_field: Annotated[
+        str | None,
+        Field(description="field with the original answer; left out: found by its usual names", examples=["answer"]),
+    ] = None
+    split: Annotated[str, Field(description="the part of a `datasets` id that is read")] = "train"
+    on_problem: Annotated[
+        Literal["skip", "refuse"], Field(description="what is done at a broken, empty or repeated line")
+    ] = "skip"
+
+
+class Preset(Section):
+    """Written by `faq-tui init --preset`; it changes nothing but what `faq-tui status` compares with."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^paper/table([1-9]|1[01])$",
+            description="the table of the FAQ paper that `faq-tui status` compares with",
+            examples=["paper/table1"],
+        ),
+    ]
+    model: Annotated[str, Field(description="the target as that table writes it", examples=["Qwen3-8B"])]

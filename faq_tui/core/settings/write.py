@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.base.sanitize import storable
-from faq_tui.core.settings import default_comments, judge
+from faq_tui.core.settings.comments import head_text, keys_text
+from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
+from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.load import parse_settings
-from faq_tui.core.settings.section import EMBEDDED
-from faq_tui.core.settings.target import seed_kinds
+from faq_tui.core.settings.recipe import Quantize
+from faq_tui.core.settings.recipe_comments import recipe_text
+from faq_tui.core.settings.schema import Activations, Settings
+from faq_tui.core.settings.section import EMBEDDED, Section
+from faq_tui.core.settings.sets import Assemble, SetPlan
+from faq_tui.core.settings.source import Source
+from faq_tui.core.settings.target import Preset, Seeds, Target
+
+SETTINGS = Settings.model_fields
+BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
+HEAD = """\
+# Settings of one faq-tui run. Edit freely: what a change makes stale is done again, nothing else.
+# A line after # is a key at its default, or an example where it says "left out".
+"""
+NO_SOURCE = """\
+# No source yet: only the baseline will be made. Name a larger model of the target's family:
+"""
 
 
 @dataclass(frozen=True)
@@ -40,73 +58,63 @@ def init_text(choices: Choices) -> str:
     for url, model, name in ((c.elder_url, c.elder_model, "elder"), (c.judge_url, c.judge_model, "judge")):
         if bool(url) != bool(model):
             raise UsageError(f"--{name}-url and --{name}-model go together: give both or neither")
-    return f"""\
-# Settings of one faq-tui run. Edit freely: what a change makes stale is done again, nothing else.
-# A line after # is a key at its default, or an example where it says "left out".
+    parts = [
+        HEAD,
+        _section("target", Target, {"model": c.target}),
+        _section("seeds", Seeds, {"path": c.seeds}, live=("count", "heldout")),
+        _source(c),
+        _judge(c),
+        _section("assemble", Assemble, live=("max_tokens", "overflow")),
+        head_text("# [sets.mixed]", SETTINGS["sets"]) + keys_text(SetPlan),
+        _section("activations", Activations),
+        recipe_text(_group_size(c.target)),
+        _section("quantize", Quantize),
+        _section("evaluate", Evaluate, live=("perplexity",), without=BENCHMARKS),
+        *(
+            head_text(f"[evaluate.{name}]", Evaluate.model_fields[name]) + keys_text(model)
+            for name, model in BENCHMARKS.items()
+        ),
+        head_text("# [preset]", SETTINGS["preset"]) + keys_text(Preset),
+    ]
+    return "\n".join(parts)
 
-[target]
-model = {quoted(c.target)}              # hub id, local folder, or "embedded"
-{default_comments.TARGET}
-[seeds]
-path = {quoted(c.seeds)}                # {seed_kinds()}
-count = 256                      # seeds that are regenerated
-heldout = 32                     # further seeds, kept apart for the evaluation
-{default_comments.SEEDS}{_source(c)}
-{_judge(c)}
-[assemble]
-max_tokens = 2048                # special tokens counted
-overflow = "keep_answer"         # keep_answer | head | tail | drop
-{default_comments.ASSEMBLE}
-{default_comments.SETS}
-{default_comments.ACTIVATIONS}
-[[recipes]]                      # several of them, or lists in one, make a queue
-method = "gptq"                  # gptq | gptaq | awq | spqr | w8a8
-bits = 4                         # 3 (spqr) | 4 | 8
-group_size = {_group_size(c.target)}
-{default_comments.RECIPE}
-{default_comments.QUANTIZE}
-[evaluate]
-perplexity = ["pydoc"]           # "pydoc" (no network needed), "wikitext2", or a text file
-{default_comments.EVALUATE}
-{default_comments.PRESET}"""
+
+def _section(
+    name: str,
+    model: type[Section],
+    values: Mapping[str, Any] | None = None,
+    live: Collection[str] = (),
+    without: Collection[str] = (),
+) -> str:
+    """The section `[name]` of `Settings`; the other parameters are those of `keys_text`."""
+    return head_text(f"[{name}]", SETTINGS[name]) + keys_text(model, values, live, without)
 
 
 def _source(c: Choices) -> str:
+    """The first source: the elder that was named, that of the demo, or an example in comments."""
     if c.elder_url:
-        return f"\n{_elder(c.elder_url, c.elder_model or '')}"
+        return _elder(c.elder_url, c.elder_model or "")
     if c.target == EMBEDDED:
         source = re.search(r"^\[sources\.self\].*?(?=^\[judge\])", demo_text(), re.MULTILINE | re.DOTALL)
         assert source is not None
-        return f"\n{source[0].rstrip()}\n{default_comments.SOURCE}"
+        written = re.findall(r"^(\w+) = ", source[0], re.MULTILINE)
+        return f"{source[0].rstrip()}\n{keys_text(Source, without=written)}"
     example = _elder("http://elder:8000/v1", "Qwen/Qwen3-235B-A22B")
-    return f"""
-# No source yet: only the baseline will be made. Name a larger model of the target's family:
-{_commented(example)}"""
+    return f"{NO_SOURCE}{_commented(example)}"
 
 
 def _elder(url: str, model: str) -> str:
-    return f"""[sources.elder]                  # any number of sources, under any names
-base_url = {quoted(url)}
-model = {quoted(model)}
-candidates = 3
-concurrency = 32
-reasoning = "native"             # native | prompted | off
-sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192, seed = 0 }}
-{default_comments.SOURCE}"""
+    live = ("candidates", "concurrency", "reasoning", "sampling")
+    head = head_text("[sources.elder]", SETTINGS["sources"])
+    return head + keys_text(Source, {"base_url": url, "model": model}, live)
 
 
 def _judge(c: Choices) -> str:
-    if not c.judge_url:
-        return f"""[judge]
-kind = "likelihood"              # {judge.kind_comment()}
-{judge.further_comments()}# base_url = "http://judge:8000/v1"  # left out: none. Of kind "llm", as are all below
-# model = "Qwen/Qwen2.5-72B-Instruct"  # left out: none
-{default_comments.JUDGE_SERVER}"""
-    return f"""[judge]
-kind = "llm"                     # {judge.kind_comment()}
-base_url = {quoted(c.judge_url)}
-model = {quoted(c.judge_model or "")}
-{judge.further_comments()}{default_comments.JUDGE_SERVER}"""
+    if c.judge_url:
+        return _section(
+            "judge", JudgeSettings, {"kind": "llm", "base_url": c.judge_url, "model": c.judge_model or ""}
+        )
+    return _section("judge", JudgeSettings, live=("kind",))
 
 
 def _commented(text: str) -> str:
@@ -140,10 +148,3 @@ def write_settings(folder: Path, text: str) -> Path:
     with atomic_text(path) as file:
         file.write(text)
     return path
-
-
-def quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's, which asks for DEL's too."""
-    if not text.isascii() and text != storable(text):
-        raise UsageError(f"{text!r} is not UTF-8 text, which faq.toml must be: rename it")
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

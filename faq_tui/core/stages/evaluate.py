@@ -60,7 +60,7 @@ class _Listener:
         self.context = context
         self.spec = spec
         self.tokenizer = tokenizer
-        self.generation = evaluation_hash(context.run)
+        self.source_hash = evaluation_hash(context.run)
         self.started = False
         self.measured = 0
 
@@ -70,7 +70,7 @@ class _Listener:
 
     def with_answers(self) -> Spec:
         """The order, with the answers that the worker has made."""
-        there = heldout(self.context.run.store, self.generation)
+        there = heldout(self.context.run.store, self.source_hash)
         answers = [
             replace(answer, ids=list(there[answer.seed_id].answer_ids)) if answer.seed_id in there else answer
             for answer in self.spec.answers
@@ -93,7 +93,7 @@ class _Listener:
     def on_answer(self, seed_id: str, prompt_ids: list[int], answer_ids: list[int]) -> None:
         text = self.tokenizer.decode(answer_ids, skip_special_tokens=True)
         answer = HeldoutAnswer(seed_id, tuple(prompt_ids), tuple(answer_ids), text)
-        add_heldout(self.context.run.store, self.generation, answer)
+        add_heldout(self.context.run.store, self.source_hash, answer)
 
     def on_measurement(
         self, subject: str, text: str, signature: str, items: dict[str, list[float]], token_kl: str | None = None

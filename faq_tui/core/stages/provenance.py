@@ -6,6 +6,7 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.models.formats import format_of_folder
 from faq_tui.core.models.target import fingerprint
 from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
 from faq_tui.core.quantizing.servable import serve_commands
@@ -49,5 +50,6 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
             for name, source in settings.sources.items()
         },
     }
-    body["serve"] = serve_commands(Path(run.models.name) / name)  # from the run's folder: that may be moved
+    from_the_run = Path(run.models.name) / name  # the run itself may be moved
+    body["serve"] = serve_commands(from_the_run, format_of_folder(folder))
     write_manifest(folder, body)

@@ -10,12 +10,22 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.base.files import full_disk_is_clear, replace_folder
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.models.formats import format_of_folder
 from faq_tui.core.models.target import TargetModel, find_target, fingerprint
-from faq_tui.core.quantizing.job import worker_event
 from faq_tui.core.quantizing.manifest import is_whole
 from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.run.context import Context
-from faq_tui.core.run.events import ArtefactDone, Note, StageProgress, StageStarted
+from faq_tui.core.run.events import (
+    ArtefactDone,
+    ArtefactStarted,
+    Event,
+    LayerDone,
+    LayerStarted,
+    ModuleQuantized,
+    Note,
+    StageProgress,
+    StageStarted,
+)
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.stages.provenance import complete_manifest
@@ -31,14 +41,14 @@ HALF = ".half-"  # prefix of folders that are being written
 
 def signature(run: Run) -> str:
     sets = {name: row.ids_hash for name, row in all_sets(run.store).items()}
-    wanted = [[recipe_of(recipe), name, sets.get(name)] for recipe, name in jobs(run)]
-    return digest(wanted, fingerprint(run))
+    artefacts = [[recipe.identity(), name, sets.get(name)] for recipe, name in jobs(run)]
+    return digest(artefacts, fingerprint(run))
 
 
 def intact(run: Run) -> bool:
-    """Every wanted artefact's folder is there and whole."""
-    rows, wanted = all_artefacts(run.store), [recipe.folder(name) for recipe, name in jobs(run)]
-    return all(name in rows and is_whole(run.models / rows[name].folder) for name in wanted)
+    """The folder of every artefact that the settings ask for is there and complete."""
+    rows, names = all_artefacts(run.store), [recipe.folder(name) for recipe, name in jobs(run)]
+    return all(name in rows and is_whole(run.models / rows[name].folder) for name in names)
 
 
 def jobs(run: Run) -> list[tuple[Recipe, str]]:
@@ -46,13 +56,8 @@ def jobs(run: Run) -> list[tuple[Recipe, str]]:
     return [(recipe, name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
 
 
-def recipe_of(recipe: Recipe) -> dict[str, Any]:
-    """What makes an artefact what it is, apart from its set."""
-    return recipe.identity()
-
-
 def artefact_signature(run: Run, recipe: Recipe, set_row: SetRow) -> str:
-    return digest(recipe_of(recipe), set_row.ids_hash, fingerprint(run))
+    return digest(recipe.identity(), set_row.ids_hash, fingerprint(run))
 
 
 def execute(context: Context) -> str:
@@ -62,9 +67,9 @@ def execute(context: Context) -> str:
         if name not in sets:
             raise FaqError(f"set {name} is not assembled: run `faq-tui run {run.folder} --until assemble`")
     _sweep(run.models)
-    wanted = {recipe.folder(name): artefact_signature(run, recipe, sets[name]) for recipe, name in jobs(run)}
-    good = _good(run, wanted)
-    _sweep_checkpoints(run, {_checkpoints(run, name, wanted[name]) for name in wanted if name not in good})
+    signatures = {recipe.folder(name): artefact_signature(run, recipe, sets[name]) for recipe, name in jobs(run)}
+    good = _good(run, signatures)
+    _sweep_checkpoints(run, {_checkpoints(run, name, signatures[name]) for name in signatures if name not in good})
     todo = [(recipe, sets[name]) for recipe, name in jobs(run) if recipe.folder(name) not in good]
     context.emit(StageStarted(STAGE, len(todo), "artefacts", len(jobs(run)) - len(todo)))
     target = find_target(run, lambda text: context.emit(Note(text)))
@@ -74,12 +79,12 @@ def execute(context: Context) -> str:
         context.emit(StageProgress(STAGE, number, len(todo), name))
         try:
             with full_disk_is_clear(run.models):
-                _one(context, target, recipe, set_row, wanted)
+                _make(context, target, recipe, set_row, signatures)
         except Stopped:
             raise
         except FaqError as error:
             failed.append((name, error))
-            add_failure(run.store, name, wanted[name], str(error))
+            add_failure(run.store, name, signatures[name], str(error))
             if len(todo) > 1:
                 more = "; going on with the next artefact" if number + 1 < len(todo) else ""
                 context.emit(Note(f"{name}: {error}{more}", "warning"))
@@ -100,15 +105,15 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
     return type(first)(f"{name}: {first}{more}")
 
 
-def _good(run: Run, wanted: dict[str, str]) -> set[str]:
-    """Names of artefacts that are there, whole, and what the settings want, their shared folder too."""
+def _good(run: Run, signatures: dict[str, str]) -> set[str]:
+    """Names of artefacts that are complete and as the settings ask for them, and so is the folder that they share."""
     rows = all_artefacts(run.store)
     return {
         name
         for name, row in rows.items()
-        if row.signature == wanted.get(name)
+        if row.signature == signatures.get(name)
         and row.folder in rows
-        and rows[row.folder].signature == row.signature == wanted.get(row.folder, row.signature)
+        and rows[row.folder].signature == row.signature == signatures.get(row.folder, row.signature)
         and is_whole(run.models / row.folder)
     }
 
@@ -120,13 +125,13 @@ def _sweep(models: Path) -> None:
         shutil.rmtree(entry, ignore_errors=True)
 
 
-def _checkpoints(run: Run, name: str, wanted: str) -> Path:
-    """Where the artefact's are kept: what it is made of is in the name, so none serves for another."""
-    return run.cache / CHECKPOINTS / f"{name}-{wanted[:16]}"
+def _checkpoints(run: Run, name: str, signature: str) -> Path:
+    """The folder of the artefact's checkpoints. Its signature is part of the name, so none serves for another."""
+    return run.cache / CHECKPOINTS / f"{name}-{signature[:16]}"
 
 
 def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
-    """Remove those of artefacts that are done, or are no longer wanted as they were begun."""
+    """Remove those of artefacts that are done, or are no longer asked for as they were begun."""
     folder = run.cache / CHECKPOINTS
     for entry in folder.glob("*"):
         if entry not in kept:
@@ -135,35 +140,53 @@ def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
         folder.rmdir()
 
 
-def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, all_wanted: dict[str, str]) -> None:
-    """`all_wanted`: signature by name. A twin that is to be made anew itself lends its weights to none."""
+def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, signatures: dict[str, str]) -> None:
+    """Make one artefact, or share the weights of one with the same signature. `signatures`: by name, of all."""
     run, name = context.run, recipe.folder(set_row.name)
-    wanted = all_wanted[name]
-    twin = next(
-        (
-            other
-            for other in all_artefacts(run.store).values()
-            if other.signature == wanted == all_wanted.get(other.name, wanted)
-            and other.name != name
-            and not other.same_as
-            and is_whole(run.models / other.folder)
-        ),
-        None,
-    )
-    if twin:
+    signature = signatures[name]
+    twin = _twin(run, name, signatures)
+    if twin is not None:
         shutil.rmtree(run.models / name, ignore_errors=True)  # of an earlier set under this name
-        _record(run, name, wanted, recipe, set_row, twin.name, twin.bits, 0.0)
+        _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
         context.emit(Note(f"{name} has the token ids of {twin.name}: its weights serve for both"))
         return
+    result = _quantize(context, target, recipe, set_row, _checkpoints(run, name, signature))
+    _record(run, name, signature, recipe, set_row, None, result["average_bits"], result["seconds"])
+    _sweep_checkpoints(run, set((run.cache / CHECKPOINTS).glob("*")) - {_checkpoints(run, name, signature)})
+    folder = run.models / name
+    context.emit(ArtefactDone(name, str(folder), result["seconds"], result["average_bits"]))
+    for doubt in doubts(folder):
+        context.emit(Note(f"{name}: {doubt}", "warning"))
+    command = serve_commands(folder, format_of_folder(folder)).get("vllm")
+    if command:
+        context.emit(Note(f"serve it with: {command}"))
+
+
+def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
+    """Another complete artefact with the signature of `name`, but none that is to be made anew itself."""
+    signature = signatures[name]
+    for other in all_artefacts(run.store).values():
+        alike = other.signature == signature == signatures.get(other.name, signature)
+        if alike and other.name != name and not other.same_as and is_whole(run.models / other.folder):
+            return other
+    return None
+
+
+def _quantize(
+    context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, checkpoints: Path
+) -> dict[str, Any]:
+    """Quantize in a worker child, and put the folder in its place under models/. The worker's last message."""
+    run, name = context.run, recipe.folder(set_row.name)
     half = run.models / f"{HALF}{name}"
-    spec = recipe_of(recipe) | {
+    spec = {
         "artefact": name,
+        "recipe": recipe.identity(),
         "model": target.path,
         "trust_remote_code": target.trust_remote_code,
         "device": target.device,
         "rows": str(run.calibration / f"{set_row.name}.jsonl"),
         "out": str(half),
-        "checkpoints": str(_checkpoints(run, name, wanted)),
+        "checkpoints": str(checkpoints),
         "checkpoint_s": run.settings.quantize.checkpoint_s,
     }
     result: dict[str, Any] = {}
@@ -181,18 +204,30 @@ def _one(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow,
         replace_folder(half, run.models / name)
     finally:
         shutil.rmtree(half, ignore_errors=True)
-    _record(run, name, wanted, recipe, set_row, None, result["average_bits"], result["seconds"])
-    _sweep_checkpoints(run, set((run.cache / CHECKPOINTS).glob("*")) - {_checkpoints(run, name, wanted)})
-    context.emit(ArtefactDone(name, str(run.models / name), result["seconds"], result["average_bits"]))
-    for doubt in doubts(run.models / name):
-        context.emit(Note(f"{name}: {doubt}", "warning"))
-    context.emit(Note(f"serve it with: {serve_commands(run.models / name)['vllm']}"))
+    return result
+
+
+def worker_event(artefact: str, message: dict[str, Any]) -> Event | None:
+    """The event that a message of the worker child becomes; None for messages that no one watches."""
+    match message["kind"]:
+        case "quantize_started":
+            return ArtefactStarted(artefact, message["layers"], message["samples"], message["tokens"])
+        case "layer_started":
+            return LayerStarted(artefact, message["layer"], tuple(message["modules"]))
+        case "module":
+            loss, seconds, note = message["loss"], message["seconds"], message["note"]
+            return ModuleQuantized(artefact, message["layer"], message["module"], loss, seconds, note)
+        case "layer_done":
+            return LayerDone(artefact, message["layer"])
+        case "resumed":
+            return Note(f"{artefact} goes on at layer {message['layer']}: those before it were solved already")
+    return None
 
 
 def _record(
     run: Run,
     name: str,
-    wanted: str,
+    signature: str,
     recipe: Recipe,
     set_row: SetRow,
     same_as: str | None,
@@ -203,8 +238,8 @@ def _record(
         run.store,
         Artefact(
             name=name,
-            signature=wanted,
-            recipe=recipe_of(recipe),
+            signature=signature,
+            recipe=recipe.identity(),
             set_name=set_row.name,
             same_as=same_as,
             samples=set_row.samples,

@@ -1,4 +1,4 @@
-"""Ask every source for the candidates that are still missing; store each the moment it is whole."""
+"""The stage `regenerate`: request the pending candidates of every source; store each as soon as it is complete."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ def execute(context: Context) -> str:
     run = context.run
     if not run.settings.sources:
         return "no sources in the settings: the baseline is all there is"
-    todo = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
-    total = sum(map(len, todo.values()))
-    wanted = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
-    context.emit(StageStarted(STAGE, total, "candidates", wanted - total))
+    pending = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
+    total = sum(map(len, pending.values()))
+    all_together = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
+    context.emit(StageStarted(STAGE, total, "candidates", all_together - total))
     if total:
         refuse_unquantizable(run, recipes="quantize" in context.selected)
         for text in family_warnings(run):
             context.emit(Note(text, "warning"))
     progress = RegenerationProgress(total)
     for name, source in run.settings.sources.items():
-        rows.clear_failures(run.store, source_hash_of(source), ((w.seed.id, w.number) for w in todo[name]))
-        if todo[name]:
-            _ask(context, CandidateRecorder(context, name, source, progress, todo[name]), todo[name])
+        todo = pending[name]
+        rows.clear_failures(run.store, source_hash_of(source), ((one.seed.id, one.number) for one in todo))
+        if todo:
+            _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
     if progress.failed:
         raise FaqError(
             f"{progress.failed} of {total} candidates failed ({progress.last_failure}); "
@@ -50,52 +51,55 @@ def execute(context: Context) -> str:
     return _summary(context)
 
 
-def _ask(context: Context, keeper: CandidateRecorder, todo: list[PendingCandidate]) -> None:
-    """Where it costs, a sample comes first (it is kept), and then a person's yes."""
-    source = keeper.source
-    asking = LocalGenerator(keeper) if source.is_local else RemoteGenerator(keeper)
-    if not context.confirmed and needs_consent(source, estimate_cost(context.run.store, keeper.name, source, todo)):
-        todo = _sampled(context, keeper, asking, todo)
-    if todo:
-        asking(todo)
+def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:
+    """Generate one source's candidates. If they are costly, a sample comes first, and then a person must agree."""
+    source, store = recorder.source, context.run.store
+    generate = LocalGenerator(recorder) if source.is_local else RemoteGenerator(recorder)
+    if not context.confirmed and needs_consent(source, estimate_cost(store, recorder.name, source, pending)):
+        pending = _after_sample(context, recorder, generate, pending)
+    if pending:
+        generate(pending)
 
 
-def _sampled(
+def _after_sample(
     context: Context,
-    keeper: CandidateRecorder,
-    asking: LocalGenerator | RemoteGenerator,
-    todo: list[PendingCandidate],
+    recorder: CandidateRecorder,
+    generate: LocalGenerator | RemoteGenerator,
+    pending: list[PendingCandidate],
 ) -> list[PendingCandidate]:
-    """What is left after the sample, if it needs no consent. Raises UsageError if it does."""
-    source, store = keeper.source, context.run.store
-    if rows.tally(store, keeper.generation).candidates == 0:
-        sample = cost_sample(todo) or todo
-        context.emit(Note(f"{keeper.name}: {len(sample)} candidates first, to estimate the cost of the others"))
-        asking(sample)
-        taken = {w.order for w in sample}
-        todo = [w for w in todo if w.order not in taken]
-    expected = estimate_cost(store, keeper.name, source, todo)
+    """Generate a sample if there is none, and return the rest.
+
+    Raises UsageError if the sample shows that a person must agree to the cost of the rest.
+    """
+    source, store = recorder.source, context.run.store
+    if rows.tally(store, recorder.source_hash).candidates == 0:
+        sample = cost_sample(pending) or pending
+        context.emit(Note(f"{recorder.name}: {len(sample)} candidates first, to estimate the cost of the others"))
+        generate(sample)
+        done = {one.order for one in sample}
+        pending = [one for one in pending if one.order not in done]
+    expected = estimate_cost(store, recorder.name, source, pending)
     if needs_consent(source, expected):
         how = "if you want that, give --yes, in the app press r again (what is finished is kept)"
         raise UsageError(f"{expected.sentence()}: {how}")
-    return todo
+    return pending
 
 
 def _summary(context: Context) -> str:
     run = context.run
     parts = []
     for name, source in run.settings.sources.items():
-        found = rows.tally(run.store, source_hash_of(source))
+        tally = rows.tally(run.store, source_hash_of(source))
         why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
         parts.append(
-            f"{name}: {found.candidates} candidates, {found.completion_tokens} tokens, {found.unusable} unfit"
+            f"{name}: {tally.candidates} candidates, {tally.completion_tokens} tokens, {tally.unusable} unfit"
             f"{f' ({why})' if why else ''}"
         )
         unreasoned = rows.count_unreasoned(run.store, source_hash_of(source)) if source.reasoning == "native" else 0
         if unreasoned:
             context.emit(
                 Note(
-                    f"{unreasoned} of {found.candidates} candidates of {name} came without reasoning: does the "
+                    f"{unreasoned} of {tally.candidates} candidates of {name} came without reasoning: does the "
                     'server need a reasoning parser, or the source `reasoning = "prompted"`?',
                     "warning",
                 )

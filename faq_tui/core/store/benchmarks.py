@@ -1,4 +1,4 @@
-"""Results of public benchmarks in the database, and why one is missing."""
+"""Results of public benchmarks, and why one is missing."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from typing import Any
 from faq_tui.core.base.sanitize import storable
 from faq_tui.core.store.database import Store
 
-Key = tuple[str, str, str]  # subject, engine, task as it was asked for
+Key = tuple[str, str, str]  # subject, engine, task as the settings name it
 
 
 @dataclass(frozen=True)
 class Result:
     """One metric of one task, or of a part of it, on one model."""
 
-    subject: str
-    engine: str
-    task: str
-    name: str
+    subject: str  # an artefact's folder, or "unquantized"
+    engine: str  # lm_eval | evalscope
+    task: str  # as the settings name it
+    name: str  # of the task itself, or of one of its parts
     metric: str
-    filter: str
+    filter: str  # how the answer was taken out of the reply; "" or "none": as it is
     value: float | None  # None: not finite
     stderr: float | None  # standard error over items; None: the engine has none
-    n: int
-    repeats: int
+    n: int  # items
+    repeats: int  # answers to each item
     num_fewshot: int | None
-    version: str
+    version: str  # of the task
     engine_version: str
-    higher_is_better: bool | None
-    items: tuple[float, ...] | None
-    signature: str
+    higher_is_better: bool | None  # None: the engine does not tell
+    items: tuple[float, ...] | None  # the metric of each item in the order of the data; None: not known
+    signature: str  # hash of subject, task and settings
 
     @property
     def key(self) -> Key:
@@ -44,32 +44,33 @@ COLUMNS = tuple(field.name for field in fields(Result))
 
 
 def replace_results(store: Store, results: Sequence[Result]) -> None:
-    """Store all results of one task on one model, in place of those there were."""
+    """Store all results of one task on one model in place of earlier ones. At least one, all of the same `key`."""
     first = results[0]
     assert all(result.key == first.key for result in results)
-    marks = ", ".join("?" * (len(COLUMNS) + 1))
+    placeholders = ", ".join("?" * (len(COLUMNS) + 1))
     with store.writing() as db:
         for table in ("benchmark_results", "benchmark_problems"):
             db.execute(f"DELETE FROM {table} WHERE subject = ? AND engine = ? AND task = ?", first.key)
         db.executemany(
-            f"INSERT INTO benchmark_results ({', '.join(COLUMNS)}, created) VALUES ({marks})",
+            f"INSERT INTO benchmark_results ({', '.join(COLUMNS)}, created) VALUES ({placeholders})",
             [_row(result) for result in results],
         )
 
 
 def all_results(store: Store) -> list[Result]:
-    """Every result, in the order in which the tasks were done."""
+    """Every result, in the order in which the tasks were finished."""
     rows = store.db.execute(f"SELECT {', '.join(COLUMNS)} FROM benchmark_results ORDER BY created, rowid")
     return [_result(dict(row)) for row in rows]
 
 
 def signatures(store: Store) -> dict[Key, str]:
-    """What was done with which settings."""
+    """The signature of each task that has results."""
     rows = store.db.execute("SELECT DISTINCT subject, engine, task, signature FROM benchmark_results")
     return {(row["subject"], row["engine"], row["task"]): row["signature"] for row in rows}
 
 
 def set_problem(store: Store, key: Key, message: str) -> None:
+    """Store why a task has no result. `replace_results` removes it."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO benchmark_problems (subject, engine, task, message, created)"
@@ -79,6 +80,7 @@ def set_problem(store: Store, key: Key, message: str) -> None:
 
 
 def all_problems(store: Store) -> dict[Key, str]:
+    """Why each task without a result has none."""
     rows = store.db.execute("SELECT subject, engine, task, message FROM benchmark_problems")
     return {(row["subject"], row["engine"], row["task"]): row["message"] for row in rows}
 

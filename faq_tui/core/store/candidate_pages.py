@@ -1,4 +1,4 @@
-"""The seeds that are regenerated, a page at a time, with what each source has answered so far."""
+"""The chosen seeds, which are regenerated: a page at a time, with counts of a source's candidates."""
 
 from __future__ import annotations
 
@@ -7,94 +7,101 @@ import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from faq_tui.core.store import candidates
 from faq_tui.core.store.candidates import Candidate, candidate_of
 from faq_tui.core.store.database import Store
 
-WANTED = "present AND NOT excluded AND role = 'chosen'"
+CHOSEN = "present AND NOT excluded AND role = 'chosen'"
+
+
+QUESTION_CHARACTERS = 500
 
 
 @dataclass(frozen=True)
 class QueuedSeed:
+    """A chosen seed in the list of pane 2."""
+
     seed_id: str
-    position: int
-    question: str
+    position: int  # in the file, from 0
+    question: str  # its first QUESTION_CHARACTERS
 
 
 @dataclass(frozen=True)
-class Answered:
-    """Of one seed and source: how many candidates are there, how many of them were cut off or are unfit,
-
-    and how many could not be had.
-    """
+class CandidateCounts:
+    """How many candidates one seed has of one source."""
 
     done: int = 0
-    truncated: int = 0
-    unfit: int = 0
-    failed: int = 0
+    truncated: int = 0  # of those: cut off
+    unusable: int = 0  # of those: with any flag
+    failed: int = 0  # could not be generated
 
 
 def after(store: Store, position: int, limit: int) -> list[QueuedSeed]:
     """Up to `limit` seeds that follow `position`, in file order."""
-    query = f"SELECT id, position, messages FROM seeds WHERE {WANTED} AND position > ? ORDER BY position LIMIT ?"
+    query = f"SELECT id, position, messages FROM seeds WHERE {CHOSEN} AND position > ? ORDER BY position LIMIT ?"
     return [_queued(row) for row in store.db.execute(query, (position, limit))]
 
 
 def before(store: Store, position: int, limit: int) -> list[QueuedSeed]:
     """Up to `limit` seeds that precede `position`, in file order."""
-    query = f"SELECT id, position, messages FROM seeds WHERE {WANTED} AND position < ? ORDER BY position DESC LIMIT ?"
+    query = f"SELECT id, position, messages FROM seeds WHERE {CHOSEN} AND position < ? ORDER BY position DESC LIMIT ?"
     return [_queued(row) for row in store.db.execute(query, (position, limit))][::-1]
 
 
 def position_of(store: Store, seed_id: str) -> int | None:
-    """Where a seed stands in the file; None if it is not regenerated."""
-    query = f"SELECT position FROM seeds WHERE id = ? AND {WANTED}"
+    """The seed's position in the file; None if it is not a chosen one."""
+    query = f"SELECT position FROM seeds WHERE id = ? AND {CHOSEN}"
     row = store.db.execute(query, (seed_id,)).fetchone()
     return None if row is None else int(row["position"])
 
 
 def count(store: Store) -> int:
-    return int(store.db.execute(f"SELECT count(*) FROM seeds WHERE {WANTED}").fetchone()[0])
+    """How many seeds are chosen."""
+    return int(store.db.execute(f"SELECT count(*) FROM seeds WHERE {CHOSEN}").fetchone()[0])
 
 
-def answered(store: Store, generation: str, seed_ids: Iterable[str]) -> dict[str, Answered]:
-    """Of the seeds on the screen only."""
+def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
+    """Seed id to the counts of a source's candidates. A seed without candidates and failures is left out.
+
+    It takes two queries a seed: ask for the seeds on the screen only.
+    """
     query = "SELECT flags FROM candidates WHERE generation = ? AND seed_id = ?"
-    found = {}
+    counts = {}
     for seed_id in seed_ids:
-        flags = [row["flags"] for row in store.db.execute(query, (generation, seed_id))]
-        failed = len(candidates.failures_of_seed(store, generation, seed_id))
+        flags = [row["flags"] for row in store.db.execute(query, (source_hash, seed_id))]
+        failed = len(candidates.failures_of_seed(store, source_hash, seed_id))
         if flags or failed:
             cut = sum("truncated" in json.loads(text) for text in flags)
-            found[seed_id] = Answered(len(flags), cut, sum(text != "[]" for text in flags), failed)
-    return found
+            counts[seed_id] = CandidateCounts(len(flags), cut, sum(text != "[]" for text in flags), failed)
+    return counts
 
 
-def candidates_of(store: Store, generation: str, seed_id: str) -> dict[int, Candidate]:
-    """Number to candidate, for one seed."""
+def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Candidate]:
+    """Number (from 1) to candidate, for one seed."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
-    return {row["number"]: candidate_of(row) for row in store.db.execute(query, (generation, seed_id))}
+    return {row["number"]: candidate_of(row) for row in store.db.execute(query, (source_hash, seed_id))}
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Of one source under its present settings."""
+    """Counts over the candidates of one source under its present settings, of chosen seeds."""
 
     candidates: int
     truncated: int
-    tokens: int
+    tokens: int  # completion tokens
 
 
-def totals(path: Path, generation: str) -> Totals:
-    """Counted over a connection of its own, for a thread: it reads every candidate's row."""
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)
+def totals(path: Path, source_hash: str) -> Totals:
+    """The totals, read through a connection that is opened here, so that a thread can call it: it reads every row."""
+    db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (
             "SELECT count(*), coalesce(sum(flags LIKE '%\"truncated\"%'), 0), coalesce(sum(completion_tokens), 0)"
-            f" FROM candidates WHERE generation = ? AND seed_id IN (SELECT id FROM seeds WHERE {WANTED})"
+            f" FROM candidates WHERE generation = ? AND seed_id IN (SELECT id FROM seeds WHERE {CHOSEN})"
         )
-        return Totals(*map(int, db.execute(query, (generation,)).fetchone()))
+        return Totals(*map(int, db.execute(query, (source_hash,)).fetchone()))
     finally:
         db.close()
 
@@ -104,4 +111,4 @@ def _queued(row: sqlite3.Row) -> QueuedSeed:
         question = str(json.loads(row["messages"])[-1]["content"])
     except (ValueError, LookupError, TypeError):
         question = row["messages"]
-    return QueuedSeed(row["id"], row["position"], question[:500])
+    return QueuedSeed(row["id"], row["position"], question[:QUESTION_CHARACTERS])

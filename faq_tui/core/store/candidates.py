@@ -30,7 +30,7 @@ class Candidate:
     seed_id: str
     source: str
     number: int  # 1-based
-    generation: str
+    source_hash: str  # of the source's settings; the column `generation`
     model: str
     prompt_version: str
     reasoning: str
@@ -67,18 +67,18 @@ class Failure:
     seed_id: str
     source: str
     number: int  # 1-based
-    generation: str
+    source_hash: str  # of the source's settings; the column `generation`
     reason: str
     requests: int  # requests sent for it
 
 
-def candidate_key(seed_id: str, generation: str, number: int) -> str:
+def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
     """The key under which a candidate is stored; the same key is generated only once.
 
-    It hashes the seed id (so the seed's text), the source's settings (`generation`) and the number. The source's name
-    is left out, so that a renamed source finds its candidates again.
+    It hashes the seed id (so the seed's text), the source's settings (`source_hash`) and the number. The source's
+    name is left out, so that a renamed source finds its candidates again.
     """
-    return digest(seed_id, generation, number)
+    return digest(seed_id, source_hash, number)
 
 
 def add(store: Store, candidate: Candidate) -> int:
@@ -87,7 +87,7 @@ def add(store: Store, candidate: Candidate) -> int:
     A candidate already stored under the key stays as it is.
     """
     c = candidate
-    key = candidate_key(c.seed_id, c.generation, c.number)
+    key = candidate_key(c.seed_id, c.source_hash, c.number)
     with store.writing() as db:
         db.execute(
             "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
@@ -95,7 +95,7 @@ def add(store: Store, candidate: Candidate) -> int:
             " max_tokens, sampling_seed, requests, why)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (
-                *(key, c.seed_id, c.source, c.number, c.generation, c.model, c.prompt_version),
+                *(key, c.seed_id, c.source, c.number, c.source_hash, c.model, c.prompt_version),
                 *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
                 *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
                 *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why)),
@@ -105,16 +105,16 @@ def add(store: Store, candidate: Candidate) -> int:
         return int(db.execute("SELECT id FROM candidates WHERE key = ?", (key,)).fetchone()["id"])
 
 
-def current(store: Store, source: str, generation: str) -> list[Candidate]:
+def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
     """All candidates of one source under its present settings, for chosen seeds, in seed order."""
     query = f"SELECT c.*{_CURRENT} ORDER BY s.position, c.number"
-    return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation,))]
+    return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash,))]
 
 
-def of_seed(store: Store, source: str, generation: str, seed_id: str) -> list[Candidate]:
+def of_seed(store: Store, source: str, source_hash: str, seed_id: str) -> list[Candidate]:
     """One seed's candidates of one source under its present settings, by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
-    return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (generation, seed_id))]
+    return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash, seed_id))]
 
 
 def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
@@ -124,7 +124,7 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
     return {row["id"]: candidate_of(row) for row in rows if row is not None}
 
 
-def outlines(store: Store, source: str, generation: str, candidates: int) -> list[CandidateOutline]:
+def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
     """What `current` returns, up to number `candidates` of each seed, without reading any text."""
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
@@ -132,14 +132,14 @@ def outlines(store: Store, source: str, generation: str, candidates: int) -> lis
     )
     return [
         CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
-        for row in store.db.execute(query, (generation, candidates))
+        for row in store.db.execute(query, (source_hash, candidates))
     ]
 
 
-def numbers(store: Store, generation: str) -> set[tuple[str, int]]:
+def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
     """(seed id, number) of what `current` returns, without reading any text."""
     query = f"SELECT c.seed_id, c.number{_CURRENT}"
-    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (generation,))}
+    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 
 
 @dataclass(frozen=True)
@@ -154,14 +154,14 @@ class Tally:
     seconds: float = 0.0  # generation time of the counted candidates
 
 
-def tally(store: Store, generation: str) -> Tally:
+def tally(store: Store, source_hash: str) -> Tally:
     """Counts over what `current` returns, without reading any text."""
-    return _tally(store, _CURRENT, generation)
+    return _tally(store, _CURRENT, source_hash)
 
 
-def tally_before(store: Store, source: str, generation: str) -> Tally:
+def tally_before(store: Store, source: str, source_hash: str) -> Tally:
     """Counts over this source's candidates that were made under other settings than the present ones."""
-    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, generation)
+    return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
 
 
 def _tally(store: Store, rows: str, *values: str) -> Tally:
@@ -173,21 +173,22 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
     return Tally(*store.db.execute(query, values).fetchone())
 
 
-def count_unreasoned(store: Store, generation: str) -> int:
+def count_unreasoned(store: Store, source_hash: str) -> int:
     """How many of what `current` returns have no reasoning. It reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
-    return int(store.db.execute(query, (generation,)).fetchone()[0])
+    return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
-def flag_counts(store: Store, generation: str) -> Counter[str]:
+def flag_counts(store: Store, source_hash: str) -> Counter[str]:
     """How many of what `current` returns have each flag, in seed order; a candidate may have several flags."""
     query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
-    return Counter(flag for row in store.db.execute(query, (generation,)) for flag in _flags(row["flags"]))
+    return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
 
 
 def candidate_of(row: sqlite3.Row) -> Candidate:
     names = set(Candidate.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates its values
+    values["source_hash"] = row["generation"]
     return Candidate(**{**values, "flags": _flags(row["flags"]), "why": json.loads(row["why"])})
 
 
@@ -203,29 +204,29 @@ def add_failure(store: Store, failure: Failure) -> None:
             "INSERT OR REPLACE INTO failed_candidates (key, seed_id, source, number, generation, reason, requests,"
             " created) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                *(candidate_key(f.seed_id, f.generation, f.number), f.seed_id, f.source, f.number, f.generation),
+                *(candidate_key(f.seed_id, f.source_hash, f.number), f.seed_id, f.source, f.number, f.source_hash),
                 *(storable(f.reason), f.requests, time.time()),
             ),
         )
 
 
-def clear_failures(store: Store, generation: str, failed: Iterable[tuple[str, int]]) -> None:
+def clear_failures(store: Store, source_hash: str, failed: Iterable[tuple[str, int]]) -> None:
     """Remove the failures of these (seed id, number), because they are asked for again."""
-    keys = ((candidate_key(seed_id, generation, number),) for seed_id, number in failed)
+    keys = ((candidate_key(seed_id, source_hash, number),) for seed_id, number in failed)
     with store.writing() as db:
         db.executemany("DELETE FROM failed_candidates WHERE key = ?", keys)
 
 
-def failures_of_seed(store: Store, generation: str, seed_id: str) -> dict[int, str]:
+def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, str]:
     """Number to the reason why this candidate of the seed failed."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
-    return {row["number"]: row["reason"] for row in store.db.execute(query, (generation, seed_id))}
+    return {row["number"]: row["reason"] for row in store.db.execute(query, (source_hash, seed_id))}
 
 
-def count_failures(store: Store, generation: str, candidates: int) -> int:
+def count_failures(store: Store, source_hash: str, candidates: int) -> int:
     """How many candidates of chosen seeds failed, up to number `candidates` of each seed."""
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
     )
-    return int(store.db.execute(query, (generation, candidates)).fetchone()[0])
+    return int(store.db.execute(query, (source_hash, candidates)).fetchone()[0])

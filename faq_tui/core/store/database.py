@@ -1,4 +1,4 @@
-"""Opening the run's SQLite file, and bringing an older one up to date."""
+"""Opens the run's SQLite file: connections, transactions, and how long to wait for a lock."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ class Store:
     """A connection to one run's database. Every write is committed before the call that makes it returns."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
-        """With `read_only` the file stays as it is; one of an older schema is read into memory."""
+        """Open the file, or make a new one, and bring its schema up to date.
+
+        With `read_only` the file stays as it is: if its schema is older, a copy in memory is brought up to date.
+        Raises UsageError if the file is no database, or a newer one; FaqError if it is locked or the disk is full.
+        """
         self.path, self.read_only = path, read_only
         try:
             self.db = open_to_read(path) if read_only else sqlite3.connect(path, timeout=30.0, isolation_level=None)
@@ -39,7 +43,7 @@ class Store:
             raise UsageError(f"{path} cannot be opened as faq-tui's database ({error}): move it away") from None
 
     def _use_wal(self) -> None:
-        """SQLite does not wait for this one itself: it fails at once while another process opens the file."""
+        """Switch to write-ahead logging. SQLite fails at once while another process opens the file, so this waits."""
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:
                 self.db.execute("PRAGMA journal_mode = WAL")
@@ -78,7 +82,7 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """The file itself, or a copy in memory if its schema must be brought up to date first."""
+    """A connection that reads the file, or a copy of it in memory if its schema must be brought up to date first."""
     db = _connect(path)
     if migrate.is_current(db):
         return db
@@ -89,7 +93,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # In a folder that cannot be written the file of the write-ahead log cannot be made: then nobody writes, either.
+    # The write-ahead log cannot be made in a folder that is read-only. Nobody writes there, so the file is immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
         db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=30.0, isolation_level=None)
         try:
@@ -100,14 +104,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     raise sqlite3.OperationalError(f"unable to read {path.name}")
 
 
-PATIENCE_MS = 300
+SHORT_TIMEOUT_MS = 300
 
 
 @contextmanager
 def short_lock_timeout(store: Store) -> Iterator[None]:
-    """Raises FaqError if the database stays locked."""
+    """Wait for a lock only briefly in this block, as the app must. Raises FaqError if the database stays locked."""
     before = store.db.execute("PRAGMA busy_timeout").fetchone()[0]
-    store.db.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    store.db.execute(f"PRAGMA busy_timeout = {SHORT_TIMEOUT_MS}")
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -35,7 +35,7 @@ def standings(store: Store, view: View) -> list[Standing]:
     """All seeds of the view's source, in file order."""
     query = (
         "SELECT c.seed_id, c.flags <> '[]', m.score FROM seeds s"
-        " JOIN candidates c ON c.generation = :generation AND c.seed_id = s.id AND c.number <= :wanted"
+        " JOIN candidates c ON c.generation = :source_hash AND c.seed_id = s.id AND c.number <= :candidates"
         " LEFT JOIN scores m ON m.candidate_id = c.id AND m.judge = :judge"
         " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, c.number"
     )
@@ -46,7 +46,7 @@ def standings(store: Store, view: View) -> list[Standing]:
         if score is not None and not unusable:
             scores.append(score)
     # As in `picks.current`: picks of candidates made under earlier settings of the source are ignored.
-    ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.generation,))
+    ids = store.db.execute("SELECT id FROM candidates WHERE generation = ?", (view.source_hash,))
     ours: set[int | None] = {None, *(row["id"] for row in ids)}
     by_judge = picks.judged_by(store, view.source, view.judge).items()
     judged = {seed_id: chosen for seed_id, chosen in by_judge if chosen in ours}
@@ -58,7 +58,7 @@ def standings(store: Store, view: View) -> list[Standing]:
     ]
 
 
-def usable_groups(store: Store, generation: str, candidates: int) -> list[list[int]]:
+def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
     """Ids of each chosen seed's candidates without a flag, up to number `candidates`, in file order."""
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
@@ -66,19 +66,19 @@ def usable_groups(store: Store, generation: str, candidates: int) -> list[list[i
         " ORDER BY s.position, c.number"
     )
     groups: dict[str, list[int]] = {}
-    for seed_id, candidate_id in store.db.execute(query, (generation, candidates)):
+    for seed_id, candidate_id in store.db.execute(query, (source_hash, candidates)):
         groups.setdefault(seed_id, []).append(candidate_id)
     return list(groups.values())
 
 
-def count_scored(store: Store, generation: str, judge: str) -> int:
-    """How many candidates of chosen seeds, of the source settings `generation`, this judge gave a score."""
+def count_scored(store: Store, source_hash: str, judge: str) -> int:
+    """How many candidates of chosen seeds, of the source settings `source_hash`, this judge gave a score."""
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
         " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
         " WHERE c.generation = ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"
     )
-    return int(store.db.execute(query, (judge, generation)).fetchone()[0])
+    return int(store.db.execute(query, (judge, source_hash)).fetchone()[0])
 
 
 def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:

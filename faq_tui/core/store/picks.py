@@ -123,7 +123,7 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
     return last
 
 
-def current(store: Store, source: str, judge: str, generation: str) -> dict[str, Pick]:
+def current(store: Store, source: str, judge: str, source_hash: str) -> dict[str, Pick]:
     """Seed id to the pick that counts: the person's if there is one, else this judge's.
 
     Picks of candidates that were made under earlier settings of the source are ignored.
@@ -131,6 +131,6 @@ def current(store: Store, source: str, judge: str, generation: str) -> dict[str,
     judged = judged_by(store, source, judge)
     picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}
     query = "SELECT id FROM candidates WHERE generation = ?"
-    ours: set[int | None] = {None, *(row["id"] for row in store.db.execute(query, (generation,)))}
+    ours: set[int | None] = {None, *(row["id"] for row in store.db.execute(query, (source_hash,)))}
     found = [*picks.items(), *overrides(store, source).items()]
     return {seed_id: pick for seed_id, pick in found if pick.candidate_id in ours}

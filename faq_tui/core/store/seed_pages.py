@@ -1,7 +1,7 @@
-"""The list of seeds, a page at a time: what matches a filter, and the rows at given places in the file.
+"""The list of seeds, a page at a time: which seeds match a filter, and the rows at given positions of the file.
 
-A filter's result is the matching seeds' positions alone, found in file order and handed out while the scan
-goes on; texts are read for the rows on the screen only.
+`matches` yields only the positions of matching seeds, in file order and while the scan goes on. `rows_at` reads the
+texts of the rows on the screen.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # of a question, in a row
-FIRST_STRETCH, STRETCH = 2000, 65_536  # seeds a step of a search goes through
+FIRST_STRETCH, STRETCH = 2000, 65_536  # seeds in the first step of a search, and in the largest one
 
-# What became of a seed. The first that is true, of one source under its present settings and judge.
+# The states of a seed: the first one whose test is true, for one source under its present settings and judge.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -27,17 +27,17 @@ STATES = {
     "picked": "{judge} = 'pick'",
     "none fit": "{judge} = 'reject'",
     "waiting": "{made} = 0",
-    "partly": "{made} < :wanted",
+    "partly": "{made} < :candidates",
     "not judged": "1",
 }
 _MADE = (
-    "(SELECT count(*) FROM candidates c WHERE c.generation = :generation AND c.seed_id = s.id"
-    " AND c.number <= :wanted)"
+    "(SELECT count(*) FROM candidates c WHERE c.generation = :source_hash AND c.seed_id = s.id"
+    " AND c.number <= :candidates)"
 )
-# As in `picks.current`: a word on an answer from before the source's settings changed counts no more.
+# As in `picks.current`: picks of candidates made under earlier settings of the source are ignored.
 _LAST = (
     "(SELECT CASE WHEN p.candidate_id IS NULL OR EXISTS (SELECT 1 FROM candidates k"
-    " WHERE k.id = p.candidate_id AND k.generation = :generation) THEN p.action END"
+    " WHERE k.id = p.candidate_id AND k.generation = :source_hash) THEN p.action END"
     " FROM picks p WHERE p.source = :source AND p.seed_id = s.id AND {by} ORDER BY p.id DESC LIMIT 1)"
 )
 _PARTS = {
@@ -50,27 +50,26 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# Of the stored JSON, what is not text: a search for one of these must look into the texts themselves.
+# What the stored JSON holds beside texts: a search for one of these must look into the texts themselves.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
-
 
 _IDS = re.compile("[0-9a-f]{1,12}")
 
 
 @dataclass(frozen=True)
 class View:
-    """The source whose candidates and picks a seed's state tells of; all empty where a run has no source."""
+    """The source and the judge to which a seed's state refers. Everything is empty if a run has no source."""
 
     source: str = ""
-    generation: str = ""
+    source_hash: str = ""  # of the source's present settings; the column `generation`
     judge: str = ""
-    wanted: int = 0  # candidates a seed
-    columns: tuple[str, ...] = ()  # of every kind of judge, as `judge`
+    candidates: int = 0  # that a seed is to have
+    columns: tuple[str, ...] = ()  # the id of every judge that scores, as `judge`
 
 
 @dataclass(frozen=True)
 class SeedFilter:
-    """What the list is narrowed to; None and "" narrow nothing."""
+    """Which seeds the list shows: those that pass every test. None and "" are no test."""
 
     text: str = ""  # in a message, the answer, the file's label, or the start of the id; ASCII case is ignored
     category: str | None = None
@@ -85,10 +84,12 @@ class SeedFilter:
 
 
 @dataclass(frozen=True)
-class BrowseRow:
-    position: int
+class SeedListRow:
+    """A seed in the list."""
+
+    position: int  # in the file, from 0
     id: str
-    state: str
+    state: str  # a key of STATES
     made: int  # candidates so far
     category: str
     language: str
@@ -105,22 +106,22 @@ def total(db: sqlite3.Connection) -> int:
 
 
 def newest_position(store: Store) -> int:
-    """The last seed's place in the file, at once; -1 where there is none."""
+    """The position of the last seed; -1 if there is none. An index answers, however many seeds there are."""
     return _last_position(store.db)
 
 
 def is_dense(db: sqlite3.Connection, count: int) -> bool:
-    """True if the n-th seed has position n, as `replace_all` numbers them."""
+    """True if positions have no gaps, so that the n-th seed has position n; `count` is the number of seeds."""
     return _last_position(db) == count - 1
 
 
-def matches(db: sqlite3.Connection, view: View, wanted: SeedFilter) -> Iterator[list[int]]:
-    """Positions of the seeds that match, in file order, in lists as they are found.
+def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
+    """Positions of the seeds that match, in file order, in lists that are yielded as they are found.
 
-    Each step of SQLite goes through a stretch of the file, so that a thread asks for the interpreter's lock once
-    for many rows, and the screen stays quick.
+    Each query goes through a stretch of the file, so that a thread asks for the interpreter's lock once for many
+    rows, and the screen stays quick.
     """
-    where, values = _where(wanted)
+    where, values = _where(seed_filter)
     query = (
         f"SELECT json_group_array(s.position) FROM seeds s INDEXED BY seeds_browse WHERE {where}"
         " AND s.position >= :from_position AND s.position < :to_position"
@@ -129,14 +130,14 @@ def matches(db: sqlite3.Connection, view: View, wanted: SeedFilter) -> Iterator[
     start, size = 0, FIRST_STRETCH
     while start < end:
         bounds = {"from_position": start, "to_position": start + size}
-        found = json.loads(db.execute(query, {**vars(view), **values, **bounds}).fetchone()[0])
-        if found:
-            yield sorted(found)
+        positions = json.loads(db.execute(query, {**vars(view), **values, **bounds}).fetchone()[0])
+        if positions:
+            yield sorted(positions)
         start, size = start + size, min(STRETCH, size * 4)
 
 
-def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, BrowseRow]:
-    """The seeds at these positions."""
+def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, SeedListRow]:
+    """Position to row, for these positions; one without a seed is left out."""
     query = (
         f"SELECT s.position, s.id, {STATE_SQL} AS state, {_MADE} AS made, s.category, s.language, s.length,"
         " s.origin, s.label,"
@@ -145,11 +146,12 @@ def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, Bro
         " FROM json_each(:positions) j CROSS JOIN seeds s INDEXED BY seeds_browse"
         " ON s.present AND s.position = j.value"
     )
-    found = store.db.execute(query, {**vars(view), "positions": json.dumps(list(positions))})
-    return {row["position"]: _row(row) for row in found}
+    rows = store.db.execute(query, {**vars(view), "positions": json.dumps(list(positions))})
+    return {row["position"]: _row(row) for row in rows}
 
 
 def position_of(store: Store, seed_id: str) -> int | None:
+    """The seed's position in the file; None if the file no longer has it."""
     row = store.db.execute("SELECT position FROM seeds WHERE id = ? AND present", (seed_id,)).fetchone()
     return None if row is None else int(row["position"])
 
@@ -161,16 +163,17 @@ def categories(db: sqlite3.Connection) -> list[str]:
 
 
 def origins(db: sqlite3.Connection) -> list[str]:
-    """Every file that seeds came from: a seed's origin is `file:line`."""
+    """Every file that seeds came from, in alphabetical order."""
     return [row[0] for row in db.execute(f"SELECT DISTINCT {_FILE} FROM seeds s WHERE s.present ORDER BY 1")]
 
 
 def tags(db: sqlite3.Connection) -> list[str]:
+    """Every tag that a person put on a seed."""
     return [row[0] for row in db.execute("SELECT DISTINCT tag FROM seed_tags ORDER BY tag")]
 
 
 def roles(db: sqlite3.Connection) -> dict[str, int]:
-    """How many seeds are chosen, heldout and pool; excluded ones under their own name."""
+    """How many seeds have each role: chosen, heldout and pool, or "excluded" in place of it."""
     query = (
         "SELECT CASE WHEN excluded THEN 'excluded' ELSE role END, count(*)"
         " FROM seeds INDEXED BY seeds_browse WHERE present GROUP BY 1"
@@ -183,48 +186,50 @@ def _last_position(db: sqlite3.Connection) -> int:
     return -1 if last is None else int(last)
 
 
-def _where(wanted: SeedFilter) -> tuple[str, dict[str, object]]:
+def _where(seed_filter: SeedFilter) -> tuple[str, dict[str, object]]:
+    """The SQL test of a filter, and the values of its parameters."""
     tests, values = ["s.present"], dict[str, object]()
 
     def narrow(test: str, **given: object) -> None:
         tests.append(test)
         values.update(given)
 
-    if wanted.category is not None:
-        narrow("s.category = :category", category=wanted.category)
-    if wanted.file is not None:
-        narrow(f"{_FILE} = :file", file=wanted.file)
-    if wanted.shortest is not None:
-        narrow("s.length >= :shortest", shortest=wanted.shortest)
-    if wanted.longest is not None:
-        narrow("s.length <= :longest", longest=wanted.longest)
-    if wanted.tag is not None:
-        narrow("s.id IN (SELECT seed_id FROM seed_tags WHERE tag = :tag)", tag=wanted.tag)
-    if wanted.state is not None:
-        narrow(f"{STATE_SQL} = :state", state=wanted.state)
-    if wanted.text:
-        by_id = " OR s.id LIKE :start ESCAPE '!'" if _IDS.fullmatch(wanted.text) else ""
+    if seed_filter.category is not None:
+        narrow("s.category = :category", category=seed_filter.category)
+    if seed_filter.file is not None:
+        narrow(f"{_FILE} = :file", file=seed_filter.file)
+    if seed_filter.shortest is not None:
+        narrow("s.length >= :shortest", shortest=seed_filter.shortest)
+    if seed_filter.longest is not None:
+        narrow("s.length <= :longest", longest=seed_filter.longest)
+    if seed_filter.tag is not None:
+        narrow("s.id IN (SELECT seed_id FROM seed_tags WHERE tag = :tag)", tag=seed_filter.tag)
+    if seed_filter.state is not None:
+        narrow(f"{STATE_SQL} = :state", state=seed_filter.state)
+    if seed_filter.text:
+        by_id = " OR s.id LIKE :start ESCAPE '!'" if _IDS.fullmatch(seed_filter.text) else ""
         stored = "s.messages LIKE :stored ESCAPE '!'"
-        if any(wanted.text.lower() in part for part in _SKELETON):
+        if any(seed_filter.text.lower() in part for part in _SKELETON):
             stored += (
                 " AND EXISTS (SELECT 1 FROM json_each(s.messages) m"
                 " WHERE json_extract(m.value, '$.content') LIKE :text ESCAPE '!')"
             )
         narrow(
             f"(({stored}) OR s.answer LIKE :text ESCAPE '!' OR s.label LIKE :text ESCAPE '!'{by_id})",
-            stored=f"%{_like(json.dumps(wanted.text)[1:-1])}%",  # the messages are stored as ASCII JSON
-            text=f"%{_like(wanted.text)}%",
-            start=f"{_like(wanted.text)}%",
+            stored=f"%{_like(json.dumps(seed_filter.text)[1:-1])}%",  # the messages are stored as ASCII JSON
+            text=f"%{_like(seed_filter.text)}%",
+            start=f"{_like(seed_filter.text)}%",
         )
     return " AND ".join(tests), values
 
 
 def _like(text: str) -> str:
+    """The text as a pattern of LIKE that matches it literally; `!` is the escape."""
     return "".join(f"!{char}" if char in "%_!" else char for char in text)
 
 
-def _row(row: sqlite3.Row) -> BrowseRow:
-    return BrowseRow(
+def _row(row: sqlite3.Row) -> SeedListRow:
+    return SeedListRow(
         position=row["position"],
         id=row["id"],
         state=row["state"],

@@ -1,4 +1,4 @@
-"""Seeds in the database."""
+"""The seeds of a run, their roles, and what people did to them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class Seed:
-    """One original calibration sample: a conversation that ends with a question, perhaps its answer."""
+    """One original calibration sample: a conversation that ends with a question, and its answer if there is one."""
 
-    messages: tuple[dict[str, str], ...]
-    answer: str | None
-    origin: str
-    label: str | None = None
+    messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last one is the question, of the user
+    answer: str | None  # the original one
+    origin: str  # file:line
+    label: str | None = None  # the file's own id
     category: str | None = None
     language: str | None = None
 
@@ -32,11 +32,15 @@ class Seed:
 
     @property
     def question(self) -> str:
+        """The text of the last message."""
         return self.messages[-1]["content"]
 
 
 def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
-    """Make `seeds` the run's seeds; those no longer among them stay in the file, marked as not present."""
+    """Make `seeds` the run's seeds and return how many there are.
+
+    Earlier ones that are not among them stay in the database, marked as not present, as do their candidates.
+    """
     rows = (
         (s.id, position, s.label, s.category, s.language, json.dumps(s.messages), s.answer, s.origin, len(s.question))
         for position, s in enumerate(seeds)
@@ -54,7 +58,7 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 
 
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
-    """Mark which seeds are regenerated, which are kept for the evaluation; the others are the pool."""
+    """Set which seeds are regenerated and which are kept for the evaluation; all others are the pool."""
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
         db.executemany("UPDATE seeds SET role = 'chosen' WHERE id = ?", ((i,) for i in chosen))
@@ -80,29 +84,32 @@ def ids_by_role(store: Store, role: str) -> list[str]:
 
 
 def get(store: Store, seed_id: str) -> Seed | None:
+    """The seed of this id, present or not; None if there is none."""
     row = store.db.execute("SELECT * FROM seeds WHERE id = ?", (seed_id,)).fetchone()
     return None if row is None else _seed(row)
 
 
 def counts(store: Store) -> dict[str, int]:
-    """Present, not excluded seeds of each role."""
+    """How many present, not excluded seeds have each role: chosen, heldout and pool."""
     query = "SELECT role, count(*) FROM seeds WHERE present AND NOT excluded GROUP BY role"
     return dict.fromkeys(("chosen", "heldout", "pool"), 0) | dict(store.db.execute(query).fetchall())
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed that `text` names: its id, the start of it, or the file's own label. UsageError if none."""
+    """The id of the seed that `text` names: by its id, the start of it, or its label.
+
+    Raises UsageError if no seed has this name, or more than one.
+    """
     query = "SELECT id FROM seeds WHERE id = ?1 OR label = ?1 OR substr(id, 1, length(?1)) = ?1 LIMIT 3"
-    found = [row["id"] for row in store.db.execute(query, (text,))]
-    exact = [seed_id for seed_id in found if seed_id == text]
-    if exact or len(found) == 1:
-        return str((exact or found)[0])
-    if not found:
+    named = [row["id"] for row in store.db.execute(query, (text,))]
+    if text in named or len(named) == 1:
+        return str(text if text in named else named[0])
+    if not named:
         raise UsageError(
             f"no seed {text!r} in this run: give the seed_id of a line in calibration/*.jsonl, its first digits, "
             "or the id that the seed has in your own file"
         )
-    raise UsageError(f"{text!r} names more than one seed ({', '.join(found)}): give more of the id")
+    raise UsageError(f"{text!r} names more than one seed ({', '.join(named)}): give more of the id")
 
 
 def _seed(row: sqlite3.Row) -> Seed:
@@ -121,28 +128,30 @@ OPPOSITE = {"exclude": "include", "include": "exclude", "tag": "untag", "untag":
 
 @dataclass(frozen=True)
 class Edit:
+    """Something that a person did to a seed."""
+
     seed_id: str
-    action: str  # one of OPPOSITE
+    action: str  # a key of OPPOSITE
     tag: str = ""
 
 
 def toggle_excluded(store: Store, seed_id: str, who: str) -> Edit:
-    """Exclude the seed, or include it again. A seed's candidates and picks stay in any case."""
+    """Exclude the seed, or include it again; `who` is the person's user name. Its candidates and picks stay."""
     with store.writing() as db:
         row = db.execute("SELECT excluded FROM seeds WHERE id = ?", (seed_id,)).fetchone()
         return _apply(db, Edit(seed_id, "include" if row["excluded"] else "exclude"), who)
 
 
 def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
-    """Put the tag on the seed, or take it off."""
+    """Put the tag on the seed, or take it off if it is there."""
     tag = storable(tag)
     with store.writing() as db:
-        found = db.execute("SELECT 1 FROM seed_tags WHERE seed_id = ? AND tag = ?", (seed_id, tag)).fetchone()
-        return _apply(db, Edit(seed_id, "untag" if found else "tag", tag), who)
+        tagged = db.execute("SELECT 1 FROM seed_tags WHERE seed_id = ? AND tag = ?", (seed_id, tag)).fetchone()
+        return _apply(db, Edit(seed_id, "untag" if tagged else "tag", tag), who)
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Take back the last edit that stands; returns it, or None if there is none."""
+    """Take back the last edit that was not taken back, and return it; None if there is none."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"
@@ -155,6 +164,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
+    """Do the edit and record it; `undoes` is the id of the recorded edit that it takes back."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

@@ -1,4 +1,7 @@
-"""What is known of each assembled calibration set; its samples are in `calibration/<set>.jsonl`."""
+"""Calibration sets and their activations, and the errors of artefacts' layers.
+
+The samples of a set are in `calibration/<set>.jsonl`, its arrays in `activations/<set>.safetensors`.
+"""
 
 from __future__ import annotations
 
@@ -12,24 +15,27 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class SetRow:
+    """One assembled calibration set."""
+
     name: str
-    ids_hash: str
+    ids_hash: str  # hash of all token ids in order
     samples: int
     tokens: int
-    tokens_full: int  # of its samples before any was cut
-    by_person: int
-    refused: dict[str, int]  # reason to count
+    tokens_full: int  # tokens of its samples before any was cut
+    by_person: int  # samples whose candidate a person picked
+    refused: dict[str, int]  # reason to the number of conversations that became no sample
     answered: int = 0  # samples with an answer that could be cut
-    whole_answers: int = 0  # those that still hold all of it
+    whole_answers: int = 0  # samples that still hold all of their answer
     ways: dict[str, int] = field(default_factory=dict)  # template | generation_prompt | inline | raw, to count
 
     @property
     def kept(self) -> float | None:
-        """Share of its samples' tokens that was kept; None for a set without samples."""
+        """Share of its samples' tokens that was kept, from 0 to 1; None for a set without tokens."""
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 
 def add_set(store: Store, row: SetRow) -> None:
+    """Store a set in place of an earlier one of its name."""
     values = (
         *(row.name, row.ids_hash, row.samples, row.tokens, row.tokens_full, row.by_person),
         *(json.dumps(row.refused), row.answered, row.whole_answers, json.dumps(row.ways), time.time()),
@@ -43,11 +49,13 @@ def add_set(store: Store, row: SetRow) -> None:
 
 
 def remove_set(store: Store, name: str) -> None:
+    """Forget a set; its file stays."""
     with store.writing() as db:
         db.execute("DELETE FROM sets WHERE name = ?", (name,))
 
 
 def all_sets(store: Store) -> dict[str, SetRow]:
+    """Sets by name, in the order in which they were assembled."""
     names = list(SetRow.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM sets ORDER BY rowid")
     return {row["name"]: _row(dict(row)) for row in rows}
@@ -59,15 +67,18 @@ def _row(values: dict[str, Any]) -> SetRow:
 
 @dataclass(frozen=True)
 class ActivationsRow:
+    """What was measured of the target's activations under one calibration set."""
+
     set_name: str
-    signature: str
-    samples: int
+    signature: str  # hash of target, settings and token ids
+    samples: int  # that went through the target
     tokens: int
     seconds: float
     summary: dict[str, Any]  # places: [{layer, module, channels, ...statistics}], kinds, experts
 
 
 def add_activations(store: Store, row: ActivationsRow) -> None:
+    """Store a set's activations in place of earlier ones."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO activations (set_name, signature, samples, tokens, seconds, summary, created)"
@@ -80,11 +91,13 @@ def add_activations(store: Store, row: ActivationsRow) -> None:
 
 
 def remove_activations(store: Store, set_name: str) -> None:
+    """Forget a set's activations; their file stays."""
     with store.writing() as db:
         db.execute("DELETE FROM activations WHERE set_name = ?", (set_name,))
 
 
 def all_activations(store: Store) -> dict[str, ActivationsRow]:
+    """Activations by set name, in the order in which they were measured."""
     names = list(ActivationsRow.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM activations ORDER BY rowid")
     return {row["set_name"]: ActivationsRow(**{**dict(row), "summary": json.loads(row["summary"])}) for row in rows}
@@ -92,14 +105,17 @@ def all_activations(store: Store) -> dict[str, ActivationsRow]:
 
 @dataclass(frozen=True)
 class LayerErrors:
-    subject: str
-    signature: str
-    text: str
+    """How far the outputs of an artefact's layers are from the target's, on one held-out text."""
+
+    subject: str  # a folder under models/
+    signature: str  # hash of subject, text and dtype
+    text: str  # name of the held-out text
     tokens: int
-    errors: list[float]
+    errors: list[float]  # relative error of each layer's output, the first layer first
 
 
 def add_layer_errors(store: Store, row: LayerErrors) -> None:
+    """Store an artefact's layer errors in place of earlier ones."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO layer_errors (subject, signature, text, tokens, errors, created)"
@@ -109,6 +125,7 @@ def add_layer_errors(store: Store, row: LayerErrors) -> None:
 
 
 def all_layer_errors(store: Store) -> dict[str, LayerErrors]:
+    """Layer errors by subject, in the order in which they were measured."""
     names = list(LayerErrors.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM layer_errors ORDER BY rowid")
     return {row["subject"]: LayerErrors(**{**dict(row), "errors": json.loads(row["errors"])}) for row in rows}

@@ -1,4 +1,4 @@
-"""What each stage did last: its state, and the signature of the settings and inputs it did it with."""
+"""What each stage did last: its state, and the signature of the settings and inputs that it worked with."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class StageRow:
+    """The last run of one stage."""
+
     stage: str
     state: str  # running | done | failed | stopped
     signature: str
-    job: str
+    job: str  # id of the job that ran it
     pid: int
     started: float  # unix seconds
-    finished: float | None
-    message: str
+    finished: float | None  # unix seconds; None: it runs, or was killed
+    message: str  # its summary, or why it failed
 
 
 def begin(store: Store, stage: str, signature: str, job: str) -> None:
+    """Record that this process runs the stage."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO stages (stage, state, signature, job, pid, started, finished, message)"
@@ -32,6 +35,7 @@ def begin(store: Store, stage: str, signature: str, job: str) -> None:
 
 
 def end(store: Store, stage: str, state: str, message: str = "") -> None:
+    """Record how the stage ended: `state` is done, failed or stopped."""
     with store.writing() as db:
         db.execute(
             "UPDATE stages SET state = ?, finished = ?, message = ? WHERE stage = ?",
@@ -40,4 +44,5 @@ def end(store: Store, stage: str, state: str, message: str = "") -> None:
 
 
 def all_rows(store: Store) -> dict[str, StageRow]:
+    """Stage name to its last run; a stage that never ran is missing."""
     return {row["stage"]: StageRow(**dict(row)) for row in store.db.execute("SELECT * FROM stages")}

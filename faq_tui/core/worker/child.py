@@ -37,7 +37,7 @@ TASKS = {
 
 
 def follow_lifeline() -> None:
-    """End this process as soon as stdin does: its other end lives exactly as long as the parent."""
+    """End this process as soon as stdin ends: the other end of that pipe lives exactly as long as the parent."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -48,7 +48,7 @@ def follow_lifeline() -> None:
 
 
 def read_line(fd: int) -> str:
-    """One line, unbuffered, so that nothing after it is swallowed."""
+    """Read one line, byte by byte, so that nothing after it is consumed."""
     data = bytearray()
     while not data.endswith(b"\n"):
         chunk = os.read(fd, 1)
@@ -86,7 +86,7 @@ def main() -> None:
     except MemoryError:
         send("error", message="", exit_code=1, reason="memory")
         code = 1
-    except BaseException as error:  # noqa: BLE001  whatever it is, the parent must hear of it
+    except BaseException as error:  # noqa: BLE001  the parent reports any error
         send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
         with suppress(OSError):  # the log may be on the disk that is full
             traceback.print_exc()

@@ -1,4 +1,4 @@
-"""The parent's side: start the child, follow its messages, pass a stop on, and say clearly how it died."""
+"""The parent's side of a worker: start the child, follow its messages, pass a stop on, and explain how it ended."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk
-from faq_tui.core.settings import Settings
 
+if TYPE_CHECKING:
+    from faq_tui.core.settings import Settings
+
+FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a worker fetches gated models with these
 GRACE_S = 10.0  # from a request to stop until the child is killed
 LEAVING_S = 1.0  # from the end of its messages until then
 
-# Rust and C++ libraries wrap the system's error in one of their own: only its number is left.
+# Rust and C++ libraries wrap the system's error: only its number is left.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
-# Torch has an exception of its own for its GPU allocator only: cuBLAS, cuSOLVER and the host's speak for themselves.
+# Torch raises OutOfMemoryError for its GPU allocator only; cuBLAS, cuSOLVER and the host's allocator do not.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
 # What takes less memory, by task.
@@ -78,7 +81,7 @@ def run_worker(
             else:
                 on_message(message)
     except BrokenPipeError:
-        pass  # it died at once: said below
+        pass  # it died at once: `_raise_if_failed` explains it
     finally:
         os.close(read_fd)
         if not last:
@@ -89,7 +92,7 @@ def run_worker(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """One that is on its way out may say how it died by its own exit status."""
+    """Give a child that is about to end the time to leave its exit status; then kill it."""
     try:
         child.wait(LEAVING_S)
     except subprocess.TimeoutExpired:
@@ -140,11 +143,8 @@ def _raise_if_failed(
     raise FaqError(f"{task} ended unexpectedly (exit status {code}); {where}")
 
 
-FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a worker fetches gated models with these
-
-
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
-    """Every variable that an `api_key_env` of the settings names, as an empty one; `needed` is left as it is."""
+    """Variables that hide the API keys from a worker: each that an `api_key_env` names is empty, except `needed`."""
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 
 

@@ -66,7 +66,7 @@ class EvidencePane(Pane):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.found = LoadedEvidence(why=READING)
-        self.wanted = EvidenceViewState()
+        self.view_state = EvidenceViewState()
         self.rows: list[TableRow] = []
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
@@ -112,7 +112,7 @@ class EvidencePane(Pane):
     def on_evidence_pane_read(self, event: Read) -> None:
         event.stop()
         self.found = event.found
-        self.wanted = self.wanted.fitted(self.found)
+        self.view_state = self.view_state.fitted(self.found)
         self._fill()
 
     # What is shown.
@@ -130,19 +130,19 @@ class EvidencePane(Pane):
         self.refresh_bindings()  # whether there are columns without room
 
     def on_lines_pressed(self) -> None:
-        if self.wanted.view == "items":
+        if self.view_state.view == "items":
             self.action_open()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
-        items = self.wanted.view == "items"
+        items = self.view_state.view == "items"
         return {
             "open": items and self.opened is None,
             "back": self.opened is not None,
             "left_model": items,
             "right_model": items,
-            "match": self.wanted.view == "table",
-            "metrics": self.wanted.view == "table",
-            "columns": self.wanted.view == "table" and len(self._columns().pages) > 1,
+            "match": self.view_state.view == "table",
+            "metrics": self.view_state.view == "table",
+            "columns": self.view_state.view == "table" and len(self._columns().pages) > 1,
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
@@ -150,13 +150,13 @@ class EvidencePane(Pane):
         if self.found.evidence is None:
             return None
         if self.opened is not None:
-            return evidence_items.as_text(self.found, self.wanted, self.opened, self._words(self.opened))
-        return evidence_table.as_text(self.found, self.wanted)
+            return evidence_items.as_text(self.found, self.view_state, self.opened, self._words(self.opened))
+        return evidence_table.as_text(self.found, self.view_state)
 
     def _fill(self) -> None:
-        """Make the rows anew, after a change of what is there or wanted."""
-        self.rows = evidence_table.rows(self.found, self.wanted)
-        self.entries = evidence_items.entries(self.found, self.wanted)
+        """Make the rows again, after a change of the evidence or of the view."""
+        self.rows = evidence_table.rows(self.found, self.view_state)
+        self.entries = evidence_items.entries(self.found, self.view_state)
         if self.opened is not None:
             same = [e for e in self.entries if (e.text, e.number) == (self.opened.text, self.opened.number)]
             self.opened = same[0] if same else None
@@ -167,7 +167,7 @@ class EvidencePane(Pane):
             return
         self._arrange()
         self.query_one("#evidence-empty", LiteralText).show(self.found.why)
-        self.query_one(Summary).show(summary(self.found, self.wanted))
+        self.query_one(Summary).show(summary(self.found, self.view_state))
         if self.found.evidence is None:
             return
         if self.opened is None:
@@ -175,7 +175,7 @@ class EvidencePane(Pane):
             self._draw_detail()
         else:
             place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
-            self.query_one(ItemView).show(self.found, self.wanted, self.opened, self._words(self.opened), place)
+            self.query_one(ItemView).show(self.found, self.view_state, self.opened, self._words(self.opened), place)
         if self._told is not self.found:
             self._told = self.found
             self.query_one("#evidence-run", FlowView).show(evidence_ran.parts(self.found.report))
@@ -184,14 +184,14 @@ class EvidencePane(Pane):
         self.refresh_bindings()
 
     def _words(self, entry: Entry) -> Words:
-        return words_of(self.run, self.found, (self.wanted.left, self.wanted.right), entry.text, entry.number)
+        return words_of(self.run, self.found, (self.view_state.left, self.view_state.right), entry.text, entry.number)
 
     @property
     def _paper(self) -> bool:
         """Whether the paper's figures are shown: without a wish, where they are in nobody's way."""
-        if self.wanted.paper is None:
+        if self.view_state.paper is None:
             return self.room.width >= WIDE and bool(self.found.paper)
-        return self.wanted.paper
+        return self.view_state.paper
 
     @property
     def _only_paper(self) -> bool:
@@ -200,14 +200,14 @@ class EvidencePane(Pane):
         return self._paper and small and self.opened is None
 
     def _arrange(self) -> None:
-        """What stands where: decided from the size alone, and from what is wanted."""
+        """Arrange the widgets by the size and the view."""
         wide = self.room.width >= WIDE
         alone = self._only_paper
-        scatter = wide or (self.wanted.view == "scatter" and not alone)
+        scatter = wide or (self.view_state.view == "scatter" and not alone)
         self.set_class(self.found.evidence is None, "-empty")
         self.set_class(wide, "-wide")
         self.set_class(self.opened is not None, "-item")
-        self.set_class(self.wanted.view == "run", "-run")
+        self.set_class(self.view_state.view == "run", "-run")
         self.query_one("#evidence-left").display = wide or not (alone or scatter)
         self.query_one("#evidence-right").display = wide or scatter or self._paper
         self.query_one(ScatterBox).display = scatter
@@ -222,30 +222,30 @@ class EvidencePane(Pane):
 
     def _draw_lines(self) -> None:
         lines = self.query_one(Lines)
-        lines.show(len(self.entries if self.wanted.view == "items" else self.rows), self._line)
+        lines.show(len(self.entries if self.view_state.view == "items" else self.rows), self._line)
         self._draw_head()
         self._fit_detail()
 
     def _line(self, row: int, width: int) -> Text:
-        if self.wanted.view == "items":
-            return evidence_lines.item(self.found, self.wanted, self.entries[row], width)
-        return evidence_lines.line(self.rows[row], self._columns(width), self.wanted.page, width)
+        if self.view_state.view == "items":
+            return evidence_lines.item(self.found, self.view_state, self.entries[row], width)
+        return evidence_lines.line(self.rows[row], self._columns(width), self.view_state.page, width)
 
     def _draw_head(self) -> None:
-        if self.wanted.view == "items":
-            head = evidence_lines.item_head(self.found, self.wanted, self.query_one(Lines).width)
+        if self.view_state.view == "items":
+            head = evidence_lines.item_head(self.found, self.view_state, self.query_one(Lines).width)
         else:
-            head = evidence_lines.head(self._columns(), self.wanted.page)
+            head = evidence_lines.head(self._columns(), self.view_state.page)
         self.query_one("#evidence-head", LiteralText).show(head)
 
     def _fit_detail(self) -> None:
-        items = self.wanted.view == "items"
+        items = self.view_state.view == "items"
         said = [] if items else [row.detail for row in self.rows]
         self.query_one(Detail).fit(said, self.room.height // 2)
 
     def _draw_detail(self) -> None:
         at, detail = self.query_one(Lines).cursor, self.query_one(Detail)
-        if self.wanted.view != "items":
+        if self.view_state.view != "items":
             detail.say(self.rows[at].detail if at < len(self.rows) else "")
         elif at < len(self.entries):
             entry = self.entries[at]
@@ -255,46 +255,46 @@ class EvidencePane(Pane):
 
     # Actions.
 
-    def _show(self, wanted: EvidenceViewState) -> None:
+    def _show(self, view_state: EvidenceViewState) -> None:
         if self.found.evidence is None:
             return
         lines = self.query_one(Lines)
-        self._cursors[self.wanted.view] = lines.cursor
-        before, self.wanted = self.wanted, wanted
-        if before.view != wanted.view:
+        self._cursors[self.view_state.view] = lines.cursor
+        before, self.view_state = self.view_state, view_state
+        if before.view != view_state.view:
             self.opened = None
         self._fill()
-        if before.view != wanted.view:
-            lines.show_at(self._cursors.get(wanted.view, 0))
+        if before.view != view_state.view:
+            lines.show_at(self._cursors.get(view_state.view, 0))
 
     def action_view(self) -> None:
         order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
-        place = order.index(self.wanted.view) if self.wanted.view in order else 0
-        paper = False if self._only_paper else self.wanted.paper
-        self._show(replace(self.wanted, view=order[(place + 1) % len(order)], paper=paper))
+        place = order.index(self.view_state.view) if self.view_state.view in order else 0
+        paper = False if self._only_paper else self.view_state.paper
+        self._show(replace(self.view_state, view=order[(place + 1) % len(order)], paper=paper))
 
     def action_match(self) -> None:
-        place = MATCHES.index(self.wanted.match)
-        self._show(replace(self.wanted, match=MATCHES[(place + 1) % len(MATCHES)]))
+        place = MATCHES.index(self.view_state.match)
+        self._show(replace(self.view_state, match=MATCHES[(place + 1) % len(MATCHES)]))
 
     def action_metrics(self) -> None:
-        self._show(replace(self.wanted, every=not self.wanted.every))
+        self._show(replace(self.view_state, every=not self.view_state.every))
 
     def action_columns(self) -> None:
-        self._show(replace(self.wanted, page=self.wanted.page + 1))
+        self._show(replace(self.view_state, page=self.view_state.page + 1))
 
     def action_paper(self) -> None:
-        self._show(replace(self.wanted, paper=not self._paper))
+        self._show(replace(self.view_state, paper=not self._paper))
 
     def action_left_model(self) -> None:
-        self._show(self.wanted.next_model(self.found, "left"))
+        self._show(self.view_state.next_model(self.found, "left"))
 
     def action_right_model(self) -> None:
-        self._show(self.wanted.next_model(self.found, "right"))
+        self._show(self.view_state.next_model(self.found, "right"))
 
     def action_open(self) -> None:
         at = self.query_one(Lines).cursor
-        if self.wanted.view == "items" and at < len(self.entries):
+        if self.view_state.view == "items" and at < len(self.entries):
             self.opened = self.entries[at]
             self._draw()
 
@@ -326,7 +326,7 @@ class EvidencePane(Pane):
         """The text that stands where the lines are else."""
         if self._only_paper:
             return self.query_one(PaperView)
-        return self.query_one("#evidence-run", FlowView) if self.wanted.view == "run" else None
+        return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None
 
     def _page(self, by: int) -> None:
         if self.opened is not None:

@@ -55,13 +55,15 @@ class ItemView(Vertical):
             for _ in range(3):
                 yield ModelBox(classes="model")
 
-    def show(self, found: LoadedEvidence, wanted: EvidenceViewState, entry: Entry, words: Words, place: str) -> None:
+    def show(
+        self, found: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, words: Words, place: str
+    ) -> None:
         """`place`: which of how many, in words."""
         title = f"{found.title(entry.text)}, item {entry.number + 1}   {place}"
         self.query_one("#item-title", ShortText).show_whole(title)
         self.query_one("#item-body", FlowView).show(_cut(item_parts(found, entry, words)))
         self.set_class(bool(words.pieces), "-words")
-        models = (UNQUANTIZED, wanted.left, wanted.right)
+        models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
             # Of a text without labels the unquantized model departs nowhere: the two have its room.
             box.display = model != UNQUANTIZED or not words.pieces

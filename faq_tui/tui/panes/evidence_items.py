@@ -32,7 +32,7 @@ class Entry:
     words: str  # one line of it
 
 
-def entries(found: LoadedEvidence, wanted: EvidenceViewState) -> list[Entry]:
+def entries(found: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
     """Labelled texts first: the items that flipped in any model; of others the ones furthest apart."""
     if found.evidence is None:
         return []
@@ -40,25 +40,25 @@ def entries(found: LoadedEvidence, wanted: EvidenceViewState) -> list[Entry]:
     listed: list[Entry] = []
     for text in texts:
         labelled = kind_of(text) in LABELLED
-        listed += _flipped(found, wanted, text) if labelled else _apart(found, wanted, text)
+        listed += _flipped(found, view_state, text) if labelled else _apart(found, view_state, text)
     return listed
 
 
 def three(
-    found: LoadedEvidence, wanted: EvidenceViewState, text: str
+    found: LoadedEvidence, view_state: EvidenceViewState, text: str
 ) -> tuple[Sums | None, Sums | None, Sums | None]:
     """The sums of the unquantized, the left and the right model."""
     return (
         found.sums_of(UNQUANTIZED, text),
-        found.sums_of(wanted.left, text),
-        found.sums_of(wanted.right, text),
+        found.sums_of(view_state.left, text),
+        found.sums_of(view_state.right, text),
     )
 
 
-def _flipped(found: LoadedEvidence, wanted: EvidenceViewState, text: str) -> Iterator[Entry]:
+def _flipped(found: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
     flips = [flipped for flipped in found.evidence.flips if flipped.text == text] if found.evidence else []
     numbers = {number for flipped in flips for number in (*flipped.lost, *flipped.won)}
-    sides = three(found, wanted, text)
+    sides = three(found, view_state, text)
 
     def of_number(number: int) -> Entry:
         cells = tuple(UNKNOWN if s is None else _mark(s.columns["correct"][number]) for s in sides)
@@ -68,8 +68,8 @@ def _flipped(found: LoadedEvidence, wanted: EvidenceViewState, text: str) -> Ite
     yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)  # the shown two's own flips first
 
 
-def _apart(found: LoadedEvidence, wanted: EvidenceViewState, text: str) -> Iterator[Entry]:
-    target, left, right = three(found, wanted, text)
+def _apart(found: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
+    target, left, right = three(found, view_state, text)
     if target is None or left is None or right is None or "kl" not in left.columns:
         return
     ours, theirs = (sums.columns["kl"] / sums.columns["tokens"].clip(1) for sums in (right, left))
@@ -156,9 +156,9 @@ def _letter(index: int) -> str:
     return chr(ord("A") + index) if 0 <= index < 26 else str(index + 1)
 
 
-def as_text(found: LoadedEvidence, wanted: EvidenceViewState, entry: Entry, words: Words) -> str:
+def as_text(found: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, words: Words) -> str:
     """The item and its three readings, for the clipboard."""
     blocks: list[tuple[str, Parts]] = [("", item_parts(found, entry, words)), ("", [("".join(words.pieces), "")])]
-    blocks += [(name, model_parts(found, entry, name)) for name in (UNQUANTIZED, wanted.left, wanted.right)]
+    blocks += [(name, model_parts(found, entry, name)) for name in (UNQUANTIZED, view_state.left, view_state.right)]
     told = [(f"{name}:\n" if name else "") + "\n".join(part[0] for part in parts if part) for name, parts in blocks]
     return "\n\n".join(filter(None, told))

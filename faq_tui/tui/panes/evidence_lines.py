@@ -61,25 +61,25 @@ def _titled(row: TableRow, width: int) -> str:
     return middle(name, width)
 
 
-def item_head(found: LoadedEvidence, wanted: EvidenceViewState, width: int) -> Text:
+def item_head(found: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
     """What the columns of the items are."""
-    names = names_of(found, wanted)
+    names = names_of(found, view_state)
     return _item_cells(width, _cell_width(names, width), names, "item", "bold")
 
 
-def item(found: LoadedEvidence, wanted: EvidenceViewState, entry: Entry, width: int) -> Text:
+def item(found: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, width: int) -> Text:
     kind = kind_of(entry.text)
     said = entry.words if kind in LABELLED else f"{found.title(entry.text)}: {entry.words}"
-    return _item_cells(width, _cell_width(names_of(found, wanted), width), entry.cells, said)
+    return _item_cells(width, _cell_width(names_of(found, view_state), width), entry.cells, said)
 
 
-def names_of(found: LoadedEvidence, wanted: EvidenceViewState) -> tuple[str, str, str]:
+def names_of(found: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str, str, str]:
     """The three models whose items are shown; of two with one recipe the sets alone."""
     rows = {row.name: row for row in found.models}
-    left, right = rows.get(wanted.left), rows.get(wanted.right)
+    left, right = rows.get(view_state.left), rows.get(view_state.right)
     if left and right and left.recipe == right.recipe:
-        return "unquantized", left.set_name or wanted.left, right.set_name or wanted.right
-    return "unquantized", wanted.left, wanted.right
+        return "unquantized", left.set_name or view_state.left, right.set_name or view_state.right
+    return "unquantized", view_state.left, view_state.right
 
 
 def _cell_width(names: tuple[str, str, str], width: int) -> int:

@@ -34,10 +34,10 @@ class PaperView(FlowView):
         self._fill()
 
     def _fill(self) -> None:
-        wanted = self._found, self.size.width - BAR
-        if wanted[1] > 0 and (self._set is None or self._set[0] is not wanted[0] or self._set[1] != wanted[1]):
-            self._set = wanted
-            self.show(list(parts(*wanted)))
+        shown = self._found, self.size.width - BAR
+        if shown[1] > 0 and (self._set is None or self._set[0] is not shown[0] or self._set[1] != shown[1]):
+            self._set = shown
+            self.show(list(parts(*shown)))
 
 
 def parts(found: LoadedEvidence, width: int) -> list[Part]:

@@ -13,7 +13,7 @@ from faq_tui.tui.panes.evidence_view_state import MATCHES, VIEWS, EvidenceViewSt
 from faq_tui.tui.panes.evidence_words import STYLES
 
 
-def summary(found: LoadedEvidence, wanted: EvidenceViewState) -> Text:
+def summary(found: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     """How the verdicts fall, and what is shown of what; before them what to know of all figures."""
     evidence = found.evidence
     if evidence is None:
@@ -36,14 +36,14 @@ def summary(found: LoadedEvidence, wanted: EvidenceViewState) -> Text:
         line.append(_nothing_compared(evidence), "bold")
     compared = sum(o.p is not None for c in evidence.comparisons for t in c.texts.values() for o in t.values())
     how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
-    if wanted.view == VIEWS[0]:
-        match = "equal samples and tokens" if wanted.match == MATCHES[0] else f"equal {wanted.match}"
-        how = f"{'all' if wanted.every else 'main'} metrics, {match} · {how}"
-    if wanted.view == "items":
-        how = f"left {wanted.left or 'no model'}, right {wanted.right or 'no model'}"
-    if wanted.view == "run":
+    if view_state.view == VIEWS[0]:
+        match = "equal samples and tokens" if view_state.match == MATCHES[0] else f"equal {view_state.match}"
+        how = f"{'all' if view_state.every else 'main'} metrics, {match} · {how}"
+    if view_state.view == "items":
+        how = f"left {view_state.left or 'no model'}, right {view_state.right or 'no model'}"
+    if view_state.view == "run":
         how = "what these figures rest on"
-    return line.append(f"\n{wanted.view}: ", "dim").append(sanitize(how), "dim")
+    return line.append(f"\n{view_state.view}: ", "dim").append(sanitize(how), "dim")
 
 
 def _counts(evidence: Evidence, equal: str) -> Counter[str]:

@@ -16,7 +16,7 @@ from faq_tui.tui.panes.evidence_row import EMPTY, GROUP, HEADING, MODEL, TableRo
 from faq_tui.tui.panes.evidence_view_state import MATCHES, EvidenceViewState
 
 
-def rows(found: LoadedEvidence, wanted: EvidenceViewState) -> list[TableRow]:
+def rows(found: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
     """Empty without evidence."""
     evidence = found.evidence
     if evidence is None:
@@ -24,9 +24,9 @@ def rows(found: LoadedEvidence, wanted: EvidenceViewState) -> list[TableRow]:
     out: list[TableRow] = []
     for text in evidence.texts:
         metrics = evidence.metrics(text.name)
-        for metric in metrics if wanted.every else metrics[:1]:
+        for metric in metrics if view_state.every else metrics[:1]:
             out += [TableRow(EMPTY)] if out else []
-            out += _section(found, evidence, text.name, metric, wanted.match)
+            out += _section(found, evidence, text.name, metric, view_state.match)
     return [*out, *benchmark_rows(found)]
 
 
@@ -156,7 +156,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_text(found: LoadedEvidence, wanted: EvidenceViewState) -> str:
+def as_text(found: LoadedEvidence, view_state: EvidenceViewState) -> str:
     """The same for the clipboard: a line a row, tabs between cells."""
     head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
-    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, wanted))])
+    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, view_state))])

@@ -1,4 +1,4 @@
-"""What the pane `evidence` is asked to show, apart from any widget."""
+"""Which part of the evidence the pane shows, apart from any widget."""
 
 from __future__ import annotations
 

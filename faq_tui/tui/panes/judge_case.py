@@ -6,20 +6,12 @@ from dataclasses import dataclass, field
 
 from faq_tui.core.judging.picking import agrees
 from faq_tui.core.overrides import NEVER_ASSEMBLED
+from faq_tui.core.regenerating.flags import words_of
 from faq_tui.core.store import Store, candidates, judged, seeds
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.judged import Override, Standing
 from faq_tui.core.store.picks import ScoreRow
 from faq_tui.core.store.seed_pages import View
-
-FLAG_WORDS = {
-    "truncated": "cut off at max_tokens",
-    "unclosed_think": "the reasoning never ends",
-    "refusal": "it refuses to answer",
-    "wrong_language": "it is in another language",
-    "empty": "the answer is empty",
-    "loop": "repeats itself",
-}
 
 
 @dataclass(frozen=True)
@@ -45,8 +37,8 @@ class Case:
 
 
 def read_case(store: Store, view: View, standing: Standing) -> Case:
-    found = candidates.of_seed(store, view.source, view.generation, standing.seed_id)
-    kept = tuple(candidate for candidate in found if candidate.number <= view.wanted)
+    found = candidates.of_seed(store, view.source, view.source_hash, standing.seed_id)
+    kept = tuple(candidate for candidate in found if candidate.number <= view.candidates)
     seed = seeds.get(store, standing.seed_id)
     return Case(
         standing,
@@ -82,9 +74,9 @@ def _judge(case: Case) -> str:
 
 
 def flags_in_words(flags: tuple[str, ...]) -> str:
-    """Why a candidate is unusable, and what that means; "" if it is usable."""
+    """Why the candidate is unusable, and what follows; "" if it is usable."""
     if not flags:
         return ""
     never = any(flag in NEVER_ASSEMBLED for flag in flags)
     end = "cannot be picked" if never else "the judge passes over it, you may pick it"
-    return f"{', '.join(FLAG_WORDS.get(flag, flag) for flag in flags)}: {end}"
+    return f"{', '.join(words_of(flag).sentence for flag in flags)}: {end}"

@@ -19,10 +19,10 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.log_tail import log_tail
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.plots.curve import log_curve
-from faq_tui.core.quantizing.loss_grid import LossTable, from_manifest
+from faq_tui.core.quantizing.loss_table import LossTable, from_manifest
 from faq_tui.core.quantizing.manifest import read_manifest
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import Recipe, Settings, edit, load_settings
+from faq_tui.core.settings import Settings, default_recipe, edit, load_settings
 from faq_tui.core.status import is_busy
 from faq_tui.core.store import stages
 from faq_tui.tui.actions import bindings_of
@@ -216,21 +216,22 @@ class QuantizePane(Pane):
         return bool(self.app.ansi_color) or self.app.console.color_system not in ("truecolor", "256")
 
     def _grid(self) -> LossTable:
-        """Of the chosen artefact: as it grows, or as its manifest tells it."""
+        """The losses of the chosen artefact: as they come in, or as its manifest holds them."""
         current = self.current
         if current is None:
             return LossTable()
         live = self.live.artefacts.get(current.name)
         if live is not None and (live.seconds is None or current.artefact is None):
-            key: object = (id(live), live.version)
-            make: Callable[[], LossTable] = lambda: _grown(live)  # noqa: E731
-        else:
-            folder = self.run.models / (current.artefact.folder if current.artefact else current.name)
-            key = (str(folder), current.artefact and current.artefact.signature)
-            make = lambda: from_manifest(read_manifest(folder) or {})  # noqa: E731
-        known = self._grids.get(current.name)
+            return self._kept(current.name, (id(live), live.version), lambda: _grown(live))
+        folder = self.run.models / (current.artefact.folder if current.artefact else current.name)
+        key = (str(folder), current.artefact and current.artefact.signature)
+        return self._kept(current.name, key, lambda: from_manifest(read_manifest(folder) or {}))
+
+    def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
+        """What `make` gives; made once for each `key`, and drawn when it is new."""
+        known = self._grids.get(name)
         if known is None or known[0] != key:
-            known = self._grids[current.name] = (key, make())
+            known = self._grids[name] = (key, make())
             self.call_after_refresh(self._arrange)
         return known[1]
 
@@ -278,7 +279,7 @@ class QuantizePane(Pane):
         self.call_after_refresh(self.draw)
 
     def action_add(self) -> None:
-        like = self.current.recipe if self.current else Recipe()
+        like = self.current.recipe if self.current else default_recipe()
 
         def add(values: dict[str, Any] | None) -> None:
             if values is not None:

@@ -8,7 +8,7 @@ from rich.text import Text
 from textual.widget import Widget
 
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.quantizing.loss_grid import LossTable, level_of
+from faq_tui.core.quantizing.loss_table import LossTable, level_of
 
 RAMP = "▁▂▃▄▅▆▇█"  # height says what colour says: nothing is lost without colours
 HOT = ("#3b7dd8", "#2f9fb8", "#38a878", "#7fb04a", "#c2b03a", "#e0912f", "#e8662c", "#f03e3e")

@@ -146,13 +146,13 @@ class RegeneratePane(Pane):
 
     def _draw_figures(self, now: float) -> None:
         names = list(self.run.settings.sources)
-        wanted = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
+        expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
         if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
-            wanted = self.settings.candidates * self.page.total  # the totals are of the source that is shown
+            expected = self.settings.candidates * self.page.total  # the totals are of the source that is shown
         which = f"source {self.source}"
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
-        parts = [which, *figures(self.live, self._totals, wanted, now)] if names else ["no sources"]
+        parts = [which, *figures(self.live, self._totals, expected, now)] if names else ["no sources"]
         self.query_one("#figures", LiteralText).show(lines(parts, max(20, self.room.width - 2)))
 
     def _draw_queue(self) -> None:

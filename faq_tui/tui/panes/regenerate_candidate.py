@@ -1,4 +1,4 @@
-"""One candidate: a line that says how it stands, and its text, which may be growing."""
+"""One candidate: a line with its state, and its text, which may be growing."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 
 from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.regenerating.flags import words_of
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.live import CandidateKey, GrowingCandidate
 from faq_tui.tui.widgets.flow import FlowView, Part
@@ -16,14 +17,6 @@ from faq_tui.tui.widgets.short import middle
 from faq_tui.tui.widgets.text import LiteralText
 
 REASONING, ANSWER, LABEL = "dim", "", "bold"
-SAID = {
-    "truncated": "truncated",
-    "unclosed_think": "reasoning never ended",
-    "refusal": "refuses to answer",
-    "wrong_language": "in another language",
-    "empty": "no answer",
-    "loop": "repeats itself",
-}
 
 
 class CandidateView(Vertical):
@@ -35,8 +28,8 @@ class CandidateView(Vertical):
         self.finished: Candidate | None = None
         self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # characters of reasoning and answer that are shown
-        self._said = ("", "")  # how it stands, and the style of that
-        self._more: list[str] = []  # said besides where there is room
+        self._state = ("", "")  # how it stands, in words, and their style
+        self._more: list[str] = []  # shown after the state where there is room
         self._failure: str | None = None  # that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
@@ -46,7 +39,7 @@ class CandidateView(Vertical):
         yield self.flow
 
     def whole(self) -> str:
-        """All of it, for copying, however little of it is shown."""
+        """The complete text, for copying."""
         if self.finished is None:
             return self.flow.text()
         return "\n\n".join(part for part in (self.finished.reasoning, self.finished.answer) if part)
@@ -91,11 +84,11 @@ class CandidateView(Vertical):
         again = f" · try {growing.attempt + 1}" if growing.attempt else ""
         if growing.waits_until is not None:
             wait = max(0, round(growing.waits_until - now))
-            self._say(f"tries again in {wait} s: {growing.why}", "yellow")
+            self._set_state(f"tries again in {wait} s: {growing.why}", "yellow")
         elif self._read == [0, 0]:
-            self._say(f"asked, no word yet{again}", "cyan")
+            self._set_state(f"asked, no word yet{again}", "cyan")
         else:
-            self._say(f"writing its {'answer' if self._read[1] else 'reasoning'}{again}", "bold cyan")
+            self._set_state(f"writing its {'answer' if self._read[1] else 'reasoning'}{again}", "bold cyan")
 
     def _finish(self, candidate: Candidate, other: bool) -> None:
         if not other and self.finished is not None and self.finished.id == candidate.id:
@@ -109,24 +102,24 @@ class CandidateView(Vertical):
         answer = candidate.answer[:LIMIT] + rest(candidate.answer)
         parts.append((answer, ANSWER) if answer else ("(nothing)", REASONING))
         self.flow.show(parts, at_end=stay)
-        flags = ", ".join(SAID.get(flag, flag) for flag in candidate.flags)
+        flags = ", ".join(words_of(flag).title for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
-        self._say(flags or tokens, "yellow" if flags else "green")
+        self._set_state(flags or tokens, "yellow" if flags else "green")
         self._more = [tokens, f"{candidate.seconds:.0f} s"][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:
         if other or self._growing is not None or self.finished is not None or failure != self._failure:
             self.flow.show([(failure, "")] if failure else [])
         self._growing, self.finished, self._failure = None, None, failure
-        self._say(f"failed: {failure}" if failure else "waiting", "bold red" if failure else "dim")
+        self._set_state(f"failed: {failure}" if failure else "waiting", "bold red" if failure else "dim")
 
-    def _say(self, words: str, style: str) -> None:
-        self._said, self._more = (words, style), []
+    def _set_state(self, words: str, style: str) -> None:
+        self._state, self._more = (words, style), []
 
     def _draw_title(self) -> None:
         mark = "▸" if self.has_class("-chosen") else " "
         text = Text(f"{mark}{self.key[2] if self.key else ''} ", style="bold", no_wrap=True)
-        (words, style), room = self._said, self._title.content_size.width - text.cell_len
+        (words, style), room = self._state, self._title.content_size.width - text.cell_len
         said = sanitize(words) if room <= 0 else middle(sanitize(words), room)
         for more in self._more:
             if cell_len(longer := f"{said} · {more}") > room:

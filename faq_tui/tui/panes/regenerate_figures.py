@@ -1,4 +1,4 @@
-"""The figures above the candidates, as words that fit the width."""
+"""The figures above the candidates."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 
 
-def figures(live: LiveState, totals: Totals | None, wanted: int, now: float) -> list[str]:
-    """While a regeneration runs what it does, else what there is."""
+def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
+    """The pace of the regeneration while it runs, else the totals. `expected`: candidates of all sources."""
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
         stage, left = live.stage, live.seconds_left(now)
@@ -22,8 +22,8 @@ def figures(live: LiveState, totals: Totals | None, wanted: int, now: float) -> 
             f"{clock_time(left)} left" if left is not None else "time left not known yet",
         ]
     if totals is None:
-        return [f"{wanted:,} candidates wanted"]
-    parts = [f"{totals.candidates:,} of {wanted:,} candidates", f"{totals.tokens:,} tokens"]
+        return [f"{expected:,} candidates wanted"]
+    parts = [f"{totals.candidates:,} of {expected:,} candidates", f"{totals.tokens:,} tokens"]
     parts.append(f"{totals.truncated:,} truncated")
     if regeneration.retried:
         parts.append(f"{regeneration.retried:,} retried")

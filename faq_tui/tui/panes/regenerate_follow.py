@@ -1,14 +1,14 @@
-"""Follow-the-latest: which candidate is shown while nobody chooses one by hand."""
+"""Follow the latest candidate: which one is shown while the person chooses none."""
 
 from __future__ import annotations
 
 from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 
-QUIET_S = 2.0  # a candidate that says nothing for so long is left
+QUIET_S = 2.0  # a candidate that gets no text for so long is left
 
 
 class Follower:
-    """Stays with a candidate until it is finished or falls silent, then goes to the one that spoke last."""
+    """Stays with a candidate until it is finished or gets no more text, then goes to the one that got text last."""
 
     def __init__(self) -> None:
         self.on = False

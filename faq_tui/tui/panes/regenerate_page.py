@@ -1,4 +1,4 @@
-"""The part of the queue that is on the screen: it moves through any number of seeds by their place in the file."""
+"""The part of the queue that is on the screen; it moves through any number of seeds by their position in the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from faq_tui.core.store.candidate_pages import QueuedSeed
 
 
 class SeedPage:
-    """`height` seeds from the database, and which of them is chosen."""
+    """`height` seeds of the database, one of which is chosen."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -27,12 +27,12 @@ class SeedPage:
         if self.current is None:
             self.first()
         else:
-            self._place(self.current.position, self.cursor)
+            self._load_around(self.current.position, self.cursor)
 
     def resize(self, height: int) -> None:
         self.height = max(1, height)
         if self.current is not None:
-            self._place(self.current.position, min(self.cursor, self.height - 1))
+            self._load_around(self.current.position, min(self.cursor, self.height - 1))
         else:
             self.first()
 
@@ -65,10 +65,10 @@ class SeedPage:
         position = queue.position_of(self._store, seed_id)
         if position is None:
             return False
-        self._place(position, self.height // 2)
+        self._load_around(position, self.height // 2)
         return True
 
-    def _place(self, position: int, row: int) -> None:
+    def _load_around(self, position: int, row: int) -> None:
         """Fill the page so that the seed at `position` is chosen, on `row` where that leaves no room empty."""
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))

@@ -1,4 +1,4 @@
-"""The list of seeds with the state of each."""
+"""The queue: a list of seeds with the state of each."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.store.candidate_pages import Answered
+from faq_tui.core.store.candidate_pages import CandidateCounts
 from faq_tui.tui.live import Regeneration
 from faq_tui.tui.panes.regenerate_page import SeedPage
 
 STATE_WIDTH = 13
-NOTHING = Answered()
+NOTHING = CandidateCounts()
 
 
-def state_of(answered: Answered, wanted: int, writing: int, failed: int) -> tuple[str, str]:
-    """A few words on a seed, and their style."""
+def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int) -> tuple[str, str]:
+    """The state of a seed in a few words, and their style. `expected`: how many candidates it is to have."""
     if writing:
-        return f"writing {answered.done}/{wanted}", "bold cyan"
+        return f"writing {answered.done}/{expected}", "bold cyan"
     if failed := max(failed, answered.failed):  # in this job, or as the database knows from an earlier one
         return f"{failed} failed", "bold red"
-    if answered.done < wanted:
-        return (f"waiting {answered.done}/{wanted}" if answered.done else "waiting"), "dim"
+    if answered.done < expected:
+        return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
     if answered.truncated:
         return f"{answered.truncated} truncated", "yellow"
-    if answered.unfit:
-        return f"{answered.unfit} unfit", "yellow"
-    return f"done {answered.done}/{wanted}", "green"
+    if answered.unusable:
+        return f"{answered.unusable} unfit", "yellow"
+    return f"done {answered.done}/{expected}", "green"
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class SeedQueue(Widget):
         self._base, self._width = Style(), 0  # of the lines that are drawn now
 
     def set_states(
-        self, answered: Mapping[str, Answered], wanted: int, source: str, regeneration: Regeneration
+        self, answered: Mapping[str, CandidateCounts], expected: int, source: str, regeneration: Regeneration
     ) -> None:
-        """Take what is known of the page's seeds, and draw what changed."""
+        """Take the states of the page's seeds, and draw the rows that changed."""
         writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
         failed = Counter(key[0] for key in regeneration.failures if key[1] == source)
         self._states = {
             seed.seed_id: state_of(
-                answered.get(seed.seed_id, NOTHING), wanted, writing[seed.seed_id], failed[seed.seed_id]
+                answered.get(seed.seed_id, NOTHING), expected, writing[seed.seed_id], failed[seed.seed_id]
             )
             for seed in self.page.seeds
         }

@@ -13,12 +13,12 @@ from faq_tui.core.store import candidate_pages as queries
 from faq_tui.core.store.candidate_pages import Totals
 
 
-def count_totals(app: App[Any], path: Path, generation: str, told: Callable[[Totals], None]) -> None:
-    """Returns at once; `told` is called on the UI's thread, or never."""
+def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
+    """Returns at once; `on_totals` is called on the UI's thread, or never if the count fails."""
 
     def count() -> None:
         try:
-            app.call_from_thread(told, queries.totals(path, generation))
+            app.call_from_thread(on_totals, queries.totals(path, source_hash))
         except Exception:  # noqa: BLE001  the figures stay away; the app may be closing
             return
 

@@ -24,7 +24,7 @@ from faq_tui.core.settings import BASELINE
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store import seed_pages, seeds
 from faq_tui.core.store.database import short_lock_timeout
-from faq_tui.core.store.seed_pages import BrowseRow, SeedFilter, View
+from faq_tui.core.store.seed_pages import SeedFilter, SeedListRow, View
 from faq_tui.core.store.seeds import Edit
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
@@ -98,7 +98,7 @@ class SeedsPane(Pane):
         self.views = views_of(self.run)
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
         self._seen = _key(live)
-        self.list.wanted = self.view.wanted
+        self.list.wanted = self.view.candidates
         self._reread()
         if self.facts is None:
             # The first page at once: how many there are is counted meanwhile.
@@ -167,7 +167,7 @@ class SeedsPane(Pane):
                 return len(self.views) > 1
         return True
 
-    def _fetch(self, positions: Sequence[int]) -> dict[int, BrowseRow]:
+    def _fetch(self, positions: Sequence[int]) -> dict[int, SeedListRow]:
         return seed_pages.rows_at(self.run.store, self.view, positions)
 
     def _reread(self) -> None:
@@ -312,7 +312,7 @@ class SeedsPane(Pane):
 
     def action_source(self) -> None:
         self.view = self.views[(self.views.index(self.view) + 1) % len(self.views)]
-        self.list.wanted = self.view.wanted
+        self.list.wanted = self.view.candidates
         self._reread()
         if self.wanted.state:
             self._narrow(self.wanted)

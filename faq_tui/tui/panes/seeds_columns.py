@@ -9,7 +9,7 @@ from functools import lru_cache
 from rich.cells import cell_len, set_cell_size
 
 from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.store.seed_pages import BrowseRow
+from faq_tui.core.store.seed_pages import SeedListRow
 
 GAP = 2
 LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # columns of the list; narrower ones leave it to the preview's title
@@ -49,7 +49,7 @@ def heading(width: int) -> str:
     return (" " * GAP).join(fitted(column.name, column) for column in columns(width))
 
 
-def line(row: BrowseRow, width: int, tokens: Mapping[str, int], wanted: int) -> list[tuple[str, str]]:
+def line(row: SeedListRow, width: int, tokens: Mapping[str, int], wanted: int) -> list[tuple[str, str]]:
     """(text, style) of the cells; together `width` wide. `tokens`: seed id to the tokens of its baseline sample."""
     cells = {
         "state": f"{row.made} of {wanted}" if row.state == "partly" else row.state,
@@ -68,7 +68,7 @@ def line(row: BrowseRow, width: int, tokens: Mapping[str, int], wanted: int) -> 
     return [(fitted(cells[column.name], column), styles.get(column.name, "")) for column in columns(width)]
 
 
-def length(row: BrowseRow, tokens: Mapping[str, int]) -> str:
+def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
     """Tokens where they are known, characters otherwise; the unit is said."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"

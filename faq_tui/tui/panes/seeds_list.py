@@ -15,13 +15,13 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from faq_tui.core.store.seed_pages import BrowseRow
+from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.tui.panes.seeds_columns import GAP, line
 
 PAGE = 64
 MOST_KEPT = 16 * PAGE
 
-Fetch = Callable[[Sequence[int]], dict[int, BrowseRow]]
+Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
 
 
 class SeedList(ScrollView, can_focus=False):
@@ -39,7 +39,7 @@ class SeedList(ScrollView, can_focus=False):
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
         self._fetch = fetch
-        self._rows: dict[int, BrowseRow] = {}  # by position
+        self._rows: dict[int, SeedListRow] = {}  # by position
         self.positions: Sequence[int] = range(0)
         self._top, self._width, self._base = 0, 0, Style()  # of the lines that are drawn now
         self._height = 0  # rows, while it is hidden too
@@ -70,7 +70,7 @@ class SeedList(ScrollView, can_focus=False):
             if self.row(index) != before.get(self.positions[index]):
                 self.refresh_lines(index)
 
-    def row(self, index: int) -> BrowseRow | None:
+    def row(self, index: int) -> SeedListRow | None:
         """The row at an index of the list, with its page."""
         if not 0 <= index < len(self.positions):
             return None
@@ -83,7 +83,7 @@ class SeedList(ScrollView, can_focus=False):
         return self._rows.get(position)
 
     @property
-    def selected(self) -> BrowseRow | None:
+    def selected(self) -> SeedListRow | None:
         return self.row(self.cursor)
 
     @property

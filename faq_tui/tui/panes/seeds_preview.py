@@ -11,7 +11,7 @@ from textual.containers import Vertical, VerticalScroll
 from faq_tui.core.assembly.sample import SampleIndex
 from faq_tui.core.models.special_tokens import special_tokens
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.seed_pages import BrowseRow
+from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.core.store.seeds import Seed
 from faq_tui.tui.widgets.marked import LIMIT, marked, rest, spelled
 from faq_tui.tui.widgets.text import LiteralText, plain
@@ -57,7 +57,7 @@ class SeedPreview(Vertical):
         with VerticalScroll(id="seed-scroll", can_focus=False):
             yield LiteralText(id="seed-text")
 
-    def show(self, row: BrowseRow | None, seed: Seed | None, sets: SampleSets, wanted: str) -> None:
+    def show(self, row: SeedListRow | None, seed: Seed | None, sets: SampleSets, wanted: str) -> None:
         """`wanted`: the set to show it from, if that one holds it."""
         if row is None or seed is None:
             self._fill("", "", "", Text())
@@ -104,6 +104,6 @@ def conversation(seed: Seed) -> Text:
     return Text("\n\n").join(parts)
 
 
-def _title(row: BrowseRow) -> str:
+def _title(row: SeedListRow) -> str:
     named = [f"seed {row.id}", row.label, row.origin, row.category, row.language, row.state]
     return "  ".join([*(part for part in named if part), *(f"#{tag}" for tag in row.tags)])

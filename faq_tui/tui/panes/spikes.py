@@ -47,9 +47,9 @@ class SpikesPane(Pane):
 
     @dataclass
     class Drawn(Message):
-        """What the thread made of `wanted`."""
+        """The drawing that the thread made for a view state."""
 
-        wanted: SpikesViewState
+        view_state: SpikesViewState
         seen: Overview
         text: str
         sentence: str
@@ -64,7 +64,7 @@ class SpikesPane(Pane):
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.seen = Overview()
-        self.wanted = SpikesViewState()
+        self.view_state = SpikesViewState()
         self.drawn: SpikesViewState | None = None  # what is on the screen
         self._shown: tuple[Overview, SpikesViewState] | None = None  # what was asked for last
         self._stage: object = None
@@ -106,7 +106,7 @@ class SpikesPane(Pane):
 
     def text_to_copy(self) -> str | None:
         """The table of metrics."""
-        found = self._compare(self.seen, self.wanted) if self.seen.sets else None
+        found = self._compare(self.seen, self.view_state) if self.seen.sets else None
         if found is None:
             return None
         rows = [f"metric\t{found.ours}\t{found.theirs}\tchange\tlow\thigh\thigher\tlayers\tp\tverdict"]
@@ -124,11 +124,11 @@ class SpikesPane(Pane):
         box = self.query_one(Drawing)
         if not self.seen.sets:
             box.show(NOTHING)
-            self.drawn = self.wanted
+            self.drawn = self.view_state
             return
         size = box.content_size
-        self.wanted = replace(self.wanted.fitted(self.seen), width=size.width, height=size.height)
-        asked = self.seen, self.wanted
+        self.view_state = replace(self.view_state.fitted(self.seen), width=size.width, height=size.height)
+        asked = self.seen, self.view_state
         if size.width < 1 or asked == self._shown:
             return
         self._shown = asked
@@ -145,15 +145,15 @@ class SpikesPane(Pane):
                 if asked is None:
                     self._busy.clear()
                     return
-            seen, wanted = asked
-            found = self._compare(seen, wanted)
-            text = drawing(self.run, seen, wanted, found)
-            self.post_message(self.Drawn(wanted, seen, text, found.sentence if found else ""))
+            seen, view_state = asked
+            found = self._compare(seen, view_state)
+            text = drawing(self.run, seen, view_state, found)
+            self.post_message(self.Drawn(view_state, seen, text, found.sentence if found else ""))
 
-    def _compare(self, seen: Overview, wanted: SpikesViewState) -> SetComparison | None:
-        if wanted.left == wanted.right:
+    def _compare(self, seen: Overview, view_state: SpikesViewState) -> SetComparison | None:
+        if view_state.left == view_state.right:
             return None
-        sides = wanted.right, wanted.left, wanted.module
+        sides = view_state.right, view_state.left, view_state.module
         last = self._compared
         if last is not None and last[0] is seen and last[1] == sides:
             return last[2]
@@ -163,16 +163,16 @@ class SpikesPane(Pane):
 
     def on_spikes_pane_drawn(self, event: Drawn) -> None:
         event.stop()
-        self.drawn = event.wanted
+        self.drawn = event.view_state
         sentence = self.query_one("#spikes-sentence", LiteralText)
-        sentence.show(event.sentence or f"{event.wanted.left}: there is no other set to compare it with.")
+        sentence.show(event.sentence or f"{event.view_state.left}: there is no other set to compare it with.")
         self.query_one(Drawing).show(Text.from_ansi(event.text, no_wrap=True))
 
     # Actions.
 
-    def _show(self, wanted: SpikesViewState) -> None:
+    def _show(self, view_state: SpikesViewState) -> None:
         if self.seen.sets:
-            self.wanted = wanted
+            self.view_state = view_state
             self.draw()
 
     def action_next_layer(self) -> None:
@@ -189,11 +189,11 @@ class SpikesPane(Pane):
 
     def _move(self, by: int) -> None:
         if self.seen.sets:
-            self._show(self.wanted.other_layer(self.seen, by))
+            self._show(self.view_state.other_layer(self.seen, by))
 
     def action_highest(self) -> None:
         if self.seen.sets:
-            self._show(self.wanted.highest_layer(self.seen))
+            self._show(self.view_state.highest_layer(self.seen))
 
     def action_next_module(self) -> None:
         self._other_module(1)
@@ -203,42 +203,42 @@ class SpikesPane(Pane):
 
     def _other_module(self, by: int) -> None:
         if len(self.seen.modules) > 1:
-            self._show(self.wanted.other_module(self.seen, by))
+            self._show(self.view_state.other_module(self.seen, by))
         elif self.seen.sets:
             self.notify("One module is measured; [activations] modules in faq.toml adds others.", markup=False)
 
     def action_left_set(self) -> None:
         if self.seen.sets:
-            self._show(self.wanted.next_set(self.seen, "left"))
+            self._show(self.view_state.next_set(self.seen, "left"))
 
     def action_right_set(self) -> None:
         if self.seen.sets:
-            self._show(self.wanted.next_set(self.seen, "right"))
+            self._show(self.view_state.next_set(self.seen, "right"))
 
     def action_view(self) -> None:
-        order = VIEWS[1:] if self.wanted.height >= BOTH_HEIGHT else VIEWS
-        place = order.index(self.wanted.view) if self.wanted.view in order else 0
-        self._show(replace(self.wanted, view=order[(place + 1) % len(order)]))
+        order = VIEWS[1:] if self.view_state.height >= BOTH_HEIGHT else VIEWS
+        place = order.index(self.view_state.view) if self.view_state.view in order else 0
+        self._show(replace(self.view_state, view=order[(place + 1) % len(order)]))
 
     def action_metric(self) -> None:
-        place = METRICS.index(self.wanted.metric)
-        self._show(replace(self.wanted, metric=METRICS[(place + 1) % len(METRICS)], view="layers"))
+        place = METRICS.index(self.view_state.metric)
+        self._show(replace(self.view_state, metric=METRICS[(place + 1) % len(METRICS)], view="layers"))
 
     def action_zoom_in(self) -> None:
-        self._show(self.wanted.zoomed(2))
+        self._show(self.view_state.zoomed(2))
 
     def action_zoom_out(self) -> None:
-        self._show(self.wanted.zoomed(0.5))
+        self._show(self.view_state.zoomed(0.5))
 
     def action_export(self) -> None:
         if not self.seen.sets:
             self.notify("There are no activations to export yet.")
             return
-        threading.Thread(target=self._export, args=(self.seen, self.wanted), name="export", daemon=True).start()
+        threading.Thread(target=self._export, args=(self.seen, self.view_state), name="export", daemon=True).start()
 
-    def _export(self, seen: Overview, wanted: SpikesViewState) -> None:
+    def _export(self, seen: Overview, view_state: SpikesViewState) -> None:
         try:
-            paths = export(self.run, seen, wanted.place, wanted.names)
+            paths = export(self.run, seen, view_state.place, view_state.names)
             self.post_message(self.Told(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}"))
         except (FaqError, OSError) as error:
             self.post_message(self.Told(str(error), failed=True))

@@ -17,25 +17,25 @@ TABLE_WIDTH = 92
 RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
 
-def drawing(run: Run, seen: Overview, wanted: SpikesViewState, compared: SetComparison | None) -> str:
-    """`wanted.height` lines of at most `wanted.width` cells."""
-    width, height = wanted.width, wanted.height
+def drawing(run: Run, seen: Overview, view_state: SpikesViewState, compared: SetComparison | None) -> str:
+    """`view_state.height` lines of at most `view_state.width` cells."""
+    width, height = view_state.width, view_state.height
     if height < BOTH_HEIGHT:
-        return _joined(_view(wanted.view, run, seen, wanted, compared, width, height), height)
+        return _joined(_view(view_state.view, run, seen, view_state, compared, width, height), height)
     upper = height * 11 // 20
     lower = height - upper - 1
-    view = "layers" if wanted.view == "landscape" else wanted.view
-    rows = landscapes(run, wanted, width, upper)
+    view = "layers" if view_state.view == "landscape" else view_state.view
+    rows = landscapes(run, view_state, width, upper)
     rows = [*rows[:upper], *[""] * (upper - len(rows)), ""]
     beside = "layers" if view == "table" else "table"
     if width >= TABLE_WIDTH + 60:
         left = width - TABLE_WIDTH - 2
         pair = (view, beside) if view != "table" else (beside, view)
-        first = _view(pair[0], run, seen, wanted, compared, left, lower)
-        second = _view(pair[1], run, seen, wanted, compared, TABLE_WIDTH, lower)
+        first = _view(pair[0], run, seen, view_state, compared, left, lower)
+        second = _view(pair[1], run, seen, view_state, compared, TABLE_WIDTH, lower)
         rows += _side_by_side(first, second, left + 2, lower)
     else:
-        rows += _view(view, run, seen, wanted, compared, width, lower)
+        rows += _view(view, run, seen, view_state, compared, width, lower)
     return _joined(rows, height)
 
 
@@ -43,42 +43,42 @@ def _view(
     view: str,
     run: Run,
     seen: Overview,
-    wanted: SpikesViewState,
+    view_state: SpikesViewState,
     compared: SetComparison | None,
     width: int,
     height: int,
 ) -> list[str]:
     if view == "landscape":
-        return landscapes(run, wanted, width, height)
+        return landscapes(run, view_state, width, height)
     if view == "layers":
-        values = {name: _by_layer(seen, name, wanted) for name in wanted.names}
-        return _curves(f"{NAMES[wanted.metric]} of {wanted.module}, by layer", values, width, height)
+        values = {name: _by_layer(seen, name, view_state) for name in view_state.names}
+        return _curves(f"{NAMES[view_state.metric]} of {view_state.module}, by layer", values, width, height)
     if view == "channels":
-        return _channels(run, wanted, width, height)
+        return _channels(run, view_state, width, height)
     if view == "errors":
         return _errors(seen, width, height)
     rows = table(compared, width) if compared else ["There is one set only: nothing to compare it with."]
-    return [*rows, "", *details(run, seen, wanted, width)][:height]
+    return [*rows, "", *details(run, seen, view_state, width)][:height]
 
 
-def _by_layer(seen: Overview, name: str, wanted: SpikesViewState) -> list[float | None]:
+def _by_layer(seen: Overview, name: str, view_state: SpikesViewState) -> list[float | None]:
     """From layer 0 on, so that the axis tells the layer."""
-    values = seen.values(name, wanted.module, wanted.metric)
+    values = seen.values(name, view_state.module, view_state.metric)
     return [values.get(layer) for layer in range(max(values, default=-1) + 1)]
 
 
-def _channels(run: Run, wanted: SpikesViewState, width: int, height: int) -> list[str]:
+def _channels(run: Run, view_state: SpikesViewState, width: int, height: int) -> list[str]:
     found: dict[str, list[float | None]] = {}
     channels = 0
-    for name in wanted.names:
-        values = absmax(run, name, wanted.place)
+    for name in view_state.names:
+        values = absmax(run, name, view_state.place)
         if values is not None:
             channels = len(values)
             ordered = sorted(values.tolist(), reverse=True)
             found[name] = [value for _, value in max_pool(ordered, max(16, width - 8))]
     last = max(1, *(len(values) - 1 for values in found.values())) if found else 1
     ticks = [(share * last // 4, str(share * (channels - 1) // 4)) for share in range(5)]
-    title = f"highest |x| of each channel, sorted: layer {wanted.layer} {wanted.module}"
+    title = f"highest |x| of each channel, sorted: layer {view_state.layer} {view_state.module}"
     return _curves(title, found, width, height, ticks)
 
 

@@ -35,20 +35,20 @@ class Side:
         return float(self.absmax.max())
 
 
-def drawn(run: Run, wanted: SpikesViewState, width: int, height: int) -> list[str]:
+def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> list[str]:
     """`height` lines of ANSI text."""
     sides = [
         Side(name, channels, cells)
-        for name in wanted.names
-        if (channels := absmax(run, name, wanted.place)) is not None
-        and (cells := landscape(run, name, wanted.place)) is not None
+        for name in view_state.names
+        if (channels := absmax(run, name, view_state.place)) is not None
+        and (cells := landscape(run, name, view_state.place)) is not None
     ]
     if not sides:
         return ["The files of these sets are gone; r measures them again."]
     if height < LEAST_HEIGHT:
         return []
     top = max(side.highest for side in sides)
-    first, last = window(sides, wanted.zoom)
+    first, last = window(sides, view_state.zoom)
     each = (width - AXIS - GAP * (len(sides) - 1)) // len(sides)
     sky = (height - 3) * 3 // 5
     ground = height - 3 - sky
@@ -56,13 +56,13 @@ def drawn(run: Run, wanted: SpikesViewState, width: int, height: int) -> list[st
     labels = _axis(top, sky, ground)
     highest = max(sides, key=lambda side: side.highest)
     heading = sanitize(
-        f"layer {wanted.layer} {wanted.module}: |x| in one scale, red from {PEAK * top:.3g}, the dashed line"
+        f"layer {view_state.layer} {view_state.module}: |x| in one scale, red from {PEAK * top:.3g}, the dashed line"
     )
     titles = [_title(side, top, len(sides) > 1 and side is highest, each) for side in sides]
     rows = [line((mark, "dim") for mark in heading[:width])]
     rows.append(" " * AXIS + (" " * GAP).join(titles))
     rows += [label + (" " * GAP).join(parts) for label, *parts in zip(labels, *blocks, strict=True)]
-    under = f"channels {first} to {last - 1}" + (f", zoom {wanted.zoom}×" if wanted.zoom > 1 else "")
+    under = f"channels {first} to {last - 1}" + (f", zoom {view_state.zoom}×" if view_state.zoom > 1 else "")
     foot = " " * AXIS + (" " * GAP).join([f"{under:<{each}}"[:each]] * len(sides))
     rows.append(line((mark, "dim") for mark in foot))
     return rows

@@ -39,16 +39,18 @@ def table(found: SetComparison, width: int) -> list[str]:
     return rows
 
 
-def details(run: Run, seen: Overview, wanted: SpikesViewState, width: int) -> list[str]:
+def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
     """Tokens of each kind, the sink, outlier channels covered and experts starved, a line each."""
     rows = []
-    driven = covered(run, list(seen.sets), wanted.place)
-    for name in wanted.names:
+    driven = covered(run, list(seen.sets), view_state.place)
+    for name in view_state.names:
         row = seen.sets[name]
         counts = row.summary["kinds"]
         kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in KINDS if kind != SINK and counts.get(kind))
         parts = [f"{sanitize(name)}: {row.samples} samples, {row.tokens:,} tokens ({kinds})"]
-        here = [p for p in row.summary["places"] if (p["layer"], p["module"]) == (wanted.layer, wanted.module)]
+        here = [
+            p for p in row.summary["places"] if (p["layer"], p["module"]) == (view_state.layer, view_state.module)
+        ]
         sink = here[0]["kinds"].get(SINK) if here else None
         if sink:
             parts.append(f"first tokens up to {sink['max']:.3g}, apart")

@@ -1,4 +1,4 @@
-"""What the spikes pane is asked to show, apart from any widget."""
+"""Which layer, sets and view the pane `spikes` shows, apart from any widget."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """The same where it is possible, else the nearest thing that there is."""
+        """The same state, or the nearest one that the overview has."""
         if not seen.sets:
             return self
         modules, names = seen.modules, list(seen.sets)

@@ -1,9 +1,8 @@
-"""A form for one new recipe: what the settings allow is all that can be chosen."""
+"""A form for one new recipe, built from the settings of its quantization method."""
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,15 +10,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import DescendantFocus
 from textual.screen import ModalScreen
-from textual.widgets import Button, Label, OptionList, Select
+from textual.widget import Widget
+from textual.widgets import Button, Input, Label, OptionList, Select
 
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import Recipe
-
-
-def allowed(key: str) -> list[Any]:
-    """The values that the schema gives a choice of."""
-    return list(typing.get_args(Recipe.model_fields[key].annotation))
+from faq_tui.core.settings.recipe import model_of
 
 
 class SetList(OptionList):
@@ -45,7 +43,7 @@ class SetList(OptionList):
 
 
 class RecipeScreen(ModalScreen[dict[str, Any] | None]):
-    """Dismissed with the recipe's values, or with None."""
+    """Dismissed with the recipe's values, or with None. The fields are those of the chosen method's settings."""
 
     DEFAULT_CSS = (Path(__file__).parent / "recipe.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -57,36 +55,61 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         """Begins with the values of `like`."""
         super().__init__()
         self._sets, self._like = tuple(sets), like
+        self._method = like.method
 
     def compose(self) -> ComposeResult:
         with Vertical(id="recipe"):
             yield Label("New recipe", id="recipe-title")
-            with Horizontal(classes="field"):
-                yield Label("method")
-                yield Select(
-                    [(name, name) for name in allowed("method")], value=self._like.method, allow_blank=False,
-                    compact=True, id="method",
-                )  # fmt: skip
-            with Horizontal(classes="field"):
-                yield Label("bits")
-                yield Select(
-                    [(str(bits), bits) for bits in allowed("bits")], value=self._like.bits, allow_blank=False,
-                    compact=True, id="bits",
-                )  # fmt: skip
-            with Horizontal(classes="field"):
-                yield Label("group size")
-                sizes = [("one group a row" if size == -1 else str(size), size) for size in allowed("group_size")]
-                yield Select(sizes, value=self._like.group_size, allow_blank=False, compact=True, id="group_size")
+            methods = [(name, name) for name in METHODS.names()]
+            yield _field("method", _select("method", methods, self._method))
+            with Vertical(id="recipe-grid"):
+                yield from self._fields(("bits", "group_size"))
             with Horizontal(classes="field sets"):
                 yield Label("sets")
                 yield SetList(self._sets, self._like.sets if self._like.sets is not None else self._sets)
-            with Horizontal(classes="field"):
-                yield Label("order by activation")
-                answers = [("no", False), ("yes (desc_act)", True)]
-                yield Select(answers, value=self._like.desc_act, allow_blank=False, compact=True, id="desc_act")
+            with Vertical(id="recipe-own"):
+                yield from self._fields(("preset", *model_of(self._method).own_keys()))
+            yield Label(METHODS.get(self._method).help, id="recipe-help", markup=False)
             with Horizontal(id="recipe-buttons"):
                 yield Button("Add (ctrl+s)", variant="primary", id="add", compact=True)
                 yield Button("Cancel (esc)", id="cancel", compact=True)
+
+    def _fields(self, keys: Sequence[str]) -> Iterator[Widget]:
+        """A line for each of the keys of the chosen method that can have more than one value."""
+        model = model_of(self._method)
+        for key in keys:
+            default = model.model_fields[key].default
+            given = getattr(self._like, key, default)
+            choices = choices_of(model, key)
+            value = given if not choices or given in (choice for _, choice in choices) else default
+            if not choices:
+                yield _field(key, Input(str(value), id=key, compact=True))
+            elif len(choices) > 1 or key in ("bits", "group_size"):
+                yield _field(key, _select(key, choices, value))
+
+    @on(Select.Changed, "#method")
+    async def _other_method(self, event: Select.Changed) -> None:
+        if event.value == self._method:
+            return
+        self._method = str(event.value)
+        for container, keys in (
+            ("#recipe-grid", ("bits", "group_size")),
+            ("#recipe-own", ("preset", *model_of(self._method).own_keys())),
+        ):
+            await self.query_one(container).remove_children()
+            await self.query_one(container).mount(*self._fields(keys))
+        self._explain("method")
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        self._explain(event.widget.id or "")
+
+    def _explain(self, key: str) -> None:
+        """Say what the key of the field under the cursor means."""
+        model = model_of(self._method)
+        words = METHODS.get(self._method).help
+        if key != "method" and key in model.model_fields:
+            words = model.describe(key)
+        self.query_one("#recipe-help", Label).update(words)
 
     @on(Button.Pressed, "#add")
     def action_add(self) -> None:
@@ -94,16 +117,57 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         if not sets:
             self.notify("Choose at least one set.", severity="warning")
             return
-        values: dict[str, Any] = {key: self._value(key) for key in ("method", "bits", "group_size")}
+        model = model_of(self._method)
+        values: dict[str, Any] = {"method": self._method}
+        for widget in (*self.query("#recipe-grid Select").results(Select), *self._own_widgets()):
+            key = str(widget.id)
+            value = typed(widget.value.strip()) if isinstance(widget, Input) else widget.value
+            usual = value in ("", None) or value == model.model_fields[key].default
+            if key in ("bits", "group_size") or not usual:
+                values[key] = value
         if sets != self._sets:
             values["sets"] = sets  # all of them is the default, and follows new sources
-        if self._value("desc_act"):
-            values["desc_act"] = True
         self.dismiss(values)
 
-    def _value(self, key: str) -> Any:
-        return self.query_one(f"#{key}", Select).value
+    def _own_widgets(self) -> Iterator[Select[Any] | Input]:
+        for widget in self.query("#recipe-own Select, #recipe-own Input"):
+            if isinstance(widget, Select | Input):
+                yield widget
 
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+
+def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
+    """(words, value) of each value that can be chosen; empty where a number or a word is typed."""
+    if key == "preset":
+        return [("none", None), *((name, name) for name in model.choices(key))] if model.presets else [("none", None)]
+    if model.model_fields[key].annotation is bool:
+        return [("no", False), ("yes", True)]
+    return [(words(key, value), value) for value in model.choices(key)]
+
+
+def words(key: str, value: Any) -> str:
+    """A value as the form shows it."""
+    if key == "group_size" and value == -1:
+        return "one group a row"
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def typed(text: str) -> Any:
+    """What was typed, as a number if it is one; the schema says what is wrong with it."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _field(key: str, widget: Widget) -> Horizontal:
+    return Horizontal(Label(key.replace("_", " "), markup=False), widget, classes="field")
+
+
+def _select(key: str, choices: Sequence[tuple[str, Any]], value: Any) -> Select[Any]:
+    return Select(choices, value=value, allow_blank=False, compact=True, id=key)

@@ -1,4 +1,8 @@
-"""Long text broken into lines once, and grown at its end without touching what is there."""
+"""A scrolling view of one long text that grows at its end: it needs no layout, and draws changed lines only.
+
+It scrolls by itself, since a `ScrollView` knows how far it can scroll only after a layout of the whole screen, ten
+times a second for every text that grows.
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,18 @@ from textual.widget import Widget
 from faq_tui.core.base.sanitize import sanitize
 from faq_tui.tui.widgets.thumb import thumb, top_at
 
+Part = tuple[str, str]  # text, style
+BAR = 1  # columns
+
 
 @dataclass(frozen=True)
 class FlowLine:
-    text: str  # literal already
+    text: str  # sanitized
     style: str
 
 
 class Flow:
-    """Wrapped lines of styled parts. Appending breaks only the last line anew."""
+    """Wrapped lines of styled parts. Appending wraps only the last line again."""
 
     def __init__(self, width: int) -> None:
         self.width = max(1, width)
@@ -42,7 +49,7 @@ class Flow:
         self._open = True
 
     def gap(self) -> None:
-        """An empty line, and whatever follows begins a new one."""
+        """Add an empty line; what follows begins a new line."""
         self.lines.append(FlowLine("", ""))
         self._open = False
 
@@ -81,10 +88,6 @@ def _fits_wide(text: str, start: int, width: int) -> int:
     while stop < len(text) and cell_len(text[start : stop + 1]) <= width:
         stop += 1
     return stop
-
-
-Part = tuple[str, str]  # text, style
-BAR = 1  # columns
 
 
 class FlowView(Widget, can_focus=False):

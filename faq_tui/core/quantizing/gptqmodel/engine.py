@@ -1,4 +1,4 @@
-"""The engine of every method that gptqmodel knows: load lazily, quantize layer by layer, save."""
+"""Quantize by gptqmodel: load lazily, quantize layer by layer, save."""
 
 from __future__ import annotations
 
@@ -11,20 +11,25 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_environment import import_gptqmodel, scratch_folder
 from faq_tui.core.models.headers import linear_shapes, packed_modules, tensors_of
-from faq_tui.core.quantizing.cost_model import estimate
+from faq_tui.core.quantizing.cost_model import estimate_recipe
 from faq_tui.core.quantizing.gptqmodel.checkpoints import Checkpoint, supports
-from faq_tui.core.quantizing.gptqmodel.configs import FAMILIES
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
+from faq_tui.core.quantizing.gptqmodel.method import GptqmodelMethod
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import LAYER, profile_of
 from faq_tui.core.quantizing.manifest import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import not_finite
-from faq_tui.core.quantizing.profile import LAYER, profile_of
+from faq_tui.core.quantizing.progress import QuantizationProgress
 
 
 def quantize(
-    job: QuantizationJob, folder: str, rows: list[list[int]], progress: GptqmodelProgress, cancel: CancelToken
+    method: GptqmodelMethod,
+    job: QuantizationJob,
+    target: Path,
+    rows: list[list[int]],
+    progress: QuantizationProgress,
+    cancel: CancelToken,
 ) -> EngineResult:
-    """Write the quantized model into `job.out`: an Engine of the registry.
+    """Write the quantized model into `job.out`: `Method.quantize` of each method of gptqmodel.
 
     Exactly `rows` reach the model, one a batch, in order.
     Raises `Stopped` at the end of the step in which the cancel came, and FaqError naming layer and module
@@ -33,61 +38,63 @@ def quantize(
     gptqmodel = import_gptqmodel()
     cancel.check()
     send = progress.send
-    checkpoint = _checkpoint(job, folder, rows)
+    checkpoint = _checkpoint(method, job, target, rows)
     try:
-        facts = _made(gptqmodel, job, folder, rows, progress, checkpoint)
-    except Unusable as error:
+        facts = _quantized(method, gptqmodel, job, target, rows, progress, checkpoint)
+    except UnusableCheckpoint as error:
         assert checkpoint is not None
         print(f"the checkpoint cannot be used, so it is begun anew: {error.__cause__}", flush=True)  # to the log
         checkpoint.drop()
         progress.send = send
-        facts = _made(gptqmodel, job, folder, rows, progress, Checkpoint(checkpoint.folder))
+        facts = _quantized(method, gptqmodel, job, target, rows, progress, Checkpoint(checkpoint.folder))
     finally:
         progress.send = send
         if checkpoint is not None and progress.failure is not None:
             checkpoint.drop()  # a broken module would be met again
     if checkpoint is not None:
         checkpoint.drop()
-    packed, shapes = packed_modules(job.out), linear_shapes(Path(folder))
-    return EngineResult(average_bits(job.bits, job.group_size, (shapes[name] for name in packed)), facts)
+    packed, shapes, recipe = packed_modules(job.out), linear_shapes(target), job.recipe
+    return EngineResult(average_bits(recipe.bits, recipe.group_size, (shapes[name] for name in packed)), facts)
 
 
-class Unusable(Exception):
-    """The checkpoint of an earlier attempt does not fit: other versions, another GPU, damaged files."""
+class UnusableCheckpoint(Exception):
+    """The checkpoint of an earlier attempt cannot be used: other versions, another GPU, damaged files."""
 
 
-def _checkpoint(job: QuantizationJob, folder: str, rows: list[list[int]]) -> Checkpoint | None:
-    """None where the job is over before the first would be written, or where it could not be read again.
+def _checkpoint(
+    method: GptqmodelMethod, job: QuantizationJob, target: Path, rows: list[list[int]]
+) -> Checkpoint | None:
+    """Where checkpoints are kept; None if the job is too short for one, or gptqmodel could not read it again.
 
     gptqmodel 7.7 writes checkpoints of AWQ too, but refuses its own on return ("checkpoint tensor schema differs").
     """
-    if job.checkpoints is None or job.method != "gptq":
+    if job.checkpoints is None or not method.checkpoints:
         return None
     checkpoint = Checkpoint(job.checkpoints)
     if checkpoint.there or job.checkpoint_s == 0:
         return checkpoint
-    profile = profile_of(Path(folder), len(rows), sum(map(len, rows)), max(map(len, rows)))
-    long = estimate(job.method, profile.routed(job.experts), device_of(job.device)).seconds >= job.checkpoint_s
-    return checkpoint if long else None
+    profile = profile_of(target, len(rows), sum(map(len, rows)), max(map(len, rows)))
+    seconds = estimate_recipe(job.recipe, profile, device_of(job.device)).seconds
+    return checkpoint if seconds >= job.checkpoint_s else None
 
 
-def _made(
+def _quantized(
+    method: GptqmodelMethod,
     gptqmodel: Any,
     job: QuantizationJob,
-    folder: str,
+    target: Path,
     rows: list[list[int]],
-    progress: GptqmodelProgress,
+    progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """What the manifest is told besides."""
+    """Quantize once, from `checkpoint` if it holds layers. Further entries of the manifest."""
     device, send = device_of(job.device), progress.send
-    family = FAMILIES[job.method]
     # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
-    backend = family.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
+    backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
-            folder,
-            family.config(gptqmodel, job, scratch),
+            str(target),
+            method.config(gptqmodel, job.recipe, scratch),
             device=device,
             backend=backend,
             trust_remote_code=job.trust_remote_code,
@@ -103,10 +110,10 @@ def _made(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            progress.check()  # our own stop, or the broken module that this exception follows from
+            progress.check()  # raises our own stop, or the broken module from which this exception follows
             if checkpoint is not None and checkpoint.there and _about_checkpoints(error):
-                raise Unusable from error
-            _blame_weights(Path(folder), progress)
+                raise UnusableCheckpoint from error
+            _blame_weights(target, progress)
             raise
         progress.check()
         if checkpoint is not None:
@@ -116,12 +123,12 @@ def _made(
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
 
 
-def _blame_weights(folder: Path, progress: GptqmodelProgress) -> None:
-    """Raise the sentence about NaN, if that is in the target: GPTAQ and AWQ fail of it in ways that say nothing."""
+def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
+    """If weights hold NaN, raise a clear error: GPTAQ and AWQ fail obscurely because of it."""
     there = tensors_of(folder)
     name = not_finite(folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in there])
-    if name is not None and (place := LAYER.search(name)):
-        progress.broken(int(place[1]), name[place.end() :].removesuffix(".weight"), "its weights are not finite")
+    if name is not None and (number := LAYER.search(name)):
+        progress.broken(int(number[1]), name[number.end() :].removesuffix(".weight"), "its weights are not finite")
         progress.check()
 
 
@@ -131,8 +138,8 @@ def _about_checkpoints(error: Exception) -> bool:
     return isinstance(error, CheckpointError)
 
 
-def _connect(model: Any, progress: GptqmodelProgress, checkpoint: Checkpoint | None) -> None:
-    """Subscribe `progress` to the model's callbacks, and `checkpoint` to what it tells."""
+def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint | None) -> None:
+    """Make gptqmodel's callbacks report to `progress`, and keep its messages with `checkpoint`."""
     from gptqmodel.looper.module_looper import StopMainLoop
 
     layers, send = _layers(model), progress.send
@@ -160,8 +167,8 @@ def _connect(model: Any, progress: GptqmodelProgress, checkpoint: Checkpoint | N
 
 
 @contextlib.contextmanager
-def _rows_to(progress: GptqmodelProgress) -> Iterator[None]:
-    """Pass on each module's log row when it is made: there is no callback for it."""
+def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
+    """Pass each module's log row to `progress` when gptqmodel makes it: there is no callback for it."""
     from gptqmodel.looper.loop_processor import LoopProcessor
 
     original = LoopProcessor.log_new_row
@@ -181,5 +188,5 @@ def _rows_to(progress: GptqmodelProgress) -> Iterator[None]:
 
 
 def _layers(model: Any) -> Any:
-    """The decoder layers, a ModuleList of shells without weights."""
+    """The decoder layers: a ModuleList whose weights are loaded layer by layer."""
     return model.model.get_submodule(model.extract_layers_node()[0])

@@ -1,4 +1,4 @@
-"""A whole model quantized by our own walk, and written back in the layout of the target's files."""
+"""Quantize a whole model layer by layer, and write it back in the layout of the target's files."""
 
 from __future__ import annotations
 
@@ -10,46 +10,50 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.gptqmodel_environment import scratch_folder
-from faq_tui.core.quantizing.gptqmodel.progress import GptqmodelProgress
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.model_writer import LayerFiles, check_layout, write_model
+from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.stack import find_stack
-from faq_tui.core.quantizing.sequential.tensor_files import LayerFiles, check_places, write_model
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
-# Solved modules of a layer -> the tensors that take their place in the model's files
-Place = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
+# (layer, its solved modules) -> the tensors that take their place in the model's files
+Stored = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
 
 
 def quantize_layers(
     job: QuantizationJob,
-    folder: str,
+    damp: float,
+    target: Path,
     rows: list[list[int]],
-    progress: GptqmodelProgress,
+    progress: QuantizationProgress,
     cancel: CancelToken,
     solve: Solve,
-    place: Place,
-    by_activation: bool,
+    stored: Stored,
+    by_activation: bool = True,
 ) -> None:
-    """Write the model into `job.out`. Raises `Stopped` within one module of a cancel."""
+    """Write the model in the folder `target`, quantized, into `job.out`.
+
+    `damp` is added to the diagonal of each Hessian, times its mean. `by_activation`: columns are solved in the order
+    of falling activation. Raises `Stopped` within one module of a cancel.
+    """
     from transformers import AutoModelForCausalLM
 
     cancel.check()
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", trust_remote_code=job.trust_remote_code)
+    model = AutoModelForCausalLM.from_pretrained(str(target), dtype="auto", trust_remote_code=job.trust_remote_code)
     stack = find_stack(model.eval())
     unfuse_experts(stack.layers[0])
-    check_places(Path(folder), (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
+    check_layout(target, (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
     progress.begin(len(stack.layers), rows)
     with scratch_folder(job.out) as scratch:
         new = LayerFiles(scratch / "layers")
 
         def keep(layer: int, solved: dict[str, SolvedMatrix]) -> None:
-            new.add(layer, place(layer, solved))
+            new.add(layer, stored(layer, solved))
 
-        assert job.damp_percent is not None
         device = device_of(job.device)
-        LayerWalk(stack, device, job.damp_percent, by_activation, solve, keep, progress, cancel).run(rows)
+        LayerWalk(stack, device, damp, by_activation, solve, keep, progress, cancel).run(rows)
         del model, stack
         progress.send("saving")
-        write_model(Path(folder), job.out, new, cancel.check)
+        write_model(target, job.out, new, cancel.check)

@@ -1,8 +1,9 @@
-"""The decoder layers of a causal model, and what the model itself hands to each of them."""
+"""The decoder layers of a causal model, and the arguments with which the model calls each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +33,7 @@ def find_stack(model: Any) -> Stack:
 
 @dataclass
 class Inputs:
-    """What goes into the layers: hidden states of rows of one length, and each layer's other arguments."""
+    """The arguments of the layers: hidden states of rows of one length, and all others by layer."""
 
     hidden: list[Any] = field(default_factory=list)  # [rows, tokens, hidden] each
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)  # rows, tokens -> by layer
@@ -43,7 +44,7 @@ class Inputs:
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Rows of one length together, `tokens` or one row at most; lengths and rows in the order of their coming.
+    """Batches of rows of one length, each of at most `tokens` tokens or one row, in the order of the rows.
 
     Nothing is padded: every row is computed as if it were alone.
     """
@@ -65,49 +66,67 @@ def capture(
     store: str,
     check: Callable[[], None],
 ) -> Inputs:
-    """Embed `batches` on `device` in `dtype` and note what every layer would be called with; no layer computes.
+    """Embed `batches` on `device` in `dtype` and record the arguments of every layer; no layer computes.
 
-    Everything of the base but its layers is there meanwhile. Hidden states are kept on `store`. Raises FaqError where
-    a layer is handed more of the tokens than their hidden states.
+    All of the base but its layers is on `device` meanwhile. Hidden states are kept on the device `store`. Raises
+    FaqError where a layer's other arguments depend on the tokens: `Inputs.arguments` holds one set for all rows of
+    one length.
     """
     import torch
 
     inputs = Inputs()
-    seen: list[dict[str, Any]] = []
     compared: set[tuple[int, int]] = set()
+    _move_all_but(stack.base, stack.layers, device, dtype)
+    try:
+        with _calls_recorded(stack.layers) as calls, torch.no_grad():
+            for batch in batches:
+                check()
+                calls.clear()
+                stack.base(input_ids=torch.tensor([list(row) for row in batch], device=device), use_cache=False)
+                inputs.hidden.append(calls[0].hidden.to(store))
+                arguments = [call.arguments for call in calls]
+                size = (len(batch), len(batch[0]))
+                before = inputs.arguments.setdefault(size, arguments)
+                if before is not arguments and size not in compared:
+                    compared.add(size)
+                    if not all(map(_equal, before, arguments)):
+                        kind = type(stack.layers[0]).__name__
+                        raise FaqError(f"{kind} is handed more than hidden states: use gptq or awq for this model")
+    finally:
+        _move_all_but(stack.base, stack.layers, "cpu", None)
+    return inputs
 
-    def pass_through(layer: Any) -> Callable[..., Any]:
+
+@dataclass(frozen=True)
+class LayerCall:
+    hidden: Any
+    arguments: dict[str, Any]  # all others, by name
+
+
+@contextmanager
+def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
+    """Each layer hands its hidden states on as they are, and its call is added to the list.
+
+    The layers stay in their places: models read attributes of theirs, such as the type of attention, to make masks.
+    """
+    calls: list[LayerCall] = []
+
+    def pass_on(layer: Any) -> Callable[..., Any]:
         def forward(hidden: Any, *rest: Any, **named: Any) -> Any:
             if rest:
                 raise FaqError(f"{type(layer).__name__} takes positional arguments: use gptq or awq for this model")
-            if not seen:
-                inputs.hidden.append(hidden.to(store))
-            seen.append(named)
+            calls.append(LayerCall(hidden, named))
             return hidden
 
         return forward
 
-    _move_all_but(stack.base, stack.layers, device, dtype)
     try:
-        for layer in stack.layers:
-            layer.forward = pass_through(layer)
-        with torch.no_grad():
-            for batch in batches:
-                check()
-                seen.clear()
-                stack.base(input_ids=torch.tensor([list(row) for row in batch], device=device), use_cache=False)
-                size = (len(batch), len(batch[0]))
-                before = inputs.arguments.setdefault(size, list(seen))
-                if before[0] is not seen[0] and size not in compared:
-                    compared.add(size)
-                    if not all(map(_equal, before, seen)):
-                        kind = type(stack.layers[0]).__name__
-                        raise FaqError(f"{kind} is handed more than hidden states: use gptq or awq for this model")
+        for layer in layers:
+            layer.forward = pass_on(layer)  # an attribute of the instance, which hides the method of its class
+        yield calls
     finally:
-        for layer in stack.layers:
+        for layer in layers:
             layer.__dict__.pop("forward", None)
-        _move_all_but(stack.base, stack.layers, "cpu", None)
-    return inputs
 
 
 def _equal(one: Any, other: Any) -> bool:

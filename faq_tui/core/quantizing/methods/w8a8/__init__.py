@@ -1,1 +1,5 @@
 """W8A8: INT8 weights by GPTQ with one scale a channel, INT8 activations with one scale a token."""
+
+from faq_tui.core.quantizing.methods.w8a8.method import METHOD
+
+__all__ = ["METHOD"]

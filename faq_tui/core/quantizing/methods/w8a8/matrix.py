@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.quantizing.methods.w8a8.format import LARGEST
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
-
-LARGEST = 127  # symmetric: -128 is not used
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,71 @@
+"""What the methods that the library GPTQModel quantizes have in common."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.quantizing.manifest import EngineResult
+from faq_tui.core.quantizing.methods.base import Method
+from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.settings.recipe import Recipe
+
+Experts = Annotated[
+    Literal["routed", "all"],
+    Field(description="tokens that calibrate an expert: routed (its own) or all"),
+]
+
+
+class GptqmodelRecipe(Recipe):
+    """`experts` was added after artefacts had been made without it: each expert saw the tokens routed to it."""
+
+    added_later: ClassVar[dict[str, Any]] = {"experts": "routed"}
+
+    @field_validator("damp_percent", check_fields=False)
+    @classmethod
+    def _below_one(cls, value: float) -> float:
+        if value >= 1:
+            raise ValueError(f"{cls.method_name()} takes less than 1")
+        return value
+
+
+class GptqmodelMethod(Method):
+    """`cuda_backend` is a kernel that neither downloads nor compiles anything. `checkpoints` says whether gptqmodel
+    can go on from its own checkpoints of this method.
+    """
+
+    cuda_backend: str
+    checkpoints: bool = False
+
+    def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
+        """gptqmodel's configuration object for `recipe`; `scratch` is a folder for what it offloads."""
+        raise NotImplementedError
+
+    def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
+        return profile.routed(getattr(recipe, "experts", None))
+
+    def quantize(
+        self,
+        job: QuantizationJob,
+        target: Path,
+        rows: list[list[int]],
+        progress: QuantizationProgress,
+        cancel: CancelToken,
+    ) -> EngineResult:
+        from faq_tui.core.quantizing.gptqmodel.engine import quantize
+
+        return quantize(self, job, target, rows, progress, cancel)
+
+
+def common_options(gptqmodel: Any, recipe: Any, scratch: Path) -> dict[str, Any]:
+    """Arguments of every configuration class."""
+    options: dict[str, Any] = {"offload_to_disk_path": str(scratch / "offload")}
+    if recipe.experts == "all":
+        config = gptqmodel.quantization.config
+        options["moe"] = config.MoEConfig(routing=config.ExpertsRoutingOverride(num_experts_per_tok="all"))
+    return options

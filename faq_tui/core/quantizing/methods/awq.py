@@ -1,0 +1,94 @@
+"""AWQ (Lin et al. 2023, arXiv:2306.00978), by the library GPTQModel, and the format that it is stored in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from faq_tui.core.models.formats import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
+from faq_tui.core.quantizing.cost_model import MethodCost
+from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
+from faq_tui.core.settings.recipe import PAPER, Presets
+
+WORD_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where the eight columns of one 32-bit word stand in it
+
+
+class AwqRecipe(GptqmodelRecipe):
+    presets: ClassVar[Presets] = {"paper": PAPER}
+
+    method: Literal["awq"] = "awq"
+    bits: Literal[4] = 4
+    group_size: Literal[16, 32, 64, 128, 256, 512, 1024] = 128
+    sym: Annotated[bool, Field(description="symmetric grid: the zero point is fixed")] = False
+    experts: Experts = "routed"
+
+
+class AwqFormat(WeightFormat):
+    """The GEMM layout, 4 bits. vLLM's AWQConfig and AWQMarlinConfig."""
+
+    quant_method = "awq"
+    kernels: ClassVar[Kernels] = {
+        "bits": (4,),
+        "group_size": (-1, 32, 64, 128),
+        "zero_point": (True,),
+    }
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        """w = scale * (q - zero).
+
+        Words hold columns in the order that AWQ's first kernel wanted; gptqmodel's `convert_awq_file` leaves them in
+        it, so that its dense weights are shuffled.
+        """
+        import torch
+
+        tensors = FolderTensors(folder)
+
+        def unpacked(name: str) -> Any:
+            words = tensors.read(name)  # [rows, columns / 8]
+            shifts = torch.tensor([4 * index for index in WORD_ORDER], dtype=torch.int32)
+            return ((words[:, :, None] >> shifts) & 15).reshape(len(words), -1).to(torch.float32)
+
+        state: dict[str, Any] = {}
+        for name in tensors.files:
+            module, _, part = name.rpartition(".")
+            if part == "qweight":
+                codes = unpacked(name)  # [in_features, out_features]
+                group = len(codes) if quantization["group_size"] == -1 else quantization["group_size"]
+                zeros, scales = unpacked(f"{module}.qzeros"), tensors.read(f"{module}.scales").to(torch.float32)
+                wide = [each.repeat_interleave(group, dim=0)[: len(codes)] for each in (zeros, scales)]
+                state[f"{module}.weight"] = ((codes - wide[0]) * wide[1]).to(dtype).t().contiguous()
+            elif part not in ("qzeros", "scales"):
+                state[name] = tensors.read_as(name, dtype)
+        return state
+
+    def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
+        found = lacking(quantization, ("bits", "group_size", "zero_point"))
+        if str(quantization.get("version", "gemm")).lower() != "gemm":
+            found.append(f"quantization_config has version {quantization['version']!r}, not gemm")
+        return found + incomplete(tensors, ("qweight", "qzeros", "scales"))
+
+
+class Awq(GptqmodelMethod):
+    name = "awq"
+    title = "AWQ"
+    help = "Scales the channels with large activations up before rounding, by a search over twenty scales."
+    recipe = AwqRecipe
+    format = AwqFormat()
+    cuda_backend = "awq_torch"
+    cost = MethodCost(
+        seconds={"module": 0.08641, "input": 4.438e-9},
+        gpu_bytes={"context": 1.64e9, "inputs": 1.93},
+        host_bytes={"context": 2.44e9, "inputs": 1.67},
+        passes=25.0,  # a forward pass for each of the scales that are tried
+        solves=False,
+    )
+
+    def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
+        config = gptqmodel.quantization.config.AWQConfig
+        options = common_options(gptqmodel, recipe, scratch)
+        return config(bits=recipe.bits, group_size=recipe.group_size, sym=recipe.sym, **options)
+
+
+METHOD = Awq()

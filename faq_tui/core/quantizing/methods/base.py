@@ -1,0 +1,60 @@
+"""What a quantization method is: one object with its settings, checks, cost, writer and weight format.
+
+Nothing here, or in a module that declares a method, imports torch: functions that need it import it themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.extensions import Extension
+from faq_tui.core.models.formats import WeightFormat
+from faq_tui.core.quantizing.cost_model import MethodCost
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import LayerProfile
+from faq_tui.core.quantizing.manifest import EngineResult
+from faq_tui.core.quantizing.preflight import check_group_size
+from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.settings.recipe import Recipe
+
+
+class Method(Extension):
+    """A quantization method.
+
+    `recipe` is the model of its settings, `cost` what its time and memory depend on, `format` how it stores weights.
+    """
+
+    recipe: type[Recipe]
+    format: WeightFormat
+    cost: MethodCost = MethodCost()
+
+    def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
+        """Raise UsageError if the target cannot be quantized by `recipe`, before anything is computed or paid for.
+
+        `config` is the target's config.json; `shapes` is (out_features, in_features) by module.
+        """
+        del config
+        check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
+
+    def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
+        """`profile` as the recipe makes the method see it, for the estimate of its cost."""
+        del recipe
+        return profile
+
+    def quantize(
+        self,
+        job: QuantizationJob,
+        target: Path,
+        rows: list[list[int]],
+        progress: QuantizationProgress,
+        cancel: CancelToken,
+    ) -> EngineResult:
+        """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
+
+        Called in the worker child. Reports to `progress`, calls `cancel.check` between steps, and raises FaqError
+        naming layer and module where a weight matrix cannot be quantized.
+        """
+        raise NotImplementedError

@@ -1,0 +1,69 @@
+"""GPTAQ (Li et al. 2025), by the library GPTQModel: GPTQ that also corrects errors in a layer's inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.quantizing.cost_model import MethodCost
+from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
+from faq_tui.core.quantizing.methods.gptq import GPTQ_FORMAT, Sym, gptq_config
+from faq_tui.core.quantizing.preflight import expert_count
+from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
+
+
+class GptaqRecipe(GptqmodelRecipe):
+    presets: ClassVar[Presets] = {"paper": PAPER}
+
+    method: Literal["gptaq"] = "gptaq"
+    bits: Literal[4, 8] = 4
+    group_size: GroupSize = 128
+    sym: Sym = True
+    desc_act: Annotated[Literal[False], Field(description="always false")] = False
+    damp_percent: Damping = 0.05
+    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the inputs' errors that is corrected")] = 0.25
+    experts: Experts = "routed"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _in_the_columns_own_order(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("desc_act") is True:
+            raise ValueError("gptaq takes no desc_act = true: its second correction stands in the columns' own order")
+        return values
+
+
+class Gptaq(GptqmodelMethod):
+    name = "gptaq"
+    title = "GPTAQ"
+    help = "GPTQ that also corrects the errors that quantized layers before it make in its inputs."
+    recipe = GptaqRecipe
+    format = GPTQ_FORMAT
+    cuda_backend = "gptq_torch"
+    # The factor of `hessian` is two float32 products at 50 TFLOP/s, since the measured rows alone do not tell.
+    cost = MethodCost(
+        seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
+        gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
+        host_bytes={"context": 2.28e9, "states": 1.96, "resident": 2.4},
+        passes=10.0,  # it runs the unquantized model, too
+        twofold=True,
+    )
+
+    def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
+        """Also raises UsageError on a mixture whose experts do not all see every token: gptqmodel would fail."""
+        if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
+            raise UsageError(
+                'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '
+                "which calibrates every expert on every token, or use gptq"
+            )
+        super().preflight(recipe, config, shapes)
+
+    def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
+        second = gptqmodel.quantization.config.GPTAQConfig(alpha=recipe.alpha, device="auto")
+        return gptq_config(gptqmodel, recipe, scratch, gptaq=second)
+
+
+METHOD = Gptaq()

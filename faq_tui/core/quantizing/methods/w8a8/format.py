@@ -1,0 +1,86 @@
+"""compressed-tensors with INT8 weights, one scale a channel, and INT8 activations, one scale a token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.formats import Config, FolderTensors, WeightFormat, lacking
+
+LARGEST = 127  # symmetric: -128 is not used
+ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
+
+
+class Int8Format(WeightFormat):
+    """vLLM's CompressedTensorsW8A8Int8: groups that target Linear, weights with a scale beside each."""
+
+    quant_method = "compressed-tensors"
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        """w = scale * q for each channel."""
+        import torch
+
+        del quantization
+        tensors = FolderTensors(folder)
+        state: dict[str, Any] = {}
+        for name in tensors.files:
+            if f"{name}_scale" in tensors.files:
+                scale = tensors.read(f"{name}_scale").to(torch.float32)
+                state[name] = (tensors.read(name).to(torch.float32) * scale).to(dtype)
+            elif not name.endswith(".weight_scale"):
+                state[name] = tensors.read_as(name, dtype)
+        return state
+
+    def prepare(self, model: Any, quantization: Config) -> None:
+        simulate_int8_activations(model, quantization)
+
+    def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
+        found = lacking(quantization, ("format", "config_groups", "ignore"))
+        scaled = {name.removesuffix("_scale") for name in tensors if name.endswith(".weight_scale")}
+        lost = sorted(scaled - tensors)
+        if not scaled or lost:
+            found.append(f"no weights go with the scales{f' of {lost[0]}' if lost else ''}")
+        return found
+
+
+def rounded_per_token(inputs: Any) -> Any:
+    """[..., features]: each token to 255 levels, symmetric about zero, scale max|x| / 127 in float32.
+
+    As vLLM's kernel `dynamic_scaled_int8_quant` does (csrc/quantization/w8a8/int8/scaled_quant.cu): codes are
+    x · (127 / max|x|), ties to the even one. compressed-tensors' own forward pass takes max|x| / 127.5 and 256 levels
+    instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the codes;
+    here that comes before it, and is rounded to the dtype of `inputs`: one rounding more in bfloat16.
+    """
+    import torch
+
+    wide = inputs.float()
+    most = wide.abs().amax(-1, keepdim=True)
+    inverse = torch.where(most == 0, 0.0, LARGEST / most)
+    return ((wide * inverse).round_().clamp_(-LARGEST, LARGEST) * (most / LARGEST)).to(inputs.dtype)
+
+
+def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> None:
+    """Round the inputs of every Linear that `quantization` (compressed-tensors) does not ignore.
+
+    Fused experts are unfused first. Raises FaqError on a scheme other than dynamic symmetric INT8 for each token.
+    """
+    import torch
+
+    for group in quantization.get("config_groups", {}).values():
+        scheme = group.get("input_activations")
+        if scheme is None or any(scheme.get(key) != value for key, value in ACTIVATIONS.items()):
+            raise FaqError(
+                "this folder's activations are quantized in a way unknown to faq-tui: it cannot evaluate it"
+            )
+    ignored = set(quantization.get("ignore", ()))
+
+    def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (rounded_per_token(args[0]), *args[1:])
+
+    unfuse_experts(model)
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and name not in ignored:
+            module.register_forward_pre_hook(hook)

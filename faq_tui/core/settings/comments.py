@@ -1,0 +1,117 @@
+"""The lines of a new `faq.toml`, made from the schema: each key with a value and its description as a comment.
+
+A key that has a default stands in a comment at this default. A key that is left out by default stands in a comment
+with an example, and its description says what leaving it out means.
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.base.sanitize import storable
+from faq_tui.core.settings.schema import Settings
+from faq_tui.core.settings.section import DescribedBy, Section
+
+COLUMN = 33  # where comments begin, if the key and its value leave room
+LONGEST = 116  # characters of a line; a longer comment stands above its key
+LEFT_OUT = "; left out: "  # in a description: what happens without the key
+
+
+def head_text(head: str, field: FieldInfo) -> str:
+    """The line that opens a section: `head` is "[activations]", or "# [preset]" in a comment."""
+    return with_comment(head, comment_of(field))
+
+
+def keys_text(
+    model: type[Section],
+    values: Mapping[str, Any] | None = None,
+    live: Collection[str] = (),
+    without: Collection[str] = (),
+) -> str:
+    """The keys of a section, a line each: first those of `values` and `live`, then the others in comments.
+
+    `values` maps keys to what is set; the keys of `live` are set to their defaults; those of `without` are left out.
+    """
+    values = values or {}
+    fields = {field.alias or name: field for name, field in model.model_fields.items()}
+    lines = [
+        with_comment(f"{key} = {toml_value(values[key] if key in values else _default(field))}", comment_of(field))
+        for key, field in fields.items()
+        if key in values or key in live
+    ]
+    lines += [
+        with_comment(f"# {key} = {toml_value(_shown(field))}", comment_of(field))
+        for key, field in fields.items()
+        if not (key in values or key in live or key in without)
+    ]
+    return "".join(lines)
+
+
+def comment_of(field: FieldInfo) -> str:
+    """The description of a key with the values that it can have, where these are words."""
+    described = next((one for one in field.metadata if isinstance(one, DescribedBy)), None)
+    text = described.function() if described else field.description or ""
+    words = " | ".join(word for word in choices(field.annotation) if isinstance(word, str))
+    if not words:
+        return text
+    before, mark, after = text.partition(LEFT_OUT)
+    return f"{before}: {words}{mark}{after}"
+
+
+def description(section: str, key: str) -> str:
+    """`comment_of` a key of a section that every `faq.toml` has, such as "seeds" and "path"."""
+    model: Any = Settings.model_fields[section].annotation
+    return comment_of(model.model_fields[key])
+
+
+def choices(annotation: Any) -> tuple[Any, ...]:
+    """The values of a Literal type, of an optional one, or of a tuple of them; empty for every other type."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Literal:
+        return arguments
+    if origin in (typing.Union, types.UnionType) and len(arguments) == 2 and type(None) in arguments:
+        return choices(next(one for one in arguments if one is not type(None)))
+    return choices(arguments[0]) if origin is tuple else ()
+
+
+def with_comment(line: str, comment: str) -> str:
+    """The line with its comment, which stands above it where the two are too long for one line."""
+    padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
+    if not comment:
+        return f"{line}\n"
+    return f"{padded}\n" if len(padded) <= LONGEST else f"# {comment[:1].upper()}{comment[1:]}:\n{line}\n"
+
+
+def toml_value(value: Any) -> str:
+    """The value as TOML on one line, a section as an inline table. Raises UsageError for text that is not UTF-8."""
+    if isinstance(value, BaseModel):
+        return toml_value(value.model_dump(by_alias=True, exclude_none=True))
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{key} = {toml_value(item)}' for key, item in value.items())} }}" if value else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return quoted(value) if isinstance(value, str) else json.dumps(value)
+
+
+def quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's, which asks for DEL's too."""
+    if not text.isascii() and text != storable(text):
+        raise UsageError(f"{text!r} is not UTF-8 text, which faq.toml must be: rename it")
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.get_default(call_default_factory=True)
+
+
+def _shown(field: FieldInfo) -> Any:
+    """The value in a comment: the field's example if it has one, else its default."""
+    return field.examples[0] if field.examples else _default(field)

@@ -1,0 +1,39 @@
+"""The package of toy extensions (tests/fixtures/extension_package), visible to this process or to a child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from faq_tui.core import extensions
+from faq_tui.core.extensions import Registry
+
+PACKAGE = Path(__file__).parent / "fixtures" / "extension_package"
+
+
+def python_path() -> str:
+    """PYTHONPATH of a child that finds the package."""
+    return os.pathsep.join(filter(None, (str(PACKAGE), os.environ.get("PYTHONPATH"))))
+
+
+@contextmanager
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package is found in this process, and forgotten afterwards."""
+    registries = [value for value in vars(extensions).values() if isinstance(value, Registry)]
+
+    def forget() -> None:
+        for registry in registries:
+            vars(registry).pop("_found", None)
+            registry._loaded.clear()
+
+    monkeypatch.syspath_prepend(str(PACKAGE))
+    forget()
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        forget()

@@ -1,0 +1,97 @@
+"""The form for a new recipe: the fields are those of the chosen method's settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from textual.app import App
+from textual.widgets import Button, Input, Label, Select
+
+from faq_tui.core.extensions import METHODS
+from faq_tui.core.settings import Recipe, build_recipe
+from faq_tui.tui.screens.recipe import RecipeScreen, SetList
+
+SETS = ["baseline", "elder"]
+
+
+class Form:
+    """An app whose only screen is the form; `values` is what it was dismissed with."""
+
+    def __init__(self, like: Recipe) -> None:
+        self.app: App[None] = App()
+        self.screen = RecipeScreen(SETS, like)
+        self.values: dict[str, Any] | None = None
+
+    def opened(self) -> None:
+        def keep(values: dict[str, Any] | None) -> None:
+            self.values = values
+
+        self.app.push_screen(self.screen, keep)
+
+
+@pytest.mark.parametrize("name", METHODS.builtin)
+async def test_every_method_can_be_copied_and_added(name: str) -> None:
+    like = build_recipe({"method": name})
+    form = Form(like)
+    async with form.app.run_test(size=(80, 24)) as pilot:
+        form.opened()
+        await pilot.pause()
+        shown = {str(widget.id) for widget in (*form.screen.query(Select), *form.screen.query(Input))}
+        several = {key for key in like.own_keys() if len(like.choices(key)) != 1}
+        assert shown == {"method", "bits", "group_size", *several} | ({"preset"} if like.presets else set())
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+    assert form.values == {key: getattr(like, key) for key in ("method", "bits", "group_size")}
+    assert build_recipe(form.values) == like
+
+
+async def test_another_method_brings_its_own_fields_and_keeps_what_it_can() -> None:
+    form = Form(build_recipe({"method": "gptq", "bits": 8, "group_size": 64, "desc_act": True}))
+    async with form.app.run_test(size=(80, 30)) as pilot:
+        form.opened()
+        await pilot.pause()
+        assert form.screen.query_one("#desc_act", Select).value is True
+        form.screen.query_one("#method", Select).value = "spqr"
+        for _ in range(100):
+            await pilot.pause(0.02)
+            if form.screen.query("#scale_group") and form.screen.query("#preset #label"):
+                break
+        assert not form.screen.query("#desc_act")
+        assert form.screen.query_one("#group_size", Select).value == 64
+        form.screen.query_one("#preset", Select).value = "reference"
+        form.screen.query_one("#outlier_threshold", Input).value = "0.5"
+        form.screen.query_one("#scale_bits", Input).value = "many"
+        form.screen.query_one("#damp_percent", Input).value = " "
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+    own = {"preset": "reference", "outlier_threshold": 0.5, "scale_bits": "many"}
+    assert form.values == {"method": "spqr", "bits": 8, "group_size": 64, **own}
+
+
+async def test_the_field_under_the_cursor_is_explained() -> None:
+    form = Form(build_recipe({"method": "gptaq"}))
+    async with form.app.run_test(size=(80, 30)) as pilot:
+        form.opened()
+        await pilot.pause()
+        words = form.screen.query_one("#recipe-help", Label)
+        assert str(words.render()) == METHODS.get("gptaq").help
+        form.screen.query_one("#alpha").focus()
+        await pilot.pause()
+        assert "share of the inputs' errors" in str(words.render())
+
+
+async def test_all_of_it_can_be_reached_in_a_small_terminal() -> None:
+    form = Form(build_recipe({"method": "gptaq"}))
+    async with form.app.run_test(size=(80, 24)) as pilot:
+        form.opened()
+        await pilot.pause()
+        assert form.screen.query_one(SetList).chosen == ("baseline", "elder")
+        for _ in range(14):
+            await pilot.press("tab")
+            focused = form.screen.focused
+            if isinstance(focused, Button) and focused.id == "cancel":
+                break
+        await pilot.pause()
+        cancel = form.screen.query_one("#cancel")
+        assert form.screen.focused is cancel and form.screen.region.contains_region(cancel.region)
