@@ -25,7 +25,7 @@ from watched import told_beforehand, whole_seconds
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.extensions import METRICS
+from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1
 from faq_tui.core.quantizing.manifest import read_manifest
 from faq_tui.core.run.events import Event, Note, StageFailed
 from faq_tui.core.run.run import Run, open_run
@@ -34,7 +34,6 @@ from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.sets import all_sets
 
-SHOWN = ("perplexity", "kl", "top1")
 # The most telling first: time may end before the list does.
 RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptaq-8", "gptq-8", "spqr-4-reference")
 FOR_EVALUATION = 0.25  # of the budget
@@ -95,7 +94,9 @@ def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
     for (subject, text), measurement in all_measurements(run.store).items():
         sums = Sums.of(measurement.items)
         if {"nll", "kl", "agree", "tokens"} <= set(measurement.items):  # questions have other figures
-            found.setdefault(subject, {})[text] = {name: METRICS.get(name).value_of(sums) for name in SHOWN}
+            found.setdefault(subject, {})[text] = {
+                metric.name: metric.value_of(sums) for metric in (PERPLEXITY, KL, TOP1)
+            }
     return found
 
 
@@ -159,7 +160,7 @@ def write(out: Path, folder: Path, notes: list[str], costs: dict[str, dict[str, 
         cells = [one["artefact"], *(_plain(one.get(key)) for key in keys)]
         for text in texts:
             values = one["texts"].get(text, {})
-            cells += [_metric(values, name) for name in SHOWN]
+            cells += [_metric(values, metric.name) for metric in (PERPLEXITY, KL, TOP1)]
         lines.append(cells)
     devices = ", ".join(sorted({one["device"] for one in found if "device" in one}))
     where = f"{about('torch', 'transformers', 'gptqmodel')} · {devices}"
@@ -173,7 +174,7 @@ def _plain(value: Any) -> str:
 
 def _metric(values: dict[str, Any], name: str) -> str:
     value = values.get(name)
-    return "–" if value is None else f"{100 * value:.1f}%" if name == "top1" else f"{value:.4f}"
+    return "–" if value is None else f"{100 * value:.1f}%" if name == TOP1.name else f"{value:.4f}"
 
 
 def make_tiny(folder: Path) -> None:

@@ -55,7 +55,7 @@ def faq_tui(*arguments: str | Path, **env: str) -> Result:
     return _result(int(end.value.code or 0), *(_bytes(stream) for stream in (out, err)))
 
 
-def faq_tui_process(*arguments: str | Path, timeout: float = 60, cwd: Path | None = None, **env: Any) -> Result:
+def faq_tui_process(*arguments: str | Path, timeout: float = 300, cwd: Path | None = None, **env: Any) -> Result:
     """The same in a process of its own, run to its end."""
     done = subprocess.run(
         [*FAQ_TUI, *map(str, arguments)], capture_output=True, timeout=timeout, cwd=cwd, env=environment(**env)

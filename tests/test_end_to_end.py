@@ -21,6 +21,8 @@ from shell import faq_tui, faq_tui_process
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 from faq_tui.core.seeds.read import starter_path
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a few minutes alone, many beside other work
+
 WINDOW, PROSE_TOKENS = 96, 960
 ARTEFACT = "gptq-w4g64-elder"
 
@@ -73,7 +75,7 @@ def finished(
         target=embedded_model.folder, url=embedded_server.base_url, window=WINDOW, tokens=PROSE_TOKENS
     )
     (run / "faq.toml").write_text(text, encoding="utf-8")
-    done = faq_tui_process("run", run, "--json", timeout=900)
+    done = faq_tui_process("run", run, "--json", timeout=1500)
     assert done.code == 0, done.err
     (run / "stdout.jsonl").write_text(done.out, encoding="utf-8")
     return run

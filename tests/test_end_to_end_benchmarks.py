@@ -18,6 +18,8 @@ from faq_tui.core.run.run import open_run
 from faq_tui.core.stages import evaluate, evaluate_benchmarks, report
 from faq_tui.core.store.benchmarks import all_results
 
+pytestmark = pytest.mark.slow
+
 TOML = """
 [target]
 model = "embedded"

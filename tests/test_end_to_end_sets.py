@@ -52,7 +52,7 @@ sets = ["baseline", "self", "blend"]
 """
 NAMES = ["baseline", "self", "baseline-tokens", "self-tokens", "baseline-raw", "baseline-original", "blend"]
 NAMES += ["questions", "raw-tokens", "short"]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # a few minutes alone, many beside other work
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def finished(
     ]
     (run / "seeds.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     (run / "faq.toml").write_text(SETTINGS.format(url=embedded_server.base_url), encoding="utf-8")
-    done = faq_tui_process("run", run, "--until", "assemble", "--json", timeout=900)
+    done = faq_tui_process("run", run, "--until", "assemble", "--json", timeout=1500)
     assert done.code == 0, done.err
     (run / "stdout.jsonl").write_text(done.out, encoding="utf-8")
     return run

@@ -12,7 +12,8 @@ from shell import faq_tui_process, rows
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
 
-pytestmark = pytest.mark.timeout(1800)  # a minute or three alone, many beside other work
+# A minute or three alone, many beside other work.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 SCHEMAS = Path(__file__).parent / "schemas"
 SLOT_TOKENS = 1024  # of the embedded server: a judge's prompt and reply together
 QUESTIONS = (

@@ -59,7 +59,7 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def with_toy(*arguments: str | Path) -> Result:
-    return faq_tui_process(*arguments, timeout=300, PYTHONPATH=python_path())
+    return faq_tui_process(*arguments, timeout=600, PYTHONPATH=python_path())
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,8 @@ import pytest
 from shell import FAQ_TUI, environment, faq_tui, faq_tui_process
 from tiny import TINY_RUN, make_tiny_run
 
+pytestmark = pytest.mark.slow
+
 NAME = "gptq-w4g64-baseline"
 SETTINGS = (
     TINY_RUN
@@ -99,7 +101,7 @@ def test_killed_three_times_then_whole(run: Path) -> None:
         assert visible == [] or (run / "models" / NAME / "faq_manifest.json").exists()
         states = {s["stage"]: s["state"] for s in json.loads(faq_tui("status", run, "--json").out)["stages"]}
         assert states["quantize"] in ("interrupted", "done")
-    done = faq_tui_process("run", run, "--until", "quantize", timeout=120)
+    done = faq_tui_process("run", run, "--until", "quantize", timeout=600)
     assert done.code == 0, done.err
     assert [p.name for p in (run / "models").iterdir()] == [NAME]
     killed = weights(run)
@@ -109,7 +111,7 @@ def test_killed_three_times_then_whole(run: Path) -> None:
     other.mkdir()
     for name in ("target", "seeds.txt", "faq.toml"):
         (other / name).symlink_to(run / name)
-    assert faq_tui_process("run", other, "--until", "quantize", timeout=120).code == 0
+    assert faq_tui_process("run", other, "--until", "quantize", timeout=600).code == 0
     assert weights(other) == killed
 
 
@@ -122,7 +124,7 @@ def test_killed_with_checkpoints_it_goes_on_at_its_layer(run: Path) -> None:
         time.sleep(0.1)
     (place,) = (run / ".cache" / "checkpoints").iterdir()
     assert place.name.startswith(f"{NAME}-") and not [p for p in (run / "models").iterdir() if p.name == NAME]
-    done = faq_tui_process("run", run, "--until", "quantize", "--json", timeout=120)
+    done = faq_tui_process("run", run, "--until", "quantize", "--json", timeout=600)
     assert done.code == 0, done.err
     said = [json.loads(line) for line in done.out.splitlines()]
     notes = [event["message"] for event in said if event["event"] == "Note"]
@@ -136,7 +138,7 @@ def test_killed_with_checkpoints_it_goes_on_at_its_layer(run: Path) -> None:
     resumed = load_file(run / "models" / NAME / "model.safetensors")
     (run / "faq.toml").write_text(text, encoding="utf-8")
     shutil.rmtree(run / "models" / NAME)
-    assert faq_tui_process("run", run, "--until", "quantize", timeout=120).code == 0
+    assert faq_tui_process("run", run, "--until", "quantize", timeout=600).code == 0
     # Bit for bit the same tensors; their order in the file is another.
     whole = load_file(run / "models" / NAME / "model.safetensors")
     assert whole.keys() == resumed.keys() and all(whole[name].equal(resumed[name]) for name in whole)
@@ -148,14 +150,14 @@ def test_checkpoints_of_what_is_wanted_otherwise_are_removed(run: Path) -> None:
     kill_when(run, has("LayerStarted", 2))
     (place,) = (run / ".cache" / "checkpoints").iterdir()
     (run / "faq.toml").write_text(SETTINGS.format(group_size=32), encoding="utf-8")
-    done = faq_tui_process("run", run, "--until", "quantize", timeout=120)
+    done = faq_tui_process("run", run, "--until", "quantize", timeout=600)
     assert done.code == 0, done.err
     assert not place.exists() and [p.name for p in (run / "models").iterdir()] == [NAME.replace("g64", "g32")]
 
 
 def test_group_size_that_does_not_divide(run: Path) -> None:
     (run / "faq.toml").write_text(SETTINGS.format(group_size=256), encoding="utf-8")
-    done = faq_tui_process("run", run, timeout=120)
+    done = faq_tui_process("run", run, timeout=600)
     assert done.code == 2
     last = done.err.splitlines()[-1]
     assert last.startswith("faq-tui: group_size 256 does not divide the 128 input features of ")
@@ -170,7 +172,7 @@ def test_disk_full_while_the_weights_are_saved(run: Path) -> None:
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=120,
+        timeout=600,
     )
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr

@@ -14,6 +14,8 @@ import pytest
 from shell import events, faq_tui, faq_tui_process
 from tiny import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = """
 [target]
 model = "target"
@@ -194,7 +196,7 @@ def test_a_rerun_gives_the_same_bits(made: Path, tmp_path: Path, method: str) ->
     copy = tmp_path / "run"
     shutil.copytree(made, copy)
     shutil.rmtree(copy / "models" / name)
-    done = faq_tui_process("run", copy, "--until", "quantize", timeout=300)
+    done = faq_tui_process("run", copy, "--until", "quantize", timeout=600)
     assert done.code == 0, done.err
     for path in sorted((made / "models" / name).rglob("*.safetensors")):
         assert path.read_bytes() == (copy / path.relative_to(made)).read_bytes()
@@ -216,7 +218,7 @@ def test_a_nan_fails_by_name_and_the_queue_goes_on(tmp_path: Path) -> None:
     weights = load_file(run / "target" / "model.safetensors")
     weights["model.layers.1.mlp.up_proj.weight"][3, 3] = float("nan")
     save_file(weights, run / "target" / "model.safetensors", {"format": "pt"})
-    done = faq_tui_process("run", run, "--json", "--until", "quantize", timeout=300)
+    done = faq_tui_process("run", run, "--json", "--until", "quantize", timeout=600)
     assert done.code == 1 and tried(run) == []
     said = [event["message"] for event in events(done) if event["event"] in ("Note", "StageFailed")]
     for method in ("spqr", "gptq", "gptaq", "awq", "w8a8"):
@@ -230,7 +232,7 @@ def test_a_full_disk_is_one_sentence_for_each_method(tmp_path: Path) -> None:
     assert faq_tui("run", run, "--until", "assemble").code == 0
     limit = 'ulimit -f 100; exec "$@"'  # kilobytes: no weights fit
     command = ["bash", "-c", limit, "bash", sys.executable, "-m", "faq_tui", "run", str(run), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert tried(run) == []
     said = [json.loads(line) for line in done.stdout.splitlines()]
@@ -244,7 +246,7 @@ def test_one_recipe_fails_and_the_others_are_made(tmp_path: Path) -> None:
     assert faq_tui("run", run, "--until", "assemble").code == 0
     limit = 'ulimit -f 600; exec "$@"'  # kilobytes: the dense artefact does not fit, the INT8 one does
     command = ["bash", "-c", limit, "bash", sys.executable, "-m", "faq_tui", "run", str(run), "--until", "quantize"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
     assert tried(run) == ["w8a8-w8gc-baseline"]
     assert done.stderr.splitlines()[-1].startswith("faq-tui: spqr-w4g64-baseline: no space left while writing ")
@@ -275,6 +277,6 @@ def test_sets_too_small_for_any_quantizer(tmp_path: Path, rows: list[list[int]],
 
 def test_a_model_without_a_chat_template(tmp_path: Path) -> None:
     run = make_run(tmp_path, '[[recipes]]\nmethod = "spqr"\ngroup_size = 64', chat_template=False)
-    done = faq_tui_process("run", run, timeout=120)
+    done = faq_tui_process("run", run, timeout=600)
     assert done.code == 2 and tried(run) == []
     assert "has no chat template" in done.err.splitlines()[-1]

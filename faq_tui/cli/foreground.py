@@ -13,6 +13,7 @@ from types import FrameType
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import duration
 from faq_tui.core.run.events import (
     ActivationsReady,
     ArtefactDone,
@@ -119,25 +120,17 @@ def _started(event: StageStarted) -> str:
     return f"{event.stage}:{todo}{f' ({event.already} already there)' if event.already else ''} …"
 
 
-def duration(seconds: float) -> str:
-    """`3.4 s`, `12 min 05 s`, `3 h 05 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 _LINES: dict[type[Event], Callable[..., str]] = {
     StageStarted: _started,
     StageSkipped: lambda e: f"{e.stage}: {e.reason}",
-    StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds)} — {e.summary}",
+    StageDone: lambda e: f"{e.stage}: done in {duration(e.seconds, exact=True)} — {e.summary}",
     StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
     Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",
     CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up, {e.reason}",
     SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
     ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
-    ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds)}",
+    ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds, exact=True)}",
     ReportWritten: lambda e: f"  wrote {e.path}",
     SeedSkipped: lambda e: f"  {e.path} line {e.line} {e.reason}: skipped",
 }

@@ -1,4 +1,4 @@
-"""Live progress on a terminal: one bar for the stage, one for the layers of the artefact in the making."""
+"""Live progress on a terminal: one bar for the stage, one for the layers of the artefact that is being made."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """Shows events; lines that stay scroll above the bars."""
+    """Shows events as bars; the lines that stay scroll above them."""
 
     def __init__(self, lines: EventLines) -> None:
         self._lines = lines
@@ -70,7 +70,7 @@ class Bars:
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Take one event, on the pipeline's own thread."""
+        """Take one event, on the pipeline's thread."""
         for line in self._lines.of(event):
             if not isinstance(event, StageStarted):
                 self._console.print(Text(line))

@@ -54,12 +54,12 @@ def print_status(status: dict[str, Any]) -> None:
 
 
 def _print_judging(console: Console, judging: dict[str, Any]) -> None:
-    marks = _table("judged by", "scored", "unscored", "mean", "")
+    columns = _table("judged by", "scored", "unscored", "mean", "")
     for column in judging["columns"]:
         mean = "" if column["mean"] is None else f"{column['mean']:.3f}"
         picks = Text("picks" if column["picks"] else "", style="dim")
-        marks.add_row(Text(column["kind"]), f"{column['scored']:,}", f"{column['unscored']:,}", mean, picks)
-    console.print(marks)
+        columns.add_row(Text(column["kind"]), f"{column['scored']:,}", f"{column['unscored']:,}", mean, picks)
+    console.print(columns)
 
 
 def _print_benchmarks(console: Console, rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""A person's word on one seed, which outweighs the judge's. Each is a new row; none is ever edited."""
+"""A person's pick or rejection of one seed, which outweighs the judge's. Each is a new row; no row is ever edited."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 
-# A person may well want a candidate that loops a little; half an answer is none.
+# A person may want a candidate that repeats itself a little; half an answer is never assembled.
 NEVER_ASSEMBLED = CUT_OFF
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
-    """Add the override that a command line names; returns what it did, in a sentence. Raises UsageError."""
+    """Add the override that a command line names and return what it did, in a sentence. Raises UsageError."""
     seed_id = seeds.find(run.store, seed_text)
     source, word = _source_of(run, candidate)
     if word == "judge":
@@ -29,12 +29,12 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
 
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
-    """Let the seed use this candidate. UsageError if there is none, or if it can never be assembled."""
+    """Let the seed use this candidate. Raises UsageError if there is none, or if it can never be assembled."""
     source_hash = source_hash_of(run.settings.sources[source])
-    found = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
-    chosen = found.get(number)
+    of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
+    chosen = of_seed.get(number)
     if chosen is None:
-        there = ", ".join(map(str, sorted(found))) or "none yet"
+        there = ", ".join(map(str, sorted(of_seed))) or "none yet"
         raise UsageError(f"seed {seed_id} has no candidate {number} from {source}; it has {there}")
     broken = [flag for flag in chosen.flags if flag in NEVER_ASSEMBLED]
     if broken:
@@ -50,13 +50,13 @@ def reject(run: Run, seed_id: str, source: str, reason: str) -> str:
 
 
 def give_back(run: Run, seed_id: str, source: str, reason: str) -> str:
-    """Take the person's word back: the judge's counts again."""
+    """Take the person's decision back: the judge's pick counts again."""
     _add(run, seed_id, source, "clear", None, reason)
     return f"{seed_id}: the choice of {source} is the judge's again"
 
 
 def user() -> str:
-    """Who is at the keyboard."""
+    """The name of the person at the keyboard."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""What the panes look at: one source under its present settings, and the judge that marks it."""
+"""What the panes show: each source under its present settings, and the judge that scores its candidates."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from faq_tui.core.store.seed_pages import View
 
 
 def views_of(run: Run) -> list[View]:
-    """One for each source; one empty view where the run has none."""
+    """One view for each source; one empty view if the run has no source."""
     try:
         judge, columns = judge_id(run), tuple(shown_id(run, kind) for kind in run.settings.judge.kinds())
-    except (FaqError, OSError):  # no target there: then nothing is judged by it, and the panes open all the same
+    except (
+        FaqError,
+        OSError,
+    ):  # without the target nothing is judged by it yet, and the panes open nevertheless
         judge, columns = "", ()
-    found = [
+    views = [
         View(name, source_hash_of(source), judge, source.candidates, columns)
         for name, source in run.settings.sources.items()
     ]
-    return found or [View()]
+    return views or [View()]

@@ -5,7 +5,7 @@ from faq_tui.tui.actions import Action
 ACTIONS = (
     Action("app.show_seeds", "1,ctrl+1", "Seeds", "Show the seeds.", footer=False),
     Action("app.show_regenerate", "2,ctrl+2", "Regenerate", "Show the candidates as they grow.", footer=False),
-    Action("app.show_judge", "3,ctrl+3", "Judge", "Show candidates, marks and picks.", footer=False),
+    Action("app.show_judge", "3,ctrl+3", "Judge", "Show candidates, scores and picks.", footer=False),
     Action("app.show_spikes", "4,ctrl+4", "Spikes", "Show how spiky the activations are.", footer=False),
     Action("app.show_quantize", "5,ctrl+5", "Quantize", "Show the recipes and the layers.", footer=False),
     Action("app.show_evidence", "6,ctrl+6", "Evidence", "Show whether it helped, beyond noise.", footer=False),

@@ -1,6 +1,6 @@
-"""What the machine does, sampled by a daemon thread: the GPUs, or CPU and memory where there is none.
+"""The load of the machine, sampled by a daemon thread: of its GPUs, or of CPU and memory if it has none.
 
-`pynvml` blocks for as long as a driver takes to answer, so the screen only ever reads the last sample.
+`pynvml` blocks until the driver answers, so that the screen only reads the last sample.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ GIB = 1 << 30
 
 @dataclass(frozen=True)
 class GpuLoad:
+    """One GPU at one time."""
+
     name: str
     load: int  # per cent of the last sampling period in which a kernel ran
     used: int  # bytes
@@ -25,6 +27,8 @@ class GpuLoad:
 
 @dataclass(frozen=True)
 class MachineSample:
+    """The machine at one time."""
+
     gpus: tuple[GpuLoad, ...]
     cpu: float | None  # per cent of all cores; None before the second look
     used: int  # bytes of main memory
@@ -54,7 +58,7 @@ class MachineSampler:
 
 
 def reader() -> Callable[[], MachineSample]:
-    """What reads a sample on this machine."""
+    """The function that reads a sample on this machine."""
     import psutil
 
     handles = _handles()
@@ -81,7 +85,7 @@ def _handles() -> list[Any]:
 
 
 def _gpu(handle: Any) -> GpuLoad | None:
-    """None where the driver does not tell memory or load (a MIG slice, a lost device)."""
+    """None if the driver does not report memory or load (a MIG slice, a lost device)."""
     import pynvml
 
     try:

@@ -13,7 +13,7 @@ MOST = 5_000  # events a turn, read from the file as they are needed
 
 
 class Player:
-    """A `Source` of the session. `speed` 2 is twice as fast as it was; 0 as fast as the screen takes it."""
+    """An `EventSource` that plays a recording. `speed` 2 is twice as fast as the job was, 0 as fast as possible."""
 
     failure = ""
 
@@ -33,7 +33,7 @@ class Player:
         self.badge = f"replay ×{speed:g}" if speed else "replay"
 
     def clock(self) -> float:
-        """What the time was then."""
+        """The time in the recording."""
         return self._now
 
     @property
@@ -41,17 +41,17 @@ class Player:
         return self._next is None
 
     def drain_timed(self) -> list[Timed]:
-        """What is due."""
+        """The events that are due."""
         if self._began is None:
             self._began = self._timer()
         due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")
-        found: list[Timed] = []
-        while self._next is not None and self._next[1] <= due and len(found) < MOST:
-            found.append(self._next)
+        events: list[Timed] = []
+        while self._next is not None and self._next[1] <= due and len(events) < MOST:
+            events.append(self._next)
             self._next = self._read()
-        last = found[-1][1] if found else self._now
+        last = events[-1][1] if events else self._now
         self._now = max(last, due) if self._next is not None and self._speed else last
-        return found
+        return events
 
     def close(self) -> None:
         self._file.close()
@@ -68,13 +68,13 @@ class Player:
 
 def recording(folder: Path, job: str | None) -> Path:
     """The events of the run's job, by default of the one that was recorded last. Raises UsageError."""
-    found = sorted((folder / "jobs").glob("*/events.jsonl"))
+    paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
-        if not found:
+        if not paths:
             raise UsageError(f"{folder} has no recorded job to play: run it first with `faq-tui run {folder}`")
-        return found[-1]
-    named = [path for path in found if path.parent.name == job]
+        return paths[-1]
+    named = [path for path in paths if path.parent.name == job]
     if not named:
-        there = ", ".join(path.parent.name for path in found) or "none"
+        there = ", ".join(path.parent.name for path in paths) or "none"
         raise UsageError(f"no recorded job {job!r} in {folder}; it has {there}")
     return named[0]

@@ -27,6 +27,8 @@ from faq_tui.core.stages import activations as stage
 from faq_tui.core.store.activations import all_activations
 from faq_tui.core.store.sets import SetRow, add_set, all_sets
 
+pytestmark = pytest.mark.slow
+
 TOML = """
 [target]
 model = "./target"

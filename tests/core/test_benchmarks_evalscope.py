@@ -27,6 +27,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store.benchmarks import all_problems, all_results
 
+pytestmark = pytest.mark.slow
+
 SERVER = f'["{sys.executable}", "-m", "faq_tui.core.embedded.server", "--port", "{{port}}"]'
 EVALSCOPE = """
 [evaluate.evalscope]

@@ -28,6 +28,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store.benchmarks import Result, all_problems, all_results
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("lm_eval")
 
 LM_EVAL = """

@@ -12,6 +12,7 @@ from shell import faq_tui, make_run, rows
 from template_bench import QUESTION
 from tiny import make_tiny_model
 
+from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.chat.dialects import dialect_of_template, lookup
 from faq_tui.core.chat.kinds_search import KindsSearch
 from faq_tui.core.chat.render import render_answered
@@ -106,3 +107,26 @@ def test_the_page_shows_this_very_file() -> None:
     page = (ROOT / "docs" / "extending" / "dialect.md").read_text(encoding="utf-8")
     code = (PACKAGE / "faq_toy" / "dialect.py").read_text(encoding="utf-8")
     assert f"`faq_toy/dialect.py`:\n\n```python\n{code}```\n" in page
+
+
+class _Broken:
+    """The entry point of a package that is out of date."""
+
+    name, value, dist = "odd", "odd_package:ODD", None
+
+    def load(self) -> object:
+        raise ImportError("no module named odd_package")
+
+
+def test_a_dialect_that_cannot_be_loaded_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    forget()
+    DIALECTS.__dict__["_found"] = {"odd": _Broken()}
+    try:
+        with FakeServer() as server:
+            run = make_run(tmp_path / "run", server.url, seeds=1, source="candidates = 1\nretry_wait_s = 0.01\n")
+            result = faq_tui("run", run, "--until", "regenerate")
+        assert result.code == ExitCode.FAILED and "the reasoning dialect 'odd' of the package" in result.err
+        assert "update or uninstall it" in result.err and server.requests == []
+        assert "<think>" in lookup.special_tokens(), "the screen still knows ours"
+    finally:
+        forget()

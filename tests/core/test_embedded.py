@@ -21,6 +21,8 @@ from hypothesis import strategies as st
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, cached_model, gguf_file, running_server
 
+pytestmark = pytest.mark.slow
+
 # Bytes that the vocabulary lacks: both tokenizers drop them, but differ in what joins over the gap.
 NOT_IN_VOCABULARY = "\x04\x06\x13\x14\x16\x1d"
 

@@ -11,9 +11,9 @@ import torch
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.embedded import EmbeddedModel
-from faq_tui.core.evaluation.choices import ChoiceCase, heldout_questions
 from faq_tui.core.evaluation.compare import measure
 from faq_tui.core.evaluation.heldout import windows
+from faq_tui.core.evaluation.labelled import ChoiceCase, heldout_questions
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1
 from faq_tui.core.evaluation.reference import open_reference, writing
 from faq_tui.core.evaluation.texts import pydoc_prose

@@ -17,7 +17,7 @@ from test_evaluation import FOLDERS, TOML, WINDOW, Done
 from tiny import make_tiny_model
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.evaluation import choices, documents
+from faq_tui.core.evaluation import documents, labelled
 from faq_tui.core.evaluation.heldout import rolling
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.metrics import (
@@ -260,20 +260,20 @@ def test_rolling_windows_predict_every_token_once() -> None:
 
 def test_a_few_items_of_our_own_ship_with_it(kinds: Done) -> None:
     run, tokenizer = kinds.run, tokenizer_of(kinds.run)
-    cases, passages = choices.load_questions(run, "starter"), documents.load_passages(run, "starter")
+    cases, passages = labelled.load_questions(run, "starter"), labelled.load_passages(run, "starter")
     assert len(cases) == len(passages) == 40
     assert {case.answer for case in cases} == {0, 1, 2, 3} and len({case.question for case in cases}) == 40
     assert all(passage[-1].isalpha() for passage in passages)
-    assert len(choices.heldout_questions(cases, tokenizer, 1024)[0]) == 40
+    assert len(labelled.heldout_questions(cases, tokenizer, 1024)[0]) == 40
     assert of_metric(ACCURACY, Sums.of({"correct": [1.0] * 30 + [0.0] * 10}), 200).value == 0.75
 
 
 def test_passages_are_cut_from_prose_at_whole_sentences() -> None:
     sentence = "The old farmer walked slowly through the wide green field and looked at the quiet river"
     text = f"{sentence}. {sentence} again. It was 42. {sentence} until night!\n\nToo short to tell."
-    found = documents.passages(text)
+    found = labelled.passages(text)
     assert [passage.rpartition(" ")[2] for passage in found] == ["again", "night"] or found
-    assert all(len(passage.split()) >= documents.MIN_WORDS and passage[-1].isalpha() for passage in found)
+    assert all(len(passage.split()) >= labelled.MIN_WORDS and passage[-1].isalpha() for passage in found)
 
 
 @pytest.mark.parametrize(
@@ -292,10 +292,10 @@ def test_passages_are_cut_from_prose_at_whole_sentences() -> None:
 def test_a_broken_file_of_questions_says_where(kinds: Done, line: str, words: str) -> None:
     (kinds.run.folder / "broken.jsonl").write_text(f"{line}\n")
     with pytest.raises(UsageError, match=words):
-        choices.load_questions(kinds.run, "broken.jsonl")
+        labelled.load_questions(kinds.run, "broken.jsonl")
 
 
 def test_the_right_choice_is_an_index_a_letter_or_its_text(kinds: Done) -> None:
     rows = [{"question": "q", "choices": ["x", "y"], "answer": answer} for answer in (1, "B", "b", "y")]
     (kinds.run.folder / "good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert {case.answer for case in choices.load_questions(kinds.run, "good.jsonl")} == {1}
+    assert {case.answer for case in labelled.load_questions(kinds.run, "good.jsonl")} == {1}

@@ -8,7 +8,7 @@ from evaluate_bench import context_of
 from test_evaluation import TOML, WINDOW
 from tiny import make_tiny_model
 
-from faq_tui.core.evaluation import documents, environment
+from faq_tui.core.evaluation import documents, environment, labelled
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run.events import Event, Note
 from faq_tui.core.run.run import open_run
@@ -27,7 +27,7 @@ def test_prose_tokens_cut_no_words_and_no_last_words(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         (document,) = documents.load_documents(run, "long.txt")
         assert document.text == text and document.bytes == len(text)
-        assert len(documents.load_passages(run, "long.txt")) == min(500, run.settings.evaluate.items)
+        assert len(labelled.load_passages(run, "long.txt")) == min(500, run.settings.evaluate.items)
         assert len(documents.load_documents(run, "pydoc")) > 1
 
 

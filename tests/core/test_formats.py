@@ -24,7 +24,7 @@ INSTALLED: dict[str, Any] = {"PYTHONPATH": f"{ROOT}{os.pathsep}{PACKAGE}"}  # as
 
 
 @pytest.mark.parametrize(("registry", "base"), [(EXPORTS, ExportFormat), (REPORTS, ReportFormat)])
-def test_every_format_is_whole(registry: Registry, base: type[Any]) -> None:
+def test_every_format_is_whole(registry: Registry, base: type[ExportFormat | ReportFormat]) -> None:
     for name in registry.builtin:
         one = registry.get(name)
         assert isinstance(one, base) and one.name == name
@@ -77,16 +77,30 @@ def test_parquet_is_written_in_batches_whatever_the_first_ones_hold(
     assert pyarrow.parquet.read_table(tmp_path / "none.parquet").to_pylist() == []
 
 
-# ---- the package outside faq-tui that docs/extending/export-format.md shows
+# ---- the package outside faq-tui that docs/extending shows
 
 
-def test_the_page_shows_the_code_that_is_tested() -> None:
-    page = (ROOT / "docs" / "extending" / "export-format.md").read_text(encoding="utf-8")
-    blocks = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert blocks == [(PACKAGE / "faq_toy" / "export.py").read_text(encoding="utf-8")]
-    name, value = re.findall(r'"faq_tui.exports"\]\n(\w+) = "(.+)"', page)[0]
+@pytest.mark.parametrize(
+    ("page", "module", "group"),
+    [("export-format", "export", "faq_tui.exports"), ("report-format", "report", "faq_tui.reports")],
+)
+def test_the_page_shows_the_code_that_is_tested(page: str, module: str, group: str) -> None:
+    text = (ROOT / "docs" / "extending" / f"{page}.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert blocks == [(PACKAGE / "faq_toy" / f"{module}.py").read_text(encoding="utf-8")]
+    name, value = re.findall(rf'"{group}"\]\n(\w+) = "(.+)"', text)[0]
     points = (PACKAGE / "faq_toy-1.0.dist-info" / "entry_points.txt").read_text(encoding="utf-8")
-    assert f"[faq_tui.exports]\n{name} = {value}\n" in points
+    assert f"[{group}]\n{name} = {value}\n" in points
+
+
+def test_a_report_in_the_format_of_another_package(tmp_path: Path) -> None:
+    with made_up_run(tmp_path / "run") as run:
+        measure_all(run, {"baseline": 0.30})
+    shown = " ".join(faq_tui_process("report", "--help", **INSTALLED).out.split())
+    assert "md|json|html|toy_csv" in shown and "toy_csv Every model's figures" in shown
+    printed = faq_tui_process("report", run.folder, "--format", "toy_csv", **INSTALLED).out.splitlines()
+    assert printed[0] == "model,text,metric,value" and "unquantized,pydoc,kl,0.0" in printed
+    assert "toy_csv" not in faq_tui("report", "--help").out
 
 
 def test_a_set_in_the_format_of_another_package(tmp_path: Path) -> None:

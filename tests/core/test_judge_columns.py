@@ -17,6 +17,8 @@ from judge_bench import is_judge, marks
 from shell import faq_tui, make_run, rows
 from tiny import make_tiny_model
 
+pytestmark = pytest.mark.slow
+
 SEEDS, KINDS = 4, ("llm", "likelihood", "activation")
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 MARKS = "SELECT candidate_id, score, details FROM scores"

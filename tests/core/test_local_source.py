@@ -20,7 +20,15 @@ from tiny import make_tiny_model
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, Stopped
 from faq_tui.core.regenerating import local_task
+from faq_tui.core.regenerating.candidate_requests import pending_candidates
+from faq_tui.core.regenerating.local import LocalGenerator
 from faq_tui.core.regenerating.local_task import next_tokens
+from faq_tui.core.regenerating.recorder import CandidateRecorder, RegenerationProgress
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import CandidateDone, CandidateRetried, Event
+from faq_tui.core.run.run import open_run
+
+pytestmark = pytest.mark.slow
 
 UNTIL = ("--until", "regenerate")
 SAMPLING = "sampling = { temperature = 1.0, top_p = 0.95, top_k = 50, max_tokens = 24 }"
@@ -95,6 +103,46 @@ def test_a_target_as_source_goes_stale_with_it(finished: tuple[Path, Result], mo
     status = json.loads(faq_tui("status", folder, "--json").out)
     assert {s["stage"]: s["state"] for s in status["stages"]}["regenerate"] == "stale"
     assert (status["sources"]["elder"]["candidates"], status["sources"]["elder"]["outdated"]) == (0, 9)
+
+
+@pytest.mark.parametrize(("window", "rounds"), [(1 << 20, 2), (20, 1)])
+def test_a_cut_off_candidate_has_a_second_round_unless_the_window_is_full(
+    window: int, rounds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker is a stand-in: it cuts off what has fewer than 40 tokens, and answers the first seed at once."""
+    asked: list[list[dict[str, Any]]] = []
+
+    def worker(_task: str, spec: dict[str, Any], on_message: Any, *_more: Any) -> None:
+        asked.append([json.loads(line) for line in Path(spec["items"]).read_text().splitlines()])
+        for item in asked[-1]:
+            limit = min(item["max_tokens"], window)
+            cut = limit < 40 and item["id"] > 0
+            text = "The answer is forty-two."
+            on_message({"kind": "started", "id": item["id"]})
+            on_message({"kind": "delta", "id": item["id"], "text": text})
+            done = {"text": text, "finish_reason": "length" if cut else "stop", "prompt_tokens": 5, "seconds": 1.0}
+            on_message({"kind": "done", "id": item["id"], "completion_tokens": limit, "max_tokens": limit, **done})
+
+    monkeypatch.setattr("faq_tui.core.regenerating.local.run_worker", worker)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    folder = local_run(tmp_path / "run", str(tmp_path / "model"), tmp_path / "model", more="candidates = 1")
+    assert faq_tui("run", folder, "--until", "seeds").code == ExitCode.DONE
+    heard: list[Event] = []
+    with open_run(folder) as run:
+        source = run.settings.sources["elder"]
+        pending = pending_candidates(run, source)
+        context = Context(run, heard.append, CancelToken(), "job")
+        LocalGenerator(CandidateRecorder(context, "elder", source, RegenerationProgress(3), pending))(pending)
+        assert pending_candidates(run, source) == []
+    assert [[(item["id"], item["max_tokens"]) for item in items] for items in asked] == (
+        [[(0, 24), (1, 24), (2, 24)], [(1, 48), (2, 48)]][:rounds]
+    )
+    assert sum(isinstance(event, CandidateRetried) for event in heard) == 2 * (rounds - 1)
+    assert sum(isinstance(event, CandidateDone) for event in heard) == 3
+    stored = rows(folder, "SELECT requests, flags FROM candidates ORDER BY id")
+    repeated = (2, "[]") if rounds == 2 else (1, '["truncated"]')
+    assert [tuple(row) for row in stored] == [(1, "[]"), repeated, repeated]
 
 
 def test_no_such_model_is_one_sentence(model: Path, tmp_path: Path) -> None:

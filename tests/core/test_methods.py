@@ -70,6 +70,13 @@ def test_what_a_method_lacks_is_found() -> None:
     ]
 
 
+@pytest.mark.parametrize("name", METHODS.builtin)
+def test_the_readme_lists_it_with_its_widths(name: str) -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    widths = ", ".join(map(str, sorted(model_of(name).choices("bits"))))
+    assert f"| `{name}` | {widths} |" in page
+
+
 IDENTITIES: dict[str, dict[str, Any]] = {  # as version 0.1.0 wrote them, in its order of keys
     "gptq": {"bits": 4, "group_size": 128, "sym": True, "desc_act": False, "damp_percent": 0.05},
     "gptaq": {"bits": 4, "group_size": 128, "sym": True, "desc_act": False, "damp_percent": 0.05, "alpha": 0.25},

@@ -18,10 +18,22 @@ from quantize_bench import GROUP, LAYERS, MODULES, Artefact, Bench, Message, chi
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.models.headers import linear_shapes, packed_shapes
+from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.manifest import is_whole, read_manifest
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["quantize_bench"]
+
+
+def packed_shapes(folder: Path) -> dict[str, tuple[int, int]]:
+    """(out_features, in_features) of every module that a GPTQ folder holds packed."""
+    tensors = tensors_of(folder)
+    return {
+        name.removesuffix(".qweight"): (shape[1], tensors[name.removesuffix("qweight") + "g_idx"][1][0])
+        for name, (_, shape, _) in tensors.items()
+        if name.endswith(".qweight")
+    }
 
 
 # --- what the worker says ---

@@ -15,7 +15,7 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing import preflight
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
 from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
-from faq_tui.core.quantizing.model_writer import check_places
+from faq_tui.core.quantizing.model_writer import check_layout
 from faq_tui.core.quantizing.progress import QuantizationProgress, read_loss
 
 pytest_plugins = ["quantize_bench"]
@@ -141,8 +141,8 @@ def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(
         {f"language_model.{name}": w for name, w in weights.items()}, model / "model.safetensors", {"format": "pt"}
     )
     with pytest.raises(FaqError, match=r"has no tensor of its name in .*model: its layout cannot be written back"):
-        check_places(model, weights)
-    check_places(bench.model, weights)
+        check_layout(model, weights)
+    check_layout(bench.model, weights)
 
 
 # --- the small parts ---

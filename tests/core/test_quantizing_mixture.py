@@ -13,6 +13,8 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.quantizing.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["quantize_bench"]
 OWN: dict[str, dict[str, Any]] = {"gptq": {}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}
 

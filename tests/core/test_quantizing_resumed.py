@@ -18,6 +18,8 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.quantizing.manifest import read_manifest
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["quantize_bench"]
 LAYERS, END_AT = 5, 3
 

@@ -14,6 +14,8 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import Stopped
 from faq_tui.core.quantizing.manifest import is_whole
 
+pytestmark = pytest.mark.slow
+
 pytest_plugins = ["quantize_bench"]
 LAYERS = 6
 OWN: dict[str, dict[str, Any]] = {

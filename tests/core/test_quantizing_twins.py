@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from shell import faq_tui_process
 from tiny import TINY_RUN, make_tiny_run
 
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store.artefacts import all_artefacts
+
+pytestmark = pytest.mark.slow
 
 SETTINGS = (
     TINY_RUN
@@ -29,7 +32,7 @@ MEDIUM, LARGE = "w8a8-w8gc-medium", "w8a8-w8gc-large"
 def quantized(run: Path, medium: int, large: int) -> dict[str, str]:
     """By artefact: the folder whose weights are its own."""
     (run / "faq.toml").write_text(SETTINGS.format(medium=medium, large=large), encoding="utf-8")
-    done = faq_tui_process("run", run, "--until", "quantize", timeout=120)
+    done = faq_tui_process("run", run, "--until", "quantize", timeout=600)
     assert done.code == 0, done.err
     with open_run(run) as opened:
         found = all_artefacts(opened.store)

@@ -53,9 +53,13 @@ def test_how_a_text_is_cut_changes_nothing(text: str, cuts: list[int]) -> None:
     assert streamed(text, cuts) == streamed(text, []) == streamed(text, list(range(len(text))))
 
 
-@given(st.sampled_from(TAGGED), TEXTS, CUTS)
-def test_a_stream_shows_what_the_whole_reply_says(dialect: ReasoningDialect, rest: str, cuts: list[int]) -> None:
+@given(st.sampled_from(TAGGED), TEXTS, st.booleans(), TEXTS, CUTS)
+def test_a_stream_shows_what_the_whole_reply_says(
+    dialect: ReasoningDialect, before: str, closes: bool, after: str, cuts: list[int]
+) -> None:
+    rest = f"{before}{dialect.close if closes else ''}{after}"
     text = dialect.open + rest
+    assert streamed(text, cuts) == streamed(text, []) == streamed(text, list(range(len(text))))
     reasoning, answer = streamed(text, cuts)
     whole_reasoning, whole_answer, closed = split_reasoning(text)
     if closed:
@@ -82,7 +86,18 @@ def test_its_tokens_stand_out_on_the_screen(dialect: ReasoningDialect) -> None:
     assert {text.plain[span.start : span.end] for span in text.spans} >= set(dialect.special_tokens)
 
 
-def test_tags_that_begin_alike_are_told_apart() -> None:
+def test_of_tags_that_begin_alike_the_longest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    short, long = (
+        ReasoningDialect(name=name, title=name, help=name, open=f"<{name}>", close=f"</{name}>")
+        for name in ("a", "a><b")
+    )
+    monkeypatch.setattr("faq_tui.core.chat.dialects.text.tag_dialects", lambda: (short, long))
+    for text, parts in (("<a><b>why</a></a><b>so", ("why</a>", "so")), ("<a>why</a>so", ("why", "so"))):
+        assert split_reasoning(text) == (*parts, True)
+        assert streamed(text, list(range(len(text)))) == parts
+
+
+def test_thinking_is_another_tag_than_think() -> None:
     assert split_reasoning("<thinking>a</think></thinking>b") == ("a</think>", "b", True)
     assert split_reasoning("<think>a</thinking></think>b") == ("a</thinking>", "b", True)
 

@@ -13,6 +13,8 @@ from faq_tui.core.embedded import EmbeddedServer as Served
 from faq_tui.core.endpoints import Client, Reply, look, stream_choices
 from faq_tui.core.settings import Endpoint, Sampling
 
+pytestmark = pytest.mark.slow
+
 SOURCE = """
 candidates = 3
 concurrency = 8
@@ -27,7 +29,6 @@ def endpoint_of(served: Served) -> Endpoint:
     return Endpoint(base_url=served.base_url, model=served.model)
 
 
-@pytest.mark.slow
 def test_eight_seeds_by_three_from_a_real_server(embedded_server: Served, tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", embedded_server.base_url, seeds=8, source=SOURCE)
     settings = folder / "faq.toml"

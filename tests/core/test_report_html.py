@@ -21,7 +21,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.report import render
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.html.drawing import scale
-from faq_tui.core.report.html.words import inline, to_html
+from faq_tui.core.report.html.from_markdown import inline, to_html
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = (

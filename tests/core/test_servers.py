@@ -47,6 +47,7 @@ def notes(result: Result) -> list[str]:
     return [event["message"] for event in events(result) if event["event"] == "Note"]
 
 
+@pytest.mark.slow
 def test_1000_seeds_at_30_percent_mixed_faults(server: FakeServer, tmp_path: Path) -> None:
     """Ends by itself, all settled, 0 lost, 0 doubled, at most 1.6 requests a candidate."""
     seeds = 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import pytest
 import torch
 
 from faq_tui.core.embedded import EmbeddedModel
@@ -12,6 +13,8 @@ from faq_tui.core.evaluation.texts import pydoc_prose
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_matrix
 from faq_tui.core.quantizing.methods.spqr.sidecar import count_bits
 from faq_tui.core.quantizing.sequential.hessian import Hessian, factorize, identity_factor
+
+pytestmark = pytest.mark.slow
 
 
 def hessians(model: Any, names: list[str], rows: list[list[int]]) -> dict[str, Any]:

@@ -15,7 +15,20 @@ from shell import events, faq_tui, make_run, rows
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.evaluation.texts import pydoc_prose
-from faq_tui.core.regenerating.flags import loop_in, refusal_in
+from faq_tui.core.regenerating.flags import (
+    CUT_OFF,
+    EMPTY,
+    FLAG_WORDS,
+    LANGUAGE,
+    LOOP,
+    REFUSAL,
+    TRUNCATED,
+    UNCLOSED,
+    counts_in_words,
+    loop_in,
+    refusal_in,
+    words_of,
+)
 from faq_tui.core.regenerating.language import in_another_language, language_of
 from faq_tui.core.seeds.read import starter_path
 
@@ -238,3 +251,10 @@ def test_flagged_candidates_are_never_picked_or_assembled(server: FakeServer, tm
     assert shown and not any("I'm sorry" in text for text in shown)
     picked = rows(folder, "SELECT c.number FROM picks p JOIN candidates c ON c.id = p.candidate_id")
     assert {number for (number,) in picked} <= {3}
+
+
+def test_every_flag_has_words_in_one_table() -> None:
+    flags = {TRUNCATED, UNCLOSED, EMPTY, LOOP, REFUSAL, LANGUAGE}
+    assert set(FLAG_WORDS) == flags and flags > CUT_OFF
+    assert all(vars(words_of(flag)).values() for flag in flags)
+    assert counts_in_words({LOOP: 1, TRUNCATED: 3, "new": 2}) == "3 cut off, 2 new, 1 looping"

@@ -10,6 +10,8 @@ from on_terminal import OnTerminal
 from pane_runs import answer, bare_run, quantized_run, seed_ids
 from shell import FAQ_TUI
 
+pytestmark = pytest.mark.slow
+
 RGB, INDEXED = "rgb", "indexed"  # 38;2;…, 38;5;…
 PANES = {"2": "candidates", "3": "seed 1 of", "5": "loss per token"}  # key, and what is then on the screen
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from evidence_run import TEXTS, add_items, measure
 from judged_run import TOML, make_judged_run
 from on_terminal import OnTerminal
@@ -20,6 +21,8 @@ from faq_tui.core.stages.quantize import artefact_signature
 from faq_tui.core.store import seeds, stages
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.sets import SetRow
+
+pytestmark = pytest.mark.slow
 
 ATTACK = "[red]x[/red] \x1b]52;c;SEVMTE8=\x07 \x1b[2J \x9b2J \u202egnp.exe \u2066iso \x00 end"
 LONG = "w" * 1_000_000

@@ -71,6 +71,7 @@ async def test_a_job_is_started_left_found_again_and_stopped(slow: Path) -> None
     assert jobs.state(job) == "stopped"
 
 
+@pytest.mark.slow
 async def test_two_apps_on_one_run_the_second_watches(slow: Path) -> None:
     first, second = app_on(slow), app_on(slow)
     async with first.run_test(size=SIZE) as pilot, second.run_test(size=SIZE) as watching:
@@ -84,6 +85,7 @@ async def test_two_apps_on_one_run_the_second_watches(slow: Path) -> None:
         await until(watching, lambda: any("is working on" in sentence for sentence in said(second)))
 
 
+@pytest.mark.slow
 async def test_a_killed_job_is_said_so_and_r_resumes_it(slow: Path) -> None:
     app = app_on(slow)
     async with app.run_test(size=SIZE) as pilot:
@@ -143,6 +145,7 @@ async def test_stop_and_leave(slow: Path) -> None:
     assert jobs.state(job) == "stopped"
 
 
+@pytest.mark.slow
 async def test_a_stage_that_fails_says_why(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "refused", "http://127.0.0.1:9/v1", source="retries = 0")
     app = app_on(folder)

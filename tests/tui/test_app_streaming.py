@@ -68,6 +68,7 @@ def streaming(tmp_path: Path) -> Path:
 
 
 @SIZES
+@pytest.mark.slow
 async def test_a_tick_lays_nothing_out_and_sends_little(
     streaming: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from tiny import TINY_RUN, make_tiny_run
 from faq_tui.core import jobs
 from faq_tui.core.run.job_record import Job
 
+pytestmark = pytest.mark.slow
+
 NAME = "gptq-w4g64-baseline"
 LAYERS = 6
 SETTINGS = (

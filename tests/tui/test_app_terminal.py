@@ -111,6 +111,7 @@ def with_a_job(terminals: list[OnTerminal], folder: Path) -> OnTerminal:
     return shown
 
 
+@pytest.mark.slow
 def test_a_closed_window_ends_the_app_and_not_the_job(slow: Path, terminals: list[OnTerminal]) -> None:
     shown = with_a_job(terminals, slow)
     job = jobs.find_live(slow)

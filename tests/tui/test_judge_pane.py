@@ -229,7 +229,7 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
     async with opened(run_folder, (120, 36)) as judge:
         await judge.sees("8 of 10", "reason 1", "picked by judge", "the judge picks 1")
         await judge.press("b")
-        await judge.sees("blind: marks hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
+        await judge.sees("blind: scores hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
         await judge.misses("8 of 10", "reason 1", "picked by judge", "the judge picks", "overrides")
         await judge.press("n", "n")
         boxes = list(judge.app.query(CandidateBox))
@@ -393,7 +393,7 @@ async def test_every_kinds_marks_stand_beside_each_candidate_and_blind_hides_all
     async with opened(run_folder, (250, 48)) as judge:
         await judge.sees("picked by judge", *everything)
         await judge.press("b")
-        await judge.sees("blind: marks hidden")
+        await judge.sees("blind: scores hidden")
         await judge.misses("picked by judge", *everything)
         await judge.press("b", "2")
         await judge.sees("0 of 1 overrides agree with the judge", *everything)

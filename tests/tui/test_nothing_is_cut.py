@@ -22,6 +22,8 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.spikes import SpikesPane
 from faq_tui.tui.widgets.text import LiteralText
 
+pytestmark = pytest.mark.slow
+
 SIZES = [(80, 24), (120, 36), (200, 60)]
 LONG = "elder_that_answers_in_great_detail"
 LONG_EVIDENCE = TOML.replace("sources.elder", f"sources.{LONG}").replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from app_host import app_on, text_of, until
 from fake_server import Behaviour, FakeServer
 from shell import faq_tui_process, make_run, rows
@@ -14,6 +15,7 @@ from faq_tui.tui.screens.choice import ChoiceScreen
 PRICED = "price = { input = 1.0, output = 2.0 }"
 
 
+@pytest.mark.slow
 async def test_r_asks_what_to_spend_and_a_yes_starts_it(tmp_path: Path) -> None:
     with FakeServer(Behaviour(tokens_per_piece=100)) as server:
         folder = make_run(tmp_path / "run", server.url, seeds=6, source=PRICED)

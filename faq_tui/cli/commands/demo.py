@@ -32,7 +32,7 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
         return
     from faq_tui.core.report import document
     from faq_tui.core.report.formats import render_document
-    from faq_tui.core.report.short import in_short
+    from faq_tui.core.report.headline import in_short
 
     with open_run(folder) as run:
         body = document(run)

@@ -23,7 +23,7 @@ EQUAL = 0.005  # sets whose tokens differ by less count as equal in tokens
 
 @dataclass(frozen=True)
 class Material:
-    """What sets are made from. Seeds stand in the seeded order of the draw, so that any head is as mixed."""
+    """What sets are made from. Seeds stand in the random order of the draw, so that any head of it is as mixed."""
 
     chosen: Sequence[Seed]
     reserve: Callable[[], Iterable[Seed]]  # further seeds, never regenerated
@@ -33,7 +33,7 @@ class Material:
 
 
 class Builder:
-    """Builds every set of `plans`. `said` collects what a person should know of the outcome."""
+    """Builds every set of `plans`. `warnings` collects sentences about sets that are not as large as asked for."""
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Builder:
     ) -> None:
         self.collector, self.material, self.plans = collector, material, plans
         self.order, self.check = order, check
-        self.said: list[str] = []
+        self.warnings: list[str] = []
 
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
         """The sets of the plans. With `common_seeds` all keep to seeds that each of the `default` ones has."""
         parts = {name: self._parts(name) for name in self.plans}
-        for name, found in parts.items():
-            if not any(found.values()):
+        for name, of_set in parts.items():
+            if not any(of_set.values()):
                 reasons = self.collector.reasons(name)
                 raise FaqError(
                     f"set {name} has no sample ({reasons}): see the settings of its source and of the judge"
@@ -62,7 +62,7 @@ class Builder:
                 raise FaqError(
                     "no seed has a sample in every set: set assemble.common_seeds = false to keep each set's own"
                 )
-            parts = {name: {part: only(s, shared) for part, s in found.items()} for name, found in parts.items()}
+            parts = {name: {part: only(s, shared) for part, s in of_set.items()} for name, of_set in parts.items()}
         sets: Sets = {}
         for name in in_order(self.plans):
             self.check()
@@ -87,14 +87,14 @@ class Builder:
     def _parts(self, name: str) -> dict[str, list[Sample]]:
         self.check()
         plan, m = self.plans[name], self.material
-        found = {}
+        parts = {}
         for part in plan.parts(BASELINE):
             if part == BASELINE:
                 samples = self.collector.baseline(name, m.chosen, plan)
             else:
                 samples = self.collector.source(name, part, m.chosen, m.picks[part], m.candidates, plan)
-            found[part] = list(samples)
-        return found
+            parts[part] = list(samples)
+        return parts
 
     def _ordered(self, name: str, parts: Mapping[str, Sequence[Sample]]) -> list[Sample]:
         plan = self.plans[name]
@@ -103,27 +103,27 @@ class Builder:
 
     def _sized(self, name: str, samples: list[Sample], sets: Sets) -> list[Sample]:
         plan, match = self.plans[name], self.plans[name].match
-        wanted = plan.count if match.samples is None else len(sets[match.samples])
-        if wanted is not None:
-            if len(samples) < wanted:
-                self.said.append(f"set {name} has {len(samples)} samples, {wanted} were asked for")
-            samples = samples[:wanted]
+        count = plan.count if match.samples is None else len(sets[match.samples])
+        if count is not None:
+            if len(samples) < count:
+                self.warnings.append(f"set {name} has {len(samples)} samples, {count} were asked for")
+            samples = samples[:count]
         if match.tokens is None:
             return samples
         budget = tokens(sets[match.tokens])
-        if wanted is not None:
+        if count is not None:
             samples = cut_evenly(samples, budget, self.collector.template.decode)
         else:
             samples = self._cut(self._widened(name, plan, samples, budget), budget)
         if abs(tokens(samples) - budget) > EQUAL * budget:
-            self.said.append(
+            self.warnings.append(
                 f"set {name} has {tokens(samples)} tokens, {match.tokens} has {budget}: cutting alone cannot make "
                 f"them equal; let {match.tokens} take its size from {name}, or give it more seeds"
             )
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """With as many seeds of the reserve as the budget asks for; only seeds as they are cost nothing."""
+        """The samples and as many seeds of the reserve as fill the budget. Other samples are not made here."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

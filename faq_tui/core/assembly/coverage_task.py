@@ -43,9 +43,9 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     model = load_dense(folder, getattr(torch, dtype), device, trusted)
     measured = measure(model, rows, spec["modules"], per_row=True, cancel=cancel)
     parts = []
-    for place in measured.places:
-        empty = np.zeros_like(measured.places[place].absmax)
-        absmaxes = [row[place][1] if place in row else empty for row in measured.rows]
+    for module in measured.places:
+        empty = np.zeros_like(measured.places[module].absmax)
+        absmaxes = [row[module][1] if module in row else empty for row in measured.rows]
         whole = reference(absmaxes)
         outliers = outlier_channels(whole)
         parts.append(np.stack(absmaxes)[:, outliers] > threshold(whole))
@@ -63,7 +63,7 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
     with atomic_text(path) as file:
         for sample in samples:
             file.write(json.dumps(sample.input_ids) + "\n")
-    found: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     spec = {
         "model": target.path,
         "trust_remote_code": target.trust_remote_code,
@@ -73,21 +73,21 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "rows": str(path),
     }
     context.emit(Note(f"{len(samples)} samples go through the target to see which outlier channels each one drives"))
-    run_worker("coverage", spec, found.append, context.cancel, run.log(context.job), without_keys(run.settings))
+    run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
-    told = next((message for message in found if message["kind"] == "order"), None)
-    if told is None:
+    result = next((message for message in messages if message["kind"] == "order"), None)
+    if result is None:
         raise FaqError(f"the target's activations could not be looked at: the details are in {run.log(context.job)}")
-    if not told["outliers"]:
+    if not result["outliers"]:
         context.emit(Note('no channel of the target stands out: select = "coverage" keeps the order of the draw'))
-    return [int(index) for index in told["order"]]
+    return [int(index) for index in result["order"]]
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Row indexes of `driven` [samples, channels]: always the one that drives the most channels not yet driven.
+    """Row indexes of `driven` [samples, channels]: each time the row that drives most channels not yet covered.
 
     Greedy set cover: its first k drive at least 1 - 1/e of what any k could (Nemhauser, Wolsey and Fisher 1978).
-    When no sample adds a channel the cover begins anew among those left. Equal gains go to the earlier sample.
+    When no row adds a channel, a new cover begins among the rows left. Equal gains go to the earlier row.
     """
     import numpy as np
 

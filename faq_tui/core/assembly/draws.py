@@ -13,37 +13,37 @@ from faq_tui.core.store.seeds import Seed
 
 
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
-    """As many seeds in each draw, in the order of `seeds`.
+    """The seeds of each draw, equally many in each, in the order of `seeds`.
 
-    Where there are `count` seeds for each draw, no two draws share one, and the first is the one that a single
-    draw would be. Where there are more than `count`, each draw is `count` of them at random, so that draws share
-    seeds; where there are not, each is a random `share` of them. Such draws differ less than new seeds would.
+    With at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
+    `repeats = 1` gives. With more than `count` seeds in all, each draw is a random `count` of them; with fewer, a
+    random `share` of them. Draws that share seeds differ less than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
     if len(seeds) >= count * repeats:
         return [list(seeds[number * count : (number + 1) * count]) for number in range(repeats)]
     size = size_of_draw(len(seeds), count, share)
-    return [_some(seeds, size, (key, number)) for number in range(1, repeats + 1)]
+    return [_random_seeds(seeds, size, (key, number)) for number in range(1, repeats + 1)]
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """Seeds of each of several draws out of `total`, which are too few for draws that share none."""
+    """How many seeds a draw has where `total` seeds are too few for draws that share none."""
     return count if total > count else max(1, round(share * total))
 
 
-def _some(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:
+def _random_seeds(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:
     kept = {seed.id for seed in sorted(seeds, key=lambda seed: digest("draw", key, seed.id))[:size]}
     return [seed for seed in seeds if seed.id in kept]
 
 
-def in_words(found: Sequence[Sequence[Seed]]) -> str:
-    """What a person should know of several draws."""
-    every = {seed.id for seeds in found for seed in seeds}
-    said = f"every set is drawn {len(found)} times, from {len(found[0])} seeds each"
-    if len(every) == sum(map(len, found)):
-        return f"{said}; no seed is in two draws"
-    return f"{said} out of {len(every)}: draws share seeds, and so differ less than draws of new seeds would"
+def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
+    """A sentence on how several draws overlap."""
+    every = {seed.id for seeds in draws_made for seed in seeds}
+    sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
+    if len(every) == sum(map(len, draws_made)):
+        return f"{sizes}; no seed is in two draws"
+    return f"{sizes} out of {len(every)}: draws share seeds, and so differ less than draws of new seeds would"
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,19 @@ class Overlap:
     total: int
 
     def widening(self, draws: int) -> float:
-        """By what the standard error of their mean that `draws` draws show is less than its error over new seeds.
+        """Factor by which overlapping draws understate the standard error of their mean over new seeds.
 
-        A mean of n of N seeds, drawn without replacement, varies by (1 - n/N) / n around that of the N, and this
-        by 1/N around that of all (Cochran, Sampling Techniques, 1977, section 2.5). The draws show the first part
-        only; the second they share, so k draws leave it as it is.
+        In units of the variance of one seed: the mean of n of N seeds drawn without replacement varies by
+        (1 - n/N) / n around the mean of the N seeds, and that mean varies by 1/N around the true one (Cochran,
+        Sampling Techniques, 1977, section 2.5). The spread of the draws shows the first part only. The second part
+        is common to all draws, so averaging over k draws does not reduce it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)
 
 
 def overlap(run: Run) -> Overlap | None:
-    """None where no seed is in two draws."""
+    """How the draws of this run overlap; None where no seed is in two draws."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 def ordering(
     context: Context, target: TargetModel, questions: Mapping[str, str]
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
-    """The function that brings a set into its plan's order. `questions`: seed id to text.
+    """The function that sorts a set's samples as its plan says. `questions` maps a seed's id to its text.
 
-    `judge`: best mark first, samples without one last; the draw decides among equals. `diversity`: the first
-    samples cover the clusters of the questions. `coverage`: they cover the target's outlier channels.
+    `judge`: best score first, samples without a score last, equal scores in the order of the draw. `diversity`: the
+    first samples cover the clusters of the questions. `coverage`: they cover the target's outlier channels.
     """
 
     def order(plan: SetPlan, samples: list[Sample]) -> list[Sample]:
         if plan.select == "judge":
-            marks = pick_rows.scores_of(context.run.store, judge_id(context.run))
-            return sorted(samples, key=lambda sample: _rank(marks.get(sample.candidate_id or 0)))
+            scores = pick_rows.scores_of(context.run.store, judge_id(context.run))
+            return sorted(samples, key=lambda sample: _rank(scores.get(sample.candidate_id or 0)))
         if plan.select == "diversity":
             texts = [questions[sample.seed_id] for sample in samples]
             return [samples[index] for index in diverse_order(texts, context.cancel.check)]
@@ -47,8 +47,8 @@ def ordering(
     return order
 
 
-def _rank(mark: float | None) -> tuple[bool, float]:
-    return (mark is None, -(mark or 0.0))
+def _rank(score: float | None) -> tuple[bool, float]:
+    return (score is None, -(score or 0.0))
 
 
 WIDTH = 2048  # buckets of the hash
@@ -56,7 +56,7 @@ RUN = 3  # characters
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
-    """Indexes of `texts`: the most central one, then always the farthest from those before it.
+    """Indexes of `texts`: the most central text, then each time the one farthest from all chosen before it.
 
     Equal distances go to the earlier text. O(n²) comparisons of WIDTH numbers; `check` is called before each
     round and may raise.
@@ -67,7 +67,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
         return []
     vectors = _vectors(texts)
     order = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
-    nearest = vectors @ vectors[order[0]]  # cosine to the most alike of the chosen
+    nearest = vectors @ vectors[order[0]]  # cosine to the nearest chosen text
     nearest[order[0]] = np.inf
     while len(order) < len(texts):
         check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import duration
 from faq_tui.core.doctor.check import Check
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.models.devices import first_gpu, free_bytes
@@ -70,7 +71,7 @@ def _check(name: str, sets: int, found: QuantizationCost, gpu: int | None, host:
         memory = f"{found.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
     basis = f"after {found.source}" if found.source else "a rough guess: nothing like it was measured"
-    text = f"about {_time(found.seconds)}{each}, {memory}; {said}; {basis}"
+    text = f"about {duration(max(1, found.seconds))}{each}, {memory}; {said}; {basis}"
     small = fits(found, gpu, host)
     if not small:
         return Check(f"recipe {name}", "ok", text)
@@ -90,9 +91,3 @@ def _tokens(run: Run) -> tuple[int, int, int, str]:
         return largest.samples, largest.tokens, min(limit, largest.tokens), words
     count = run.settings.seeds.count
     return count, count * limit, limit, f"at most {count * limit} tokens, no set is assembled yet"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -97,6 +97,7 @@ async def stream_choices(
     }
     if cut_here:
         del body["max_tokens"]
+    response_fields()  # raises where a dialect cannot be loaded, before anything is asked
     started = time.monotonic()
     completion = _Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
     StreamedChoice.open_now += 1

@@ -99,17 +99,17 @@ class OneServer:
     async def take(self, _order: int) -> Self:
         return self
 
-    def give(self, server: Self) -> None:
+    def give(self, server: object) -> None:
         pass
 
-    def succeeded(self, server: Self) -> None:
+    def succeeded(self, server: object) -> None:
         pass
 
-    def failed(self, _server: Self, fault: RequestFault, _began: float) -> None:
+    def failed(self, _server: object, fault: RequestFault, _began: float) -> None:
         if not fault.retry:
             raise EndpointError(fault.advice)
 
-    def has_another(self, _server: Self) -> bool:
+    def has_another(self, _server: object) -> bool:
         return False
 
 

@@ -10,6 +10,26 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
+SHORT = 256  # tokens: a choice or a passage is far shorter, and a model is idle over four of them
+
+
+@dataclass(frozen=True)
+class Item:
+    """Token ids, of which those from index `first` (at least 1) on are predicted."""
+
+    ids: tuple[int, ...]
+    first: int
+
+    @property
+    def predicted(self) -> int:
+        return len(self.ids) - self.first
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, body: dict[str, Any]) -> Item:
+        return cls(tuple(body["ids"]), body["first"])
 
 
 @dataclass(frozen=True)
@@ -77,28 +97,6 @@ class Heldout:
         items = [Item.from_json(item) for item in body["items"]]
         questions = [ChoiceQuestion(q["answer"], tuple(q["lengths"])) for q in body["questions"]]
         return cls(body["kind"], items, body["columns"], questions)
-
-
-SHORT = 256  # tokens: a choice or a passage is far shorter, and a model is idle over four of them
-
-
-@dataclass(frozen=True)
-class Item:
-    """Token ids, of which those from index `first` (at least 1) on are predicted."""
-
-    ids: tuple[int, ...]
-    first: int
-
-    @property
-    def predicted(self) -> int:
-        return len(self.ids) - self.first
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, body: dict[str, Any]) -> Item:
-        return cls(tuple(body["ids"]), body["first"])
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.evaluation import choices, documents
+from faq_tui.core.evaluation import documents, labelled
 from faq_tui.core.evaluation.heldout import Heldout, Item, encode_pair, windows
 from faq_tui.core.evaluation.identity import UNQUANTIZED, answers_of, evaluation_hash, subjects, texts
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, PROSE, WORDS, kind_of, named
@@ -78,11 +78,11 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
         )
     for name in settings.last_word:
         text = named(LAST_WORD, name)
-        found[text], passages = documents.heldout_passages(documents.load_passages(run, name), tokenizer, longest)
+        found[text], passages = labelled.heldout_passages(labelled.load_passages(run, name), tokenizer, longest)
         replace_items(run.store, text, found[text].digest, [{"passage": passage} for passage in passages])
     for name in settings.multiple_choice:
         text = named(CHOICES, name)
-        found[text], cases = choices.heldout_questions(choices.load_questions(run, name), tokenizer, longest)
+        found[text], cases = labelled.heldout_questions(labelled.load_questions(run, name), tokenizer, longest)
         replace_items(run.store, text, found[text].digest, [case.to_json() for case in cases])
     for name, heldout in found.items():
         if not len(heldout):

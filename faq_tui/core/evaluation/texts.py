@@ -1,4 +1,7 @@
-"""Held-out files that a person names in `[evaluate]`: errors say which key, file and line."""
+"""Held-out prose and files by their names in `[evaluate]`: what they hold, and what they are in words.
+
+Errors say which key, file and line.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,14 @@ from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, ki
 from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the small sets that ship with faq-tui
+PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
+BYTES_A_TOKEN = 64  # far more than any tokenizer needs on the average: a text's head of this size is enough
+# Which paragraphs of Python's language reference are prose.
+MIN_WORDS = 20
+PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
+PLAIN_SHARE = 0.95
+NOT_PROSE = ("::=", ">>>", "://", "->")
+SMALL = "a small set written for faq-tui: it finds big damage, not small differences"
 
 
 def starter_file(kind_file: str) -> Path:
@@ -58,10 +69,6 @@ def text_of(value: Any, where: str, field: str) -> str:
 
 def is_jsonl(run: Run, name: str) -> bool:
     return run.resolve(name).suffix.lower() in (".jsonl", ".ndjson")
-
-
-PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # far more than any tokenizer needs on the average: a text's head of this size is enough
 
 
 def load_head(run: Run, name: str) -> str:
@@ -125,12 +132,6 @@ def _file(path: Path, limit: int | None, key: str) -> str:
     return text.removeprefix("\ufeff")
 
 
-MIN_WORDS = 20
-PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
-PLAIN_SHARE = 0.95
-NOT_PROSE = ("::=", ">>>", "://", "->")
-
-
 def pydoc_prose() -> str:
     """Paragraphs of `pydoc_data.topics` in the order of the sorted topics, each once, lines joined.
 
@@ -156,9 +157,6 @@ def is_prose(paragraph: str) -> bool:
         and not any(mark in paragraph for mark in NOT_PROSE)
         and len(PLAIN.findall(paragraph)) >= PLAIN_SHARE * len(paragraph)
     )
-
-
-SMALL = "a small set written for faq-tui: it finds big damage, not small differences"
 
 
 def describe(run: Run, text: str, items: Sequence[Item]) -> str:

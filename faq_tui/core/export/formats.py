@@ -12,7 +12,7 @@ from faq_tui.core.export.base import CalibrationSet, ExportFormat
 BATCH = 256  # samples of a row group: at 2048 tokens each some ten megabytes
 
 
-class JsonLines(ExportFormat):
+class JsonLinesExport(ExportFormat):
     name, title, suffix = "jsonl", "JSON lines", ".jsonl"
     help = "The set's own file: a JSON object a line, with the contract's fields."
 
@@ -21,7 +21,7 @@ class JsonLines(ExportFormat):
             shutil.copyfileobj(file, out)
 
 
-class Parquet(ExportFormat):
+class ParquetExport(ExportFormat):
     name, title, suffix = "parquet", "Parquet", ".parquet"
     help = "The same fields as columns."
     binary = True
@@ -44,7 +44,7 @@ class Parquet(ExportFormat):
                 writer.write_table(pyarrow.Table.from_pylist(batch, schema=schema))
 
 
-class Text(ExportFormat):
+class TextExport(ExportFormat):
     name, title, suffix = "text", "texts alone", ".txt"
     help = "The samples as the target reads them, each as one JSON string a line, so that newlines in it stay in it."
 
@@ -54,4 +54,4 @@ class Text(ExportFormat):
             out.write((json.dumps(sample["text"], ensure_ascii=False) + "\n").encode())
 
 
-JSONL, PARQUET, TEXT = JsonLines(), Parquet(), Text()
+JSONL, PARQUET, TEXT = JsonLinesExport(), ParquetExport(), TextExport()

@@ -1,1 +1,1 @@
-"""Marks for candidates, and which candidate they make the pick."""
+"""Judges score candidates, and the scores decide which candidate a seed uses."""

@@ -1,6 +1,6 @@
 """Any artefact as a plain dense model, so that all of them, and the unquantized one, run the same kernels.
 
-Quantized kernels differ in the fourth digit: enough to fake or hide a difference of artefacts.
+Quantized kernels differ in the fourth digit, which could fake or hide a difference between artefacts.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from faq_tui.core.models.model_code import without_code
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
     """A Hugging Face causal LM in eval mode, every parameter of `dtype` (a torch dtype) on `device`.
 
-    Packed weights are multiplied out in float32 and rounded to `dtype` once; where activations are quantized
-    too, the inputs of those modules are rounded as they come. The state dict is dense before
-    transformers sees it, so that weights (fused experts, tied heads) lie as in the unquantized model.
-    No code of the folder runs unless `trust_remote_code`.
-    Raises FaqError on a quantization that it does not know, or weights that are not there.
+    The format of the folder's weights (`models.formats`) makes them dense in float32 and rounds them to `dtype` once;
+    transformers then loads a dense state dict, so that fused experts and tied heads lie as in the unquantized model.
+    Formats that quantize activations, too, round the inputs of their modules. No code of the folder runs unless
+    `trust_remote_code`. Raises FaqError if no method has the folder's format, or weights are missing.
     """
-    with without_code(folder, trust_remote_code) as place:
-        model, report = _load(place, dtype, trust_remote_code)
+    with without_code(folder, trust_remote_code) as safe:
+        model, report = _load(safe, dtype, trust_remote_code)
     if report["missing_keys"]:  # transformers would fill them with random numbers, and warn
         raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
     return model.to(device).eval()

@@ -76,16 +76,6 @@ def packed_modules(folder: Path) -> list[str]:
     return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]
 
 
-def packed_shapes(folder: Path) -> dict[str, tuple[int, int]]:
-    """(out_features, in_features) of every module that a GPTQ folder holds packed."""
-    tensors = tensors_of(folder)
-    return {
-        name.removesuffix(".qweight"): (shape[1], tensors[name.removesuffix("qweight") + "g_idx"][1][0])
-        for name, (_, shape, _) in tensors.items()
-        if name.endswith(".qweight")
-    }
-
-
 def _bits(dtype: str) -> int:
     """Width of a safetensors dtype such as BF16, I32, F8_E4M3; BOOL is a byte."""
     width = _BITS.search(dtype)

@@ -37,12 +37,10 @@ class QuantizationJob:
         missing = [name for name in REQUIRED if name not in given]
         if missing:
             raise UsageError(f"the quantize task lacks {', '.join(missing)} in its spec")
-        model = Path(given["model"])
-        paths: dict[str, Path] = {
-            name: Path(given[name]).resolve() for name in ("rows", "out", "checkpoints") if name in given
-        }
-        fields: dict[str, Any] = dict(given)
-        fields.update(paths)
-        fields["recipe"] = recipe_of_worker(given["recipe"])
-        fields["model"] = str(model.resolve()) if model.is_dir() else given["model"]
+        fields: dict[str, Any] = {**given, "recipe": recipe_of_worker(given["recipe"])}
+        for name in ("rows", "out", "checkpoints"):
+            if name in fields:
+                fields[name] = Path(fields[name]).resolve()
+        if Path(given["model"]).is_dir():
+            fields["model"] = str(Path(given["model"]).resolve())
         return cls(**fields)

@@ -1,4 +1,4 @@
-"""The target's own safetensors files again, with some tensors replaced, one file in memory at a time."""
+"""Write the target's safetensors files again with some tensors replaced, one file in memory at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 
 
 class LayerFiles:
-    """New tensors of each layer, kept on disk until the whole model is written."""
+    """The new tensors of each layer, kept on disk until the whole model is written. `files`: by tensor."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.places: dict[str, Path] = {}
+        self.files: dict[str, Path] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def add(self, layer: int, tensors: dict[str, Any]) -> None:
@@ -25,16 +25,16 @@ class LayerFiles:
 
         path = self.folder / f"layer-{layer:05}.safetensors"
         save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
-        self.places.update(dict.fromkeys(tensors, path))
+        self.files.update(dict.fromkeys(tensors, path))
 
     def read(self, name: str) -> Any:
         from safetensors import safe_open
 
-        with safe_open(self.places[name], framework="pt") as reader:
+        with safe_open(self.files[name], framework="pt") as reader:
             return reader.get_tensor(name)
 
 
-def check_places(target: Path, names: Iterable[str]) -> None:
+def check_layout(target: Path, names: Iterable[str]) -> None:
     """Raise FaqError if one of the tensors `names` has no place in the target's files."""
     lost = sorted(set(names) - set(tensors_of(target)))
     if lost:
@@ -45,30 +45,31 @@ def check_places(target: Path, names: Iterable[str]) -> None:
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """`new` tensors take the place of those of their name; `X.weight_scale` goes with `X.weight`.
+    """Write the target's model into the folder `out`, with the `new` tensors in place of those of the same name.
 
-    Config and index are written too. Raises as `check_places` does.
+    A new `X.weight_scale` goes into the file of `X.weight`. config.json and the index are written, too. `check` is
+    called before each file and may raise. Raises FaqError as `check_layout` does.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
-    there = tensors_of(target)
-    besides = {name for name in new.places if name.removesuffix("_scale") in there and name not in there}
-    check_places(target, set(new.places) - besides)
-    where: dict[str, str] = {}
-    for path in sorted({path for path, _, _ in there.values()}):
+    existing = tensors_of(target)
+    scales = {name for name in new.files if name.removesuffix("_scale") in existing and name not in existing}
+    check_layout(target, set(new.files) - scales)
+    file_of: dict[str, str] = {}
+    for path in sorted({path for path, _, _ in existing.values()}):
         check()
         tensors: dict[str, Any] = {}
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {"format": "pt"}
             for name in reader.keys():  # noqa: SIM118  it is no dict
-                tensors[name] = new.read(name) if name in new.places else reader.get_tensor(name)
-                if f"{name}_scale" in besides:
+                tensors[name] = new.read(name) if name in new.files else reader.get_tensor(name)
+                if f"{name}_scale" in scales:
                     tensors[f"{name}_scale"] = new.read(f"{name}_scale")
         save_file(tensors, out / path.name, metadata)
-        where.update(dict.fromkeys(tensors, path.name))
+        file_of.update(dict.fromkeys(tensors, path.name))
     if (target / INDEX).is_file():
         size = sum(size for _, _, size in tensors_of(out).values())
-        body = {"metadata": {"total_size": size}, "weight_map": dict(sorted(where.items()))}
+        body = {"metadata": {"total_size": size}, "weight_map": dict(sorted(file_of.items()))}
         (out / INDEX).write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
     shutil.copyfile(target / "config.json", out / "config.json")

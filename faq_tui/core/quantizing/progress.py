@@ -1,7 +1,7 @@
-"""gptqmodel's callbacks and log rows become messages of the worker.
+"""How a quantization reports its progress: methods call it, and the worker child sends what comes of it.
 
-Two of the three entry points are called on gptqmodel's worker threads, where an exception would end the run
-in ways of its own: they only send, and keep what goes wrong for the calling thread to raise.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on threads of its own, where an exception would end
+the run obscurely: these methods never raise, and `check` raises what went wrong on the calling thread.
 """
 
 from __future__ import annotations
@@ -19,31 +19,36 @@ Send = Callable[..., None]
 
 
 class QuantizationProgress:
-    """Sends `layer_started`, `module`, `layer_done`, each layer and each module once."""
+    """Sends the messages `layer_started`, `module` and `layer_done`, for each layer and each module once.
+
+    `send` is called with the kind of a message and its fields. `losses` holds what `solved` was given.
+    """
 
     def __init__(self, send: Send, cancel: CancelToken) -> None:
         self.send = send
-        self.losses: list[dict[str, Any]] = []  # what `solved` was given, in order of arrival
+        self.losses: list[dict[str, Any]] = []
         self.failure: Exception | None = None
         self._cancel = cancel
         self._lock = threading.Lock()
         self._layers: set[int] = set()
 
     def begin(self, layers: int, rows: list[list[int]]) -> None:
+        """Report that `layers` layers will be quantized on `rows`."""
         self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
 
     def start_layer(self, layer: int, modules: list[str]) -> None:
-        """Calling thread. `modules` are named relative to the layer; told once a layer."""
+        """Calling thread: the modules of `layer`, named relative to it. Only the first call for a layer is sent."""
         if layer not in self._layers:
             self._layers.add(layer)
             self.send("layer_started", layer=layer, modules=modules)
 
     @property
     def should_stop(self) -> bool:
+        """Whether the job was cancelled, or a module is broken."""
         return self._cancel.is_set or self.failure is not None
 
     def module_done(self, row: dict[str, Any]) -> None:
-        """Any thread, never raises: one log row of gptqmodel, whose values are all text."""
+        """Any thread, never raises: a module is quantized, as a log row of gptqmodel says it. Its values are text."""
         try:
             layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
             self.solved(
@@ -63,7 +68,10 @@ class QuantizationProgress:
     def solved(
         self, layer: int, module: str, loss: float | None, note: str, seconds: float, samples: int, damp: float
     ) -> None:
-        """`samples`: tokens that reached the module; `loss` None: it was rounded, and `note` says why."""
+        """A module is quantized. `samples`: tokens that reached it; `loss` None: only rounded, and `note` says why.
+
+        `seconds` is the time that it took, `damp` the damping of its Hessian.
+        """
         done = {"layer": layer, "module": module, "loss": loss, "note": note}
         more = {"seconds": round(seconds, 4), "samples": samples, "damp": damp}
         with self._lock:
@@ -71,7 +79,7 @@ class QuantizationProgress:
             self.send("module", **done, **more)
 
     def again(self, messages: list[dict[str, Any]], send: Send) -> None:
-        """Calling thread: what an earlier attempt told of layers that are not done again, to `send`."""
+        """Calling thread: send the messages of layers that an earlier attempt has quantized."""
         for message in messages:
             body = dict(message)
             kind = body.pop("kind")
@@ -81,7 +89,7 @@ class QuantizationProgress:
             send(kind, **body)
 
     def broken(self, layer: int, module: str, why: object) -> None:
-        """Any thread, never raises."""
+        """Any thread, never raises: the module cannot be quantized, and `why` is the reason. `check` raises it."""
         self._keep(
             FaqError(
                 f"quantization of layer {layer} {module} failed because {why}: look for NaN "
@@ -90,7 +98,7 @@ class QuantizationProgress:
         )
 
     def layer_done(self, layer: int) -> None:
-        """Any thread, never raises: all modules of the layer are packed."""
+        """Any thread, never raises: all modules of the layer are quantized and packed."""
         try:
             self.send("layer_done", layer=layer)
         except Exception as error:  # noqa: BLE001
@@ -119,7 +127,7 @@ class Loss:
 
 
 def read_loss(text: str) -> Loss:
-    """Judge the `loss` column of one log row."""
+    """What the `loss` column of a log row of gptqmodel means."""
     text = text.strip()
     if text.startswith("fallback("):
         if not _finite(text.rpartition(":")[2]):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from faq_tui.core.base.text import duration
 from faq_tui.core.regenerating.candidate_requests import (
     SAMPLE,
     PendingCandidate,
@@ -42,7 +43,7 @@ class GenerationCost:
         about = "at most" if self.basis == BOUND else "about"
         parts = [f"{about} {_count(self.tokens)} tokens ({_count(self.completion_tokens)} of them written)"]
         if self.seconds is not None:
-            parts.append(_time(self.seconds))
+            parts.append(duration(self.seconds))
         if self.cost is not None:
             parts.append(f"a cost of {_money(self.cost)} at the price in the settings")
         how = {
@@ -89,13 +90,6 @@ def _count(tokens: int) -> str:
 
 def _money(cost: float) -> str:
     return f"{cost:,.2f}" if cost >= 0.1 or cost == 0 else f"{cost:.4f}"
-
-
-def _time(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
 def consent_sentences(run: Run) -> list[str]:

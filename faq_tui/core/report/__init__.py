@@ -1,23 +1,22 @@
 """The evidence as a document: `document` gathers plain data, `render` makes text of it.
 
-answer.py      The plain-words answer at the top: did it help?
-benchmarks.py  Public benchmarks: every metric with its standard error, and what is missing and why
-document.py    Everything that the report says, as plain data: `report.json`, and what the Markdown is made from
-escape.py      Text from models, servers and files as literal text: no markup, no new line, no control character
-facts.py       What was run: target, sources, candidates, judge, picks, sets, recipes. No credentials, no model text
-flips.py       Which labelled items quantization turned round, so that they can be read one by one
-html/          The report as one HTML file: no script, nothing from a network, every foreign text escaped
-judge.py       Who judged, and how far that can be trusted
-kinship.py     Whether a source is an elder at all, a relative, or the target itself
-markdown.py    The document as Markdown
-numbers.py     Numbers as people read them
-paper.py       The paper's own table beside ours, where model and method are the same
-ran.py         What was run with which data
-render.py      The report as text in one of its formats
-short.py       The verdict for someone who has never heard of KL
-spikes.py      How spiky the target's activations are under each set, and how far each artefact's layers drift
-tables.py      The tables: one row a model, then one row a comparison
-write.py       The report as files: reports/report.md, report.json and report.html
+document.py        everything that the report says, as plain data: `report.json`, and what the others are made from
+formats.py         the formats of the report, and the report as text or files
+outdated.py        whether the figures are of the present settings and inputs
+facts.py           what was run: target, sources, candidates, judge, picks, sets, recipes
+family_notices.py  whether a source is an elder at all, a relative, or the target itself
+
+markdown.py        the document as Markdown, from these sections:
+answer.py          did it help? Every metric of every comparison in words
+headline.py        the same in one line, for a newcomer
+tables.py          one row a model, then one row a comparison
+flips.py           labelled items that quantization turned round
+spikes.py          how spiky activations are under each set, and how far layers drift
+paper.py           the paper's own figures, where model and method are the same
+benchmarks.py      public benchmarks with their standard errors
+run_section.py     what was run with which data
+formatting.py      numbers as people read them, and foreign text without markup
+html/              the document as one HTML file
 """
 
 from faq_tui.core.report.document import SCHEMA, document

@@ -10,7 +10,7 @@ from faq_tui.core.evidence import SAME
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.report.formatting import escape
-from faq_tui.core.report.short import in_short
+from faq_tui.core.report.headline import in_short
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
 CAVEAT = (

@@ -1,4 +1,4 @@
-"""Text from models, servers and files as literal text: no markup, no new line, no control character."""
+"""Numbers as people read them, and text from models, servers and files without markup or control characters."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from faq_tui.core.report.benchmarks import section
 from faq_tui.core.report.flips import flip_lines
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.paper import paper_lines
-from faq_tui.core.report.settings_then import ran
+from faq_tui.core.report.run_section import run_lines
 from faq_tui.core.report.spikes import spike_lines
 from faq_tui.core.report.tables import comparisons, models
 
@@ -24,4 +24,4 @@ def markdown(body: dict[str, Any]) -> str:
 def rest(body: dict[str, Any]) -> list[str]:
     """Everything below the answer."""
     found = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
-    return [*found, *section(body), *ran(body)]
+    return [*found, *section(body), *run_lines(body)]

@@ -1,4 +1,4 @@
-"""What a stage is, and what it works with."""
+"""A stage of the pipeline, and the context that it runs in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faq_tui.core.run.run import Run
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage works with. `resources` closes what it opened (servers) at its end."""
+    """What a stage works with. `resources` closes the servers that the stage started, at its end."""
 
     run: Run
     emit: Emit
@@ -22,14 +22,14 @@ class Context:
     selected: tuple[str, ...] = ()  # names of the stages of this run of the pipeline
     resources: ExitStack = field(default_factory=ExitStack)
     servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this stage
-    confirmed: bool = False  # a person has said yes to what it costs
+    confirmed: bool = False  # a person agreed to the cost
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`execute` does what is missing and returns a one-line summary; `signature` hashes settings and inputs.
+    """`execute` does the missing work and returns a one-line summary; `signature` hashes settings and inputs.
 
-    `intact` tells whether what the stage made outside the database is still there.
+    `intact` is false if files that the stage made are gone.
     """
 
     name: str

@@ -27,7 +27,7 @@ class StageStarted(Event):
     stage: str
     total: int | None  # units of work still to do; None if not known yet
     unit: str
-    already: int = 0  # units found finished from an earlier run
+    already: int = 0  # units that an earlier run finished
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class StageFailed(Event):
 
 @dataclass(frozen=True)
 class Note(Event):
-    """Something a person should read: level is `info` or `warning`."""
+    """A sentence for the person; level is `info` or `warning`."""
 
     message: str
     level: str = "info"
@@ -106,7 +106,7 @@ class CandidateDone(Event):
 
 @dataclass(frozen=True)
 class CandidateRetried(Event):
-    """The half answer is thrown away; the next try starts after `wait_s`."""
+    """A try failed and its text is dropped; the next try starts after `wait_s`."""
 
     seed_id: str
     source: str
@@ -144,7 +144,7 @@ class SetAssembled(Event):
 
 @dataclass(frozen=True)
 class ActivationsReady(Event):
-    """A set went through the target; its file under activations/ is whole."""
+    """The target has read a set; its file under activations/ is complete."""
 
     set: str
     samples: int
@@ -171,7 +171,7 @@ class ModuleQuantized(Event):
     artefact: str
     layer: int
     module: str
-    loss: float | None  # None: the quantizer gave no number, `note` says what it did instead
+    loss: float | None  # None: the quantizer gave no number, `note` says why
     seconds: float
     note: str = ""
 

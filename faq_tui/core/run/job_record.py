@@ -19,7 +19,7 @@ MARK = "faq-tui: "  # begins the one sentence in a job's log that says why it en
 
 @dataclass(frozen=True)
 class Job:
-    """One call of the pipeline, in the background or not. `began` tells its process from later ones of its pid."""
+    """One call of the pipeline, in the background or not. `began` tells its process from later ones with its pid."""
 
     id: str
     folder: Path  # RUN/jobs/<id>
@@ -44,7 +44,7 @@ class Job:
 
 
 def new_id() -> str:
-    """Sorts by time."""
+    """A new id; ids sort by time."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
@@ -83,8 +83,8 @@ def read_job(folder: Path) -> Job | None:
 
 def all_jobs(folder: Path) -> list[Job]:
     """Every job of the run in `folder`, the oldest first."""
-    found = (read_job(path.parent) for path in (folder / "jobs").glob(f"*/{FILE}"))
-    return sorted((job for job in found if job), key=lambda job: (job.started, job.id))
+    jobs = (read_job(path.parent) for path in (folder / "jobs").glob(f"*/{FILE}"))
+    return sorted((job for job in jobs if job), key=lambda job: (job.started, job.id))
 
 
 def last_job(folder: Path) -> Job | None:

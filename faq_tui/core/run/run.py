@@ -1,4 +1,4 @@
-"""A run: one folder with settings, database and artefacts. Everything about one target model."""
+"""A run: one folder with the settings, database and artefacts of one target model; and its lock."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.base.process import process_identity
 from faq_tui.core.settings import Settings, load_settings
 from faq_tui.core.store import Store
 
 
 @dataclass(frozen=True)
 class Run:
-    """The folder, its settings and its open database."""
+    """A run's folder, its settings and its open database."""
 
     folder: Path
     settings: Settings
@@ -47,7 +48,7 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """What can be computed again: safe to delete."""
+        """Files that can be computed again: safe to delete."""
         return self.folder / ".cache"
 
     def log(self, job: str) -> Path:
@@ -59,7 +60,7 @@ class Run:
 
 
 def run_folder(folder: Path) -> Path:
-    """The same, absolute. Raises UsageError if there is no such folder."""
+    """The folder as an absolute path. Raises UsageError if there is no such folder."""
     if not folder.is_dir():
         raise UsageError(f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`")
     return folder.resolve()
@@ -69,11 +70,11 @@ def nearest_run(folder: Path) -> Path:
     """`folder` itself, or the one run directly under it. Raises UsageError."""
     if (folder / "faq.toml").is_file():
         return folder
-    found = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
-    if len(found) == 1:
-        return folder / found[0]
-    if found:
-        raise UsageError(f"which run? Give one of {', '.join(found[:8])}")
+    names = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
+    if len(names) == 1:
+        return folder / names[0]
+    if names:
+        raise UsageError(f"which run? Give one of {', '.join(names[:8])}")
     raise UsageError("no run here: `faq-tui demo` makes a first one, `faq-tui init --help` says how to make your own")
 
 
@@ -91,7 +92,7 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a run's lock, as it wrote into it; pid 0 if it has not yet."""
+    """The process that holds a run's lock, as it wrote into the lock file; pid 0 if it has not written yet."""
 
     pid: int
     job: str
@@ -99,14 +100,14 @@ class Owner:
 
 @contextmanager
 def locked(run: Run, job: str = "") -> Iterator[None]:
-    """Hold the run for writing. The kernel frees the lock with its process, however that ends."""
+    """Hold the run for writing. The kernel frees the lock when its process ends, however it ends."""
     fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            time.sleep(random.uniform(0.001, 0.01))  # it was only looked at, or is free since
+            time.sleep(random.uniform(0.001, 0.01))  # another process only looked at it, or has freed it since
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)
         try:
@@ -118,7 +119,7 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
 
 
 def lock_owner(folder: Path) -> Owner | None:
-    """Who holds the lock of the run in `folder`; None if nobody does. The kernel says so, not the text in it."""
+    """The holder of the lock of the run in `folder`; None if it is free, which the kernel decides."""
     try:
         fd = os.open(folder / ".lock", os.O_RDONLY)
     except FileNotFoundError:
@@ -129,7 +130,7 @@ def lock_owner(folder: Path) -> Owner | None:
             owner = _written(fd)
             if _lives(owner.pid) or time.monotonic() > deadline:
                 return owner
-            time.sleep(0.005)  # the last one is still dying, or the next has taken the lock and not yet written
+            time.sleep(0.005)  # the last holder is still ending, or the next has taken the lock and not written yet
         return None
     finally:
         os.close(fd)
@@ -157,6 +158,4 @@ def _written(fd: int) -> Owner:
 
 
 def _lives(pid: int) -> bool:
-    from faq_tui.core.base.process import process_identity  # its package imports this module
-
     return pid > 0 and process_identity(pid) is not None

@@ -186,7 +186,7 @@ def parse_recipes(recipes: Any) -> Any:
             parsed.append(recipe)
             continue
         try:
-            refuse_what_no_method_has(recipe)
+            check_list_of_methods(recipe)
             for single in combinations(recipe):
                 parsed.append(build_recipe(single))
                 vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is no field of it
@@ -224,7 +224,7 @@ def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
     values = _listed(given)
     if not isinstance(method, str) or method not in METHODS or not (several or isinstance(given, list | tuple)):
         return values
-    own = [value for value in values if _has(method, key, value) or not any(map(_haver(key, value), METHODS.names()))]
+    own = [value for value in values if _has(method, key, value) or not _any_has(key, value)]
     return own or ([] if several else values)
 
 
@@ -233,11 +233,12 @@ def _has(method: str, key: str, value: Any) -> bool:
     return value in choices if choices or key == "preset" else True
 
 
-def _haver(key: str, value: Any) -> Any:
-    return lambda method: _has(method, key, value)
+def _any_has(key: str, value: Any) -> bool:
+    """Whether there is a method with this value; what none has is refused when the recipe is built."""
+    return any(_has(method, key, value) for method in METHODS.names())
 
 
-def refuse_what_no_method_has(recipe: Mapping[str, Any]) -> None:
+def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
     """Raise ValidationError if a list of methods comes with a value that none of them has."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):

@@ -60,13 +60,13 @@ def execute(context: Context) -> str:
         collector = Collector(template, settings.assemble)
         material = _material(run, seeds, number)
         builder = Builder(collector, material, settings.set_plans(), order, context.cancel.check)
-        found = builder.plain(default, settings.assemble.common_seeds)
+        built = builder.plain(default, settings.assemble.common_seeds)
         if settings.sources:
-            found |= builder.twins({name: found[name] for name in default})
+            built |= builder.twins({name: built[name] for name in default})
         for name in settings.set_names():
-            _store(context, collector, name, found[name], draw_name(name, number))
-            sets[draw_name(name, number)] = found[name]
-        for text in builder.said:
+            _store(context, collector, name, built[name], draw_name(name, number))
+            sets[draw_name(name, number)] = built[name]
+        for text in builder.warnings:
             context.emit(Note(text, "warning"))
     for name in all_sets(run.store).keys() - set(names):  # of a source that the settings no longer name
         for folder in (run.calibration, run.token_kinds):
@@ -95,12 +95,12 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
     """Each draw has its own order of the reserve, by which baselines are widened."""
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
-    wanted = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
+    picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
     return Material(
         chosen=chosen,
         reserve=lambda: sorted(ranked(run, "pool"), key=lambda seed: digest(key, seed.id)),
         picks=picks,
-        candidates=candidate_rows.by_ids(run.store, wanted),
+        candidates=candidate_rows.by_ids(run.store, picked),
         key=key,
     )
 

@@ -1,14 +1,14 @@
-"""Paired bootstrap: how much of a number, or of a difference, is the luck of the held-out text and of the draw.
+"""Paired bootstrap: intervals of a number or a difference, over held-out items and draws of the calibration set.
 
 Items (windows, answers, questions) are drawn with replacement, the same ones for every subject (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are percentiles, at levels widened
 for few items (Hesterberg 2015, "What teachers should know about the bootstrap", expanded percentile interval):
-plain ones are too narrow by the factor sqrt((n - 1) / n) and know nothing of Student's t.
+plain percentiles are too narrow by the factor sqrt((n - 1) / n) and leave out Student's t.
 
 Where the same recipe was run on several draws of its calibration set, draws are drawn first and items within
-(the same items for every draw, since all draws were measured on them). Three draws can be resampled in ten
-ways only: so the percentiles are stretched about the value until they are as wide as Student's t asks of the
-two standard errors, each with its own degrees of freedom: (t[n - 1] of items)^2 + (t[draws - 1] of draws)^2,
+(the same items for every draw, since all draws were measured on them). Three draws can be resampled in only ten
+ways. The percentiles are therefore stretched about the value to the width that Student's t gives for the two standard
+errors, each with its own degrees of freedom: (t[n - 1] of items)^2 + (t[draws - 1] of draws)^2,
 the form of Graybill and Wang (1980) for a sum of variances.
 """
 
@@ -74,9 +74,9 @@ def compared(
 ) -> tuple[Estimate, float | None]:
     """The difference, and the two-sided p-value of no difference; that is None where there is no interval.
 
-    For one draw it is the level at which the interval would just hold zero; beyond what the resamples can
-    tell, the bootstrap's own normal tail. For several draws the half-width is that of Student's t alone.
-    `widening`: of the standard error between draws, where these share seeds (core.assembly.overlap).
+    For one draw p is the level at which the interval would just include zero; where p is smaller than the resamples
+    can resolve, it comes from a normal tail of the bootstrap's own spread. For several draws p comes from Student's
+    t. `widening` multiplies the standard error between draws, for draws that share seeds (core.assembly.draws).
     """
     mine, others = _paired(ours, theirs)
     one, other = _mean(metric, mine), _mean(metric, others)
@@ -88,9 +88,8 @@ def recovered(
 ) -> Estimate | None:
     """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
 
-    None where the baseline lost nothing that can be told from noise, or came out better than the unquantized
-    model, since a share of nothing has no meaning; and where a number is not finite, as in a resample without
-    any loss.
+    None if the baseline's loss is within noise, if the baseline is better than the unquantized model, or if a number
+    is not finite, as in a resample without any loss: a share of no loss has no meaning.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -150,7 +149,9 @@ def _estimate(
 def _several_draws(
     value: float, over_items: Array, over_both: Array, singles: Array, items: int, widening: float
 ) -> tuple[Estimate, float | None]:
-    """`over_items`, `over_both`: values with items alone, and with draws and items, resampled; `singles`: by draw."""
+    """The estimate over several draws. `over_items` are values with only the items resampled, `over_both` with draws
+    and items resampled, `singles` one value for each draw.
+    """
     import numpy as np
 
     of_items = float(over_items.std() * math.sqrt(items / (items - 1)))

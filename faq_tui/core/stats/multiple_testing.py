@@ -1,16 +1,16 @@
-"""Many comparisons at once: of twenty without any effect one will look like one."""
+"""Corrections for many comparisons: at 5%, one in twenty null comparisons looks significant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-RATE = 0.05  # of what is called better or worse, at most this share is noise
+RATE = 0.05  # false discovery rate: at most this share of what is called better or worse is noise
 
 
 def adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """Benjamini and Hochberg (1995): p-values that may be held against the false discovery rate.
+    """p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995).
 
-    None stays None and is not counted. The result of p of rank k among m is min over ranks j >= k of p_j m / j.
+    A None stays None and is not counted. The result of p of rank k among m is min over ranks j >= k of p_j m / j.
     """
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     found: list[float | None] = [None] * len(p_values)

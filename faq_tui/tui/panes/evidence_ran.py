@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from faq_tui.core.report.settings_then import ran
+from faq_tui.core.report.run_section import run_lines
 
 Part = tuple[str, str] | None
 NO_SPIKES = "Nothing yet: the stage activations measures the target under each set."
@@ -16,7 +16,7 @@ def parts(body: dict[str, Any]) -> list[Part]:
     if not body:
         return []
     said = [one["sentence"] for one in body["spikes"]["comparisons"]]
-    lines = [_plain(line) for line in ran(body) if line.startswith(("-", "  -"))]
+    lines = [_plain(line) for line in run_lines(body) if line.startswith(("-", "  -"))]
     return [
         ("How spiky the activations are (pane 4 draws them)", "bold"),
         ("\n" + "\n".join(said or [NO_SPIKES]), ""),

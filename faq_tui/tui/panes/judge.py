@@ -146,7 +146,7 @@ class JudgePane(Pane):
         line.append(f"source {self.view.source}   " if len(self.views) > 1 else "")
         line.append(f"{self._filter_label(queue.filter)}   ")
         if self.blind:
-            line.append("blind: marks hidden, order kept", "bold magenta")
+            line.append("blind: scores hidden, order kept", "bold magenta")
         else:
             same, of = queue.agreement()
             line.append(f"{same:,} of {of:,} overrides agree with the judge" if of else "no overrides yet")

@@ -11,7 +11,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("judge.next", "n", "Next", "Go to the next seed."),
     Action("judge.previous", "p", "Previous", "Go to the seed before.", footer=False),
     Action("judge.filter", "F", "Filter", "Show only close calls, disagreements, unfit or overridden seeds."),
-    Action("judge.blind", "b", "Blind", "Hide the judge's marks, reasons and pick, or show them; the order stays."),
+    Action("judge.blind", "b", "Blind", "Hide the judge's scores, reasons and pick, or show them; the order stays."),
     Action("judge.fold", "f,enter", "Fold", "Fold the reasoning, or unfold it."),
     Action("judge.reason", "R", "Reason", "Write down why: for the override of this seed, or for the coming one."),
     Action("judge.source", "s", "Source", "Show the candidates of the next source."),

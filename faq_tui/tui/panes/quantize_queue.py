@@ -9,9 +9,9 @@ from textual.widget import Widget
 
 from faq_tui.core.artefact_queue import Queued
 from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import duration
 from faq_tui.core.settings import Recipe
 from faq_tui.tui.live_quantize import ArtefactLive
-from faq_tui.tui.panes.words import duration
 
 STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
 WORDS = {"no set": "needs its set", "stale": "out of date"}

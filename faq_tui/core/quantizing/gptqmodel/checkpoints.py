@@ -1,6 +1,6 @@
-"""gptqmodel's checkpoints of an artefact that is being made: a killed or stopped quantization goes on at its layer.
+"""gptqmodel's checkpoints of an artefact: a killed or stopped quantization goes on at the layer where it was.
 
-Beside them stands what was told of the layers before, since gptqmodel tells nothing of what it does not do again.
+Beside them a file keeps the messages about the layers that are done, since gptqmodel does not report them again.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ KINDS = ("layer_started", "module", "layer_done")
 
 
 class Checkpoint:
-    """`folder`: of one artefact, whose name says what it is made of; it may be there from an earlier attempt."""
+    """The checkpoints of one artefact, in `folder`, which an earlier attempt may have left behind."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.told = folder / "told.jsonl"
+        self.messages = folder / "told.jsonl"
         self.resumed_at: int | None = None  # a layer, once it is known
         self._begun = False
 
     @property
     def there(self) -> bool:
-        """Whether an earlier attempt has left something to go on from."""
+        """Whether an earlier attempt has left a checkpoint."""
         return (self.folder / "store" / "CURRENT").is_file()
 
     def config(self, gptqmodel: Any, seconds: float) -> Any:
-        """For `quantize(checkpoint=…)`: one after the first layer that ends `seconds` after the last one, and at the
-        very end."""
+        """The argument `checkpoint` of gptqmodel's `quantize`.
+
+        A checkpoint is written after the first layer that ends `seconds` or more after the last one, and at the end.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
             shutil.rmtree(attempt, ignore_errors=True)  # of killed processes
@@ -46,23 +48,23 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def noting(self, send: Send) -> Send:
-        """`send`, and what concerns layers is written down."""
+        """A `send` that also keeps the messages about layers in the file."""
 
         def noted(kind: str, **body: Any) -> None:
             if kind in KINDS:
-                with self.told.open("a", encoding="utf-8") as file:
+                with self.messages.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"kind": kind, **body}) + "\n")
             send(kind, **body)
 
         return noted
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """The first layer that is computed is known: tell of those before it. Later calls do nothing."""
+        """Send the kept messages of the layers before `layer`, the first that is computed. Later calls do nothing."""
         if self._begun:
             return
         self._begun = True
         kept = [message for message in self._read() if message["layer"] < layer]
-        with atomic_text(self.told) as file:
+        with atomic_text(self.messages) as file:
             file.writelines(json.dumps(message) + "\n" for message in kept)
         if layer:
             self.resumed_at = layer
@@ -70,16 +72,16 @@ class Checkpoint:
             progress.again(kept, send)
 
     def _read(self) -> list[dict[str, Any]]:
-        """By layer and in order, each once; what a kill cut off is left out."""
-        found: dict[tuple[int, str, str], dict[str, Any]] = {}
-        if self.told.is_file():
-            for line in self.told.read_text(encoding="utf-8").splitlines():
+        """The kept messages by layer and in order, each once. A line that a kill cut off is left out."""
+        messages: dict[tuple[int, str, str], dict[str, Any]] = {}
+        if self.messages.is_file():
+            for line in self.messages.read_text(encoding="utf-8").splitlines():
                 try:
                     message = json.loads(line)
-                    found[message["layer"], message["kind"], message.get("module", "")] = message
+                    messages[message["layer"], message["kind"], message.get("module", "")] = message
                 except (ValueError, KeyError, TypeError):
                     continue
-        return sorted(found.values(), key=lambda message: (message["layer"], KINDS.index(message["kind"])))
+        return sorted(messages.values(), key=lambda message: (message["layer"], KINDS.index(message["kind"])))
 
 
 def supports(model: Any) -> bool:
@@ -90,11 +92,11 @@ def supports(model: Any) -> bool:
         gptq_checkpoint.validate_checkpoint_support(model)
     except (NotImplementedError, ValueError):
         return False
-    # A stop comes to us, at the next module: gptqmodel would take the signal, and end after the whole layer.
+    # faq-tui stops at the next module; gptqmodel would catch the signal and stop after the whole layer.
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # Its own refuses the links of which a hub cache is made, and reads all weights once more.
+    # gptqmodel's own function refuses symbolic links, of which a hub cache is made, and reads all weights again.
     gptq_checkpoint._source_identity = _files_of
     return True
 
@@ -109,7 +111,7 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """`config`, gptqmodel's own class, in steps of time: layers take milliseconds or minutes."""
+    """gptqmodel's class `config`, with an interval in seconds: layers take milliseconds or minutes."""
     last = time.monotonic()
 
     class Paced(config):  # type: ignore[misc]

@@ -58,13 +58,13 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """The checkpoint of an earlier attempt does not fit: other versions, another GPU, damaged files."""
+    """The checkpoint of an earlier attempt cannot be used: other versions, another GPU, damaged files."""
 
 
 def _checkpoint(
     method: GptqmodelMethod, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """None where the job is over before the first would be written, or where it could not be read again.
+    """Where checkpoints are kept; None if the job is too short for one, or gptqmodel could not read it again.
 
     gptqmodel 7.7 writes checkpoints of AWQ too, but refuses its own on return ("checkpoint tensor schema differs").
     """
@@ -110,7 +110,7 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            progress.check()  # our own stop, or the broken module that this exception follows from
+            progress.check()  # raises our own stop, or the broken module from which this exception follows
             if checkpoint is not None and checkpoint.there and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
             _blame_weights(target, progress)
@@ -124,11 +124,11 @@ def _quantized(
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """Raise the sentence about NaN, if that is in the target: GPTAQ and AWQ fail of it in ways that say nothing."""
+    """If weights hold NaN, raise a clear error: GPTAQ and AWQ fail obscurely because of it."""
     there = tensors_of(folder)
     name = not_finite(folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in there])
-    if name is not None and (place := LAYER.search(name)):
-        progress.broken(int(place[1]), name[place.end() :].removesuffix(".weight"), "its weights are not finite")
+    if name is not None and (number := LAYER.search(name)):
+        progress.broken(int(number[1]), name[number.end() :].removesuffix(".weight"), "its weights are not finite")
         progress.check()
 
 
@@ -139,7 +139,7 @@ def _about_checkpoints(error: Exception) -> bool:
 
 
 def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint | None) -> None:
-    """Subscribe `progress` to the model's callbacks, and `checkpoint` to what it tells."""
+    """Make gptqmodel's callbacks report to `progress`, and keep its messages with `checkpoint`."""
     from gptqmodel.looper.module_looper import StopMainLoop
 
     layers, send = _layers(model), progress.send
@@ -168,7 +168,7 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
 
 @contextlib.contextmanager
 def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
-    """Pass on each module's log row when it is made: there is no callback for it."""
+    """Pass each module's log row to `progress` when gptqmodel makes it: there is no callback for it."""
     from gptqmodel.looper.loop_processor import LoopProcessor
 
     original = LoopProcessor.log_new_row
@@ -188,5 +188,5 @@ def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
 
 
 def _layers(model: Any) -> Any:
-    """The decoder layers, a ModuleList of shells without weights."""
+    """The decoder layers: a ModuleList whose weights are loaded layer by layer."""
     return model.model.get_submodule(model.extract_layers_node()[0])

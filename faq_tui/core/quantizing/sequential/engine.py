@@ -11,7 +11,7 @@ from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.gptqmodel_environment import scratch_folder
 from faq_tui.core.quantizing.job import QuantizationJob
-from faq_tui.core.quantizing.model_writer import LayerFiles, check_places, write_model
+from faq_tui.core.quantizing.model_writer import LayerFiles, check_layout, write_model
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
@@ -44,7 +44,7 @@ def quantize_layers(
     model = AutoModelForCausalLM.from_pretrained(str(target), dtype="auto", trust_remote_code=job.trust_remote_code)
     stack = find_stack(model.eval())
     unfuse_experts(stack.layers[0])
-    check_places(target, (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
+    check_layout(target, (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
     progress.begin(len(stack.layers), rows)
     with scratch_folder(job.out) as scratch:
         new = LayerFiles(scratch / "layers")

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # mlp.experts.17.up_proj
-# They choose experts: a changed choice costs more than the few bits they take.
+# Routers stay as they are: another choice of experts would cost more than their few bits.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
 @dataclass
 class ModuleGroup:
-    """Modules whose inputs are known at the same moment. `inputs`: module -> the module whose input it shares."""
+    """Modules that become ready together. `inputs`: module -> the module whose input it shares."""
 
     modules: list[str]
     inputs: dict[str, str]

@@ -1,4 +1,4 @@
-"""The second-order statistics of one module's inputs, and the Cholesky factor that the solver walks by."""
+"""The second-order statistics of one module's inputs, and the Cholesky factor that the solver uses."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-DAMP_STEPS = (1.0, 10.0, 100.0, 1000.0)  # of the damping asked for, until the matrix is positive definite
+DAMP_STEPS = (1.0, 10.0, 100.0, 1000.0)  # times the recipe's damping, until the matrix is positive definite
 
 
 class UnsolvableHessian(FaqError):
-    """`index`: which matrix of the batch it is about."""
+    """No factor can be had of the Hessian at `index` of the batch."""
 
     def __init__(self, message: str, index: int = 0) -> None:
         super().__init__(message)
@@ -63,12 +63,12 @@ class Factor:
 
     upper: Any  # [..., in, in] float32
     order: Any  # [..., in] int64
-    dead: Any  # [..., in] bool, columns of W that no input ever reached
+    dead: Any  # [..., in] bool, columns of W whose inputs are always zero
     damp: Any  # [...] on the CPU: what was added to the diagonal, over the mean of its absolute values
 
 
 def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
-    """Steps 1 of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022), for `mean`: [..., in, in].
+    """Step 1 of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022), for `mean`: [..., in, in].
 
     `by_activation`: columns by falling diagonal of H, dead ones last, else as they are. Then dead columns get
     H_ii = 1, H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. More damping is tried
@@ -110,7 +110,7 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`; whether that failed comes back as a tensor, so that no one waits for it yet.
+    """Write U into `out`; whether that failed comes back as a tensor, so that the GPU need not be waited for.
 
     With J the matrix that turns an order round, J H J = L Lᵀ gives H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J is upper
     triangular: one Cholesky factorization, where inverting H first would need two.
@@ -128,7 +128,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """With it the solver only rounds: for modules that too few tokens reached."""
+    """A factor with which the solver only rounds, for modules that too few tokens reached."""
     import torch
 
     return Factor(

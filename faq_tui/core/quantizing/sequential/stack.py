@@ -1,4 +1,4 @@
-"""The decoder layers of a causal model, and what the model itself hands to each of them."""
+"""The decoder layers of a causal model, and the arguments with which the model calls each of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def find_stack(model: Any) -> Stack:
 
 @dataclass
 class Inputs:
-    """What goes into the layers: hidden states of rows of one length, and each layer's other arguments."""
+    """The arguments of the layers: hidden states of rows of one length, and all others by layer."""
 
     hidden: list[Any] = field(default_factory=list)  # [rows, tokens, hidden] each
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)  # rows, tokens -> by layer
@@ -44,7 +44,7 @@ class Inputs:
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Rows of one length together, `tokens` or one row at most; lengths and rows in the order of their coming.
+    """Batches of rows of one length, each of at most `tokens` tokens or one row, in the order of the rows.
 
     Nothing is padded: every row is computed as if it were alone.
     """

@@ -1,4 +1,4 @@
-"""Hidden states through all layers, each quantized by what comes out of the quantized ones before it."""
+"""Quantize layer after layer, each by the hidden states that come out of the quantized layers before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# Below this share of the tokens an expert's Hessian says more of chance than of its inputs; gptqmodel's too.
+# An expert that gets a smaller share of the tokens is only rounded: its Hessian would be noise. As in gptqmodel.
 FEW_TOKENS = 0.005
 
 
@@ -31,7 +31,7 @@ Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
 class _Captured(Exception):
-    """The inputs of a group are known: the rest of the layer need not be computed."""
+    """Raised in a hook when the inputs of a group are known: the rest of the layer need not be computed."""
 
 
 @dataclass
@@ -44,11 +44,11 @@ class LayerWalk:
     keep: Keep
     progress: QuantizationProgress
     cancel: CancelToken
-    own: Any = None  # the model's dtype
+    own: Any = None  # dtype of the model's weights
     tokens: int = 0  # of all rows
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
-        """Quantize every layer in place of the stack; each is dropped from memory when `keep` has had it."""
+        """Quantize every layer of the stack; each leaves memory once `keep` was called with it."""
         import torch
 
         self.own = next(self.stack.layers.parameters()).dtype
@@ -110,7 +110,7 @@ class LayerWalk:
     def _hessians(
         self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
     ) -> dict[str, Hessian]:
-        """By the module whose input is taken for all that share it."""
+        """The Hessians of a group, by the module whose input stands for all that share it."""
         hessians = {
             name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
         }

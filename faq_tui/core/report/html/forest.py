@@ -7,7 +7,7 @@ from typing import Any
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
 from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
-from faq_tui.core.report.html.words import VERDICTS
+from faq_tui.core.report.html.from_markdown import VERDICTS
 
 WIDTH, ROW, TOP, BOTTOM = 952, 26, 40, 34
 LEFT, RIGHT = 440, 190  # room for what a row is, and for its numbers

@@ -9,8 +9,8 @@ from typing import Any
 from faq_tui.core.report.answer import details, verdict
 from faq_tui.core.report.formatting import one_line
 from faq_tui.core.report.html.forest import forests
+from faq_tui.core.report.html.from_markdown import VERDICTS, to_html
 from faq_tui.core.report.html.scatter import scatter
-from faq_tui.core.report.html.words import VERDICTS, to_html
 from faq_tui.core.report.markdown import rest
 
 EQUAL = {

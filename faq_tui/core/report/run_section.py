@@ -19,7 +19,7 @@ KINDS = {
 }
 
 
-def ran(body: dict[str, Any]) -> list[str]:
+def run_lines(body: dict[str, Any]) -> list[str]:
     """Lines of Markdown."""
     facts = body["run"]
     return [

@@ -1,0 +1,125 @@
+"""Held-out items that are answered rightly or wrongly: multiple-choice questions, and passages for their last word.
+
+A question is answered by the choice that the model finds the likeliest. Passages have LAMBADA's form (Paperno et al.
+2016): the model is to find the last word.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.evaluation.heldout import ChoiceQuestion, Heldout, item_of_pair
+from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
+from faq_tui.core.evaluation.texts import STARTER, is_jsonl, json_lines, load_text, starter_file, text_of
+from faq_tui.core.run.run import Run
+
+CHOICES_KEY = "evaluate.multiple_choice"
+LAST_WORD_KEY = "evaluate.last_word"
+MIN_WORDS, MAX_WORDS = 25, 120  # of a passage that is cut from prose
+MIN_LETTERS = 3  # of a last word that is cut from prose: "it" and "of" tell little
+SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
+
+
+@dataclass(frozen=True)
+class ChoiceCase:
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"question": self.question, "choices": list(self.choices), "answer": self.answer}
+
+
+def load_questions(run: Run, name: str) -> list[ChoiceCase]:
+    """The questions of a file. Raises UsageError on the first one that is none, or if there are none."""
+    path = starter_file("starter_choices.jsonl") if name == STARTER else run.resolve(name)
+    cases = [_case(value, where) for where, value in json_lines(path, CHOICES_KEY, run.settings.evaluate.items)]
+    if not cases:
+        raise UsageError(f"{path} of {CHOICES_KEY} is empty: give it a question a line")
+    return cases
+
+
+def _case(value: dict[str, Any], where: str) -> ChoiceCase:
+    """`answer` is the index of the right choice, its letter (A, B …), or its text."""
+    question = text_of(value.get("question"), where, "question")
+    choices, answer = value.get("choices"), value.get("answer")
+    if not isinstance(choices, list) or len(choices) < 2:
+        raise UsageError(f'{where} has no list "choices" of two or more: mend the line, or leave it out')
+    texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
+    if isinstance(answer, str):
+        # Beyond ASCII a letter may have two capitals: "ß" becomes "SS".
+        letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer.isascii() else -1
+        answer = texts.index(answer.strip()) if answer.strip() in texts else letter
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(texts):
+        raise UsageError(f'{where}: "answer" is not the index (from 0), letter or text of one of its choices')
+    return ChoiceCase(question, texts, answer)
+
+
+def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) -> tuple[Heldout, list[ChoiceCase]]:
+    """Each choice after its question, as lm_eval's arc_easy asks: "Question: …\\nAnswer: choice".
+
+    Also gives the cases that are measured: those whose choices can all be told from the question.
+    """
+    items, questions, kept = [], [], []
+    for case in cases:
+        asked = [
+            item_of_pair(tokenizer, f"Question: {case.question}\nAnswer:", f" {choice}", longest)
+            for choice in case.choices
+        ]
+        found = [item for item in asked if item is not None]
+        if len(found) == len(case.choices):
+            items += found
+            questions.append(ChoiceQuestion(case.answer, tuple(len(choice) for choice in case.choices)))
+            kept.append(case)
+    return Heldout(CHOICES, items, questions=questions), kept
+
+
+def load_passages(run: Run, name: str) -> list[str]:
+    """Passages without the punctuation at their end. Raises UsageError where there are none."""
+    limit = run.settings.evaluate.items
+    if name == STARTER or is_jsonl(run, name):
+        path = starter_file("starter_last_words.jsonl") if name == STARTER else run.resolve(name)
+        found = [
+            text_of(value.get("text"), where, "text").strip()
+            for where, value in json_lines(path, LAST_WORD_KEY, limit)
+        ]
+    else:
+        found = passages(load_text(run, name, LAST_WORD_KEY))[:limit]
+    found = [passage for passage in found if " " in passage]
+    if not found:
+        raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: name a longer text")
+    return found
+
+
+def passages(text: str) -> list[str]:
+    """Runs of whole sentences of a paragraph, long enough to tell what the last word must be."""
+    found = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        words: list[str] = []
+        for sentence in SENTENCE_END.split(" ".join(paragraph.split())):
+            words += sentence.split()
+            if len(words) < MIN_WORDS:
+                continue
+            passage = " ".join(words[-MAX_WORDS:])
+            last = passage.rpartition(" ")[2]
+            word = last.rstrip(".!?\"”’')")
+            # What a cut between sentences left unfinished, or a name in markup, is no last word.
+            if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
+                found.append(passage[: len(passage) - len(last) + len(word)])
+            words = []
+    return found
+
+
+def heldout_passages(found: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
+    """The last word after all before it, as lm_eval's lambada_openai splits them; and the passages measured."""
+    items, kept = [], []
+    for passage in found:
+        context, _, word = passage.rpartition(" ")
+        item = item_of_pair(tokenizer, context, f" {word}", longest)
+        if item is not None:
+            items.append(item)
+            kept.append(passage)
+    return Heldout(LAST_WORD, items), kept
