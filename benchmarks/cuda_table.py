@@ -31,7 +31,7 @@ from faq_tui.core.run.events import Event, Note, StageFailed
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.pipeline import run_pipeline
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store.artefacts import all_measurements
+from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.sets import all_sets
 
 # The most telling first: time may end before the list does.

@@ -13,8 +13,9 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.plan import BenchmarkRequest
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.run.run import Run, open_run
-from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement
+from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.benchmarks import Result
+from faq_tui.core.store.measurements import Measurement, add_measurement
 
 TOML = """
 [target]

@@ -24,7 +24,8 @@ from faq_tui.core.run.events import ActivationsReady, Event, Note, StageProgress
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.stages import activations as stage
-from faq_tui.core.store.sets import SetRow, add_set, all_activations, all_sets
+from faq_tui.core.store.activations import all_activations
+from faq_tui.core.store.sets import SetRow, add_set, all_sets
 
 pytestmark = pytest.mark.slow
 

@@ -34,7 +34,8 @@ from faq_tui.core.run.events import Event, MeasurementReady, StageProgress
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts, all_measurements, heldout
+from faq_tui.core.store.artefacts import Artefact, add_artefact, all_artefacts
+from faq_tui.core.store.measurements import all_measurements, heldout
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
 WINDOW, ANSWER_TOKENS = 24, 10

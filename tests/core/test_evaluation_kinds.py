@@ -39,8 +39,8 @@ from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.stats.bootstrap import of_metric
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store.artefacts import Artefact, add_artefact, all_measurements
-from faq_tui.core.store.heldout_items import all_items
+from faq_tui.core.store.artefacts import Artefact, add_artefact
+from faq_tui.core.store.measurements import all_items, all_measurements
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 
 ROLLED = 40  # tokens of a rolling window

@@ -13,7 +13,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run.events import Event, Note
 from faq_tui.core.run.run import open_run
 from faq_tui.core.stages import evaluate
-from faq_tui.core.store.artefacts import all_measurements
+from faq_tui.core.store.measurements import all_measurements
 
 LONGEST = 1024  # tokens that the tiny model reads
 SENTENCE = "The old farmer walked slowly through the wide green field and looked at the quiet river again and again. "

@@ -19,7 +19,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate
 from faq_tui.core.store.artefacts import Artefact, add_artefact
-from faq_tui.core.store.heldout_items import all_items, one_item
+from faq_tui.core.store.measurements import all_items, one_item
 
 CASES = [
     {"question": f"Which is number {n}?", "choices": ["the dog", "a fox", "the grid", "a weight"], "answer": n % 4}

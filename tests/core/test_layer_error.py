@@ -22,8 +22,8 @@ from faq_tui.core.models.target import find_target
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, Note
 from faq_tui.core.run.run import open_run
+from faq_tui.core.store.activations import all_layer_errors
 from faq_tui.core.store.artefacts import Artefact, add_artefact
-from faq_tui.core.store.sets import all_layer_errors
 
 ROWS = [[7 * n % 512 for n in range(length)] for length in (30, 11, 25)]
 

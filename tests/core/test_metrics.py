@@ -27,7 +27,7 @@ from faq_tui.core.report import document, render
 from faq_tui.core.run.events import Event, MeasurementReady
 from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate, report
-from faq_tui.core.store.artefacts import all_measurements, token_kl_of
+from faq_tui.core.store.measurements import all_measurements, token_kl_of
 from faq_tui.tui.panes import evidence_words
 from faq_tui.tui.panes.evidence_found import read
 from faq_tui.tui.panes.evidence_table import as_text

@@ -12,7 +12,7 @@ from faq_tui.core.report import render
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.store import stages as stage_rows
-from faq_tui.core.store.artefacts import all_measurements
+from faq_tui.core.store.measurements import all_measurements
 
 KLS = {"baseline": 0.30, "elder": 0.20}
 

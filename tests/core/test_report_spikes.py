@@ -16,7 +16,7 @@ from spikes_run import add_made_up, spiky_run
 
 from faq_tui.core.report.spikes import spike_lines, spikes
 from faq_tui.core.stages import report
-from faq_tui.core.store.sets import LayerErrors, add_layer_errors
+from faq_tui.core.store.activations import LayerErrors, add_layer_errors
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "schemas" / "report.json").read_text())
 

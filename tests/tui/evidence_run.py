@@ -18,8 +18,8 @@ from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
 from faq_tui.core.evaluation.token_kl import encode_token_kl
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store import Store
-from faq_tui.core.store.artefacts import Artefact, Measurement, add_artefact, add_measurement, all_measurements
-from faq_tui.core.store.heldout_items import replace_items
+from faq_tui.core.store.artefacts import Artefact, add_artefact
+from faq_tui.core.store.measurements import Measurement, add_measurement, all_measurements, replace_items
 from faq_tui.tui.panes.evidence import EvidencePane
 
 TOML = """

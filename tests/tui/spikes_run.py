@@ -15,8 +15,8 @@ from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.activations.statistics import METRICS, Moments
 from faq_tui.core.chat.token_kinds import KINDS
 from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.store.activations import ActivationsRow, LayerErrors, add_activations, add_layer_errors
 from faq_tui.core.store.artefacts import Artefact, add_artefact
-from faq_tui.core.store.sets import ActivationsRow, LayerErrors, add_activations, add_layer_errors
 
 TOML = """
 [target]

@@ -22,7 +22,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evidence import collect
 from faq_tui.core.run import events as e
 from faq_tui.core.run.run import open_run
-from faq_tui.core.store.artefacts import all_measurements
+from faq_tui.core.store.measurements import all_measurements
 from faq_tui.tui.panes.evidence import EvidencePane
 from faq_tui.tui.panes.evidence_item import ModelBox
 from faq_tui.tui.panes.evidence_rows import Lines

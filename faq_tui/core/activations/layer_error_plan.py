@@ -16,8 +16,8 @@ from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.artefacts import heldout
-from faq_tui.core.store.sets import LayerErrors, add_layer_errors, all_layer_errors
+from faq_tui.core.store.activations import LayerErrors, add_layer_errors, all_layer_errors
+from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 

@@ -11,7 +11,7 @@ from faq_tui.core.activations.module_refs import ModuleRef
 from faq_tui.core.evaluation.identity import wanted_artefacts
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
-from faq_tui.core.store.sets import ActivationsRow, all_activations, all_layer_errors
+from faq_tui.core.store.activations import ActivationsRow, all_activations, all_layer_errors
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,7 +12,7 @@ from faq_tui.core.evaluation.kinds import ANSWERS, LABELLED
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.heldout_items import replace_items
+from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
 LONGEST_CHARACTER = 8  # tokens that one character may be spread over

@@ -16,9 +16,9 @@ from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
-from faq_tui.core.store import artefacts as rows
+from faq_tui.core.store import measurements as rows
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.heldout_items import replace_items
+from faq_tui.core.store.measurements import replace_items
 from faq_tui.core.store.seeds import Seed
 
 

@@ -23,7 +23,7 @@ from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.artefacts import HeldoutAnswer, add_heldout, heldout
+from faq_tui.core.store.measurements import HeldoutAnswer, add_heldout, heldout
 from faq_tui.core.store.seeds import Seed
 
 

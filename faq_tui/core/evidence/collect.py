@@ -14,7 +14,8 @@ from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store.artefacts import Artefact, all_measurements
+from faq_tui.core.store.artefacts import Artefact
+from faq_tui.core.store.measurements import all_measurements
 
 Measured = dict[str, dict[str, Sums]]  # subject to text
 

@@ -9,7 +9,7 @@ from faq_tui.core.evidence import Evidence, Flips
 from faq_tui.core.report.formatting import MISSING, escape
 from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.heldout_items import all_items
+from faq_tui.core.store.measurements import all_items
 
 SHOWN = 12  # items in words for each text; the JSON holds all
 LONGEST = 160

@@ -11,7 +11,7 @@ from faq_tui.core.activations.view import Overview, compare_sets, overview
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.sets import all_layer_errors
+from faq_tui.core.store.activations import all_layer_errors
 
 NAMES = {
     "max": "max",

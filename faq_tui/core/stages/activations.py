@@ -12,7 +12,8 @@ from faq_tui.core.models.target import find_target, fingerprint
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ActivationsReady, Note, StageProgress, StageStarted
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.sets import ActivationsRow, add_activations, all_activations, all_sets, remove_activations
+from faq_tui.core.store.activations import ActivationsRow, add_activations, all_activations, remove_activations
+from faq_tui.core.store.sets import all_sets
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 

@@ -23,7 +23,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store.artefacts import HeldoutAnswer, Measurement, add_heldout, add_measurement, heldout
+from faq_tui.core.store.measurements import HeldoutAnswer, Measurement, add_heldout, add_measurement, heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 

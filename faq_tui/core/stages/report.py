@@ -14,7 +14,7 @@ from faq_tui.core.report.formats import report_files, write
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import ReportWritten, StageStarted
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.artefacts import all_measurements
+from faq_tui.core.store.measurements import all_measurements
 
 STAGE = "report"
 WORDS = (BETTER, LEANS_BETTER, WORSE, LEANS_WORSE, WITHIN_NOISE, SAME, UNKNOWN)

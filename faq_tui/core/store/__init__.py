@@ -9,9 +9,10 @@ candidate_pages.py  the chosen seeds with counts of their candidates, a page at 
 picks.py            scores and picks
 judged.py           how each seed stands with the judge and with people
 judge_log.py        replies and tests of an LLM judge
-sets.py             calibration sets, their activations, and the errors of artefacts' layers
-artefacts.py        artefacts, held-out answers and measurements
-heldout_items.py    the words of held-out items
+sets.py             calibration sets
+activations.py      statistics of activations, and the errors of artefacts' layers
+artefacts.py        artefacts, and why one could not be made
+measurements.py     held-out answers, measurements, and the words of held-out items
 benchmarks.py       results of public benchmarks
 stages.py           what each stage did last
 """

@@ -1,4 +1,4 @@
-"""Artefacts (quantized model folders), held-out answers, and what was measured on them."""
+"""Artefacts (quantized model folders), and why one could not be made."""
 
 from __future__ import annotations
 
@@ -67,79 +67,3 @@ def all_artefacts(store: Store) -> dict[str, Artefact]:
     names = list(Artefact.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM artefacts ORDER BY created, name")
     return {row["name"]: Artefact(**{**dict(row), "recipe": json.loads(row["recipe"])}) for row in rows}
-
-
-@dataclass(frozen=True)
-class HeldoutAnswer:
-    """An answer to a held-out seed, by the unquantized target or by a source, as the target's token ids."""
-
-    seed_id: str
-    prompt_ids: tuple[int, ...]
-    answer_ids: tuple[int, ...]
-    text: str
-
-
-def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
-    """Store an answer. `source_hash` hashes the model that answered and its settings (the column `generation`)."""
-    with store.writing() as db:
-        db.execute(
-            "INSERT OR REPLACE INTO heldout_answers (seed_id, generation, prompt_ids, answer_ids, text)"
-            " VALUES (?, ?, ?, ?, ?)",
-            (
-                *(answer.seed_id, source_hash, json.dumps(answer.prompt_ids)),
-                *(json.dumps(answer.answer_ids), answer.text),
-            ),
-        )
-
-
-def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
-    """Seed id to answer, in the order in which they were stored."""
-    query = "SELECT * FROM heldout_answers WHERE generation = ? ORDER BY rowid"
-    return {
-        row["seed_id"]: HeldoutAnswer(
-            row["seed_id"],
-            tuple(json.loads(row["prompt_ids"])),
-            tuple(json.loads(row["answer_ids"])),
-            row["text"],
-        )
-        for row in store.db.execute(query, (source_hash,))
-    }
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was measured of one model on one held-out text: sums over the predicted tokens of each item."""
-
-    subject: str  # an artefact's folder, or "unquantized"
-    text: str  # name of the held-out text
-    signature: str  # hash of subject, text and settings
-    items: dict[str, list[float]]  # tokens, nll (nats), kl (nats, to unquantized), agree (top-1): a value an item
-    token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.token_kl
-
-
-def add_measurement(store: Store, m: Measurement) -> None:
-    """Store a measurement in place of an earlier one of the same subject and text."""
-    with store.writing() as db:
-        db.execute(
-            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (m.subject, m.text, m.signature, json.dumps(m.items), m.token_kl, time.time()),
-        )
-
-
-def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
-    """`Measurement.token_kl`, or None if it was not measured. `all_measurements` leaves it out, as it is large."""
-    query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
-    row = store.db.execute(query, (subject, text)).fetchone()
-    return None if row is None else row["token_kl"]
-
-
-def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    """(subject, text) to measurement, each without its `token_kl`."""
-    query = "SELECT subject, text, signature, items FROM measurements"  # without token_kl
-    return {
-        (row["subject"], row["text"]): Measurement(
-            row["subject"], row["text"], row["signature"], json.loads(row["items"])
-        )
-        for row in store.db.execute(query)
-    }

@@ -17,7 +17,7 @@ from faq_tui.core.report.outdated import outdated
 from faq_tui.core.report.paper import paper
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stats.sums import Sums
-from faq_tui.core.store.heldout_items import all_items
+from faq_tui.core.store.measurements import all_items
 
 NOTHING = (
     "Nothing is measured yet: the figures come from the stage evaluate, which measures the unquantized model "

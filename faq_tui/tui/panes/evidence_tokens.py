@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from faq_tui.core.evaluation.kinds import LABELLED, kind_of
 from faq_tui.core.evaluation.token_kl import decode_token_kl
 from faq_tui.core.run.run import Run
-from faq_tui.core.store.artefacts import token_kl_of
-from faq_tui.core.store.heldout_items import one_item
+from faq_tui.core.store.measurements import one_item, token_kl_of
 from faq_tui.tui.panes.evidence_found import LoadedEvidence
 
 if TYPE_CHECKING:

@@ -1,0 +1,79 @@
+"""What was measured of activations: statistics under each calibration set, and the errors of artefacts' layers.
+
+The arrays of a set are in `activations/<set>.safetensors`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.store.database import Store
+
+
+@dataclass(frozen=True)
+class ActivationsRow:
+    """What was measured of the target's activations under one calibration set."""
+
+    set_name: str
+    signature: str  # hash of target, settings and token ids
+    samples: int  # that went through the target
+    tokens: int
+    seconds: float
+    summary: dict[str, Any]  # places: [{layer, module, channels, ...statistics}], kinds, experts
+
+
+def add_activations(store: Store, row: ActivationsRow) -> None:
+    """Store a set's activations in place of earlier ones."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO activations (set_name, signature, samples, tokens, seconds, summary, created)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(row.set_name, row.signature, row.samples, row.tokens, row.seconds),
+                *(json.dumps(row.summary), time.time()),
+            ),
+        )
+
+
+def remove_activations(store: Store, set_name: str) -> None:
+    """Forget a set's activations; their file stays."""
+    with store.writing() as db:
+        db.execute("DELETE FROM activations WHERE set_name = ?", (set_name,))
+
+
+def all_activations(store: Store) -> dict[str, ActivationsRow]:
+    """Activations by set name, in the order in which they were measured."""
+    names = list(ActivationsRow.__dataclass_fields__)
+    rows = store.db.execute(f"SELECT {', '.join(names)} FROM activations ORDER BY rowid")
+    return {row["set_name"]: ActivationsRow(**{**dict(row), "summary": json.loads(row["summary"])}) for row in rows}
+
+
+@dataclass(frozen=True)
+class LayerErrors:
+    """How far the outputs of an artefact's layers are from the target's, on one held-out text."""
+
+    subject: str  # a folder under models/
+    signature: str  # hash of subject, text and dtype
+    text: str  # name of the held-out text
+    tokens: int
+    errors: list[float]  # relative error of each layer's output, the first layer first
+
+
+def add_layer_errors(store: Store, row: LayerErrors) -> None:
+    """Store an artefact's layer errors in place of earlier ones."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO layer_errors (subject, signature, text, tokens, errors, created)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (row.subject, row.signature, row.text, row.tokens, json.dumps(row.errors), time.time()),
+        )
+
+
+def all_layer_errors(store: Store) -> dict[str, LayerErrors]:
+    """Layer errors by subject, in the order in which they were measured."""
+    names = list(LayerErrors.__dataclass_fields__)
+    rows = store.db.execute(f"SELECT {', '.join(names)} FROM layer_errors ORDER BY rowid")
+    return {row["subject"]: LayerErrors(**{**dict(row), "errors": json.loads(row["errors"])}) for row in rows}

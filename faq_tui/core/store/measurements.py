@@ -1,0 +1,127 @@
+"""The evaluation's tables: answers to held-out seeds, measurements, and the words of the items that were measured."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.store.database import Store
+
+
+@dataclass(frozen=True)
+class HeldoutAnswer:
+    """An answer to a held-out seed, by the unquantized target or by a source, as the target's token ids."""
+
+    seed_id: str
+    prompt_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+    text: str
+
+
+def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
+    """Store an answer. `source_hash` hashes the model that answered and its settings (the column `generation`)."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO heldout_answers (seed_id, generation, prompt_ids, answer_ids, text)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (
+                *(answer.seed_id, source_hash, json.dumps(answer.prompt_ids)),
+                *(json.dumps(answer.answer_ids), answer.text),
+            ),
+        )
+
+
+def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
+    """Seed id to answer, in the order in which they were stored."""
+    query = "SELECT * FROM heldout_answers WHERE generation = ? ORDER BY rowid"
+    return {
+        row["seed_id"]: HeldoutAnswer(
+            row["seed_id"],
+            tuple(json.loads(row["prompt_ids"])),
+            tuple(json.loads(row["answer_ids"])),
+            row["text"],
+        )
+        for row in store.db.execute(query, (source_hash,))
+    }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured of one model on one held-out text: sums over the predicted tokens of each item."""
+
+    subject: str  # an artefact's folder, or "unquantized"
+    text: str  # name of the held-out text
+    signature: str  # hash of subject, text and settings
+    items: dict[str, list[float]]  # tokens, nll (nats), kl (nats, to unquantized), agree (top-1): a value an item
+    token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.token_kl
+
+
+def add_measurement(store: Store, m: Measurement) -> None:
+    """Store a measurement in place of an earlier one of the same subject and text."""
+    with store.writing() as db:
+        db.execute(
+            "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (m.subject, m.text, m.signature, json.dumps(m.items), m.token_kl, time.time()),
+        )
+
+
+def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
+    """`Measurement.token_kl`, or None if it was not measured. `all_measurements` leaves it out, as it is large."""
+    query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
+    row = store.db.execute(query, (subject, text)).fetchone()
+    return None if row is None else row["token_kl"]
+
+
+def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
+    """(subject, text) to measurement, each without its `token_kl`."""
+    query = "SELECT subject, text, signature, items FROM measurements"  # without token_kl
+    return {
+        (row["subject"], row["text"]): Measurement(
+            row["subject"], row["text"], row["signature"], json.loads(row["items"])
+        )
+        for row in store.db.execute(query)
+    }
+
+
+# Selects the items that the unquantized target was measured on, since every artefact is compared with it. The
+# signature of a measurement is "subject.items.dtype.device", hashes without a dot (core.evaluation.identity).
+MEASURED = """text = :text AND EXISTS (
+  SELECT 1 FROM measurements AS m
+  WHERE m.subject = 'unquantized' AND m.text = :text AND instr(m.signature, '.' || heldout_items.items || '.')
+)"""
+
+
+def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
+    """Store the words of a text's items, one of `bodies` for each item, in the order of a measurement's columns.
+
+    `items` is the hash of the items. Words of other items of the text are removed, except for those of the items that
+    are measured. Nothing is written if the database holds exactly these already.
+    """
+    values = [(items, json.dumps(body)) for body in bodies]
+    rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))
+    if [tuple(row) for row in rows] == values:
+        return
+    with store.writing() as db:
+        names = {"text": text, "items": items}
+        db.execute(f"DELETE FROM heldout_items WHERE text = :text AND (items = :items OR NOT ({MEASURED}))", names)
+        db.executemany(
+            "INSERT INTO heldout_items (text, items, number, body) VALUES (?, ?, ?, ?)",
+            [(text, items, number, body) for number, (_, body) in enumerate(values)],
+        )
+
+
+def all_items(store: Store, text: str) -> list[dict[str, Any]]:
+    """The words of the measured items of a text; empty if they were not stored."""
+    rows = store.db.execute(f"SELECT body FROM heldout_items WHERE {MEASURED} ORDER BY number", {"text": text})
+    return [json.loads(row["body"]) for row in rows]
+
+
+def one_item(store: Store, text: str, number: int) -> dict[str, Any]:
+    """The words of the measured item `number` (from 0); empty if they were not stored."""
+    query = f"SELECT body FROM heldout_items WHERE {MEASURED} AND number = :number"
+    row = store.db.execute(query, {"text": text, "number": number}).fetchone()
+    return {} if row is None else dict(json.loads(row["body"]))
