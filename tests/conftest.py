@@ -17,6 +17,7 @@ from filelock import FileLock
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, ensure_model, running_server
 from faq_tui.core.worker.parent import QUIET_THREADS
 
+SLOW_FIXTURES = {"artefacts", "embedded_server"}  # a test that needs one of these is slow, however short it is
 MAX_PROCESSES = 4  # each may hold torch, a server and a worker child: about 2 GB
 
 # Before any test loads torch: spinning threads take the cores from the server beside it.
@@ -35,8 +36,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return processes if processes > 1 else 0
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that the run does not end with one process waiting for another."""
+    """Mark tests with slow fixtures as slow, and put files with slow tests first.
+
+    A slow file that came last would keep one process busy while the others have nothing left to do.
+    """
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -75,6 +75,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
+@pytest.mark.slow
 def test_run_quantizes_by_it_and_reads_its_weights_back(made: Path) -> None:
     assert sorted(path.name for path in (made / "models").iterdir()) == NAMES
     for name, bits in zip(NAMES, (4, 8), strict=True):
@@ -88,6 +89,7 @@ def test_run_quantizes_by_it_and_reads_its_weights_back(made: Path) -> None:
     assert "no server that faq-tui knows loads rtn weights" in events and "vllm serve" not in events
 
 
+@pytest.mark.slow
 def test_the_evaluation_the_status_and_the_report_know_it(made: Path) -> None:
     report = json.loads((made / "reports" / "report.json").read_text(encoding="utf-8"))
     texts = {model["name"]: model["texts"]["seeds.txt"] for model in report["models"] if model["name"] in NAMES}
@@ -98,6 +100,7 @@ def test_the_evaluation_the_status_and_the_report_know_it(made: Path) -> None:
     assert all(name in status for name in NAMES)
 
 
+@pytest.mark.slow
 def test_the_doctor_estimates_it_as_a_guess(made: Path) -> None:
     checks = json.loads(with_toy("doctor", made, "--json").out)
     lines = [check for check in checks["checks"] if check["name"] == "recipe rtn-w4g64"]

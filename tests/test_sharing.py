@@ -52,6 +52,12 @@ def test_files_with_slow_tests_come_first(suite: pytest.Pytester) -> None:
     assert order == ["test_slow.py"] * 3 + ["test_a.py"] * 3 + ["test_b.py"] * 3
 
 
+def test_the_fast_lane_leaves_out_what_is_slow(suite: pytest.Pytester) -> None:
+    suite.makepyfile(test_server="def test_needs_a_server(embedded_server): pass\ndef test_needs_nothing(): pass\n")
+    result = suite.runpytest_subprocess("-n", "0", "-p", "xdist.plugin", "-m", "not slow")
+    result.assert_outcomes(passed=7, deselected=4)
+
+
 @pytest.mark.parametrize(
     ("files", "processes"), [((), 2), (("test_a.py",), 0), (("test_a.py", "test_b.py::test_probe"), 2)]
 )

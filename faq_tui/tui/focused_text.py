@@ -8,7 +8,7 @@ from textual.widgets import DataTable, Input, OptionList, Static, TextArea
 
 
 def text_of(widget: Widget | None) -> str:
-    """The literal text of a widget, or of what it highlights; nothing if it has none."""
+    """The plain text of a widget, or of the entry that it highlights; "" if it has none."""
     match widget:
         case None:
             return ""

@@ -10,6 +10,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.widget import Widget
 
+from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.run.run import Run
 from faq_tui.tui.live import LiveState
 
@@ -17,7 +18,7 @@ from faq_tui.tui.live import LiveState
 class Pane(Container, can_focus=True):
     """`run` is opened by and for the UI thread; jobs write to the same database from their own process.
 
-    It has the focus itself while it is shown: its keys are heard, and no widget is drawn anew for that.
+    The pane has the focus itself while it is shown, so that its keys work and no widget is drawn again for the focus.
     A FaqError that an action raises is shown to the person in a notification.
     """
 
@@ -35,6 +36,13 @@ class Pane(Container, can_focus=True):
     class StopJob(Message):
         """The pane asks the app to stop the running job at its next safe point."""
 
+    @dataclass
+    class Exported(Message):
+        """A thread of the pane has ended an export: a sentence about the files, or about the failure."""
+
+        message: str
+        failed: bool = False
+
     def __init__(self, run: Run) -> None:
         super().__init__(id=self.SCOPE)
         self.run = run
@@ -42,23 +50,23 @@ class Pane(Container, can_focus=True):
 
     @property
     def room(self) -> Size:
-        """Its size; while it is hidden, the one that it will have: laid out for another, it would be drawn twice."""
+        """The size of the pane; while it is hidden, the size that it will have, so that it is laid out only once."""
         if self.size or not isinstance(self.parent, Widget):
             return self.size
         return self.parent.size
 
     def open(self, live: LiveState) -> None:
-        """Call `shown`, as soon as the pane's widgets are there: the first pane is asked for before."""
+        """Call `shown` as soon as the pane's widgets are mounted: the first pane is opened before that."""
         if self.is_mounted:
             self.shown(live)
         else:
             self._waits = live
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """In place of Textual's search for new styles of everything inside: none depends on the focus."""
+        """Replaces Textual's update of all styles inside: none depends on the focus."""
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """It has no cells of its own: where no region is named, its widgets are drawn by their own wish only."""
+        """Draw the given regions only: without one there is nothing to draw, since the pane's widgets cover it."""
         return super().refresh(*regions, repaint=repaint and bool(regions), layout=layout, recompose=recompose)
 
     def on_mount(self) -> None:
@@ -66,11 +74,15 @@ class Pane(Container, can_focus=True):
             self.shown(self._waits)
             self._waits = None
 
+    def on_pane_exported(self, event: Exported) -> None:
+        event.stop()
+        self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
+
     def shown(self, live: LiveState) -> None:
         """The pane became visible: read what it shows."""
 
     def tick(self, live: LiveState) -> None:
-        """At most ten times a second while visible: draw what changed (`live.version`), or tells the time."""
+        """Draw what changed (`live.version`), and times. Called at most ten times a second, only while visible."""
 
     def text_to_copy(self) -> str | None:
         """What `y` copies; None for the text of the focused widget."""

@@ -126,6 +126,7 @@ def by_hand(run: Run, folder: Path, text: str) -> dict[Metric, float]:
     return {PERPLEXITY: math.exp(nll / tokens), KL: kl / tokens, TOP1: agree / tokens}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["prose.txt", ANSWERS])
 def test_the_stage_equals_a_plain_computation(done: Done, text: str) -> None:
     found = all_measurements(done.run.store)
@@ -138,6 +139,7 @@ def test_the_stage_equals_a_plain_computation(done: Done, text: str) -> None:
     assert far > near > 0.01
 
 
+@pytest.mark.slow
 def test_everything_is_measured_and_told(done: Done) -> None:
     assert set(all_measurements(done.run.store)) == ALL
     told = {(e.subject, e.text) for e in done.events if isinstance(e, MeasurementReady)}
@@ -147,6 +149,7 @@ def test_everything_is_measured_and_told(done: Done) -> None:
     assert progress[-1].done == progress[-1].total
 
 
+@pytest.mark.slow
 def test_answers_are_the_targets_own_and_of_bounded_length(done: Done) -> None:
     answers = heldout(done.run.store, evaluation_hash(done.run))
     assert len(answers) == 5
@@ -157,6 +160,7 @@ def test_answers_are_the_targets_own_and_of_bounded_length(done: Done) -> None:
         assert prompt.startswith("<|im_start|>user\nQuestion") and prompt.endswith("<|im_start|>assistant\n")
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_nothing(done: Done) -> None:
     events: list[Event] = []
     signature = evaluate.signature(done.run)
@@ -165,6 +169,7 @@ def test_a_second_run_measures_nothing(done: Done) -> None:
     assert evaluate.signature(done.run) == signature
 
 
+@pytest.mark.slow
 def test_another_artefact_under_the_name_is_measured_alone_and_a_spoilt_reference_is_made_again(done: Done) -> None:
     run, before = done.run, all_measurements(done.run.store)
     add_artefact(run.store, replace(all_artefacts(run.store)[FOLDERS[0]], signature="other"))

@@ -120,6 +120,7 @@ def likelihood(run: Run, subject: str, context: str, continuation: str) -> tuple
     return float(found[range(len(wanted)), wanted].sum()), found.argmax(-1).tolist() == wanted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subject", [UNQUANTIZED, FOLDERS[0]])
 def test_words_last_words_and_choices_equal_plain_computations(kinds: Done, subject: str) -> None:
     run = kinds.run
@@ -154,6 +155,7 @@ def test_words_last_words_and_choices_equal_plain_computations(kinds: Done, subj
     assert ACCURACY.value_of(sums) == right / 12 and ACCURACY_NORM.value_of(sums) == right_norm / 12
 
 
+@pytest.mark.slow
 def test_flips_are_items_whose_correctness_changed(kinds: Done) -> None:
     run = kinds.run
     before, after = (sums_of(run, s, CHOICES).columns for s in (UNQUANTIZED, FOLDERS[0]))
@@ -169,6 +171,7 @@ def test_flips_are_items_whose_correctness_changed(kinds: Done) -> None:
     assert [item["passage"] for item in all_items(run.store, LAST)] == PASSAGES
 
 
+@pytest.mark.slow
 def test_a_sources_held_out_answers_are_asked_once_and_measured(kinds: Done) -> None:
     run = kinds.run
     events: list[Event] = []
@@ -186,6 +189,7 @@ def local_task(folder: Path, name: str, rows: list[dict[str, Any]], **config: An
     return {"task": name, "dataset_path": "json", "dataset_kwargs": files, "test_split": "test", **config}
 
 
+@pytest.mark.slow
 def test_figures_equal_lm_evals_own_on_the_same_local_text(kinds: Done, tmp_path: Path) -> None:
     lm_eval = pytest.importorskip("lm_eval")
     HFLM = pytest.importorskip("lm_eval.models.huggingface").HFLM
@@ -258,6 +262,7 @@ def test_rolling_windows_predict_every_token_once() -> None:
         assert all(len(item.ids) <= 8 and item.first >= 1 for item in items) and items[0].ids[0] == 5
 
 
+@pytest.mark.slow
 def test_a_few_items_of_our_own_ship_with_it(kinds: Done) -> None:
     run, tokenizer = kinds.run, tokenizer_of(kinds.run)
     cases, passages = labelled.load_questions(run, "starter"), labelled.load_passages(run, "starter")
@@ -276,6 +281,7 @@ def test_passages_are_cut_from_prose_at_whole_sentences() -> None:
     assert all(len(passage.split()) >= labelled.MIN_WORDS and passage[-1].isalpha() for passage in found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "words"),
     [
@@ -295,6 +301,7 @@ def test_a_broken_file_of_questions_says_where(kinds: Done, line: str, words: st
         labelled.load_questions(kinds.run, "broken.jsonl")
 
 
+@pytest.mark.slow
 def test_the_right_choice_is_an_index_a_letter_or_its_text(kinds: Done) -> None:
     rows = [{"question": "q", "choices": ["x", "y"], "answer": answer} for answer in (1, "B", "b", "y")]
     (kinds.run.folder / "good.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 from quantize_bench import Bench
+from shell import make_run
 from tiny import make_tiny_mixture
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.preflight import refuse_unquantizable
+from faq_tui.core.run.run import open_run
 
 pytestmark = pytest.mark.slow
 
@@ -53,3 +56,16 @@ def test_experts_are_quantized_and_their_coverage_is_told(bench: Bench, mixture:
 def test_gptaq_wants_every_token_in_every_expert(bench: Bench, mixture: Path) -> None:
     with pytest.raises(UsageError, match='set experts = "all" in the recipe'):
         bench.here(bench.spec("mixture-gptaq", model=str(mixture), method="gptaq"))
+
+
+def test_gptaq_is_refused_for_a_mixture_before_anything_is_asked_for(mixture: Path, tmp_path: Path) -> None:
+    rest = '[[recipes]]\nmethod = "gptaq"\ngroup_size = 64\n{}'
+    for number, more in enumerate(("", 'experts = "all"\n')):
+        folder = make_run(tmp_path / str(number), target=str(mixture), rest=rest.format(more))
+        with open_run(folder) as run:
+            if more:
+                refuse_unquantizable(run)
+                continue
+            with pytest.raises(UsageError, match="cannot follow the routing of a mixture of experts"):
+                refuse_unquantizable(run)
+            refuse_unquantizable(run, recipes=False)

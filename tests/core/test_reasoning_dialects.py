@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,18 @@ def test_the_fields_of_a_reply_are_ours_first() -> None:
 def test_a_dialect_needs_both_tags_without_white_space(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="'odd'"):
         ReasoningDialect(name="odd", title="odd", help="odd", **wrong)
+
+
+def test_the_readme_lists_every_dialect() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    listed = readme.partition("Each way is a *dialect*:\n\n")[2].partition("\n\n")[0].splitlines()
+    expected = []
+    for dialect in (DIALECTS.get(name) for name in DIALECTS.builtin):
+        text = dialect.help
+        for tag in dialect.tags:
+            text = text.replace(tag, f"`{tag}`")
+        expected.append(f"- `{dialect.name}`: {text}")
+    assert listed == expected
 
 
 # ---- templates

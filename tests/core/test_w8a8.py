@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.quantizing.methods.w8a8.engine import quantization_config
 from faq_tui.core.quantizing.methods.w8a8.format import rounded_per_token, simulate_int8_activations
 from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_matrix
+from faq_tui.core.quantizing.methods.w8a8.method import quantization_config
 from faq_tui.core.quantizing.sequential.hessian import Hessian, factorize, identity_factor
 
 

@@ -75,7 +75,7 @@ async def test_the_field_under_the_cursor_is_explained() -> None:
         form.opened()
         await pilot.pause()
         words = form.screen.query_one("#recipe-help", Label)
-        assert str(words.render()) == METHODS.get("gptaq").help
+        assert str(words.render()) == f"GPTAQ. {METHODS.get('gptaq').help}"
         form.screen.query_one("#alpha").focus()
         await pilot.pause()
         assert "share of the inputs' errors" in str(words.render())

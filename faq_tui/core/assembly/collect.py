@@ -31,7 +31,7 @@ class Collector:
             try:
                 rendered = self._seed(seed, plan)
                 kept = self._truncated(rendered, plan, overflow)
-                yield self._sample(rendered, kept, seed.id, None, BASELINE, None)
+                yield self._sample(seed, rendered, kept, BASELINE)
             except NotAssembledError as refusal:
                 self.refused[set_name][str(refusal)] += 1
 
@@ -51,7 +51,7 @@ class Collector:
                 reasoning = "" if plan.answer_only else candidate.reasoning
                 rendered = render_answered(self.template, seed.messages, reasoning, candidate.answer)
                 kept = self._truncated(rendered, plan, self.settings.overflow)
-                yield self._sample(rendered, kept, seed.id, candidate.id, source, pick.picked_by)
+                yield self._sample(seed, rendered, kept, source, candidate.id, pick.picked_by)
             except NotAssembledError as refusal:
                 self.refused[set_name][str(refusal)] += 1
 
@@ -69,13 +69,25 @@ class Collector:
         return truncate(rendered, most, overflow)
 
     def _sample(
-        self, rendered: Rendered, kept: Truncated, seed_id: str, candidate_id: int | None, source: str, by: str | None
+        self,
+        seed: Seed,
+        rendered: Rendered,
+        kept: Truncated,
+        source: str,
+        candidate_id: int | None = None,
+        picked_by: str | None = None,
     ) -> Sample:
-        ids = kept.ids
-        if len(ids) < MIN_TOKENS:
+        if len(kept.ids) < MIN_TOKENS:
             raise NotAssembledError(f"shorter than {MIN_TOKENS} tokens")
         return Sample(
-            *(seed_id, candidate_id, source, self.template.decode(ids), ids, len(ids), len(rendered.ids), by),
+            seed_id=seed.id,
+            candidate_id=candidate_id,
+            source=source,
+            text=self.template.decode(kept.ids),
+            input_ids=kept.ids,
+            n_tokens=len(kept.ids),
+            n_tokens_full=len(rendered.ids),
+            picked_by=picked_by,
             answered=rendered.answer != (0, 0),
             answer_end=kept.answer_end,
             way=rendered.way,

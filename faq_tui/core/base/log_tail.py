@@ -39,9 +39,9 @@ def log_tail(path: Path, lines: int) -> list[str]:
 def _last_of_bars(lines: list[str]) -> list[str]:
     """The lines with the last state of each progress bar only; bars that differ in their numbers alone are one."""
     names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
-    last = {name: place for place, name in enumerate(names)}
+    last = {name: index for index, name in enumerate(names)}
     return [
         line
-        for place, (line, name) in enumerate(zip(lines, names, strict=True))
-        if name is None or last[name] == place
+        for index, (line, name) in enumerate(zip(lines, names, strict=True))
+        if name is None or last[name] == index
     ]

@@ -1,4 +1,4 @@
-"""What each recipe of the run will take, and whether this machine has it."""
+"""How long each recipe of the run will take, what memory it needs, and whether this machine has that."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One line a recipe; one in all while the target's files are not here, since only they tell its shapes."""
+    """One line for each recipe; a single line while the target's files, which tell its shapes, are not here."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
         later = "their cost is told once the target's files are on this machine"
         return [Check("recipes", "ok", later)] if run.settings.recipes else []
-    rows, tokens, longest, said = _tokens(run)
+    rows, tokens, longest, source = _tokens(run)
     try:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
@@ -41,7 +41,7 @@ def recipe_checks(run: Run) -> list[Check]:
             estimate_recipe(recipe, profile, device, work, card),
             gpu.free if gpu else None,
             free,
-            said,
+            source,
         )
         for recipe in run.settings.recipes
     ]
@@ -56,34 +56,34 @@ def _target(run: Run) -> Path | None:
     return folder if folder.is_dir() else cached_folder(name)
 
 
-def fits(found: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """Which memory is too small for it: `GPU`, `host`, or nothing. `gpu` None: there is none to be had."""
-    if found.gpu_bytes and gpu is not None and found.gpu_bytes > gpu:
+def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
+    """Which memory is too small: `GPU`, `host`, or an empty string. `gpu` None: there is no GPU."""
+    if cost.gpu_bytes and gpu is not None and cost.gpu_bytes > gpu:
         return "GPU"
-    if host is not None and found.host_bytes > host:
+    if host is not None and cost.host_bytes > host:
         return "host"
     return ""
 
 
-def _check(name: str, sets: int, found: QuantizationCost, gpu: int | None, host: int | None, said: str) -> Check:
-    memory = f"{found.host_bytes / GIB:.1f} GiB of host memory"
-    if found.gpu_bytes:
-        memory = f"{found.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
+def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: int | None, source: str) -> Check:
+    memory = f"{cost.host_bytes / GIB:.1f} GiB of host memory"
+    if cost.gpu_bytes:
+        memory = f"{cost.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
-    basis = f"after {found.source}" if found.source else "a rough guess: nothing like it was measured"
-    text = f"about {duration(max(1, found.seconds))}{each}, {memory}; {said}; {basis}"
-    small = fits(found, gpu, host)
+    basis = f"after {cost.source}" if cost.source else "a rough guess: nothing like it was measured"
+    text = f"about {duration(max(1, cost.seconds))}{each}, {memory}; {source}; {basis}"
+    small = fits(cost, gpu, host)
     if not small:
         return Check(f"recipe {name}", "ok", text)
-    there = (gpu if small == "GPU" else host) or 0
-    if not found.source:
-        return Check(f"recipe {name}", "warning", text, f"{there / GIB:.1f} GiB of {small} memory are free: try it")
-    advice = f"{there / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
+    free = (gpu if small == "GPU" else host) or 0
+    if not cost.source:
+        return Check(f"recipe {name}", "warning", text, f"{free / GIB:.1f} GiB of {small} memory are free: try it")
+    advice = f"{free / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
     return Check(f"recipe {name}", "failed", text, advice)
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Rows, tokens, longest row of the largest set, and where that is known from."""
+    """Rows, tokens and longest row of the largest set, and in words where that is known from."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

@@ -14,7 +14,7 @@ from types import FrameType
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError
-from faq_tui.core.run.job_record import MARK
+from faq_tui.core.run.job_record import LOG_PREFIX
 
 
 def main() -> None:
@@ -47,11 +47,11 @@ def _run(asked: argparse.Namespace, cancel: CancelToken) -> int:
         with open_run(asked.folder) as run:
             run_pipeline(run, lambda _event: None, cancel, asked.only, asked.until, asked.job, asked.yes)
     except FaqError as error:
-        print(f"{MARK}{sanitize(str(error))}", file=sys.stderr, flush=True)
+        print(f"{LOG_PREFIX}{sanitize(str(error))}", file=sys.stderr, flush=True)
         return error.exit_code
     except Exception as error:  # noqa: BLE001  the process that started it reports any error
         traceback.print_exc()
-        print(f"{MARK}{sanitize(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
+        print(f"{LOG_PREFIX}{sanitize(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
         return ExitCode.FAILED
     return ExitCode.DONE
 

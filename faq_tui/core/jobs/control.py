@@ -19,7 +19,7 @@ from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.base.process import process_identity, send_signal
 from faq_tui.core.run.events import STAGE_LINES, Event, StageDone, StageFailed, StageSkipped, from_json
-from faq_tui.core.run.job_record import MARK, Job, new_id, read_job
+from faq_tui.core.run.job_record import LOG_PREFIX, Job, new_id, read_job
 from faq_tui.core.run.run import in_use, lock_owner, run_folder
 from faq_tui.core.worker.parent import QUIET_THREADS
 
@@ -87,7 +87,7 @@ def _refusal(job_folder: Path, code: int) -> FaqError:
     """The reason that the child gave for not beginning; its folder is then removed."""
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-    reasons = [line.removeprefix(MARK) for line in lines if line.startswith(MARK)]
+    reasons = [line.removeprefix(LOG_PREFIX) for line in lines if line.startswith(LOG_PREFIX)]
     if not reasons:
         return FaqError(f"the job ended before it began (exit status {code}): its output is in {log}")
     shutil.rmtree(job_folder, ignore_errors=True)

@@ -145,7 +145,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.items: list[Timed] = []
-        self._growing: dict[tuple[str, str, int], int] = {}  # candidate: where its open delta stands in `items`
+        self._growing: dict[tuple[str, str, int], int] = {}  # candidate to the index of its open delta in `items`
 
     def add(self, item: Timed) -> None:
         event, at = item
@@ -157,12 +157,12 @@ class _Batch:
             self._growing.pop(who, None)
             self.items.append(item)
             return
-        place = self._growing.get(who)
-        if place is None or at - self.items[place][1] > MERGED_S:
+        index = self._growing.get(who)
+        if index is None or at - self.items[index][1] > MERGED_S:
             self._growing[who] = len(self.items)
             self.items.append(item)
             return
-        before, at = self.items[place]
+        before, at = self.items[index]
         assert isinstance(before, CandidateDelta)
         merged = replace(before, reasoning=before.reasoning + event.reasoning, answer=before.answer + event.answer)
-        self.items[place] = (merged, at)
+        self.items[index] = (merged, at)

@@ -37,8 +37,8 @@ def _column(run: Run, kind: str, ours: set[int]) -> dict[str, Any]:
     identity, shown = column_id(run, kind), shown_id(run, kind)
     scores = {i: score for i, score in rows.scores_of(run.store, identity).items() if i in ours}
     known = [score for score in scores.values() if score is not None]
-    details = rows.details_of(run.store, shown)
-    slope = next((d["slope"] for i, d in details.items() if i in ours and d.get("slope") is not None), None)
+    details = rows.each_details(run.store, shown) if shown != identity else iter(())
+    slope = next((d["slope"] for i, d in details if i in ours and d.get("slope") is not None), None)
     return {
         "kind": kind,
         "judge": identity,

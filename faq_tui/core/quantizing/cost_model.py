@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from faq_tui.core.extensions import METHODS
@@ -177,7 +176,8 @@ def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK
         hosts.append(host * row["host_bytes"] / old_host if row.get("host_bytes") else host)
     first = rows[0]
     source = f"{first['model']} on {first['device_name']}, {first['date']}"
-    return QuantizationCost(fmean(seconds), fmean(gpus), fmean(hosts), source)
+    count = len(rows)
+    return QuantizationCost(sum(seconds) / count, sum(gpus) / count, sum(hosts) / count, source)
 
 
 def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:

@@ -1,4 +1,4 @@
-"""Does a folder hold what vLLM's and SGLang's loaders read first, in the words that they expect?"""
+"""Can vLLM and SGLang load a folder? Checks of what their loaders read first, and the commands that serve it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WORK = ("offload_to_disk_path", ".work")  # a path of this machine
 
 
 def problems(folder: Path) -> list[str]:
-    """Everything a loader would stumble over; empty if it would not."""
+    """What a server's loader would refuse, a sentence each; empty if it would load the folder."""
     found = []
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -43,9 +43,9 @@ def problems(folder: Path) -> list[str]:
 
 
 def check_servable(folder: Path) -> None:
-    """Raise FaqError naming the first thing that is missing, other than what the target itself lacks.
+    """Raise FaqError with the first of `problems`, but for files that the target itself may lack.
 
-    A target without a chat template or generation_config.json can be served too: that is for `problems` to tell.
+    A target without a chat template or generation_config.json can be served, too.
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
     if grave:

@@ -14,7 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-MARK = "faq-tui: "  # begins the one sentence in a job's log that says why it ended
+LOG_PREFIX = "faq-tui: "  # begins the one sentence in a job's log that says why it ended
 
 
 @dataclass(frozen=True)

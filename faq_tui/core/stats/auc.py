@@ -1,4 +1,4 @@
-"""How well marks tell two kinds of answers apart."""
+"""How well scores tell two kinds of answers apart."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ Z95 = 1.959963984540054
 
 
 def auc(better: Sequence[float], worse: Sequence[float]) -> float:
-    """The chance that one of `better` has a higher mark than one of `worse`, ties counting half (Mann-Whitney).
+    """The chance that one of `better` has a higher score than one of `worse`, ties counting half (Mann-Whitney).
 
     Raises ValueError if either is empty.
     """
     if not better or not worse:
-        raise ValueError("an AUC needs marks of both kinds")
+        raise ValueError("an AUC needs scores of both kinds")
     wins = sum((b > w) + 0.5 * (b == w) for b in better for w in worse)
     return wins / (len(better) * len(worse))
 
 
 def interval(value: float, better: int, worse: int) -> tuple[float, float]:
-    """95 % interval of an AUC over so many marks of each kind: Newcombe's score method 5.
+    """95 % interval of an AUC over so many scores of each kind: Newcombe's score method 5.
 
-    Statistics in Medicine 25 (2006) 559-573. It does not shrink to a point where the marks are told apart
+    Statistics in Medicine 25 (2006) 559-573. It does not shrink to a point where the scores are told apart
     without an error, as Wald's interval does.
     """
     n = (better + worse) / 2 - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,8 +87,14 @@ def scores_of(store: Store, judge: str) -> dict[int, float | None]:
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
     """Candidate id to what a judge's score is made of."""
+    return dict(each_details(store, judge))
+
+
+def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """What `details_of` returns, one candidate after the other, for a caller that stops early."""
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
-    return {row["candidate_id"]: json.loads(row["details"]) for row in store.db.execute(query, (judge,))}
+    for row in store.db.execute(query, (judge,)):
+        yield row["candidate_id"], json.loads(row["details"])
 
 
 def add_picks(

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.message import Message
 
-from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
@@ -56,13 +55,6 @@ class EvidencePane(Pane):
 
         found: LoadedEvidence
 
-    @dataclass
-    class Told(Message):
-        """What the exporting thread has to say."""
-
-        message: str
-        failed: bool = False
-
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.found = LoadedEvidence(why=READING)
@@ -73,7 +65,7 @@ class EvidencePane(Pane):
         self._cursors: dict[str, int] = {}  # of each view, where one left it
         self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and the columns of both
         self._heard: object = None
-        self._told: LoadedEvidence | None = None  # whose account of the run is shown
+        self._described: LoadedEvidence | None = None  # the evidence whose run is described
         self.reader = Reader(run.folder, self._tell)
 
     def _tell(self, found: LoadedEvidence) -> None:
@@ -176,8 +168,8 @@ class EvidencePane(Pane):
         else:
             place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
             self.query_one(ItemView).show(self.found, self.view_state, self.opened, self._words(self.opened), place)
-        if self._told is not self.found:
-            self._told = self.found
+        if self._described is not self.found:
+            self._described = self.found
             self.query_one("#evidence-run", FlowView).show(evidence_ran.parts(self.found.report))
         self.query_one(PaperView).show_found(self.found)
         self.query_one(ScatterBox).show_found(self.found)
@@ -353,8 +345,4 @@ class EvidencePane(Pane):
         export(self.run, self._say)
 
     def _say(self, message: str, failed: bool) -> None:
-        self.post_message(self.Told(message, failed))
-
-    def on_evidence_pane_told(self, event: Told) -> None:
-        event.stop()
-        self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
+        self.post_message(self.Exported(message, failed))

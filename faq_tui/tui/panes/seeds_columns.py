@@ -75,7 +75,7 @@ def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
 
 
 def fitted(text: str, column: Column) -> str:
-    """Exactly `column.width` cells of literal text; what is cut ends in an ellipsis. Origins keep their end."""
+    """Exactly `column.width` cells of sanitized text; what is cut ends in an ellipsis. Origins keep their end."""
     text = sanitize(text, 4 * column.width if column.name != "origin" else None)
     if cell_len(text) > column.width:
         if column.name == "origin":

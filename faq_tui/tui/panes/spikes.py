@@ -16,7 +16,6 @@ from faq_tui.core.activations.compare import SetComparison
 from faq_tui.core.activations.statistics import METRICS
 from faq_tui.core.activations.view import Overview, compare_sets, export, overview
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.sanitize import sanitize
 from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
@@ -53,13 +52,6 @@ class SpikesPane(Pane):
         seen: Overview
         text: str
         sentence: str
-
-    @dataclass
-    class Told(Message):
-        """What the exporting thread has to say."""
-
-        message: str
-        failed: bool = False
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
@@ -239,10 +231,6 @@ class SpikesPane(Pane):
     def _export(self, seen: Overview, view_state: SpikesViewState) -> None:
         try:
             paths = export(self.run, seen, view_state.place, view_state.names)
-            self.post_message(self.Told(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}"))
+            self.post_message(self.Exported(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}"))
         except (FaqError, OSError) as error:
-            self.post_message(self.Told(str(error), failed=True))
-
-    def on_spikes_pane_told(self, event: Told) -> None:
-        event.stop()
-        self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
+            self.post_message(self.Exported(str(error), failed=True))

@@ -69,7 +69,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
                 yield SetList(self._sets, self._like.sets if self._like.sets is not None else self._sets)
             with Vertical(id="recipe-own"):
                 yield from self._fields(("preset", *model_of(self._method).own_keys()))
-            yield Label(METHODS.get(self._method).help, id="recipe-help", markup=False)
+            yield Label(about(self._method), id="recipe-help", markup=False)
             with Horizontal(id="recipe-buttons"):
                 yield Button("Add (ctrl+s)", variant="primary", id="add", compact=True)
                 yield Button("Cancel (esc)", id="cancel", compact=True)
@@ -106,10 +106,10 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
     def _explain(self, key: str) -> None:
         """Say what the key of the field under the cursor means."""
         model = model_of(self._method)
-        words = METHODS.get(self._method).help
+        text = about(self._method)
         if key != "method" and key in model.model_fields:
-            words = model.describe(key)
-        self.query_one("#recipe-help", Label).update(words)
+            text = model.describe(key)
+        self.query_one("#recipe-help", Label).update(text)
 
     @on(Button.Pressed, "#add")
     def action_add(self) -> None:
@@ -137,6 +137,12 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
     @on(Button.Pressed, "#cancel")
     def action_cancel(self) -> None:
         self.dismiss(None)
+
+
+def about(method: str) -> str:
+    """The method's title and the sentence that says what it does."""
+    found = METHODS.get(method)
+    return f"{found.title}. {found.help}"
 
 
 def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:

@@ -11,7 +11,7 @@ ELLIPSIS = "…"
 
 
 def middle(text: str, width: int) -> str:
-    """At most `width` cells of literal text; the end keeps as much as the beginning, or one cell more."""
+    """At most `width` cells of sanitized text; the end keeps as much as the beginning, or one cell more."""
     if cell_len(text) <= width:
         return text
     if width <= 1:

@@ -1,9 +1,11 @@
-"""SpQR as a quantization method: its settings, cost and writer."""
+"""SpQR as a quantization method: dense weights that every engine loads, and the codes beside them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -13,8 +15,19 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.manifest import EngineResult
 from faq_tui.core.quantizing.methods.base import Method
+from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_stack
+from faq_tui.core.quantizing.methods.spqr.sidecar import Bits, count_bits, to_tensors
 from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+from faq_tui.core.quantizing.sequential.engine import quantize_layers
+from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
+
+SIDECAR = "spqr"  # the folder with the codes
+EXPORT = (
+    "The safetensors files hold the dequantized weights in the target's own type: this export saves no memory "
+    f"and no time. The codes, scales, zeros, outliers and column orders that average_bits counts are in {SIDECAR}/."
+)
 
 
 class SpqrRecipe(Recipe):
@@ -52,9 +65,44 @@ class Spqr(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        from faq_tui.core.quantizing.methods.spqr.engine import quantize
+        """As `Method.quantize`. The codes go into the folder `spqr` beside the dense weights."""
+        from safetensors.torch import save_file
 
-        return quantize(job, target, rows, progress, cancel)
+        recipe = job.recipe
+        assert isinstance(recipe, SpqrRecipe)
+        knobs, bits = knobs_of(recipe), Bits()
+
+        def solve(
+            names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
+        ) -> dict[str, SolvedMatrix]:
+            nonlocal bits
+            solved = {}
+            for position, made in enumerate(quantize_stack(weights, factor, knobs, check)):
+                dense = made.weight.to(weights[position].dtype)
+                outliers, losses = made.outliers.flatten(1).sum(1).tolist(), made.loss.tolist()
+                for index, sharing in enumerate(names):
+                    name, weight = sharing[position], dense[index]
+                    bits = bits + count_bits(weight.shape[0], weight.shape[1], knobs, outliers[index], ordered=True)
+                    tensors = to_tensors(name, made.one(index), factor.order[index], knobs, weight)
+                    solved[name] = SolvedMatrix(weight, losses[index], tensors)
+            return solved
+
+        def stored(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
+            codes = {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
+            side = job.out / SIDECAR
+            side.mkdir(exist_ok=True)
+            save_file(codes, side / f"layer-{layer:05}.safetensors")
+            return {f"{name}.weight": module.weight for name, module in solved.items()}
+
+        quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
+        share = bits.outliers / 32 / bits.weights
+        return EngineResult(bits.average, {"bits": asdict(bits), "outlier_share": round(share, 6), "export": EXPORT})
+
+
+def knobs_of(recipe: SpqrRecipe) -> Knobs:
+    return Knobs(
+        recipe.bits, recipe.group_size, recipe.outlier_threshold, recipe.scale_bits or None, recipe.scale_group
+    )
 
 
 METHOD = Spqr()
