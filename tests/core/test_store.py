@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.store import Store, candidates, picks, seeds, stages
+from faq_tui.core.store import Store, candidate_pages, candidates, picks, seeds, stages
 from faq_tui.core.store.candidates import Candidate, candidate_key
 from faq_tui.core.store.migrate import all_migrations
 from faq_tui.core.store.seeds import Seed
@@ -312,3 +312,13 @@ def test_a_second_mark_of_the_same_judge_replaces_nothing(tmp_path: Path) -> Non
     picks.add_score(store, picks.ScoreRow(row, "j1", "llm", 9.0))
     picks.add_score(store, picks.ScoreRow(row, "j2", "llm", None))
     assert (picks.scores_of(store, "j1"), picks.scores_of(store, "j2")) == ({row: 3.0}, {row: None})
+
+
+@pytest.mark.parametrize("name", ["50% done", "what?", "a#b", "plain"])
+def test_totals_are_read_at_any_path(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    path = tmp_path / name / "faq.db"
+    store = opened(path)
+    candidates.add(store, candidate(flags=("truncated",)))
+    assert candidate_pages.totals(path, "g1") == candidate_pages.Totals(1, 1, 4)
+    assert candidate_pages.totals(path, "g2") == candidate_pages.Totals(0, 0, 0)
