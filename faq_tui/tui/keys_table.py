@@ -1,4 +1,4 @@
-"""README's table of keys, from the registry: `python -m faq_tui.tui.keys_table` prints it."""
+"""The table of keys in docs/keys.md, from the registry: `python -m faq_tui.tui.keys_table` prints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one registry of actions: footer, palette, help screen, key bindings and README's table come from it."""
+"""The one registry of actions: footer, palette, help screen, key bindings and docs/keys.md come from it."""
 
 from __future__ import annotations
 
