@@ -214,6 +214,15 @@ def test_every_exit_code_has_its_part() -> None:
     assert [int(row[0]) for row in rows] == list(ExitCode)
 
 
+def test_examples_of_style_are_our_own() -> None:
+    examples = blocks("../CONTRIBUTING.md", "python")
+    paths = re.findall(r"\(`(faq_tui/[\w/]+\.py)`\):\n", text_of("../CONTRIBUTING.md"))
+    assert len(examples) == len(paths) == 3
+    for example, path in zip(examples, paths, strict=True):
+        there = " ".join((ROOT / path).read_text(encoding="utf-8").split())
+        assert " ".join(example.split()) in there, path
+
+
 # ---- architecture
 
 
