@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from faq_tui.tui.keys_table import table
+from faq_tui.tui.keys import table
 
 ROOT = Path(__file__).parents[1]
 HIDDEN = {"__init__.py", "__main__.py", "__pycache__"}
