@@ -26,7 +26,7 @@ from watched import told_beforehand, whole_seconds
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1
-from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.run.events import Event, Note, StageFailed
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.pipeline import run_pipeline

@@ -10,7 +10,7 @@ from watched import Watched, cost_row
 
 from faq_tui.core.models.target import find_target
 from faq_tui.core.quantizing.layer_profile import profile_of
-from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.run.events import ArtefactDone, ArtefactStarted, Event, LayerDone, LayerStarted, StageProgress
 from faq_tui.core.run.run import open_run
 

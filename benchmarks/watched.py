@@ -15,7 +15,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.quantizing.cost_model import QuantizationCost, estimate
 from faq_tui.core.quantizing.layer_profile import LayerProfile
-from faq_tui.core.quantizing.manifest import read_manifest, versions
+from faq_tui.core.quantizing.output import read_manifest, versions
 from faq_tui.core.worker import run_worker
 
 

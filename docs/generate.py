@@ -23,7 +23,7 @@ from faq_tui.core.settings.recipe import COMMON, Recipe, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy
 from faq_tui.core.settings.source import Sampling
-from faq_tui.tui.keys_table import table
+from faq_tui.tui.keys import table
 
 DOCS = Path(__file__).parent
 WRITTEN_BY = "<!-- Written by `python docs/generate.py`: edit the source, not this page. -->\n"

@@ -12,8 +12,7 @@ from types import FrameType
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode
-from faq_tui.core.base.sanitize import sanitize
-from faq_tui.core.base.text import duration
+from faq_tui.core.base.text import duration, sanitize
 from faq_tui.core.run.events import (
     ActivationsReady,
     ArtefactDone,

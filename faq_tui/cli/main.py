@@ -119,7 +119,7 @@ def _drop_stdout() -> None:
 
 
 def _complain(sentence: str) -> None:
-    from faq_tui.core.base.sanitize import sanitize
+    from faq_tui.core.base.text import sanitize
 
     click.echo(f"faq-tui: {sanitize(sentence)}", err=True)
 

@@ -18,7 +18,7 @@ from rich.progress import (
 from rich.text import Text
 
 from faq_tui.cli.foreground import EventLines
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.run.events import (
     ArtefactDone,
     ArtefactStarted,

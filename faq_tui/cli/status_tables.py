@@ -9,7 +9,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 
 WIDEST = 10_000  # cells: a width that every table fits into
 EMPTY = "·"  # a cell that was not measured yet

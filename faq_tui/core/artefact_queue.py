@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from faq_tui.core.quantizing.manifest import NAME
+from faq_tui.core.quantizing.output import NAME
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Recipe
 from faq_tui.core.stages import quantize as stage

@@ -26,12 +26,12 @@ from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.palette import ActionCommands
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.evidence import EvidencePane
-from faq_tui.tui.panes.judge import JudgePane
-from faq_tui.tui.panes.quantize import QuantizePane
-from faq_tui.tui.panes.regenerate import RegeneratePane
-from faq_tui.tui.panes.seeds import SeedsPane
-from faq_tui.tui.panes.spikes import SpikesPane
+from faq_tui.tui.panes.evidence.pane import EvidencePane
+from faq_tui.tui.panes.judge.pane import JudgePane
+from faq_tui.tui.panes.quantize.pane import QuantizePane
+from faq_tui.tui.panes.regenerate.pane import RegeneratePane
+from faq_tui.tui.panes.seeds.pane import SeedsPane
+from faq_tui.tui.panes.spikes.pane import SpikesPane
 from faq_tui.tui.player import Player
 from faq_tui.tui.registry import registry
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher

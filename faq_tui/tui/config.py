@@ -13,7 +13,7 @@ from platformdirs import user_config_path
 from textual.keys import Keys
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.tui.actions import APP
 from faq_tui.tui.keys import keys_of, shown, written
 from faq_tui.tui.registry import registry

@@ -10,13 +10,13 @@ from textual.app import App
 from textual.notifications import SeverityLevel
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.regenerating import generation_cost
 from faq_tui.core.run.run import Run
 from faq_tui.tui import clipboard
 from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.clipboard import text_of
 from faq_tui.tui.config import Config, config_path
-from faq_tui.tui.focused_text import text_of
 from faq_tui.tui.header import PaneTab
 from faq_tui.tui.pane import Pane
 from faq_tui.tui.player import Player

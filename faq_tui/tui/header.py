@@ -8,7 +8,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.worker import get_current_worker
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.family import badges, is_quick
 from faq_tui.core.run.run import Run
 from faq_tui.tui.gpu import MachineSample, describe

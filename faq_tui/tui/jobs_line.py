@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.text import Text
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.tui.duration import clock_time, pace
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.session import Session

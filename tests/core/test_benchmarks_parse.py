@@ -15,8 +15,7 @@ from faq_tui.core.benchmarking import evalscope, lm_eval
 from faq_tui.core.benchmarking.evalscope import generation
 from faq_tui.core.benchmarking.faults import explain, names_of
 from faq_tui.core.settings import parse_settings
-from faq_tui.core.settings.benchmark_lists import LISTS, expand, split_subset
-from faq_tui.core.settings.evaluate import Evalscope
+from faq_tui.core.settings.evaluate import LISTS, Evalscope, expand, split_subset
 
 HEAD = '[target]\nmodel = "m"\n[seeds]\npath = "starter"\n'
 

@@ -13,11 +13,10 @@ from template_bench import QUESTION
 from tiny import make_tiny_model
 
 from faq_tui.core.base.errors import ExitCode
-from faq_tui.core.chat.dialects import dialect_of_template, lookup
-from faq_tui.core.chat.kinds_search import KindsSearch
+from faq_tui.core.chat.dialects import dialect_of_template, reading
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.chat.token_kinds import KINDS
+from faq_tui.core.chat.token_kinds import KINDS, KindsSearch
 from faq_tui.core.extensions import DIALECTS
 from faq_tui.tui.widgets import marked
 
@@ -33,7 +32,7 @@ TEMPLATE = (
 def forget() -> None:
     """What is known of installed dialects, so that it is looked up anew."""
     DIALECTS.__dict__.pop("_found", None)
-    for function in [*vars(lookup).values(), marked.any_family]:
+    for function in [*vars(reading).values(), marked.any_family]:
         if hasattr(function, "cache_clear"):
             function.cache_clear()
 
@@ -127,6 +126,6 @@ def test_a_dialect_that_cannot_be_loaded_is_refused_before_anything_is_asked(tmp
             result = faq_tui("run", run, "--until", "regenerate")
         assert result.code == ExitCode.FAILED and "the reasoning dialect 'odd' of the package" in result.err
         assert "update or uninstall it" in result.err and server.requests == []
-        assert "<think>" in lookup.special_tokens(), "the screen still knows ours"
+        assert "<think>" in reading.special_tokens(), "the screen still knows ours"
     finally:
         forget()

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from tiny import CHATML, make_tiny_model
 
-from faq_tui.core.chat.kinds_search import KindsSearch
 from faq_tui.core.chat.template import Template
-from faq_tui.core.chat.token_kinds import KINDS
+from faq_tui.core.chat.token_kinds import KINDS, KindsSearch
 
 # As in DeepSeek-R1's distillates: no turn ends, the prompt opens the think block, history loses its reasoning.
 OPENED = (

@@ -12,8 +12,7 @@ import pytest
 from tiny import make_tiny_model
 
 from faq_tui.core.activations import layer_error_task
-from faq_tui.core.activations.layer_error import layer_errors, layers_of, write_reference
-from faq_tui.core.activations.layer_error_plan import measure_layer_errors
+from faq_tui.core.activations.layer_error import layer_errors, layers_of, measure_layer_errors, write_reference
 from faq_tui.core.activations.view import overview
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped

@@ -10,7 +10,7 @@ import pytest
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.models.formats import DENSE, WeightFormat, format_of
+from faq_tui.core.models.dense import DENSE, WeightFormat, format_of
 from faq_tui.core.quantizing.cost_model import MethodCost, layer_terms, memory_terms
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.base import Method

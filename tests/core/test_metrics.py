@@ -16,11 +16,10 @@ from made_up import made_up_run, measure_all
 from test_evaluation import ALL, FOLDERS, tiny_run
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.evaluation.compare import compare
+from faq_tui.core.evaluation.compare import compare, decode_token_kl
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, KINDS, LAST_WORD, PROSE, WORDS
 from faq_tui.core.evaluation.metrics import KL, KlDivergence, Metric, Ratio, all_metrics, main_metric, metrics_of
-from faq_tui.core.evaluation.token_kl import decode_token_kl
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import LmHead
 from faq_tui.core.report import document, render
@@ -28,11 +27,10 @@ from faq_tui.core.run.events import Event, MeasurementReady
 from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate, report
 from faq_tui.core.store.measurements import all_measurements, token_kl_of
-from faq_tui.tui.panes import evidence_words
-from faq_tui.tui.panes.evidence_found import read
-from faq_tui.tui.panes.evidence_table import as_text
-from faq_tui.tui.panes.evidence_table import rows as table_rows
-from faq_tui.tui.panes.evidence_view_state import EvidenceViewState
+from faq_tui.tui.panes.evidence import words
+from faq_tui.tui.panes.evidence.data import EvidenceViewState, read
+from faq_tui.tui.panes.evidence.table import as_text
+from faq_tui.tui.panes.evidence.table import rows as table_rows
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tests" / "fixtures" / "extension_package"
@@ -95,8 +93,8 @@ def test_the_metrics_of_each_kind_come_with_the_main_one_first() -> None:
 @pytest.mark.parametrize("metric", BUILTIN, ids=[metric.name for metric in BUILTIN])
 def test_the_pane_has_the_direction_of_every_metric(metric: Metric) -> None:
     goal = "higher" if metric.higher_is_better else "lower"
-    assert evidence_words.heading(metric.name, "a text", None).endswith(f"on a text · {goal} is better")
-    shown = evidence_words.value(metric.name, 0.25)
+    assert words.heading(metric.name, "a text", None).endswith(f"on a text · {goal} is better")
+    shown = words.value(metric.name, 0.25)
     assert shown == ("25.0%" if metric.percent else f"{0.25:.{metric.decimals}f}")
 
 

@@ -329,7 +329,7 @@ def test_a_hub_id_is_looked_at_where_it_was_fetched(
     evil = make_evil(plain, tmp_path)
     run = make_run(tmp_path / "run", target="some/model")
     assert "Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
-    monkeypatch.setattr("faq_tui.core.models.trust.cached_folder", lambda _model: evil.folder)
+    monkeypatch.setattr("faq_tui.core.models.model_code.cached_folder", lambda _model: evil.folder)
     assert refused(ExitCode.USAGE, "run", run).startswith("target.model some/model brings Python code")
 
 

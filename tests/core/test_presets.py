@@ -18,7 +18,7 @@ from faq_tui.core.paper.preset_text import PresetChoices, preset_text
 from faq_tui.core.paper.tables import cells
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.settings import Settings, parse_settings
-from faq_tui.core.settings.benchmark_lists import expand
+from faq_tui.core.settings.evaluate import expand
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.benchmarks import Result, replace_results
 

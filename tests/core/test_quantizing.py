@@ -19,7 +19,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, tensors_of
-from faq_tui.core.quantizing.manifest import is_whole, read_manifest
+from faq_tui.core.quantizing.output import is_whole, read_manifest
 
 pytestmark = pytest.mark.slow
 

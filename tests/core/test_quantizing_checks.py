@@ -14,8 +14,8 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing import preflight
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
-from faq_tui.core.quantizing.manifest import average_bits, is_whole, read_manifest, write_manifest
 from faq_tui.core.quantizing.model_writer import check_layout
+from faq_tui.core.quantizing.output import average_bits, is_whole, read_manifest, write_manifest
 from faq_tui.core.quantizing.progress import QuantizationProgress, read_loss
 
 pytest_plugins = ["quantize_bench"]

@@ -12,7 +12,7 @@ from tiny import make_tiny_mixture
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import load_dense
-from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import open_run
 

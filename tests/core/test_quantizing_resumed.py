@@ -16,7 +16,7 @@ from tiny import make_rows, make_tiny_model
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
-from faq_tui.core.quantizing.manifest import read_manifest
+from faq_tui.core.quantizing.output import read_manifest
 
 pytestmark = pytest.mark.slow
 

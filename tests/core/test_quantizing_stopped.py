@@ -12,7 +12,7 @@ from tiny import make_rows, make_tiny_model
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import Stopped
-from faq_tui.core.quantizing.manifest import is_whole
+from faq_tui.core.quantizing.output import is_whole
 
 pytestmark = pytest.mark.slow
 

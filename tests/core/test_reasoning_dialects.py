@@ -22,10 +22,9 @@ from faq_tui.core.chat.dialects import (
     tag_dialects,
 )
 from faq_tui.core.chat.dialects.families import GEMMA, GPT_OSS, MISTRAL, SEED, THINK
-from faq_tui.core.chat.kinds_search import KindsSearch
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.chat.token_kinds import KINDS
+from faq_tui.core.chat.token_kinds import KINDS, KindsSearch
 from faq_tui.core.extensions import DIALECTS
 from faq_tui.core.regenerating.local_task import _hidden_tokens
 from faq_tui.tui.widgets.marked import marked
@@ -92,7 +91,7 @@ def test_of_tags_that_begin_alike_the_longest_counts(monkeypatch: pytest.MonkeyP
         ReasoningDialect(name=name, title=name, help=name, open=f"<{name}>", close=f"</{name}>")
         for name in ("a", "a><b")
     )
-    monkeypatch.setattr("faq_tui.core.chat.dialects.text.tag_dialects", lambda: (short, long))
+    monkeypatch.setattr("faq_tui.core.chat.dialects.reading.tag_dialects", lambda: (short, long))
     for text, parts in (("<a><b>why</a></a><b>so", ("why</a>", "so")), ("<a>why</a>so", ("why", "so"))):
         assert split_reasoning(text) == (*parts, True)
         assert streamed(text, list(range(len(text)))) == parts

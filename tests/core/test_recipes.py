@@ -49,8 +49,9 @@ def test_what_a_recipe_leaves_unsaid_comes_from_its_method() -> None:
 def test_a_value_falls_away_for_a_method_of_a_list_that_cannot_have_it() -> None:
     assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = 64') == ["gptq-w4g64-x", "w8a8-w8gc-x"]
     assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = [32, 64]\nbits = [4, 8]') == [
-        *("gptq-w4g32-x", "gptq-w4g64-x", "gptq-w8g32-x", "gptq-w8g64-x", "w8a8-w8gc-x")
+        *("gptq-w4g32-x", "gptq-w8g32-x", "gptq-w4g64-x", "gptq-w8g64-x", "w8a8-w8gc-x")
     ]
+    assert folders('[[recipes]]\nmethod = ["gptq", "awq"]\nbits = [8]') == ["gptq-w8g128-x"]  # awq has 4 bits only
     assert folders('[[recipes]]\nmethod = ["gptq", "spqr"]\npreset = "reference"') == [
         *("gptq-w4g128-x", "spqr-reference-w4g128-x")
     ]

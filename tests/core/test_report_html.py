@@ -20,7 +20,7 @@ from test_report import HOSTILE, MIXED
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.report import render
 from faq_tui.core.report.formatting import escape
-from faq_tui.core.report.html.drawing import scale
+from faq_tui.core.report.html.figures import scale
 from faq_tui.core.report.html.from_markdown import inline, to_html
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

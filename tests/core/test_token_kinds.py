@@ -12,10 +12,9 @@ from template_bench import ANSWER, CHAIN, NAMES, QUESTION, REASONING, golden_tem
 
 from faq_tui.core.assembly.truncate import truncate
 from faq_tui.core.chat import token_kinds
-from faq_tui.core.chat.kinds_search import KindsSearch
 from faq_tui.core.chat.render import Rendered, render_answered, render_raw, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.chat.token_kinds import KINDS, kinds_of, read_kinds, tokens_in, with_sink, write_kinds
+from faq_tui.core.chat.token_kinds import KINDS, KindsSearch, kinds_of, read_kinds, tokens_in, with_sink, write_kinds
 from faq_tui.core.embedded import EmbeddedModel
 
 

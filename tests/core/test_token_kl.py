@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faq_tui.core.evaluation.compare import decode_token_kl, encode_token_kl
 from faq_tui.core.evaluation.item_texts import pieces
-from faq_tui.core.evaluation.token_kl import decode_token_kl, encode_token_kl
 
 KL = st.floats(0, 1e5, allow_nan=False) | st.just(float("inf"))
 ITEMS = st.lists(st.lists(st.tuples(KL, st.booleans()), max_size=20), min_size=1, max_size=6)

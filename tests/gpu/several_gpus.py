@@ -23,7 +23,7 @@ from machine import about, table  # noqa: E402
 from shapes import MODELS, TINY, make_model, make_rows  # noqa: E402
 
 from faq_tui.core.base.cancel import CancelToken  # noqa: E402
-from faq_tui.core.quantizing.manifest import read_manifest  # noqa: E402
+from faq_tui.core.quantizing.output import read_manifest  # noqa: E402
 from faq_tui.core.worker import run_worker  # noqa: E402
 
 MODEL = "qwen3-1.7b"

@@ -13,14 +13,14 @@ from app_host import until
 from textual.pilot import Pilot
 
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.evaluation.compare import encode_token_kl
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature, subjects
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD, kind_of
-from faq_tui.core.evaluation.token_kl import encode_token_kl
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.store import Store
 from faq_tui.core.store.artefacts import Artefact, add_artefact
 from faq_tui.core.store.measurements import Measurement, add_measurement, all_measurements, replace_items
-from faq_tui.tui.panes.evidence import EvidencePane
+from faq_tui.tui.panes.evidence.pane import EvidencePane
 
 TOML = """
 [target]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from faq_tui.core.quantizing.manifest import write_manifest
+from faq_tui.core.quantizing.output import write_manifest
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.quantize import STAGE, artefact_signature

@@ -11,7 +11,7 @@ from pane_host import PaneHost
 
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.store.benchmarks import replace_results, set_problem
-from faq_tui.tui.panes.evidence import EvidencePane
+from faq_tui.tui.panes.evidence.pane import EvidencePane
 
 
 async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> None:

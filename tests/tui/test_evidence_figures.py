@@ -14,7 +14,7 @@ from faq_tui.core.run.run import open_run
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.store import stages
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
-from faq_tui.tui.panes.evidence import EvidencePane
+from faq_tui.tui.panes.evidence.pane import EvidencePane
 
 
 async def test_figures_of_other_settings_are_said_to_be(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from faq_tui.core.evidence import collect
 from faq_tui.core.run import events as e
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store.measurements import all_measurements
-from faq_tui.tui.panes.evidence import EvidencePane
-from faq_tui.tui.panes.evidence_item import ModelBox
-from faq_tui.tui.panes.evidence_rows import Lines
+from faq_tui.tui.panes.evidence.items import ModelBox
+from faq_tui.tui.panes.evidence.line_list import Lines
+from faq_tui.tui.panes.evidence.pane import EvidencePane
 from faq_tui.tui.widgets.text import LiteralText
 
 SIZES = [(80, 24), (120, 36), (200, 60)]

@@ -20,7 +20,7 @@ from faq_tui.core.run.run import open_run
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store import candidates, judged, picks, seed_pages, seeds
 from faq_tui.tui.app import FaqApp
-from faq_tui.tui.panes.judge_candidate import CandidateBox
+from faq_tui.tui.panes.judge.candidate import CandidateBox
 from faq_tui.tui.selection import selected_seed
 
 PERSON = (

@@ -19,7 +19,7 @@ from textual.widget import Widget
 
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.spikes import SpikesPane
+from faq_tui.tui.panes.spikes.pane import SpikesPane
 from faq_tui.tui.widgets.text import LiteralText
 
 pytestmark = pytest.mark.slow

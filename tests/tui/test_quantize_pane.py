@@ -16,7 +16,7 @@ from faq_tui.core.run import events as e
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import load_settings
 from faq_tui.core.store import stages
-from faq_tui.tui.panes.quantize import QuantizePane
+from faq_tui.tui.panes.quantize.pane import QuantizePane
 from faq_tui.tui.screens.recipe import RecipeScreen
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
@@ -258,7 +258,7 @@ async def test_hostile_log_and_module_names(tmp_path: Path) -> None:
 
 async def test_colours_are_no_more_than_help(tmp_path: Path) -> None:
     """With 16 colours only the terminal's own ones are used; without colours the ramp says the same."""
-    from faq_tui.tui.panes.quantize_grid import HOT, HOT_16, RAMP, LossGrid
+    from faq_tui.tui.panes.quantize.loss_grid import HOT, HOT_16, RAMP, LossGrid
 
     assert len(RAMP) == len(HOT) == len(HOT_16) == len(set(RAMP))
     async with opened(tmp_path) as (_app, pane, pilot, _run):

@@ -17,7 +17,7 @@ from faq_tui.core.run import events as e
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import seeds
 from faq_tui.tui.live import LiveState
-from faq_tui.tui.panes.regenerate import RegeneratePane
+from faq_tui.tui.panes.regenerate.pane import RegeneratePane
 from faq_tui.tui.selection import selected_seed
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
@@ -316,7 +316,7 @@ def test_live_state_is_cheap_at_64_streams() -> None:
 
 
 def test_many_seeds_open_at_once(tmp_path: Path) -> None:
-    from faq_tui.tui.panes.regenerate_page import SeedPage
+    from faq_tui.tui.panes.regenerate.queue import SeedPage
 
     with bare_run(tmp_path / "run", count=1) as run:
         with run.store.writing() as db:

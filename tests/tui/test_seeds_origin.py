@@ -13,11 +13,11 @@ from judged_run import make_judged_run
 from pane_runs import bare_run
 from textual.widgets import OptionList
 
-from faq_tui.core.models.special_tokens import special_tokens
+from faq_tui.core.models.tokenizer import special_tokens
 from faq_tui.core.store import seed_pages
 from faq_tui.core.store.seed_pages import SeedFilter, View
-from faq_tui.tui.panes.seeds_filters import groups, in_words, narrowed
-from faq_tui.tui.panes.seeds_preview import SeedPreview
+from faq_tui.tui.panes.seeds.filters import groups, in_words, narrowed
+from faq_tui.tui.panes.seeds.preview import SeedPreview
 from faq_tui.tui.widgets.marked import any_family, marked, spelled
 
 

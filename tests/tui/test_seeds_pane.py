@@ -17,9 +17,9 @@ from textual.pilot import Pilot
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store import seed_pages, seeds
 from faq_tui.tui.app import FaqApp
-from faq_tui.tui.panes.seeds import SeedsPane
-from faq_tui.tui.panes.seeds_finder import Finder, Found
-from faq_tui.tui.panes.seeds_list import SeedList
+from faq_tui.tui.panes.seeds.finder import Finder, Found
+from faq_tui.tui.panes.seeds.pane import SeedsPane
+from faq_tui.tui.panes.seeds.seed_list import SeedList
 from faq_tui.tui.selection import selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.menu import Menu

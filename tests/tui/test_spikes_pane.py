@@ -19,7 +19,7 @@ from textual.pilot import Pilot
 
 from faq_tui.core.activations.files import path_of
 from faq_tui.core.run import events as e
-from faq_tui.tui.panes.spikes import SpikesPane
+from faq_tui.tui.panes.spikes.pane import SpikesPane
 
 SIZES = [(80, 24), (120, 36), (200, 60)]
 

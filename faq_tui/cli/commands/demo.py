@@ -31,8 +31,8 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     if as_json:
         return
     from faq_tui.core.report import document
+    from faq_tui.core.report.answer import in_short
     from faq_tui.core.report.formats import render_document
-    from faq_tui.core.report.headline import in_short
 
     with open_run(folder) as run:
         body = document(run)

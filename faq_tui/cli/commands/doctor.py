@@ -19,7 +19,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
     Exit code 1 if a check failed, 3 if an endpoint did.
     """
     from faq_tui.core.base.errors import ExitCode
-    from faq_tui.core.base.sanitize import sanitize
+    from faq_tui.core.base.text import sanitize
     from faq_tui.core.doctor import (
         Check,
         endpoint_checks,

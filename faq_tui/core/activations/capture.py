@@ -18,14 +18,7 @@ from faq_tui.core.activations.module_refs import (
     find_module_refs,
     find_single_experts,
 )
-from faq_tui.core.activations.statistics import (
-    SLICES,
-    Accumulator,
-    Moments,
-    Run,
-    Statistics,
-    statistics,
-)
+from faq_tui.core.activations.statistics import SLICES, Accumulator, Moments, Run, Statistics, statistics
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.token_kinds import KINDS, QUESTION

@@ -19,8 +19,7 @@ from faq_tui.core.activations.capture import Measured, measure
 from faq_tui.core.activations.module_refs import find_module_refs
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.chat.kinds_search import KindsSearch
-from faq_tui.core.chat.token_kinds import KINDS, read_kinds
+from faq_tui.core.chat.token_kinds import KINDS, KindsSearch, read_kinds
 
 Send = Callable[..., None]
 

@@ -11,7 +11,7 @@ from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens, mix, only,
 from faq_tui.core.assembly.sample import Sample
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX, SetPlan
-from faq_tui.core.settings.set_plans import in_order
+from faq_tui.core.settings.sets import in_order
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.picks import Pick
 from faq_tui.core.store.seeds import Seed

@@ -6,7 +6,7 @@ import re
 from itertools import groupby
 from pathlib import Path
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 
 READ = 32_768  # bytes from the end
 LONGEST = 400  # characters of a line

@@ -1,6 +1,48 @@
-"""Numbers as a person reads them."""
+"""Text from models, files and servers, made harmless for a terminal and for UTF-8 files."""
 
 from __future__ import annotations
+
+import unicodedata
+
+# Bidirectional overrides and isolates reorder what stands around them.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str:
+    """The text with every control, bidi and surrogate character replaced by U+FFFD; tabs become spaces.
+
+    Newlines are kept only if asked for. `limit` cuts the text to so many characters.
+    """
+    if limit is not None and len(text) > limit:
+        text = text[: max(0, limit - 1)] + "…"
+    safe = text.translate(_SAFE)
+    return safe if newlines else safe.replace("\n", " ")
+
+
+class _Safe(dict[int, str]):
+    """A table for `str.translate` that classifies each character once: a megabyte takes milliseconds."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = safe = _safe(chr(code))
+        return safe
+
+
+def _safe(char: str) -> str:
+    if char == "\n":
+        return char
+    if char in "\t\u2028\u2029":  # the last two end a line for Python's `splitlines` and some terminals
+        return " "
+    if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
+        return "\ufffd"
+    return char
+
+
+_SAFE = _Safe()
+
+
+def storable(text: str) -> str:
+    """The text with each lone surrogate replaced by U+FFFD: JSON and file names can hold one, UTF-8 cannot."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
 
 
 def duration(seconds: float, exact: bool = False) -> str:

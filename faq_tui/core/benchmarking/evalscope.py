@@ -26,8 +26,7 @@ from faq_tui.core.benchmarking.plan import BenchmarkRequest, own_path
 from faq_tui.core.benchmarking.serving import ServedModel, without_proxy
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings.benchmark_lists import EVALSCOPE, split_subset
-from faq_tui.core.settings.evaluate import Evalscope
+from faq_tui.core.settings.evaluate import EVALSCOPE, Evalscope, split_subset
 
 FIND = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('evalscope') else 3)"
 FIND_TIMEOUT_S = 60.0

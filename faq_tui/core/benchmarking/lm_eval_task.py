@@ -21,7 +21,7 @@ from faq_tui.core.benchmarking.lm_eval import parse
 from faq_tui.core.models.devices import device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
-from faq_tui.core.settings.benchmark_lists import LM_EVAL
+from faq_tui.core.settings.evaluate import LM_EVAL
 
 Send = Callable[..., None]
 CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # where lm_eval asks the model

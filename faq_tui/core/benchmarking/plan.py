@@ -9,8 +9,7 @@ from typing import Any
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import subjects
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LM_EVAL, expand, split_subset
-from faq_tui.core.settings.evaluate import SERVE
+from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
 VERSION = 1  # raised when the same model and task would give other numbers

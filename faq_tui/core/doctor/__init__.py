@@ -1,7 +1,6 @@
 """What this machine, and a run's endpoints, can and cannot do: one line each, with the way out."""
 
-from faq_tui.core.doctor.check import Check
-from faq_tui.core.doctor.inputs import endpoint_checks, family_checks, target_checks
+from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks
 from faq_tui.core.doctor.machine import machine_checks
 from faq_tui.core.doctor.recipes import recipe_checks
 

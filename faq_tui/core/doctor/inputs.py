@@ -1,20 +1,29 @@
-"""Checks of a run's inputs: its servers (key, model), its target, and the family of its sources."""
+"""One finding of the doctor."""
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
+from typing import Literal
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.doctor.check import Check
 from faq_tui.core.endpoints import open_client, probe
 from faq_tui.core.family import FAMILY, check_sources, suggestions
-from faq_tui.core.family.served import ask_servers
+from faq_tui.core.family.check import ask_servers
 from faq_tui.core.judging.identity import judge_named
-from faq_tui.core.models.trust import untrusted_code
+from faq_tui.core.models.model_code import untrusted_code
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Endpoint, Settings
 from faq_tui.core.settings.source import LOCAL
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    found: str
+    advice: str = ""  # what to do; empty where all is well
 
 
 def endpoint_checks(settings: Settings) -> list[Check]:

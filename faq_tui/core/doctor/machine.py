@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
-from faq_tui.core.doctor.check import Check
+from faq_tui.core.doctor.inputs import Check
 from faq_tui.core.models.devices import free_bytes
 
 GIB = 1 << 30

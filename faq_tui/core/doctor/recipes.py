@@ -6,7 +6,7 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.text import duration
-from faq_tui.core.doctor.check import Check
+from faq_tui.core.doctor.inputs import Check
 from faq_tui.core.embedded import cached_model
 from faq_tui.core.models.devices import first_gpu, free_bytes
 from faq_tui.core.models.hub import cached_folder

@@ -12,14 +12,7 @@ from dataclasses import dataclass
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.evaluation.heldout import Heldout, encode_pair, rolling
 from faq_tui.core.evaluation.kinds import WORDS
-from faq_tui.core.evaluation.texts import (
-    PYDOC,
-    WIKITEXT2,
-    is_jsonl,
-    json_lines,
-    load_text,
-    text_of,
-)
+from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2, is_jsonl, json_lines, load_text, text_of
 from faq_tui.core.run.run import Run
 
 KEY = "evaluate.word_perplexity"

@@ -10,7 +10,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.spec import Spec
 from faq_tui.core.evaluation.texts import describe
-from faq_tui.core.quantizing.manifest import versions
+from faq_tui.core.quantizing.output import versions
 from faq_tui.core.run.run import Run
 
 BITS = {"float32": 32, "bfloat16": 16, "float16": 16}

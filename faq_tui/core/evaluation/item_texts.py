@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.evaluation.heldout import Heldout, Item
 from faq_tui.core.evaluation.kinds import ANSWERS, LABELLED
 from faq_tui.core.evaluation.spec import Spec

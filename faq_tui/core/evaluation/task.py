@@ -18,7 +18,7 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.evaluation.answers import generate
-from faq_tui.core.evaluation.compare import measure
+from faq_tui.core.evaluation.compare import encode_token_kl, measure
 from faq_tui.core.evaluation.environment import stored_bits, weight_bytes
 from faq_tui.core.evaluation.heldout import Heldout
 from faq_tui.core.evaluation.identity import UNQUANTIZED, measurement_signature
@@ -26,7 +26,6 @@ from faq_tui.core.evaluation.kinds import ANSWERS
 from faq_tui.core.evaluation.metrics import Metric
 from faq_tui.core.evaluation.reference import open_reference, reference_path, writing
 from faq_tui.core.evaluation.spec import Spec
-from faq_tui.core.evaluation.token_kl import encode_token_kl
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone
 from faq_tui.core.models.devices import device_name, device_of, dtype_name

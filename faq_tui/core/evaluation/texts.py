@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, kind_of
 from faq_tui.core.run.run import Run

@@ -10,7 +10,7 @@ import difflib
 from typing import IO
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.export.base import CalibrationSet, ExportFormat
+from faq_tui.core.export.formats import CalibrationSet, ExportFormat
 from faq_tui.core.extensions import EXPORTS
 from faq_tui.core.run.run import Run
 

@@ -1,13 +1,62 @@
-"""faq-tui's own export formats. None holds a set in memory: each reads its file a sample or a batch at a time."""
+"""What an export format is: one object that writes a calibration set. docs/extending/export-format.md adds one."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import IO, Any
 
-from faq_tui.core.export.base import CalibrationSet, ExportFormat
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.extensions import Extension
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """A set as the stage assemble wrote it: a file of JSON lines."""
+
+    name: str
+    path: Path
+
+    def samples(self) -> Iterator[dict[str, Any]]:
+        """The samples in their order, one at a time, with the fields of `core.assembly.sample.FIELDS`.
+
+        Raises FaqError at the first line that is damaged.
+        """
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    sample = json.loads(line)
+                    if not isinstance(sample["text"], str):
+                        raise TypeError
+                except (ValueError, KeyError, TypeError, RecursionError):
+                    raise FaqError(
+                        f"{self.path} is damaged in line {number}: delete the file, and run `assemble` again"
+                    ) from None
+                yield sample
+
+    def check(self) -> None:
+        """Read the whole file once, so that nothing is written of a damaged one. Raises FaqError."""
+        for _ in self.samples():
+            pass
+
+
+class ExportFormat(Extension):
+    """A form of a calibration set. `name` is the value of `--format`, `help` one sentence of the command's help."""
+
+    suffix: str  # the usual ending of its files, such as ".jsonl"
+    binary: bool = False  # not to be printed on a terminal
+
+    def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
+        """Write the whole set. `out` may be a file, a pipe or standard output: it cannot seek.
+
+        Raises FaqError if the set's file is damaged; then nothing should have been written.
+        """
+        raise NotImplementedError
+
 
 BATCH = 256  # samples of a row group: at 2048 tokens each some ten megabytes
 

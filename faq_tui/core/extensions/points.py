@@ -80,7 +80,7 @@ SEED_FORMATS = Registry(
 EXPORTS = Registry(
     "faq_tui.exports",
     "export format",
-    "faq_tui.core.export.base:ExportFormat",
+    "faq_tui.core.export.formats:ExportFormat",
     {
         "jsonl": "faq_tui.core.export.formats:JSONL",
         "parquet": "faq_tui.core.export.formats:PARQUET",

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def _run(asked: argparse.Namespace, cancel: CancelToken) -> int:
-    from faq_tui.core.base.sanitize import sanitize
+    from faq_tui.core.base.text import sanitize
     from faq_tui.core.run.run import open_run
     from faq_tui.core.stages.pipeline import run_pipeline
 

@@ -1,16 +1,122 @@
-"""Any artefact as a plain dense model, so that all of them, and the unquantized one, run the same kernels.
+"""How the weights of a model folder are stored: `quant_method` in `quantization_config` of its `config.json`.
 
-Quantized kernels differ in the fourth digit, which could fake or hide a difference between artefacts.
+Every quantization method names the format that it writes. A format reads its weights back as dense ones, checks
+whether servers can load a folder, and says what their kernels lack. Several methods may share a format.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.formats import DENSE, format_of
+from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.model_code import without_code
+
+Config = Mapping[str, Any]  # quantization_config
+Kernels = Mapping[str, tuple[Any, ...]]  # key of quantization_config -> values that kernels have
+SERVERS = ("vllm", "sglang")
+
+
+class WeightFormat:
+    """One way to store weights. `servers` are those that load it; `kernels` lists what vLLM's kernels have for a key
+    of `quantization_config`, where a folder can hold more: other values are refused only when the folder is served.
+    """
+
+    quant_method: str | None
+    servers: tuple[str, ...] = SERVERS
+    kernels: ClassVar[Kernels] = {}
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        """The dense state dict of a folder, each tensor of `dtype` (a torch dtype): `name.weight` is
+        (out_features, in_features).
+        """
+        raise NotImplementedError
+
+    def prepare(self, model: Any, quantization: Config) -> None:
+        """Change the dense `model` (on the CPU, from `dense_state`) where the format does more than store weights."""
+
+    def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
+        """What a server's loader would refuse; `tensors` are the names of all tensors. Empty if nothing."""
+        del quantization, tensors
+        return []
+
+    def doubts(self, quantization: Config) -> list[str]:
+        """Why servers may refuse a folder that is complete: a sentence for each setting that their kernels lack."""
+        if not self.servers:
+            return [f"no server that faq-tui knows loads {self.quant_method} weights"]
+        return [
+            f"vLLM has {self.quant_method} with {key} {' or '.join(map(str, has))}: "
+            f"with {quantization[key]} it may refuse this folder"
+            for key, has in self.kernels.items()
+            if quantization.get(key, has[0]) not in has
+        ]
+
+
+class DenseFormat(WeightFormat):
+    """Plain weights, which transformers reads by itself: `dense_state` is never called."""
+
+    quant_method = None
+
+
+DENSE = DenseFormat()
+
+
+def format_of(quant_method: object) -> WeightFormat | None:
+    """The format with this `quant_method`, DENSE for None; None where no method writes it."""
+    if quant_method is None:
+        return DENSE
+    formats = (METHODS.get(name).format for name in METHODS.names())
+    found: WeightFormat | None = next((one for one in formats if one.quant_method == quant_method), None)
+    return found
+
+
+def quantization_of(folder: Path) -> dict[str, Any] | None:
+    """`quantization_config` of a folder; None where its weights are dense."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    body: dict[str, Any] | None = config.get("quantization_config")
+    return body
+
+
+def format_of_folder(folder: Path) -> WeightFormat:
+    """The format of a folder that a method wrote; DENSE where no method writes what its config.json says."""
+    return format_of((quantization_of(folder) or {}).get("quant_method")) or DENSE
+
+
+class FolderTensors:
+    """Every tensor of a folder by name, in whichever file it lies."""
+
+    def __init__(self, folder: Path) -> None:
+        from safetensors import safe_open
+
+        self.files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
+        self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self.files.values())}
+
+    def read(self, name: str) -> Any:
+        """As it is stored."""
+        return self.readers[self.files[name]].get_tensor(name)
+
+    def read_as(self, name: str, dtype: Any) -> Any:
+        """Cast to `dtype` if it holds floating point numbers."""
+        tensor = self.read(name)
+        return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
+    """A sentence for each of the `keys` that is not in `quantization`."""
+    return [f"quantization_config lacks {key}" for key in keys if key not in quantization]
+
+
+def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
+    """A sentence if there are no packed weights (`X.qweight`), or one of their `parts` is missing."""
+    modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
+    lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
+    if not modules:
+        return ["no packed weights are in the files"]
+    return [f"{lost[0]} is missing"] if lost else []
 
 
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:

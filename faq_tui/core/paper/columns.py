@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LM_EVAL
+from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL
 from faq_tui.core.store.benchmarks import Result
 
 PERCENT = 100.0

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from faq_tui.core.paper.columns import SOURCES
 from faq_tui.core.paper.experiments import Experiment
-from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE, split_subset
 from faq_tui.core.settings.comments import quoted
+from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE, split_subset
 
 
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.formats import DENSE, WeightFormat, format_of, quantization_of
+from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantization_of
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")

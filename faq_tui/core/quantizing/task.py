@@ -20,9 +20,8 @@ from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
 from faq_tui.core.quantizing.job import QuantizationJob
-from faq_tui.core.quantizing.manifest import write_manifest
 from faq_tui.core.quantizing.methods.base import Method
-from faq_tui.core.quantizing.output import complete_folder, coverage
+from faq_tui.core.quantizing.output import complete_folder, coverage, write_manifest
 from faq_tui.core.quantizing.preflight import (
     check_enough,
     check_finite,

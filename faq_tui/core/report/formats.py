@@ -1,4 +1,4 @@
-"""The formats of the report, and the report as text or files in one of them."""
+"""The document as Markdown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,29 @@ from typing import Any
 
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.extensions import REPORTS, Extension
+from faq_tui.core.report.answer import answer
+from faq_tui.core.report.benchmarks import section
 from faq_tui.core.report.document import document
+from faq_tui.core.report.flips import flip_lines
+from faq_tui.core.report.formatting import escape
+from faq_tui.core.report.paper import paper_lines
+from faq_tui.core.report.run_section import run_lines
+from faq_tui.core.report.spikes import spike_lines
+from faq_tui.core.report.tables import comparisons, models
 from faq_tui.core.run.run import Run
+
+
+def markdown(body: dict[str, Any]) -> str:
+    """`body` is what `document` returns."""
+    title = f"# Quantizing {escape(body['run']['target']['name'])}"
+    lines = [title, "", *answer(body), *rest(body)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def rest(body: dict[str, Any]) -> list[str]:
+    """Everything below the answer."""
+    found = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
+    return [*found, *section(body), *run_lines(body)]
 
 
 class ReportFormat(Extension):
@@ -28,7 +49,6 @@ class Markdown(ReportFormat):
     help = "The answer in words, then every table; it also reads well as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
-        from faq_tui.core.report.markdown import markdown
 
         return markdown(body)
 

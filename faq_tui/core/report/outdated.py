@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faq_tui.core.activations.layer_error_plan import layer_error_limit
+from faq_tui.core.activations.layer_error import layer_error_limit
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.evaluation.identity import VERSION, subjects, texts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.seeds.formats.base import CHAT_FIELDS
 from faq_tui.core.settings import Seeds
 from faq_tui.core.store.seeds import Seed

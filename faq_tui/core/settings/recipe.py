@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -200,23 +200,32 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes that one `[[recipes]]` of the file stands for, in the order in which its lists are written.
 
-    Of the values in a list a method takes those that it has (awq has no 8 bits). Where `method` itself is a list, a
-    method that has none of a key's values takes its own default, so that `group_size = 64` suits w8a8, too.
+    Of the values in a list a method takes those that it has. Where `method` itself is a list, a method that has no
+    value of another key takes its own default, so that `group_size = 64` suits w8a8, too. A list of `bits` leaves a
+    method out that has none of them: nobody who lists 8 bits wants awq at 4.
     """
-    if not any(isinstance(recipe.get(key), list | tuple) for key in GRID):
+    lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
+    if not lists:
         return [dict(recipe)]
-    several = isinstance(recipe.get("method"), list | tuple)
+    several = "method" in lists
     found: list[dict[str, Any]] = []
     for method in _listed(recipe.get("method", DEFAULT_METHOD)):
         options: dict[str, list[Any]] = {"method": [method]} if "method" in recipe else {}
         for key in CHOICES:
             if key in recipe:
                 options[key] = _options(method, key, recipe[key], several)
+        if "bits" in lists and not options["bits"]:
+            continue
         dropped = {key for key, values in options.items() if not values}
         rest = {key: value for key, value in recipe.items() if key not in dropped}
         kept = {key: values for key, values in options.items() if values}
         found += [{**rest, **dict(zip(kept, values, strict=True))} for values in itertools.product(*kept.values())]
-    return found
+    return sorted(found, key=lambda single: [_position(recipe[key], single.get(key)) for key in lists])
+
+
+def _position(listed_values: Sequence[Any], value: Any) -> int:
+    """Where a value stands in its list; 0 for a method's own default, which is not in it."""
+    return listed_values.index(value) if value in listed_values else 0
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:

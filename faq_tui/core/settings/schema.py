@@ -11,8 +11,17 @@ from faq_tui.core.settings.evaluate import TARGET_ANSWERS, Evaluate
 from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.recipe import Quantize, Recipe, default_recipe, parse_recipes
 from faq_tui.core.settings.section import BASELINE, Count, Fraction, Section
-from faq_tui.core.settings.set_plans import check, default_names, further_names, plans, twin_names
-from faq_tui.core.settings.sets import Assemble, SetPlan, draw_name, plain_name
+from faq_tui.core.settings.sets import (
+    Assemble,
+    SetPlan,
+    check,
+    default_names,
+    draw_name,
+    further_names,
+    plain_name,
+    plans,
+    twin_names,
+)
 from faq_tui.core.settings.source import Source, name_the_target
 from faq_tui.core.settings.target import Preset, Seeds, Target
 

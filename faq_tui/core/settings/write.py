@@ -12,12 +12,11 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.settings.comments import head_text, keys_text
+from faq_tui.core.settings.comments import head_text, keys_text, recipe_text
 from faq_tui.core.settings.evaluate import Evalscope, Evaluate, LmEval, Serve
 from faq_tui.core.settings.judge import JudgeSettings
 from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.recipe import Quantize
-from faq_tui.core.settings.recipe_comments import recipe_text
 from faq_tui.core.settings.schema import Activations, Settings
 from faq_tui.core.settings.section import EMBEDDED, Section
 from faq_tui.core.settings.sets import Assemble, SetPlan

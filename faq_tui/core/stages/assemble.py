@@ -19,8 +19,7 @@ from faq_tui.core.models.tokenizer import load_tokenizer
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note, SetAssembled, StageStarted
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings.set_plans import default_names
-from faq_tui.core.settings.sets import draw_name
+from faq_tui.core.settings.sets import default_names, draw_name
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.seeds import Seed

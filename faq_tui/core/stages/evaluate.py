@@ -7,7 +7,7 @@ from base64 import b64decode
 from dataclasses import replace
 from typing import Any
 
-from faq_tui.core.activations.layer_error_plan import measure_layer_errors
+from faq_tui.core.activations.layer_error import measure_layer_errors
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.evaluation import environment
 from faq_tui.core.evaluation.identity import evaluation_hash, texts, wanted_artefacts

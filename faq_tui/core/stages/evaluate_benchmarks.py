@@ -22,7 +22,7 @@ from faq_tui.core.models.target import TargetModel
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import MeasurementReady, Note, StageProgress, StageStarted
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings.benchmark_lists import EVALSCOPE, LM_EVAL, RUNS_CODE, split_subset
+from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, RUNS_CODE, split_subset
 from faq_tui.core.store import benchmarks as rows
 
 STAGE = "evaluate"

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
-from faq_tui.core.models.trust import NO_MODEL, refuse_code
+from faq_tui.core.models.model_code import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
 from faq_tui.core.run.events import Emit, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job

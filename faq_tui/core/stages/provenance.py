@@ -6,9 +6,9 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.judging.identity import judge_id
-from faq_tui.core.models.formats import format_of_folder
+from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.target import fingerprint
-from faq_tui.core.quantizing.manifest import read_manifest, write_manifest
+from faq_tui.core.quantizing.output import read_manifest, write_manifest
 from faq_tui.core.quantizing.servable import serve_commands
 from faq_tui.core.regenerating.candidate_requests import prompt_version, source_hash_of
 from faq_tui.core.run.run import Run

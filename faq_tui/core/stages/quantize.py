@@ -10,9 +10,9 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.base.files import full_disk_is_clear, replace_folder
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.models.formats import format_of_folder
+from faq_tui.core.models.dense import format_of_folder
 from faq_tui.core.models.target import TargetModel, find_target, fingerprint
-from faq_tui.core.quantizing.manifest import is_whole
+from faq_tui.core.quantizing.output import is_whole
 from faq_tui.core.quantizing.servable import doubts, serve_commands
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import (

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
 

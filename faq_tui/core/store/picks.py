@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
 _REPLACING = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
 

@@ -16,7 +16,7 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.thumb import thumb, top_at
 
 Part = tuple[str, str]  # text, style

@@ -14,7 +14,7 @@ from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.text import LiteralText
 
 LONGEST = 200  # of one group

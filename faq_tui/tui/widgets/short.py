@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.cells import cell_len, set_cell_size
 
-from faq_tui.core.base.sanitize import sanitize
+from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.text import LiteralText
 
 ELLIPSIS = "…"

@@ -7,16 +7,17 @@ text.py      reasoning split off a reply's text, whole or while it arrives
 """
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect
-from faq_tui.core.chat.dialects.lookup import (
+from faq_tui.core.chat.dialects.reading import (
+    ReasoningStream,
     closing_tags,
     dialect_of_template,
     opened_by,
     response_fields,
     special_tokens,
+    split_reasoning,
     tag_dialects,
     tag_pattern,
 )
-from faq_tui.core.chat.dialects.text import ReasoningStream, split_reasoning
 
 __all__ = [
     "ReasoningDialect",

@@ -16,7 +16,7 @@ from faq_tui.core.quantizing.gptqmodel.checkpoints import Checkpoint, supports
 from faq_tui.core.quantizing.gptqmodel.method import GptqmodelMethod
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LAYER, profile_of
-from faq_tui.core.quantizing.manifest import EngineResult, average_bits
+from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import not_finite
 from faq_tui.core.quantizing.progress import QuantizationProgress
 

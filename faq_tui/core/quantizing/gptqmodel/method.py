@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
-from faq_tui.core.quantizing.manifest import EngineResult
 from faq_tui.core.quantizing.methods.base import Method
+from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import Recipe
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from faq_tui.core.models.formats import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
+from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Presets

@@ -11,11 +11,11 @@ from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.extensions import Extension
-from faq_tui.core.models.formats import WeightFormat
+from faq_tui.core.models.dense import WeightFormat
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LayerProfile
-from faq_tui.core.quantizing.manifest import EngineResult
+from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.preflight import check_group_size
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import Recipe

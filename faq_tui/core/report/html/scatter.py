@@ -8,7 +8,7 @@ from typing import Any
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, PROSE, WORDS
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
-from faq_tui.core.report.html.drawing import Scale, element, line, scale, svg, text
+from faq_tui.core.report.html.figures import Scale, element, line, scale, svg, text
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import plain_name
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.base.sanitize import storable
+from faq_tui.core.base.text import storable
 from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat, one_line
 from faq_tui.core.settings import Seeds
 

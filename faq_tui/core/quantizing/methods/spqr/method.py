@@ -10,13 +10,13 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.models.formats import DENSE
+from faq_tui.core.models.dense import DENSE
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
-from faq_tui.core.quantizing.manifest import EngineResult
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_stack
 from faq_tui.core.quantizing.methods.spqr.sidecar import Bits, count_bits, to_tensors
+from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
 from faq_tui.core.quantizing.sequential.engine import quantize_layers

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.dense import Config, FolderTensors, WeightFormat, lacking
 from faq_tui.core.models.experts import unfuse_experts
-from faq_tui.core.models.formats import Config, FolderTensors, WeightFormat, lacking
 
 LARGEST = 127  # symmetric: -128 is not used
 ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}

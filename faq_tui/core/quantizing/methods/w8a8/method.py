@@ -12,10 +12,10 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.headers import linear_shapes
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
-from faq_tui.core.quantizing.manifest import EngineResult
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.methods.w8a8.format import Int8Format
 from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_stack
+from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
 from faq_tui.core.quantizing.sequential.engine import quantize_layers

@@ -1,0 +1,120 @@
+"""The installed dialects, and what all of them together say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cache
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.chat.dialects.base import ReasoningDialect
+from faq_tui.core.extensions import DIALECTS
+
+
+@cache
+def tag_dialects() -> tuple[ReasoningDialect, ...]:
+    """Every dialect that has tags. Raises FaqError where an installed package's dialect cannot be loaded."""
+    return tuple(dialect for dialect in DIALECTS.all() if dialect.open)
+
+
+@cache
+def response_fields() -> tuple[str, ...]:
+    """Fields of a server's message in which reasoning may come, ours first."""
+    return tuple(dict.fromkeys(name for dialect in DIALECTS.all() for name in dialect.response_fields))
+
+
+@cache
+def special_tokens() -> frozenset[str]:
+    """Tokens of every dialect, for the screen: ours alone where another package's dialect cannot be loaded."""
+    try:
+        installed = DIALECTS.all()
+    except FaqError:
+        installed = tuple(DIALECTS.get(name) for name in DIALECTS.builtin)
+    return frozenset(token for dialect in installed for token in dialect.special_tokens)
+
+
+@cache
+def tag_pattern() -> re.Pattern[str]:
+    """What finds any dialect's opening or closing tag in a text, the longer one where two begin alike."""
+    tags = sorted({tag for dialect in tag_dialects() for tag in dialect.tags}, key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, tags)))
+
+
+def closing_tags() -> frozenset[str]:
+    """Every dialect's closing tag."""
+    return frozenset(dialect.close for dialect in tag_dialects())
+
+
+def dialect_of_template(template: str) -> ReasoningDialect | None:
+    """The first dialect that this chat template (its Jinja source) writes.
+
+    None for a model that reasons in the text of its answer, or not at all.
+    """
+    return next((dialect for dialect in tag_dialects() if dialect.writes(template)), None)
+
+
+def opened_by(prompt: str) -> str:
+    """The opening tag at the end of a prompt, which the reply then lacks; "" if there is none."""
+    return next((dialect.open for dialect in tag_dialects() if prompt.rstrip().endswith(dialect.open)), "")
+
+
+def split_reasoning(content: str) -> tuple[str, str, bool]:
+    """(reasoning, answer, closed) of a whole reply; `closed` is False if its reasoning never ended.
+
+    Reasoning stands at the beginning, between the tags of one dialect. Where the prompt may have opened the tag,
+    the closing one alone is enough.
+    """
+    dialect = _opened_by(content.lstrip(), tag_dialects())
+    if dialect is not None and (parts := dialect.split(content)) is not None:
+        return parts
+    closed = [d for d in tag_dialects() if d.opened_by_prompt and d.close in content]
+    if closed:
+        first = min(closed, key=lambda d: content.index(d.close))
+        reasoning, _, answer = content.partition(first.close)
+        return reasoning.strip(), answer.strip(), True
+    return "", content.strip(), True
+
+
+class ReasoningStream:
+    """The same for text that is still arriving, for display: `split_reasoning` of the whole reply is what counts.
+
+    They differ where the prompt opened the tag: only the whole reply shows that.
+    """
+
+    def __init__(self) -> None:
+        self._dialects = tag_dialects()
+        self._held = ""
+        self._begun = False  # it is known whether the text begins with reasoning
+        self._close = ""  # what ends the reasoning; "" outside of it
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """(new reasoning, new answer); text that could be the start of a tag is held back."""
+        self._held += text
+        if not self._begun and not self._begin():
+            return "", ""
+        if not self._close:
+            out, self._held = self._held, ""
+            return "", out
+        before, close, after = self._held.partition(self._close)
+        if close:
+            self._close, self._held = "", ""
+            return before, after
+        keep = next((n for n in range(len(self._close) - 1, 0, -1) if self._held.endswith(self._close[:n])), 0)
+        out, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
+        return out, ""
+
+    def _begin(self) -> bool:
+        """False while the text may still become an opening tag."""
+        start = self._held.lstrip()
+        if not start or any(d.open.startswith(start) and d.open != start for d in self._dialects):
+            return False
+        self._begun = True
+        dialect = _opened_by(start, self._dialects)
+        if dialect is not None:
+            self._close, self._held = dialect.close, start.removeprefix(dialect.open)
+        return True
+
+
+def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
+    """The dialect with the longest opening tag that `start` begins with."""
+    return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)

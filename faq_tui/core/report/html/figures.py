@@ -1,0 +1,133 @@
+"""SVG elements as text, and the scales of axes."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.extensions import METRICS
+from faq_tui.core.report import formatting
+from faq_tui.core.report.formatting import one_line
+from faq_tui.core.report.html.from_markdown import VERDICTS
+
+
+def element(name: str, content: str = "", **attributes: object) -> str:
+    """`class_` is the attribute class, `stroke_width` is stroke-width; `content` is SVG already."""
+    listed = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{html.escape(_short(value))}"' for key, value in attributes.items()
+    )
+    return f"<{name}{listed}>{content}</{name}>"
+
+
+def text(x: float, y: float, said: str, class_: str = "", anchor: str = "start", longest: int = 60) -> str:
+    return element(
+        "text", html.escape(one_line(said, longest)), x=x, y=y, class_=class_ or "label", text_anchor=anchor
+    )
+
+
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
+    return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=class_)
+
+
+def svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
+    """`title` is read out where the picture cannot be seen."""
+    return element(
+        "svg",
+        element("title", html.escape(one_line(title))) + "\n".join(parts),
+        viewBox=f"0 0 {_short(width)} {_short(height)}",
+        role="img",
+        style=f"max-width: {_short(width)}px",
+    )
+
+
+def _short(value: object) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From numbers in [low, high] to pixels in [start, end]."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+    def ticks(self, about: int = 5) -> list[float]:
+        """Round numbers within."""
+        step = _step((self.high - self.low) / about)
+        first = math.ceil(self.low / step - 1e-9)
+        last = math.floor(self.high / step + 1e-9)
+        return [number * step for number in range(first, last + 1)]
+
+
+def scale(values: Sequence[float], start: float, end: float, margin: float = 0.06) -> Scale:
+    """Holds all `values`, with some room on either side."""
+    low, high = min(values), max(values)
+    room = (high - low) * margin or abs(high) * 0.1 or 1.0
+    return Scale(low - room, high + room, start, end)
+
+
+def _step(rough: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+
+
+WIDTH, ROW, TOP, BOTTOM = 952, 26, 40, 34
+LEFT, RIGHT = 440, 190  # room for what a row is, and for its numbers
+
+
+def forests(body: dict[str, Any]) -> str:
+    """A picture for each text's main metric."""
+    texts = {found["name"]: found for found in body["texts"]}
+    panels: dict[str, list[dict[str, Any]]] = {}
+    for c in body["comparisons"]:
+        for name, outcomes in c["texts"].items():
+            metric = texts[name]["metrics"][0]
+            found = outcomes[metric]
+            if found["difference"]["value"] is not None and not c["same"]:
+                what = f"{c['recipe']} · {c['source']} · equal {c['equal']} · {texts[name]['title']}"
+                panels.setdefault(metric, []).append({"what": what, **found})
+    return "\n".join(_panel(metric, rows) for metric, rows in panels.items())
+
+
+def _panel(metric: str, rows: list[dict[str, Any]]) -> str:
+    sign = 1.0 if METRICS.get(metric).higher_is_better else -1.0
+    ends = [0.0]
+    for row in rows:
+        ends += [row["difference"][key] for key in ("value", "low", "high") if row["difference"][key] is not None]
+    across = scale([sign * value for value in ends], LEFT, WIDTH - RIGHT)
+    height = TOP + ROW * len(rows) + BOTTOM
+    parts = [text(0, 16, f"{METRICS.get(metric).title}: set against baseline", "heading")]
+    parts += [text(LEFT, 16, "← worse", "faint"), text(WIDTH - RIGHT, 16, "better →", "faint", "end")]
+    parts += _axis(metric, across, sign, height)
+    for number, row in enumerate(rows):
+        parts += _row(metric, row, across, sign, TOP + ROW * (number + 0.5))
+    return f"<figure>{svg(WIDTH, height, parts, f'{METRICS.get(metric).title}: differences with intervals')}</figure>"
+
+
+def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
+    bottom = height - BOTTOM
+    parts = []
+    for tick in across.ticks():
+        x, value = across(tick), sign * tick
+        parts.append(line(x, TOP - 8, x, bottom, "zero" if abs(tick) < 1e-12 else "grid"))
+        label = "0" if abs(tick) < 1e-12 else formatting.change(metric, value)
+        parts.append(text(x, bottom + 18, label, "tick", "middle"))
+    return parts
+
+
+def _row(metric: str, row: dict[str, Any], across: Scale, sign: float, y: float) -> list[str]:
+    found, mark = row["difference"], VERDICTS[row["verdict"]]
+    parts = [text(0, y + 4, row["what"], longest=66)]
+    if found["low"] is not None:
+        parts.append(line(across(sign * found["low"]), y, across(sign * found["high"]), y, f"interval {mark}"))
+    parts.append(element("circle", cx=across(sign * found["value"]), cy=y, r=5, class_=f"point {mark}"))
+    said = f"{formatting.change(metric, found['value'])}  {row['verdict']}"
+    return [*parts, text(WIDTH - RIGHT + 12, y + 4, said, f"label {mark}")]

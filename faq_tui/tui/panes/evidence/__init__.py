@@ -1,0 +1,1 @@
+"""Pane 6: whether quantizing on the regenerated data helped."""

@@ -1,0 +1,159 @@
+"""Which of the table's columns stand on the screen, and how wide: what has no room comes on a further page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.evaluation.kinds import LABELLED, kind_of
+from faq_tui.tui.panes.evidence.data import EvidenceViewState, LoadedEvidence
+from faq_tui.tui.panes.evidence.items import Entry
+from faq_tui.tui.panes.evidence.table import EMPTY, GROUP, HEADING, MODEL, TableRow
+from faq_tui.tui.panes.evidence.words import STYLES
+from faq_tui.tui.widgets.short import ELLIPSIS, middle, padded
+
+HEADS = {
+    "value": "value",
+    "interval": "95% interval",
+    "recovered": "loss recovered",
+    "verdict": "verdict",
+    "change": "change",
+    "p": "p",
+}
+ALWAYS = ("value", "verdict")  # on every page: a figure is read with its verdict
+LEAST_NAME, MOST_NAME = 18, 40
+GAPS = {"value": 1, "interval": 1}  # of the cells before a column; of the others:
+GAP = 2
+
+
+@dataclass(frozen=True)
+class Columns:
+    """`name` is the width of the names, `pages` the columns of each page with their widths, gaps included."""
+
+    name: int
+    pages: tuple[tuple[tuple[str, int], ...], ...]
+
+    def page(self, number: int) -> tuple[tuple[str, int], ...]:
+        return self.pages[number % len(self.pages)]
+
+
+def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
+    """Wide enough for every cell of `rows`; `width` is what a line has."""
+    models = [row for row in rows if row.kind == MODEL]
+    widths = {
+        column: GAPS.get(column, GAP) + max([cell_len(head), *(cell_len(getattr(row, column)) for row in models)])
+        for column, head in HEADS.items()
+    }
+    longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
+    name = min(longest, MOST_NAME)
+    pages = _pages(widths, width - name)
+    if len(pages) > 1:  # a shorter name may save a page
+        fewer = _pages(widths, width - LEAST_NAME)
+        pages = fewer if len(fewer) < len(pages) else pages
+    rest = width - max(sum(wide for _, wide in page) for page in pages)
+    return Columns(max(1, min(longest, rest)), pages)
+
+
+def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """Columns in their order, as many on a page as fit, at least one beside those that are always there."""
+    fixed = sum(widths[column] for column in ALWAYS)
+    pages: list[list[str]] = [[]]
+    for column in HEADS:
+        if column in ALWAYS:
+            continue
+        used = fixed + sum(widths[other] for other in pages[-1])
+        if pages[-1] and used + widths[column] > room:
+            pages.append([])
+        pages[-1].append(column)
+    shown = [[column for column in HEADS if column in (*page, *ALWAYS)] for page in pages]
+    return tuple(tuple((column, widths[column]) for column in page) for page in shown)
+
+
+ITEM_CELL = 13  # of an item's three models, at least
+ITEMS_SHARE = 0.6  # of a line, at most, for the three
+ITEM_STYLES = {"right": "green", "wrong": "bold red"}
+MODELS = 3
+
+
+def head(columns: Columns, page: int) -> Text:
+    """The names of the columns."""
+    text = Text("  model".ljust(columns.name), style="bold", no_wrap=True, end="")
+    for column, wide in columns.page(page):
+        text.append(_cell(column, HEADS[column], wide))
+    return text
+
+
+def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
+    if row.kind == EMPTY:
+        return Text(end="")
+    if row.kind in (HEADING, GROUP):
+        style = "bold" if row.kind == HEADING else "italic"
+        return Text(no_wrap=True, end="").append(_titled(row, width), style)
+    text = Text(padded(sanitize(row.name), columns.name), no_wrap=True, end="")
+    for column, wide in columns.page(page):
+        cell = sanitize(getattr(row, column))
+        style = STYLES.get(cell, "") if column == "verdict" else "dim" if column == "interval" else ""
+        text.append(_cell(column, cell, wide), style)
+    return text
+
+
+def _cell(column: str, cell: str, wide: int) -> str:
+    """With the gap before it; figures that are compared down the page stand at the right."""
+    if column == "value":
+        return cell.rjust(wide)
+    gap = GAPS.get(column, GAP)
+    return " " * gap + padded(cell, wide - gap)
+
+
+def _titled(row: TableRow, width: int) -> str:
+    """Of a heading the title of the held-out text, which may be a long path, gives way first."""
+    name, title = sanitize(row.name), sanitize(row.title)
+    over = cell_len(name) - width
+    if over > 0 and title and cell_len(title) - over >= MODELS:
+        before, _, after = name.rpartition(title)
+        name = f"{before}{middle(title, cell_len(title) - over)}{after}"
+    return middle(name, width)
+
+
+def item_head(found: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
+    """What the columns of the items are."""
+    names = names_of(found, view_state)
+    return _item_cells(width, _cell_width(names, width), names, "item", "bold")
+
+
+def item(found: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, width: int) -> Text:
+    kind = kind_of(entry.text)
+    said = entry.words if kind in LABELLED else f"{found.title(entry.text)}: {entry.words}"
+    return _item_cells(width, _cell_width(names_of(found, view_state), width), entry.cells, said)
+
+
+def names_of(found: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str, str, str]:
+    """The three models whose items are shown; of two with one recipe the sets alone."""
+    rows = {row.name: row for row in found.models}
+    left, right = rows.get(view_state.left), rows.get(view_state.right)
+    if left and right and left.recipe == right.recipe:
+        return "unquantized", left.set_name or view_state.left, right.set_name or view_state.right
+    return "unquantized", view_state.left, view_state.right
+
+
+def _cell_width(names: tuple[str, str, str], width: int) -> int:
+    longest = max(cell_len(sanitize(name)) for name in names) + 1
+    return max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
+
+
+def _item_cells(width: int, each: int, cells: tuple[str, str, str], said: str, style: str = "") -> Text:
+    text = Text(style=style, no_wrap=True, end="")
+    for cell in cells:
+        text.append(f"{padded(sanitize(cell), each - 1)} ", ITEM_STYLES.get(cell, ""))
+    return text.append(beginning(sanitize(said, 2 * width), width - MODELS * each))
+
+
+def beginning(text: str, width: int) -> str:
+    """The beginning of running text, which can be read in full elsewhere."""
+    short = Text(text, no_wrap=True)
+    short.truncate(max(0, width), overflow="ellipsis")
+    return short.plain if width > 0 else ELLIPSIS[:0]

@@ -1,0 +1,344 @@
+"""Did it help, beyond noise: the comparison, the scatter, items to read, the paper's own figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+
+from faq_tui.core.run.run import Run
+from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.evidence import actions, items, lines, reading, table
+from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence, Reader, export
+from faq_tui.tui.panes.evidence.items import Entry, ItemView, Words, words_of
+from faq_tui.tui.panes.evidence.line_list import Lines
+from faq_tui.tui.panes.evidence.lines import Columns, columns_of
+from faq_tui.tui.panes.evidence.paper import PaperView
+from faq_tui.tui.panes.evidence.reading import Detail
+from faq_tui.tui.panes.evidence.scatter import ScatterBox
+from faq_tui.tui.panes.evidence.summary import summary
+from faq_tui.tui.panes.evidence.table import TableRow
+from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
+from faq_tui.tui.widgets.flow import FlowView
+from faq_tui.tui.widgets.text import LiteralText
+
+WIDE = 150  # columns from which the scatter stands beside the table
+ROOM_FOR_PAPER = 26  # lines from which the paper's figures have room under the table
+READING = "Reading the measurements …"
+
+
+class Summary(LiteralText, can_focus=True):
+    """Has the focus, so that the pane's keys are heard."""
+
+
+class EvidencePane(Pane):
+    """Everything is read, and the scatter drawn, on daemon threads; here ready rows are shown."""
+
+    SCOPE = "evidence"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    DEFAULT_CSS = (Path(__file__).parent / "evidence.tcss").read_text(encoding="utf-8")
+
+    @dataclass
+    class Read(Message):
+        """What the reading thread found."""
+
+        found: LoadedEvidence
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.found = LoadedEvidence(why=READING)
+        self.view_state = EvidenceViewState()
+        self.rows: list[TableRow] = []
+        self.entries: list[Entry] = []
+        self.opened: Entry | None = None
+        self._cursors: dict[str, int] = {}  # of each view, where one left it
+        self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and the columns of both
+        self._heard: object = None
+        self._described: LoadedEvidence | None = None  # the evidence whose run is described
+        self.reader = Reader(run.folder, self._tell)
+
+    def _tell(self, found: LoadedEvidence) -> None:
+        self.post_message(self.Read(found))
+
+    def compose(self) -> ComposeResult:
+        yield Summary(id="evidence-summary")
+        yield LiteralText(id="evidence-empty")
+        with CoveredContainer(id="evidence-body"):
+            with CoveredVertical(id="evidence-left"):
+                yield LiteralText(id="evidence-head")
+                yield Lines(id="evidence-lines")
+                yield Detail(id="evidence-detail")
+                yield ItemView(id="evidence-item")
+                yield FlowView(id="evidence-run")
+            with CoveredVertical(id="evidence-right"):
+                yield ScatterBox()
+                yield PaperView()
+
+    def shown(self, live: LiveState) -> None:
+        del live
+        self.reader.look()
+        self._draw()
+
+    def tick(self, live: LiveState) -> None:
+        heard = live.measured, live.stage and (live.stage.stage, live.stage.state)
+        if heard != self._heard:
+            self._heard = heard
+            self.reader.look()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is at work for it."""
+        return self.reader.busy or self.query_one(ScatterBox).busy
+
+    def on_evidence_pane_read(self, event: Read) -> None:
+        event.stop()
+        self.found = event.found
+        self.view_state = self.view_state.fitted(self.found)
+        self._fill()
+
+    # What is shown.
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._draw)
+
+    def on_lines_moved(self) -> None:
+        self._draw_detail()
+
+    def on_lines_widened(self, event: Lines.Widened) -> None:
+        event.stop()
+        self._draw_head()
+        self._fit_detail()
+        self.refresh_bindings()  # whether there are columns without room
+
+    def on_lines_pressed(self) -> None:
+        if self.view_state.view == "items":
+            self.action_open()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        items = self.view_state.view == "items"
+        return {
+            "open": items and self.opened is None,
+            "back": self.opened is not None,
+            "left_model": items,
+            "right_model": items,
+            "match": self.view_state.view == "table",
+            "metrics": self.view_state.view == "table",
+            "columns": self.view_state.view == "table" and len(self._columns().pages) > 1,
+        }.get(action, True)
+
+    def text_to_copy(self) -> str | None:
+        """The item that is open, or the table."""
+        if self.found.evidence is None:
+            return None
+        if self.opened is not None:
+            return items.as_text(self.found, self.view_state, self.opened, self._words(self.opened))
+        return table.as_text(self.found, self.view_state)
+
+    def _fill(self) -> None:
+        """Make the rows again, after a change of the evidence or of the view."""
+        self.rows = table.rows(self.found, self.view_state)
+        self.entries = items.entries(self.found, self.view_state)
+        if self.opened is not None:
+            same = [e for e in self.entries if (e.text, e.number) == (self.opened.text, self.opened.number)]
+            self.opened = same[0] if same else None
+        self._draw()
+
+    def _draw(self) -> None:
+        if not self.is_mounted:
+            return
+        self._arrange()
+        self.query_one("#evidence-empty", LiteralText).show(self.found.why)
+        self.query_one(Summary).show(summary(self.found, self.view_state))
+        if self.found.evidence is None:
+            return
+        if self.opened is None:
+            self._draw_lines()
+            self._draw_detail()
+        else:
+            place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
+            self.query_one(ItemView).show(self.found, self.view_state, self.opened, self._words(self.opened), place)
+        if self._described is not self.found:
+            self._described = self.found
+            self.query_one("#evidence-run", FlowView).show(reading.parts(self.found.report))
+        self.query_one(PaperView).show_found(self.found)
+        self.query_one(ScatterBox).show_found(self.found)
+        self.refresh_bindings()
+
+    def _words(self, entry: Entry) -> Words:
+        return words_of(self.run, self.found, (self.view_state.left, self.view_state.right), entry.text, entry.number)
+
+    @property
+    def _paper(self) -> bool:
+        """Whether the paper's figures are shown: without a wish, where they are in nobody's way."""
+        if self.view_state.paper is None:
+            return self.room.width >= WIDE and bool(self.found.paper)
+        return self.view_state.paper
+
+    @property
+    def _only_paper(self) -> bool:
+        """Whether the paper's figures take the place of the rest."""
+        small = self.room.width < WIDE and self.room.height < ROOM_FOR_PAPER
+        return self._paper and small and self.opened is None
+
+    def _arrange(self) -> None:
+        """Arrange the widgets by the size and the view."""
+        wide = self.room.width >= WIDE
+        alone = self._only_paper
+        scatter = wide or (self.view_state.view == "scatter" and not alone)
+        self.set_class(self.found.evidence is None, "-empty")
+        self.set_class(wide, "-wide")
+        self.set_class(self.opened is not None, "-item")
+        self.set_class(self.view_state.view == "run", "-run")
+        self.query_one("#evidence-left").display = wide or not (alone or scatter)
+        self.query_one("#evidence-right").display = wide or scatter or self._paper
+        self.query_one(ScatterBox).display = scatter
+        self.query_one("#evidence-paper").display = self._paper
+
+    def _columns(self, width: int | None = None) -> Columns:
+        """Of the table, at a width or the one that its lines have."""
+        width = self.query_one(Lines).width if width is None else width
+        if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
+            self._fitted = self.rows, width, columns_of(self.rows, width)
+        return self._fitted[2]
+
+    def _draw_lines(self) -> None:
+        lines = self.query_one(Lines)
+        lines.show(len(self.entries if self.view_state.view == "items" else self.rows), self._line)
+        self._draw_head()
+        self._fit_detail()
+
+    def _line(self, row: int, width: int) -> Text:
+        if self.view_state.view == "items":
+            return lines.item(self.found, self.view_state, self.entries[row], width)
+        return lines.line(self.rows[row], self._columns(width), self.view_state.page, width)
+
+    def _draw_head(self) -> None:
+        if self.view_state.view == "items":
+            head = lines.item_head(self.found, self.view_state, self.query_one(Lines).width)
+        else:
+            head = lines.head(self._columns(), self.view_state.page)
+        self.query_one("#evidence-head", LiteralText).show(head)
+
+    def _fit_detail(self) -> None:
+        items = self.view_state.view == "items"
+        said = [] if items else [row.detail for row in self.rows]
+        self.query_one(Detail).fit(said, self.room.height // 2)
+
+    def _draw_detail(self) -> None:
+        at, detail = self.query_one(Lines).cursor, self.query_one(Detail)
+        if self.view_state.view != "items":
+            detail.say(self.rows[at].detail if at < len(self.rows) else "")
+        elif at < len(self.entries):
+            entry = self.entries[at]
+            detail.say(f"{self.found.title(entry.text)}: {entry.words}", "enter opens the item")
+        else:
+            detail.say("No item flipped, and no two models to hold against each other.")
+
+    # Actions.
+
+    def _show(self, view_state: EvidenceViewState) -> None:
+        if self.found.evidence is None:
+            return
+        lines = self.query_one(Lines)
+        self._cursors[self.view_state.view] = lines.cursor
+        before, self.view_state = self.view_state, view_state
+        if before.view != view_state.view:
+            self.opened = None
+        self._fill()
+        if before.view != view_state.view:
+            lines.show_at(self._cursors.get(view_state.view, 0))
+
+    def action_view(self) -> None:
+        order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
+        place = order.index(self.view_state.view) if self.view_state.view in order else 0
+        paper = False if self._only_paper else self.view_state.paper
+        self._show(replace(self.view_state, view=order[(place + 1) % len(order)], paper=paper))
+
+    def action_match(self) -> None:
+        place = MATCHES.index(self.view_state.match)
+        self._show(replace(self.view_state, match=MATCHES[(place + 1) % len(MATCHES)]))
+
+    def action_metrics(self) -> None:
+        self._show(replace(self.view_state, every=not self.view_state.every))
+
+    def action_columns(self) -> None:
+        self._show(replace(self.view_state, page=self.view_state.page + 1))
+
+    def action_paper(self) -> None:
+        self._show(replace(self.view_state, paper=not self._paper))
+
+    def action_left_model(self) -> None:
+        self._show(self.view_state.next_model(self.found, "left"))
+
+    def action_right_model(self) -> None:
+        self._show(self.view_state.next_model(self.found, "right"))
+
+    def action_open(self) -> None:
+        at = self.query_one(Lines).cursor
+        if self.view_state.view == "items" and at < len(self.entries):
+            self.opened = self.entries[at]
+            self._draw()
+
+    def action_back(self) -> None:
+        if self.opened is not None:
+            self.opened = None
+            self._draw()
+
+    def action_down(self) -> None:
+        self._move(1)
+
+    def action_up(self) -> None:
+        self._move(-1)
+
+    def action_first(self) -> None:
+        self._move(-(10**6))
+
+    def action_last(self) -> None:
+        self._move(10**6)
+
+    def action_page_down(self) -> None:
+        self._page(1)
+
+    def action_page_up(self) -> None:
+        self._page(-1)
+
+    @property
+    def _flow(self) -> FlowView | None:
+        """The text that stands where the lines are else."""
+        if self._only_paper:
+            return self.query_one(PaperView)
+        return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None
+
+    def _page(self, by: int) -> None:
+        if self.opened is not None:
+            self.query_one(ItemView).scroll_by(by)
+        elif (flow := self._flow) is not None:
+            flow.scroll_by(by * flow.page)
+        else:
+            self._move(by * self.query_one(Lines).page)
+
+    def _move(self, by: int) -> None:
+        lines = self.query_one(Lines)
+        if (flow := self._flow) is not None:
+            flow.scroll_by(by)
+            return
+        lines.move(by)
+        if self.opened is not None and lines.cursor < len(self.entries):
+            self.opened = self.entries[lines.cursor]
+            self._draw()
+
+    def action_export(self) -> None:
+        if self.found.evidence is None:
+            self.notify("There is nothing to export yet.", markup=False)
+            return
+        export(self.run, self._say)
+
+    def _say(self, message: str, failed: bool) -> None:
+        self.post_message(self.Exported(message, failed))

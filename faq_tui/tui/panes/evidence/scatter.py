@@ -1,0 +1,169 @@
+"""Every model by its loss on general and on specialised text, as in the paper's figure 3; letters name them."""
+
+from __future__ import annotations
+
+import math
+import string
+import threading
+from dataclasses import dataclass
+
+from rich.text import Text
+from textual.message import Message
+
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.evidence import ModelRow
+from faq_tui.core.plots.cells import line
+from faq_tui.core.plots.overlay import COLOURS
+from faq_tui.core.plots.scatter import Point, scatter
+from faq_tui.core.report import formatting
+from faq_tui.core.report.html.scatter import GENERAL, SPECIAL
+from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
+from faq_tui.core.settings.sets import plain_name
+from faq_tui.core.stats.bootstrap import Estimate
+from faq_tui.tui.panes.evidence import words
+from faq_tui.tui.panes.evidence.data import LoadedEvidence
+from faq_tui.tui.widgets.short import middle, padded
+from faq_tui.tui.widgets.text import LiteralText
+
+MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
+UNQUANTIZED_MARK = "U"
+LEAST_PLOT = 8  # lines
+LEGEND_WIDTH = 46  # columns of one entry
+RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
+
+Axis = tuple[str, str]  # text, metric
+
+
+def drawing(found: LoadedEvidence, width: int, height: int) -> str:
+    """At most `height` lines of ANSI text of at most `width` cells."""
+    across, up = _axis(found, GENERAL), _axis(found, SPECIAL)
+    if across is None or up is None:
+        return "No scatter: it needs a general text (evaluate.perplexity) and answers or labelled items."
+    placed = _placed(found, across, up)
+    if len(placed) < 2:
+        return "No scatter yet: no quantized model is measured on both general and specialised text."
+    columns = max(1, width // LEGEND_WIDTH)
+    legend = [_entry(mark, row, x, y, across, up, width // columns) for row, mark, _, x, y in placed]
+    lines = [line(_styled(legend[n : n + columns], placed[n : n + columns])) for n in range(0, len(legend), columns)]
+    room = height - 2 - min(len(lines), max(3, height - 2 - LEAST_PLOT))
+    heads = [_title("across", found, across, width), _title("up", found, up, width)]
+    plot = scatter(
+        [Point(x.value, y.value, mark, colour or "default") for _, mark, colour, x, y in placed],
+        width,
+        room,
+        lambda number: formatting.tick(across[1], number),
+        lambda number: formatting.tick(up[1], number),
+    )
+    shown = [*heads, *(plot.split("\n") if plot else []), *lines]
+    if len(shown) > height:
+        hidden = (len(shown) - height + 1) * columns
+        shown = [*shown[: height - 1], line((c, "dim") for c in f"… and {hidden} more: a larger window shows them")]
+    return "\n".join(shown[:height])
+
+
+def _axis(found: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
+    """The text of an axis and its main metric."""
+    texts = found.evidence.texts if found.evidence else ()
+    names = (text.name for kind in kinds for text in texts if text.kind == kind)
+    return next(((name, found.evidence.metrics(name)[0]) for name in names if found.evidence), None)
+
+
+def _placed(found: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
+    """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
+    out = []
+    marks = iter(MARKS * 9)
+    families: dict[str, str] = {}
+    for row in found.evidence.rows if found.evidence else ():
+        x, y = (row.texts.get(text, {}).get(metric) for text, metric in (across, up))
+        if x is None or y is None or row.same_as or not (math.isfinite(x.value) and math.isfinite(y.value)):
+            continue
+        if row.set_name is None:
+            out.append((row, UNQUANTIZED_MARK, "", x, y))
+            continue
+        family = plain_name(row.set_name).removesuffix(TOKENS_SUFFIX)
+        colour = families.setdefault(family, "orange" if family == BASELINE else _free_colour(families))
+        out.append((row, next(marks), colour, x, y))
+    return out
+
+
+def _free_colour(taken: dict[str, str]) -> str:
+    free = [colour for colour in COLOURS if colour != "orange"]
+    return free[len(taken) % len(free)]
+
+
+def _entry(mark: str, row: ModelRow, x: Estimate, y: Estimate, across: Axis, up: Axis, width: int) -> str:
+    figures = f"{words.value(across[1], x.value)} · {words.value(up[1], y.value)}"
+    return f"{mark}  {padded(sanitize(row.name), max(1, width - len(figures) - 6))} {figures}  "
+
+
+def _styled(entries: list[str], placed: list[tuple[ModelRow, str, str, Estimate, Estimate]]) -> list[tuple[str, str]]:
+    return [
+        (c, RICH[colour] if index == 0 else "")
+        for entry, (_, _, colour, _, _) in zip(entries, placed, strict=True)
+        for index, c in enumerate(entry)
+    ]
+
+
+def _title(way: str, found: LoadedEvidence, axis: Axis, width: int) -> str:
+    text, metric = axis
+    sort = "general" if way == "across" else "specialised"
+    said = words.heading(metric, found.title(text), found.window(text))
+    whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
+    return line((c, "bold") for c in middle(whole, width))
+
+
+Wish = tuple[LoadedEvidence, int, int]  # what to draw, and in which size
+
+
+class ScatterBox(LiteralText):
+    @dataclass
+    class Plotted(Message):
+        of: Wish
+        text: str
+
+    def __init__(self) -> None:
+        super().__init__(id="evidence-scatter")
+        self._found = LoadedEvidence()
+        self._asked: Wish | None = None
+        self._drawn: Wish | None = None
+        self._lock = threading.Lock()
+        self._working = False
+
+    @property
+    def busy(self) -> bool:
+        return self._asked != self._drawn
+
+    def show_found(self, found: LoadedEvidence) -> None:
+        self._found = found
+        self.call_after_refresh(self._ask)
+
+    def on_resize(self) -> None:
+        self._ask()
+
+    def _ask(self) -> None:
+        wish = (self._found, self.content_size.width, self.content_size.height)
+        if self._found.evidence is None or not all(wish[1:]) or wish == self._asked:
+            return
+        with self._lock:
+            self._asked = wish
+            if self._working:
+                return
+            self._working = True
+        threading.Thread(target=self._work, name="scatter", daemon=True).start()
+
+    def _work(self) -> None:
+        done: Wish | None = None
+        while True:
+            with self._lock:
+                wish = self._asked
+                if wish is None or wish == done:
+                    self._working = False
+                    return
+            text = drawing(*wish)
+            done = wish
+            self.post_message(self.Plotted(wish, text))
+
+    def on_scatter_box_plotted(self, event: Plotted) -> None:
+        event.stop()
+        self._drawn = event.of
+        self.show(Text.from_ansi(event.text, no_wrap=True))

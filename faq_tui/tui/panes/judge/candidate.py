@@ -1,0 +1,168 @@
+"""A candidate's scores in few words: the numbers, the judge's reason, and what each score is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.events import Click
+from textual.message import Message
+
+from faq_tui.core.extensions import JUDGES
+from faq_tui.core.settings import MIX
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.core.store.picks import ScoreRow
+from faq_tui.tui.panes.judge.case import Case, flags_in_words
+from faq_tui.tui.widgets.flow import FlowView, Part
+from faq_tui.tui.widgets.marked import LIMIT, rest
+from faq_tui.tui.widgets.text import LiteralText
+
+
+def columns_in_words(columns: Sequence[ScoreRow]) -> str:
+    """`llm 8.5 · lik -1.02 · act 0.30`: the score of each judge."""
+    return " · ".join(f"{JUDGES.get(row.kind).short} {_number(row)}" for row in columns)
+
+
+def score_in_words(row: ScoreRow | None) -> str:
+    """`8 of 10`, or a mean log-probability, which the judge's reason names."""
+    if row is None:
+        return "no score"
+    if row.score is None:
+        return "unscored"
+    return str(JUDGES.get(row.kind).in_words(row.score)) if row.kind in JUDGES else f"{row.score:.3f}"
+
+
+def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
+    """A judge's own explanation if there is one, else the reason of the score that picks."""
+    explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
+    return explained or (row.reason if row is not None else "")
+
+
+def parts_of_scores(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
+    """A line for each score that has parts."""
+    lines = [row.reason] if row is not None and row.kind == MIX and row.reason else []
+    for column in columns or ((row,) if row is not None else ()):
+        line = str(JUDGES.get(column.kind).parts(column.details)) if column.kind in JUDGES else ""
+        if line:
+            lines.append(line)
+    return lines
+
+
+def _number(row: ScoreRow) -> str:
+    return "unscored" if row.score is None else str(JUDGES.get(row.kind).number(row.score))
+
+
+LONG = 400  # characters from which reasoning opens folded, and a judge's reason stands last
+LABEL_STYLE = "bold cyan"
+
+
+class CandidateBox(Vertical):
+    """Empty until `show`; remembers what it shows, so that the same again costs nothing and does not scroll."""
+
+    class Chosen(Message):
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def __init__(self) -> None:
+        super().__init__(classes="candidate")
+        self._drawn: object = None
+        self.number = 0
+        self.folded = False
+
+    def compose(self) -> ComposeResult:
+        yield LiteralText(classes="title")
+        yield FlowView()
+
+    @property
+    def text(self) -> FlowView:
+        return self.query_one(FlowView)
+
+    def on_click(self, _: Click) -> None:
+        self.post_message(self.Chosen(self.number))
+
+    def show(self, case: Case, candidate: Candidate, blind: bool, folded: bool | None) -> None:
+        """`folded`: None folds what is long."""
+        self.number = candidate.number
+        self.query_one(".title", LiteralText).show(title(case, candidate, blind))
+        self.folded = is_folded(candidate, folded)
+        parts = parts_of(case, candidate, blind, self.folded)
+        if parts != self._drawn:
+            self._drawn = parts
+            self.text.show(parts)
+
+
+def title(case: Case, candidate: Candidate, blind: bool) -> Text:
+    """`2  8 of 10  picked by judge`."""
+    line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
+    for words, style in (score(case, candidate, blind), picked(case, candidate, blind)):
+        if words:
+            line.append("  ").append(words, style)
+    return line
+
+
+def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
+    """The candidate in the line of tabs, where one only is shown."""
+    line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
+    for words, style in (score(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
+        if words:
+            line.append(" ").append(words, style)
+    return line
+
+
+def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
+    """(words, style); only the first judge's score if not `whole`."""
+    if candidate.flags:
+        return "unfit", "bold red"
+    if blind:
+        return "", ""
+    columns = case.columns.get(candidate.id)
+    if columns:
+        return columns_in_words(columns if whole else columns[:1]), ""
+    return score_in_words(case.scores.get(candidate.id)), ""
+
+
+def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
+    """Who picked this candidate; the person's pick counts."""
+    standing = case.standing
+    by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
+    if not blind and standing.judge_pick == candidate.id:
+        by.append("judge")
+    counts = "person" in by or standing.override is None
+    return (f"picked by {', '.join(by)}", "bold green" if counts else "dim") if by else ("", "")
+
+
+def is_folded(candidate: Candidate, wish: bool | None) -> bool:
+    return len(candidate.reasoning) > LONG if wish is None else wish
+
+
+def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> list[Part | None]:
+    parts: list[Part | None] = []
+    if candidate.flags:
+        parts += [(flags_in_words(candidate.flags), "bold red"), None]
+    row, columns = case.scores.get(candidate.id), case.columns.get(candidate.id, ())
+    reason = "" if blind else reason_of(row, columns)
+    said = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
+    if reason and len(reason) <= LONG:
+        parts += [said, None]
+    about = [] if blind else parts_of_scores(row, columns)
+    if about:
+        parts += [("\n".join(about), "dim italic"), None]
+    reasoning, answer = candidate.reasoning.strip(), candidate.answer.strip()
+    if reasoning:
+        head = f"{'▸' if folded else '▾'} reasoning, {len(reasoning):,} characters"
+        parts.append((head + (", folded: f opens it" if folded else ""), LABEL_STYLE))
+        if not folded:
+            parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
+        parts += [None, ("answer", LABEL_STYLE)]
+    parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
+    if len(reason) > LONG:  # above the answer it would hide it
+        parts += [None, said]
+    return parts
+
+
+def whole(candidate: Candidate) -> str:
+    """All of it, for copying."""
+    return "\n\n".join(part for part in (candidate.reasoning, candidate.answer) if part)

@@ -1,0 +1,1 @@
+"""Pane 5: recipes, artefacts and the losses of each layer."""

@@ -1,0 +1,1 @@
+"""Pane 2: candidates as they stream in."""

@@ -1,0 +1,52 @@
+"""The totals of a source, counted on a thread: they need every candidate's row."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.app import App
+
+from faq_tui.core.store import candidate_pages as queries
+from faq_tui.core.store.candidate_pages import Totals
+from faq_tui.tui.duration import clock_time
+from faq_tui.tui.live import LiveState
+
+
+def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
+    """Returns at once; `on_totals` is called on the UI's thread, or never if the count fails."""
+
+    def count() -> None:
+        try:
+            app.call_from_thread(on_totals, queries.totals(path, source_hash))
+        except Exception:  # noqa: BLE001  the figures stay away; the app may be closing
+            return
+
+    threading.Thread(target=count, name="totals", daemon=True).start()
+
+
+def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
+    """The pace of the regeneration while it runs, else the totals. `expected`: candidates of all sources."""
+    regeneration = live.regeneration
+    if live.is_running("regenerate") and live.stage is not None:
+        stage, left = live.stage, live.seconds_left(now)
+        return [
+            f"{stage.already + stage.done:,} of {stage.already + (stage.total or 0):,} candidates",
+            f"{regeneration.tokens_per_second(now):,.0f} tokens/s",
+            f"{len(regeneration.growing)} in flight",
+            f"{regeneration.truncated:,} truncated",
+            f"{regeneration.retried:,} retried",
+            f"{regeneration.failed:,} failed",
+            f"{clock_time(left)} left" if left is not None else "time left not known yet",
+        ]
+    if totals is None:
+        return [f"{expected:,} candidates wanted"]
+    parts = [f"{totals.candidates:,} of {expected:,} candidates", f"{totals.tokens:,} tokens"]
+    parts.append(f"{totals.truncated:,} truncated")
+    if regeneration.retried:
+        parts.append(f"{regeneration.retried:,} retried")
+    if regeneration.failed:
+        parts.append(f"{regeneration.failed:,} failed")
+    return parts

@@ -1,0 +1,307 @@
+"""Candidates as they grow: the queue of seeds, and the chosen seed's candidates side by side."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import Source
+from faq_tui.core.store import candidate_pages as queries
+from faq_tui.core.store import candidates as failure_rows
+from faq_tui.core.store.candidate_pages import Totals
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.regenerate import actions
+from faq_tui.tui.panes.regenerate.candidate import CandidateView
+from faq_tui.tui.panes.regenerate.figures import count_totals, figures
+from faq_tui.tui.panes.regenerate.queue import Follower, SeedPage, SeedQueue
+from faq_tui.tui.panes.words import lines
+from faq_tui.tui.selection import select_seed, selected_seed
+from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
+from faq_tui.tui.widgets.text import LiteralText
+
+MOST_VIEWS = 4
+WIDE = 110  # columns from which candidates stand side by side
+VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # the least a candidate can be read in
+QUEUE_EVERY_S = 0.5
+FIGURES_EVERY_S = 0.5
+
+
+class RegeneratePane(Pane):
+    """Finished candidates are read from the database, growing ones from the live state."""
+
+    SCOPE = "regenerate"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    DEFAULT_CSS = (Path(__file__).parent / "regenerate.tcss").read_text(encoding="utf-8")
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.page = SeedPage(run.store)
+        self.queue = SeedQueue(self.page)
+        self.views = [CandidateView() for _ in range(MOST_VIEWS)]
+        self.live = LiveState()
+        self.source = next(iter(run.settings.sources), "")
+        self.number = 1
+        self.follower = Follower()
+        self._finished: dict[int, Candidate] = {}  # of the chosen seed
+        self._lost: dict[int, str] = {}  # its candidates that could not be had, and why
+        self._loaded: tuple[object, ...] = ()  # for what `_finished` was read
+        self._queue_drawn = self._figures_drawn = 0.0
+        self._stage: tuple[str, str] | None = None  # seen last, and how it stood
+        self._totals: Totals | None = None
+
+    def compose(self) -> ComposeResult:
+        yield LiteralText(id="figures")
+        yield LiteralText(id="empty")
+        with CoveredContainer(id="body"):
+            with CoveredVertical(id="left"):
+                yield LiteralText(id="queue-title")
+                yield self.queue
+            with Container(id="candidates"):
+                yield from self.views
+
+    # What there is.
+
+    @property
+    def settings(self) -> Source | None:
+        return self.run.settings.sources.get(self.source)
+
+    @property
+    def candidates(self) -> int:
+        return self.settings.candidates if self.settings else 0
+
+    @property
+    def now(self) -> float:
+        clock = getattr(self.app, "clock", time.time)
+        return float(clock())
+
+    @property
+    def following(self) -> bool:
+        return self.follower.on
+
+    def shown(self, live: LiveState) -> None:
+        self.live = live
+        if self.source not in self.run.settings.sources:
+            self.source = next(iter(self.run.settings.sources), "")
+        self.page.load()
+        seed_id = selected_seed(self.app)
+        if seed_id is not None and not self.following:
+            self.page.go_to(seed_id)
+        self._loaded = ()
+        self._count()
+        self._arrange()
+        self.draw()
+
+    def tick(self, live: LiveState) -> None:
+        if live is not self.live:
+            self._loaded = ()
+        self.live = live
+        if self.following:
+            self._follow()
+        stage = (live.stage.stage, live.stage.state) if live.stage else None
+        changed = stage != self._stage
+        if changed:
+            self._stage = stage
+            self.page.load()  # the seeds may have been read just now
+            self._count()
+        self.draw(all_of_it=changed)
+
+    def text_to_copy(self) -> str | None:
+        view = next((v for v in self.views if v.key and v.key[2] == self.number and v.display), None)
+        return view.whole() if view else None
+
+    # Drawing.
+
+    def on_resize(self) -> None:
+        self._arrange()
+        self.draw()
+
+    def on_seed_queue_chosen(self, event: SeedQueue.Chosen) -> None:
+        event.stop()
+        self.draw()
+
+    def draw(self, all_of_it: bool = True) -> None:
+        """What changed; with `all_of_it` the slow parts too."""
+        now = self.now
+        if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
+            self._figures_drawn = now
+            self._draw_figures(now)
+        if all_of_it or abs(now - self._queue_drawn) >= QUEUE_EVERY_S:
+            self._queue_drawn = now
+            self._draw_queue()
+        self._draw_candidates(now)
+
+    def _draw_figures(self, now: float) -> None:
+        names = list(self.run.settings.sources)
+        expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
+        if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
+            expected = self.settings.candidates * self.page.total  # the totals are of the source that is shown
+        which = f"source {self.source}"
+        if len(names) > 1:
+            which += f" ({names.index(self.source) + 1} of {len(names)})"
+        parts = [which, *figures(self.live, self._totals, expected, now)] if names else ["no sources"]
+        self.query_one("#figures", LiteralText).show(lines(parts, max(20, self.room.width - 2)))
+
+    def _draw_queue(self) -> None:
+        empty = self._why_empty()
+        self.set_class(bool(empty), "-empty")
+        self.query_one("#empty", LiteralText).show(empty)
+        source = self.settings
+        if source is None or empty:
+            return
+        found = queries.answered(self.run.store, source_hash_of(source), [s.seed_id for s in self.page.seeds])
+        self.queue.set_states(found, source.candidates, self.source, self.live.regeneration)
+        title = f"{self.page.total:,} seeds" + (" · following" if self.following else "")
+        self.query_one("#queue-title", LiteralText).show(title)
+
+    def _why_empty(self) -> str:
+        if not self.run.settings.sources:
+            return (
+                "This run has no source, so only the baseline will be made.\n\nName a larger model of the target's \
+family under [sources.elder] in faq.toml."
+            )
+        if not self.page.seeds:
+            return "No seeds are chosen yet.\n\nPress r to start: the seed file is read first."
+        return ""
+
+    def _draw_candidates(self, now: float) -> None:
+        seed, source = self.page.current, self.settings
+        if seed is None or source is None:
+            return
+        select_seed(self, seed.seed_id)
+        growing, failures = self.live.growing, self.live.regeneration.failures
+        read_for = (seed.seed_id, self.source, id(self.live), self.live.regeneration.settled)
+        shown = [v for v in self.views if v.display]
+        keys = [(seed.seed_id, self.source, number) for number in self._numbers()]
+        if read_for[:3] != self._loaded[:3] or (
+            read_for != self._loaded and any(key not in growing and key[2] not in self._finished for key in keys)
+        ):
+            self._finished = queries.candidates_of(self.run.store, source_hash_of(source), seed.seed_id)
+            self._lost = failure_rows.failures_of_seed(self.run.store, source_hash_of(source), seed.seed_id)
+            self._loaded = read_for
+        for view, key in zip(shown, keys, strict=False):
+            view.set_class(key[2] == self.number, "-chosen")
+            why = failures.get(key) or self._lost.get(key[2])
+            view.show(key, self._finished.get(key[2]), growing.get(key), why, now)
+
+    def _numbers(self) -> range:
+        """The candidates for which there is room, the chosen one among them."""
+        room = sum(view.display for view in self.views)
+        first = max(1, min(self.number - room // 2, self.candidates - room + 1))
+        return range(first, min(self.candidates, first + room - 1) + 1)
+
+    def _arrange(self) -> None:
+        """As many candidates as can be read: side by side where it is wide, else one above the other."""
+        wide = self.room.width >= WIDE
+        self.set_class(wide, "-wide")
+        zoomed = self.has_class("-zoom")
+        room = (self.room.width * 3 // 4) // VIEW_WIDTH if wide else (self.room.height - 3) // VIEW_HEIGHT
+        room = 1 if zoomed else max(1, min(MOST_VIEWS, room, self.candidates))
+        for place, view in enumerate(self.views):
+            view.display = place < room
+
+    def _count(self) -> None:
+        """The totals, on a thread: they need every candidate's row."""
+        source = self.settings
+        self._totals = None
+        if source is None:
+            return
+        count_totals(self.app, self.run.store.path, source_hash_of(source), partial(self._counted, self.source))
+
+    def _counted(self, source: str, totals: Totals) -> None:
+        if source == self.source:
+            self._totals = totals
+            self._draw_figures(self.now)
+
+    # Following.
+
+    def _follow(self) -> None:
+        seed, now = self.page.current, self.now
+        shown = (seed.seed_id, self.source, self.number) if seed else None
+        key = self.follower.next(self.live.regeneration, shown, now)
+        if key is not None and self.page.go_to(key[0]):
+            self.source, self.number = key[1], key[2]
+            self.follower.went(now)
+            self._queue_drawn = self._figures_drawn = 0.0
+
+    def _moved(self) -> None:
+        """The queue answers the key at once; the rest is drawn after it."""
+        self.follower.on = False
+        self._draw_queue()
+        self.call_after_refresh(self._draw_rest)
+
+    def _draw_rest(self) -> None:
+        now = self.now
+        self._draw_figures(now)
+        self._draw_candidates(now)
+
+    # Actions.
+
+    def action_next_seed(self) -> None:
+        self.page.down()
+        self._moved()
+
+    def action_previous_seed(self) -> None:
+        self.page.up()
+        self._moved()
+
+    def action_first_seed(self) -> None:
+        self.page.first()
+        self._moved()
+
+    def action_last_seed(self) -> None:
+        self.page.last()
+        self._moved()
+
+    def action_next_candidate(self) -> None:
+        self.number = min(self.number + 1, max(1, self.candidates))
+        self._moved()
+
+    def action_previous_candidate(self) -> None:
+        self.number = max(1, self.number - 1)
+        self._moved()
+
+    def action_page_down(self) -> None:
+        self._scroll(1)
+
+    def action_page_up(self) -> None:
+        self._scroll(-1)
+
+    def _scroll(self, pages: int) -> None:
+        for view in self.views:
+            if view.display and view.key and view.key[2] == self.number:
+                view.flow.scroll_by(pages * view.flow.page)
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoom")
+        self._arrange()
+        self.draw()
+
+    def action_follow(self) -> None:
+        self.follower.toggle()
+        self._follow()
+        self.draw()
+
+    def action_source(self) -> None:
+        names = list(self.run.settings.sources)
+        if len(names) < 2:
+            self.notify("This run has only one source." if names else "This run has no source.")
+            return
+        self.source = names[(names.index(self.source) + 1) % len(names)]
+        self.number = min(self.number, self.candidates)
+        self._count()
+        self._arrange()
+        self._moved()
+
+    def action_retry(self) -> None:
+        self.post_message(self.StartJob(only="regenerate"))

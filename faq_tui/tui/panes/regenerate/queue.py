@@ -1,0 +1,226 @@
+"""Follow the latest candidate: which one is shown while the person chooses none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.events import Click
+from textual.geometry import Region
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.store import Store
+from faq_tui.core.store import candidate_pages as queue
+from faq_tui.core.store.candidate_pages import CandidateCounts, QueuedSeed
+from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
+
+QUIET_S = 2.0  # a candidate that gets no text for so long is left
+
+
+class Follower:
+    """Stays with a candidate until it is finished or gets no more text, then goes to the one that got text last."""
+
+    def __init__(self) -> None:
+        self.on = False
+        self._length, self._since = 0, 0.0  # characters the candidate had, and when they last became more
+
+    def toggle(self) -> None:
+        self.on = not self.on
+        self._length, self._since = 0, 0.0
+
+    def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
+        """Where to go now; None to stay."""
+        latest = regeneration.latest
+        if not self.on or latest is None:
+            return None
+        growing = regeneration.growing.get(shown) if shown else None
+        if growing is not None and growing.waits_until is None and not self._is_silent(growing, now):
+            return None
+        return latest if latest in regeneration.growing else None
+
+    def went(self, now: float) -> None:
+        self._length, self._since = 0, now
+
+    def _is_silent(self, growing: GrowingCandidate, now: float) -> bool:
+        length = growing.reasoning.length + growing.answer.length
+        if length != self._length:
+            self._length, self._since = length, now
+        return now - self._since >= QUIET_S
+
+
+class SeedPage:
+    """`height` seeds of the database, one of which is chosen."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.height = 1
+        self.seeds: list[QueuedSeed] = []
+        self.cursor = 0
+        self.total = 0
+
+    @property
+    def current(self) -> QueuedSeed | None:
+        return self.seeds[self.cursor] if self.seeds else None
+
+    def load(self) -> None:
+        """Read the page again, around the seed that is chosen."""
+        self.total = queue.count(self._store)
+        if self.current is None:
+            self.first()
+        else:
+            self._load_around(self.current.position, self.cursor)
+
+    def resize(self, height: int) -> None:
+        self.height = max(1, height)
+        if self.current is not None:
+            self._load_around(self.current.position, min(self.cursor, self.height - 1))
+        else:
+            self.first()
+
+    def first(self) -> None:
+        self.seeds, self.cursor = queue.after(self._store, -1, self.height), 0
+
+    def last(self) -> None:
+        self.seeds = queue.before(self._store, 1 << 62, self.height)
+        self.cursor = max(0, len(self.seeds) - 1)
+
+    def down(self) -> None:
+        if self.cursor + 1 < len(self.seeds):
+            self.cursor += 1
+        elif self.seeds and (more := queue.after(self._store, self.seeds[-1].position, 1)):
+            self.seeds = [*self.seeds, *more][-self.height :]
+            self.cursor = len(self.seeds) - 1
+
+    def up(self) -> None:
+        if self.cursor:
+            self.cursor -= 1
+        elif self.seeds and (more := queue.before(self._store, self.seeds[0].position, 1)):
+            self.seeds = [*more, *self.seeds][: self.height]
+
+    def go_to(self, seed_id: str) -> bool:
+        """Choose a seed by its id; False if it is not in the queue."""
+        for row, seed in enumerate(self.seeds):
+            if seed.seed_id == seed_id:
+                self.cursor = row
+                return True
+        position = queue.position_of(self._store, seed_id)
+        if position is None:
+            return False
+        self._load_around(position, self.height // 2)
+        return True
+
+    def _load_around(self, position: int, row: int) -> None:
+        """Fill the page so that the seed at `position` is chosen, on `row` where that leaves no room empty."""
+        ahead = queue.before(self._store, position, row)
+        here = queue.after(self._store, position - 1, self.height - len(ahead))
+        if len(ahead) + len(here) < self.height:
+            ahead = queue.before(self._store, position, self.height - len(here))
+        self.seeds = [*ahead, *here]
+        self.cursor = min(len(ahead), max(0, len(self.seeds) - 1))
+
+
+STATE_WIDTH = 13
+NOTHING = CandidateCounts()
+
+
+def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int) -> tuple[str, str]:
+    """The state of a seed in a few words, and their style. `expected`: how many candidates it is to have."""
+    if writing:
+        return f"writing {answered.done}/{expected}", "bold cyan"
+    if failed := max(failed, answered.failed):  # in this job, or as the database knows from an earlier one
+        return f"{failed} failed", "bold red"
+    if answered.done < expected:
+        return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
+    if answered.truncated:
+        return f"{answered.truncated} truncated", "yellow"
+    if answered.unusable:
+        return f"{answered.unusable} unfit", "yellow"
+    return f"done {answered.done}/{expected}", "green"
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """One line of the queue, as it is drawn."""
+
+    chosen: bool
+    question: str
+    words: str
+    style: str
+
+
+class SeedQueue(Widget):
+    """Draws the page, and again only the rows that changed; the keys are the pane's."""
+
+    class Chosen(Message):
+        def __init__(self, row: int) -> None:
+            super().__init__()
+            self.row = row
+
+    def __init__(self, page: SeedPage) -> None:
+        super().__init__(id="queue")
+        self.page = page
+        self._states: dict[str, tuple[str, str]] = {}
+        self._rows: list[QueueRow] = []
+        self._base, self._width = Style(), 0  # of the lines that are drawn now
+
+    def set_states(
+        self, answered: Mapping[str, CandidateCounts], expected: int, source: str, regeneration: Regeneration
+    ) -> None:
+        """Take the states of the page's seeds, and draw the rows that changed."""
+        writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
+        failed = Counter(key[0] for key in regeneration.failures if key[1] == source)
+        self._states = {
+            seed.seed_id: state_of(
+                answered.get(seed.seed_id, NOTHING), expected, writing[seed.seed_id], failed[seed.seed_id]
+            )
+            for seed in self.page.seeds
+        }
+        self.redraw()
+
+    def redraw(self) -> None:
+        """The rows of the page that differ from those on the screen."""
+        rows = [
+            QueueRow(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
+            for row, seed in enumerate(self.page.seeds)
+        ]
+        before, self._rows = self._rows, rows
+        pairs = zip_longest(before, rows)
+        changed = [Region(0, y, self.size.width, 1) for y, (was, now) in enumerate(pairs) if was != now]
+        if changed:
+            self.refresh(*changed)
+
+    def on_resize(self) -> None:
+        if self.size.height == self.page.height:
+            return  # shown again as it was
+        self.page.resize(self.size.height)
+        self.post_message(self.Chosen(self.page.cursor))
+
+    def on_click(self, event: Click) -> None:
+        if event.y < len(self.page.seeds):
+            self.page.cursor = event.y
+            self.redraw()
+            self.post_message(self.Chosen(event.y))
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._base, self._width = self.rich_style, self.size.width
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        base, width = self._base, self._width
+        if y >= len(self._rows):
+            return Strip.blank(width, base)
+        row = self._rows[y]
+        reverse = Style(reverse=row.chosen)
+        words = f"{'▸' if row.chosen else ' '} ", f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
+        styles = base, base + Style.parse(row.style), base
+        strip = Strip([Segment(text, style + reverse) for text, style in zip(words, styles, strict=True)])
+        if strip.cell_length > width > 0:
+            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base + reverse)])])
+        return strip.adjust_cell_length(width, base + reverse)

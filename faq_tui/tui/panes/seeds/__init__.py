@@ -1,0 +1,1 @@
+"""Pane 1: browse, search, filter, exclude and tag the seeds."""

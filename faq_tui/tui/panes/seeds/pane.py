@@ -1,0 +1,367 @@
+"""Browse, search, filter, exclude and tag the seeds, a million as easily as a hundred."""
+
+from __future__ import annotations
+
+import threading
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.events import Resize
+from textual.message import Message
+from textual.timer import Timer
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.overrides import user
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import BASELINE
+from faq_tui.core.source_views import views_of
+from faq_tui.core.store import seed_pages, seeds
+from faq_tui.core.store.database import short_lock_timeout
+from faq_tui.core.store.seed_pages import SeedFilter, SeedListRow, View
+from faq_tui.core.store.seeds import Edit
+from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.seeds import actions, filters
+from faq_tui.tui.panes.seeds.finder import Facts, Finder, Found
+from faq_tui.tui.panes.seeds.preview import SampleSets, SeedPreview
+from faq_tui.tui.panes.seeds.seed_list import SeedList, heading
+from faq_tui.tui.selection import select_seed, selected_seed
+from faq_tui.tui.widgets.ask import Ask
+from faq_tui.tui.widgets.covered import CoveredContainer
+from faq_tui.tui.widgets.menu import Menu
+from faq_tui.tui.widgets.text import LiteralText
+
+WIDE = 150  # columns from which the preview stands beside the list
+REREAD_EVERY_S = 1.0
+ALL_PAGES = 10_000
+SETTLE_S = 0.04  # before a preview is read while the cursor runs
+SAID = {
+    "exclude": "excluded: no set will hold it",
+    "include": "included again",
+    "tag": "tagged #{tag}",
+    "untag": "no longer tagged #{tag}",
+}
+
+
+class SetsRead(Message):
+    """The calibration sets' indexes are up to date."""
+
+
+class SeedsPane(Pane):
+    """Rows come from the database a page at a time; searches run on a thread and fill the list as they find."""
+
+    SCOPE = "seeds"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    DEFAULT_CSS = (Path(__file__).parent / "seeds.tcss").read_text(encoding="utf-8")
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.views: list[View] = [View()]
+        self.view = View()
+        self.wanted = SeedFilter()
+        self.facts: Facts | None = None
+        self.set_name = BASELINE
+        self.sets = SampleSets(run)
+        self.finder = Finder(self, run.store)
+        self._search: int | None = None  # number of the search whose finds are listed
+        self._searching = False
+        self._seen: tuple[object, ...] = ()
+        self._read_at = 0.0
+        self._settle: Timer | None = None
+        self._reading_sets = False
+
+    def compose(self) -> ComposeResult:
+        yield LiteralText(id="seeds-status")
+        yield LiteralText(id="seeds-empty")
+        with CoveredContainer(id="seeds-body"):
+            with CoveredContainer(id="seeds-left"):
+                yield LiteralText(id="seeds-heading")
+                yield SeedList(self._fetch)
+            yield SeedPreview(id="seeds-preview")
+
+    @property
+    def list(self) -> SeedList:
+        return self.query_one(SeedList)
+
+    # What is shown.
+
+    def shown(self, live: LiveState) -> None:
+        self.views = views_of(self.run)
+        self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
+        self._seen = _key(live)
+        self.list.wanted = self.view.candidates
+        self._reread()
+        if self.facts is None:
+            # The first page at once: how many there are is counted meanwhile.
+            count = seed_pages.newest_position(self.run.store) + 1
+            self.list.show(range(count))
+        self._go_to_selected()
+        self.finder.facts()
+        self._draw()
+
+    def tick(self, live: LiveState) -> None:
+        if time.monotonic() - self._read_at < REREAD_EVERY_S or self._seen == _key(live):
+            return
+        stage_changed = self._seen[:2] != _key(live)[:2]
+        self._seen = _key(live)
+        self._reread()
+        if stage_changed:
+            self.finder.facts()
+
+    def on_facts(self, message: Facts) -> None:
+        first, self.facts = self.facts is None or self.facts.total != message.total, message
+        if self.wanted or not message.dense:
+            if first:
+                self._narrow(self.wanted)
+        elif len(self.list.positions) != message.total:
+            row = self.list.selected
+            self.list.show(range(message.total), row.position if row else None)
+        self._draw()
+
+    def on_found(self, message: Found) -> None:
+        if message.number != self._search:
+            return
+        positions = self.list.positions
+        if not isinstance(positions, array):
+            self.list.show(message.positions)
+            self.list.move(-self.list.cursor)
+            self._draw_preview()
+        else:
+            positions.extend(message.positions)
+            self.list.grew()
+        self._searching = not message.done
+        self._draw()
+
+    def on_sets_read(self) -> None:
+        self._reading_sets = False
+        self.list.tokens = self.sets.tokens(BASELINE)
+        self._draw_preview()
+
+    def on_seed_list_moved(self) -> None:
+        self._draw_status()
+        if self._settle is not None:
+            self._settle.stop()
+        self._settle = self.set_timer(SETTLE_S, self._settled)
+
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.width >= WIDE, "-wide")
+        self.call_after_refresh(self._draw_heading)
+
+    def text_to_copy(self) -> str | None:
+        return self.query_one(SeedPreview).whole or None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        match action:
+            case "clear":
+                return bool(self.wanted) or self.has_class("-zoom")
+            case "source":
+                return len(self.views) > 1
+        return True
+
+    def _fetch(self, positions: Sequence[int]) -> dict[int, SeedListRow]:
+        return seed_pages.rows_at(self.run.store, self.view, positions)
+
+    def _reread(self) -> None:
+        self._read_at = time.monotonic()
+        self.list.reread()
+        self._draw_preview()
+        if not self._reading_sets:
+            self._reading_sets = True
+            threading.Thread(target=self._read_sets, name="sets", daemon=True).start()
+
+    def _read_sets(self) -> None:
+        self.sets.refresh()
+        try:
+            self.post_message(SetsRead())
+        except RuntimeError:
+            return  # the app has ended
+
+    def _settled(self) -> None:
+        row = self.list.selected
+        if row is not None:
+            select_seed(self, row.id)
+        self._draw_preview()
+
+    def _go_to_selected(self) -> None:
+        seed_id = selected_seed(self.app)
+        row = self.list.selected
+        if seed_id is None or (row is not None and row.id == seed_id):
+            return
+        position = seed_pages.position_of(self.run.store, seed_id)
+        if position is not None:
+            self.list.show(self.list.positions, position)
+
+    def _narrow(self, wanted: SeedFilter) -> None:
+        self.wanted = wanted
+        if not wanted and self.facts is not None and self.facts.dense:
+            row = self.list.selected
+            self.finder.stop()
+            self._search, self._searching = None, False
+            self.list.show(range(self.facts.total), row.position if row else None)
+        else:
+            self._search, self._searching = self.finder.search(self.view, wanted), True
+            self.list.show(range(0))
+        self._draw()
+
+    def _draw(self) -> None:
+        self.refresh_bindings()
+        self._draw_status()
+        self._draw_heading()
+        self._draw_preview()
+        empty = not self.list.positions and not self._searching
+        self.set_class(empty, "-empty")
+        if empty:
+            nothing = "no seed matches: esc shows all" if self.wanted else "no seeds yet: r reads them"
+            self.query_one("#seeds-empty", LiteralText).show(nothing)
+
+    def _draw_status(self) -> None:
+        count, at = len(self.list.positions), self.list.cursor + 1
+        parts = [f"seed {at:,} of {count:,}" if count else "no seeds"]
+        if self.wanted:
+            more = " so far" if self._searching else ""
+            total = f" of {self.facts.total:,}" if self.facts else ""
+            parts.append(f"{filters.in_words(self.wanted)}: {count:,}{more}{total} seeds")
+        else:
+            parts.append(self._roles())
+        parts.append(f"state for {self.view.source}" if len(self.views) > 1 else "")
+        self.query_one("#seeds-status", LiteralText).show("   ".join(part for part in parts if part))
+
+    def _roles(self) -> str:
+        names = {"chosen": "to regenerate", "heldout": "held out", "pool": "in reserve", "excluded": "excluded"}
+        counts = self.facts.roles if self.facts else {}
+        return ", ".join(f"{counts[role]:,} {name}" for role, name in names.items() if counts.get(role))
+
+    def _draw_heading(self) -> None:
+        width = self.list.size.width - 2
+        if width > 0:
+            self.query_one("#seeds-heading", LiteralText).show(" " + heading(width))
+
+    def _draw_preview(self) -> None:
+        row = self.list.selected
+        seed = seeds.get(self.run.store, row.id) if row else None
+        self.query_one(SeedPreview).show(row, seed, self.sets, self.set_name)
+
+    # What is done.
+
+    def action_search(self) -> None:
+        prompt = "Search in questions, answers, labels and ids (empty: search for nothing)"
+        self.app.push_screen(Ask(prompt, self.wanted.text), self._searched)
+
+    def _searched(self, text: str | None) -> None:
+        if text is not None:
+            self._narrow(replace(self.wanted, text=text))
+
+    def action_filter(self) -> None:
+        facts = self.facts
+        known = (facts.categories, facts.files, facts.tags) if facts else ((), (), ())
+        menu = Menu("Show only seeds with", filters.groups(self.wanted, *known))
+        self.app.push_screen(menu, self._filtered)
+
+    def _filtered(self, choice: tuple[str, str] | None) -> None:
+        if choice is not None:
+            self._narrow(filters.narrowed(self.wanted, *choice))
+
+    def action_clear(self) -> None:
+        if self.has_class("-zoom"):
+            self.action_zoom()
+        elif self.wanted:
+            self._narrow(SeedFilter())
+
+    def action_exclude(self) -> None:
+        row, store = self.list.selected, self.run.store
+        if row is not None:
+            self._edit(lambda: seeds.toggle_excluded(store, row.id, user()))
+
+    def action_tag(self) -> None:
+        row = self.list.selected
+        if row is not None:
+            prompt = "Tag to put on this seed, or to take off it"
+            self.app.push_screen(Ask(prompt), lambda text: self._tagged(row.id, text))
+
+    def _tagged(self, seed_id: str, text: str | None) -> None:
+        tag = (text or "").strip().lstrip("#").strip()
+        if tag:
+            self._edit(lambda: seeds.toggle_tag(self.run.store, seed_id, tag, user()))
+
+    def action_undo(self) -> None:
+        self._edit(lambda: seeds.undo_edit(self.run.store, user()), "undone: ")
+
+    def _edit(self, change: Callable[[], Edit | None], before: str = "") -> None:
+        try:
+            with short_lock_timeout(self.run.store):
+                edit = change()
+        except FaqError as error:
+            self.app.notify(sanitize(str(error)), severity="error", markup=False)
+            return
+        if edit is None:
+            self.app.notify("nothing to undo", markup=False)
+            return
+        said = SAID[edit.action].format(tag=sanitize(edit.tag, 40))
+        self.app.notify(f"{before}{edit.seed_id} {said}", markup=False)
+        self._reread()
+        self.finder.facts()
+
+    def action_source(self) -> None:
+        self.view = self.views[(self.views.index(self.view) + 1) % len(self.views)]
+        self.list.wanted = self.view.candidates
+        self._reread()
+        if self.wanted.state:
+            self._narrow(self.wanted)
+        self._draw()
+
+    def action_set(self) -> None:
+        row = self.list.selected
+        holding = self.sets.holding(row.id) if row else []
+        if len(holding) < 2:
+            self.app.notify(f"this seed is in {'one set only' if holding else 'no calibration set yet'}")
+            return
+        now = self.set_name if self.set_name in holding else holding[0]
+        self.set_name = holding[(holding.index(now) + 1) % len(holding)]
+        self._draw_preview()
+
+    def action_zoom(self) -> None:
+        self.toggle_class("-zoom")
+        self.refresh_bindings()
+
+    def action_down(self) -> None:
+        self._move(1)
+
+    def action_up(self) -> None:
+        self._move(-1)
+
+    def action_page_down(self) -> None:
+        self._move(self.list.page, 1)
+
+    def action_page_up(self) -> None:
+        self._move(-self.list.page, -1)
+
+    def action_first(self) -> None:
+        self._move(-len(self.list.positions), -ALL_PAGES)
+
+    def action_last(self) -> None:
+        self._move(len(self.list.positions), ALL_PAGES)
+
+    def action_preview_down(self) -> None:
+        self.query_one(SeedPreview).scroll_text(lines=3)
+
+    def action_preview_up(self) -> None:
+        self.query_one(SeedPreview).scroll_text(lines=-3)
+
+    def _move(self, by: int, pages: int = 0) -> None:
+        """The cursor by so many seeds; in the large preview the text by a line, or by so many pages."""
+        if self.has_class("-zoom"):
+            self.query_one(SeedPreview).scroll_text(pages, 0 if pages else by)
+        else:
+            self.list.move(by)
+
+
+def _key(live: LiveState) -> tuple[object, ...]:
+    return (live.stage.stage, live.stage.state, live.version) if live.stage else (None, None, live.version)

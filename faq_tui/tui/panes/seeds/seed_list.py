@@ -1,0 +1,222 @@
+"""The columns of the list of seeds: which fit into a width, and a row as one line of text."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.store.seed_pages import SeedListRow
+
+GAP = 2
+LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # columns of the list; narrower ones leave it to the preview's title
+STATE_STYLES = {
+    "excluded": "strike",
+    "hand-picked": "bold green",
+    "picked": "green",
+    "rejected": "bold red",
+    "none fit": "red",
+    "waiting": "yellow",
+    "partly": "yellow",
+    "not judged": "yellow",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    name: str
+    width: int
+    right: bool = False
+
+
+@lru_cache(maxsize=4)
+def columns(width: int) -> tuple[Column, ...]:
+    """Columns that fill `width` cells."""
+    fixed = [Column("state", 11), Column("category", 11)]
+    after = [Column("length", 12, right=True)]
+    if width >= LANGUAGE_FROM:
+        fixed.append(Column("language", 8))
+    if width >= ORIGIN_FROM:
+        after.append(Column("origin", 16 if width < 150 else 32))
+    taken = sum(column.width + GAP for column in (*fixed, *after))
+    return (*fixed, Column("question", max(10, width - taken)), *after)
+
+
+def heading(width: int) -> str:
+    return (" " * GAP).join(fitted(column.name, column) for column in columns(width))
+
+
+def line(row: SeedListRow, width: int, tokens: Mapping[str, int], wanted: int) -> list[tuple[str, str]]:
+    """(text, style) of the cells; together `width` wide. `tokens`: seed id to the tokens of its baseline sample."""
+    cells = {
+        "state": f"{row.made} of {wanted}" if row.state == "partly" else row.state,
+        "category": row.category,
+        "language": row.language,
+        "question": " ".join([*(f"#{tag}" for tag in row.tags), row.question]),
+        "length": length(row, tokens),
+        "origin": row.origin,
+    }
+    styles = {
+        "state": STATE_STYLES.get(row.state, "dim"),
+        "question": "dim" if row.state == "excluded" else "",
+        "length": "dim",
+        "origin": "dim",
+    }
+    return [(fitted(cells[column.name], column), styles.get(column.name, "")) for column in columns(width)]
+
+
+def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
+    """Tokens where they are known, characters otherwise; the unit is said."""
+    known = tokens.get(row.id)
+    return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
+
+
+def fitted(text: str, column: Column) -> str:
+    """Exactly `column.width` cells of sanitized text; what is cut ends in an ellipsis. Origins keep their end."""
+    text = sanitize(text, 4 * column.width if column.name != "origin" else None)
+    if cell_len(text) > column.width:
+        if column.name == "origin":
+            return set_cell_size("…" + text[-(column.width - 1) :], column.width)
+        return set_cell_size(text, column.width - 1) + "…"
+    padding = " " * (column.width - cell_len(text))
+    return padding + text if column.right else text + padding
+
+
+PAGE = 64
+MOST_KEPT = 16 * PAGE
+
+Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
+
+
+class SeedList(ScrollView, can_focus=False):
+    """`positions` are places in the file; a `range` where every seed is shown."""
+
+    COMPONENT_CLASSES = {"seeds--cursor"}  # noqa: RUF012  Textual's own name for it
+    cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
+    tokens: reactive[Mapping[str, int]] = reactive(dict)  # the length of seeds, where it is known
+    wanted: reactive[int] = reactive(0)  # candidates of each seed
+
+    @dataclass
+    class Moved(Message):
+        index: int
+
+    def __init__(self, fetch: Fetch) -> None:
+        super().__init__()
+        self._fetch = fetch
+        self._rows: dict[int, SeedListRow] = {}  # by position
+        self.positions: Sequence[int] = range(0)
+        self._top, self._width, self._base = 0, 0, Style()  # of the lines that are drawn now
+        self._height = 0  # rows, while it is hidden too
+
+    def show(self, positions: Sequence[int], keep: int | None = None) -> None:
+        """List these; the cursor goes to the position `keep` if it is among them, else stays where it is."""
+        others = positions is not self.positions and positions != self.positions
+        self.positions = positions
+        self._resize()
+        index = self.cursor if keep is None else _index(positions, keep)
+        self.cursor = max(0, min(self.cursor if index is None else index, len(positions) - 1))
+        if others:
+            self._rows.clear()
+            self.refresh()
+        else:
+            self.reread()
+
+    def grew(self) -> None:
+        """More positions were added to the same sequence."""
+        self._resize()
+        self.refresh()
+
+    def reread(self) -> None:
+        """The database may have changed: rows are read again when they are needed, and drawn if they differ."""
+        before, self._rows = self._rows, {}
+        first = self.scroll_offset.y
+        for index in range(first, min(first + self._height, len(self.positions))):
+            if self.row(index) != before.get(self.positions[index]):
+                self.refresh_lines(index)
+
+    def row(self, index: int) -> SeedListRow | None:
+        """The row at an index of the list, with its page."""
+        if not 0 <= index < len(self.positions):
+            return None
+        position = self.positions[index]
+        if position not in self._rows:
+            if len(self._rows) > MOST_KEPT:
+                self._rows.clear()
+            start = index - index % PAGE
+            self._rows.update(self._fetch(self.positions[start : start + PAGE]))
+        return self._rows.get(position)
+
+    @property
+    def selected(self) -> SeedListRow | None:
+        return self.row(self.cursor)
+
+    @property
+    def page(self) -> int:
+        """Rows on the screen."""
+        return max(1, self.scrollable_content_region.height)
+
+    def move(self, by: int) -> None:
+        self.cursor = max(0, min(self.cursor + by, len(self.positions) - 1))
+
+    def watch_cursor(self, before: int, now: int) -> None:
+        self._into_view()  # draws all of it if it scrolls
+        self.refresh_lines(before)
+        self.refresh_lines(now)
+        self.post_message(self.Moved(self.cursor))
+
+    def on_resize(self) -> None:
+        self._height = self.size.height
+        self._resize()
+        self._into_view()
+
+    def on_click(self, event: Click) -> None:
+        index = self.scroll_offset.y + event.y
+        if index < len(self.positions):
+            self.cursor = index
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._top, self._width, self._base = self.scroll_offset.y, self.size.width, self.rich_style
+        return super().render_lines(crop)
+
+    def render_line(self, y: int) -> Strip:
+        index, width, base = self._top + y, self._width, self._base
+        row = self.row(index)
+        if row is None:
+            return Strip.blank(width, base)
+        cells = line(row, max(1, width - 2), self.tokens, self.wanted)
+        if index == self.cursor:  # one colour: the bar must be read at a glance
+            bar = self.get_component_rich_style("seeds--cursor")
+            text = f" {(' ' * GAP).join(text for text, _ in cells)}"
+            return Strip([Segment(text, bar)]).adjust_cell_length(width, bar)
+        pieces = [Segment(" ", base)]
+        for text, style in cells:
+            if style:
+                pieces += [Segment(text, base + Style.parse(style)), Segment(" " * GAP, base)]
+            else:
+                pieces.append(Segment(text + " " * GAP, base))
+        return Strip(pieces).adjust_cell_length(width, base)
+
+    def _resize(self) -> None:
+        # It never scrolls sideways; a width that changes would ask for another layout of the screen.
+        self.virtual_size = Size(1, len(self.positions))
+
+    def _into_view(self) -> None:
+        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, immediate=True, force=True)
+
+
+def _index(positions: Sequence[int], position: int) -> int | None:
+    """Positions ascend."""
+    index = bisect_left(positions, position)
+    return index if index < len(positions) and positions[index] == position else None

@@ -1,0 +1,1 @@
+"""Pane 4: activation spikes under each calibration set."""

@@ -1,0 +1,236 @@
+"""How spiky the target's activations are under each calibration set."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.message import Message
+
+from faq_tui.core.activations.compare import SetComparison
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.activations.view import Overview, compare_sets, export, overview
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.run.run import Run
+from faq_tui.tui.actions import bindings_of
+from faq_tui.tui.live import LiveState
+from faq_tui.tui.pane import Pane
+from faq_tui.tui.panes.spikes import actions
+from faq_tui.tui.panes.spikes.drawing import BOTH_HEIGHT, drawing
+from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
+from faq_tui.tui.widgets.text import LiteralText
+
+NARROW = 110  # columns: below it the sentence takes three lines
+NOTHING = (
+    "No activations yet: they come from the stage activations, after assemble.\n"
+    "It sends each calibration set through the target once; [activations] in\n"
+    "faq.toml says where it looks."
+)
+
+
+class Drawing(LiteralText):
+    """The picture: a class of its own, so that it can be asked for."""
+
+
+class SpikesPane(Pane):
+    """Numbers come from the store, arrays from activations/*.safetensors; a daemon thread draws them."""
+
+    SCOPE = "spikes"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    DEFAULT_CSS = (Path(__file__).parent / "spikes.tcss").read_text(encoding="utf-8")
+
+    @dataclass
+    class Drawn(Message):
+        """The drawing that the thread made for a view state."""
+
+        view_state: SpikesViewState
+        seen: Overview
+        text: str
+        sentence: str
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self.seen = Overview()
+        self.view_state = SpikesViewState()
+        self.drawn: SpikesViewState | None = None  # what is on the screen
+        self._shown: tuple[Overview, SpikesViewState] | None = None  # what was asked for last
+        self._stage: object = None
+        self._pending: tuple[Overview, SpikesViewState] | None = None
+        self._busy = threading.Event()
+        self._lock = threading.Lock()
+        self._compared: tuple[Overview, tuple[str, str, str], SetComparison] | None = None  # the last one
+
+    def compose(self) -> ComposeResult:
+        yield LiteralText(id="spikes-sentence")
+        yield Drawing(id="spikes-drawing")
+
+    def shown(self, live: LiveState) -> None:
+        del live
+        self._see(overview(self.run))
+
+    def tick(self, live: LiveState) -> None:
+        stage = live.stage and (live.stage.stage, live.stage.state, live.stage.detail)
+        if stage != self._stage:
+            self._stage = stage
+            fresh = overview(self.run)
+            if fresh != self.seen:
+                self._see(fresh)
+
+    def _see(self, seen: Overview) -> None:
+        self.seen = seen
+        self._arrange()
+        self.call_after_refresh(self.draw)
+
+    def on_resize(self) -> None:
+        self._arrange()
+        self.call_after_refresh(self.draw)
+
+    def _arrange(self) -> None:
+        """The sentence has its lines whatever it says: the drawing is made twice only if it needs more."""
+        sentence = self.query_one("#spikes-sentence", LiteralText)
+        sentence.display = bool(self.seen.sets)
+        sentence.styles.min_height = 3 if self.room.width < NARROW else 2
+
+    def text_to_copy(self) -> str | None:
+        """The table of metrics."""
+        found = self._compare(self.seen, self.view_state) if self.seen.sets else None
+        if found is None:
+            return None
+        rows = [f"metric\t{found.ours}\t{found.theirs}\tchange\tlow\thigh\thigher\tlayers\tp\tverdict"]
+        for one in found.metrics:
+            ends = (one.change.value, one.change.low, one.change.high)
+            numbers = (one.ours, one.theirs, *ends, one.higher, one.layers, one.p)
+            rows.append("\t".join([one.metric, *map(str, numbers), one.verdict]))
+        return "\n".join([found.sentence, *rows])
+
+    # Drawing: asked for on the UI's thread, done on a daemon thread, one at a time, the newest wish last.
+
+    def draw(self) -> None:
+        if not self.is_mounted:
+            return
+        box = self.query_one(Drawing)
+        if not self.seen.sets:
+            box.show(NOTHING)
+            self.drawn = self.view_state
+            return
+        size = box.content_size
+        self.view_state = replace(self.view_state.fitted(self.seen), width=size.width, height=size.height)
+        asked = self.seen, self.view_state
+        if size.width < 1 or asked == self._shown:
+            return
+        self._shown = asked
+        with self._lock:
+            self._pending = asked
+            if not self._busy.is_set():
+                self._busy.set()
+                threading.Thread(target=self._work, name="spikes", daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            with self._lock:
+                asked, self._pending = self._pending, None
+                if asked is None:
+                    self._busy.clear()
+                    return
+            seen, view_state = asked
+            found = self._compare(seen, view_state)
+            text = drawing(self.run, seen, view_state, found)
+            self.post_message(self.Drawn(view_state, seen, text, found.sentence if found else ""))
+
+    def _compare(self, seen: Overview, view_state: SpikesViewState) -> SetComparison | None:
+        if view_state.left == view_state.right:
+            return None
+        sides = view_state.right, view_state.left, view_state.module
+        last = self._compared
+        if last is not None and last[0] is seen and last[1] == sides:
+            return last[2]
+        found = compare_sets(seen, *sides, self.run.settings.evaluate.bootstrap)
+        self._compared = seen, sides, found
+        return found
+
+    def on_spikes_pane_drawn(self, event: Drawn) -> None:
+        event.stop()
+        self.drawn = event.view_state
+        sentence = self.query_one("#spikes-sentence", LiteralText)
+        sentence.show(event.sentence or f"{event.view_state.left}: there is no other set to compare it with.")
+        self.query_one(Drawing).show(Text.from_ansi(event.text, no_wrap=True))
+
+    # Actions.
+
+    def _show(self, view_state: SpikesViewState) -> None:
+        if self.seen.sets:
+            self.view_state = view_state
+            self.draw()
+
+    def action_next_layer(self) -> None:
+        self._move(1)
+
+    def action_previous_layer(self) -> None:
+        self._move(-1)
+
+    def action_first_layer(self) -> None:
+        self._move(-(10**6))
+
+    def action_last_layer(self) -> None:
+        self._move(10**6)
+
+    def _move(self, by: int) -> None:
+        if self.seen.sets:
+            self._show(self.view_state.other_layer(self.seen, by))
+
+    def action_highest(self) -> None:
+        if self.seen.sets:
+            self._show(self.view_state.highest_layer(self.seen))
+
+    def action_next_module(self) -> None:
+        self._other_module(1)
+
+    def action_previous_module(self) -> None:
+        self._other_module(-1)
+
+    def _other_module(self, by: int) -> None:
+        if len(self.seen.modules) > 1:
+            self._show(self.view_state.other_module(self.seen, by))
+        elif self.seen.sets:
+            self.notify("One module is measured; [activations] modules in faq.toml adds others.", markup=False)
+
+    def action_left_set(self) -> None:
+        if self.seen.sets:
+            self._show(self.view_state.next_set(self.seen, "left"))
+
+    def action_right_set(self) -> None:
+        if self.seen.sets:
+            self._show(self.view_state.next_set(self.seen, "right"))
+
+    def action_view(self) -> None:
+        order = VIEWS[1:] if self.view_state.height >= BOTH_HEIGHT else VIEWS
+        place = order.index(self.view_state.view) if self.view_state.view in order else 0
+        self._show(replace(self.view_state, view=order[(place + 1) % len(order)]))
+
+    def action_metric(self) -> None:
+        place = METRICS.index(self.view_state.metric)
+        self._show(replace(self.view_state, metric=METRICS[(place + 1) % len(METRICS)], view="layers"))
+
+    def action_zoom_in(self) -> None:
+        self._show(self.view_state.zoomed(2))
+
+    def action_zoom_out(self) -> None:
+        self._show(self.view_state.zoomed(0.5))
+
+    def action_export(self) -> None:
+        if not self.seen.sets:
+            self.notify("There are no activations to export yet.")
+            return
+        threading.Thread(target=self._export, args=(self.seen, self.view_state), name="export", daemon=True).start()
+
+    def _export(self, seen: Overview, view_state: SpikesViewState) -> None:
+        try:
+            paths = export(self.run, seen, view_state.place, view_state.names)
+            self.post_message(self.Exported(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}"))
+        except (FaqError, OSError) as error:
+            self.post_message(self.Exported(str(error), failed=True))

@@ -1,0 +1,90 @@
+"""The metrics of two sets as a table, and what else is known of them in words."""
+
+from __future__ import annotations
+
+from faq_tui.core.activations.compare import SAME, Compared, SetComparison
+from faq_tui.core.activations.view import Overview, covered
+from faq_tui.core.base.text import sanitize
+from faq_tui.core.chat.token_kinds import KINDS, SINK
+from faq_tui.core.plots.cells import line
+from faq_tui.core.run.run import Run
+from faq_tui.tui.panes.spikes.view_state import SpikesViewState
+
+NAMES = {
+    "max": "max |x|",
+    "crest": "max / rms",
+    "kurtosis": "kurtosis",
+    "max_over_median": "max / median",
+    "p999_over_median": "p99.9 / median",
+    "over_6_sigma": "share over 6 σ",
+    "over_20_median": "over 20 medians",
+    "top_channel_energy": "top 1% channels",
+}
+SHARES = ("over_6_sigma", "over_20_median", "top_channel_energy")
+
+
+def table(found: SetComparison, width: int) -> list[str]:
+    """A line of heads, then one a metric: medians over layers, change with interval, sign test, verdict."""
+    wide = width >= 92
+    ours, theirs = (f"{sanitize(name)[:10]:>10}" for name in (found.ours, found.theirs))
+    head = f"{'over all layers':<16}{ours} {theirs}  {'change [95%]':<22}{'higher in':<10}"
+    rows = [line((mark, "bold") for mark in f"{head}{'p ' if wide else '':>8}verdict"[:width])]
+    for one in found.metrics:
+        text = (
+            f"{NAMES[one.metric]:<16}{_number(one.metric, one.ours):>10} {_number(one.metric, one.theirs):>10}  "
+            f"{_change(one):<22}{f'{one.higher} of {one.layers}':<10}"
+        )
+        text += f"{one.p:>7.1g} " if wide else ""
+        rows.append(line((mark, "" if one.verdict == SAME else "bold") for mark in f"{text}{one.verdict}"[:width]))
+    return rows
+
+
+def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
+    """Tokens of each kind, the sink, outlier channels covered and experts starved, a line each."""
+    rows = []
+    driven = covered(run, list(seen.sets), view_state.place)
+    for name in view_state.names:
+        row = seen.sets[name]
+        counts = row.summary["kinds"]
+        kinds = ", ".join(f"{counts[kind]:,} {kind}" for kind in KINDS if kind != SINK and counts.get(kind))
+        parts = [f"{sanitize(name)}: {row.samples} samples, {row.tokens:,} tokens ({kinds})"]
+        here = [
+            p for p in row.summary["places"] if (p["layer"], p["module"]) == (view_state.layer, view_state.module)
+        ]
+        sink = here[0]["kinds"].get(SINK) if here else None
+        if sink:
+            parts.append(f"first tokens up to {sink['max']:.3g}, apart")
+        if driven.get(name, (0, 0))[1]:
+            parts.append("drives {} of this layer's {} outlier channels".format(*driven[name]))
+        minimum = run.settings.activations.expert_minimum * row.tokens
+        experts = [count for counts in row.summary["experts"].values() for count in counts]
+        if experts:
+            starved = sum(count < minimum for count in experts)
+            parts.append(f"{starved} of {len(experts)} experts get under {minimum / row.tokens:.1%} of the tokens")
+        rows += _wrapped(parts, width)
+    return rows
+
+
+def _wrapped(parts: list[str], width: int) -> list[str]:
+    rows = [""]
+    for part in parts:
+        longer = f"{rows[-1]} · {part}" if rows[-1] else part
+        if rows[-1] and len(longer) > width:
+            rows.append(f"  {part}"[:width])
+        else:
+            rows[-1] = longer[:width]
+    return rows
+
+
+def _number(metric: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3%}" if metric in SHARES else f"{value:.3g}"
+
+
+def _change(one: Compared) -> str:
+    if one.change.value != one.change.value:
+        return "–"
+    low, high = one.change.low, one.change.high
+    ends = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
+    return f"{one.change.value:.3g}×{ends}" if one.is_ratio else f"{one.change.value:+.2g}{ends}"
