@@ -50,7 +50,7 @@ def alike(one: Any, other: Any, share: float = 0.999) -> bool:
 
 
 def relative_difference(one: Any, other: Any) -> float:
-    """Mean absolute difference by mean absolute value: above 1 for weights that have nothing to do with each other."""
+    """Mean absolute difference by mean absolute value: above 1 for unrelated weights."""
     return float((one - other).abs().mean() / one.abs().mean())
 
 
