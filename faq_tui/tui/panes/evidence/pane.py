@@ -15,7 +15,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.evidence import actions, items, lines, reading, table
+from faq_tui.tui.panes.evidence import items, lines, reading, table
 from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence, Reader, export
 from faq_tui.tui.panes.evidence.items import Entry, ItemView, Words, words_of
 from faq_tui.tui.panes.evidence.line_list import Lines
@@ -23,6 +23,7 @@ from faq_tui.tui.panes.evidence.lines import Columns, columns_of
 from faq_tui.tui.panes.evidence.paper import PaperView
 from faq_tui.tui.panes.evidence.reading import Detail
 from faq_tui.tui.panes.evidence.scatter import ScatterBox
+from faq_tui.tui.panes.evidence.spec import EVIDENCE
 from faq_tui.tui.panes.evidence.summary import summary
 from faq_tui.tui.panes.evidence.table import TableRow
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
@@ -41,8 +42,8 @@ class Summary(LiteralText, can_focus=True):
 class EvidencePane(Pane):
     """Everything is read, and the scatter drawn, on daemon threads; here ready rows are shown."""
 
-    SCOPE = "evidence"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = EVIDENCE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(EVIDENCE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "evidence.tcss").read_text(encoding="utf-8")
 
     @dataclass
