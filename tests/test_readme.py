@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from faq_tui.tui.keys import table
+from faq_tui.tui.registry import key_table
 
 ROOT = Path(__file__).parents[1]
 HIDDEN = {"__init__.py", "__main__.py", "__pycache__"}
@@ -42,7 +42,7 @@ def test_what_is_there_is_in_the_tree() -> None:
 
 def test_the_table_of_keys_is_the_registrys() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert page.partition("<!-- keys -->\n")[2].partition("\n<!-- /keys -->")[0] == table()
+    assert page.partition("<!-- keys -->\n")[2].partition("\n<!-- /keys -->")[0] == key_table()
 
 
 def test_the_two_commands_are_marked() -> None:
