@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from faq_tui.tui.actions import Action
-from faq_tui.tui.registry import registry
 
 NAMES = {
     "question_mark": "?",
@@ -51,27 +50,3 @@ def written(key: str) -> str:
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     names = {sign: name for name, sign in NAMES.items()}
     return "+".join([*modifiers, names.get(last, last)])
-
-
-TITLES = {
-    "app": "everywhere",
-    "seeds": "Seeds",
-    "regenerate": "Regenerate",
-    "judge": "Judge",
-    "spikes": "Spikes",
-    "quantize": "Quantize",
-    "evidence": "Evidence",
-}
-
-
-def table() -> str:
-    """Markdown, a row an action."""
-    lines = ["| where | key | does |", "|---|---|---|"]
-    for action in registry():
-        keys = " ".join(f"`{shown(key)}`" for key in keys_of(action, {}))
-        lines.append(f"| {TITLES[action.scope]} | {keys} | {action.help} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table())

@@ -1,9 +1,9 @@
-"""What a pane is: a container that reads the store when it is shown and live state while it is visible."""
+"""The base class of a pane, and the spec by which the app lists a pane."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Self, cast
 
 from textual.containers import Container
 from textual.geometry import Region, Size
@@ -11,19 +11,42 @@ from textual.message import Message
 from textual.widget import Widget
 
 from faq_tui.core.base.text import sanitize
+from faq_tui.core.extensions.registry import load_object
 from faq_tui.core.run.run import Run
+from faq_tui.tui.actions import Action
 from faq_tui.tui.live import LiveState
 
 
+@dataclass(frozen=True)
+class PaneSpec:
+    """What the app must know of a pane before it opens it.
+
+    Tab, digit key, footer, help screen, palette and the table of keys in docs/keys.md follow from it.
+    """
+
+    scope: str  # the first part of its actions' ids, and the id of its widget
+    title: str  # on the tab
+    digit: int  # the key that shows the pane, also with ctrl
+    help: str  # one sentence on what the key shows
+    path: str  # "module:class" of the Pane, which is loaded when the app opens
+    actions: tuple[Action, ...]
+
+    def load(self) -> type[Pane]:
+        """The class of the pane."""
+        return cast("type[Pane]", load_object(self.path))
+
+
 class Pane(Container, can_focus=True):
-    """`run` is opened by and for the UI thread; jobs write to the same database from their own process.
+    """A container that reads the store when it is shown, and the live state while it is visible.
+
+    `run` is opened by and for the UI thread; jobs write to the same database from their own process.
 
     The pane has the focus itself while it is shown, so that its keys work and no widget is drawn again for the focus.
     A FaqError that an action raises is shown to the person in a notification.
     """
 
     BLANK = True  # its widgets cover it: Textual need not draw its lines first
-    SCOPE: ClassVar[str] = "pane"  # of its actions, and its id in the switcher
+    SPEC: ClassVar[PaneSpec]
 
     @dataclass
     class StartJob(Message):
@@ -44,7 +67,7 @@ class Pane(Container, can_focus=True):
         failed: bool = False
 
     def __init__(self, run: Run) -> None:
-        super().__init__(id=self.SCOPE)
+        super().__init__(id=self.SPEC.scope)
         self.run = run
         self._waits: LiveState | None = None  # to be shown
 

@@ -105,7 +105,7 @@ async def test_a_pane_shows_nothing_wider_or_higher_than_its_place(
             await pilot.pause(0.05)
             await until(pilot, lambda: not _busy(app.pane))
             await pilot.pause()
-            assert name == app.pane.SCOPE
+            assert name == app.pane.SPEC.scope
             assert cut(app.pane) == [], f"after {key!r}:\n{text_of(app)}"
 
 

@@ -24,10 +24,10 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.judge import actions
 from faq_tui.tui.panes.judge.candidate import CandidateBox, chip, whole
 from faq_tui.tui.panes.judge.case import Case, read_case, verdict
 from faq_tui.tui.panes.judge.queue import JudgeQueue
+from faq_tui.tui.panes.judge.spec import JUDGE
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.covered import CoveredHorizontal
@@ -42,8 +42,8 @@ BOX_WIDTH = 38  # the least in which a candidate is read with ease
 class JudgePane(Pane):
     """Every override is a new row, with who and when; the judge's rows stay."""
 
-    SCOPE = "judge"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = JUDGE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(JUDGE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "judge.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:

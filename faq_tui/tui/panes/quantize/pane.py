@@ -30,9 +30,9 @@ from faq_tui.tui.gpu import describe as describe_machine
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.quantize import actions
 from faq_tui.tui.panes.quantize.loss_grid import LossGrid
 from faq_tui.tui.panes.quantize.queue import ArtefactQueue, describe, figures
+from faq_tui.tui.panes.quantize.spec import QUANTIZE
 from faq_tui.tui.panes.words import lines
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.screens.recipe import RecipeScreen
@@ -47,8 +47,8 @@ REMOVE, KEEP = "remove", "keep"
 class QuantizePane(Pane):
     """What is being made comes from the live state, what was made from the manifests."""
 
-    SCOPE = "quantize"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = QUANTIZE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(QUANTIZE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "quantize.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:

@@ -21,10 +21,10 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.regenerate import actions
 from faq_tui.tui.panes.regenerate.candidate import CandidateView
 from faq_tui.tui.panes.regenerate.figures import count_totals, figures
 from faq_tui.tui.panes.regenerate.queue import Follower, SeedPage, SeedQueue
+from faq_tui.tui.panes.regenerate.spec import REGENERATE
 from faq_tui.tui.panes.words import lines
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
@@ -40,8 +40,8 @@ FIGURES_EVERY_S = 0.5
 class RegeneratePane(Pane):
     """Finished candidates are read from the database, growing ones from the live state."""
 
-    SCOPE = "regenerate"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = REGENERATE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(REGENERATE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "regenerate.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:

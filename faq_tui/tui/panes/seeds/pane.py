@@ -29,10 +29,11 @@ from faq_tui.core.store.seeds import Edit
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.seeds import actions, filters
+from faq_tui.tui.panes.seeds import filters
 from faq_tui.tui.panes.seeds.finder import Facts, Finder, Found
 from faq_tui.tui.panes.seeds.preview import SampleSets, SeedPreview
 from faq_tui.tui.panes.seeds.seed_list import SeedList, heading
+from faq_tui.tui.panes.seeds.spec import SEEDS
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.covered import CoveredContainer
@@ -58,8 +59,8 @@ class SetsRead(Message):
 class SeedsPane(Pane):
     """Rows come from the database a page at a time; searches run on a thread and fill the list as they find."""
 
-    SCOPE = "seeds"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = SEEDS
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SEEDS.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "seeds.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:

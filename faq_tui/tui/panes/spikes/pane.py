@@ -20,8 +20,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.spikes import actions
 from faq_tui.tui.panes.spikes.drawing import BOTH_HEIGHT, drawing
+from faq_tui.tui.panes.spikes.spec import SPIKES
 from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -40,8 +40,8 @@ class Drawing(LiteralText):
 class SpikesPane(Pane):
     """Numbers come from the store, arrays from activations/*.safetensors; a daemon thread draws them."""
 
-    SCOPE = "spikes"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = SPIKES
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SPIKES.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "spikes.tcss").read_text(encoding="utf-8")
 
     @dataclass
