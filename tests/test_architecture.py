@@ -23,14 +23,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "faq_tui"
 MAX_LINES = 400
 
-# Files and folders within one package that load each other: a method's declaration loads its engine when the method
-# runs, and the engine reads the declaration. Take out what is gone, and add nothing without a reason.
+# Files within one package that load each other. Take out what is gone, and add nothing without a reason.
 FILE_CYCLES = {
     "import cycle in faq_tui.cli: foreground, progress_bars",
-    "import cycle in faq_tui.core.quantizing: gptqmodel, methods",
-    "import cycle in faq_tui.core.quantizing.gptqmodel: engine, method",
-    "import cycle in faq_tui.core.quantizing.methods.spqr: engine, method",
-    "import cycle in faq_tui.core.quantizing.methods.w8a8: engine, method",
 }
 
 # Packages of the app that are untied together with its panes. Take out what is gone.

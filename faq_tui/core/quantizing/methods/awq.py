@@ -9,7 +9,7 @@ from pydantic import Field
 
 from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Presets
 
 WORD_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where the eight columns of one 32-bit word stand in it

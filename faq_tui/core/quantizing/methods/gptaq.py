@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
 from faq_tui.core.quantizing.methods.gptq import GPTQ_FORMAT, Sym, gptq_config
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 
