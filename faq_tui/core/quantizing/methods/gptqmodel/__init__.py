@@ -1,1 +1,1 @@
-"""The methods that the library GPTQModel quantizes."""
+"""The shared code of the methods that the library GPTQModel runs: GPTQ, GPTAQ and AWQ."""

@@ -49,7 +49,7 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def noting(self, send: Send) -> Send:
-        """A `send` that also keeps the messages about layers in the file."""
+        """A `send` that also appends the messages about layers to the file."""
 
         def noted(kind: str, **body: Any) -> None:
             if kind in KINDS:

@@ -1,4 +1,4 @@
-"""What the methods that the library GPTQModel quantizes have in common."""
+"""The base class and the recipe keys of the methods that the library GPTQModel runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class GptqmodelMethod(Method):
 
 
 def common_options(gptqmodel: Any, recipe: Any, scratch: Path) -> dict[str, Any]:
-    """Arguments of every configuration class."""
+    """Arguments that every configuration class of gptqmodel takes."""
     options: dict[str, Any] = {"offload_to_disk_path": str(scratch / "offload")}
     if recipe.experts == "all":
         config = gptqmodel.quantization.config
