@@ -187,7 +187,7 @@ class FaqApp(AppController):
             return  # on the way in or out
         self.session.pump()
         now, live = self.clock(), self.session.live
-        self._machine.tell(self.sampler.latest)
+        self._machine.show_sample(self.sampler.latest)
         self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase

@@ -72,7 +72,7 @@ class AppController(App[None]):
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)
 
-    def on_pane_tab_chosen(self, message: PaneTab.Chosen) -> None:
+    def on_pane_tab_pane_chosen(self, message: PaneTab.PaneChosen) -> None:
         self.show_pane(message.scope)
 
     def on_pane_start_job(self, message: Pane.StartJob) -> None:

@@ -141,8 +141,8 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
 
 def about(method: str) -> str:
     """The method's title and the sentence that says what it does."""
-    found = METHODS.get(method)
-    return f"{found.title}. {found.help}"
+    extension = METHODS.get(method)
+    return f"{extension.title}. {extension.help}"
 
 
 def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
