@@ -1,4 +1,4 @@
-"""The person's own settings of the app: `config.toml` in the user's config folder."""
+"""A person's settings of the app: `config.toml` in the user's config folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def config_path() -> Path:
 
 
 def load_config(path: Path) -> Config:
-    """What the file says; defaults if there is none. Raises UsageError, one sentence with the nearest name."""
+    """Read the settings; defaults if there is no file. Raises UsageError, which suggests the nearest name."""
     try:
         settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -77,7 +77,7 @@ def _key(path: Path, name: str, key: str) -> str:
 
 
 def _no_clash(path: Path, keymap: dict[str, str]) -> None:
-    """Two actions of one scope on one key: one of them could never be reached."""
+    """Raise UsageError if two actions of one scope share a key: one could never be reached."""
     taken: dict[tuple[str, str], str] = {}
     for action in registry():
         for key in keys_of(action, keymap):

@@ -33,9 +33,9 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.quantize.loss_grid import LossGrid
 from faq_tui.tui.panes.quantize.queue import ArtefactQueue, describe, figures
 from faq_tui.tui.panes.quantize.spec import QUANTIZE
-from faq_tui.tui.panes.words import lines
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.screens.recipe import RecipeScreen
+from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 ALL_VIEWS_HEIGHT = 28  # rows from which grid, curve and log have room at once
@@ -184,7 +184,7 @@ class QuantizePane(Pane):
         parts = [self.problem] if self.problem else figures(self.live, self.queue, now)
         sampler = getattr(self.app, "sampler", None)
         machine = describe_machine(sampler.latest, width) if sampler is not None and self._all_views else ""
-        self.query_one("#figures", LiteralText).show(lines([*parts, machine] if machine else parts, width))
+        self.query_one("#figures", LiteralText).show(joined_with_dots([*parts, machine] if machine else parts, width))
 
     def _draw_grid(self) -> None:
         current, grid = self.current, self._grid()

@@ -25,9 +25,9 @@ from faq_tui.tui.panes.regenerate.candidate import CandidateView
 from faq_tui.tui.panes.regenerate.figures import count_totals, figures
 from faq_tui.tui.panes.regenerate.queue import Follower, SeedPage, SeedQueue
 from faq_tui.tui.panes.regenerate.spec import REGENERATE
-from faq_tui.tui.panes.words import lines
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
+from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_VIEWS = 4
@@ -150,7 +150,7 @@ class RegeneratePane(Pane):
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
         parts = [which, *figures(self.live, self._totals, expected, now)] if names else ["no sources"]
-        self.query_one("#figures", LiteralText).show(lines(parts, max(20, self.room.width - 2)))
+        self.query_one("#figures", LiteralText).show(joined_with_dots(parts, max(20, self.room.width - 2)))
 
     def _draw_queue(self) -> None:
         empty = self._why_empty()
