@@ -57,7 +57,7 @@ def test_every_judge_has_its_words(each: Judge) -> None:
     assert each.help.endswith(".") and each.help[0].isupper() and each.help.count(". ") == 0
     assert len(each.short) <= 4 and each.close > 0
     assert each.name in init_text(Choices("org/model", "s.jsonl")).partition("[judge]")[2].splitlines()[1]
-    assert f"| `{each.name}`" in (ROOT / "README.md").read_text(encoding="utf-8").partition("### Judging")[2]
+    assert f"| `{each.name}`" in (ROOT / "docs/guide/judging.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("word", WORDS)

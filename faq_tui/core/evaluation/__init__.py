@@ -1,23 +1,22 @@
-"""How near a quantized model is to the unquantized one, on text that no calibration set holds.
+"""How close a quantized model is to the unquantized one, on text that is in no calibration set.
 
 What is measured:
 kinds.py           the kinds of held-out text, and their names in a run
 metrics.py         the metrics: names, formulas, directions, and how values are written
-heldout.py         one held-out text as it is measured: its items, and what its metrics need besides the model
-texts.py           held-out prose and files by their names in `[evaluate]`, and what they are in words
+heldout.py         one held-out text: its items and their columns
+texts.py           held-out prose and files by their names in `[evaluate]`, and their descriptions
 documents.py       whole documents for word perplexity, cut and counted as lm_eval does
-labelled.py        multiple-choice questions, and passages whose last word is to be found
+labelled.py        multiple-choice questions, and passages whose last word is predicted
 source_answers.py  held-out answers of a source
-item_texts.py      what a person reads of each item, token by token
-identity.py        who is measured on what, and the hashes that say whether that was done already
+item_texts.py      the readable text of each item, token by token
+identity.py        the models and texts to measure, and the hashes of measurements
 
 How it is measured:
-plan.py            the parent's side: from settings and store to the worker's order
-spec.py            that order, as it goes to the worker child through a file
+plan.py            makes the worker's job description from settings and store
+spec.py            that job description, which the worker child reads from a file
 task.py            the worker child's task `evaluate`: one model after the other on all held-out texts
 answers.py         the unquantized target's own answers to held-out questions
-compare.py         log-likelihood, KL divergence, top-1 agreement and other metrics' columns of every item
+compare.py         log-likelihood, KL divergence, top-1 agreement and other columns of every item; every token's KL
 reference.py       the unquantized model's last hidden states, kept on disk for the comparison
-token_kl.py        every token's KL divergence, packed for the store
-environment.py     on what the measurements were made
+environment.py     device, dtype and versions of the measurements
 """

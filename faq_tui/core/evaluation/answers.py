@@ -1,4 +1,4 @@
-"""Held-out answers: what the unquantized target itself says to questions that no calibration set holds."""
+"""Held-out answers: the unquantized target's answers to questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
-ROWS_A_BATCH = 4  # times evaluate.batch_size: a step of decoding reads all weights, for one row or for many
+ROWS_A_BATCH = 4  # times evaluate.batch_size: a decoding step reads all weights, however many rows there are
 
 
 def generate(
@@ -23,9 +23,9 @@ def generate(
 ) -> None:
     """Sample an answer to each prompt (token ids).
 
-    `on_answer` gets a prompt's index and its answer's ids, the end token included. `tick` hears how many
-    tokens were decoded, and in the end of all `max_new_tokens` of each. The torch seed of a batch is a hash
-    of its prompts. Raises Stopped between two tokens.
+    `on_answer` gets a prompt's index and its answer's ids, with the end token. `tick` gets the number of decoded
+    tokens; a prompt counts `max_new_tokens` in total, even if its answer is shorter. The torch seed of a batch is a
+    hash of its prompts. Raises Stopped between two tokens.
     """
     import torch
     from transformers import StoppingCriteriaList
@@ -54,15 +54,15 @@ def generate(
 
 def _end_tokens(model: Any) -> tuple[list[int], int]:
     """(ids that end an answer, id to pad with)."""
-    found = model.generation_config.eos_token_id
-    found = model.config.get_text_config().eos_token_id if found is None else found
-    ends = [] if found is None else [found] if isinstance(found, int) else list(found)
+    end_ids = model.generation_config.eos_token_id
+    end_ids = model.config.get_text_config().eos_token_id if end_ids is None else end_ids
+    ends = [] if end_ids is None else [end_ids] if isinstance(end_ids, int) else list(end_ids)
     pad = model.generation_config.pad_token_id
     return ends, int(pad if pad is not None else (ends or [0])[0])
 
 
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
-    """All that shapes the draw is said here: what is left out would come from the model's own file."""
+    """The complete sampling configuration: any key left out would come from the model's generation_config.json."""
     from transformers import GenerationConfig
 
     return GenerationConfig(
@@ -94,6 +94,6 @@ def _left_padded(batch: Sequence[Sequence[int]], pad: int, device: Any) -> tuple
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:
-    """The answer with its end token; what follows is padding."""
-    stop = next((place for place, token in enumerate(row) if token in ends), len(row) - 1)
+    """The answer up to and with its end token; the rest is padding."""
+    stop = next((position for position, token in enumerate(row) if token in ends), len(row) - 1)
     return row[: stop + 1]

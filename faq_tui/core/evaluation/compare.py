@@ -1,17 +1,13 @@
-"""Every token's KL divergence as float16; its sign bit says that another token is the likeliest."""
+"""Compare a model with the unquantized one, item by item, and store the KL divergence of every token.
+
+`measure` runs a model over the items of a held-out text. `compare` computes the sums of one item from hidden states.
+`encode_token_kl` and `decode_token_kl` pack every token's KL as float16, whose sign bit marks another top-1 token.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.evaluation.heldout import Columns, Item, batches
@@ -20,36 +16,11 @@ from faq_tui.core.evaluation.reference import Reference, Writer
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import Backbone, LmHead
 
-DTYPE = "<f2"
-MOST = 65504.0  # of a float16
-
-
-def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
-    """`items`: item to the KL of its predicted tokens in nats; `differs`: the same for another top-1 token."""
+if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
-    order = sorted(items)
-    kl = np.concatenate([np.zeros(0), *(np.asarray(items[n], dtype=np.float64) for n in order)])
-    other = np.concatenate([np.zeros(0, dtype=bool), *(np.asarray(differs[n], dtype=bool) for n in order)])
-    finite = np.nan_to_num(kl, nan=MOST, posinf=MOST).clip(0.0, MOST)
-    return bytes(np.where(other, -finite, finite).astype(DTYPE).tobytes())
-
-
-def decode_token_kl(
-    blob: bytes, tokens: Sequence[float], number: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(KL in nats, whether the top-1 token differs), both [predicted tokens of item `number`].
-
-    `tokens`: of each item how many are predicted, as the measurement's column says.
-    """
-    import numpy as np
-
-    start = int(sum(tokens[:number]))
-    values = np.frombuffer(blob, dtype=DTYPE)[start : start + int(tokens[number])]
-    return np.abs(values).astype(np.float32), np.signbit(values)
-
-
-LOGIT_BYTES = 1 << 26  # of one float32 array over the vocabulary; four are alive at once
+LOGIT_BYTES = 1 << 26  # bytes of one float32 array over the vocabulary; four exist at once
 
 Each = Callable[[int, list[float], list[bool]], None]
 
@@ -65,12 +36,12 @@ def measure(
     each: Each | None = None,
     metrics: Sequence[Metric] = (),
 ) -> Columns:
-    """Per item: tokens, nll, kl, agree, hits (its token is the likeliest), summed over its predicted tokens.
+    """Run `model` over `items`. Returns columns of sums over each item's predicted tokens.
 
-    Without `reference` the model is the unquantized one itself: no divergence, full agreement. `keep` takes
-    its states, `each` gets for every item the KL of its tokens and whether their top-1 token differs. `tick` gets
-    for every batch how many tokens went through. The token column of each of `metrics` is one more column.
-    Raises FaqError where one of them fails.
+    The columns are tokens, nll, kl, agree (same top-1 token as the reference), hits (the text's token is the top-1
+    token), and the token column of each of `metrics`. Without `reference` the model is the unquantized one: kl is 0
+    and agree is full. `keep` stores its states. `each` gets an item's index, the KL of its tokens and whether their
+    top-1 token differs. `tick` gets the number of tokens of each batch. Raises FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -82,7 +53,7 @@ def measure(
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        # Nothing is predicted from the last token, and it may stand beyond what the model can read.
+        # No token is predicted from the last one, which may lie beyond the model's window.
         states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
@@ -111,43 +82,44 @@ def compare(
     differs: list[bool] | None = None,
     metrics: Sequence[Metric] = (),
 ) -> dict[str, float]:
-    """Sums over the tokens of one item. `states`: [tokens, hidden], `reference`: the same and its head.
+    """Sums over the tokens of one item. `states`: [tokens, hidden]; `reference`: states of the same shape, and their
+    head.
 
-    `token_kl` and `differs` are filled with each token's KL, and whether another token is the likeliest.
+    Each token's KL is appended to `token_kl`, and to `differs` whether its top-1 token differs.
 
     nll = -log q(target); KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler
     1951), with p the unquantized model's distribution and q this one's, both by log-softmax in float32.
-    Sums over tokens are in float64, so that the order of batches does not show.
+    Sums over tokens are in float64, so that the order of batches does not affect them.
     """
     import torch
 
     step = max(1, LOGIT_BYTES // (4 * head.vocabulary))
-    wanted = torch.tensor(targets, device=states.device)
-    found = {"nll": 0.0, "hits": 0.0} | ({} if reference is None else {"kl": 0.0, "agree": 0.0})
+    target_ids = torch.tensor(targets, device=states.device)
+    sums = {"nll": 0.0, "hits": 0.0} | ({} if reference is None else {"kl": 0.0, "agree": 0.0})
     of_metric: dict[str, list[float]] = {metric.token_column: [] for metric in metrics}
     with torch.inference_mode():
         for start in range(0, len(targets), step):
             part = slice(start, start + step)
             q = torch.log_softmax(head.logits(states[part]), dim=-1)
-            found["nll"] -= float(q.gather(1, wanted[part, None]).sum(dtype=torch.float64))
+            sums["nll"] -= float(q.gather(1, target_ids[part, None]).sum(dtype=torch.float64))
             first = q.argmax(-1)
-            found["hits"] += float((first == wanted[part]).sum())
+            sums["hits"] += float((first == target_ids[part]).sum())
             p = q if reference is None else torch.log_softmax(reference[1].logits(reference[0][part]), dim=-1)
             for metric in metrics:
-                of_metric[metric.token_column] += _token_values(metric, p, q, wanted[part])
+                of_metric[metric.token_column] += _token_values(metric, p, q, target_ids[part])
             if reference is not None:
                 same = p.argmax(-1) == first
-                found["agree"] += float(same.sum())
+                sums["agree"] += float(same.sum())
                 rows = _kl(p, q)
-                found["kl"] += float(rows.sum(dtype=torch.float64))
+                sums["kl"] += float(rows.sum(dtype=torch.float64))
                 if token_kl is not None and differs is not None:
                     token_kl += rows.tolist()
                     differs += (~same).tolist()
-    return found | _item_values(metrics, of_metric)
+    return sums | _item_values(metrics, of_metric)
 
 
 def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
-    """The metric's number of each token, shape [tokens]. Raises FaqError where another package's code fails."""
+    """The metric's value of each token, shape [tokens]. Raises FaqError if another package's code fails."""
     try:
         values = metric.token_values(p, q, targets)
         if tuple(values.shape) != tuple(targets.shape):
@@ -158,7 +130,7 @@ def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
 
 
 def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
-    """Each metric's number of the whole item, by its column."""
+    """Each metric's value of the whole item, by its column."""
     numbers = {}
     for metric in metrics:
         try:
@@ -169,7 +141,36 @@ def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -
 
 
 def _kl(p: Any, q: Any) -> Any:
-    """Of each row; `p` and `q` are log-probabilities, and both are used up."""
+    """KL(p || q) of each row. `p` and `q` are log-probabilities; both are overwritten."""
     import torch
 
     return torch.sub(p, q, out=q).mul_(p.exp_()).sum(-1)
+
+
+DTYPE = "<f2"
+MOST = 65504.0  # largest float16
+
+
+def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
+    """Pack the KL in nats of each item's predicted tokens. `differs`: whether each token's top-1 token differs."""
+    import numpy as np
+
+    order = sorted(items)
+    kl = np.concatenate([np.zeros(0), *(np.asarray(items[n], dtype=np.float64) for n in order)])
+    other = np.concatenate([np.zeros(0, dtype=bool), *(np.asarray(differs[n], dtype=bool) for n in order)])
+    finite = np.nan_to_num(kl, nan=MOST, posinf=MOST).clip(0.0, MOST)
+    return bytes(np.where(other, -finite, finite).astype(DTYPE).tobytes())
+
+
+def decode_token_kl(
+    blob: bytes, tokens: Sequence[float], number: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(KL in nats, whether the top-1 token differs), both [predicted tokens of item `number`].
+
+    `tokens`: the measurement's column of predicted tokens per item.
+    """
+    import numpy as np
+
+    start = int(sum(tokens[:number]))
+    values = np.frombuffer(blob, dtype=DTYPE)[start : start + int(tokens[number])]
+    return np.abs(values).astype(np.float32), np.signbit(values)

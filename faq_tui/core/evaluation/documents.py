@@ -1,4 +1,4 @@
-"""Whole documents for word perplexity, cut and counted as lm_eval's task wikitext has it.
+"""Whole documents for word perplexity, cut and counted as in lm_eval's task wikitext.
 
 lm_eval 0.4.13: lm_eval/tasks/wikitext/preprocess_wikitext.py for the counts and the detokenizer, and
 `ConfigurableTask.count_words` and `count_bytes` in lm_eval/api/task.py (MIT licence, EleutherAI).
@@ -16,9 +16,9 @@ from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2, is_jsonl, json_lines
 from faq_tui.core.run.run import Run
 
 KEY = "evaluate.word_perplexity"
-PARAGRAPHS = 20  # of the language reference make a document
+PARAGRAPHS = 20  # paragraphs of the language reference per document
 
-SPACED = ":;.!?,"  # marks that WikiText sets off with a space on either side
+SPACED = ":;.!?,"  # punctuation that WikiText surrounds with spaces
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Document:
 
     @classmethod
     def of(cls, page: str, text: str | None = None) -> Document:
-        """Words and bytes are those of the page as it is, also where `text` is what was made of it."""
+        """A document whose words and bytes are counted on the original page, even if `text` is a detokenized copy."""
         return cls(page if text is None else text, len(re.split(r"\s+", page)), len(page.encode("utf-8")))
 
 
 def load_documents(run: Run, name: str) -> list[Document]:
-    """A jsonl file has a document ("text", or "page") a line; any other text file is one document as it is."""
+    """The documents of a file: one per line of a .jsonl file ("text" or "page"); any other text file is one document."""
     limit = run.settings.evaluate.word_documents
     if name == WIKITEXT2:
         return [Document.of(page, detokenized(page)) for page in _wikitext_pages()[:limit]]
@@ -44,17 +44,19 @@ def load_documents(run: Run, name: str) -> list[Document]:
         return [Document.of("\n\n".join(paragraphs[start : start + PARAGRAPHS])) for start in starts][:limit]
     if is_jsonl(run, name):
         lines = json_lines(run.resolve(name), KEY, limit)
-        found = [Document.of(text_of(value.get("text", value.get("page")), where, "text")) for where, value in lines]
-        if not found:
+        documents = [
+            Document.of(text_of(value.get("text", value.get("page")), where, "text")) for where, value in lines
+        ]
+        if not documents:
             raise UsageError(f"{run.resolve(name)} of {KEY} is empty: give it a document a line")
-        return found
+        return documents
     return [Document.of(load_text(run, name, KEY))]
 
 
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
-    """Each document rolled through windows; its words and bytes are shared out by predicted tokens.
+    """Split each document into windows, which share its words and bytes in proportion to their predicted tokens.
 
-    The shares let windows be resampled; their sums are the documents' own counts.
+    The shares allow windows to be resampled. They add up to the documents' own counts.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -68,16 +70,16 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 
 
 def prefix_of(tokenizer: object) -> int:
-    """What stands before a document's first token: bos, or eos where there is none (lm_eval's prefix_token_id)."""
+    """The token before a document's first token: bos, or eos if there is no bos (lm_eval's prefix_token_id)."""
     for name in ("bos_token_id", "eos_token_id"):
-        found: int | None = getattr(tokenizer, name, None)
-        if found is not None:
-            return found
+        token_id: int | None = getattr(tokenizer, name, None)
+        if token_id is not None:
+            return token_id
     raise FaqError("the target's tokenizer has neither a first nor a last token: word perplexity needs one of them")
 
 
 def detokenized(page: str) -> str:
-    """WikiText's spaced-out tokens as ordinary writing: lm_eval's `wikitext_detokenizer`, step by step."""
+    """Turn WikiText's spaced tokens into ordinary text, as lm_eval's `wikitext_detokenizer` does."""
     text = page.replace("s '", "s'")
     text = re.sub(r"/' [0-9]/", r"/'[0-9]/", text)
     text = text.replace(" @-@ ", "-").replace(" @,@ ", ",").replace(" @.@ ", ".")

@@ -1,4 +1,4 @@
-"""On what the measurements were made: `reports/evaluation.json`, so that the report can name it."""
+"""The environment of the measurements (device, dtype, versions): `reports/evaluation.json`, for the report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
 
 
 def read_environment(run: Run) -> dict[str, Any]:
-    """What `write` wrote, or nothing."""
+    """The content that `write_environment` wrote; empty if there is none."""
     try:
         body = json.loads(_path(run).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -44,7 +44,7 @@ def weight_bytes(folder: Path) -> int:
 
 
 def stored_bits(folder: Path) -> int | None:
-    """Bits of a weight in an unquantized folder, as its configuration says."""
+    """Bits per weight of an unquantized folder, from its config.json."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for part in (config, config.get("text_config", {})):
         name = str(part.get("dtype") or part.get("torch_dtype"))

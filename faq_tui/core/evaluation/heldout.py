@@ -1,4 +1,4 @@
-"""One held-out text as it is measured: its items, and what its metrics need besides the model."""
+"""A held-out text: its items, their columns, and how texts become items (windows, rolled documents, pairs)."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
-SHORT = 256  # tokens: a choice or a passage is far shorter, and a model is idle over four of them
+SHORT = 256  # tokens; a choice or a passage is far shorter, so a batch of four would leave the model idle
 
 
 @dataclass(frozen=True)
 class Item:
-    """Token ids, of which those from index `first` (at least 1) on are predicted."""
+    """Token ids. Those from index `first` (at least 1) on are predicted."""
 
     ids: tuple[int, ...]
     first: int
@@ -34,17 +34,17 @@ class Item:
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """One multiple-choice question: an item for each choice, one after the other."""
+    """A multiple-choice question. Each choice is an item; the items follow one another."""
 
     answer: int  # index of the right choice
-    lengths: tuple[int, ...]  # characters of each choice, by which acc_norm divides
+    lengths: tuple[int, ...]  # characters of each choice, for acc_norm
 
 
 @dataclass(frozen=True)
 class Heldout:
     kind: str
     items: list[Item]
-    columns: Columns = field(default_factory=dict)  # of each item: words and bytes of a rolled document
+    columns: Columns = field(default_factory=dict)  # for a rolled document: words and bytes of each item
     questions: list[ChoiceQuestion] = field(default_factory=list)
 
     @property
@@ -54,20 +54,20 @@ class Heldout:
 
     @property
     def compared(self) -> bool:
-        """Whether the unquantized model's states are needed: for KL and top-1, token by token."""
+        """Whether items are compared with the unquantized model's states token by token (KL, top-1)."""
         return self.kind != CHOICES
 
     def __len__(self) -> int:
-        """What the bootstrap draws."""
+        """The number of units that the bootstrap draws: questions, or else items."""
         return len(self.questions) or len(self.items)
 
     @property
     def size(self) -> int:
-        """Tokens that go through a model."""
+        """Tokens that a model must process."""
         return sum(len(item.ids) for item in self.items)
 
     def finished(self, sums: Mapping[str, Sequence[float]]) -> Columns:
-        """From each item's sums (tokens, nll, kl, agree, hits) to the columns that are stored."""
+        """Turn each item's sums (tokens, nll, kl, agree, hits) into the columns that are stored."""
         kept = {name: list(values) for name, values in sums.items() if name != "hits"}
         if self.kind == CHOICES:
             return self._answered(sums["nll"])
@@ -77,8 +77,8 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """The likeliest choice of each question, plain and per character, as lm_eval's acc and acc_norm have it."""
-        found: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
+        """The chosen answer of each question by log-likelihood (lm_eval's acc) and per character (acc_norm)."""
+        columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
         start = 0
         for question in self.questions:
             count = len(question.lengths)
@@ -88,9 +88,9 @@ class Heldout:
                 range(count), key=[n / length for n, length in zip(part, question.lengths, strict=True)].__getitem__
             )
             for name, choice in (("", best), ("_norm", norm)):
-                found[f"choice{name}"].append(float(choice))
-                found[f"correct{name}"].append(float(choice == question.answer))
-        return found
+                columns[f"choice{name}"].append(float(choice))
+                columns[f"correct{name}"].append(float(choice == question.answer))
+        return columns
 
     @classmethod
     def from_json(cls, body: dict[str, Any]) -> Heldout:
@@ -100,36 +100,39 @@ class Heldout:
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:
-    """Non-overlapping windows of `size` tokens; each starts fresh and its first token is not predicted.
+    """Non-overlapping windows of `size` tokens. They share no context; a window's first token is not predicted.
 
-    With `bos` that is each window's first token, since such models are lost without it. A shorter last
-    window is kept if there is anything to predict in it.
+    With `bos`, each window starts with that token, because models trained with it fail without it. A shorter last
+    window is kept if it has a token to predict.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
-    found = (Item((*head, *ids[start : start + step]), 1) for start in range(0, len(ids), step))
-    return [item for item in found if item.predicted > 0]
+    items = (Item((*head, *ids[start : start + step]), 1) for start in range(0, len(ids), step))
+    return [item for item in items if item.predicted > 0]
 
 
 def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
-    """All of `ids` predicted once, by a model that reads `size` tokens at a time.
+    """Windows that predict each of `ids` exactly once, for a model that reads `size` tokens at a time.
 
     The windows of lm_eval 0.4.13 for `loglikelihood_rolling`: `get_rolling_token_windows` of lm_eval/utils.py
-    with context_len 1, then `make_disjoint_window`. `prefix` stands before the first token; a later window has
-    the token before it as its context, the last and shorter one as many as the model still can read.
+    with context_len 1, then `make_disjoint_window`. `prefix` precedes the first token. A later window has the
+    previous token as context; the last, shorter window has as much context as fits.
     """
-    found = []
+    items = []
     for start in range(0, len(ids), size):
         end = min(start + size, len(ids))
         if start == 0:
-            found.append(Item((prefix, *ids[:end]), 1))
+            items.append(Item((prefix, *ids[:end]), 1))
         else:
-            found.append(Item(tuple(ids[end - size - 1 : end]), size + 1 - (end - start)))
-    return found
+            items.append(Item(tuple(ids[end - size - 1 : end]), size + 1 - (end - start)))
+    return items
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """The same for two texts that a model cannot tell apart; `more` is what else shapes their sums."""
+    """A hash of the items.
+
+    Texts with equal tokens have equal hashes. `more`: anything else that affects their sums.
+    """
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
@@ -137,7 +140,7 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
     """Indices of items of similar length, longest first, so that a batch too large shows at once.
 
-    `size` items a batch; of short ones as many as hold the tokens of `size` items of SHORT tokens.
+    A batch has `size` items; of items below SHORT tokens it has as many as `size` items of SHORT tokens would fill.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:
@@ -147,18 +150,18 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
 
 
 def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> list[int]:
-    """Token ids; `special` None leaves it to the tokenizer whether a text begins with a special token."""
+    """Token ids of `text`. With `special` None the tokenizer decides whether a special token comes first."""
     assert callable(tokenizer)
     options = {} if special is None else {"add_special_tokens": special}
     return list(tokenizer(text, verbose=False, **options)["input_ids"])
 
 
 def item_of_pair(tokenizer: object, context: str, continuation: str, longest: int) -> Item | None:
-    """Only the continuation is predicted; None where nothing of it is left to predict.
+    """An item that predicts only the continuation; None if none of it is left to predict.
 
-    Split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): both are encoded as one text, and what
-    is longer than the context alone is the continuation. A context too long loses its head; `longest` is in
-    tokens.
+    It is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): both are encoded as one text, and the
+    tokens beyond the length of the encoded context are the continuation. A pair of more than `longest` tokens loses
+    the start of its context.
     """
     whole, before = encode_pair(tokenizer, context + continuation), encode_pair(tokenizer, context)
     first = len(before)

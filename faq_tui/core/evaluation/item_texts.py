@@ -1,4 +1,4 @@
-"""What a person reads of held-out text that is measured token by token: each item's own words, token by token."""
+"""The readable text of held-out items, token by token."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
-LONGEST_CHARACTER = 8  # tokens that one character may be spread over
+LONGEST_CHARACTER = 8  # most tokens that one character may span
 CONTEXT = 400  # characters before the predicted tokens
 
 
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
-    """Store the words of every text without labels; those of labelled ones are stored as they are read."""
-    there = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
+    """Store the words of every unlabelled text. Those of labelled texts are stored when they are loaded."""
+    readable = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
     if answers := [answer for answer in spec.answers if answer.ids]:
         items = [Item((*a.prompt_ids, *a.ids), len(a.prompt_ids)) for a in answers]
-        there[ANSWERS] = Heldout(ANSWERS, items)
+        readable[ANSWERS] = Heldout(ANSWERS, items)
     questions = _questions(run)
-    for name, text in there.items():
+    for name, text in readable.items():
         replace_items(run.store, name, text.digest, [_body(item, tokenizer, questions) for item in text.items])
 
 
 def _questions(run: Run) -> dict[tuple[int, ...], str]:
-    """By the ids of its rendered prompt: the question of a held-out seed."""
-    asked = {seed.id: seed.messages[-1]["content"] for seed in seed_rows.by_role(run.store, "heldout")}
+    """The question of each held-out seed, by the token ids of its rendered prompt."""
+    questions = {seed.id: seed.messages[-1]["content"] for seed in seed_rows.by_role(run.store, "heldout")}
     rows = run.store.db.execute("SELECT seed_id, prompt_ids FROM heldout_answers")
-    return {tuple(json.loads(row["prompt_ids"])): asked[row["seed_id"]] for row in rows if row["seed_id"] in asked}
+    return {
+        tuple(json.loads(row["prompt_ids"])): questions[row["seed_id"]] for row in rows if row["seed_id"] in questions
+    }
 
 
 def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> dict[str, Any]:
@@ -47,22 +49,22 @@ def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> 
 
 
 def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
-    """The text of each token. A character that is spread over several tokens is in the last of them.
+    """The text of each token. A character that spans several tokens belongs to the last of them.
 
-    Each is decoded after the one before it (`before`: those that stand before the first), since some tokenizers
-    leave out the space at the beginning of what they decode.
+    Each token is decoded together with the one before it (`before`: the tokens before the first), because some
+    tokenizers drop a leading space.
     """
-    found: list[str] = []
+    texts: list[str] = []
     last, waiting = list(before), list[int]()
-    for place, token in enumerate(ids):
+    for index, token in enumerate(ids):
         waiting.append(token)
         text = _decoded(tokenizer, [*last, *waiting])[len(_decoded(tokenizer, last)) :]
-        if BROKEN in text and len(waiting) < LONGEST_CHARACTER and place < len(ids) - 1:
-            found.append("")
+        if BROKEN in text and len(waiting) < LONGEST_CHARACTER and index < len(ids) - 1:
+            texts.append("")
         else:
-            found.append(storable(text))
+            texts.append(storable(text))
             last, waiting = waiting, []
-    return found
+    return texts
 
 
 def _decoded(tokenizer: Any, ids: list[int]) -> str:

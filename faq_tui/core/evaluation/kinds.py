@@ -4,7 +4,7 @@ from __future__ import annotations
 
 PROSE, WORDS, ANSWERS, LAST_WORD, CHOICES = "prose", "words", "answers", "last_word", "choices"
 KINDS = (PROSE, ANSWERS, WORDS, LAST_WORD, CHOICES)
-LABELLED = (LAST_WORD, CHOICES)  # kinds whose items are right or wrong, so that they can flip
+LABELLED = (LAST_WORD, CHOICES)  # kinds whose items are right or wrong and so can flip
 
 
 def named(kind: str, name: str) -> str:
@@ -13,6 +13,6 @@ def named(kind: str, name: str) -> str:
 
 
 def kind_of(text: str) -> str:
-    """The kind in a name that `named` made. The name `answers` stands for the target's own answers."""
+    """The kind of a text, from a name that `named` made. `answers` alone means the target's own answers."""
     head, colon, _ = text.partition(":")
     return head if head == ANSWERS or (colon and head in KINDS and head != PROSE) else PROSE

@@ -1,7 +1,7 @@
-"""Held-out items that are answered rightly or wrongly: multiple-choice questions, and passages for their last word.
+"""Held-out items with a right answer: multiple-choice questions, and passages whose last word is predicted.
 
-A question is answered by the choice that the model finds the likeliest. Passages have LAMBADA's form (Paperno et al.
-2016): the model is to find the last word.
+The answer to a question is the choice with the highest likelihood. Passages have LAMBADA's form (Paperno et al.
+2016): the model must predict the last word.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from faq_tui.core.run.run import Run
 
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
-MIN_WORDS, MAX_WORDS = 25, 120  # of a passage that is cut from prose
-MIN_LETTERS = 3  # of a last word that is cut from prose: "it" and "of" tell little
+MIN_WORDS, MAX_WORDS = 25, 120  # words of a passage cut from prose
+MIN_LETTERS = 3  # letters of such a passage's last word: "it" and "of" are too easy
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
 
 
@@ -34,7 +34,7 @@ class ChoiceCase:
 
 
 def load_questions(run: Run, name: str) -> list[ChoiceCase]:
-    """The questions of a file. Raises UsageError on the first one that is none, or if there are none."""
+    """The questions of a file. Raises UsageError on the first invalid one, or if there are none."""
     path = starter_file("starter_choices.jsonl") if name == STARTER else run.resolve(name)
     cases = [_case(value, where) for where, value in json_lines(path, CHOICES_KEY, run.settings.evaluate.items)]
     if not cases:
@@ -43,14 +43,14 @@ def load_questions(run: Run, name: str) -> list[ChoiceCase]:
 
 
 def _case(value: dict[str, Any], where: str) -> ChoiceCase:
-    """`answer` is the index of the right choice, its letter (A, B …), or its text."""
+    """Read one question. `answer` is the index of the right choice, its letter (A, B …), or its text."""
     question = text_of(value.get("question"), where, "question")
     choices, answer = value.get("choices"), value.get("answer")
     if not isinstance(choices, list) or len(choices) < 2:
         raise UsageError(f'{where} has no list "choices" of two or more: mend the line, or leave it out')
     texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
     if isinstance(answer, str):
-        # Beyond ASCII a letter may have two capitals: "ß" becomes "SS".
+        # Outside ASCII, upper() may return two letters: "ß" becomes "SS".
         letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer.isascii() else -1
         answer = texts.index(answer.strip()) if answer.strip() in texts else letter
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(texts):
@@ -59,44 +59,44 @@ def _case(value: dict[str, Any], where: str) -> ChoiceCase:
 
 
 def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) -> tuple[Heldout, list[ChoiceCase]]:
-    """Each choice after its question, as lm_eval's arc_easy asks: "Question: …\\nAnswer: choice".
+    """Items of each choice after its question, in the form of lm_eval's arc_easy: "Question: …\\nAnswer: choice".
 
-    Also gives the cases that are measured: those whose choices can all be told from the question.
+    Also returns the measured cases: those in which every choice has a token to predict.
     """
     items, questions, kept = [], [], []
     for case in cases:
-        asked = [
+        choice_items = [
             item_of_pair(tokenizer, f"Question: {case.question}\nAnswer:", f" {choice}", longest)
             for choice in case.choices
         ]
-        found = [item for item in asked if item is not None]
-        if len(found) == len(case.choices):
-            items += found
+        usable = [item for item in choice_items if item is not None]
+        if len(usable) == len(case.choices):
+            items += usable
             questions.append(ChoiceQuestion(case.answer, tuple(len(choice) for choice in case.choices)))
             kept.append(case)
     return Heldout(CHOICES, items, questions=questions), kept
 
 
 def load_passages(run: Run, name: str) -> list[str]:
-    """Passages without the punctuation at their end. Raises UsageError where there are none."""
+    """Passages without their final punctuation. Raises UsageError if there are none."""
     limit = run.settings.evaluate.items
     if name == STARTER or is_jsonl(run, name):
         path = starter_file("starter_last_words.jsonl") if name == STARTER else run.resolve(name)
-        found = [
+        texts = [
             text_of(value.get("text"), where, "text").strip()
             for where, value in json_lines(path, LAST_WORD_KEY, limit)
         ]
     else:
-        found = passages(load_text(run, name, LAST_WORD_KEY))[:limit]
-    found = [passage for passage in found if " " in passage]
-    if not found:
+        texts = passages(load_text(run, name, LAST_WORD_KEY))[:limit]
+    texts = [passage for passage in texts if " " in passage]
+    if not texts:
         raise UsageError(f"{name} of {LAST_WORD_KEY} holds no passage of two words or more: name a longer text")
-    return found
+    return texts
 
 
 def passages(text: str) -> list[str]:
-    """Runs of whole sentences of a paragraph, long enough to tell what the last word must be."""
-    found = []
+    """Runs of whole sentences of one paragraph, with MIN_WORDS to MAX_WORDS words."""
+    cut = []
     for paragraph in re.split(r"\n\s*\n", text):
         words: list[str] = []
         for sentence in SENTENCE_END.split(" ".join(paragraph.split())):
@@ -106,17 +106,17 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # What a cut between sentences left unfinished, or a name in markup, is no last word.
+            # Skip passages that a wrong sentence cut left unfinished, or that end in markup.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
-                found.append(passage[: len(passage) - len(last) + len(word)])
+                cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []
-    return found
+    return cut
 
 
-def heldout_passages(found: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
-    """The last word after all before it, as lm_eval's lambada_openai splits them; and the passages measured."""
+def heldout_passages(candidates: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
+    """Items that predict the last word, split as in lm_eval's lambada_openai, and the passages that are measured."""
     items, kept = [], []
-    for passage in found:
+    for passage in candidates:
         context, _, word = passage.rpartition(" ")
         item = item_of_pair(tokenizer, context, f" {word}", longest)
         if item is not None:

@@ -1,8 +1,7 @@
-"""The metrics: what each one is called, how it is computed from an item's columns, and how it is written.
+"""The metrics: the name, formula and number format of each.
 
-A metric is an object of a subclass of `Metric`, found through the registry `METRICS`; the settings, the report, its
-tables and pictures, and pane 6 take everything that they say of a metric from its object. docs/extending/metric.md
-adds one from another package.
+A metric is an instance of a subclass of `Metric`, registered in `METRICS`. The settings, the report and pane 6 read
+everything about a metric from that instance. docs/extending/metric.md shows how another package adds a metric.
 """
 
 from __future__ import annotations
@@ -26,50 +25,50 @@ NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 
 
 class Metric(Extension):
-    """A figure of one model on one held-out text, computed from columns of numbers, one number for each item.
+    """A number for one model on one held-out text, computed from columns with one number per item.
 
-    An item is what the bootstrap draws: a window of prose, an answer, a document, a passage, a question. The columns
-    of an item are sums over its predicted tokens: `tokens` (how many), `nll` (nats), `kl` (nats, from the unquantized
-    model), `agree` (the same likeliest token); documents of words have `words` and `bytes`; passages and questions
-    have `correct` and `flipped`, questions also `correct_norm`. Questions have none of the first four.
+    The bootstrap draws items: windows of prose, answers, documents, passages or questions. An item's columns are sums
+    over its predicted tokens: `tokens` (count), `nll` (nats), `kl` (nats, from the unquantized model) and `agree`
+    (same top-1 token). Documents also have `words` and `bytes`. Passages and questions have `correct` and `flipped`.
+    Questions have `correct_norm`, but none of the first four.
 
     `title` is the name in a sentence ("top-1 agreement"), `help` one sentence that says what it measures.
     """
 
-    unit: str  # what one unit of the value is, such as "nats a token"
+    unit: str  # unit of the value, such as "nats a token"
     higher_is_better: bool
-    # By kind of text: a difference this small can turn around with another draw of the calibration set alone. Empty
-    # where nobody has measured it.
+    # By kind of text: another draw of the calibration set alone can reverse a difference this small. Empty if not
+    # measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text that have it
-    columns: tuple[str, ...]  # the columns that it is computed from
-    percent: bool = False  # a share, written in percent; a change of it in points
-    decimals: int = 3  # written digits after the point, where it is no share
+    columns: tuple[str, ...]  # the columns of its formula
+    percent: bool = False  # a share: written in percent, and its changes in points
+    decimals: int = 3  # digits after the point, unless it is a share
     heading: str = ""  # its column in the report's table of models; empty: it has no column there
     heading_kinds: tuple[str, ...] | None = None  # the kinds that have this column; None: all of `kinds`
-    heading_rank: int = 100  # where the column stands among the others
+    heading_rank: int = 100  # columns are sorted by this
     legend: str = ""  # the sentences that explain the column; empty: `help`
-    token_column: str = ""  # a column of its own that `token_values` fills; rename it when its formula changes
+    token_column: str = ""  # a column that `token_values` fills; rename it when the formula changes
 
     def values(self, sums: Sums, weights: Array) -> Array:
         """One value for each row of `weights`, shape [rows, items]: how often each item counts."""
         raise NotImplementedError
 
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
-        """A number for each token of a part of an item, shape [tokens], for `token_column`.
+        """The value of each token of a part of an item, shape [tokens], for `token_column`.
 
         Called in the evaluation's child process. `unquantized` and `measured` are log-probabilities as torch tensors
-        of float32, [tokens, vocabulary]; `targets` are the ids of the tokens that the text has there, [tokens]. None
-        of them may be changed. For the unquantized model both tensors are the same.
+        of float32, [tokens, vocabulary]; `targets` are the ids of the text's tokens, [tokens]. Do not
+        change any of them in place. For the unquantized model both tensors are the same.
         """
         raise NotImplementedError
 
     def item_value(self, values: Sequence[float]) -> float:
-        """From the numbers of all tokens of one item to its number in `token_column`: their sum."""
+        """The item's number in `token_column`, from the values of all its tokens: their sum."""
         return math.fsum(values)
 
     def value_of(self, sums: Sums) -> float:
-        """The value of the items as they are, each counted once."""
+        """The value with each item counted once."""
         import numpy as np
 
         return float(self.values(sums, np.ones((1, len(sums))))[0])
@@ -79,13 +78,16 @@ class Metric(Extension):
         return self.title
 
     def legend_line(self) -> str:
-        """What the report says below its table of models: one item of a list."""
+        """The item of the list below the report's table of models."""
         first, second = self.help[:1], self.help[1:2]
         help_ = self.help if second.isupper() else first.lower() + self.help[1:]  # "KL in bits." keeps its letters
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
-        """What is missing or wrong about this object, each as the end of a sentence that begins with its name."""
+        """What is missing or wrong in this object.
+
+        Each text completes a sentence that begins with the metric's name.
+        """
         needed = ("name", "title", "help", "unit", "higher_is_better", "close", "kinds", "columns")
         faults = [f"has no {name}" for name in needed if getattr(self, name, None) in (None, "", ())]
         if faults:
@@ -129,7 +131,7 @@ class KlDivergence(Ratio):
     help = "How far its predictions are from the unquantized model's, in nats a token; 0 is none."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
-    close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # as we saw it with SmolLM2-135M, GPTQ INT4
+    close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # measured with SmolLM2-135M, GPTQ INT4
     kinds = (PROSE, ANSWERS, WORDS, LAST_WORD)
     decimals = 4
     heading, heading_kinds, heading_rank = "KL", (PROSE, ANSWERS, WORDS), 3
@@ -183,7 +185,7 @@ class BytePerplexity(Ratio):
 
 
 class TopTokenAgreement(Ratio):
-    """The share of predicted tokens where both models find the same token the likeliest.
+    """The share of predicted tokens for which both models have the same top-1 token.
 
     llama.cpp's `perplexity --kl-divergence` calls it same top p.
     """
@@ -198,7 +200,7 @@ class TopTokenAgreement(Ratio):
 
 
 class Accuracy(Ratio):
-    """The share of items that are answered rightly: lm_eval's acc."""
+    """The share of items with the right answer: lm_eval's acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
     help = "Share of right answers: the last word found, the right choice the likeliest."
@@ -257,7 +259,7 @@ LAST_PERPLEXITY, FLIPS = LastWordPerplexity(), FlippedItems()
 
 
 def all_metrics() -> tuple[Metric, ...]:
-    """Every metric that is installed. Raises FaqError where one of another package is not whole."""
+    """All installed metrics. Raises FaqError if one of another package is incomplete."""
     metrics: tuple[Metric, ...] = METRICS.all()
     for metric in metrics:
         if faults := metric.faults():
@@ -271,7 +273,7 @@ def metrics_of(kind: str) -> tuple[Metric, ...]:
 
 
 def main_metric(kind: str) -> Metric:
-    """The metric by which a text of this kind is judged at a glance."""
+    """The main metric of a kind of text."""
     return metrics_of(kind)[0]
 
 
@@ -286,12 +288,12 @@ def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
 
 
 def token_metrics(kind: str) -> tuple[Metric, ...]:
-    """The metrics of this kind that bring a token column of their own."""
+    """The metrics of this kind that have a token column."""
     return tuple(metric for metric in metrics_of(kind) if metric.token_column)
 
 
 def with_flips(kind: str, sums: Sums, unquantized: Sums) -> Sums:
-    """Labelled items with the column `flipped`: right here and wrong there, or the other way round."""
+    """Add the column `flipped` to labelled items: whether the two models disagree about being right."""
     import numpy as np
 
     if kind not in LABELLED:

@@ -1,4 +1,4 @@
-"""The parent's side: from settings and store to the worker's order."""
+"""Plan an evaluation: make the worker's job description from settings and store."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from faq_tui.core.store.seeds import Seed
 
 
 def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
-    """All that the worker is to measure. Raises UsageError where a held-out text cannot be used."""
+    """Everything that the worker must measure. Raises UsageError if a held-out text cannot be used."""
     run, settings = context.run, context.run.settings.evaluate
     for name in settings.perplexity:
         if kind_of(name) != PROSE:
             raise UsageError(
                 f'evaluate.perplexity: "{name}" names held-out text of another kind; write "./{name}" for a file'
             )
-    template, wanted = Template(tokenizer), texts(run)
-    found = _files(context, target, tokenizer)
-    answers = _answers(context, template) if ANSWERS in wanted else []
+    template, names = Template(tokenizer), texts(run)
+    loaded = _files(context, target, tokenizer)
+    answers = _answers(context, template) if ANSWERS in names else []
     for name in settings.answers:
-        if name != TARGET_ANSWERS and answers_of(name) in wanted:
-            found[answers_of(name)] = Heldout(ANSWERS, source_answers(context, template, name))
-    there = {name: text for name, text in found.items() if len(text)}
-    if not there and not answers:
+        if name != TARGET_ANSWERS and answers_of(name) in names:
+            loaded[answers_of(name)] = Heldout(ANSWERS, source_answers(context, template, name))
+    nonempty = {name: text for name, text in loaded.items() if len(text)}
+    if not nonempty and not answers:
         raise UsageError('nothing to evaluate on: set seeds.heldout, or evaluate.perplexity = ["pydoc"]')
     subject_hashes = subjects(run)
     stored: dict[str, dict[str, str]] = {}
@@ -52,7 +52,7 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
         batch_size=settings.batch_size,
         answer_tokens=settings.answer_tokens,
         cache=str(run.cache),
-        texts=there,
+        texts=nonempty,
         answers=answers,
         subjects={
             name: (identity, "" if name == UNQUANTIZED else str(run.models / name))
@@ -64,32 +64,34 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
 
 
 def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str, Heldout]:
-    """All texts that are read from files. What a person reads of labelled items is stored beside."""
+    """All texts that are read from files. The words of labelled items are stored for readers."""
     run, settings = context.run, context.run.settings.evaluate
     longest = longest_input(target)
-    found = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
-    if found and settings.window > longest:
-        said = f"evaluate.window = {settings.window} is more than this target reads at once: windows have {longest}"
-        context.emit(Note(f"{said} tokens", "warning"))
+    loaded = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
+    if loaded and settings.window > longest:
+        message = (
+            f"evaluate.window = {settings.window} is more than this target reads at once: windows have {longest}"
+        )
+        context.emit(Note(f"{message} tokens", "warning"))
     for name in settings.word_perplexity:
         window = longest if settings.word_window == "model" else settings.word_window
-        found[named(WORDS, name)] = documents.heldout_documents(
+        loaded[named(WORDS, name)] = documents.heldout_documents(
             documents.load_documents(run, name), tokenizer, min(window, longest)
         )
     for name in settings.last_word:
         text = named(LAST_WORD, name)
-        found[text], passages = labelled.heldout_passages(labelled.load_passages(run, name), tokenizer, longest)
-        replace_items(run.store, text, found[text].digest, [{"passage": passage} for passage in passages])
+        loaded[text], passages = labelled.heldout_passages(labelled.load_passages(run, name), tokenizer, longest)
+        replace_items(run.store, text, loaded[text].digest, [{"passage": passage} for passage in passages])
     for name in settings.multiple_choice:
         text = named(CHOICES, name)
-        found[text], cases = labelled.heldout_questions(labelled.load_questions(run, name), tokenizer, longest)
-        replace_items(run.store, text, found[text].digest, [case.to_json() for case in cases])
-    for name, heldout in found.items():
+        loaded[text], cases = labelled.heldout_questions(labelled.load_questions(run, name), tokenizer, longest)
+        replace_items(run.store, text, loaded[text].digest, [case.to_json() for case in cases])
+    for name, heldout in loaded.items():
         if not len(heldout):
             context.emit(
                 Note(f"{name} holds nothing that this target's tokenizer can take apart: left out", "warning")
             )
-    return found
+    return loaded
 
 
 def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) -> list[Item]:
@@ -106,17 +108,17 @@ def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) 
 
 
 def _leading_bos(tokenizer: object) -> int | None:
-    """The token that this tokenizer puts before any text, if it does."""
+    """The token that this tokenizer puts before every text, if any."""
     bos: int | None = getattr(tokenizer, "bos_token_id", None)
     return bos if bos is not None and encode_pair(tokenizer, "a", special=True)[:1] == [bos] else None
 
 
 def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
     run = context.run
-    there = rows.heldout(run.store, evaluation_hash(run))
+    stored = rows.heldout(run.store, evaluation_hash(run))
     answers, refused = [], 0
     for seed in seed_rows.by_role(run.store, "heldout"):
-        old = there.get(seed.id)
+        old = stored.get(seed.id)
         prompt_ids = list(old.prompt_ids) if old else _prompt(template, seed)
         if prompt_ids is None:
             refused += 1
@@ -133,7 +135,7 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
 
 
 def _prompt(template: Template, seed: Seed) -> list[int] | None:
-    """None where a special token would end the turn, or the template refuses."""
+    """The prompt's token ids; None if a special token would end the turn, or if the template refuses."""
     if any(special in message["content"] for message in seed.messages for special in template.specials):
         return None
     try:

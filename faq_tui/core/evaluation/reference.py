@@ -1,6 +1,6 @@
 """The unquantized model's answer to every token, kept on disk: its last hidden states and its lm_head.
 
-Logits would be a hundred times larger; they are computed again from these, a few hundred tokens at a time.
+Logits would be a hundred times larger, so they are recomputed from the states, a few hundred tokens at a time.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # torch's nam
 
 
 class Writer:
-    """Takes each item's states in any order, straight into the file."""
+    """Writes each item's states into the file, in any order."""
 
     def __init__(self, states: Any, items: Sequence[Item]) -> None:
         self._states = states
         self._starts = starts(items)
 
     def put(self, index: int, states: Any) -> None:
-        """`states`: [predicted tokens of item `index`, hidden]."""
+        """Write `states`: [predicted tokens of item `index`, hidden]."""
         start = self._starts[index]
         self._states[start : start + len(states)].copy_(states)
 
 
 class Reference:
-    """The finished file. Tensors come to `device` as they are asked for."""
+    """The finished file. Tensors are loaded to `device` on request."""
 
     def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
         from safetensors import safe_open
@@ -54,26 +54,26 @@ class Reference:
         )
 
     def states(self, index: int) -> Any:
-        """[predicted tokens of item `index`, hidden]."""
+        """The states of one item, [predicted tokens of item `index`, hidden]."""
         start = self._starts[index]
         return self._states[start : start + self._items[index].predicted]
 
 
 def reference_path(cache: Path, text_key: str) -> Path:
-    """`text_key`: the signature of the unquantized model's measurement on the text."""
+    """The file of a reference. `text_key`: the signature of the unquantized model's measurement on the text."""
     return cache / "reference" / f"{text_key}.safetensors"
 
 
 def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
-    """The reference, or None if there is none to be used: then it is computed again."""
-    with suppress(Exception):  # missing, cut short, of another form: all the same
+    """The reference; None if it is missing or unusable and must be computed again."""
+    with suppress(Exception):  # missing, cut short, another format: all are treated alike
         return Reference(path, items, device)
     return None
 
 
 @contextmanager
 def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]:
-    """A file of known size is laid out and filled; it gets its name at the end of the block."""
+    """A writer of a new file. The file gets its final name at the end of the block."""
     import numpy as np
     import torch
 
@@ -105,17 +105,17 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 
 
 def starts(items: Sequence[Item]) -> list[int]:
-    """Where each item's predicted tokens begin among all of them."""
+    """Offset of each item's first predicted token among all predicted tokens."""
     return list(accumulate((item.predicted for item in items), initial=0))
 
 
 def _lay_out(
     path: Path, shapes: dict[str, tuple[int, ...]], head: LmHead
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
-    """A safetensors file with its header and room for all tensors: (offset of the data, places, bytes).
+    """Create a safetensors file with header and space for all tensors: (offset of the data, tensor offsets, bytes).
 
     https://huggingface.co/docs/safetensors: 8 bytes little-endian header length, JSON header, data. The
-    disk's room is claimed at once: a full disk under a mapped file is a SIGBUS, not an error.
+    space is allocated at once, because a disk that fills up under a mapped file causes SIGBUS, not an exception.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Held-out answers of a source: what an elder says to questions that no calibration set holds."""
+"""Held-out answers of a source: its answers to questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from faq_tui.core.store.seeds import Seed
 
 
 def source_generation(run: Run, source: Source) -> str:
-    """A hash of all that shapes a source's held-out answer, in the target's token ids."""
+    """A hash of everything that affects a source's held-out answer in the target's token ids."""
     return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
 def source_answers(context: Context, template: Template, name: str) -> list[Item]:
-    """An item for each held-out seed that the source answers fit to be used; the loss is on its answer alone.
+    """An item for each held-out seed with a usable answer. Only the answer's tokens are predicted.
 
-    Asks for the answers that are missing and stores each at once. Raises EndpointError or FaqError as
-    regenerate does. Unfit answers (cut off, empty, looping) are stored without ids, so that none is asked twice.
+    Requests missing answers and stores each at once. Raises EndpointError or FaqError as regenerate does. Unusable
+    answers (cut off, empty, looping) are stored without ids, so that none is requested twice.
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")
     source_hash = source_generation(run, source)
-    there = heldout(run.store, source_hash)
-    missing = [seed for seed in seeds if seed.id not in there]
+    stored = heldout(run.store, source_hash)
+    missing = [seed for seed in seeds if seed.id not in stored]
     if missing:
         context.emit(Note(f"asking {name} for {len(missing)} held-out answers"))
         asyncio.run(_ask(context, template, source, source_hash, missing))
-        there = heldout(run.store, source_hash)
-    answers = [there[seed.id] for seed in seeds if seed.id in there]
+        stored = heldout(run.store, source_hash)
+    answers = [stored[seed.id] for seed in seeds if seed.id in stored]
     fit = [answer for answer in answers if answer.answer_ids]
     if len(fit) < len(seeds):
         context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unfit and left out", "warning"))
@@ -87,7 +87,10 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
 
 
 async def _answering(context: Context, source: Source) -> tuple[Source, int | None]:
-    """The source at the first of its servers that answers, and that one's window; they are few questions for one."""
+    """The source with its first server that answers, and that server's window.
+
+    One server suffices for few questions.
+    """
     for url in source.urls:
         server = reachable(context, source.model_copy(update={"base_url": url, "also_at": ()}))
         async with open_client(server) as client:
@@ -101,7 +104,7 @@ async def _answering(context: Context, source: Source) -> tuple[Source, int | No
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
-    """Rendered as a calibration sample would be; without ids where it is unfit for one."""
+    """Render the answer like a calibration sample. It has no ids if it is unusable."""
     reasoning, answer = parts_of(reply, source)
     unfit = HeldoutAnswer(seed.id, (), (), answer)
     if flags_of(reply, reasoning, answer):

@@ -1,4 +1,4 @@
-"""The order of one evaluation, as it goes from the stage to the worker child through a file."""
+"""The job description of one evaluation, which the stage passes to the worker child through a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.core.run.run import Run
 
 @dataclass
 class HeldoutQuestion:
-    """A held-out question as token ids, and its answer once there is one."""
+    """A held-out question as token ids, with its answer if there is one."""
 
     seed_id: str
     prompt_ids: list[int]
@@ -29,19 +29,19 @@ class Spec:
     dtype: str  # auto | float32 | bfloat16 | float16
     batch_size: int
     answer_tokens: int
-    cache: str  # folder of what can be computed again
-    texts: dict[str, Heldout]  # all but the target's own answers, which the worker may still have to make
+    cache: str  # folder of files that can be recomputed
+    texts: dict[str, Heldout]  # all texts but the target's own answers, which the worker may have to generate
     answers: list[HeldoutQuestion]
-    subjects: dict[str, tuple[str, str]]  # name to (hash of what it is, folder), the unquantized one first
-    stored: dict[str, dict[str, str]]  # subject to text to the signature of the stored measurement
-    metrics: tuple[str, ...] = ()  # names of the metrics with a token column of their own
+    subjects: dict[str, tuple[str, str]]  # name -> (identity hash, folder); the unquantized one comes first
+    stored: dict[str, dict[str, str]]  # subject -> text -> signature of the stored measurement
+    metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
 
     @property
     def missing_answers(self) -> int:
         return sum(not answer.ids for answer in self.answers)
 
     def answer_items(self) -> list[Item]:
-        """The loss is on the answers' tokens only."""
+        """Items of the questions with answers. Only the answers' tokens are predicted."""
         return [Item((*answer.prompt_ids, *answer.ids), len(answer.prompt_ids)) for answer in self.answers]
 
     def to_json(self) -> dict[str, Any]:
@@ -57,16 +57,16 @@ class Spec:
 
 
 DEFAULT = 2048
-KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # as lm_eval's resolve_max_length asks for them
+KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # in the order of lm_eval's resolve_max_length
 
 
 def prose_window(run: Run, target: TargetModel) -> int:
-    """Tokens of a window of prose: `evaluate.window`, or as many as the target can read."""
+    """Tokens per window of prose: `evaluate.window`, but at most the target's maximum."""
     return min(run.settings.evaluate.window, longest_input(target))
 
 
 def longest_input(target: TargetModel) -> int:
-    """From the model's configuration; 2048 where it does not say."""
+    """Most tokens that the target reads, from its configuration; 2048 if it has no such key."""
     config: dict[str, Any] = json.loads(
         (local_folder(target.path, only_config=True) / "config.json").read_text(encoding="utf-8")
     )

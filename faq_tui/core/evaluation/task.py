@@ -1,7 +1,7 @@
-"""The worker child's task `evaluate`: one model after the other on all held-out texts.
+"""The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
-Messages: `environment`; `plan` (total and done tokens; again once the held-out answers are there); `answer`
-(one each); `progress`; `measurement` (one for each subject and text, as soon as it is whole).
+Messages: `environment`; `plan` (total and done tokens; sent again when the held-out answers exist); `answer` (one
+each); `progress`; `measurement` (one for each subject and text, as soon as it is complete).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Measure what the `Spec` in the file `spec["order"]` asks for and does not list as stored."""
+    """Measure what the `Spec` in the file `spec["order"]` requests, except for what it lists as stored."""
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
     folder = local_folder(order.model)
@@ -45,7 +45,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # the CPU allocator's words; CUDA has a class for it
+        if "can't allocate memory" in str(error):  # message of the CPU allocator; CUDA has an exception class
             raise MemoryError from error
         raise
 
@@ -70,7 +70,7 @@ class _Evaluation:
                 self._artefact(subject, Path(folder))
 
     def _unquantized(self) -> None:
-        """Let the target answer and be measured, and keep its states for the artefacts still to come."""
+        """Generate the target's answers, measure the target, and keep its states for the artefacts."""
         model = None
         if self.order.missing_answers:
             self._plan(self.order.missing_answers * self.order.answer_tokens)
@@ -147,7 +147,7 @@ class _Evaluation:
         return [text for text in self.texts if stored.get(text) != self._signature(subject, text)]
 
     def _metrics(self, text: str) -> list[Metric]:
-        """The metrics with a token column that this text has."""
+        """The metrics of this text that have a token column."""
         metrics = [METRICS.get(name) for name in self.order.metrics]
         return [metric for metric in metrics if self.texts[text].kind in metric.kinds]
 
@@ -155,7 +155,7 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Tell how many tokens are to go through a model: all missing measurements, and `more`."""
+        """Send the number of tokens left to process: those of all missing measurements, and `more`."""
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
         self.total = self.done + missing + more
@@ -172,14 +172,14 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """Texts that an artefact is still to be measured on, with no states of the target to compare with."""
+        """Texts that an artefact must still be measured on, but whose target states are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
 
     def _forget_old_references(self) -> None:
-        wanted = {self._reference_path(text) for text in self.texts}
-        for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - wanted:
+        current = {self._reference_path(text) for text in self.texts}
+        for path in set(Path(self.order.cache, "reference").glob("*.safetensors")) - current:
             path.unlink(missing_ok=True)
 
     def _say(self, subject: str, text: str, sums: dict[str, list[float]], token_kl: bytes | None = None) -> None:
@@ -196,7 +196,7 @@ class _Evaluation:
         from faq_tui.core.models.dense import load_dense
 
         self.cancel.check()
-        gc.collect()  # the model before this one
+        gc.collect()  # frees the previous model
         if self.device == "cuda":
             torch.cuda.empty_cache()
         if not folder.is_dir():

@@ -1,6 +1,6 @@
-"""Held-out prose and files by their names in `[evaluate]`: what they hold, and what they are in words.
+"""Held-out prose and files by their names in `[evaluate]`: their content, and their descriptions in words.
 
-Errors say which key, file and line.
+Errors give the settings key, the file and the line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # far more than any tokenizer needs on the average: a text's head of this size is enough
+BYTES_A_TOKEN = 64  # an upper bound of any tokenizer's average, to read only the start of a text
 # Which paragraphs of Python's language reference are prose.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
@@ -36,7 +36,7 @@ def starter_file(kind_file: str) -> Path:
 
 
 def json_lines(path: Path, key: str, limit: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where, object) of the first `limit` lines that hold one. Raises UsageError on a line that does not."""
+    """(file and line, object) of the first `limit` non-empty lines. Raises UsageError on a line without an object."""
     for number, line in islice(_lines(path, key), limit):
         where = f"{path} line {number} of {key}"
         try:
@@ -61,7 +61,7 @@ def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
 
 
 def text_of(value: Any, where: str, field: str) -> str:
-    """A text that is there, not empty, and can be stored. Raises UsageError."""
+    """The field's text. Raises UsageError if it is missing, empty or cannot be stored."""
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f'{where} has no text "{field}": mend the line, or leave it out')
     return storable(value)
@@ -72,12 +72,16 @@ def is_jsonl(run: Run, name: str) -> bool:
 
 
 def load_head(run: Run, name: str) -> str:
-    """As much of a text of `evaluate.perplexity` as `evaluate.prose_tokens` can take. Raises as `load_text` does."""
+    """The start of a text of `evaluate.perplexity`, long enough for `evaluate.prose_tokens`.
+
+    Raises as `load_text` does.
+    """
     return load_text(run, name, "evaluate.perplexity", run.settings.evaluate.prose_tokens * BYTES_A_TOKEN)
 
 
 def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
-    """A held-out text, or its first `limit` bytes of a file, else characters. `key` names the setting in errors.
+    """A held-out text. `limit` cuts it after so many bytes of a file, else characters. `key`: the setting, for
+    errors.
 
     Raises UsageError for a file that is missing, empty or not UTF-8, FaqError if `datasets` cannot fetch one.
     """
@@ -89,7 +93,7 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 
 
 def state(run: Run, name: str) -> Any:
-    """What changes when the text does, without reading it."""
+    """A value that changes whenever the text changes; computed without reading it."""
     if name == PYDOC:
         return platform.python_version()
     if name in (WIKITEXT2, STARTER):
@@ -160,7 +164,10 @@ def is_prose(paragraph: str) -> bool:
 
 
 def describe(run: Run, text: str, items: Sequence[Item]) -> str:
-    """What a held-out text is, and how it is read. `text` is its name as `named` makes it; `items` are of prose."""
+    """Describe a held-out text and how it is read.
+
+    `text` is its name as `named` makes it; `items`: items of prose.
+    """
     kind, settings = kind_of(text), run.settings.evaluate
     name = text.partition(":")[2] if kind != "prose" else text
     if kind == ANSWERS:

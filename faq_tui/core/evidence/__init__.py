@@ -1,4 +1,4 @@
-"""Did it help, beyond noise? From stored measurements to rows and comparisons, as plain data."""
+"""Whether the regenerated data helped beyond noise: rows and comparisons from stored measurements, as plain data."""
 
 from faq_tui.core.evidence.collect import collect, measured
 from faq_tui.core.evidence.model import (

@@ -1,4 +1,4 @@
-"""From store and settings to the evidence. Only measurements that belong together are used."""
+"""Collect the evidence from store and settings. Only comparable measurements are used."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.measurements import all_measurements
 
-Measured = dict[str, dict[str, Sums]]  # subject to text
+Measured = dict[str, dict[str, Sums]]  # subject -> text -> sums
 
 
 def collect(run: Run) -> Evidence:
-    """The evidence as far as it is measured. Raises UsageError if the unquantized target is not yet."""
+    """The evidence measured so far. Raises UsageError if the unquantized target is not measured yet."""
     measured, tails = _measured(run)
     if not measured.get(UNQUANTIZED):
         raise UsageError(f"nothing is measured yet: run `faq-tui run {run.folder}`")
     dtype, device = next(iter(tails.values())).split(".")[1:]
-    found = measured[UNQUANTIZED]
+    unquantized = measured[UNQUANTIZED]
     return Evidence(
-        texts=tuple(_text(name, sums) for name, sums in found.items()),
+        texts=tuple(_text(name, sums) for name, sums in unquantized.items()),
         rows=(
             _target_row(run, measured),
             *(_row(run, a, measured) for a in wanted_artefacts(run) if a.folder in measured),
@@ -42,12 +42,12 @@ def collect(run: Run) -> Evidence:
 
 
 def measured(run: Run) -> Measured:
-    """Subject (`unquantized`, then folders) to text to its items' sums: what `collect` works with."""
+    """Subject (`unquantized`, then folders) -> text -> sums of its items, as `collect` uses them."""
     return _measured(run)[0]
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """Measurements of the present subjects on the very items, dtype and device of the unquantized one's."""
+    """Measurements of the present subjects with the same items, dtype and device as the unquantized target's."""
     rows = all_measurements(run.store)
     tails = {
         text: rows[UNQUANTIZED, text].signature.partition(".")[2]
@@ -113,7 +113,7 @@ def _weight_bytes(folder: Path) -> int | None:
 
 
 def all_flips(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Flips, ...]:
-    """Of every artefact on every labelled text, also where nothing flipped."""
+    """The flips of every artefact on every labelled text, even if nothing flipped."""
     return tuple(
         _flips(artefact.name, text, measured[artefact.folder][text], target)
         for text, target in measured[UNQUANTIZED].items()

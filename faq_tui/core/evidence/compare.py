@@ -1,6 +1,6 @@
-"""Each source's set against the baseline's, under the same recipe: at equal samples, and at equal tokens.
+"""Compare each source's set with the baseline's under the same recipe, at equal samples and at equal tokens.
 
-A set of `[sets]` is held against the one whose size it takes, and against the baseline where both have as many
+A set of `[sets]` is compared with the set whose size it copies, and with the baseline if both have equally many
 samples.
 """
 
@@ -42,25 +42,25 @@ SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}
 
 
 def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Comparison, ...]:
-    """`measured`: subject to text to sums. Only where both artefacts exist and are measured on a text in common."""
-    found = [
+    """All comparisons of artefacts that share a measured text. `measured`: subject -> text -> sums."""
+    comparisons = [
         _compare(run, measured, recipe, source, equal, pairs)
         for recipe, source, equal, all_pairs in _pairs(run)
         if (pairs := [pair for pair in all_pairs if all(artefact.folder in measured for artefact in pair)])
     ]
-    return _corrected([comparison for comparison in found if comparison.texts])
+    return _corrected([comparison for comparison in comparisons if comparison.texts])
 
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
-    """(recipe, source, what is equal, its artefact and the one it is held against in each draw)."""
-    there = {artefact.name: artefact for artefact in wanted_artefacts(run)}
+    """Yield (recipe, source, what is equal, the pair of artefacts of each draw)."""
+    made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
-        wanted = run.settings.sets_of(recipe)
+        planned = run.settings.sets_of(recipe)
         for source, equal, sets in _set_pairs(run):
             pairs = []
             for number in range(1, run.settings.evaluate.repeats + 1):
                 names = [draw_name(name, number) for name in sets]
-                pair = [there[recipe.folder(n)] for n in names if n in wanted and recipe.folder(n) in there]
+                pair = [made[recipe.folder(n)] for n in names if n in planned and recipe.folder(n) in made]
                 if len(pair) == 2:
                     pairs.append((pair[0], pair[1]))
             if pairs:
@@ -68,7 +68,7 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 
 
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """(set or source, what is equal, (its set, the set it is held against)): only sets that compare fairly."""
+    """Yield (set or source, what is equal, (its set, the other set)), only for sets that compare fairly."""
     settings = run.settings
     for source in settings.sources:
         for equal, suffix in SUFFIXES.items():
@@ -132,9 +132,9 @@ def _outcome(
     )
 
 
-def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
-    """With the p-values adjusted for all outcomes of all comparisons, and the verdicts that are left."""
-    outcomes = [o for comparison in found for of_text in comparison.texts.values() for o in of_text.values()]
+def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
+    """The comparisons with p-values adjusted over all outcomes, and with the resulting verdicts."""
+    outcomes = [o for comparison in comparisons for of_text in comparison.texts.values() for o in of_text.values()]
     left = iter(adjusted([outcome.p for outcome in outcomes]))
 
     def correct(name: str, outcome: MetricOutcome) -> MetricOutcome:
@@ -150,12 +150,12 @@ def _corrected(found: list[Comparison]) -> tuple[Comparison, ...]:
                 for text, of_text in comparison.texts.items()
             },
         )
-        for comparison in found
+        for comparison in comparisons
     )
 
 
 def verdict(metric: Metric, change: Estimate, p_adjusted: float | None) -> str:
-    """In words, what the interval of the difference (ours - baseline) and its adjusted p-value allow to say."""
+    """The conclusion that the interval of ours - baseline and its adjusted p-value allow, in words."""
     if change.low is None or p_adjusted is None or not math.isfinite(change.value):
         return UNKNOWN
     if not change.excludes(0.0):

@@ -1,4 +1,4 @@
-"""The shape of the evidence."""
+"""The data classes of the evidence."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
-# The interval excludes zero, but among so many comparisons one such is to be expected by luck.
+# The interval excludes zero, but with so many comparisons one such interval is expected by chance.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sides have the same token ids, so the same weights
-UNKNOWN = "cannot be told"  # fewer items than an interval needs, or a number that is not finite
+UNKNOWN = "cannot be told"  # too few items for an interval, or a number that is not finite
 
 
 @dataclass(frozen=True)
@@ -24,50 +24,50 @@ class ModelRow:
     samples: int | None
     tokens: int | None
     bits: float | None
-    bytes: int | None  # of its weight files
-    texts: dict[str, dict[str, Estimate]]  # text to metric
+    bytes: int | None  # size of its weight files
+    texts: dict[str, dict[str, Estimate]]  # text -> metric
 
 
 @dataclass(frozen=True)
 class MetricOutcome:
-    """One metric on one text: a set against the baseline."""
+    """One metric on one text: a set compared with the baseline."""
 
     ours: float
     baseline: float
     difference: Estimate  # ours - baseline
     recovered: Estimate | None  # None: the baseline lost nothing beyond noise
-    p: float | None  # two-sided, of no difference; None: no interval
-    p_adjusted: float | None  # for all comparisons of the report: Benjamini and Hochberg
+    p: float | None  # two-sided p-value of no difference; None: no interval
+    p_adjusted: float | None  # adjusted over the whole report (Benjamini and Hochberg)
     verdict: str
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One source's set against the baseline's, under one recipe, at equal samples or at equal tokens."""
+    """One source's set compared with the baseline's under one recipe, at equal samples or equal tokens."""
 
     recipe: str
     source: str
     equal: str  # samples | tokens
     ours: str  # artefact
     baseline: str
-    our_samples: int  # sizes of several draws are their means, rounded
+    our_samples: int  # for several draws: the mean, rounded
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int
     same: bool
-    draws: int  # of the calibration sets, each of both sides
-    texts: dict[str, dict[str, MetricOutcome]]  # text to metric
+    draws: int  # draws of the calibration set on each side
+    texts: dict[str, dict[str, MetricOutcome]]  # text -> metric
 
 
 @dataclass(frozen=True)
 class Text:
-    """A held-out text as it was measured."""
+    """A measured held-out text."""
 
     name: str
     kind: str
     items: int
-    tokens: int | None  # predicted; None for multiple choice
-    window: int | None  # tokens of a window of prose; None for another kind
+    tokens: int | None  # predicted tokens; None for multiple choice
+    window: int | None  # tokens per window of prose; None for other kinds
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Flips:
 
     model: str
     text: str
-    lost: tuple[int, ...]  # numbers of items right before quantization only
-    won: tuple[int, ...]  # right after it only
-    choices: dict[int, tuple[int, int]]  # multiple choice: item to (unquantized, this model)'s choice
+    lost: tuple[int, ...]  # numbers of items that only the unquantized model gets right
+    won: tuple[int, ...]  # numbers of items that only this model gets right
+    choices: dict[int, tuple[int, int]]  # multiple choice: item -> (unquantized model's choice, this model's choice)
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ class Evidence:
     rows: tuple[ModelRow, ...]
     comparisons: tuple[Comparison, ...]
     flips: tuple[Flips, ...]
-    dtype: str  # in which the models ran
+    dtype: str  # dtype in which the models ran
     device: str
     measured: float  # unix seconds of the newest measurement
 
     def metrics(self, text: str) -> tuple[str, ...]:
-        """The names of the metrics that a text was measured by, the main one first."""
+        """Names of the metrics that were measured on a text, the main one first."""
         return tuple(self.rows[0].texts.get(text, ()))

@@ -1,9 +1,9 @@
 """What a quantization costs: how long it will take and what memory it will need.
 
-On CUDA time and memory are sums of terms. Their factors belong to each method (`MethodCost`) and were fitted to rows
-that benchmarks/cuda_scale.py measured, by least squares of relative errors with no factor below zero. On the rows
-that they were fitted to, the sums are within a quarter; `estimate` scales them by the nearest measured row. On a CPU
-a few rough speeds take their place. `min_memory` and `min_host_memory` are lower bounds, by which a job is refused.
+On CUDA, time and memory are sums of terms. Each method has its own factors (`MethodCost`). They were fitted to rows
+that benchmarks/cuda_scale.py measured, by non-negative least squares of the relative errors. The sums are within 25%
+of the rows they were fitted to; `estimate` scales them by the nearest measured row. On a CPU, a few rough speeds are
+used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-WORK = 9_400_000_000  # bytes that a portion of rows may take on the GPU that was measured: a sixteenth of it
+WORK = 9_400_000_000  # bytes that a batch of rows may take: a sixteenth of the measured GPU
 
 
 @dataclass(frozen=True)
 class MethodCost:
     """What a method's time and memory depend on.
 
-    The first three are factors of sums: seconds a layer on a GPU for each unit of `layer_terms`, bytes on the GPU and
-    on the host for each unit of `memory_terms`. The defaults are those of a method that loads the whole model and
-    solves the matrices of one shape together, and are a rough guess for any other; a method without measured rows in
-    data/quantize_costs.json is estimated by the sums alone, and the estimate says so.
+    `seconds` holds GPU seconds per layer and unit of `layer_terms`; `gpu_bytes` and `host_bytes` hold bytes per unit
+    of `memory_terms`. The defaults fit a method that loads the whole model and solves matrices of one shape together,
+    and are a rough guess for any other method. If data/quantize_costs.json has no rows of a method, its estimate uses
+    the sums alone and says so.
     """
 
     seconds: Mapping[str, float] = field(
@@ -42,7 +42,7 @@ class MethodCost:
         default_factory=lambda: {"context": 0.77e9, "square": 9.9, "layer": 8.1, "work": 0.6}
     )
     host_bytes: Mapping[str, float] = field(default_factory=lambda: {"context": 2.1e9, "total": 1.0, "layer": 1.2})
-    passes: float = 3.5  # forward passes through a layer: one a group of modules, and one for its output
+    passes: float = 3.5  # forward passes through a layer: one per group of modules, and one for its output
     # The method reads the whole model into host memory (sequential/), and solves matrices of one shape together;
     # gptqmodel reads a layer at a time and solves one matrix after the other.
     whole_model: bool = False
@@ -52,15 +52,16 @@ class MethodCost:
 
 
 def cost_of(method: str) -> MethodCost:
-    """Raises UsageError if there is no such method."""
+    """The cost factors of a method. Raises UsageError if there is no such method."""
     cost: MethodCost = METHODS.get(method).cost
     return cost
 
 
 def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
-    """`forward` and `hessian`: multiply-adds of one pass of all tokens, and of their second moments.
+    """The terms that the seconds of one layer depend on, by name.
 
-    `input`: values that all tokens put into all modules.
+    `forward` and `hessian` are the multiply-adds of one forward pass of all tokens and of their second moments.
+    `input` is the number of values that enter the modules.
     """
     return {
         "layer": 1.0,
@@ -74,15 +75,16 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """Shapes, and how many matrices of each a token meets: experts count by how many are chosen."""
+    """(out, in, matrices that one token passes through) of each shape. Of the experts only the chosen ones count."""
     share = profile.chosen / profile.experts if profile.experts else 1.0
     return [(o, i, n * share if 0 < profile.experts <= n else n) for o, i, n in profile.shapes]
 
 
 def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
-    """`states`: of all tokens between two layers; `inputs`: of all tokens into every module of a layer.
+    """The terms that the memory of a quantization depends on, by name.
 
-    `work`: bytes that a portion of rows may take.
+    `states` are the hidden states of all tokens between two layers, `inputs` those that enter every module of a
+    layer. `work` is the bytes that a batch of rows may take.
     """
     widest = max((max(out, columns) for out, columns, _ in profile.shapes), default=0)
     experts = [(columns, count) for _, columns, count in profile.shapes if 0 < profile.experts <= count]
@@ -105,18 +107,18 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
     return sum(factor * terms[name] for name, factor in factors.items())
 
 
-# Bytes of host memory once torch, transformers and gptqmodel are imported. Two numbers for two questions: a refusal
-# must never be wrong, so it counts what every version takes; an estimate counts what is usual.
+# Bytes of host memory once torch, transformers and gptqmodel are imported. A refusal must never
+# be wrong, so it uses the least that any version takes. An estimate uses the usual amount.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
 
 def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
-    """Bytes that a layer-by-layer quantizer holds on `device` at its peak, a lower bound: no refusal may be wrong.
+    """Lower bound of the peak memory of a layer-by-layer quantizer on `device`, in bytes; a job is refused below it.
 
-    The layers pass one by one, so they count by the largest weight: its fp32 copy, result and losses, and the
-    Hessian with its inverse (in_features x in_features, fp32). Embeddings stay, and so does every token's
-    hidden state, before and after the layer; but our own walk leaves both to the host where a GPU is small.
+    Layers are loaded one by one, so only the largest weight counts: its fp32 copy, result and losses, and the
+    Hessian with its inverse (in_features x in_features, fp32). Embeddings stay in memory, as does every token's
+    hidden state before and after the layer. Our own walk keeps both on the host if the GPU is small.
     """
     cost, tensors, shapes = cost_of(method), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
@@ -130,16 +132,16 @@ def min_memory(target: Path, method: str, longest: int, tokens: int, device: str
 
 
 def min_host_memory(target: Path, method: str) -> int:
-    """Bytes in the host's memory whatever the device: our own walk reads the whole model."""
+    """Lower bound of host memory in bytes, for any device. Our own walk reads the whole model."""
     whole = cost_of(method).whole_model
     return LIBRARIES_AT_LEAST + (sum(size for _, _, size in tensors_of(target).values()) if whole else 0)
 
 
 STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gptqmodel, and saved its result
-READING = 5e8  # bytes of the model a second: read and written
-# On a CPU: rough work a second, for the mix of the terms below; resident bytes once everything is imported.
+READING = 5e8  # bytes of the model per second, to read and to write
+# Rough work per second on a CPU, for the terms of `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-OTHER_GPU = math.log(1.5)  # how far a row of another GPU is, as a factor in size would be
+OTHER_GPU = math.log(1.5)  # distance of a row measured on another GPU: as far as a job 1.5 times as large
 
 
 @dataclass(frozen=True)
@@ -147,18 +149,22 @@ class QuantizationCost:
     seconds: float
     gpu_bytes: float  # 0 on a CPU
     host_bytes: float
-    source: str  # what it rests on; empty: on nothing measured
+    source: str  # the measured run that the estimate is based on; empty if there is none
 
 
 def estimate_recipe(
     recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = ""
 ) -> QuantizationCost:
-    """The cost of one artefact of `recipe`; the other arguments as `estimate` has them."""
+    """The cost of one artefact of `recipe`. The other arguments are those of `estimate`."""
     return estimate(recipe.method, METHODS.get(recipe.method).workload(recipe, profile), device, work, name)
 
 
 def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
-    """`device`: cuda | cpu; `work`: bytes that a portion of rows may take on the GPU; `name`: the GPU's."""
+    """The cost of one quantization.
+
+    `device` is "cuda" or "cpu", `work` the bytes that a batch of rows may take on the GPU, `name` the name of the
+    GPU.
+    """
     rows = _nearest(method, profile, device, name)
     layer, gpu, host = layer_seconds(method, profile, device), *_bytes(method, profile, device, work)
     if not rows:
@@ -181,13 +187,13 @@ def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK
 
 
 def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
-    """By the formula alone."""
+    """Seconds per layer by the formula alone, without measured rows."""
     cost = cost_of(method)
     if device == "cuda":
         return summed(cost.seconds, layer_terms(cost, profile))
-    attention = 2 * profile.longest * profile.hidden  # multiply-adds a token, scores and values
+    attention = 2 * profile.longest * profile.hidden  # multiply-adds per token, for scores and values
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # Inputs that are seen by a share of the tokens only cost that share.
+    # A module that only a share of the tokens reaches costs only that share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.whole_model else profile.columns
@@ -198,7 +204,7 @@ def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
 
 
 def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tuple[float, float]:
-    """On the GPU and on the host."""
+    """Peak bytes on the GPU and on the host."""
     cost = cost_of(method)
     if device == "cuda":
         terms = memory_terms(profile, work)
@@ -222,14 +228,20 @@ def costs() -> tuple[dict[str, Any], ...]:
 
 
 def read_costs() -> dict[str, Any]:
-    """The data file: `measured`, and `kept_apart`: rows of which no estimate knows, to test it by."""
+    """The data file.
+
+    `measured` feeds the estimates; `kept_apart` holds rows that only tests of the estimates read.
+    """
     text = (files("faq_tui.core") / "data" / "quantize_costs.json").read_text(encoding="utf-8")
     body: dict[str, Any] = json.loads(text)
     return body
 
 
 def _nearest(method: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
-    """All of one model on one device, of the same method and kind; dense and mixture apart where that can be."""
+    """All measured rows of the model and GPU most similar to `profile`.
+
+    Dense and mixture models are not mixed if possible.
+    """
     rows = [row for row in costs() if row["method"] == method and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows
 

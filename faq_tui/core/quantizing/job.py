@@ -1,4 +1,4 @@
-"""The order of one quantization, as the run's process sends it to the worker child."""
+"""The job description of one quantization, which the run's process sends to the worker child."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REQUIRED = ("artefact", "model", "recipe", "rows", "out")
 
 @dataclass(frozen=True)
 class QuantizationJob:
-    artefact: str  # its name, for messages only
+    artefact: str  # name, for messages only
     model: str  # local folder or hub id of the unquantized target
     recipe: Recipe
     rows: Path  # calibration JSONL, each line has `input_ids`
@@ -23,15 +23,15 @@ class QuantizationJob:
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
-    checkpoints: Path | None = None  # a folder for this artefact alone; None: there are none
-    checkpoint_s: float = 600.0  # at least so long from one to the next, and none for a job that takes less
+    checkpoints: Path | None = None  # a folder for this artefact only; None: no checkpoints
+    checkpoint_s: float = 600.0  # least interval between checkpoints; a shorter job makes none
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:
-        """The job of a spec: the fields of this class, and `recipe` as `Recipe.identity` gives it.
+        """Read a job from `spec`: the fields of this class, with `recipe` in the form of `Recipe.identity`.
 
-        Raises UsageError naming what is missing or what the method refuses. Paths become absolute: gptqmodel changes
-        the working directory.
+        Raises UsageError that names a missing field or a value that the method refuses. Paths become absolute,
+        because gptqmodel changes the working directory.
         """
         given = {name: spec[name] for name in cls.__dataclass_fields__ if spec.get(name) is not None}
         missing = [name for name in REQUIRED if name not in given]

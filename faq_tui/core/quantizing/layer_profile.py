@@ -19,7 +19,10 @@ LAYER = re.compile(r"\.(\d+)\.")
 
 @dataclass(frozen=True)
 class LayerProfile:
-    """`shapes`: (out_features, in_features, how many) of the weight matrices of a mean layer."""
+    """The average layer of a model and the calibration tokens.
+
+    `shapes`: (out_features, in_features, count) per matrix.
+    """
 
     shapes: tuple[tuple[int, int, float], ...]
     layers: int
@@ -28,9 +31,9 @@ class LayerProfile:
     total_bytes: int
     rows: int
     tokens: int
-    longest: int  # row
-    experts: int = 0  # a layer
-    chosen: int = 0  # experts a token goes to
+    longest: int  # tokens of the longest row
+    experts: int = 0  # per layer
+    chosen: int = 0  # experts per token
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -41,17 +44,17 @@ class LayerProfile:
 
     @property
     def weights(self) -> float:
-        """In one layer."""
+        """Weights in one layer."""
         return sum(out * columns * count for out, columns, count in self.shapes)
 
     @property
     def columns(self) -> float:
-        """That a solver walks, in one layer."""
+        """Columns that a solver visits in one layer."""
         return sum(columns * count for _, columns, count in self.shapes)
 
     @property
     def columns_together(self) -> float:
-        """The same for our own walk, which takes some 64 matrices of one shape at once."""
+        """As `columns`, for our own walk, which solves about 64 matrices of one shape together."""
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 
     @property
@@ -59,12 +62,12 @@ class LayerProfile:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
 
     def routed(self, experts: str | None) -> LayerProfile:
-        """As a recipe's `experts` has it: with "all" every expert is shown every token."""
+        """The profile under a recipe's `experts`: with "all", every expert sees every token."""
         return replace(self, chosen=self.experts) if experts == "all" else self
 
     @property
     def active(self) -> float:
-        """Share of a layer's weights that a token meets: experts weigh by how many are chosen."""
+        """Share of a layer's weights that one token passes through. Of the experts only the chosen ones count."""
         if not self.experts:
             return 1.0
         expert = sum(o * i * n for o, i, n in self.shapes if n >= self.experts)
@@ -72,9 +75,9 @@ class LayerProfile:
 
 
 def profile_of(folder: Path, rows: int, tokens: int, longest: int) -> LayerProfile:
-    """Of an unquantized model folder, from its headers. Raises UsageError if it cannot be read."""
+    """The profile of an unquantized model folder, from its headers. Raises UsageError if it cannot be read."""
     shapes, tensors = linear_shapes(folder), tensors_of(folder)
-    layers = max((int(found[1]) for name in shapes if (found := LAYER.search(name))), default=-1) + 1
+    layers = max((int(number[1]) for name in shapes if (number := LAYER.search(name))), default=-1) + 1
     counts = Counter(shapes.values())
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config") or config

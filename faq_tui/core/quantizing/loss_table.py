@@ -15,42 +15,42 @@ Place = tuple[int, str]  # layer, module
 
 @dataclass
 class LossTable:
-    """`losses`: the largest of a place's modules (experts share one); None: all rounded without calibration."""
+    """`losses`: the largest loss per cell, as experts share one; None: all were rounded without calibration."""
 
     layers: int = 0
-    modules: list[str] = field(default_factory=list)  # in the order in which they came first
+    modules: list[str] = field(default_factory=list)  # in order of first appearance
     losses: dict[Place, float | None] = field(default_factory=dict)
-    working: set[Place] = field(default_factory=set)  # begun, no loss yet
+    working: set[Place] = field(default_factory=set)  # started, no loss yet
     complete: bool = False
 
     def add(self, layer: int, module: str, loss: float | None) -> None:
-        place = (layer, self._row(module))
-        known = self.losses.get(place)
-        self.losses[place] = max((x for x in (known, loss) if x is not None), default=None)
-        self.working.discard(place)
+        cell = (layer, self._row(module))
+        known = self.losses.get(cell)
+        self.losses[cell] = max((x for x in (known, loss) if x is not None), default=None)
+        self.working.discard(cell)
         self.layers = max(self.layers, layer + 1)
 
     def expect(self, layer: int, modules: Iterable[str]) -> None:
         for module in modules:
-            place = (layer, self._row(module))
-            if place not in self.losses:
-                self.working.add(place)
+            cell = (layer, self._row(module))
+            if cell not in self.losses:
+                self.working.add(cell)
 
     def scale(self) -> tuple[float, float] | None:
-        """From where to where most positive losses lie: a few that are far out would make all others look alike."""
-        found = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
-        if not found:
+        """Range of most positive losses. Outliers are left out, since they would make all other losses look alike."""
+        positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
+        if not positive:
             return None
-        aside = len(found) // 20
-        return found[aside], found[-1 - aside]
+        aside = len(positive) // 20
+        return positive[aside], positive[-1 - aside]
 
     def worst(self) -> tuple[Place, float] | None:
-        """Where the largest loss is."""
-        found = [(loss, place) for place, loss in self.losses.items() if loss is not None and math.isfinite(loss)]
-        return (max(found)[1], max(found)[0]) if found else None
+        """Cell and value of the largest loss."""
+        known = [(loss, cell) for cell, loss in self.losses.items() if loss is not None and math.isfinite(loss)]
+        return (max(known)[1], max(known)[0]) if known else None
 
     def by_layer(self) -> list[float]:
-        """The largest loss of each layer; NaN where not all of its modules have one yet."""
+        """The largest loss of each layer; NaN while a module of the layer has none."""
         worst = [math.nan] * self.layers
         half = {layer for layer, _module in self.working}
         for (layer, _module), loss in self.losses.items():
@@ -66,7 +66,7 @@ class LossTable:
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> LossTable:
-    """The grid of a finished artefact. A manifest that is not as we write it gives what can be read of it."""
+    """The table of a finished artefact. Of a malformed manifest, only the readable entries are used."""
     grid = LossTable(complete=True)
     for entry in manifest.get("losses") or ():
         try:

@@ -1,4 +1,4 @@
-"""Write the target's safetensors files again with some tensors replaced, one file in memory at a time."""
+"""Rewrite the target's safetensors files with some tensors replaced, one file in memory at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 
 
 class LayerFiles:
-    """The new tensors of each layer, kept on disk until the whole model is written. `files`: by tensor."""
+    """The new tensors of each layer, kept on disk until the whole model is written.
+
+    `files`: the file of each tensor.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -35,7 +38,7 @@ class LayerFiles:
 
 
 def check_layout(target: Path, names: Iterable[str]) -> None:
-    """Raise FaqError if one of the tensors `names` has no place in the target's files."""
+    """Raise FaqError if one of the tensors `names` is missing from the target's files."""
     lost = sorted(set(names) - set(tensors_of(target)))
     if lost:
         raise FaqError(
@@ -45,10 +48,10 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """Write the target's model into the folder `out`, with the `new` tensors in place of those of the same name.
+    """Write the target's model into the folder `out`. The `new` tensors replace those of the same name.
 
     A new `X.weight_scale` goes into the file of `X.weight`. config.json and the index are written, too. `check` is
-    called before each file and may raise. Raises FaqError as `check_layout` does.
+    called before each file and may raise. Raises FaqError if a `new` tensor is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file

@@ -1,4 +1,6 @@
-"""`faq_manifest.json`: how an artefact was made. Written last, so its presence means the folder is whole."""
+"""The folder of an artefact: its manifest, its average bits and its side files.
+
+`faq_manifest.json` records how the artefact was made. It is written last: a folder that has it is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ NAME = "faq_manifest.json"
 
 
 def write_manifest(folder: Path, body: dict[str, Any]) -> None:
-    """Write `body` and the versions of everything that shaped the weights, in one step."""
+    """Write `body` and the package versions in one atomic step."""
     whole = {**body, "versions": versions()}
     part = folder / (NAME + ".part")
     part.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -26,7 +28,7 @@ def write_manifest(folder: Path, body: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest, or None: then the folder is not whole."""
+    """The manifest; None if the folder is not complete."""
     try:
         body: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -35,16 +37,16 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a quantization ended in this folder, rather than died in it."""
+    """Whether a quantization has finished in this folder."""
     return read_manifest(folder) is not None
 
 
 def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) -> float:
-    """Bits a quantized weight takes: b + (16 + b) / group_size, exact over (out_features, in_features).
+    """Bits per quantized weight: b + (16 + b) / group_size, exact over (out_features, in_features).
 
     Each group of `group_size` inputs of an output row stores one 16-bit scale and one b-bit zero point
     (GPTQ, arXiv:2210.17323, section 4: 3 bits with groups of 128 cost 0.15 bits more). `group_size` -1 is one
-    group a row. `g_idx` is left out, as it is there: without desc_act kernels do not need it.
+    group per row. `g_idx` is not counted, as in the paper: without desc_act, kernels do not need it.
     """
     weights = stored = 0
     for out_features, in_features in shapes:
@@ -55,23 +57,23 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
 
 
 def versions() -> dict[str, str | None]:
-    """Of the packages that decide which bits come out; None where one is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version(), "faq_tui": faq_tui.__version__}
+    """Versions of the packages that affect the quantized weights; None for one that is not installed."""
+    installed: dict[str, str | None] = {"python": platform.python_version(), "faq_tui": faq_tui.__version__}
     for name in ("torch", "transformers", "gptqmodel", "compressed-tensors"):
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+            installed[name] = None
+    return installed
 
 
 @dataclass(frozen=True)
 class EngineResult:
-    average_bits: float  # over the quantized weights, with all that decoding them takes
+    average_bits: float  # per quantized weight, with scales, zeros and all else that decoding needs
     facts: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
 
 
-# Copied byte for byte: gptqmodel would write another tokenizer, with a pad token.
+# These are copied byte for byte: gptqmodel would write a changed tokenizer, with a pad token.
 SIDE_FILES = (
     "tokenizer*",
     "vocab*",
@@ -108,7 +110,7 @@ def complete_folder(out: Path, target: Path) -> None:
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """How many calibration tokens reached the experts of each layer: fewest, median, most.
 
-    `losses`: as the progress keeps them. Experts that too few tokens reached are listed: they were only rounded.
+    `losses` is `QuantizationProgress.losses`. `rounded_experts` lists experts that too few tokens reached.
     """
     layers: dict[int, dict[str, Mapping[str, Any]]] = {}
     for entry in losses:

@@ -1,4 +1,4 @@
-"""Refusals before any heavy work: each says in one sentence what is wrong, where, and what to do."""
+"""Checks before any heavy work. Each raises one sentence that says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from faq_tui.core.settings.section import EMBEDDED
 if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
-MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
-MIN_SET = 64  # tokens in all: what fewer give is no estimate of a layer's inputs, yet some quantizers would run
+MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
+MIN_SET = 64  # tokens in total: fewer do not estimate a layer's inputs, but some quantizers would still run
 GIB = 1 << 30
 
 
@@ -61,11 +61,10 @@ def check_chat_template(folder: Path) -> None:
 def check_group_size(
     shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = get_args(GroupSize)
 ) -> None:
-    """`shapes`: (out_features, in_features) by module; `sizes`: all that the method has.
+    """Raise UsageError if `group_size` does not divide the in_features of a module; the error lists sizes that do.
 
-    Raises UsageError naming the first misfit, and what would fit.
-
-    Without this GPTQ writes a model that no fast kernel can run.
+    `shapes`: (out_features, in_features) by module; `sizes`: all sizes that the method has. Without this check GPTQ
+    would write a model that no fast kernel can run.
     """
     if group_size == -1:
         return
@@ -79,7 +78,7 @@ def check_group_size(
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """The `input_ids` of every line of a calibration JSONL. Raises UsageError naming file and line."""
+    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with file and line."""
     rows: list[list[int]] = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -116,7 +115,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
 
 
 def check_enough(rows: Sequence[list[int]]) -> None:
-    """Raise UsageError on a set so small that no quantizer learns anything from it."""
+    """Raise UsageError if the set has too few tokens for any quantizer."""
     tokens = sum(map(len, rows))
     if tokens < MIN_SET:
         raise UsageError(
@@ -126,7 +125,7 @@ def check_enough(rows: Sequence[list[int]]) -> None:
 
 
 def expert_count(config: Mapping[str, Any]) -> int:
-    """Experts a layer, 0 for a dense model; from the body of config.json."""
+    """Experts per layer, 0 for a dense model. `config` is the body of config.json."""
     for part in (config, config.get("text_config") or {}):
         for key in ("num_experts", "num_local_experts", "n_routed_experts"):
             if part.get(key):
@@ -137,11 +136,11 @@ def expert_count(config: Mapping[str, Any]) -> int:
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
     """Raise FaqError if one of `tensors` (names) holds NaN or infinity; each is read once, one at a time.
 
-    For embeddings, norms and the head: a quantized module shows it by its loss.
+    For embeddings, norms and the head. In a quantized module, NaN shows in the loss.
     """
-    found = not_finite(folder, tensors)
-    if found is not None:
-        raise FaqError(f"{found} in {tensors_of(folder)[found][0]} holds NaN or infinity: fetch the model again")
+    name = not_finite(folder, tensors)
+    if name is not None:
+        raise FaqError(f"{name} in {tensors_of(folder)[name][0]} holds NaN or infinity: fetch the model again")
 
 
 def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
@@ -152,7 +151,7 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
             tensor = reader.get_tensor(name)
-            # The extremes tell of both and take no memory, where a mask would raise the peak of all that follows.
+            # Minimum and maximum reveal both and need no memory; a mask would raise the peak memory.
             if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
                 return name
     return None
@@ -172,8 +171,8 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if the target is no causal model, has no chat template, or a recipe cannot quantize it.
 
-    Without `recipes` only the first two are checked: a set can serve another quantizer. A hub id is looked at when it
-    is fetched: nothing is downloaded here.
+    Without `recipes` only the first two are checked, because a set can be made for another quantizer. Nothing is
+    downloaded here: a hub id is checked after it has been fetched.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

@@ -1,7 +1,7 @@
-"""How a quantization reports its progress: methods call it, and the worker child sends what comes of it.
+"""Progress of a quantization: methods report to it, and the worker child sends the messages.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on threads of its own, where an exception would end
-the run obscurely: these methods never raise, and `check` raises what went wrong on the calling thread.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on its own threads, where an exception would end
+the run obscurely. So these methods never raise; `check` raises the first error on the calling thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Send = Callable[..., None]
 class QuantizationProgress:
     """Sends the messages `layer_started`, `module` and `layer_done`, for each layer and each module once.
 
-    `send` is called with the kind of a message and its fields. `losses` holds what `solved` was given.
+    `send` is called with the kind of a message and its fields. `losses` holds one entry per call of `solved`.
     """
 
     def __init__(self, send: Send, cancel: CancelToken) -> None:
@@ -48,7 +48,7 @@ class QuantizationProgress:
         return self._cancel.is_set or self.failure is not None
 
     def module_done(self, row: dict[str, Any]) -> None:
-        """Any thread, never raises: a module is quantized, as a log row of gptqmodel says it. Its values are text."""
+        """Any thread, never raises: record a quantized module from a log row of gptqmodel, whose values are text."""
         try:
             layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
             self.solved(
@@ -68,9 +68,9 @@ class QuantizationProgress:
     def solved(
         self, layer: int, module: str, loss: float | None, note: str, seconds: float, samples: int, damp: float
     ) -> None:
-        """A module is quantized. `samples`: tokens that reached it; `loss` None: only rounded, and `note` says why.
+        """Record a quantized module. `samples` is the number of tokens that reached it.
 
-        `seconds` is the time that it took, `damp` the damping of its Hessian.
+        `loss` is None if the module was only rounded; `note` then gives the reason. `damp` is the Hessian's damping.
         """
         done = {"layer": layer, "module": module, "loss": loss, "note": note}
         more = {"seconds": round(seconds, 4), "samples": samples, "damp": damp}
@@ -105,7 +105,7 @@ class QuantizationProgress:
             self._keep(error)
 
     def check(self) -> None:
-        """Calling thread: raise what went wrong, or `Stopped`."""
+        """Calling thread: raise the first error, or `Stopped` after a cancel."""
         if self.failure is not None:
             raise self.failure
         self._cancel.check()
@@ -121,13 +121,13 @@ NO_SCALE = "not applicable"
 
 @dataclass(frozen=True)
 class Loss:
-    value: float | None  # None: the module was rounded, `note` says why
+    value: float | None  # None: the module was only rounded; `note` gives the reason
     note: str = ""
     broken: str = ""  # why the module cannot be used
 
 
 def read_loss(text: str) -> Loss:
-    """What the `loss` column of a log row of gptqmodel means."""
+    """Parse the `loss` column of a log row of gptqmodel."""
     text = text.strip()
     if text.startswith("fallback("):
         if not _finite(text.rpartition(":")[2]):

@@ -1,4 +1,4 @@
-"""Can vLLM and SGLang load a folder? Checks of what their loaders read first, and the commands that serve it."""
+"""Whether vLLM and SGLang can load a folder: checks of the files that their loaders read, and the serve commands."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-WORK = ("offload_to_disk_path", ".work")  # a path of this machine
+WORK = ("offload_to_disk_path", ".work")  # signs of a local path in config.json
 
 
 def problems(folder: Path) -> list[str]:
-    """What a server's loader would refuse, a sentence each; empty if it would load the folder."""
-    found = []
+    """Reasons why a server's loader would refuse the folder, one sentence each; empty if it would load."""
+    sentences = []
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         return [f"config.json cannot be read ({error})"]
     if not config.get("architectures"):
-        found.append("config.json names no architecture")
+        sentences.append("config.json names no architecture")
     if not any((folder / name).is_file() for name in TOKENIZERS):
-        found.append(f"there is no tokenizer ({', '.join(TOKENIZERS)})")
+        sentences.append(f"there is no tokenizer ({', '.join(TOKENIZERS)})")
     if not (folder / "generation_config.json").is_file():
-        found.append("there is no generation_config.json: servers would take their own sampling")
+        sentences.append("there is no generation_config.json: servers would take their own sampling")
     if not _has_template(folder):
-        found.append("there is no chat template")
+        sentences.append("there is no chat template")
     text = json.dumps(config)
-    found += [f"config.json names a local path ({word})" for word in WORK if word in text]
-    found += _weights(folder)
+    sentences += [f"config.json names a local path ({word})" for word in WORK if word in text]
+    sentences += _weights(folder)
     quantization = config.get("quantization_config")
     if quantization is not None:
         format = format_of(quantization.get("quant_method"))
         if format is None or format is DENSE:
-            found.append(f"quantization_config has quant_method {quantization.get('quant_method')!r}")
+            sentences.append(f"quantization_config has quant_method {quantization.get('quant_method')!r}")
         else:
-            found += format.problems(quantization, set(tensors_of(folder)))
-    return found
+            sentences += format.problems(quantization, set(tensors_of(folder)))
+    return sentences
 
 
 def check_servable(folder: Path) -> None:
-    """Raise FaqError with the first of `problems`, but for files that the target itself may lack.
+    """Raise FaqError with the first of `problems`.
 
-    A target without a chat template or generation_config.json can be served, too.
+    Missing files are ignored: a target without a chat template or generation_config.json can be served, too.
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
     if grave:
@@ -53,14 +53,14 @@ def check_servable(folder: Path) -> None:
 
 
 def doubts(folder: Path) -> list[str]:
-    """Why servers may refuse a folder that is complete: a sentence for each setting that their kernels lack."""
+    """Reasons why a server may refuse a complete folder: one sentence per setting that its kernels do not support."""
     quantization = quantization_of(folder) or {}
     format = format_of(quantization.get("quant_method"))
     return format.doubts(quantization) if format is not None else []
 
 
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
-    """The command that serves a folder of this format, by engine: vLLM and SGLang find the format in config.json.
+    """The command that serves a folder of this format, by engine. Engines read the format from config.json.
 
     Empty if no engine loads the format. The folder need not exist.
     """
@@ -83,12 +83,12 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """Loaders read the files of the index where there is one, else every file: both must hold the same."""
+    """A problem if index and files disagree. Loaders read the files of the index if there is one, else every file."""
     index = folder / INDEX
     if not index.is_file():
         return []
     files = sorted(folder.glob("*.safetensors"))
-    there = {name: path.name for name, (path, _, _) in tensors_of(folder, files).items()}
+    stored = {name: path.name for name, (path, _, _) in tensors_of(folder, files).items()}
     listed = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
-    wrong = sorted(name for name in listed.keys() | there.keys() if listed.get(name) != there.get(name))
+    wrong = sorted(name for name in listed.keys() | stored.keys() if listed.get(name) != stored.get(name))
     return [f"model.safetensors.index.json and the files disagree about {wrong[0]}"] if wrong else []

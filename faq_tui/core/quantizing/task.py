@@ -37,8 +37,8 @@ from faq_tui.core.quantizing.servable import check_servable
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
-    Raises UsageError on anything that can be seen beforehand, FaqError naming layer and module on a broken
-    one, Stopped after a cancel. `out` holds a manifest only if it is complete.
+    Raises UsageError on anything that can be checked beforehand, FaqError with layer and module if a module is
+    broken, and Stopped after a cancel. `out` holds a manifest only if it is complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)
@@ -47,7 +47,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # Methods copy files of the folder, and load it with libraries that do not ask whether it is trusted.
+    # Methods copy the folder's files and load them with libraries that do not ask whether its code is trusted.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -75,7 +75,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
-    """The target's folder and the calibration rows, once all that can be checked beforehand has been."""
+    """Check everything that can be checked beforehand. Returns the target's folder and the calibration rows."""
     if job.out.exists() and any(job.out.iterdir()):
         raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
     rows = read_rows(job.rows)
@@ -95,7 +95,7 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 
 
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
-    """Rows of the embedding; a multimodal config has it under `text_config`, or by its class's default."""
+    """Rows of the embedding. A multimodal config has them under `text_config` or as a default of its class."""
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:
         from transformers import AutoConfig

@@ -1,4 +1,4 @@
-"""The document as Markdown."""
+"""The formats of the report, and the report written in them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,16 @@ from typing import Any
 
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.extensions import REPORTS, Extension
-from faq_tui.core.report.answer import answer
-from faq_tui.core.report.benchmarks import section
 from faq_tui.core.report.document import document
-from faq_tui.core.report.flips import flip_lines
-from faq_tui.core.report.formatting import escape
-from faq_tui.core.report.paper import paper_lines
-from faq_tui.core.report.run_section import run_lines
-from faq_tui.core.report.spikes import spike_lines
-from faq_tui.core.report.tables import comparisons, models
+from faq_tui.core.report.html.page import page
+from faq_tui.core.report.markdown import markdown
 from faq_tui.core.run.run import Run
 
 
-def markdown(body: dict[str, Any]) -> str:
-    """`body` is what `document` returns."""
-    title = f"# Quantizing {escape(body['run']['target']['name'])}"
-    lines = [title, "", *answer(body), *rest(body)]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def rest(body: dict[str, Any]) -> list[str]:
-    """Everything below the answer."""
-    found = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
-    return [*found, *section(body), *run_lines(body)]
-
-
 class ReportFormat(Extension):
-    """A form of the report. `name` is the value of `--format`, `help` one sentence of the command's help."""
+    """A format of the report. `name` is the value of `--format`, `help` is one sentence for the command's help."""
 
-    suffix: str  # of its file in `reports/`, such as ".md"
+    suffix: str  # suffix of its file in `reports/`, such as ".md"
 
     def render(self, body: dict[str, Any]) -> str:
         """The whole report as text. `body` is what `core.report.document` returns, the same as in report.json."""
@@ -49,7 +30,6 @@ class Markdown(ReportFormat):
     help = "The answer in words, then every table; it also reads well as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
-
         return markdown(body)
 
 
@@ -58,7 +38,7 @@ class JsonDocument(ReportFormat):
     help = "Every figure with its interval, for programs."
 
     def render(self, body: dict[str, Any]) -> str:
-        # ASCII only: what a model wrote cannot reach a terminal as a control character.
+        # ASCII only, so that model text cannot reach a terminal as a control character.
         return json.dumps(body, indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
@@ -67,8 +47,6 @@ class Html(ReportFormat):
     help = "One page with pictures, without scripts or anything from a network."
 
     def render(self, body: dict[str, Any]) -> str:
-        from faq_tui.core.report.html.page import page
-
         return page(body)
 
 
@@ -76,12 +54,12 @@ MARKDOWN, JSON, HTML = Markdown(), JsonDocument(), Html()
 
 
 def render(run: Run, name: str) -> str:
-    """The report of what is measured by now. Raises UsageError if that is nothing, or on an unknown format."""
+    """The report of all present measurements. Raises UsageError if there are none, or on an unknown format."""
     return render_document(document(run), name)
 
 
 def render_document(body: dict[str, Any], name: str) -> str:
-    """`body`, which is what `document` returns, in the format `name`. Raises UsageError on an unknown format."""
+    """Render `body`, which `document` returns, in the format `name`. Raises UsageError on an unknown format."""
     report_format: ReportFormat = REPORTS.get(name)
     try:
         return report_format.render(body)
@@ -92,7 +70,7 @@ def render_document(body: dict[str, Any], name: str) -> str:
 
 
 def write(run: Run, body: dict[str, Any]) -> Iterator[Path]:
-    """Write the report in every format, and yield each file's path once it is whole."""
+    """Write the report in every format, and yield each file's path once it is complete."""
     for path, name in zip(report_files(run), REPORTS.names(), strict=True):
         text = render_document(body, name)
         with atomic_text(path) as file:
@@ -101,5 +79,5 @@ def write(run: Run, body: dict[str, Any]) -> Iterator[Path]:
 
 
 def report_files(run: Run) -> list[Path]:
-    """The files that `write` makes."""
+    """The files that `write` creates."""
     return [run.reports / f"report{report_format.suffix}" for report_format in REPORTS.all()]

@@ -1,4 +1,4 @@
-"""AWQ (Lin et al. 2023, arXiv:2306.00978), by the library GPTQModel, and the format that it is stored in."""
+"""AWQ (Lin et al. 2023, arXiv:2306.00978), run by the library GPTQModel, and its storage format."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pydantic import Field
 
 from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Presets
 
-WORD_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # where the eight columns of one 32-bit word stand in it
+WORD_ORDER = (0, 4, 1, 5, 2, 6, 3, 7)  # order of the eight columns within one 32-bit word
 
 
 class AwqRecipe(GptqmodelRecipe):
@@ -38,8 +38,8 @@ class AwqFormat(WeightFormat):
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         """w = scale * (q - zero).
 
-        Words hold columns in the order that AWQ's first kernel wanted; gptqmodel's `convert_awq_file` leaves them in
-        it, so that its dense weights are shuffled.
+        Words hold columns in the order of AWQ's first kernel. gptqmodel's `convert_awq_file` does not undo that
+        order, so its dense weights are shuffled.
         """
         import torch
 
@@ -64,10 +64,10 @@ class AwqFormat(WeightFormat):
         return state
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        found = lacking(quantization, ("bits", "group_size", "zero_point"))
+        sentences = lacking(quantization, ("bits", "group_size", "zero_point"))
         if str(quantization.get("version", "gemm")).lower() != "gemm":
-            found.append(f"quantization_config has version {quantization['version']!r}, not gemm")
-        return found + incomplete(tensors, ("qweight", "qzeros", "scales"))
+            sentences.append(f"quantization_config has version {quantization['version']!r}, not gemm")
+        return sentences + incomplete(tensors, ("qweight", "qzeros", "scales"))
 
 
 class Awq(GptqmodelMethod):
@@ -81,7 +81,7 @@ class Awq(GptqmodelMethod):
         seconds={"module": 0.08641, "input": 4.438e-9},
         gpu_bytes={"context": 1.64e9, "inputs": 1.93},
         host_bytes={"context": 2.44e9, "inputs": 1.67},
-        passes=25.0,  # a forward pass for each of the scales that are tried
+        passes=25.0,  # one forward pass per candidate scale
         solves=False,
     )
 

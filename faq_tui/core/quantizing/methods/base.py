@@ -1,6 +1,6 @@
 """What a quantization method is: one object with its settings, checks, cost, writer and weight format.
 
-Nothing here, or in a module that declares a method, imports torch: functions that need it import it themselves.
+Neither this module nor one that declares a method imports torch at the top: functions that need torch import it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from faq_tui.core.settings.recipe import Recipe
 class Method(Extension):
     """A quantization method.
 
-    `recipe` is the model of its settings, `cost` what its time and memory depend on, `format` how it stores weights.
+    `recipe` is the pydantic model of its settings. `cost` holds the factors of its time and memory. `format` reads
+    and checks the weights that it stores.
     """
 
     recipe: type[Recipe]
@@ -40,7 +41,7 @@ class Method(Extension):
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
-        """`profile` as the recipe makes the method see it, for the estimate of its cost."""
+        """The profile for the cost estimate, changed if the recipe changes how many tokens reach the experts."""
         del recipe
         return profile
 
@@ -55,6 +56,6 @@ class Method(Extension):
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
         Called in the worker child. Reports to `progress`, calls `cancel.check` between steps, and raises FaqError
-        naming layer and module where a weight matrix cannot be quantized.
+        with layer and module if a weight matrix cannot be quantized.
         """
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""GPTAQ (Li et al. 2025), by the library GPTQModel: GPTQ that also corrects errors in a layer's inputs."""
+"""GPTAQ (Li et al. 2025), run by the library GPTQModel: GPTQ that also corrects errors in a layer's inputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pydantic import Field, model_validator
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
 from faq_tui.core.quantizing.methods.gptq import GPTQ_FORMAT, Sym, gptq_config
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 
@@ -43,17 +43,17 @@ class Gptaq(GptqmodelMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The factor of `hessian` is two float32 products at 50 TFLOP/s, since the measured rows alone do not tell.
+    # The measured rows do not determine `hessian`: it is set to two float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
         gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
         host_bytes={"context": 2.28e9, "states": 1.96, "resident": 2.4},
-        passes=10.0,  # it runs the unquantized model, too
+        passes=10.0,  # includes passes of the unquantized model
         twofold=True,
     )
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Also raises UsageError on a mixture whose experts do not all see every token: gptqmodel would fail."""
+        """As `Method.preflight`. Also raises UsageError if not all experts see every token: gptqmodel would fail."""
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(
                 'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '

@@ -1,4 +1,4 @@
-"""GPTQ (Frantar et al. 2022, arXiv:2210.17323), by the library GPTQModel, and the format that it is stored in."""
+"""GPTQ (Frantar et al. 2022, arXiv:2210.17323), run by the library GPTQModel, and its storage format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets
 
 Sym = Annotated[bool, Field(description="symmetric grid: the zero point is fixed")]
@@ -39,8 +39,9 @@ class GptqFormat(WeightFormat):
     }
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """w = scales[g_idx] * (q - zeros[g_idx]), with gptqmodel's own unpacking. Its `convert_gptq_file` does the
-        same for one file, but fails on a module whose tensors lie in two.
+        """w = scales[g_idx] * (q - zeros[g_idx]), with gptqmodel's own unpacking.
+
+        gptqmodel's `convert_gptq_file` does the same, but fails if the tensors of a module lie in two files.
         """
         import torch
 
@@ -72,23 +73,23 @@ class GptqFormat(WeightFormat):
         return state
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        found = lacking(quantization, ("bits", "group_size", "desc_act", "sym"))
+        sentences = lacking(quantization, ("bits", "group_size", "desc_act", "sym"))
         if quantization.get("checkpoint_format", "gptq") not in ("gptq", "gptq_v2"):
-            found.append(f"quantization_config has checkpoint_format {quantization['checkpoint_format']!r}")
-        return found + incomplete(tensors, ("qweight", "qzeros", "scales", "g_idx"))
+            sentences.append(f"quantization_config has checkpoint_format {quantization['checkpoint_format']!r}")
+        return sentences + incomplete(tensors, ("qweight", "qzeros", "scales", "g_idx"))
 
 
 GPTQ_FORMAT = GptqFormat()
 
 
 def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
-    """gptqmodel's GPTQConfig, of GPTQ and of what builds on it."""
+    """gptqmodel's GPTQConfig, for GPTQ and GPTAQ."""
     return gptqmodel.GPTQConfig(
         bits=recipe.bits,
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # Reorders whole groups, costs nothing at run time, and needs groups.
+        # Reorders whole groups, so it needs groups. It costs nothing at run time.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),

@@ -1,1 +1,1 @@
-"""Our walk through a decoder model, layer by layer, for the methods that no library has."""
+"""Layer-by-layer quantization of decoder models, for the methods that no library offers."""

@@ -1,6 +1,6 @@
-"""Batches of weight matrices that become ready together, so that one walk over the columns solves them all.
+"""Batches of weight matrices that become ready together and are solved in one walk over the columns.
 
-Matrices that share a Hessian stand side by side; experts of one shape, each with its own Hessian, make a batch.
+Matrices that share a Hessian are concatenated; experts of one shape, each with its own Hessian, make a batch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from faq_tui.core.quantizing.sequential.hessian import (
 
 @dataclass(frozen=True)
 class SolvedMatrix:
-    """`weight`: [out, in] as it will be read back, in the model's own dtype; `tensors`: what is stored of it."""
+    """`weight`: the dequantized matrix [out, in] in the model's dtype; `tensors`: the tensors that are stored."""
 
     weight: Any
     loss: float
@@ -44,17 +44,18 @@ class UnsolvableMatrix(FaqError):
 
 @dataclass(frozen=True)
 class SolveBatch:
-    """`modules`: for each Hessian those that share it, with the same shapes each time.
+    """Matrices that are solved together.
 
-    `few`: too few tokens reached them, so they are only rounded.
+    `modules`: for each Hessian the modules that share it, with the same shapes for every Hessian. `few`: too few
+    tokens reached the modules, so they are only rounded.
     """
 
-    shared: list[str]  # the module by which each Hessian goes
+    shared: list[str]  # the module whose name each Hessian has
     modules: list[list[str]]
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """[batch, out, in] for each position. Raises UnsolvableMatrix if a weight is not finite."""
+        """The weights [batch, out, in] for each position. Raises UnsolvableMatrix if a weight is not finite."""
         import torch
 
         stacks = [
@@ -67,7 +68,10 @@ class SolveBatch:
         return stacks
 
     def factor(self, hessians: dict[str, Hessian], damp: float, by_activation: bool) -> Factor:
-        """Raises UnsolvableMatrix if a Hessian is not finite, or if no damping makes it positive definite."""
+        """The Cholesky factors of the batch.
+
+        Raises UnsolvableMatrix if a Hessian is not finite, or if no damping makes it positive definite.
+        """
         shared = [hessians[name] for name in self.shared]
         if self.few:
             return identity_factor(len(shared[0].sum), shared[0].sum.device, (len(shared),))
@@ -78,9 +82,9 @@ class SolveBatch:
 
 
 def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], budget: int) -> list[SolveBatch]:
-    """The batches of a group. `few`: Hessians of too few tokens; `budget`: bytes that a batch may take.
+    """The batches of a group. `few`: Hessians with too few tokens; `budget`: bytes that a batch may take.
 
-    A batch holds at least one module.
+    A batch holds at least one module, even one above the budget.
     """
     alike: dict[tuple[Any, ...], list[list[str]]] = {}
     for shared in dict.fromkeys(group.inputs.values()):
@@ -98,7 +102,7 @@ def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], b
 
 
 def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[list[str]]:
-    """The names, in order, in lists that fit into the budget side by side."""
+    """Split `names` in order into lists whose concatenated matrices fit into the budget."""
     portions: list[list[str]] = []
     for name in names:
         wider = [modules[other].weight.shape for other in [*(portions[-1] if portions else []), name]]
@@ -110,6 +114,6 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 
 
 def _bytes(shapes: tuple[Any, ...]) -> int:
-    """Memory for weights, their float32 copy, codes, errors and result; for the Hessian, its factor and a copy."""
+    """Bytes for weights, their float32 copy, codes, errors and result, and for the Hessian, its factor and a copy."""
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

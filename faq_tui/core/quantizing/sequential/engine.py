@@ -18,7 +18,7 @@ from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.stack import find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
-# (layer, its solved modules) -> the tensors that take their place in the model's files
+# (layer, its solved modules) -> the tensors that replace them in the model's files
 Stored = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
 
 
@@ -33,10 +33,10 @@ def quantize_layers(
     stored: Stored,
     by_activation: bool = True,
 ) -> None:
-    """Write the model in the folder `target`, quantized, into `job.out`.
+    """Quantize the model in the folder `target` and write it into `job.out`.
 
-    `damp` is added to the diagonal of each Hessian, times its mean. `by_activation`: columns are solved in the order
-    of falling activation. Raises `Stopped` within one module of a cancel.
+    `damp` times the mean of the diagonal is added to the diagonal of each Hessian. `by_activation`: columns are
+    solved in order of falling activation. Raises `Stopped` at the latest one module after a cancel.
     """
     from transformers import AutoModelForCausalLM
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # mlp.experts.17.up_proj
-# Routers stay as they are: another choice of experts would cost more than their few bits.
+# Routers are not quantized: choosing other experts would cost more than the few bits saved.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
@@ -36,12 +36,13 @@ def linears(layer: Any) -> dict[str, Any]:
 
 
 def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
-    """`run` calls the layer once. Modules that see the very same tensor share a group and a Hessian.
+    """The groups of `layer`. `run` must call the layer once. Modules with the same input tensor share group and
+    Hessian.
 
-    Experts share a group by their place in the expert, since a single row reaches only some of them.
+    Experts are grouped by the names of their modules instead, because a single row reaches only some experts.
     """
     modules = linears(layer)
-    seen: list[tuple[str, Any]] = []  # the tensor is kept, so that no other takes its address
+    seen: list[tuple[str, Any]] = []  # keeps the tensor alive, so that no other gets its address
 
     def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
         return lambda _module, args: seen.append((name, args[0]))
@@ -67,9 +68,9 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """Gate and up projections first, then those that see what came of them."""
+    """Gate and up projections first, then the down projections, which receive their output."""
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
-    share: dict[str, str] = {}  # expert -> the module of it that comes first
+    share: dict[str, str] = {}  # expert -> its first module
     groups = [
         ModuleGroup(first, {name: share.setdefault(name.rpartition(".")[0], name) for name in first}),
         ModuleGroup(rest := [name for name in names if name not in set(first)], {name: name for name in rest}),

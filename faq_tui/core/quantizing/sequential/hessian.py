@@ -1,4 +1,4 @@
-"""The second-order statistics of one module's inputs, and the Cholesky factor that the solver uses."""
+"""The Hessian of one module's inputs, and its Cholesky factor for the solver."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-DAMP_STEPS = (1.0, 10.0, 100.0, 1000.0)  # times the recipe's damping, until the matrix is positive definite
+DAMP_STEPS = (
+    1.0,
+    10.0,
+    100.0,
+    1000.0,
+)  # factors of the recipe's damping, tried until the matrix is positive definite
 
 
 class UnsolvableHessian(FaqError):
-    """No factor can be had of the Hessian at `index` of the batch."""
+    """The Hessian at `index` of the batch has no Cholesky factor."""
 
     def __init__(self, message: str, index: int = 0) -> None:
         super().__init__(message)
@@ -29,50 +34,53 @@ class Hessian:
         self.tokens = 0
 
     def add(self, inputs: Any) -> None:
-        """`inputs`: [..., in_features] of any floating dtype."""
+        """Add `inputs`: [..., in_features] of any floating dtype."""
         rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
         self.sum.addmm_(rows.t(), rows)
         self.tokens += rows.shape[0]
 
     def mean(self) -> Any:
-        """[in_features, in_features]; raises UnfitHessian if nothing was added or an input was not finite."""
+        """The mean, [in_features, in_features].
+
+        Raises UnsolvableHessian if nothing was added or an input was not finite.
+        """
         return means([self])[0]
 
 
 def means(hessians: Sequence[Hessian]) -> Any:
-    """[len(hessians), in_features, in_features]; raises UnfitHessian as `Hessian.mean` does."""
+    """The means, [len(hessians), in_features, in_features]. Raises UnsolvableHessian as `Hessian.mean` does."""
     import torch
 
     for index, hessian in enumerate(hessians):
         if not hessian.tokens:
             raise UnsolvableHessian("no calibration token reached it", index)
     shares = torch.tensor([2.0 / hessian.tokens for hessian in hessians], device=hessians[0].sum.device)
-    found = torch.stack([hessian.sum for hessian in hessians]).mul_(shares[:, None, None])
-    finite = found.diagonal(dim1=-2, dim2=-1).isfinite().all(-1).tolist()
+    averages = torch.stack([hessian.sum for hessian in hessians]).mul_(shares[:, None, None])
+    finite = averages.diagonal(dim1=-2, dim2=-1).isfinite().all(-1).tolist()
     if not all(finite):
         raise UnsolvableHessian("its inputs are not finite", finite.index(False))
-    return found
+    return averages
 
 
 @dataclass(frozen=True)
 class Factor:
     """`upper`: U with Uᵀ U = H⁻¹, rows and columns in the order `order` (positions -> columns of W).
 
-    `...` is nothing, or one dimension: a batch of matrices that are solved together.
+    `...` is empty, or one batch dimension: matrices that are solved together.
     """
 
     upper: Any  # [..., in, in] float32
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, columns of W whose inputs are always zero
-    damp: Any  # [...] on the CPU: what was added to the diagonal, over the mean of its absolute values
+    damp: Any  # [...] on the CPU: damping used, relative to the mean absolute diagonal
 
 
 def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
     """Step 1 of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022), for `mean`: [..., in, in].
 
-    `by_activation`: columns by falling diagonal of H, dead ones last, else as they are. Then dead columns get
-    H_ii = 1, H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. More damping is tried
-    where that does not exist; raises UnfitHessian if none helps.
+    `by_activation`: columns are sorted by falling diagonal of H, dead ones last; otherwise the order is kept. Then
+    dead columns get H_ii = 1, H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. If there is
+    none, more damping is tried. Raises UnsolvableHessian if none helps.
     """
     import torch
 
@@ -88,7 +96,7 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
     diagonals, levels = diagonal.reshape(-1, count), level.reshape(-1)
     upper = torch.empty_like(flat)
     used = torch.full((len(flat),), damp)
-    # Matrix by matrix: LAPACK has no other way, and cuSOLVER's batched form is for small ones.
+    # One matrix at a time: LAPACK has no batched form, and cuSOLVER's is meant for small matrices.
     infos = [
         _factor(flat[i], diagonals[i], orders[i], damp * DAMP_STEPS[0] * levels[i], upper[i])
         for i in range(len(flat))
@@ -110,10 +118,10 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`; whether that failed comes back as a tensor, so that the GPU need not be waited for.
+    """Write U into `out`. Returns a tensor that says whether it failed, so that the host need not wait for the GPU.
 
-    With J the matrix that turns an order round, J H J = L Lᵀ gives H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J is upper
-    triangular: one Cholesky factorization, where inverting H first would need two.
+    With J the matrix that reverses an order, J H J = L Lᵀ gives H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J is upper
+    triangular: one Cholesky factorization instead of the two that inverting H would need.
     """
     import torch
 

@@ -1,7 +1,7 @@
 """The walk over the columns of weight matrices that GPTQ, W8A8 and SpQR share.
 
-`...` in a shape is nothing, or one dimension: matrices of one shape, each with its own Hessian, that are walked
-through at once. Matrices that share a Hessian stand side by side in [out].
+`...` in a shape is empty, or one batch dimension: matrices of one shape, each with its own Hessian, that are solved
+together. Matrices that share a Hessian are concatenated along [out].
 """
 
 from __future__ import annotations
@@ -12,21 +12,22 @@ from typing import Any, Protocol
 
 from faq_tui.core.quantizing.sequential.hessian import Factor
 
-BLOCK = 128  # columns whose errors are handed on at once to all later ones
-STEP = 32  # columns whose errors are handed on at once to the rest of the block
+BLOCK = 128  # columns per update of all later columns
+STEP = 32  # columns per update of the rest of the block
 
 
 class Rule(Protocol):
-    """How weights become quantized ones. Columns come first everywhere: a column of W is one contiguous row."""
+    """How a method rounds weights. W is stored transposed, so that a column of W is one contiguous row."""
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """`weights`: [..., group, out] from column `first`, compensated up to here; `diagonal`: [..., group] of U."""
+        """`weights`: [..., group, out] from column `first`, compensated so far; `diagonal`: [..., group] of U."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
-        """Columns `start` to `stop` come next, and perhaps the start of a group; `diagonal`: theirs, [..., block]."""
+        """Columns `start` to `stop` come next. `diagonal`: their entries of U's diagonal, [..., block]."""
 
-    def column(self, place: int, weights: Any, values: Any, error: Any) -> None:
-        """`place`: in the block. Write what takes the place of `weights` to `values`, weights - values to `error`.
+    def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
+        """Write the quantized `weights` to `values`, and weights - values to `error`. `offset` counts from the
+        block's start.
 
         All three are [..., out].
         """
@@ -35,7 +36,7 @@ class Rule(Protocol):
 def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
     """[..., out, in] each, of any floating dtype -> [..., in, all out] float32 in walking order, dead columns zero.
 
-    Each matrix is filled up to a multiple of `multiple` rows by its last one.
+    Each matrix is padded with copies of its last row to a multiple of `multiple` rows.
     """
     import torch
 
@@ -50,7 +51,7 @@ def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
 
 
 def permuted(columns: Any, order: Any) -> Any:
-    """[..., in, out] with row `order[..., p]` at place p."""
+    """[..., in, out] with row `order[..., p]` at position p."""
     import torch
 
     count = columns.shape[-2]
@@ -65,7 +66,7 @@ def restored(columns: Any, order: Any) -> Any:
 
 
 def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None]) -> Any:
-    """Quantize `columns` ([..., in, out] float32, changed in place); the loss of every output, [..., out].
+    """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
     For each column c: err = (w - ŵ) / U_cc, then W[:, c+1:] -= err · U[c, c+1:] (GPTQ, arXiv:2210.17323,
     algorithm 1). The loss is sum(err²) / 2, the mean squared output error a token as the damped Hessian has it.
@@ -73,7 +74,7 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
-    # A group must begin where all columns before it have been handed on.
+    # A group must begin at a column to which the errors of all earlier columns have been passed on.
     block = BLOCK if group_size == -1 or group % BLOCK == 0 or BLOCK % group == 0 else group
     step = STEP if group_size == -1 else math.gcd(group, STEP)
     diagonal = upper.diagonal(dim1=-2, dim2=-1)
@@ -86,7 +87,7 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
         inverse = diagonal[..., start:stop, None].reciprocal()
         ahead = upper[..., start:stop, start:] * inverse  # U[c, :] / U_cc, so that errors need not be divided
         rule.begin_block(start, stop, diagonal[..., start:stop])
-        # Views are made once a block: taken one by one they cost as much as the arithmetic.
+        # The views are made once per block: making them one by one would cost as much as the arithmetic.
         rows, kept, off = part.unbind(-2), values.unbind(-2), errors.unbind(-2)
         for first in range(0, stop - start, step):
             last = min(first + step, stop - start)
@@ -99,15 +100,15 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
                     pull = ahead[..., i, i + 1 : last, None]
                     part[..., i + 1 : last, :].addcmul_(pull, off[i][..., None, :], value=-1)
             if last < stop - start:
-                _hand_on(part[..., last:, :], ahead[..., first:last, last : stop - start], errors[..., first:last, :])
+                _pass_on(part[..., last:, :], ahead[..., first:last, last : stop - start], errors[..., first:last, :])
         part.copy_(values)
         loss += errors.mul(inverse).square_().sum(-2) / 2
         if stop < count:
-            _hand_on(columns[..., stop:, :], ahead[..., stop - start :], errors)
+            _pass_on(columns[..., stop:, :], ahead[..., stop - start :], errors)
     return loss
 
 
-def _hand_on(rest: Any, ahead: Any, errors: Any) -> None:
+def _pass_on(rest: Any, ahead: Any, errors: Any) -> None:
     """rest -= aheadᵀ errors."""
     if rest.dim() == 2:
         rest.addmm_(ahead.t(), errors, alpha=-1)

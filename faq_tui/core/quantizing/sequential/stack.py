@@ -12,7 +12,10 @@ from faq_tui.core.base.errors import FaqError
 
 @dataclass
 class Stack:
-    """`name`: of the list of layers in the model, such as `model.layers`; `base` holds it, without the head."""
+    """The decoder layers.
+
+    `name`: attribute path of the list of layers, such as `model.layers`; `base`: the model without head.
+    """
 
     base: Any
     name: str
@@ -20,7 +23,7 @@ class Stack:
 
 
 def find_stack(model: Any) -> Stack:
-    """Raises FaqError if `model` is no plain stack of decoder layers."""
+    """The decoder layers of `model`. Raises FaqError if it is no plain stack of decoder layers."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -33,13 +36,16 @@ def find_stack(model: Any) -> Stack:
 
 @dataclass
 class Inputs:
-    """The arguments of the layers: hidden states of rows of one length, and all others by layer."""
+    """Arguments of the layers: hidden states of batches of equally long rows, and all other arguments by layer."""
 
     hidden: list[Any] = field(default_factory=list)  # [rows, tokens, hidden] each
     arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)  # rows, tokens -> by layer
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
-        """Masks and positions depend on how many rows of which length there are, and on nothing else."""
+        """The other arguments of `layer`.
+
+        Masks and positions depend only on the number and the length of the rows.
+        """
         return self.arguments[self.hidden[batch].shape[:2]][layer]
 
 
@@ -68,9 +74,9 @@ def capture(
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype` and record the arguments of every layer; no layer computes.
 
-    All of the base but its layers is on `device` meanwhile. Hidden states are kept on the device `store`. Raises
-    FaqError where a layer's other arguments depend on the tokens: `Inputs.arguments` holds one set for all rows of
-    one length.
+    Meanwhile `device` holds the base without its layers. Hidden states are kept on the device `store`. Raises
+    FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds one set for all rows
+    of a length.
     """
     import torch
 
@@ -105,9 +111,9 @@ class LayerCall:
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Each layer hands its hidden states on as they are, and its call is added to the list.
+    """Replace each layer's forward: it passes the hidden states on unchanged and appends its call to the list.
 
-    The layers stay in their places: models read attributes of theirs, such as the type of attention, to make masks.
+    The layer objects stay, because models read their attributes, such as the type of attention, to make masks.
     """
     calls: list[LayerCall] = []
 
@@ -122,7 +128,7 @@ def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
 
     try:
         for layer in layers:
-            layer.forward = pass_on(layer)  # an attribute of the instance, which hides the method of its class
+            layer.forward = pass_on(layer)  # an instance attribute hides the method of the class
         yield calls
     finally:
         for layer in layers:
@@ -145,7 +151,10 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
-    """Buffers keep their type: rotary frequencies in bfloat16 would place tokens wrongly."""
+    """Move `base` without `layers`.
+
+    Buffers keep their dtype: rotary frequencies in bfloat16 would shift positions.
+    """
     held = {id(tensor) for tensor in [*layers.parameters(), *layers.buffers()]}
     for module in base.modules():
         for name, parameter in module.named_parameters(recurse=False):

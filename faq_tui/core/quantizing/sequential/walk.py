@@ -1,4 +1,4 @@
-"""Quantize layer after layer, each by the hidden states that come out of the quantized layers before it."""
+"""Quantize layer by layer, each on the hidden states from the quantized layers before it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# An expert that gets a smaller share of the tokens is only rounded: its Hessian would be noise. As in gptqmodel.
+# As in gptqmodel, an expert with a smaller share of the tokens is only rounded: its Hessian would be noise.
 FEW_TOKENS = 0.005
 
 
@@ -31,7 +31,7 @@ Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
 class _Captured(Exception):
-    """Raised in a hook when the inputs of a group are known: the rest of the layer need not be computed."""
+    """Raised in a hook once the inputs of a group are recorded, to skip the rest of the layer."""
 
 
 @dataclass
@@ -45,10 +45,10 @@ class LayerWalk:
     progress: QuantizationProgress
     cancel: CancelToken
     own: Any = None  # dtype of the model's weights
-    tokens: int = 0  # of all rows
+    tokens: int = 0  # total of all rows
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
-        """Quantize every layer of the stack; each leaves memory once `keep` was called with it."""
+        """Quantize every layer of the stack; each is freed after `keep` was called with it."""
         import torch
 
         self.own = next(self.stack.layers.parameters()).dtype
@@ -69,7 +69,7 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """Hidden states stay on the GPU if they take less than a third of it."""
+        """Device of the hidden states: the GPU if they take less than a third of its free memory, else the CPU."""
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -77,10 +77,10 @@ class LayerWalk:
         return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
 
     def _tokens_at_once(self, longest: int) -> int:
-        """As many as leave room for what a layer makes of them: some six copies of its widest tensor."""
+        """Tokens per batch, such that a layer's intermediate values fit: about six copies of its widest tensor."""
         layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
         token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
-        if config._attn_implementation == "eager":  # it holds the whole matrix of attention, in two types
+        if config._attn_implementation == "eager":  # it holds the whole attention matrix, in two dtypes
             token += 8 * config.num_attention_heads * longest
         return work_bytes(self.device) // int(token)
 
@@ -110,7 +110,7 @@ class LayerWalk:
     def _hessians(
         self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
     ) -> dict[str, Hessian]:
-        """The Hessians of a group, by the module whose input stands for all that share it."""
+        """The Hessians of a group, by the first module of those that share an input."""
         hessians = {
             name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
         }
@@ -150,16 +150,16 @@ class LayerWalk:
             weights = part.weights(modules)
             factor = part.factor(hessians, self.damp, self.by_activation)
             names = [[prefix + name for name in sharing] for sharing in part.modules]
-            found = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
+            results = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
         except UnsolvableMatrix as error:
             self.progress.broken(index, error.module, error)
             self.progress.check()
             raise
-        solved |= found
+        solved |= results
         every = [(name, number) for number, sharing in enumerate(part.modules) for name in sharing]
         seconds = (time.monotonic() - started) / len(every)
         for name, number in every:
-            result, module = found[prefix + name], modules[name]
+            result, module = results[prefix + name], modules[name]
             module.weight.data = result.weight.to(module.weight)
             tokens = hessians[part.shared[number]].tokens
             note = f"rounded without calibration, too few tokens reached it: {tokens}" if part.few else ""

@@ -7,11 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 from faq_tui.core.report.answer import details, verdict
-from faq_tui.core.report.formats import rest
 from faq_tui.core.report.formatting import one_line
 from faq_tui.core.report.html.figures import forests
 from faq_tui.core.report.html.from_markdown import VERDICTS, to_html
 from faq_tui.core.report.html.scatter import scatter
+from faq_tui.core.report.markdown import rest
 
 EQUAL = {
     "samples": "Same number of samples on both sides",

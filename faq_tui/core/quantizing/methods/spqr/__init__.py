@@ -1,4 +1,4 @@
-"""SpQR (Dettmers et al. 2023): asymmetric GPTQ whose most costly weights stay as they are, as outliers."""
+"""SpQR (Dettmers et al. 2023): asymmetric GPTQ that keeps the most costly weights in 16 bits, as outliers."""
 
 from faq_tui.core.quantizing.methods.spqr.method import METHOD
 

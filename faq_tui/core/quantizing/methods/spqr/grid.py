@@ -1,7 +1,7 @@
-"""The min-max quantizer of a group of weights: fit, second level, and which weights spoil it.
+"""The min-max quantizer of a group of weights: its fit, its second level, and the outliers that spoil it.
 
 Weights of a group are [..., group, out]: every output row has its own scale and zero point, [..., out].
-`...` is nothing, or one dimension: matrices that are quantized at once.
+`...` is empty, or one batch dimension: matrices that are quantized together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Grid:
     bits: int
 
     def codes(self, weights: Any, out: Any = None) -> Any:
-        """[..., out] -> q as floats, in `out` if that is given."""
+        """Codes q of `weights` [..., out], as floats; written to `out` if given."""
         import torch
 
         return torch.addcdiv(self.zero, weights, self.scale, out=out).round_().clamp_(0, 2**self.bits - 1)
@@ -33,7 +33,7 @@ class Grid:
         return torch.sub(codes, self.zero, out=out).mul_(self.scale)
 
     def rounded(self, weights: Any) -> Any:
-        """The same for a whole group, [..., group, out]."""
+        """The dequantized weights of a whole group, [..., group, out]."""
         whole = Grid(self.scale[..., None, :], self.zero[..., None, :], self.bits)
         return whole.values(codes := whole.codes(weights), codes)
 
@@ -41,7 +41,7 @@ class Grid:
 def fit(low: Any, high: Any, bits: int) -> Grid:
     """s = (max - min) / (2^b - 1), z = -min / s, not forced through zero (SpQR, section 4.3).
 
-    A row whose weights hardly differ gets a scale of at least a 2048th of them: float16 then holds its zero.
+    If the weights of a row hardly differ, its scale is at least 1/2048 of them, so that float16 can hold its zero.
     """
     import torch
 
@@ -56,16 +56,16 @@ def fit_group(weights: Any, bits: int) -> Grid:
 
 
 def stored(grid: Grid) -> Grid:
-    """With scale and zero as float16 keeps them: 16 bits each."""
+    """The grid with scale and zero rounded to float16."""
     return Grid(grid.scale.half().float().clamp(min=TINY), grid.zero.half().float(), grid.bits)
 
 
 @dataclass(frozen=True)
 class Level:
-    """Values quantized in runs of `group` neighbours: codes, and the least value and the step of each run.
+    """Values quantized in runs of `group` neighbours: the codes, and the minimum and step of each run.
 
-    The least value itself is kept, and not its ratio to the step: that would be large, and a step of a few
-    millionths has few digits in float16.
+    The minimum is stored instead of its ratio to the step: the ratio would be large, and a step of a few millionths
+    has few digits in float16.
     """
 
     codes: Any  # [..., runs, group] uint8, padded at the end
@@ -73,13 +73,13 @@ class Level:
     least: Any  # [..., runs] float16
 
     def decode(self, count: int) -> Any:
-        """[..., count] float32."""
+        """The first `count` values, [..., count] float32."""
         whole = self.least.float()[..., None] + self.step.float()[..., None] * self.codes.float()
         return whole.flatten(-2)[..., :count]
 
 
 def second_level(values: Any, bits: int, group: int) -> Level:
-    """`values`: [..., out] scales or zeros of one group of columns. The last value pads a short run."""
+    """Quantize `values`: [..., out] scales or zeros of one group of columns. The last value pads a short run."""
     import torch
 
     padding = -values.shape[-1] % group
@@ -96,8 +96,9 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
     """[..., group, out] bool: E = sum(((ŵ - w) / U_jj)²) falls by more than `threshold` without the weight.
 
-    `diagonal`: U_jj, [..., group]; `threshold`: a number, or [..., out]. Only a row's minimum and maximum change its
-    fit when they are left out; any other weight takes away its own term, and so two further fits a row do.
+    `diagonal`: U_jj, [..., group]; `threshold`: a number, or [..., out]. Leaving out a
+    row's minimum or maximum changes its fit. Leaving out any other weight only removes that weight's term. So two
+    further fits per row suffice.
     """
     import torch
 
@@ -114,7 +115,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
         second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
         second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
         for index, bottom, top in ((least, second, high), (most, low, second_high)):
-            # Without the maximum of two weights the minimum is both ends, and the other way round.
+            # In a group of two weights, the one that remains is both minimum and maximum.
             without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
             at = index[..., None, :]
             left = without.sum(-2, keepdim=True) - without.gather(-2, at)
@@ -123,7 +124,10 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
 
 
 def without(weights: Any, outliers: Any) -> Any:
-    """`weights` with the outliers replaced by the mean of their row's others; a row of outliers stays."""
+    """`weights` with the outliers replaced by the mean of the row's other weights.
+
+    A row of only outliers is unchanged.
+    """
     import torch
 
     kept = ~outliers

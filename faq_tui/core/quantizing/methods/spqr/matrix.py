@@ -1,4 +1,4 @@
-"""Weight matrices by SpQR."""
+"""SpQR of weight matrices: columns are solved in order, and costly weights become outliers."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 @dataclass(frozen=True)
 class Knobs:
     bits: int
-    group_size: int  # -1: one group a row
-    outlier_threshold: float = 0.2  # τ; a smaller one makes more outliers, infinity none
+    group_size: int  # -1: one group per row
+    outlier_threshold: float = 0.2  # τ; smaller makes more outliers, infinity makes none
     scale_bits: int | None = 3  # of the second level; None: scales and zeros stay float16
     scale_group: int = 16  # output rows that share a second-level scale
 
 
-# Scale and zero of a group of columns: of the second level, or float16 [..., out] as they are.
+# Scale and zero of a group of columns: quantized by the second level, or float16 [..., out].
 Pair = tuple[Any, Any]
 
 
 @dataclass
 class Quantized:
-    """Everything in walking order: position p is column `order[p]` of the matrix. `...`: as the matrices came."""
+    """Quantized matrices in solving order: position p is column `order[p]`. `...` is the batch dimension, if any."""
 
-    weight: Any  # [..., out, in] float32, in the matrix's own order
+    weight: Any  # [..., out, in] float32, in the original column order
     codes: Any  # [..., in, out] uint8
     outliers: Any  # [..., in, out] bool
     levels: list[Pair]  # of each group of columns
-    loss: Any  # [...]; of one matrix alone a float
+    loss: Any  # [...]; a float for a single matrix
 
     def one(self, index: int) -> Quantized:
-        """Of a batch."""
+        """Matrix `index` of a batch."""
         levels = [(_at(scale, index), _at(zero, index)) for scale, zero in self.levels]
         return Quantized(self.weight[index], self.codes[index], self.outliers[index], levels, self.loss[index])
 
 
 class _SpqrRule:
-    """`threshold`: T of each row, [..., out]; None: there are no outliers."""
+    """Rounds columns and marks outliers. `threshold`: T of each row, [..., out]; None: no outliers."""
 
     def __init__(self, knobs: Knobs, threshold: Any | None, columns: Any) -> None:
         import torch
@@ -82,22 +82,22 @@ class _SpqrRule:
         if self.threshold is not None:
             # err² > T is |w - ŵ| > sqrt(T) U_cc.
             self.limits = (self.threshold.sqrt()[..., None, :] * diagonal[..., None]).unbind(-2)
-            self.found = self.outliers[..., start:stop, :].unbind(-2)
+            self.outliers = self.outliers[..., start:stop, :].unbind(-2)
 
-    def column(self, place: int, weights: Any, values: Any, error: Any) -> None:
+    def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         import torch
 
-        codes = self.grid.codes(weights, self.rows[place])
+        codes = self.grid.codes(weights, self.rows[offset])
         self.grid.values(codes, values)
         torch.sub(weights, values, out=error)
         if self.threshold is not None:
-            outlier = torch.gt(error.abs_(), self.limits[place], out=self.found[place])
+            outlier = torch.gt(error.abs_(), self.limits[offset], out=self.outliers[offset])
             torch.where(outlier, weights, values, out=values)
             torch.sub(weights, values, out=error)
 
 
 def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
-    """The grid that a group's stored scale and zero stand for."""
+    """The grid of a group, from its stored scale and zero."""
     if isinstance(scale, Level):
         return Grid(scale.decode(rows).clamp(min=TINY), zero.decode(rows), bits)
     return Grid(scale.float().clamp(min=TINY), zero.float(), bits)
@@ -106,10 +106,10 @@ def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
 def quantize_stack(
     weights: Sequence[Any], factor: Factor, knobs: Knobs, check: Callable[[], None]
 ) -> list[Quantized]:
-    """Matrices that share their Hessians: [..., out, in] of any floating dtype, where [out] may differ.
+    """Quantize matrices that share their Hessians: [..., out, in] of any floating dtype; [out] may differ.
 
-    T = τ · mean_c(var_rows(W_c) / U_cc²) of each matrix (SpQR, algorithm 1). No run of scales crosses from one matrix
-    to the next.
+    T = τ · mean_c(var_rows(W_c) / U_cc²) of each matrix (SpQR, algorithm 1). A run of scales never spans two
+    matrices.
     """
     import torch
 
@@ -131,11 +131,11 @@ def quantize_stack(
     rule = _SpqrRule(knobs, limits, columns)
     loss = walk(columns, factor.upper, knobs.group_size, rule, check)
     result, codes = restored(columns, factor.order), rule.codes.to(torch.uint8)
-    found, start = [], 0
+    quantized, start = [], 0
     for size, width in zip(sizes, filled, strict=True):
         rows, runs = slice(start, start + size), slice(start // run, (start + width) // run)
         levels = [(_cut(scale, rows, runs), _cut(zero, rows, runs)) for scale, zero in rule.levels]
-        found.append(
+        quantized.append(
             Quantized(
                 result[..., rows].mT.contiguous(),
                 codes[..., rows],
@@ -145,7 +145,7 @@ def quantize_stack(
             )
         )
         start += width
-    return found
+    return quantized
 
 
 def threshold(columns: Any, upper: Any, knobs: Knobs) -> Any:
@@ -156,7 +156,7 @@ def threshold(columns: Any, upper: Any, knobs: Knobs) -> Any:
 
 
 def quantize_matrix(weight: Any, factor: Factor, knobs: Knobs, check: Callable[[], None]) -> Quantized:
-    """`weight`: [out, in] alone."""
+    """Quantize a single matrix `weight`: [out, in]."""
     (made,) = quantize_stack([weight], factor, knobs, check)
     made.loss = float(made.loss)
     return made

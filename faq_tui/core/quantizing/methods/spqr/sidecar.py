@@ -1,4 +1,4 @@
-"""What a decoder needs of one SpQR matrix, as named tensors, and how many bits that is."""
+"""The stored form of an SpQR matrix: named tensors for a decoder, and the number of bits."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
-VALUE_BITS = INDEX_BITS = 16  # of an outlier
+VALUE_BITS = INDEX_BITS = 16  # bits of an outlier's value and of its column
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits of one matrix, or of many added up."""
+    """Bits of one matrix, or of several added up."""
 
     weights: int = 0
     codes: int = 0
@@ -27,14 +27,16 @@ class Bits:
 
     @property
     def average(self) -> float:
-        """Bits a quantized weight: all parts, nothing left out."""
+        """Bits per quantized weight, with all parts counted."""
         stored = self.codes + self.scales + self.outliers + self.row_pointers + self.permutation
         return stored / self.weights
 
 
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
-    """b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ (SpQR, section 4.3), exact for groups and runs that are short,
-    and with the row pointers of the outliers and the column order besides."""
+    """Bits of one matrix: b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ for each weight (SpQR, section 4.3).
+
+    Exact for short groups and runs. The row pointers of the outliers and the column order are counted, too.
+    """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:
         scales = groups * out * 32
@@ -51,10 +53,11 @@ def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: boo
 
 
 def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
-    """`weight`: the matrix as exported, whose dtype the outliers keep. Columns stand in walking order.
+    """The named tensors of one matrix. `weight` is the exported matrix; outliers have its dtype. Columns are in
+    solving order.
 
-    `codes`: packed, a row after the other · `scale`, `zero`: float16 [groups, out], or packed 3-bit codes with
-    `_step` and `_least`, [groups, runs] each · `crow`, `col`, `values`: the outliers as CSR over walking
+    `codes`: packed row by row · `scale`, `zero`: float16 [groups, out], or packed 3-bit codes with
+    `_step` and `_least`, [groups, runs] each · `crow`, `col`, `values`: the outliers as CSR over solving
     positions · `order`: position -> column. All are on the CPU.
     """
     import torch
@@ -69,8 +72,8 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
         "values": weight[rows, order[positions]],
         "order": order.to(torch.int32),
     }
-    for place, part in enumerate(("scale", "zero")):
-        levels = [level[place] for level in quantized.levels]
+    for index, part in enumerate(("scale", "zero")):
+        levels = [level[index] for level in quantized.levels]
         if knobs.scale_bits is None:
             tensors[part] = torch.stack(levels)
         else:
@@ -81,7 +84,7 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
 
 
 def from_tensors(name: str, tensors: dict[str, Any], knobs: Knobs, dtype: Any) -> Any:
-    """The dense matrix, [out, in] of `dtype`, bit for bit as it was exported."""
+    """The dense matrix, [out, in] of `dtype`, bit for bit equal to the export."""
     import torch
 
     part = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
@@ -115,12 +118,12 @@ def pack(codes: Any, bits: int) -> Any:
     import numpy as np
     import torch
 
-    if 8 % bits == 0:  # whole codes to a byte: on the device where they are
+    if 8 % bits == 0:  # a byte holds whole codes, so pack them on their device
         each = 8 // bits
         flat = torch.nn.functional.pad(codes.reshape(-1), (0, -codes.numel() % each)).reshape(-1, each)
         packed = torch.zeros_like(flat[:, 0])
-        for place in range(each):
-            packed |= flat[:, place] << (bits * place)
+        for offset in range(each):
+            packed |= flat[:, offset] << (bits * offset)
         return packed.cpu()
     flat = codes.reshape(-1).cpu().numpy()
     wide = np.unpackbits(flat[:, None], axis=1, count=bits, bitorder="little")
@@ -128,7 +131,7 @@ def pack(codes: Any, bits: int) -> Any:
 
 
 def unpack(packed: Any, bits: int, count: int) -> Any:
-    """The `count` codes that `pack` was given, flat."""
+    """The reverse of `pack`: `count` codes, flat."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""compressed-tensors with INT8 weights, one scale a channel, and INT8 activations, one scale a token."""
+"""compressed-tensors with INT8 weights, one scale per channel, and INT8 activations, one scale per token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "tok
 
 
 class Int8Format(WeightFormat):
-    """vLLM's CompressedTensorsW8A8Int8: groups that target Linear, weights with a scale beside each."""
+    """The format of vLLM's CompressedTensorsW8A8Int8: groups that target Linear, and a scale beside each weight."""
 
     quant_method = "compressed-tensors"
 
@@ -38,21 +38,23 @@ class Int8Format(WeightFormat):
         simulate_int8_activations(model, quantization)
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        found = lacking(quantization, ("format", "config_groups", "ignore"))
+        sentences = lacking(quantization, ("format", "config_groups", "ignore"))
         scaled = {name.removesuffix("_scale") for name in tensors if name.endswith(".weight_scale")}
         lost = sorted(scaled - tensors)
         if not scaled or lost:
-            found.append(f"no weights go with the scales{f' of {lost[0]}' if lost else ''}")
-        return found
+            sentences.append(f"no weights go with the scales{f' of {lost[0]}' if lost else ''}")
+        return sentences
 
 
 def rounded_per_token(inputs: Any) -> Any:
-    """[..., features]: each token to 255 levels, symmetric about zero, scale max|x| / 127 in float32.
+    """Round each token of `inputs` [..., features] to 255 levels, symmetric about zero; scale max|x| / 127 in
+    float32.
 
-    As vLLM's kernel `dynamic_scaled_int8_quant` does (csrc/quantization/w8a8/int8/scaled_quant.cu): codes are
-    x · (127 / max|x|), ties to the even one. compressed-tensors' own forward pass takes max|x| / 127.5 and 256 levels
-    instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the codes;
-    here that comes before it, and is rounded to the dtype of `inputs`: one rounding more in bfloat16.
+    This matches vLLM's kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): codes are
+    x · (127 / max|x|), ties to even. compressed-tensors' own forward pass takes max|x| / 127.5 and 256 levels
+    instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the codes.
+    Here the scale is applied before the product and the result is rounded to the dtype of `inputs`, which is one more
+    rounding in bfloat16.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Weight matrices in INT8 with a scale for each output channel, by GPTQ."""
+"""GPTQ of weight matrices in INT8, with one scale per output channel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 @dataclass(frozen=True)
 class Int8:
-    """`...`: as the matrices came, alone or as a batch."""
+    """INT8 matrices. `...` is empty, or one batch dimension."""
 
     codes: Any  # [..., out, in] int8
     scale: Any  # [..., out, 1] in the matrix's own dtype
@@ -27,25 +27,25 @@ class _ChannelRule:
         self.rows: Sequence[Any] = ()
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """The scale is the whole channel's, known before."""
+        """Does nothing: the scale belongs to the whole channel and is known beforehand."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         del diagonal
         self.rows = self.codes[..., start:stop, :].unbind(-2)
 
-    def column(self, place: int, weights: Any, values: Any, error: Any) -> None:
+    def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         import torch
 
-        codes = self.rows[place]
+        codes = self.rows[offset]
         torch.div(weights, self.scale, out=codes).round_().clamp_(-LARGEST, LARGEST)
         torch.mul(codes, self.scale, out=values)
         torch.sub(weights, values, out=error)
 
 
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
-    """Matrices that share their Hessians: [..., out, in] of any floating dtype, where [out] may differ.
+    """Quantize matrices that share their Hessians: [..., out, in] of any floating dtype; [out] may differ.
 
-    scale = max|w| / 127 a row, rounded to the dtype in which it is stored before any code is chosen.
+    scale = max|w| / 127 per row. It is rounded to its stored dtype before any code is computed.
     """
     import torch
 
@@ -65,6 +65,6 @@ def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], N
 
 
 def quantize_matrix(weight: Any, factor: Factor, check: Callable[[], None]) -> tuple[Any, Any, float]:
-    """[out, in] alone: codes int8 [out, in], scale [out, 1], loss."""
+    """Quantize a single matrix [out, in]. Returns codes int8 [out, in], scale [out, 1] and the loss."""
     (made,) = quantize_stack([weight], factor, check)
     return made.codes, made.scale, float(made.loss)

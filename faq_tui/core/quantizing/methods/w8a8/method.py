@@ -86,7 +86,7 @@ class W8a8(Method):
         quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        # Servers give routers a linear layer too, and would quantize it.
+        # Servers implement routers as linear layers and would quantize them.
         ignored = [*sorted(set(linear_shapes(target)) - set(shapes)), "lm_head"]
         config["quantization_config"] = quantization_config(ignored)
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -98,7 +98,7 @@ class W8a8(Method):
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
     """The `quantization_config` of config.json, checked and completed by the library itself.
 
-    `ignored`: Linears that keep their own weights.
+    `ignored`: names of the Linears that are not quantized.
     """
     library = importlib.import_module("compressed_tensors.quantization")
     channel = library.QuantizationArgs(num_bits=8, type="int", symmetric=True, strategy="channel", dynamic=False)

@@ -1,4 +1,4 @@
-"""What the methods that the library GPTQModel quantizes have in common."""
+"""The base class and the recipe keys of the methods that the library GPTQModel runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Experts = Annotated[
 
 
 class GptqmodelRecipe(Recipe):
-    """`experts` was added after artefacts had been made without it: each expert saw the tokens routed to it."""
+    """Settings of a gptqmodel method. An artefact older than the key `experts` was made with "routed"."""
 
     added_later: ClassVar[dict[str, Any]] = {"experts": "routed"}
 
@@ -35,8 +35,10 @@ class GptqmodelRecipe(Recipe):
 
 
 class GptqmodelMethod(Method):
-    """`cuda_backend` is a kernel that neither downloads nor compiles anything. `checkpoints` says whether gptqmodel
-    can go on from its own checkpoints of this method.
+    """A method that gptqmodel runs.
+
+    `cuda_backend` is a kernel that neither downloads nor compiles anything. `checkpoints` is True if gptqmodel can
+    resume this method from its checkpoints.
     """
 
     cuda_backend: str
@@ -57,13 +59,13 @@ class GptqmodelMethod(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        from faq_tui.core.quantizing.gptqmodel.engine import quantize
+        from faq_tui.core.quantizing.methods.gptqmodel.engine import quantize
 
         return quantize(self, job, target, rows, progress, cancel)
 
 
 def common_options(gptqmodel: Any, recipe: Any, scratch: Path) -> dict[str, Any]:
-    """Arguments of every configuration class."""
+    """Arguments that every configuration class of gptqmodel takes."""
     options: dict[str, Any] = {"offload_to_disk_path": str(scratch / "offload")}
     if recipe.experts == "all":
         config = gptqmodel.quantization.config

@@ -1,39 +1,48 @@
-"""Quantize by gptqmodel: load lazily, quantize layer by layer, save."""
+"""Quantize with gptqmodel: load lazily, quantize layer by layer, save."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_environment import import_gptqmodel, scratch_folder
 from faq_tui.core.models.headers import linear_shapes, packed_modules, tensors_of
 from faq_tui.core.quantizing.cost_model import estimate_recipe
-from faq_tui.core.quantizing.gptqmodel.checkpoints import Checkpoint, supports
-from faq_tui.core.quantizing.gptqmodel.method import GptqmodelMethod
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LAYER, profile_of
+from faq_tui.core.quantizing.methods.gptqmodel.checkpoints import Checkpoint, supports
 from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import not_finite
 from faq_tui.core.quantizing.progress import QuantizationProgress
 
 
+class EngineOptions(Protocol):
+    """What the engine needs to know of a method. `GptqmodelMethod` provides it."""
+
+    cuda_backend: str
+    checkpoints: bool
+
+    def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
+        """gptqmodel's configuration object for `recipe`; `scratch` is a folder for what it offloads."""
+
+
 def quantize(
-    method: GptqmodelMethod,
+    method: EngineOptions,
     job: QuantizationJob,
     target: Path,
     rows: list[list[int]],
     progress: QuantizationProgress,
     cancel: CancelToken,
 ) -> EngineResult:
-    """Write the quantized model into `job.out`: `Method.quantize` of each method of gptqmodel.
+    """Write the quantized model into `job.out`. This implements `Method.quantize` for every method of gptqmodel.
 
-    Exactly `rows` reach the model, one a batch, in order.
-    Raises `Stopped` at the end of the step in which the cancel came, and FaqError naming layer and module
-    as soon as one turns out broken.
+    The model sees exactly `rows` (token ids), in order, one row per batch.
+    Raises `Stopped` at the end of the step during which the cancel arrived. Raises FaqError with the layer and
+    the module as soon as a module turns out broken.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -50,7 +59,7 @@ def quantize(
     finally:
         progress.send = send
         if checkpoint is not None and progress.failure is not None:
-            checkpoint.drop()  # a broken module would be met again
+            checkpoint.drop()  # a resumed run would reach the same broken module
     if checkpoint is not None:
         checkpoint.drop()
     packed, shapes, recipe = packed_modules(job.out), linear_shapes(target), job.recipe
@@ -62,16 +71,16 @@ class UnusableCheckpoint(Exception):
 
 
 def _checkpoint(
-    method: GptqmodelMethod, job: QuantizationJob, target: Path, rows: list[list[int]]
+    method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """Where checkpoints are kept; None if the job is too short for one, or gptqmodel could not read it again.
+    """The job's checkpoint folder; None if the job is too short for one, or gptqmodel could not read one back.
 
-    gptqmodel 7.7 writes checkpoints of AWQ too, but refuses its own on return ("checkpoint tensor schema differs").
+    gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
     if job.checkpoints is None or not method.checkpoints:
         return None
     checkpoint = Checkpoint(job.checkpoints)
-    if checkpoint.there or job.checkpoint_s == 0:
+    if checkpoint.exists or job.checkpoint_s == 0:
         return checkpoint
     profile = profile_of(target, len(rows), sum(map(len, rows)), max(map(len, rows)))
     seconds = estimate_recipe(job.recipe, profile, device_of(job.device)).seconds
@@ -79,7 +88,7 @@ def _checkpoint(
 
 
 def _quantized(
-    method: GptqmodelMethod,
+    method: EngineOptions,
     gptqmodel: Any,
     job: QuantizationJob,
     target: Path,
@@ -87,9 +96,9 @@ def _quantized(
     progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """Quantize once, from `checkpoint` if it holds layers. Further entries of the manifest."""
+    """Quantize once and resume from `checkpoint` if it holds layers. Returns further entries of the manifest."""
     device, send = device_of(job.device), progress.send
-    # On Hopper `auto` downloads CUTLASS; the weights are the same whichever kernel would run them.
+    # On Hopper, `auto` downloads CUTLASS. The kernel does not change the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
@@ -111,13 +120,15 @@ def _quantized(
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
             progress.check()  # raises our own stop, or the broken module from which this exception follows
-            if checkpoint is not None and checkpoint.there and _about_checkpoints(error):
+            if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
             _blame_weights(target, progress)
             raise
         progress.check()
         if checkpoint is not None:
-            checkpoint.begin_at(len(_layers(model)), progress, send)  # if all layers were done, no step said so
+            checkpoint.begin_at(
+                len(_layers(model)), progress, send
+            )  # if the checkpoint held all layers, no callback has run
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
@@ -125,8 +136,10 @@ def _quantized(
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
     """If weights hold NaN, raise a clear error: GPTAQ and AWQ fail obscurely because of it."""
-    there = tensors_of(folder)
-    name = not_finite(folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in there])
+    tensors = tensors_of(folder)
+    name = not_finite(
+        folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in tensors]
+    )
     if name is not None and (number := LAYER.search(name)):
         progress.broken(int(number[1]), name[number.end() :].removesuffix(".weight"), "its weights are not finite")
         progress.check()
@@ -139,7 +152,7 @@ def _about_checkpoints(error: Exception) -> bool:
 
 
 def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint | None) -> None:
-    """Make gptqmodel's callbacks report to `progress`, and keep its messages with `checkpoint`."""
+    """Make gptqmodel's callbacks report to `progress`, and record the messages in `checkpoint`."""
     from gptqmodel.looper.module_looper import StopMainLoop
 
     layers, send = _layers(model), progress.send
@@ -158,7 +171,7 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
         progress.start_layer(layer_idx, [name for name in quantized if name in present])
 
     def on_layer(layer_idx: int, submodule_finalized: bool) -> None:
-        # Raising StopMainLoop here would make quantize() return as if all were well.
+        # If StopMainLoop were raised here, quantize() would return as if it had succeeded.
         if submodule_finalized:
             progress.layer_done(layer_idx)
 
@@ -174,7 +187,7 @@ def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
     original = LoopProcessor.log_new_row
 
     def log_new_row(processor: Any, row: dict[str, Any]) -> None:
-        # Where the loss is NaN the solve is tried again with no Hessian, and the row says 0.0 in its place.
+        # If the loss is NaN, gptqmodel solves again without a Hessian and writes a loss of 0.0 into the row.
         solver = processor.tasks.get(row["module"])
         given_up = bool(getattr(getattr(solver, "qcfg", None), "mock_quantization", False))
         progress.module_done({**row, "loss": "nan"} if given_up else row)

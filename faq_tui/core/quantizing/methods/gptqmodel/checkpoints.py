@@ -1,6 +1,6 @@
-"""gptqmodel's checkpoints of an artefact: a killed or stopped quantization goes on at the layer where it was.
+"""gptqmodel's checkpoints of an artefact: a killed or stopped quantization resumes at its last layer.
 
-Beside them a file keeps the messages about the layers that are done, since gptqmodel does not report them again.
+A file beside them keeps the messages about finished layers, because gptqmodel does not report these again.
 """
 
 from __future__ import annotations
@@ -21,34 +21,35 @@ KINDS = ("layer_started", "module", "layer_done")
 
 
 class Checkpoint:
-    """The checkpoints of one artefact, in `folder`, which an earlier attempt may have left behind."""
+    """The checkpoints of one artefact in `folder`. An earlier attempt may have left some there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.messages = folder / "told.jsonl"
-        self.resumed_at: int | None = None  # a layer, once it is known
+        self.resumed_at: int | None = None  # the first computed layer, once it is known
         self._begun = False
 
     @property
-    def there(self) -> bool:
+    def exists(self) -> bool:
         """Whether an earlier attempt has left a checkpoint."""
         return (self.folder / "store" / "CURRENT").is_file()
 
     def config(self, gptqmodel: Any, seconds: float) -> Any:
         """The argument `checkpoint` of gptqmodel's `quantize`.
 
-        A checkpoint is written after the first layer that ends `seconds` or more after the last one, and at the end.
+        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last one, and one more
+        when all layers are done.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
-            shutil.rmtree(attempt, ignore_errors=True)  # of killed processes
+            shutil.rmtree(attempt, ignore_errors=True)  # killed processes left these
         return _paced(gptqmodel.CheckpointConfig, seconds)(path=self.folder / "store")
 
     def drop(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def noting(self, send: Send) -> Send:
-        """A `send` that also keeps the messages about layers in the file."""
+        """A `send` that also appends the messages about layers to the file."""
 
         def noted(kind: str, **body: Any) -> None:
             if kind in KINDS:
@@ -59,7 +60,7 @@ class Checkpoint:
         return noted
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the kept messages of the layers before `layer`, the first that is computed. Later calls do nothing."""
+        """Send the recorded messages of the layers before `layer`, the first to compute. Later calls do nothing."""
         if self._begun:
             return
         self._begun = True
@@ -72,7 +73,7 @@ class Checkpoint:
             progress.again(kept, send)
 
     def _read(self) -> list[dict[str, Any]]:
-        """The kept messages by layer and in order, each once. A line that a kill cut off is left out."""
+        """The recorded messages, sorted by layer and kind, without repeats. A line cut off by a kill is skipped."""
         messages: dict[tuple[int, str, str], dict[str, Any]] = {}
         if self.messages.is_file():
             for line in self.messages.read_text(encoding="utf-8").splitlines():
@@ -85,33 +86,34 @@ class Checkpoint:
 
 
 def supports(model: Any) -> bool:
-    """Whether gptqmodel can write checkpoints of this quantization: llama and qwen3_moe (7.7), not GPTAQ."""
+    """Whether gptqmodel can write checkpoints here. Version 7.7 can for llama and qwen3_moe, but not for GPTAQ."""
     from gptqmodel.looper import gptq_checkpoint
 
     try:
         gptq_checkpoint.validate_checkpoint_support(model)
     except (NotImplementedError, ValueError):
         return False
-    # faq-tui stops at the next module; gptqmodel would catch the signal and stop after the whole layer.
+    # faq-tui stops at the next module. gptqmodel would catch the signal and stop only after the layer.
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own function refuses symbolic links, of which a hub cache is made, and reads all weights again.
+    # gptqmodel's own function refuses symbolic links, which a hub cache consists of, and reads all weights again.
     gptq_checkpoint._source_identity = _files_of
     return True
 
 
 def _files_of(model: Any) -> dict[str, str]:
+    """A hash of size and modification time for config.json and each safetensors file, by file name."""
     root = Path(model.model_local_path)
-    found = {}
+    hashes = {}
     for path in sorted([root / "config.json", *root.glob("*.safetensors*")]):
         state = path.stat()
-        found[path.name] = hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()
-    return found
+        hashes[path.name] = hashlib.sha256(f"{state.st_size} {state.st_mtime_ns}".encode()).hexdigest()
+    return hashes
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """gptqmodel's class `config`, with an interval in seconds: layers take milliseconds or minutes."""
+    """A subclass of gptqmodel's `config` with an interval in seconds: a layer can take milliseconds or minutes."""
     last = time.monotonic()
 
     class Paced(config):  # type: ignore[misc]

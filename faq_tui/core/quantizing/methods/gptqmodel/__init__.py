@@ -1,0 +1,1 @@
+"""The shared code of the methods that the library GPTQModel runs: GPTQ, GPTAQ and AWQ."""

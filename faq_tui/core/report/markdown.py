@@ -1,0 +1,27 @@
+"""The document as Markdown: the answer first, then every table and list."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faq_tui.core.report.answer import answer
+from faq_tui.core.report.benchmarks import section
+from faq_tui.core.report.flips import flip_lines
+from faq_tui.core.report.formatting import escape
+from faq_tui.core.report.paper import paper_lines
+from faq_tui.core.report.run_section import run_lines
+from faq_tui.core.report.spikes import spike_lines
+from faq_tui.core.report.tables import comparisons, models
+
+
+def markdown(body: dict[str, Any]) -> str:
+    """The report as Markdown. `body` is what `document` returns."""
+    title = f"# Quantizing {escape(body['run']['target']['name'])}"
+    lines = [title, "", *answer(body), *rest(body)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def rest(body: dict[str, Any]) -> list[str]:
+    """Lines of everything below the answer."""
+    lines = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
+    return [*lines, *section(body), *run_lines(body)]
