@@ -21,7 +21,7 @@ from faq_tui.tui.live import LiveState
 class PaneSpec:
     """What the app must know of a pane before it opens it.
 
-    Tab, digit key, footer, help screen, palette and the table of keys in README follow from it.
+    Tab, digit key, footer, help screen, palette and docs/keys.md follow from it.
     """
 
     scope: str  # the first part of its actions' ids, and the id of its widget
