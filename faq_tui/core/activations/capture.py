@@ -152,16 +152,15 @@ class _Capture:
         self.rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = []
         self.experts: dict[int, Any] = {}
         places = find_module_refs(model, modules)
-        self.accumulators = {place: Accumulator(len(KINDS), self.device) for place in places}
+        self.accumulators = {ref: Accumulator(len(KINDS), self.device) for ref in places}
         self.hooks = [
-            module.register_forward_pre_hook(self._linear(place), with_kwargs=True)
-            for place, module in places.items()
+            module.register_forward_pre_hook(self._linear(ref), with_kwargs=True) for ref, module in places.items()
         ]
         for layer, name, module in find_experts(model):
             inputs: tuple[ModuleRef, ...] = ()
             if EXPERTS in modules:
                 inputs = (ModuleRef(layer, f"{name}.gate_up_proj"), ModuleRef(layer, f"{name}.down_proj"))
-                self.accumulators |= {place: Accumulator(len(KINDS), self.device) for place in inputs}
+                self.accumulators |= {ref: Accumulator(len(KINDS), self.device) for ref in inputs}
             self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
         single = list(find_single_experts(model))
         for layer, number, module in single:
@@ -184,12 +183,12 @@ class _Capture:
 
     def end_row(self) -> None:
         self.seen += len(self.slices)
-        ended = {place: accumulator.end_row() for place, accumulator in self.accumulators.items()}
+        ended = {ref: accumulator.end_row() for ref, accumulator in self.accumulators.items()}
         if self.per_row:
             self.rows.append(
                 {
-                    place: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
-                    for place, (sums, peaks, absmax) in ended.items()
+                    ref: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
+                    for ref, (sums, peaks, absmax) in ended.items()
                     if absmax is not None
                 }
             )
@@ -198,8 +197,8 @@ class _Capture:
         if self.per_row:
             self.rows.append({})
 
-    def _linear(self, place: ModuleRef) -> Callable[..., None]:
-        accumulator = self.accumulators[place]
+    def _linear(self, ref: ModuleRef) -> Callable[..., None]:
+        accumulator = self.accumulators[ref]
 
         def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             x = args[0] if args else next(iter(kwargs.values()))
@@ -215,8 +214,8 @@ class _Capture:
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])
-                for place, x in zip(inputs, tensors, strict=True):
-                    self.accumulators[place].add(x, self.kinds[tokens], runs, first_is_sink=numbers[0] == 0)
+                for ref, x in zip(inputs, tensors, strict=True):
+                    self.accumulators[ref].add(x, self.kinds[tokens], runs, first_is_sink=numbers[0] == 0)
 
         return hook
 
@@ -228,16 +227,16 @@ class _Capture:
         return hook
 
     def result(self) -> Measured:
-        found = {}
-        for place, accumulator in sorted(self.accumulators.items()):
+        measured = {}
+        for ref, accumulator in sorted(self.accumulators.items()):
             if accumulator.absmax is None or accumulator.histogram is None:
                 continue  # experts that no token came to
             if not accumulator.finite:
                 raise FaqError(
-                    f"the input of {place.module} in layer {place.layer} holds NaN or infinity: the model's weights "
+                    f"the input of {ref.module} in layer {ref.layer} holds NaN or infinity: the model's weights "
                     "are broken, or its dtype is too small for it (see target.dtype)"
                 )
-            found[place] = AtPlace(
+            measured[ref] = AtPlace(
                 statistics(
                     accumulator.moments.cpu().numpy(),
                     accumulator.peaks.cpu().numpy(),
@@ -248,7 +247,7 @@ class _Capture:
                 accumulator.landscape.cpu().numpy(),
             )
         experts = {layer: counts.cpu().numpy() for layer, counts in sorted(self.experts.items())}
-        return Measured(found, experts, self.rows)
+        return Measured(measured, experts, self.rows)
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:

@@ -59,7 +59,7 @@ class SetComparison:
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
     """`ours`, `theirs`: set_name, tokens, and places as in the store's summary; of them those of `module`."""
     mine, other = (
-        {place["layer"]: place for place in one["places"] if place["module"] == module} for one in (ours, theirs)
+        {entry["layer"]: entry for entry in one["places"] if entry["module"] == module} for one in (ours, theirs)
     )
     layers = sorted(mine.keys() & other.keys())
     metrics = tuple(
@@ -119,9 +119,9 @@ def sign_test(higher: int, lower: int) -> float:
 
 def overall(metrics: Sequence[Compared]) -> str:
     """What most of `DECIDING` say, unless one of them says the opposite."""
-    said = [one.verdict for one in metrics if one.metric in DECIDING]
+    verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
-        if said.count(verdict) * 2 > len(said) and opposite not in said:
+        if verdicts.count(verdict) * 2 > len(verdicts) and opposite not in verdicts:
             return verdict
     return SAME
 
@@ -160,8 +160,8 @@ def reference(absmaxes: Iterable[Floats]) -> Floats:
     """[channels]: the largest |x| that any of the sets (arrays of that shape) drove each channel to."""
     import numpy as np
 
-    found: Floats = np.maximum.reduce(list(absmaxes))
-    return found
+    highest: Floats = np.maximum.reduce(list(absmaxes))
+    return highest
 
 
 def threshold(reference: Floats) -> float:
@@ -177,8 +177,8 @@ def threshold(reference: Floats) -> float:
 
 def outlier_channels(reference: Floats) -> Mask:
     """[channels]: those whose largest |x| on the reference exceeds `threshold`."""
-    found: Mask = reference > threshold(reference)
-    return found
+    mask: Mask = reference > threshold(reference)
+    return mask
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:

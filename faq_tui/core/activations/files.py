@@ -60,26 +60,26 @@ def places_of(path: Path) -> list[ModuleRef]:
     """Where the set was looked at, in order; nothing if the file cannot be read."""
     from safetensors import SafetensorError, safe_open
 
-    found = []
+    refs = []
     try:
         with safe_open(path, framework="np") as reader:
             for name in reader.keys():  # noqa: SIM118  it is no dict
                 kind, _, rest = name.partition(".")
                 layer, _, module = rest.partition(".")
                 if kind == ABSMAX and layer.isdecimal() and module:
-                    found.append(ModuleRef(int(layer), module))
+                    refs.append(ModuleRef(int(layer), module))
     except (OSError, SafetensorError):
         return []
-    return sorted(found)
+    return sorted(refs)
 
 
-def read(path: Path, kind: str, place: ModuleRef) -> Array | None:
+def read(path: Path, kind: str, ref: ModuleRef) -> Array | None:
     """One array (`ABSMAX` [channels], `LANDSCAPE` [slices, columns]); None if it is not there."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as reader:
-            array: Array = reader.get_tensor(f"{kind}.{place.name}")
+            array: Array = reader.get_tensor(f"{kind}.{ref.name}")
     except (OSError, SafetensorError):
         return None
     return array

@@ -94,10 +94,10 @@ class Histogram:
         if everywhere:
             self._fill(bins)
             return
-        wanted = self._wanted(np.cumsum(here))
-        for first, last in wanted:
+        ranges = self._wanted(np.cumsum(here))
+        for first, last in ranges:
             self._fill(bins[places[first] : places[min(last, len(here))]])
-        self.filled = _common(self.filled, wanted) if self.filled else wanted
+        self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
         """Blocks about the running median, and the tail. `ends`: how many values lie up to each block's end."""
@@ -171,11 +171,11 @@ class Quantiles:
 
     def at(self, share: float) -> float:
         """The quantile by linear interpolation between neighbours in order (numpy's default); 0 below `floor`."""
-        place = (len(self) - 1) * share
-        below = int(place)
+        position = (len(self) - 1) * share
+        below = int(position)
         low = self._value(below)
-        high = self._value(below + 1) if place > below else low
-        return low + (high - low) * (place - below)
+        high = self._value(below + 1) if position > below else low
+        return low + (high - low) * (position - below)
 
     def above(self, threshold: float) -> int:
         """How many values are larger than `threshold`, which is positive."""
@@ -223,8 +223,8 @@ class Quantiles:
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
     """The blocks that lie in both; one empty interval if there are none."""
-    found = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
-    return [(a, b) for a, b in found if a < b] or [(0, 0)]
+    overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
+    return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 
 
 def _zeros(length: int, device: Any) -> Any:

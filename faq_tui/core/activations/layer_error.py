@@ -125,9 +125,13 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
     if not rows:
         return
     what = digest(VERSION, rows, target.device, target.dtype)
-    wanted = {name: digest(what, identity) for name, identity in subjects(run).items() if name != UNQUANTIZED}
-    there = all_layer_errors(run.store)
-    todo = [name for name, signature in wanted.items() if name not in there or there[name].signature != signature]
+    signatures = {name: digest(what, identity) for name, identity in subjects(run).items() if name != UNQUANTIZED}
+    measured = all_layer_errors(run.store)
+    todo = [
+        name
+        for name, signature in signatures.items()
+        if name not in measured or measured[name].signature != signature
+    ]
     if not todo:
         return
     order = run.cache / "layer-error.json"
@@ -145,7 +149,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
     def hear(message: dict[str, Any]) -> None:
         subject, tokens = message["subject"], sum(len(row) - 1 for row in rows)
-        add_layer_errors(run.store, LayerErrors(subject, wanted[subject], text, tokens, message["errors"]))
+        add_layer_errors(run.store, LayerErrors(subject, signatures[subject], text, tokens, message["errors"]))
 
     try:
         run_worker("layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))

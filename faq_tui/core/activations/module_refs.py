@@ -34,18 +34,18 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
     input (q, k, v; gate, up) the first chosen one stands for all.
     Raises UsageError if the model has none of them.
     """
-    wanted = _without_twins(modules)
-    found: dict[ModuleRef, Any] = {}
+    suffixes = _without_twins(modules)
+    refs: dict[ModuleRef, Any] = {}
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
-        if match and name.rpartition(".")[2] in wanted and not OF_EXPERT.search(name):
-            found[ModuleRef(int(match[1]), match[2])] = module
-    if not found and not (EXPERTS in modules and any(find_experts(model))):
+        if match and name.rpartition(".")[2] in suffixes and not OF_EXPERT.search(name):
+            refs[ModuleRef(int(match[1]), match[2])] = module
+    if not refs and not (EXPERTS in modules and any(find_experts(model))):
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
             "name the last part of a module's name"
         )
-    return found
+    return refs
 
 
 def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:

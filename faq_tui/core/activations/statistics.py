@@ -213,9 +213,9 @@ def statistics(moments: Array, peaks: Array, quantiles: Quantiles, energy: Array
     import numpy as np
 
     whole = Moments.of(moments[1:].sum(0), float(np.max(peaks[1:], initial=0.0)))
-    there = len(quantiles) > 0
-    median, p999 = (quantiles.at(0.5), quantiles.at(0.999)) if there else (None, None)
-    of_sigma = SIGMAS * whole.sigma if there and whole.sigma is not None else None
+    has_values = len(quantiles) > 0
+    median, p999 = (quantiles.at(0.5), quantiles.at(0.999)) if has_values else (None, None)
+    of_sigma = SIGMAS * whole.sigma if has_values and whole.sigma is not None else None
     of_median = MEDIANS * median if median else None
     top = max(1, math.ceil(TOP_CHANNELS * len(energy)))
     return Statistics(

@@ -41,26 +41,26 @@ class Overview:
 
     @property
     def modules(self) -> list[str]:
-        found = (place["module"] for row in self.sets.values() for place in row.summary["places"])
-        return list(dict.fromkeys(found))
+        names = (entry["module"] for row in self.sets.values() for entry in row.summary["places"])
+        return list(dict.fromkeys(names))
 
     def layers(self, module: str) -> list[int]:
-        found = {p["layer"] for row in self.sets.values() for p in row.summary["places"] if p["module"] == module}
-        return sorted(found)
+        layers = {p["layer"] for row in self.sets.values() for p in row.summary["places"] if p["module"] == module}
+        return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
         """Layer to the metric's value."""
         places = self.sets[set_name].summary["places"]
-        return {place["layer"]: place[metric] for place in places if place["module"] == module}
+        return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
         """(ours, theirs): each set with the baseline of its own size, the sets at equal tokens first."""
-        found = []
+        pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
             if name != base and base in self.sets:
-                found.append((name, base))
-        return found
+                pairs.append((name, base))
+        return pairs
 
 
 def overview(run: Run) -> Overview:
@@ -80,19 +80,19 @@ def _told(row: ActivationsRow) -> dict[str, Any]:
     return {"set_name": row.set_name, "tokens": row.tokens, "places": row.summary["places"]}
 
 
-def absmax(run: Run, set_name: str, place: ModuleRef) -> Floats | None:
+def absmax(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
     """[channels]: the largest |x| of each channel; None where the file is gone or lacks the place."""
-    return files.read(files.path_of(run, set_name), files.ABSMAX, place)
+    return files.read(files.path_of(run, set_name), files.ABSMAX, ref)
 
 
-def landscape(run: Run, set_name: str, place: ModuleRef) -> Floats | None:
+def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
     """[slices, columns], likewise."""
-    return files.read(files.path_of(run, set_name), files.LANDSCAPE, place)
+    return files.read(files.path_of(run, set_name), files.LANDSCAPE, ref)
 
 
-def covered(run: Run, names: list[str], place: ModuleRef) -> dict[str, tuple[int, int]]:
+def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
     """Of the outlier channels that any of these sets shows: (how many each one drives, how many there are)."""
-    arrays = {name: found for name in names if (found := absmax(run, name, place)) is not None}
+    arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
     union = reference(arrays.values())
@@ -100,23 +100,23 @@ def covered(run: Run, names: list[str], place: ModuleRef) -> dict[str, tuple[int
     return {name: (round((coverage(own, union) or 0.0) * count), count) for name, own in arrays.items()}
 
 
-def export(run: Run, seen: Overview, place: ModuleRef, names: Sequence[str]) -> list[Path]:
+def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
     """Write the sets' files of one place under reports/spikes/ and return their paths. Raises FaqError."""
-    maxima = {name: found for name in names if (found := absmax(run, name, place)) is not None}
-    maps = {name: found for name in names if (found := landscape(run, name, place)) is not None}
+    maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
+    maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}
     if not maxima or not maps:
-        raise FaqError(f"no activations of layer {place.layer} {place.module} are there to export")
-    stem = re.sub(r"[^\w.-]", "_", f"layer{place.layer}-{place.module}-{'-'.join(maxima)}")
+        raise FaqError(f"no activations of layer {ref.layer} {ref.module} are there to export")
+    stem = re.sub(r"[^\w.-]", "_", f"layer{ref.layer}-{ref.module}-{'-'.join(maxima)}")
     folder = run.reports / "spikes"
     channels, layers = folder / f"{stem}-channels.csv", folder / f"{stem}-layers.csv"
     svg, png = folder / f"{stem}.svg", folder / f"{stem}.png"
     width = max(map(len, maxima.values()))
     rows = ([channel, *(float(one[channel]) for one in maxima.values())] for channel in range(width))
     _table(channels, ["channel", *(f"absmax {name}" for name in maxima)], rows)
-    _table(layers, ["set", "layer", *METRICS], _by_layer(seen, place.module, list(maxima)))
+    _table(layers, ["set", "layer", *METRICS], _by_layer(seen, ref.module, list(maxima)))
     top = max(float(one.max()) for one in maps.values())
     titles = [f"{name}: highest {maps[name].max():.4g}" for name in maps]
-    note = f"layer {place.layer} {place.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
+    note = f"layer {ref.layer} {ref.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
     with atomic_text(svg) as file:
         file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
     with whole_file(png) as image:
@@ -126,9 +126,9 @@ def export(run: Run, seen: Overview, place: ModuleRef, names: Sequence[str]) -> 
 
 def _by_layer(seen: Overview, module: str, names: Sequence[str]) -> Iterable[list[object]]:
     for name in names:
-        for place in seen.sets[name].summary["places"]:
-            if place["module"] == module:
-                yield [name, place["layer"], *(place[metric] for metric in METRICS)]
+        for entry in seen.sets[name].summary["places"]:
+            if entry["module"] == module:
+                yield [name, entry["layer"], *(entry[metric] for metric in METRICS)]
 
 
 def _table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -25,10 +25,10 @@ MAX_NAME = 512  # characters
 def served_name(run: Run, source: Source) -> str:
     """The model that the server said it loaded when it was last asked; else the name in the settings."""
     try:
-        told = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
+        name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
-        told = None
-    return told if isinstance(told, str) and told else source.model
+        name = None
+    return name if isinstance(name, str) and name else source.model
 
 
 def ask_servers(run: Run) -> None:

@@ -45,8 +45,8 @@ def by_name(name: str) -> ModelFamily | None:
 
 def by_config(model_type: str | None, vocab_size: int | None) -> ModelFamily | None:
     """The one family with this architecture and size of vocabulary; None if there is none, or more than one."""
-    found = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
-    return found[0] if len(found) == 1 else None
+    matches = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
+    return matches[0] if len(matches) == 1 else None
 
 
 def is_teacher(teacher: str, pupil: str) -> bool:
@@ -95,8 +95,8 @@ def _stripped(name: str) -> str:
 
 def billions(name: str) -> float | None:
     """Billions of parameters by the name, all experts counted; None if it names no size."""
-    found = _SIZE.search(bare_name(name))
-    if found is None:
+    match = _SIZE.search(bare_name(name))
+    if match is None:
         return None
-    experts, size, unit = found.groups()
+    experts, size, unit = match.groups()
     return float(size) * int(experts or 1) / (1000.0 if unit == "m" else 1.0)

@@ -25,15 +25,15 @@ class ModelProfile:
 
     @cached_property
     def _placed(self) -> tuple[ModelFamily | None, str]:
-        if found := by_name(self.name):
-            return found, f"{self.title} is a name of the {found.title} family"
+        if family := by_name(self.name):
+            return family, f"{self.title} is a name of the {family.title} family"
         if self.files is None:
             return None, ""
         for name in self.files.lineage:
-            if found := by_name(name):
-                return found, f"{self.title} says that it comes from {bare_name(name)}, of the {found.title} family"
-        found = by_config(self.files.model_type, self.files.vocab_size)
-        return found, f"{self.title} has the configuration of the {found.title} family" if found else ""
+            if family := by_name(name):
+                return family, f"{self.title} says that it comes from {bare_name(name)}, of the {family.title} family"
+        family = by_config(self.files.model_type, self.files.vocab_size)
+        return family, f"{self.title} has the configuration of the {family.title} family" if family else ""
 
     @property
     def family(self) -> ModelFamily | None:

@@ -70,8 +70,8 @@ def format_of(quant_method: object) -> WeightFormat | None:
     if quant_method is None:
         return DENSE
     formats = (METHODS.get(name).format for name in METHODS.names())
-    found: WeightFormat | None = next((one for one in formats if one.quant_method == quant_method), None)
-    return found
+    weight_format: WeightFormat | None = next((one for one in formats if one.quant_method == quant_method), None)
+    return weight_format
 
 
 def quantization_of(folder: Path) -> dict[str, Any] | None:

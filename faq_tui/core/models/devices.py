@@ -109,6 +109,6 @@ def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = F
         return "float32"
     from transformers import AutoConfig
 
-    with without_code(folder, trust_remote_code) as place:
-        config = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code).get_text_config()
+    with without_code(folder, trust_remote_code) as safe:
+        config = AutoConfig.from_pretrained(safe, trust_remote_code=trust_remote_code).get_text_config()
     return str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")

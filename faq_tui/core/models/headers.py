@@ -46,17 +46,17 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
     """Every tensor's file, shape and size in bytes, in `files` or all `weight_files`. Errors as there."""
     from safetensors import SafetensorError, safe_open
 
-    found: Tensors = {}
+    tensors: Tensors = {}
     for path in weight_files(folder) if files is None else files:
         try:
             with safe_open(path, framework="np") as reader:
                 for name in reader.keys():  # noqa: SIM118  it is no dict
                     part = reader.get_slice(name)
                     shape = tuple(part.get_shape())
-                    found[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
+                    tensors[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
         except SafetensorError as error:
             raise UsageError(f"{path} cannot be read ({error}): fetch the model again") from error
-    return found
+    return tensors
 
 
 def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:

@@ -30,8 +30,8 @@ def local_folder(model: str, only_config: bool = False) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        wanted = ["*.json"] if only_config else WANTED
-        return Path(snapshot_download(model, allow_patterns=wanted, ignore_patterns=AGAIN))
+        patterns = ["*.json"] if only_config else WANTED
+        return Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN))
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
     except LocalEntryNotFoundError as error:

@@ -34,15 +34,15 @@ def named_code(folder: Path) -> str:
     """
     names = next(os.walk(folder), ("", [], []))[2]  # none of a folder that cannot be read: its loader says that
     for path in (folder / name for name in sorted(names) if _is_json(name)):
-        found: list[str] = []
+        keys: list[str] = []
         try:
-            _stripped(path, found)
+            _stripped(path, keys)
         except RecursionError:
             return f"more nesting than can be checked in {path.name}"
         except (OSError, ValueError):
             continue
-        if found:
-            return f"{found[0]} in {path.name}"
+        if keys:
+            return f"{keys[0]} in {path.name}"
     return f"the folder {FOLDER}" if (folder / FOLDER).is_dir() else ""
 
 
@@ -77,47 +77,47 @@ def _is_json(name: str) -> bool:
 
 
 def _link(folder: Path, view: Path) -> None:
-    for place, folders, names in os.walk(folder):
+    for subfolder, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != FOLDER]
-        here, there = Path(place), view / Path(place).relative_to(folder)
-        there.mkdir(parents=True)
+        here, target = Path(subfolder), view / Path(subfolder).relative_to(folder)
+        target.mkdir(parents=True)
         for name in names:
             source = here / name
             if _is_python(name) or not source.is_file():
                 continue
-            found: list[str] = []
-            body = _checked(source, found) if _is_json(name) else None
-            if found:
-                (there / name).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            keys: list[str] = []
+            body = _checked(source, keys) if _is_json(name) else None
+            if keys:
+                (target / name).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             else:
-                (there / name).symlink_to(source)
+                (target / name).symlink_to(source)
 
 
-def _checked(path: Path, found: list[str]) -> Any:
+def _checked(path: Path, keys: list[str]) -> Any:
     try:
-        return _stripped(path, found)
+        return _stripped(path, keys)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read ({type(error).__name__}): fetch the model again") from None
 
 
-def _stripped(path: Path, found: list[str]) -> Any:
-    """The body of a JSON file without the keys that name code, which are added to `found`."""
+def _stripped(path: Path, keys: list[str]) -> Any:
+    """The body of a JSON file without the keys that name code, which are added to `keys`."""
     if path.name in _DATA or not path.is_file():
         return None
-    return _without(json.loads(path.read_bytes()), found)
+    return _without(json.loads(path.read_bytes()), keys)
 
 
-def _without(value: Any, found: list[str]) -> Any:
+def _without(value: Any, keys: list[str]) -> Any:
     if isinstance(value, list):
-        return [_without(inner, found) for inner in value]
+        return [_without(inner, keys) for inner in value]
     if not isinstance(value, dict):
         return value
     kept = {}
     for key, inner in value.items():
         if _names_code(key, inner):
-            found.append(key)
+            keys.append(key)
         else:
-            kept[key] = _without(inner, found)
+            kept[key] = _without(inner, keys)
     return kept
 
 
@@ -137,9 +137,9 @@ def refuse_code(run: Run) -> None:
 
     Of a hub id the JSON files are fetched; while the hub cannot be reached, nothing is known of it.
     """
-    found = untrusted_code(run, fetch=True)
-    if found:
-        raise UsageError(found)
+    problem = untrusted_code(run, fetch=True)
+    if problem:
+        raise UsageError(problem)
 
 
 def untrusted_code(run: Run, fetch: bool = False) -> str:

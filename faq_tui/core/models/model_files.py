@@ -33,22 +33,22 @@ class ModelFiles:
         from huggingface_hub.errors import HFValidationError
 
         try:
-            found = {name: try_to_load_from_cache(hub_id, name) for name in NAMES}
+            cached = {name: try_to_load_from_cache(hub_id, name) for name in NAMES}
         except (HFValidationError, OSError):
             return None
-        paths = {name: Path(path) for name, path in found.items() if isinstance(path, str)}
+        paths = {name: Path(path) for name, path in cached.items() if isinstance(path, str)}
         return cls(paths) if paths else None
 
     @property
     def model_type(self) -> str | None:
-        found = self._config.get("model_type")
-        return found if isinstance(found, str) else None
+        name = self._config.get("model_type")
+        return name if isinstance(name, str) else None
 
     @property
     def vocab_size(self) -> int | None:
         text = self._config.get("text_config")
-        found = self._config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
-        return found if isinstance(found, int) else None
+        size = self._config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+        return size if isinstance(size, int) else None
 
     @property
     def lineage(self) -> tuple[str, ...]:
@@ -70,9 +70,9 @@ class ModelFiles:
 
     @cached_property
     def merges(self) -> tuple[str, ...]:
-        found = self._model.get("merges")
-        found = found if isinstance(found, list) else []
-        return tuple(" ".join(map(str, m)) if isinstance(m, list) else str(m) for m in found)
+        merges = self._model.get("merges")
+        merges = merges if isinstance(merges, list) else []
+        return tuple(" ".join(map(str, m)) if isinstance(m, list) else str(m) for m in merges)
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
@@ -82,8 +82,8 @@ class ModelFiles:
     @cached_property
     def chat_template(self) -> str:
         """Without white space at its ends; "" where there is none."""
-        found = self._text("chat_template.jinja") or self._json("tokenizer_config.json").get("chat_template")
-        return found.strip() if isinstance(found, str) else ""
+        template = self._text("chat_template.jinja") or self._json("tokenizer_config.json").get("chat_template")
+        return template.strip() if isinstance(template, str) else ""
 
     def same_vocabulary(self, other: ModelFiles) -> bool | None:
         """Tokens and merges agree, added tokens aside; None where one of the two is not known."""
@@ -103,21 +103,21 @@ class ModelFiles:
 
     @property
     def _model(self) -> dict[str, Any]:
-        found = self._tokenizer.get("model")
-        return found if isinstance(found, dict) else {}
+        model = self._tokenizer.get("model")
+        return model if isinstance(model, dict) else {}
 
     @property
     def _added(self) -> dict[str, bool]:
-        found = self._tokenizer.get("added_tokens")
-        entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+        added = self._tokenizer.get("added_tokens")
+        entries = [entry for entry in added if isinstance(entry, dict)] if isinstance(added, list) else []
         return {str(entry.get("content")): bool(entry.get("special")) for entry in entries}
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads(self._text(name) or "{}")
+            body = json.loads(self._text(name) or "{}")
         except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return body if isinstance(body, dict) else {}
 
     def _text(self, name: str) -> str:
         path = self.paths.get(name)

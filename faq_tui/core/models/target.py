@@ -73,15 +73,15 @@ def _spots(path: Path) -> str:
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
     """Kept while size and `mtime_ns` stay, since every look at a stage asks for it. A small file is read whole."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     try:
         with path.open("rb", buffering=0) as file:
             for number in range(SPOTS):
                 file.seek(max(0, size - SPOT) * number // (SPOTS - 1))
-                found.update(file.read(SPOT))
+                sha.update(file.read(SPOT))
     except OSError as error:
         raise UsageError(f"cannot read {path} of target.model: {error.strerror}") from None
-    return found.hexdigest()
+    return sha.hexdigest()
 
 
 def _local(run: Run) -> Path | None:

@@ -25,8 +25,8 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
     from transformers import AutoTokenizer
 
     folder = Path(model)
-    with without_code(folder, trusted) if folder.is_dir() else nullcontext(model) as place:
-        return AutoTokenizer.from_pretrained(place, trust_remote_code=trusted)
+    with without_code(folder, trusted) if folder.is_dir() else nullcontext(model) as safe:
+        return AutoTokenizer.from_pretrained(safe, trust_remote_code=trusted)
 
 
 def load_tokenizer(target: TargetModel) -> Any:
@@ -94,18 +94,18 @@ def _added(text: str) -> list[Any]:
     if start is None:
         return []
     try:
-        found, _end = json.JSONDecoder().raw_decode(text, start.end())
+        entries, _end = json.JSONDecoder().raw_decode(text, start.end())
     except (ValueError, RecursionError):
         return []
-    return found if isinstance(found, list) else []
+    return entries if isinstance(entries, list) else []
 
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        body = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
 def _read(path: Path | None) -> str:

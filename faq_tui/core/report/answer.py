@@ -69,21 +69,21 @@ def headline(counts: dict[str, Counter[str]]) -> str:
     """`counts`: what is equal (samples, tokens) to how often each verdict fell, on the main metric of each text."""
     if "tokens" not in counts:
         return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
-    found = _together(counts["tokens"])
+    overall = _together(counts["tokens"])
     gained = _together(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
-    if found == WITHIN_NOISE and gained:
+    if overall == WITHIN_NOISE and gained:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
-        found = UNKNOWN
-    return BY_TEXT[found].format(EVEN)
+        overall = UNKNOWN
+    return BY_TEXT[overall].format(EVEN)
 
 
 def _together(counts: Counter[str]) -> str:
     """What the verdicts of all texts amount to."""
     if counts[BETTER] + counts[LEANS_BETTER] and counts[WORSE] + counts[LEANS_WORSE]:
         return MIXED if counts[BETTER] + counts[WORSE] else BOTH_WAYS
-    told = (BETTER, WORSE, LEANS_BETTER, LEANS_WORSE, WITHIN_NOISE, SAME)
-    return next((verdict for verdict in told if counts[verdict]), UNKNOWN)
+    by_priority = (BETTER, WORSE, LEANS_BETTER, LEANS_WORSE, WITHIN_NOISE, SAME)
+    return next((verdict for verdict in by_priority if counts[verdict]), UNKNOWN)
 
 
 def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
@@ -94,8 +94,8 @@ def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
 def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     total = sum(counts.values())
     first, *others = [word for word in SAID if counts[word]]
-    said = [f"{SAID[first].format(counts[first])} of {total} held-out texts"]
-    said += [SAID[word].format(counts[word]) for word in others]
+    parts = [f"{SAID[first].format(counts[first])} of {total} held-out texts"]
+    parts += [SAID[word].format(counts[word]) for word in others]
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
@@ -106,7 +106,7 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     )
     sizes += f"; means of {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
-    return f"With the same {what}{than}: {', '.join(said)} ({sizes})."
+    return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
 
 CAVEAT = (
@@ -214,14 +214,14 @@ def _outcomes(text: dict[str, Any], outcomes: dict[str, dict[str, Any]], draws: 
     return "; ".join(parts)
 
 
-def _outcome(metric: str, found: dict[str, Any]) -> str:
-    ours, baseline = (formatting.value(metric, found[side]) for side in ("ours", "baseline"))
-    difference = found["difference"]
+def _outcome(metric: str, outcome: dict[str, Any]) -> str:
+    ours, baseline = (formatting.value(metric, outcome[side]) for side in ("ours", "baseline"))
+    difference = outcome["difference"]
     text = (
-        f"{formatting.metric_title(metric)} {ours} against {baseline}: {found['verdict']} "
+        f"{formatting.metric_title(metric)} {ours} against {baseline}: {outcome['verdict']} "
         f"({formatting.change(metric, difference['value'])}, 95% interval {formatting.interval(metric, difference)}"
     )
-    recovered = formatting.share(found["recovered"])
+    recovered = formatting.share(outcome["recovered"])
     return f"{text})" if recovered == formatting.MISSING else f"{text}, loss recovered {recovered})"
 
 

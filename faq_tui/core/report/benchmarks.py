@@ -49,16 +49,16 @@ def fingerprint(run: Run) -> Any:
 
 def section(body: dict[str, Any]) -> list[str]:
     """Lines of Markdown; none where no benchmark is asked for. `body` is the whole document."""
-    found = body["benchmarks"]
-    if not found["results"] and not found["missing"]:
+    data = body["benchmarks"]
+    if not data["results"] and not data["missing"]:
         return []
     lines = ["## Benchmarks", ""]
-    if found["results"]:
+    if data["results"]:
         head = ["Task", "Metric", "Model", "Value", "Std. error", "Against baseline", "Items", "Few-shot"]
-        rows = [_row(result) for result in found["results"] if is_shown(result, found["results"])]
-        lines += [*table(head, rows, left=3), "", *_notes(found["results"]), ""]
-    if found["missing"]:
-        lines += ["Not measured:", "", *_missing(found["missing"]), ""]
+        rows = [_row(result) for result in data["results"] if is_shown(result, data["results"])]
+        lines += [*table(head, rows, left=3), "", *_notes(data["results"]), ""]
+    if data["missing"]:
+        lines += ["Not measured:", "", *_missing(data["missing"]), ""]
     return lines
 
 
@@ -68,16 +68,16 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 
 def _baselines(run: Run) -> dict[str, str]:
     """Folder of each artefact to that of the baseline of the same recipe and draw, at equal samples or tokens."""
-    there = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
-    found: dict[str, str] = {}
+    made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
+    baselines: dict[str, str] = {}
     for recipe in run.settings.recipes:
         for name in run.settings.set_names():
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
             for draw in range(1, run.settings.evaluate.repeats + 1):
-                ours, theirs = (there.get(recipe.folder(draw_name(one, draw))) for one in (name, base))
+                ours, theirs = (made.get(recipe.folder(draw_name(one, draw))) for one in (name, base))
                 if ours and theirs and ours != theirs:
-                    found[ours] = theirs
-    return found
+                    baselines[ours] = theirs
+    return baselines
 
 
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:

@@ -82,10 +82,10 @@ def share(estimate: dict[str, Any] | None) -> str:
     """A share of the loss recovered with its interval, in percent."""
     if estimate is None or estimate["value"] is None:
         return MISSING
-    said = f"{percent(estimate['value'])}%"
+    text = f"{percent(estimate['value'])}%"
     if estimate["low"] is None or estimate["high"] is None:
-        return said
-    return f"{said} [{percent(estimate['low'])}, {percent(estimate['high'])}]"
+        return text
+    return f"{text} [{percent(estimate['low'])}, {percent(estimate['high'])}]"
 
 
 def percent(share: float) -> str:

@@ -39,11 +39,13 @@ def figures_signature(run: Run) -> str:
     measured = settings.model_dump(exclude=NO_MEASUREMENT)
     named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
     files = [[name, state(run, name)] for name in named]
-    asked = [source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers]
+    answer_hashes = [
+        source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers
+    ]
     heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
     where = (target.device, target.dtype)
     more = (layer_error_limit(run), [request.signature for request in wanted(run)], *_token_columns(run))
-    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, *more)
+    return digest(VERSION, measured, where, files, answer_hashes, sorted(subjects(run).items()), heldout, *more)
 
 
 def _token_columns(run: Run) -> list[list[str]]:

@@ -23,16 +23,16 @@ def paper(run: Run) -> dict[str, Any]:
 
 def paper_lines(body: dict[str, Any]) -> list[str]:
     """Lines of Markdown: one table of the paper after the other; one sentence where it has none."""
-    found = [Cell(**cell) for cell in body["paper"]["cells"]]
-    if not [cell for cell in found if cell.bits != UNQUANTIZED]:
+    paper_cells = [Cell(**cell) for cell in body["paper"]["cells"]]
+    if not [cell for cell in paper_cells if cell.bits != UNQUANTIZED]:
         what = "these methods at these bits" if body["paper"]["known"] else "this model"
         return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no row for {what}.", ""]
     lines = ["## The paper's figures", ""]
-    for number in dict.fromkeys(cell.table for cell in found):
+    for number in dict.fromkeys(cell.table for cell in paper_cells):
         lines += [
             f"Table {number} of the FAQ paper ({ARXIV}):",
             "",
-            *_table([c for c in found if c.table == number]),
+            *_table([c for c in paper_cells if c.table == number]),
             "",
         ]
     return [

@@ -82,13 +82,17 @@ def comparisons(body: dict[str, Any]) -> list[str]:
     return ["## Comparisons with the baseline", "", *table(head, rows, left=6), "", *_notes(body), ""]
 
 
-def _comparison(c: dict[str, Any], text: str, metric: str, found: dict[str, Any]) -> list[str]:
-    difference = found["difference"]
+def _comparison(c: dict[str, Any], text: str, metric: str, outcome: dict[str, Any]) -> list[str]:
+    difference = outcome["difference"]
     return [
         *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), formatting.metric_title(metric)),
-        *(found["verdict"], formatting.value(metric, found["baseline"]), formatting.value(metric, found["ours"])),
+        *(
+            outcome["verdict"],
+            formatting.value(metric, outcome["baseline"]),
+            formatting.value(metric, outcome["ours"]),
+        ),
         f"{formatting.change(metric, difference['value'])} {formatting.interval(metric, difference)}",
-        *(formatting.share(found["recovered"]), formatting.probability(found["p_adjusted"])),
+        *(formatting.share(outcome["recovered"]), formatting.probability(outcome["p_adjusted"])),
     ]
 
 

@@ -22,9 +22,9 @@ def element(name: str, content: str = "", **attributes: object) -> str:
     return f"<{name}{listed}>{content}</{name}>"
 
 
-def text(x: float, y: float, said: str, class_: str = "", anchor: str = "start", longest: int = 60) -> str:
+def text(x: float, y: float, content: str, class_: str = "", anchor: str = "start", longest: int = 60) -> str:
     return element(
-        "text", html.escape(one_line(said, longest)), x=x, y=y, class_=class_ or "label", text_anchor=anchor
+        "text", html.escape(one_line(content, longest)), x=x, y=y, class_=class_ or "label", text_anchor=anchor
     )
 
 
@@ -85,15 +85,15 @@ LEFT, RIGHT = 440, 190  # room for what a row is, and for its numbers
 
 def forests(body: dict[str, Any]) -> str:
     """A picture for each text's main metric."""
-    texts = {found["name"]: found for found in body["texts"]}
+    texts = {outcome["name"]: outcome for outcome in body["texts"]}
     panels: dict[str, list[dict[str, Any]]] = {}
     for c in body["comparisons"]:
         for name, outcomes in c["texts"].items():
             metric = texts[name]["metrics"][0]
-            found = outcomes[metric]
-            if found["difference"]["value"] is not None and not c["same"]:
+            outcome = outcomes[metric]
+            if outcome["difference"]["value"] is not None and not c["same"]:
                 what = f"{c['recipe']} · {c['source']} · equal {c['equal']} · {texts[name]['title']}"
-                panels.setdefault(metric, []).append({"what": what, **found})
+                panels.setdefault(metric, []).append({"what": what, **outcome})
     return "\n".join(_panel(metric, rows) for metric, rows in panels.items())
 
 
@@ -124,10 +124,12 @@ def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
 
 
 def _row(metric: str, row: dict[str, Any], across: Scale, sign: float, y: float) -> list[str]:
-    found, mark = row["difference"], VERDICTS[row["verdict"]]
+    difference, mark = row["difference"], VERDICTS[row["verdict"]]
     parts = [text(0, y + 4, row["what"], longest=66)]
-    if found["low"] is not None:
-        parts.append(line(across(sign * found["low"]), y, across(sign * found["high"]), y, f"interval {mark}"))
-    parts.append(element("circle", cx=across(sign * found["value"]), cy=y, r=5, class_=f"point {mark}"))
-    said = f"{formatting.change(metric, found['value'])}  {row['verdict']}"
-    return [*parts, text(WIDTH - RIGHT + 12, y + 4, said, f"label {mark}")]
+    if difference["low"] is not None:
+        parts.append(
+            line(across(sign * difference["low"]), y, across(sign * difference["high"]), y, f"interval {mark}")
+        )
+    parts.append(element("circle", cx=across(sign * difference["value"]), cy=y, r=5, class_=f"point {mark}"))
+    label = f"{formatting.change(metric, difference['value'])}  {row['verdict']}"
+    return [*parts, text(WIDTH - RIGHT + 12, y + 4, label, f"label {mark}")]

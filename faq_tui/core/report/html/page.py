@@ -51,13 +51,13 @@ def page(body: dict[str, Any]) -> str:
 
 
 def _where(body: dict[str, Any]) -> str:
-    found = body["evaluation"]
-    return one_line(f"{found['device_name'] or found['device']} in {found['dtype']}")
+    evaluation = body["evaluation"]
+    return one_line(f"{evaluation['device_name'] or evaluation['device']} in {evaluation['dtype']}")
 
 
 def _cards(body: dict[str, Any]) -> str:
     """The verdicts at a glance: one card a comparison, one line a text."""
-    texts = {found["name"]: found for found in body["texts"]}
+    texts = {one["name"]: one for one in body["texts"]}
     cards = []
     for c in body["comparisons"]:
         rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())
