@@ -1,8 +1,8 @@
-"""Fused experts: how many tokens each one got, and the inputs of their two multiplications.
+"""Run rows of token ids through a model and measure the inputs of chosen modules.
 
-transformers keeps all experts of a layer in two parameters, gate_up_proj [experts, 2 x width, hidden] and
-down_proj [experts, hidden, width]: no module stands between them, so what enters down_proj is computed again,
-expert by expert, as the model's own code does.
+Experts may be fused: transformers then keeps all experts of a layer in two parameters, gate_up_proj
+[experts, 2 x width, hidden] and down_proj [experts, hidden, width]. No module lies between the two, so the input of
+down_proj is recomputed expert by expert, as the model's own code does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def tokens_per_expert(experts: Any, chosen: Any) -> Any:
-    """int64 [experts]: `chosen` holds the experts' numbers of each token, [tokens, experts a token]."""
+    """Tokens that each expert got, int64 [experts]. `chosen`: expert numbers, [tokens, experts per token]."""
     import torch
 
     flat = chosen.reshape(-1)
@@ -40,9 +40,9 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """(token numbers in order, input of gate_up_proj, input of down_proj) of each expert that got a token.
+    """Yield (token numbers in order, input of gate_up_proj, input of down_proj) for each expert that got a token.
 
-    Raises FaqError for experts that are laid out in another way.
+    Raises FaqError if the experts have another layout.
     """
     import torch
 
@@ -68,10 +68,10 @@ DEFAULT_MODULES = ("o_proj",)
 
 @dataclass(frozen=True)
 class AtPlace:
-    """What is kept of one place: its statistics, each channel's largest |x|, and the landscape of |x|.
+    """The results for one module's input: statistics, largest |x| of each channel, and the landscape of |x|.
 
-    The landscape is max-pooled: `SLICES` equal parts of all rows' tokens laid end to end by at most 256 groups of
-    neighbouring channels. The first token of each row is in neither.
+    The landscape is max-pooled: the concatenated tokens of all rows in `SLICES` equal parts, by at most 256 groups of
+    neighbouring channels. The first token of each row is left out of both.
     """
 
     statistics: Statistics
@@ -81,9 +81,10 @@ class AtPlace:
 
 @dataclass(frozen=True)
 class Measured:
-    """`rows` has, for each row of ids, what `AtPlace.statistics` has of moments, and each channel's largest |x|.
+    """The result of `measure`. `experts`: layer -> tokens per expert.
 
-    It is empty unless it was asked for. `experts`: layer to tokens per expert.
+    `rows` has one entry per row of ids: the moments and the largest |x| of each channel. It is empty without
+    `per_row`.
     """
 
     places: dict[ModuleRef, AtPlace]
@@ -101,14 +102,14 @@ def measure(
     cancel: CancelToken | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> Measured:
-    """Send every row of token ids through `model` once, by itself, and look at the inputs of `modules`.
+    """Run every row of token ids through `model` once, unbatched, and measure the inputs of `modules`.
 
     `model`: a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16; its lm_head
-    is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: for
-    each row each token's index into `statistics.KINDS`; by default all are questions; a row's first token is
-    the sink in any case. `per_row`: also keep what each row by itself gave (a float for each channel and row).
-    `tick` hears the tokens of each finished row. Memory beside the model: O(channels) for each place, a
-    landscape, and a histogram of constant size; the activations themselves are let go layer by layer.
+    is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: an
+    index into `statistics.KINDS` for each token of each row; by default all are questions, but a row's first token is
+    always the sink. `per_row`: also keep the results of each row (one float per channel and row). `tick` gets the
+    number of tokens of each finished row. Memory beside the model: O(channels) per module, a landscape, and a
+    histogram of constant size. Activations are freed layer by layer.
 
     Raises UsageError if there are no such modules, FaqError if their inputs hold NaN or infinity, Stopped
     between two rows.
@@ -138,7 +139,7 @@ def measure(
 
 
 class _Capture:
-    """The hooks of one pass, and the accumulators that they feed."""
+    """The hooks of one pass and their accumulators."""
 
     def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
         import torch
@@ -230,7 +231,7 @@ class _Capture:
         measured = {}
         for ref, accumulator in sorted(self.accumulators.items()):
             if accumulator.absmax is None or accumulator.histogram is None:
-                continue  # experts that no token came to
+                continue  # experts without a token
             if not accumulator.finite:
                 raise FaqError(
                     f"the input of {ref.module} in layer {ref.layer} holds NaN or infinity: the model's weights "
@@ -251,7 +252,7 @@ class _Capture:
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:
-    """Stretches of tokens that share a slice of the landscape."""
+    """Ranges of tokens within one slice of the landscape."""
     runs: list[Run] = []
     start = 0
     for index in range(1, len(slices) + 1):

@@ -1,6 +1,6 @@
-"""The worker child's task `activations`: one calibration set after the other through the target.
+"""The worker child's task `activations`: run one calibration set after the other through the target.
 
-Messages: `plan` (total tokens); `progress`; `activations` (one for each set, once its file is there); `unfit`
+Messages: `plan` (total tokens); `progress`; `activations` (one for each set, after its file is written); `unfit`
 (the model has none of the modules: nothing was measured).
 """
 
@@ -84,7 +84,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The kinds of the tokens of a set's first rows: as recorded, or searched for in a set from before they were."""
+    """The token kinds of a set's first rows: as recorded, or searched for if the set is older than that record."""
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
         return [list(kinds) for kinds in recorded]
@@ -92,7 +92,7 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The set's first samples, whole, while both limits hold; at least one."""
+    """The set's first samples, uncut, within both limits; at least one."""
     rows: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:

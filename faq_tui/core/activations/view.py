@@ -1,14 +1,23 @@
-"""What can be seen of a run's activations: for panes and reports, read with numpy alone."""
+"""The measured activations of a run, for panes, reports and exports; read with numpy alone."""
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations import files
 from faq_tui.core.activations.compare import SetComparison, compare, coverage, outlier_channels, reference
 from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text, whole_file
 from faq_tui.core.evaluation.identity import wanted_artefacts
+from faq_tui.core.plots import picture
+from faq_tui.core.plots.landscape import PEAK
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.store.activations import ActivationsRow, all_activations, all_layer_errors
@@ -20,24 +29,12 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 
-import csv
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-from faq_tui.core.activations.statistics import METRICS
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import atomic_text, whole_file
-from faq_tui.core.plots import picture
-from faq_tui.core.plots.landscape import PEAK
-
-
 @dataclass(frozen=True)
 class Overview:
-    """Every measured set, in the settings' order, and the places that they share."""
+    """Every measured set, in the settings' order, and the modules that they share."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
-    errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder to error of each layer
+    errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder -> error of each layer
 
     @property
     def modules(self) -> list[str]:
@@ -49,12 +46,12 @@ class Overview:
         return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """Layer to the metric's value."""
+        """The metric's value by layer."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(ours, theirs): each set with the baseline of its own size, the sets at equal tokens first."""
+        """(ours, theirs): each set with the baseline of equal size; pairs at equal tokens come first."""
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
@@ -72,7 +69,7 @@ def overview(run: Run) -> Overview:
 
 
 def compare_sets(seen: Overview, ours: str, theirs: str, module: str, resamples: int) -> SetComparison:
-    """Two measured sets over all layers of a module."""
+    """Compare two measured sets over all layers of a module."""
     return compare(_told(seen.sets[ours]), _told(seen.sets[theirs]), module, resamples)
 
 
@@ -81,17 +78,17 @@ def _told(row: ActivationsRow) -> dict[str, Any]:
 
 
 def absmax(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """[channels]: the largest |x| of each channel; None where the file is gone or lacks the place."""
+    """The largest |x| of each channel, [channels]; None if the file is missing or lacks the module."""
     return files.read(files.path_of(run, set_name), files.ABSMAX, ref)
 
 
 def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
-    """[slices, columns], likewise."""
+    """The landscape, [slices, columns]; None if the file is missing or lacks the module."""
     return files.read(files.path_of(run, set_name), files.LANDSCAPE, ref)
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Of the outlier channels that any of these sets shows: (how many each one drives, how many there are)."""
+    """Set -> (outlier channels that it drives, outlier channels of all these sets together)."""
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
@@ -101,7 +98,10 @@ def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, 
 
 
 def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
-    """Write the sets' files of one place under reports/spikes/ and return their paths. Raises FaqError."""
+    """Write the files of one module under reports/spikes/ and return their paths.
+
+    Raises FaqError if there is no data.
+    """
     maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}
     if not maxima or not maps:
