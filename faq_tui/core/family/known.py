@@ -1,4 +1,4 @@
-"""The families of data/families.toml, and what a model's name tells: its family and its size."""
+"""The families of data/families.toml, and what a model's name reveals: its family and its size."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def by_config(model_type: str | None, vocab_size: int | None) -> ModelFamily | N
 
 
 def is_teacher(teacher: str, pupil: str) -> bool:
-    """`pupil` was tuned on the answers of `teacher`."""
+    """True if `pupil` was tuned on answers of `teacher`."""
     return any(
         re.fullmatch(entry["teacher"], bare_name(teacher))
         and any(re.fullmatch(pattern, bare_name(pupil)) for pattern in entry["names"])
@@ -76,7 +76,7 @@ def _sized(elders: list[str]) -> Iterator[tuple[str, float]]:
 
 
 def bare_name(name: str) -> str:
-    """Lower case, without path, organisation, tag and quantization; "" of a name that has nothing else."""
+    """Lower case, without path, organisation, tag and quantization; "" if nothing else is left."""
     while (shorter := _stripped(name)) != name:
         name = shorter
     return name

@@ -1,4 +1,4 @@
-"""The Python code that a model's folder brings, and the same folder without it.
+"""Python code in a model's folder: detect it, refuse it, or load the folder without it.
 
 A key such as `auto_map` in config.json names classes in .py files of the folder, or of another repository of the hub.
 transformers imports them only with trust_remote_code; gptqmodel 7.7 and tokenicer import them without it.
@@ -21,18 +21,18 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
-ELSEWHERE = "configuration_files"  # one of these is read instead of config.json
+ELSEWHERE = "configuration_files"  # names files that are read instead of config.json
 FOLDER = "custom_generate"  # holds the generate.py that transformers runs
 # Large files without code: no library reads classes from them.
 _DATA = ("tokenizer.json", INDEX)
 
 
 def named_code(folder: Path) -> str:
-    """What names code in `folder`, such as "auto_map in config.json"; empty if nothing does.
+    """The key that names code in `folder`, such as "auto_map in config.json"; empty if there is none.
 
-    A file that is no JSON names none: no library can read it either.
+    A file with invalid JSON is ignored, because no library can read it either.
     """
-    names = next(os.walk(folder), ("", [], []))[2]  # none of a folder that cannot be read: its loader says that
+    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read; its loader will report that
     for path in (folder / name for name in sorted(names) if _is_json(name)):
         keys: list[str] = []
         try:
@@ -48,7 +48,7 @@ def named_code(folder: Path) -> str:
 
 @contextmanager
 def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
-    """A folder for a library to load from: `folder` itself if it is `trusted` or brings no code.
+    """A folder for a library to load from: `folder` itself if it is `trusted` or has no code.
 
     Otherwise a temporary folder of links with the same name, without .py files and without the keys that name code;
     it is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
@@ -72,7 +72,7 @@ def _is_python(name: str) -> bool:
 
 
 def _is_json(name: str) -> bool:
-    """Some disks do not tell CONFIG.JSON from config.json."""
+    """True for a .json file in any case, because some file systems ignore case."""
     return name.lower().endswith(".json")
 
 
@@ -122,20 +122,20 @@ def _without(value: Any, keys: list[str]) -> Any:
 
 
 def _names_code(key: str, value: Any) -> bool:
-    """A number is none: vocab.json may hold a token of that name."""
+    """True if the key names code. A number does not: vocab.json may have a token of that name."""
     if key == ELSEWHERE:  # only JSON files of the folder itself are checked
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)
 
 
-NO_MODEL = {"seeds", "report"}  # stages that load none and pay for nothing
+NO_MODEL = {"seeds", "report"}  # stages that load no model and cost nothing
 
 
 def refuse_code(run: Run) -> None:
-    """Raise UsageError if a folder of the run brings code and trust_remote_code is off.
+    """Raise UsageError if a folder of the run has code and trust_remote_code is off.
 
-    Of a hub id the JSON files are fetched; while the hub cannot be reached, nothing is known of it.
+    The JSON files of a hub id are fetched. If the hub cannot be reached, the check passes.
     """
     problem = untrusted_code(run, fetch=True)
     if problem:
@@ -167,4 +167,4 @@ def _folder(run: Run, model: str, fetch: bool) -> Path | None:
     try:
         return cached_folder(model) or (local_folder(model, only_config=True) if fetch else None)
     except UsageError:
-        return None  # whoever loads it says why it cannot be had
+        return None  # the loader will report the error

@@ -1,4 +1,4 @@
-"""A tokenizer, loaded from a folder without code unless that is trusted."""
+"""Load a tokenizer without the folder's code unless it is trusted, and list the target's special tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faq_tui.core.settings import EMBEDDED
 
 
 def tokenizer_of(model: str | Path, trusted: bool) -> Any:
-    """The tokenizer of a local folder, or of a hub id, of which transformers fetches what it needs.
+    """The tokenizer of a local folder or of a hub id, whose files transformers fetches.
 
     Raises what transformers raises.
     """
@@ -30,7 +30,7 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
 
 
 def load_tokenizer(target: TargetModel) -> Any:
-    """The target's fast tokenizer. UsageError if it cannot be loaded, is not fast, or has no chat template."""
+    """The target's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template."""
     try:
         tokenizer = tokenizer_of(target.path, target.trust_remote_code)
     except Exception as error:  # noqa: BLE001  hub client, file and parser errors alike
@@ -46,14 +46,14 @@ def load_tokenizer(target: TargetModel) -> Any:
     return tokenizer
 
 
-HEAD = 4 << 20  # characters of tokenizer.json: added tokens stand before the vocabulary, which may have 100 MB
+HEAD = 4 << 20  # characters of tokenizer.json: added tokens precede the vocabulary, which may take 100 MB
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
 
 def special_tokens(run: Run) -> frozenset[str]:
     """The target's special tokens, and added ones around reasoning or in angle brackets.
 
-    Those are not always marked as special (<think>). Empty where the files are not on this machine or list none.
+    Such tokens (<think>) are not always marked as special. Empty if the files are not on this machine or list none.
     """
     files = _files(run)
     if files is None:

@@ -1,4 +1,5 @@
-"""Whether a source is an elder at all, a relative, or the target itself."""
+"""Notices about sources that are no elder of the target: a stranger, a relative of equal size, or the target itself.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ def notices(run: Run) -> list[dict[str, str]]:
 
 
 def kinships(run: Run) -> dict[str, dict[str, Any]]:
-    """Of each source, what the family check found, as plain data."""
+    """The result of the family check of each source, as plain data."""
     return {
         finding.source: {
             "model": finding.model,
@@ -54,7 +55,7 @@ def _notice(run: Run, finding: Finding) -> str:
 
 
 def target_name(settings: Settings) -> str:
-    """The target as a server would call it."""
+    """The target's name, as a server would use it."""
     if settings.target.model != EMBEDDED:
         return settings.target.model
     from faq_tui.core.embedded.gguf_file import MODEL_NAME

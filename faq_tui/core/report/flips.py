@@ -1,4 +1,4 @@
-"""Which labelled items quantization turned round, so that they can be read one by one."""
+"""Labelled items that are right for one model and wrong for the other, with their texts."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_items
 
-SHOWN = 12  # items in words for each text; the JSON holds all
+SHOWN = 12  # items shown per text; the JSON holds all
 LONGEST = 160
 
 
 def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
-    """For each labelled text: the models' flips, and the items that flipped in any of them, as they read."""
+    """For each labelled text: the flips of each model, and the texts of all items that flipped."""
     entries = []
     for text in dict.fromkeys(flipped.text for flipped in evidence.flips):
         of_text = [flipped for flipped in evidence.flips if flipped.text == text]
@@ -43,7 +43,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
         "question": body.get("question"),
         "choices": body.get("choices"),
         "answer": body.get("answer"),
-        "unquantized": next((before for before, _ in chosen.values()), None),  # its choice
+        "unquantized": next((before for before, _ in chosen.values()), None),  # the unquantized model's choice
         "chosen": {model: now for model, (_, now) in chosen.items()},
         "lost_by": [f.model for f in of_text if number in f.lost],
         "won_by": [f.model for f in of_text if number in f.won],

@@ -1,4 +1,4 @@
-"""What was run with which data."""
+"""The section that lists what was run with which data."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _set(made: dict[str, Any]) -> str:
 
 
 def _made_from(plan: dict[str, Any] | None) -> str:
-    """What is not the default of a set, in words."""
+    """The settings of a set that are not the default, in words."""
     if plan is None:
         return "cut to equal tokens; "
     words = []
@@ -112,5 +112,5 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _told(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What the recipe's method has; its sets are told elsewhere."""
+    """The recipe's keys without its sets, which are listed elsewhere."""
     return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

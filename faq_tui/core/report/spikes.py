@@ -1,4 +1,4 @@
-"""How spiky the target's activations are under each set, and how far each artefact's layers drift."""
+"""The section on activations: spikes under each set, and the layer errors of each artefact."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NAMES = {
 }
 
 
-SENTENCE = 1000  # characters: it is ours, but for the names in it
+SENTENCE = 1000  # characters of a sentence, which is ours except for the names in it
 DRIFT = "Relative error of each layer's output against the unquantized model, on the same held-out text."
 
 
 def spikes(run: Run) -> dict[str, Any]:
-    """What was measured, as JSON-able data; lists are empty where nothing was."""
+    """The measurements as JSON-able data; lists are empty if nothing was measured."""
     seen = overview(run)
     return {
         "sets": [
@@ -57,13 +57,13 @@ def spikes(run: Run) -> dict[str, Any]:
 
 
 def fingerprint(run: Run) -> Any:
-    """What changes when the section does."""
+    """A value that changes whenever the section changes."""
     seen = overview(run)
     return [[(name, row.signature) for name, row in seen.sets.items()], sorted(seen.errors.items())]
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """Of each set that went through experts: how many there are, and how many got too little."""
+    """For each set of a mixture model: the number of experts, and of experts with too few tokens."""
     entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]
@@ -75,7 +75,7 @@ def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
 
 
 def spike_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none where nothing was measured."""
+    """Lines of Markdown; none if nothing was measured."""
     data = body["spikes"]
     lines: list[str] = []
     if data["comparisons"]:

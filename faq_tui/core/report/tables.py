@@ -1,4 +1,4 @@
-"""The tables: one row a model, then one row a comparison."""
+"""The tables: one row per model, and one row per comparison."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: a row for each model, a column for each metric that has a heading; the JSON holds all."""
+    """Lines of Markdown: one row per model, one column per metric with a heading. The JSON holds all metrics."""
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
         for metric in _headed()

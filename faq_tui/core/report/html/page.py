@@ -17,12 +17,12 @@ EQUAL = {
     "samples": "Same number of samples on both sides",
     "tokens": "Same number of tokens on both sides",
 }
-# No script, no request: a browser is told so too.
+# No script and no request; this tells the browser to enforce it.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def page(body: dict[str, Any]) -> str:
-    """`body` is what `document` returns."""
+    """The HTML page. `body` is what `document` returns."""
     name = html.escape(one_line(body["run"]["target"]["name"]))
     style = (files("faq_tui.core.report.html") / "report.css").read_text(encoding="utf-8")
     forest, points = forests(body), scatter(body)
@@ -56,7 +56,7 @@ def _where(body: dict[str, Any]) -> str:
 
 
 def _cards(body: dict[str, Any]) -> str:
-    """The verdicts at a glance: one card a comparison, one line a text."""
+    """The verdicts as cards: one card per comparison, one line per text."""
     texts = {one["name"]: one for one in body["texts"]}
     cards = []
     for c in body["comparisons"]:

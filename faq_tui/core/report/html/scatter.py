@@ -14,9 +14,9 @@ from faq_tui.core.settings.sets import plain_name
 
 WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
-GAP = 18  # between labels
+GAP = 18  # pixels between labels
 
-# The kinds of text on either axis, the first that is measured; each by its main metric.
+# Kinds of text for each axis: the first measured one is used, with its main metric.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
@@ -28,11 +28,11 @@ class SvgPoint:
     x: dict[str, Any]  # estimates
     y: dict[str, Any]
     class_: str
-    square: bool  # at equal tokens
+    square: bool  # a set at equal tokens
 
 
 def scatter(body: dict[str, Any]) -> str:
-    """A picture, or nothing where no model is measured on both sorts of text."""
+    """The scatter plot; empty if no model is measured on both kinds of text."""
     across, up = _axis_text(body, GENERAL), _axis_text(body, SPECIAL)
     if across is None or up is None:
         return ""
@@ -66,7 +66,7 @@ def _points(
 
 
 def _family(set_name: str) -> str:
-    """The set without what tells its twin and its draw; the baseline's come first."""
+    """The set's name without the suffixes of twin and draw; baselines come first."""
     name = plain_name(set_name).removesuffix(TOKENS_SUFFIX)
     return "" if name == BASELINE else name
 
@@ -127,7 +127,7 @@ def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:
 
 
 def _labels(points: list[SvgPoint], x: Scale, y: Scale) -> list[str]:
-    """In a column on the right, each with a thin line to its point: points of like models lie close together."""
+    """Labels in a column on the right, each with a line to its point, because points of similar models overlap."""
     ranked = sorted(points, key=lambda point: y(point.y["value"]))
     heights: list[float] = []
     for point in ranked:
