@@ -23,7 +23,7 @@ from faq_tui.core.settings.recipe import COMMON, Recipe, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy
 from faq_tui.core.settings.source import Sampling
-from faq_tui.tui.keys import table
+from faq_tui.tui.registry import key_table
 
 DOCS = Path(__file__).parent
 WRITTEN_BY = "<!-- Written by `python docs/generate.py`: edit the source, not this page. -->\n"
@@ -62,7 +62,7 @@ def settings_page() -> str:
 
 def keys_page() -> str:
     """docs/keys.md: a table for each pane."""
-    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in table().splitlines()[2:]]
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in key_table().splitlines()[2:]]
     parts = [WRITTEN_BY, KEYS_HEAD]
     for where, of_pane in groupby(rows, key=lambda row: row[0]):
         parts.append(f"## {where[0].upper()}{where[1:]}\n\n{_table(('key', 'does'), (row[1:] for row in of_pane))}")
