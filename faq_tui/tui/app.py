@@ -38,7 +38,7 @@ WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
 class FaqApp(AppController):
-    """One run, opened for the UI's thread. With a `player`, its recording is played and nothing is changed."""
+    """The app on one run. With a `player` it plays that recording and changes nothing."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
@@ -54,11 +54,11 @@ class FaqApp(AppController):
         sampler: MachineSampler | None = None,
         panes: tuple[PaneSpec, ...] = PANES,
     ) -> None:
-        """`start`: run the pipeline as soon as the app is open. `clock` and `sampler` stand still in tests.
+        """`start`: run the pipeline as soon as the app is open. Tests replace `clock`, `sampler` and `panes`.
 
         Raises UsageError if there is no run in `folder`.
         """
-        # With NO_COLOR Textual would turn colours into greys, which are colours; the terminal's own ones it drops.
+        # With NO_COLOR Textual turns its colours into greys; with ANSI colours it drops them, as NO_COLOR asks.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.specs, self.actions = panes, registry(panes)
         self._action = {action.id: action for action in self.actions}
@@ -74,7 +74,7 @@ class FaqApp(AppController):
         self.session = Session(self.opened.folder, self.complain)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
-        # Kept, since a query looks at the topmost screen, which may be a dialogue.
+        # These are kept here, since a query searches the topmost screen, which may be a dialogue.
         self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
@@ -116,7 +116,7 @@ class FaqApp(AppController):
         self.crash = error
         super()._handle_exception(error)
 
-    # What is shown.
+    # Showing.
 
     @property
     def hz(self) -> int:
@@ -129,7 +129,7 @@ class FaqApp(AppController):
 
     @property
     def _base(self) -> Screen[Any]:
-        """The panes' screen, whatever lies over it."""
+        """The screen of the panes, also while a dialogue covers it."""
         return self.screen_stack[0]
 
     def show_pane(self, scope: str) -> None:
@@ -142,7 +142,7 @@ class FaqApp(AppController):
         self._keys_changed()
 
     def _keys_changed(self) -> None:
-        """A new pane says so several times; it is drawn before its keys are, and they once."""
+        """Draw the keys once, after the next refresh: showing a pane changes the bindings several times."""
         if not self._keys_due:
             self._keys_due = True
             self.call_after_refresh(self._show_keys)
@@ -166,7 +166,7 @@ class FaqApp(AppController):
         )
 
     def key(self, action_id: str) -> str:
-        """The key of an action as a person reads it; nothing if the focused widget takes it as text."""
+        """The key of an action as people read it; empty if the focused widget takes the key as text."""
         focused = self._base.focused
         for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
@@ -174,7 +174,7 @@ class FaqApp(AppController):
         return ""
 
     def action_help_quit(self) -> None:
-        """What ctrl+c does: Textual would name a key of its own."""
+        """Handle ctrl+c: name our key for leaving, since Textual's message names its default one."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
 
     def _is_possible(self, action: Action) -> bool:
@@ -184,15 +184,15 @@ class FaqApp(AppController):
 
     def _pump(self) -> None:
         if not (self.is_running and self.pane.is_attached and self.pane.is_mounted):
-            return  # on the way in or out
+            return  # the app is starting or ending
         self.session.pump()
         now, live = self.clock(), self.session.live
-        self._machine.tell(self.sampler.latest)
+        self._machine.show_sample(self.sampler.latest)
         self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase
             self._keys_changed()
-        # Without an event times and rates change all the same.
+        # Times and rates change also without an event.
         if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):
             self._drawn_version, self._drawn_at = live.version, now
             self.pane.tick(live)

@@ -72,7 +72,7 @@ class AppController(App[None]):
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)
 
-    def on_pane_tab_chosen(self, message: PaneTab.Chosen) -> None:
+    def on_pane_tab_pane_chosen(self, message: PaneTab.PaneChosen) -> None:
         self.show_pane(message.scope)
 
     def on_pane_start_job(self, message: Pane.StartJob) -> None:
@@ -137,7 +137,7 @@ class AppController(App[None]):
         self.say(f"copied {len(text):,} characters, also to {path}")
 
     def copy_to_clipboard(self, text: str) -> None:
-        """As Textual does it, but also inside tmux."""
+        """Copy as Textual does, but also inside tmux."""
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(clipboard.osc52(text, os.environ))

@@ -21,7 +21,7 @@ from faq_tui.tui.live import LiveState
 class PaneSpec:
     """What the app must know of a pane before it opens it.
 
-    Tab, digit key, footer, help screen, palette and the table of keys in README follow from it.
+    Tab, digit key, footer, help screen, palette and docs/keys.md follow from it.
     """
 
     scope: str  # the first part of its actions' ids, and the id of its widget
@@ -50,7 +50,7 @@ class Pane(Container, can_focus=True):
 
     @dataclass
     class StartJob(Message):
-        """The pane asks the app to run stages in a job; the app says so if one is running already."""
+        """The pane asks the app to run stages in a job. The app refuses if a job is running already."""
 
         only: str | None = None
         until: str | None = None
@@ -61,7 +61,7 @@ class Pane(Container, can_focus=True):
 
     @dataclass
     class Exported(Message):
-        """A thread of the pane has ended an export: a sentence about the files, or about the failure."""
+        """A thread of the pane has ended an export. `message` names the files, or says why it failed."""
 
         message: str
         failed: bool = False
@@ -86,7 +86,7 @@ class Pane(Container, can_focus=True):
             self._waits = live
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """Replaces Textual's update of all styles inside: none depends on the focus."""
+        """Skip Textual's update of the styles inside: none depends on the focus."""
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
         """Draw the given regions only: without one there is nothing to draw, since the pane's widgets cover it."""
@@ -108,5 +108,5 @@ class Pane(Container, can_focus=True):
         """Draw what changed (`live.version`), and times. Called at most ten times a second, only while visible."""
 
     def text_to_copy(self) -> str | None:
-        """What `y` copies; None for the text of the focused widget."""
+        """The text that `y` copies; None to copy the text of the focused widget."""
         return None

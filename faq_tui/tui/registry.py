@@ -1,6 +1,6 @@
-"""Every action, from which footer, palette, help screen, key bindings and the table of keys in README follow.
+"""Every action, from which footer, palette, help screen, key bindings and docs/keys.md follow.
 
-`python -m faq_tui.tui.registry` prints that table.
+`python -m faq_tui.tui.registry` prints the table of keys.
 """
 
 from __future__ import annotations

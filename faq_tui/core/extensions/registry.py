@@ -43,15 +43,15 @@ class Registry:
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
         """Entry points of other packages by name. Raises FaqError where two packages bring the same name."""
-        found: dict[str, EntryPoint] = {}
+        points: dict[str, EntryPoint] = {}
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
-            if found.get(point.name, point).value != point.value or point.name in self.builtin:
+            if points.get(point.name, point).value != point.value or point.name in self.builtin:
                 raise FaqError(
                     f"two packages bring the {self.kind} {point.name!r}: uninstall one of them, such as "
                     f"{_package(point)}"
                 )
-            found[point.name] = point
-        return found
+            points[point.name] = point
+        return points
 
     def names(self) -> tuple[str, ...]:
         """Every name: those of faq-tui in their own order, then those of other packages in alphabetical order."""

@@ -25,6 +25,20 @@ from faq_tui.core.store.measurements import all_items
 
 VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
+NOTHING = (
+    "Nothing is measured yet: the figures come from the stage evaluate, which measures the unquantized model "
+    "and every artefact."
+)
+STALE = (
+    "What was measured is of another model, other texts or other settings than these: r measures again what is out "
+    "of date."
+)
+STATE = """
+SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measurements),
+       (SELECT count(*) FROM artefacts), (SELECT max(created) FROM artefacts),
+       (SELECT count(*) FROM heldout_items), (SELECT max(created) FROM benchmark_results),
+       (SELECT max(created) FROM benchmark_problems), (SELECT count(*) FROM benchmark_problems)
+"""
 
 
 @dataclass(frozen=True)
@@ -61,22 +75,6 @@ class EvidenceViewState:
         shown = self.left if side == "left" else self.right
         chosen = names[(names.index(shown) + 1) % len(names)]
         return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
-
-
-NOTHING = (
-    "Nothing is measured yet: the figures come from the stage evaluate, which measures the unquantized model "
-    "and every artefact."
-)
-STALE = (
-    "What was measured is of another model, other texts or other settings than these: r measures again what is out "
-    "of date."
-)
-STATE = """
-SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measurements),
-       (SELECT count(*) FROM artefacts), (SELECT max(created) FROM artefacts),
-       (SELECT count(*) FROM heldout_items), (SELECT max(created) FROM benchmark_results),
-       (SELECT max(created) FROM benchmark_problems), (SELECT count(*) FROM benchmark_problems)
-"""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LONGEST = 1000  # characters of an item in one line
-MOST_APART = 12  # items listed of each text without labels
+MOST_DIFFERENT = 12  # items listed of each text without labels
 UNITS = {PROSE: "window", ANSWERS: "answer"}
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "–"
 HIGHEST, HIGH = 0.95, 0.85  # quantiles of KL, over both models' tokens, from which a token is marked
@@ -59,14 +59,14 @@ def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry
     listed: list[Entry] = []
     for text in texts:
         labelled = kind_of(text) in LABELLED
-        listed += _flipped(loaded, view_state, text) if labelled else _apart(loaded, view_state, text)
+        listed += _flipped(loaded, view_state, text) if labelled else _most_different(loaded, view_state, text)
     return listed
 
 
 def _flipped(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
     flips = [flipped for flipped in loaded.evidence.flips if flipped.text == text] if loaded.evidence else []
     numbers = {number for flipped in flips for number in (*flipped.lost, *flipped.won)}
-    sides = three(loaded, view_state, text)
+    sides = _three_sums(loaded, view_state, text)
 
     def of_number(number: int) -> Entry:
         cells = tuple(UNKNOWN if s is None else _mark(s.columns["correct"][number]) for s in sides)
@@ -76,19 +76,19 @@ def _flipped(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -
     yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)  # the shown two's own flips first
 
 
-def _apart(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
-    target, left, right = three(loaded, view_state, text)
+def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
+    target, left, right = _three_sums(loaded, view_state, text)
     if target is None or left is None or right is None or "kl" not in left.columns:
         return
     ours, theirs = (sums.columns["kl"] / sums.columns["tokens"].clip(1) for sums in (right, left))
     unit = UNITS.get(kind_of(text), "document")
-    for number in (-abs(ours - theirs)).argsort(kind="stable")[:MOST_APART].tolist():
+    for number in (-abs(ours - theirs)).argsort(kind="stable")[:MOST_DIFFERENT].tolist():
         tokens = int(target.columns["tokens"][number])
         cells = ("KL 0", f"{theirs[number]:.4f}", f"{ours[number]:.4f}")
         yield Entry(text, number, cells, f"{unit} {number + 1} of {len(target)}, {tokens:,} tokens")
 
 
-def three(
+def _three_sums(
     loaded: LoadedEvidence, view_state: EvidenceViewState, text: str
 ) -> tuple[Sums | None, Sums | None, Sums | None]:
     """The sums of the unquantized, the left and the right model."""

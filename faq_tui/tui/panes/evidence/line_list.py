@@ -29,11 +29,11 @@ class Lines(ScrollView, can_focus=False):
     cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
 
     @dataclass
-    class Moved(Message):
+    class LineHighlighted(Message):
         index: int
 
     @dataclass
-    class Pressed(Message):
+    class LinePressed(Message):
         """The line under the cursor was clicked once more."""
 
         index: int
@@ -75,7 +75,7 @@ class Lines(ScrollView, can_focus=False):
         self.into_view()
         self.refresh_lines(before)
         self.refresh_lines(now)
-        self.post_message(self.Moved(now))
+        self.post_message(self.LineHighlighted(now))
 
     def into_view(self) -> None:
         """Scroll until the cursor can be seen. Near the top, scroll to the very top."""
@@ -95,7 +95,7 @@ class Lines(ScrollView, can_focus=False):
         if index >= self._count:
             return
         if index == self.cursor:
-            self.post_message(self.Pressed(index))
+            self.post_message(self.LinePressed(index))
         self.cursor = index
 
     def render_line(self, y: int) -> Strip:

@@ -46,7 +46,7 @@ class EvidencePane(Pane):
     DEFAULT_CSS = (Path(__file__).parent / "evidence.tcss").read_text(encoding="utf-8")
 
     @dataclass
-    class Read(Message):
+    class EvidenceLoaded(Message):
         """The reading thread has loaded the evidence."""
 
         loaded: LoadedEvidence
@@ -62,10 +62,10 @@ class EvidencePane(Pane):
         self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and their columns
         self._seen: object = None
         self._described: LoadedEvidence | None = None  # the evidence whose run is described
-        self.reader = Reader(run.folder, self._post_read)
+        self.reader = Reader(run.folder, self._post_loaded)
 
-    def _post_read(self, loaded: LoadedEvidence) -> None:
-        self.post_message(self.Read(loaded))
+    def _post_loaded(self, loaded: LoadedEvidence) -> None:
+        self.post_message(self.EvidenceLoaded(loaded))
 
     def compose(self) -> ComposeResult:
         yield Summary(id="evidence-summary")
@@ -97,18 +97,18 @@ class EvidencePane(Pane):
         """Whether a thread still works for the pane."""
         return self.reader.busy or self.query_one(ScatterBox).busy
 
-    def on_evidence_pane_read(self, event: Read) -> None:
+    def on_evidence_pane_evidence_loaded(self, event: EvidenceLoaded) -> None:
         event.stop()
         self.loaded = event.loaded
         self.view_state = self.view_state.fitted(self.loaded)
         self._fill()
 
-    # What is shown.
+    # Showing.
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
 
-    def on_lines_moved(self) -> None:
+    def on_lines_line_highlighted(self) -> None:
         self._draw_detail()
 
     def on_lines_widened(self, event: Lines.Widened) -> None:
@@ -117,7 +117,7 @@ class EvidencePane(Pane):
         self._fit_detail()
         self.refresh_bindings()  # `columns` depends on the width
 
-    def on_lines_pressed(self) -> None:
+    def on_lines_line_pressed(self) -> None:
         if self.view_state.view == "items":
             self.action_open()
 
@@ -258,13 +258,13 @@ class EvidencePane(Pane):
 
     def action_view(self) -> None:
         order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
-        place = order.index(self.view_state.view) if self.view_state.view in order else 0
+        index = order.index(self.view_state.view) if self.view_state.view in order else 0
         paper = False if self._only_paper else self.view_state.paper
-        self._show(replace(self.view_state, view=order[(place + 1) % len(order)], paper=paper))
+        self._show(replace(self.view_state, view=order[(index + 1) % len(order)], paper=paper))
 
     def action_match(self) -> None:
-        place = MATCHES.index(self.view_state.match)
-        self._show(replace(self.view_state, match=MATCHES[(place + 1) % len(MATCHES)]))
+        index = MATCHES.index(self.view_state.match)
+        self._show(replace(self.view_state, match=MATCHES[(index + 1) % len(MATCHES)]))
 
     def action_metrics(self) -> None:
         self._show(replace(self.view_state, every=not self.view_state.every))

@@ -32,6 +32,7 @@ LEGEND_WIDTH = 46  # columns of one entry
 RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
 
 Axis = tuple[str, str]  # text, metric
+Request = tuple[LoadedEvidence, int, int]  # what to draw, and its width and height in cells
 
 
 def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
@@ -110,9 +111,6 @@ def _title(way: str, loaded: LoadedEvidence, axis: Axis, width: int) -> str:
     heading = words.heading(metric, loaded.title(text), loaded.window(text))
     whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {heading}")
     return line((c, "bold") for c in middle(whole, width))
-
-
-Request = tuple[LoadedEvidence, int, int]  # what to draw, and its width and height in cells
 
 
 class ScatterBox(LiteralText):

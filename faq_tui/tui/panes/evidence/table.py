@@ -15,6 +15,7 @@ from faq_tui.tui.panes.evidence import words
 from faq_tui.tui.panes.evidence.data import MATCHES, EvidenceViewState, LoadedEvidence
 
 HEADING, GROUP, MODEL, EMPTY = "heading", "group", "model", "empty"
+GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,6 @@ class TableRow:
     @property
     def cells(self) -> tuple[str, ...]:
         return self.name, self.value, self.interval, self.recovered, self.verdict, self.change, self.p
-
-
-GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
 
 
 def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
