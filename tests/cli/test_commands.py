@@ -44,6 +44,14 @@ def test_the_first_answer_comes_at_once(option: str) -> None:
     assert _loaded(program + "except SystemExit: pass\n") == []
 
 
+@pytest.mark.parametrize("command", ["report", "export"])
+def test_help_on_formats_loads_only_what_describes_them(command: str) -> None:
+    program = f"import sys; sys.argv = ['faq-tui', '{command}', '--help']\nfrom faq_tui.cli.main import main\n"
+    program += "try: main()\nexcept SystemExit: pass\nprint('pydantic' in sys.modules, 'sqlite3' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+    assert "Formats:" in done.stdout and done.stdout.splitlines()[-1] == "False False", done
+
+
 def test_no_module_of_core_or_cli_loads_what_is_heavy() -> None:
     """The import wall, beside ruff's rule: what a module imports may import more."""
     names = [

@@ -15,7 +15,8 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.evaluation.metrics import KL
 from faq_tui.core.evidence import BETTER, WITHIN_NOISE, collect
-from faq_tui.core.report import document, render
+from faq_tui.core.report.document import document
+from faq_tui.core.report.formats import render
 from faq_tui.core.settings import parse_settings
 from faq_tui.core.settings.sets import draw_name, plain_name
 from faq_tui.core.stats.bootstrap import compared, difference

@@ -14,7 +14,8 @@ from tiny import make_tiny_model
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import Stopped
-from faq_tui.core.report import document, render
+from faq_tui.core.report.document import document
+from faq_tui.core.report.formats import render
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages import evaluate

@@ -10,7 +10,7 @@ from made_up import TOML, made_up_run, measure_all
 
 from faq_tui.core.judging.identity import column_id, judge_id
 from faq_tui.core.regenerating import source_hash_of
-from faq_tui.core.report import render
+from faq_tui.core.report.formats import render
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.candidates import add as add_candidate

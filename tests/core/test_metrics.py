@@ -22,7 +22,8 @@ from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, KINDS, LAST_WORD, PR
 from faq_tui.core.evaluation.metrics import KL, KlDivergence, Metric, Ratio, all_metrics, main_metric, metrics_of
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.models.backbone import LmHead
-from faq_tui.core.report import document, render
+from faq_tui.core.report.document import document
+from faq_tui.core.report.formats import render
 from faq_tui.core.run.events import Event, MeasurementReady
 from faq_tui.core.run.run import Run
 from faq_tui.core.stages import evaluate, report

@@ -18,8 +18,9 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.judging.identity import judge_id
 from faq_tui.core.regenerating import source_hash_of
-from faq_tui.core.report import document, render
+from faq_tui.core.report.document import document
 from faq_tui.core.report.facts import without_credentials
+from faq_tui.core.report.formats import render
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, ReportWritten

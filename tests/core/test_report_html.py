@@ -18,7 +18,7 @@ from shell import faq_tui
 from test_report import HOSTILE, MIXED
 
 from faq_tui.core.evaluation.identity import UNQUANTIZED
-from faq_tui.core.report import render
+from faq_tui.core.report.formats import render
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.report.html.figures import scale
 from faq_tui.core.report.html.from_markdown import inline, to_html

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_up import TOML, made_up_run, measure_all
 
-from faq_tui.core.report import render
+from faq_tui.core.report.formats import render
 from faq_tui.core.run.run import Run, open_run
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.store import stages as stage_rows

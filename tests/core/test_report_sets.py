@@ -9,7 +9,7 @@ import pytest
 from made_up import TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
 
 from faq_tui.core.evidence import collect
-from faq_tui.core.report import render
+from faq_tui.core.report.formats import render
 from faq_tui.core.store.sets import SetRow, add_set
 
 KLS = {"baseline": 0.3, "elder": 0.2}

@@ -9,8 +9,8 @@ import pytest
 from made_up import TOML, add_made_up_measurement, made_up_run, measure_all
 
 from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
-from faq_tui.core.report import render
 from faq_tui.core.report.answer import headline
+from faq_tui.core.report.formats import render
 
 
 @pytest.mark.parametrize(

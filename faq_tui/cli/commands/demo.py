@@ -30,8 +30,8 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
     run_in_foreground(folder, None, None, as_json)
     if as_json:
         return
-    from faq_tui.core.report import document
     from faq_tui.core.report.answer import in_short
+    from faq_tui.core.report.document import document
     from faq_tui.core.report.formats import render_document
 
     with open_run(folder) as run:

@@ -15,7 +15,7 @@ from faq_tui.core.extensions import REPORTS
 @click.option("--format", "kind", type=click.Choice(REPORTS.names()), default="md", show_default=True)
 def command(run_folder: Path, kind: str) -> None:
     """Print what was measured in RUN so far, and what it says."""
-    from faq_tui.core.report import render
+    from faq_tui.core.report.formats import render
     from faq_tui.core.run.run import open_run
 
     with open_run(run_folder) as run:

@@ -7,12 +7,14 @@ formats.py  faq-tui's own formats: jsonl, parquet, text
 from __future__ import annotations
 
 import difflib
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.export.formats import CalibrationSet, ExportFormat
 from faq_tui.core.extensions import EXPORTS
-from faq_tui.core.run.run import Run
+
+if TYPE_CHECKING:
+    from faq_tui.core.run.run import Run
 
 __all__ = ["CalibrationSet", "ExportFormat", "export"]
 

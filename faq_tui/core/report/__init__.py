@@ -1,4 +1,6 @@
-"""The evidence as a document: `document` gathers plain data, `render` makes text of it.
+"""The evidence as a document: `document.document` gathers plain data, `formats.render` makes text of it.
+
+Nothing is imported here: `faq-tui report --help` loads formats.py alone.
 
 document.py        the content of the report as plain data: `report.json`; all other formats are made from it
 formats.py         the formats of the report, and the report as text or files
@@ -17,8 +19,3 @@ run_section.py     what was run with which data
 formatting.py      numbers for people, and foreign text without markup
 html/              the document as one HTML file
 """
-
-from faq_tui.core.report.document import SCHEMA, document
-from faq_tui.core.report.formats import render
-
-__all__ = ["SCHEMA", "document", "render"]

@@ -1,18 +1,20 @@
-"""The formats of the report, and the report written in them."""
+"""The formats of the report, and the report written in them.
+
+What gathers and writes the report is imported when it is used: `faq-tui report --help` reads the formats' words only.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.extensions import REPORTS, Extension
-from faq_tui.core.report.document import document
-from faq_tui.core.report.html.page import page
-from faq_tui.core.report.markdown import markdown
-from faq_tui.core.run.run import Run
+
+if TYPE_CHECKING:
+    from faq_tui.core.run.run import Run
 
 
 class ReportFormat(Extension):
@@ -30,6 +32,8 @@ class Markdown(ReportFormat):
     help = "The answer in words, then every table; it also reads well as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
+        from faq_tui.core.report.markdown import markdown
+
         return markdown(body)
 
 
@@ -47,6 +51,8 @@ class Html(ReportFormat):
     help = "One page with pictures, without scripts or anything from a network."
 
     def render(self, body: dict[str, Any]) -> str:
+        from faq_tui.core.report.html.page import page
+
         return page(body)
 
 
@@ -55,6 +61,8 @@ MARKDOWN, JSON, HTML = Markdown(), JsonDocument(), Html()
 
 def render(run: Run, name: str) -> str:
     """The report of all present measurements. Raises UsageError if there are none, or on an unknown format."""
+    from faq_tui.core.report.document import document
+
     return render_document(document(run), name)
 
 

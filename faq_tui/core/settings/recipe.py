@@ -67,7 +67,8 @@ class Recipe(Section):
         if not isinstance(preset, str):
             return given
         if preset not in cls.presets:
-            raise ValueError(f"{cls.method_name()} has no preset {preset!r}: choose one of {', '.join(cls.presets)}")
+            choice = f"choose one of {', '.join(cls.presets)}" if cls.presets else "it has none, so leave it out"
+            raise ValueError(f"{cls.method_name()} has no preset {preset!r}: {choice}")
         return {**cls.presets[preset], **given}
 
     @field_validator("bits", "group_size", mode="before")
