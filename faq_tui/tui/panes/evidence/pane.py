@@ -163,7 +163,8 @@ class EvidencePane(Pane):
             self._draw_detail()
         else:
             position = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
-            self.query_one(ItemView).show(self.loaded, self.view_state, self.opened, self._words(self.opened), position)
+            words = self._words(self.opened)
+            self.query_one(ItemView).show(self.loaded, self.view_state, self.opened, words, position)
         if self._described is not self.loaded:
             self._described = self.loaded
             self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
