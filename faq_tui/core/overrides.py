@@ -34,8 +34,8 @@ def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
     of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = of_seed.get(number)
     if chosen is None:
-        there = ", ".join(map(str, sorted(of_seed))) or "none yet"
-        raise UsageError(f"seed {seed_id} has no candidate {number} from {source}; it has {there}")
+        available = ", ".join(map(str, sorted(of_seed))) or "none yet"
+        raise UsageError(f"seed {seed_id} has no candidate {number} from {source}; it has {available}")
     broken = [flag for flag in chosen.flags if flag in NEVER_ASSEMBLED]
     if broken:
         raise UsageError(f"candidate {number} of seed {seed_id} is {' and '.join(broken)}: it cannot be assembled")

@@ -241,8 +241,8 @@ from faq_tui.core.judging.picking import close_margin
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store.judged import standings
-from faq_tui.tui.panes.judge_case import read_case
-from faq_tui.tui.panes.judge_scores import columns_in_words, parts_of_scores, reason_of, score_in_words
+from faq_tui.tui.panes.judge.case import read_case
+from faq_tui.tui.panes.judge.candidate import columns_in_words, parts_of_scores, reason_of, score_in_words
 with open_run(Path(sys.argv[1])) as run:
     view = views_of(run)[0]
     case = read_case(run.store, view, standings(run.store, view)[0])

@@ -16,6 +16,6 @@ def command(shell: str) -> None:
 
     from faq_tui.cli.main import faq_tui
 
-    found = get_completion_class(shell)
-    assert found is not None  # click knows all three
-    click.echo(found(faq_tui, {}, "faq-tui", "_FAQ_TUI_COMPLETE").source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None  # click knows all three
+    click.echo(completion_class(faq_tui, {}, "faq-tui", "_FAQ_TUI_COMPLETE").source())

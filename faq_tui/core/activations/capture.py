@@ -1,8 +1,8 @@
-"""Fused experts: how many tokens each one got, and the inputs of their two multiplications.
+"""Run rows of token ids through a model and measure the inputs of chosen modules.
 
-transformers keeps all experts of a layer in two parameters, gate_up_proj [experts, 2 x width, hidden] and
-down_proj [experts, hidden, width]: no module stands between them, so what enters down_proj is computed again,
-expert by expert, as the model's own code does.
+Experts may be fused: transformers then keeps all experts of a layer in two parameters, gate_up_proj
+[experts, 2 x width, hidden] and down_proj [experts, hidden, width]. No module lies between the two, so the input of
+down_proj is recomputed expert by expert, as the model's own code does.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def tokens_per_expert(experts: Any, chosen: Any) -> Any:
-    """int64 [experts]: `chosen` holds the experts' numbers of each token, [tokens, experts a token]."""
+    """Tokens that each expert got, int64 [experts]. `chosen`: expert numbers, [tokens, experts per token]."""
     import torch
 
     flat = chosen.reshape(-1)
@@ -40,9 +40,9 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """(token numbers in order, input of gate_up_proj, input of down_proj) of each expert that got a token.
+    """Yield (token numbers in order, input of gate_up_proj, input of down_proj) for each expert that got a token.
 
-    Raises FaqError for experts that are laid out in another way.
+    Raises FaqError if the experts have another layout.
     """
     import torch
 
@@ -68,10 +68,10 @@ DEFAULT_MODULES = ("o_proj",)
 
 @dataclass(frozen=True)
 class AtPlace:
-    """What is kept of one place: its statistics, each channel's largest |x|, and the landscape of |x|.
+    """The results for one module's input: statistics, largest |x| of each channel, and the landscape of |x|.
 
-    The landscape is max-pooled: `SLICES` equal parts of all rows' tokens laid end to end by at most 256 groups of
-    neighbouring channels. The first token of each row is in neither.
+    The landscape is max-pooled: the concatenated tokens of all rows in `SLICES` equal parts, by at most 256 groups of
+    neighbouring channels. The first token of each row is left out of both.
     """
 
     statistics: Statistics
@@ -81,9 +81,10 @@ class AtPlace:
 
 @dataclass(frozen=True)
 class Measured:
-    """`rows` has, for each row of ids, what `AtPlace.statistics` has of moments, and each channel's largest |x|.
+    """The result of `measure`. `experts`: layer -> tokens per expert.
 
-    It is empty unless it was asked for. `experts`: layer to tokens per expert.
+    `rows` has one entry per row of ids: the moments and the largest |x| of each channel. It is empty without
+    `per_row`.
     """
 
     places: dict[ModuleRef, AtPlace]
@@ -101,14 +102,14 @@ def measure(
     cancel: CancelToken | None = None,
     tick: Callable[[int], None] | None = None,
 ) -> Measured:
-    """Send every row of token ids through `model` once, by itself, and look at the inputs of `modules`.
+    """Run every row of token ids through `model` once, unbatched, and measure the inputs of `modules`.
 
     `model`: a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16; its lm_head
-    is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: for
-    each row each token's index into `statistics.KINDS`; by default all are questions; a row's first token is
-    the sink in any case. `per_row`: also keep what each row by itself gave (a float for each channel and row).
-    `tick` hears the tokens of each finished row. Memory beside the model: O(channels) for each place, a
-    landscape, and a histogram of constant size; the activations themselves are let go layer by layer.
+    is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: an
+    index into `statistics.KINDS` for each token of each row; by default all are questions, but a row's first token is
+    always the sink. `per_row`: also keep the results of each row (one float per channel and row). `tick` gets the
+    number of tokens of each finished row. Memory beside the model: O(channels) per module, a landscape, and a
+    histogram of constant size. Activations are freed layer by layer.
 
     Raises UsageError if there are no such modules, FaqError if their inputs hold NaN or infinity, Stopped
     between two rows.
@@ -138,7 +139,7 @@ def measure(
 
 
 class _Capture:
-    """The hooks of one pass, and the accumulators that they feed."""
+    """The hooks of one pass and their accumulators."""
 
     def __init__(self, model: Any, modules: Sequence[str], rows: Sequence[Sequence[int]], per_row: bool) -> None:
         import torch
@@ -152,16 +153,15 @@ class _Capture:
         self.rows: list[dict[ModuleRef, tuple[Moments, Floats]]] = []
         self.experts: dict[int, Any] = {}
         places = find_module_refs(model, modules)
-        self.accumulators = {place: Accumulator(len(KINDS), self.device) for place in places}
+        self.accumulators = {ref: Accumulator(len(KINDS), self.device) for ref in places}
         self.hooks = [
-            module.register_forward_pre_hook(self._linear(place), with_kwargs=True)
-            for place, module in places.items()
+            module.register_forward_pre_hook(self._linear(ref), with_kwargs=True) for ref, module in places.items()
         ]
         for layer, name, module in find_experts(model):
             inputs: tuple[ModuleRef, ...] = ()
             if EXPERTS in modules:
                 inputs = (ModuleRef(layer, f"{name}.gate_up_proj"), ModuleRef(layer, f"{name}.down_proj"))
-                self.accumulators |= {place: Accumulator(len(KINDS), self.device) for place in inputs}
+                self.accumulators |= {ref: Accumulator(len(KINDS), self.device) for ref in inputs}
             self.hooks.append(module.register_forward_pre_hook(self._experts(layer, inputs), with_kwargs=True))
         single = list(find_single_experts(model))
         for layer, number, module in single:
@@ -184,12 +184,12 @@ class _Capture:
 
     def end_row(self) -> None:
         self.seen += len(self.slices)
-        ended = {place: accumulator.end_row() for place, accumulator in self.accumulators.items()}
+        ended = {ref: accumulator.end_row() for ref, accumulator in self.accumulators.items()}
         if self.per_row:
             self.rows.append(
                 {
-                    place: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
-                    for place, (sums, peaks, absmax) in ended.items()
+                    ref: (Moments.of(sums[1:].sum(0).tolist(), float(peaks[1:].max())), absmax.cpu().numpy())
+                    for ref, (sums, peaks, absmax) in ended.items()
                     if absmax is not None
                 }
             )
@@ -198,8 +198,8 @@ class _Capture:
         if self.per_row:
             self.rows.append({})
 
-    def _linear(self, place: ModuleRef) -> Callable[..., None]:
-        accumulator = self.accumulators[place]
+    def _linear(self, ref: ModuleRef) -> Callable[..., None]:
+        accumulator = self.accumulators[ref]
 
         def hook(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             x = args[0] if args else next(iter(kwargs.values()))
@@ -215,8 +215,8 @@ class _Capture:
             for tokens, *tensors in expert_inputs(module, states, chosen) if inputs else ():
                 numbers = tokens.tolist()
                 runs = _runs([self.slices[number] for number in numbers])
-                for place, x in zip(inputs, tensors, strict=True):
-                    self.accumulators[place].add(x, self.kinds[tokens], runs, first_is_sink=numbers[0] == 0)
+                for ref, x in zip(inputs, tensors, strict=True):
+                    self.accumulators[ref].add(x, self.kinds[tokens], runs, first_is_sink=numbers[0] == 0)
 
         return hook
 
@@ -228,16 +228,16 @@ class _Capture:
         return hook
 
     def result(self) -> Measured:
-        found = {}
-        for place, accumulator in sorted(self.accumulators.items()):
+        measured = {}
+        for ref, accumulator in sorted(self.accumulators.items()):
             if accumulator.absmax is None or accumulator.histogram is None:
-                continue  # experts that no token came to
+                continue  # experts without a token
             if not accumulator.finite:
                 raise FaqError(
-                    f"the input of {place.module} in layer {place.layer} holds NaN or infinity: the model's weights "
+                    f"the input of {ref.module} in layer {ref.layer} holds NaN or infinity: the model's weights "
                     "are broken, or its dtype is too small for it (see target.dtype)"
                 )
-            found[place] = AtPlace(
+            measured[ref] = AtPlace(
                 statistics(
                     accumulator.moments.cpu().numpy(),
                     accumulator.peaks.cpu().numpy(),
@@ -248,11 +248,11 @@ class _Capture:
                 accumulator.landscape.cpu().numpy(),
             )
         experts = {layer: counts.cpu().numpy() for layer, counts in sorted(self.experts.items())}
-        return Measured(found, experts, self.rows)
+        return Measured(measured, experts, self.rows)
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:
-    """Stretches of tokens that share a slice of the landscape."""
+    """Ranges of tokens within one slice of the landscape."""
     runs: list[Run] = []
     start = 0
     for index in range(1, len(slices) + 1):

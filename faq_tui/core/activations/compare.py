@@ -1,9 +1,9 @@
-"""Two sets over all layers of one module: is one smoother than the other?
+"""Compare two sets over all layers of one module: outlier channels, spikes, and which set is smoother.
 
 Layers are paired: the same layer under both sets. A metric's change is the mean of its logarithmic ratios over
 layers (shares, which can be zero, are compared by their differences), with a bootstrap interval over layers and a
 sign test (Conover, "Practical nonparametric statistics", 3.4; ties are left out). Layers of one model are not
-independent, so the interval is if anything too narrow: only a change that both agree on is called one.
+independent, so the interval tends to be too narrow: a change is reported only if interval and sign test agree.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
-LEVEL = 0.05  # of the sign test
-TOKENS_APART = 0.05  # share: beyond it a set has more chances of a high peak
+LEVEL = 0.05  # significance level of the sign test
+TOKENS_APART = 0.05  # relative difference in tokens above which the larger set has more chances of a high peak
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Compared:
     layers: int
     higher: int  # layers where ours is higher
     lower: int
-    p: float  # of the sign test, two-sided
+    p: float  # significance level of the sign test, two-sided
     verdict: str
 
 
@@ -57,9 +57,9 @@ class SetComparison:
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
-    """`ours`, `theirs`: set_name, tokens, and places as in the store's summary; of them those of `module`."""
+    """Compare two sets at `module`. `ours` and `theirs`: set_name, tokens and places, as in the store's summary."""
     mine, other = (
-        {place["layer"]: place for place in one["places"] if place["module"] == module} for one in (ours, theirs)
+        {entry["layer"]: entry for entry in one["places"] if entry["module"] == module} for one in (ours, theirs)
     )
     layers = sorted(mine.keys() & other.keys())
     metrics = tuple(
@@ -74,7 +74,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, res
 
 
 def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float | None], resamples: int) -> Compared:
-    """One metric's values layer by layer; layers where one is missing are left out."""
+    """Compare one metric's values layer by layer. Layers with a missing value are left out."""
     import numpy as np
 
     pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]).reshape(
@@ -109,7 +109,7 @@ def _mean(changes: Any, resamples: int) -> Estimate:
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """Two-sided p of so uneven a split where both signs are equally likely; ties do not count."""
+    """Two-sided p-value of the split if both signs are equally likely. Ties are left out."""
     trials = higher + lower
     if not trials:
         return 1.0
@@ -118,10 +118,10 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """What most of `DECIDING` say, unless one of them says the opposite."""
-    said = [one.verdict for one in metrics if one.metric in DECIDING]
+    """The verdict of most metrics of `DECIDING`, unless one of them has the opposite verdict."""
+    verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
-        if said.count(verdict) * 2 > len(said) and opposite not in said:
+        if verdicts.count(verdict) * 2 > len(verdicts) and opposite not in verdicts:
             return verdict
     return SAME
 
@@ -157,18 +157,18 @@ TIMES_MEDIAN = 3.0
 
 
 def reference(absmaxes: Iterable[Floats]) -> Floats:
-    """[channels]: the largest |x| that any of the sets (arrays of that shape) drove each channel to."""
+    """The largest |x| of each channel over all sets, [channels]."""
     import numpy as np
 
-    found: Floats = np.maximum.reduce(list(absmaxes))
-    return found
+    highest: Floats = np.maximum.reduce(list(absmaxes))
+    return highest
 
 
 def threshold(reference: Floats) -> float:
-    """Where an outlier begins: three times the median over channels of their largest |x|.
+    """The outlier threshold: three times the median over channels of their largest |x|.
 
-    Relative to the module itself, since absolute limits (6.0 in LLM.int8, arXiv:2208.07339) fit one family of
-    models only.
+    It is relative to the module, because absolute limits (6.0 in LLM.int8, arXiv:2208.07339) fit only one model
+    family.
     """
     import numpy as np
 
@@ -176,9 +176,9 @@ def threshold(reference: Floats) -> float:
 
 
 def outlier_channels(reference: Floats) -> Mask:
-    """[channels]: those whose largest |x| on the reference exceeds `threshold`."""
-    found: Mask = reference > threshold(reference)
-    return found
+    """Mask [channels] of the channels whose largest |x| on the reference exceeds `threshold`."""
+    mask: Mask = reference > threshold(reference)
+    return mask
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:

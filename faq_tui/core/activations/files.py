@@ -1,7 +1,7 @@
-"""`activations/<set>.safetensors`: each place's channel maxima and landscape; read with numpy alone.
+"""`activations/<set>.safetensors`: channel maxima and landscape of each measured module; read with numpy alone.
 
 Tensors: `absmax.<layer>.<module>` float32 [channels], `landscape.<layer>.<module>` float32 [slices, columns],
-`experts.<layer>` int64 [experts]: tokens of each. The header's metadata holds `faq`: JSON with the signature.
+`experts.<layer>` int64 [experts]: tokens per expert. The header's metadata holds `faq`: JSON with the signature.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def path_of(run: Run, set_name: str) -> Path:
 
 
 def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """The file appears whole or not at all. `about` is JSON-able."""
+    """Write the file atomically. `about` must be JSON-able."""
     from safetensors.numpy import save
 
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
@@ -45,7 +45,7 @@ def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> N
 
 
 def signature_of(path: Path) -> str | None:
-    """What the file was made from; None if there is no such file that can be read."""
+    """The signature of the file's inputs; None if there is no readable file."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -57,29 +57,29 @@ def signature_of(path: Path) -> str | None:
 
 
 def places_of(path: Path) -> list[ModuleRef]:
-    """Where the set was looked at, in order; nothing if the file cannot be read."""
+    """The measured modules, in order; empty if the file cannot be read."""
     from safetensors import SafetensorError, safe_open
 
-    found = []
+    refs = []
     try:
         with safe_open(path, framework="np") as reader:
             for name in reader.keys():  # noqa: SIM118  it is no dict
                 kind, _, rest = name.partition(".")
                 layer, _, module = rest.partition(".")
                 if kind == ABSMAX and layer.isdecimal() and module:
-                    found.append(ModuleRef(int(layer), module))
+                    refs.append(ModuleRef(int(layer), module))
     except (OSError, SafetensorError):
         return []
-    return sorted(found)
+    return sorted(refs)
 
 
-def read(path: Path, kind: str, place: ModuleRef) -> Array | None:
-    """One array (`ABSMAX` [channels], `LANDSCAPE` [slices, columns]); None if it is not there."""
+def read(path: Path, kind: str, ref: ModuleRef) -> Array | None:
+    """One array (`ABSMAX` [channels], `LANDSCAPE` [slices, columns]); None if it is missing."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as reader:
-            array: Array = reader.get_tensor(f"{kind}.{place.name}")
+            array: Array = reader.get_tensor(f"{kind}.{ref.name}")
     except (OSError, SafetensorError):
         return None
     return array

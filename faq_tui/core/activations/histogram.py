@@ -1,20 +1,19 @@
 """Order statistics of |x| from a histogram over the bits of floating-point numbers.
 
-The bits of a positive float, read as an integer, grow with it: so its exponent and leading mantissa bits number
-logarithmic bins without a logarithm. Every value is counted in a *block*, 128 to the octave. Where the answers lie,
-about the median and in the tail, blocks are split into *bins*: 17 of float32's 23 mantissa bits make them 2^-17
-wide, so a bin's middle is off by at most 2^-18 = 3.8e-6, and a ratio of two quantiles by 7.6e-6. bfloat16 and
+The bits of a positive float, read as an integer, increase with its value. So its exponent and leading mantissa bits
+are the number of a logarithmic bin. Every value is counted in a *block*; an octave has 128 blocks. Around the median
+and in the tail, where quantiles are needed, blocks are split into *bins*: 17 of float32's 23 mantissa bits make them
+2^-17 wide, so a bin's middle is off by at most 2^-18 = 3.8e-6, and a ratio of two quantiles by 7.6e-6. bfloat16 and
 float16 keep all their bits: their bins hold one value each.
 
-On a CPU, filling a table of all bins costs several times what sorting the values does. So once the first 32,768
-values are there, only bins within reach of the running median and in the running tail are filled (`_wanted`). A
-quantile that ends in a block whose bins were not filled all along, because the values changed that much on the way,
-is interpolated within its block: off by at most 2^-7 = 0.8%, and mostly by a hundredth of that. On other devices all
-bins are filled.
+On a CPU, filling a table of all bins costs several times as much as sorting the values. So after the first 32,768
+values, only bins near the running median and in the running tail are filled (`_wanted`). If the values change so much
+that a quantile falls into a block whose bins were not filled from the start, it is interpolated within the block: the
+error is at most 2^-7 = 0.8%, and mostly a hundredth of that. On other devices all bins are filled.
 
-From a quarter of the first values' median upwards every octave has its bins, grown as larger values come; all
-that lies below shares block 0 and bin 0. So the memory depends on the octaves between median and maximum, never on
-how many values there were: 512 kB an octave of float32, of which untouched pages take none.
+Every octave from a quarter of the first values' median upwards has bins; octaves are added for larger values. All
+smaller values share block 0 and bin 0. So the memory depends on the octaves between median and maximum, not on the
+number of values: 512 kB per octave of float32; untouched pages take none.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ if TYPE_CHECKING:
     Counts = NDArray[np.int64]
 
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
-FULL = 23  # mantissa bits of float32, in which everything is counted
+FULL = 23  # mantissa bits of float32; all values are counted in float32
 COARSE = 7  # mantissa bits that number the blocks
 BELOW = 2  # octaves below the first median
-FIRST_VALUES = 1 << 12  # looked at to find it
-ALL_UNTIL = 1 << 15  # values: before so many are counted, nothing is known of what lies where
-ROOM = 2  # octaves above the largest value so far: a table that is not written to takes no memory
-AROUND = 1 << (COARSE - 1)  # blocks on both sides of the running median: half an octave
+FIRST_VALUES = 1 << 12  # used to find that median
+ALL_UNTIL = 1 << 15  # all bins are filled for this many values, until the range of the rest is known
+ROOM = 2  # spare octaves above the largest value; an unwritten table takes no memory
+AROUND = 1 << (COARSE - 1)  # blocks on either side of the running median: half an octave
 TAIL = 0.97  # beyond 6 standard deviations lie at most 1/36 of all values (Chebyshev), so the tail begins before
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
 )  # blocks from the median to 19 medians, where it begins at the latest
 
 ENDLESS = 1 << 30  # blocks
-Interval = tuple[int, int]  # of blocks, the last not among them
+Interval = tuple[int, int]  # half-open range of blocks
 
 
 class Histogram:
@@ -53,13 +52,13 @@ class Histogram:
         self.block = 1 << (self.bits - COARSE)  # bins in a block
         self.edge: int | None = None  # the number of the bin at which bin 0 ends
         self.counts: Any = None  # int32 [bins], on the device
-        self.blocks: Counts | None = None  # of all values; None where all bins are filled
-        self.filled: list[Interval] = []  # blocks whose bins hold all their values; empty: all of them
+        self.blocks: Counts | None = None  # counts of all values; None if all bins are filled
+        self.filled: list[Interval] = []  # blocks whose bins hold all of their values; empty: all blocks
         self.used = 1  # bins up to the highest one with a value
         self.total = 0
 
     def add(self, magnitudes: Any, largest: float) -> None:
-        """`magnitudes`: float32 of any shape, all finite and >= 0, and their maximum."""
+        """Count `magnitudes`: float32 of any shape, all finite and >= 0. `largest`: their maximum."""
         import torch
 
         if self.edge is None:
@@ -67,7 +66,7 @@ class Histogram:
         shift = FULL - self.bits
         self.used = max(self.used, (_bits_of(largest) >> shift) - self.edge + 1 + self.block)
         self._grow(magnitudes.device)
-        # Values below the edge go to the end of block 0, whose bins are one: all others keep their distance to it.
+        # Values below the edge go to the end of block 0, which is a single bin.
         least = self.block - 1
         bins = (magnitudes.view(torch.int32) >> shift).sub_(self.edge - self.block).clamp_(min=least).view(-1)
         if bins.device.type == "cpu":
@@ -79,7 +78,8 @@ class Histogram:
         self.total += magnitudes.numel()
 
     def _add_sorted(self, bins: Any, everywhere: bool) -> None:
-        """numpy sorts integers with vector instructions, in a fraction of what counting unsorted ones costs."""
+        """Sort, then count: numpy sorts integers with vector instructions, much faster than counting unsorted ones.
+        """
         import numpy as np
 
         if not len(bins):
@@ -94,13 +94,13 @@ class Histogram:
         if everywhere:
             self._fill(bins)
             return
-        wanted = self._wanted(np.cumsum(here))
-        for first, last in wanted:
+        ranges = self._wanted(np.cumsum(here))
+        for first, last in ranges:
             self._fill(bins[places[first] : places[min(last, len(here))]])
-        self.filled = _common(self.filled, wanted) if self.filled else wanted
+        self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """Blocks about the running median, and the tail. `ends`: how many values lie up to each block's end."""
+        """Blocks around the running median and in the tail. `ends`: values up to the end of each block."""
         import numpy as np
 
         middle, tail = (int(np.searchsorted(ends, share * int(ends[-1]))) for share in (0.5, TAIL))
@@ -130,7 +130,7 @@ class Histogram:
         return max(self.block, ((_bits_of(middle) >> FULL) - BELOW) << self.bits)
 
     def freeze(self) -> Quantiles:
-        """What was counted, on the CPU."""
+        """The final counts, on the CPU."""
         import torch
 
         if self.counts is None or self.edge is None:
@@ -146,7 +146,7 @@ class Histogram:
 
 
 class Quantiles:
-    """Questions about the values that were counted."""
+    """Quantiles and tail counts of the counted values."""
 
     def __init__(self, counts: Any, blocks: Counts, filled: list[Interval], edge: int, bits: int) -> None:
         """`counts`: int32 [bins], a torch tensor; `blocks`: [blocks]. Block 1 begins with the bin number `edge`."""
@@ -156,7 +156,7 @@ class Quantiles:
 
     @cached_property
     def _ends(self) -> Counts:
-        """How many values lie in each block and below."""
+        """Number of values in each block and all blocks below it."""
         import numpy as np
 
         return np.cumsum(self._blocks, dtype=np.int64)
@@ -166,19 +166,19 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """Values below this are only known to be there."""
+        """Below this value only the number of values is known."""
         return self._start(self._block)
 
     def at(self, share: float) -> float:
-        """The quantile by linear interpolation between neighbours in order (numpy's default); 0 below `floor`."""
-        place = (len(self) - 1) * share
-        below = int(place)
+        """The quantile, interpolated linearly between neighbouring values (numpy's default); 0 below `floor`."""
+        position = (len(self) - 1) * share
+        below = int(position)
         low = self._value(below)
-        high = self._value(below + 1) if place > below else low
-        return low + (high - low) * (place - below)
+        high = self._value(below + 1) if position > below else low
+        return low + (high - low) * (position - below)
 
     def above(self, threshold: float) -> int:
-        """How many values are larger than `threshold`, which is positive."""
+        """Number of values above `threshold`, which must be positive."""
         first = max(self._block, (_bits_of(threshold) >> (FULL - self._bits)) - self._edge + self._block)
         if first < len(self._counts) and self._middle(first) <= threshold:
             first += 1
@@ -191,7 +191,7 @@ class Quantiles:
         return beyond + round(int(self._blocks[block]) * (1 - rest / self._block))
 
     def _value(self, index: int) -> float:
-        """What the value that has `index` others before it in order is taken for."""
+        """Estimate of the value at `index` in sorted order."""
         import numpy as np
 
         block = int(np.searchsorted(self._ends, index, side="right"))
@@ -214,7 +214,7 @@ class Quantiles:
         return _float_of((self._edge + number - self._block) << (FULL - self._bits))
 
     def _middle(self, number: int) -> float:
-        """What the values of a bin are taken for: its middle, or the one value that it can hold."""
+        """The value that stands for a bin: its middle, or the only value that it can hold."""
         low = self._start(number)
         if self._bits < MANTISSA["float32"]:
             return low
@@ -222,13 +222,16 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The blocks that lie in both; one empty interval if there are none."""
-    found = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
-    return [(a, b) for a, b in found if a < b] or [(0, 0)]
+    """The intersection of two lists of intervals; one empty interval if they share no block."""
+    overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
+    return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 
 
 def _zeros(length: int, device: Any) -> Any:
-    """int32. On the CPU by numpy, whose large arrays are not written to at first, and ask for large pages."""
+    """Zeros, int32.
+
+    On the CPU numpy makes them, because its large arrays are allocated lazily and use large pages.
+    """
     import numpy as np
     import torch
 

@@ -1,7 +1,7 @@
-"""Each layer's output: how far a quantized model has drifted from the unquantized one, on the same text.
+"""Each layer's error: how far a quantized model's hidden states drift from the unquantized model's on the same text.
 
-error of a layer = ||h_quantized - h||_F / ||h||_F over all tokens of all rows but each row's first, whose state is
-often a thousand times larger than all others. The inputs of a layer carry the errors of those before it.
+error of a layer = ||h_quantized - h||_F / ||h||_F over all tokens but the first of each row, whose state is often a
+thousand times larger. The errors of earlier layers are included, because they enter through a layer's inputs.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # layer, first token of the row among all, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # layer, offset of the row's first token, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
-    """The decoder's layers, first to last. Raises FaqError if they cannot be told."""
+    """The decoder's layers, first to last. Raises FaqError if they cannot be identified."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -44,7 +44,7 @@ def layers_of(model: Any) -> Sequence[Any]:
 
 
 def write_reference(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: CancelToken) -> None:
-    """Keep every layer's output of the unquantized model: a file of float32 [layers, tokens, hidden]."""
+    """Write every layer's output of the unquantized model to `path`: float32 [layers, tokens, hidden]."""
     import numpy as np
 
     shape = _shape(model, rows)
@@ -111,13 +111,13 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """Tokens of held-out text on which layers are compared; 0: they are not."""
+    """Tokens of held-out text on which layers are compared; 0: layers are not compared."""
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Store each artefact's layer errors that are missing or out of date; a failure is a warning, no more."""
+    """Measure and store layer errors that are missing or out of date. A failure is only a warning."""
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
         return
@@ -125,9 +125,13 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
     if not rows:
         return
     what = digest(VERSION, rows, target.device, target.dtype)
-    wanted = {name: digest(what, identity) for name, identity in subjects(run).items() if name != UNQUANTIZED}
-    there = all_layer_errors(run.store)
-    todo = [name for name, signature in wanted.items() if name not in there or there[name].signature != signature]
+    signatures = {name: digest(what, identity) for name, identity in subjects(run).items() if name != UNQUANTIZED}
+    measured = all_layer_errors(run.store)
+    todo = [
+        name
+        for name, signature in signatures.items()
+        if name not in measured or measured[name].signature != signature
+    ]
     if not todo:
         return
     order = run.cache / "layer-error.json"
@@ -145,7 +149,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
     def hear(message: dict[str, Any]) -> None:
         subject, tokens = message["subject"], sum(len(row) - 1 for row in rows)
-        add_layer_errors(run.store, LayerErrors(subject, wanted[subject], text, tokens, message["errors"]))
+        add_layer_errors(run.store, LayerErrors(subject, signatures[subject], text, tokens, message["errors"]))
 
     try:
         run_worker("layer_error", spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
@@ -158,7 +162,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the text, whole rows of it up to `limit` tokens): held-out answers, or else prose."""
+    """(name of the text, its whole rows up to `limit` tokens). The text is held-out answers, or else prose."""
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]
     if answers:

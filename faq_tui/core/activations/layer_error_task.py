@@ -1,4 +1,4 @@
-"""The worker child's task `layer_error`: one artefact after the other against the unquantized model's layers.
+"""The worker child's task `layer_error`: compare the layers of each artefact with the unquantized model's.
 
 Messages: `layer_errors`, one for each subject: its name and the errors.
 """
@@ -33,7 +33,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
         write_reference(load_dense(folder, dtype, device, trusted), rows, reference, cancel)
         for name, artefact in spec["subjects"].items():
             cancel.check()
-            gc.collect()  # the model before this one
+            gc.collect()  # frees the previous model
             if device == "cuda":
                 torch.cuda.empty_cache()
             model = load_dense(Path(artefact), dtype, device, trusted)

@@ -1,4 +1,4 @@
-"""Where a model is looked at: the inputs of chosen modules, layer by layer."""
+"""Which module inputs of a model are measured, layer by layer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 
 EXPERTS = "experts"
-SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # one tensor: measured once
-OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a part of one expert, where each is a module
+# These share an input, which is measured once
+SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module of one unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 
@@ -20,7 +21,7 @@ class ModuleRef:
     """The input of one module, or of all experts of one layer."""
 
     layer: int
-    module: str  # its name inside the layer: self_attn.o_proj, mlp.experts.down_proj
+    module: str  # name inside the layer: self_attn.o_proj, mlp.experts.down_proj
 
     @property
     def name(self) -> str:
@@ -34,18 +35,18 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
     input (q, k, v; gate, up) the first chosen one stands for all.
     Raises UsageError if the model has none of them.
     """
-    wanted = _without_twins(modules)
-    found: dict[ModuleRef, Any] = {}
+    suffixes = _without_twins(modules)
+    refs: dict[ModuleRef, Any] = {}
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
-        if match and name.rpartition(".")[2] in wanted and not OF_EXPERT.search(name):
-            found[ModuleRef(int(match[1]), match[2])] = module
-    if not found and not (EXPERTS in modules and any(find_experts(model))):
+        if match and name.rpartition(".")[2] in suffixes and not OF_EXPERT.search(name):
+            refs[ModuleRef(int(match[1]), match[2])] = module
+    if not refs and not (EXPERTS in modules and any(find_experts(model))):
         raise UsageError(
             f"activations.modules: {type(model).__name__} has no {', '.join(modules)} in its layers: "
             "name the last part of a module's name"
         )
-    return found
+    return refs
 
 
 def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
@@ -57,7 +58,7 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
 
 
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
-    """(layer, number of the expert, module) of experts that are modules of their own, as remote code has them."""
+    """(layer, number of the expert, module) of experts that are separate modules, as in some remote code."""
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
         block, _, number = name.rpartition(".")

@@ -1,4 +1,8 @@
-"""Sums, maxima and the landscape of one place, as its tokens come by; never the activations themselves."""
+"""Statistics of one module's input: an accumulator over tokens, and crest, kurtosis, quantiles and more from its
+sums.
+
+Only sums, maxima and a pooled landscape are kept, never the activations themselves.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +21,11 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # of a landscape, at most
-CHUNK_VALUES = 1 << 18  # 1 MB of float32: what is computed from a chunk stays in the processor's cache
+SLICES, COLUMNS = 128, 256  # largest size of a landscape
+CHUNK_VALUES = 1 << 18  # 1 MB of float32: intermediate values of a chunk stay in the processor's cache
 MOMENTS = 5  # count, and sums of x, x^2, x^3, x^4
 
-Run = tuple[int, int, int]  # from token, to token, slice of the landscape
+Run = tuple[int, int, int]  # first token, end token, slice of the landscape
 
 
 def column_width(channels: int) -> int:
@@ -30,7 +34,7 @@ def column_width(channels: int) -> int:
 
 
 class Accumulator:
-    """`kinds` is the number of token kinds; kind 0 is the sink and stands apart from everything but its own sums."""
+    """Accumulates one module's input. `kinds`: number of token kinds. Kind 0, the sink, enters only its own sums."""
 
     def __init__(self, kinds: int, device: Any) -> None:
         import torch
@@ -48,7 +52,8 @@ class Accumulator:
         self.finite = True
 
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
-        """`x`: [tokens, channels] in any float dtype; `kinds`: [tokens], int64; `runs` cover all tokens in order."""
+        """Add `x`: [tokens, channels] in any float dtype; `kinds`: [tokens], int64; `runs` cover all tokens in order.
+        """
         import torch
 
         if self.absmax is None:
@@ -110,7 +115,9 @@ class Accumulator:
         self.landscape[slices] = torch.maximum(self.landscape[slices], _pooled(highest))
 
     def end_row(self) -> tuple[Any, Any, Any]:
-        """(moments [kinds, 5], peaks [kinds], absmax [channels] or None) of the row that ended, now in the totals."""
+        """(moments [kinds, 5], peaks [kinds], absmax [channels] or None) of the finished row, which is added to the
+        totals.
+        """
         import torch
 
         ended = self.row_moments, self.row_peaks, self.row_absmax
@@ -124,7 +131,7 @@ class Accumulator:
 
 
 def _pooled(highest: Any) -> Any:
-    """[runs, channels] to [runs, columns]."""
+    """Max-pool [runs, channels] to [runs, columns]."""
     import torch
 
     width = column_width(highest.shape[1])
@@ -145,13 +152,13 @@ METRICS = (
     "over_6_sigma",
     "over_20_median",
     "top_channel_energy",
-)  # of all of them: the higher, the rougher
+)  # for all of them, higher means rougher
 Number = float | None
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Of the values of some tokens. `kurtosis` is Pearson's, about the mean: 3 for a normal distribution."""
+    """Moments of the values of some tokens. `kurtosis` is Pearson's about the mean: 3 for a normal distribution."""
 
     values: int  # tokens x channels
     max: float  # of |x|
@@ -162,7 +169,10 @@ class Moments:
 
     @classmethod
     def of(cls, sums: Sequence[float], peak: float) -> Moments:
-        """`sums`: count, and the sums of x, x^2, x^3 and x^4. What is not finite, or 0/0, is None."""
+        """Moments from `sums`: count, and sums of x, x^2, x^3 and x^4.
+
+        A value that is not finite, or 0/0, is None.
+        """
         n, s1, s2, s3, s4 = (float(part) for part in sums)
         if not n:
             return cls(0, 0.0, None, None, None, None)
@@ -182,11 +192,12 @@ class Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """One place under one set. All but `sink` leave out each sample's first token, where attention parks itself.
+    """Statistics of one module's input under one set. All but `sink` exclude each sample's first token (attention
+    sink).
 
     Shares and quantiles are of |x|; `over_6_sigma` counts |x| > 6 standard deviations, `over_20_median`
-    |x| > 20 medians, as shares of all values; `top_channel_energy` is the share of the sum of squares that the
-    1% of channels with the most of it hold (at least one channel). None: not finite, or nothing to divide by.
+    |x| > 20 medians, as shares of all values. `top_channel_energy` is the share of the sum of squares in the top
+    1% of channels (at least one channel). None: not finite, or a division by zero.
     """
 
     values: int
@@ -209,13 +220,13 @@ class Statistics:
 
 
 def statistics(moments: Array, peaks: Array, quantiles: Quantiles, energy: Array) -> Statistics:
-    """`moments`: [kinds, 5], `peaks`: [kinds], `energy`: [channels]; of `quantiles` the sink was left out."""
+    """`moments`: [kinds, 5], `peaks`: [kinds], `energy`: [channels]. `quantiles` excludes the sink."""
     import numpy as np
 
     whole = Moments.of(moments[1:].sum(0), float(np.max(peaks[1:], initial=0.0)))
-    there = len(quantiles) > 0
-    median, p999 = (quantiles.at(0.5), quantiles.at(0.999)) if there else (None, None)
-    of_sigma = SIGMAS * whole.sigma if there and whole.sigma is not None else None
+    has_values = len(quantiles) > 0
+    median, p999 = (quantiles.at(0.5), quantiles.at(0.999)) if has_values else (None, None)
+    of_sigma = SIGMAS * whole.sigma if has_values and whole.sigma is not None else None
     of_median = MEDIANS * median if median else None
     top = max(1, math.ceil(TOP_CHANNELS * len(energy)))
     return Statistics(

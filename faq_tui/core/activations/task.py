@@ -1,6 +1,6 @@
-"""The worker child's task `activations`: one calibration set after the other through the target.
+"""The worker child's task `activations`: run one calibration set after the other through the target.
 
-Messages: `plan` (total tokens); `progress`; `activations` (one for each set, once its file is there); `unfit`
+Messages: `plan` (total tokens); `progress`; `activations` (one for each set, after its file is written); `unfit`
 (the model has none of the modules: nothing was measured).
 """
 
@@ -68,8 +68,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
             "device": device,
             "kinds": dict(zip(KINDS, counts, strict=True)),
             "places": [
-                {"layer": place.layer, "module": place.module, "channels": len(at.absmax), **asdict(at.statistics)}
-                for place, at in measured.places.items()
+                {"layer": ref.layer, "module": ref.module, "channels": len(at.absmax), **asdict(at.statistics)}
+                for ref, at in measured.places.items()
             ],
             "experts": {str(layer): counts.tolist() for layer, counts in measured.experts.items()},
         }
@@ -84,7 +84,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The kinds of the tokens of a set's first rows: as recorded, or searched for in a set from before they were."""
+    """The token kinds of a set's first rows: as recorded, or searched for if the set is older than that record."""
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
         return [list(kinds) for kinds in recorded]
@@ -92,22 +92,22 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The set's first samples, whole, while both limits hold; at least one."""
-    found: list[dict[str, Any]] = []
+    """The set's first samples, uncut, within both limits; at least one."""
+    rows: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             row = json.loads(line)
             tokens -= len(row["input_ids"])
-            if len(found) == samples or (found and tokens < 0):
+            if len(rows) == samples or (rows and tokens < 0):
                 break
-            found.append(row)
-    return found
+            rows.append(row)
+    return rows
 
 
 def tensors_of(measured: Measured) -> dict[str, Any]:
     """The file's arrays by name."""
-    found: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
-    for place, at in measured.places.items():
-        found[f"{files.ABSMAX}.{place.name}"] = at.absmax
-        found[f"{files.LANDSCAPE}.{place.name}"] = at.landscape
-    return found
+    tensors: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
+    for ref, at in measured.places.items():
+        tensors[f"{files.ABSMAX}.{ref.name}"] = at.absmax
+        tensors[f"{files.LANDSCAPE}.{ref.name}"] = at.landscape
+    return tensors

@@ -1,14 +1,23 @@
-"""What can be seen of a run's activations: for panes and reports, read with numpy alone."""
+"""The measured activations of a run, for panes, reports and exports; read with numpy alone."""
 
 from __future__ import annotations
 
+import csv
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.activations import files
 from faq_tui.core.activations.compare import SetComparison, compare, coverage, outlier_channels, reference
 from faq_tui.core.activations.module_refs import ModuleRef
+from faq_tui.core.activations.statistics import METRICS
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.files import atomic_text, whole_file
 from faq_tui.core.evaluation.identity import wanted_artefacts
+from faq_tui.core.plots import picture
+from faq_tui.core.plots.landscape import PEAK
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.store.activations import ActivationsRow, all_activations, all_layer_errors
@@ -20,47 +29,35 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
 
 
-import csv
-import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-from faq_tui.core.activations.statistics import METRICS
-from faq_tui.core.base.errors import FaqError
-from faq_tui.core.base.files import atomic_text, whole_file
-from faq_tui.core.plots import picture
-from faq_tui.core.plots.landscape import PEAK
-
-
 @dataclass(frozen=True)
 class Overview:
-    """Every measured set, in the settings' order, and the places that they share."""
+    """Every measured set, in the settings' order, and the modules that they share."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
-    errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder to error of each layer
+    errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder -> error of each layer
 
     @property
     def modules(self) -> list[str]:
-        found = (place["module"] for row in self.sets.values() for place in row.summary["places"])
-        return list(dict.fromkeys(found))
+        names = (entry["module"] for row in self.sets.values() for entry in row.summary["places"])
+        return list(dict.fromkeys(names))
 
     def layers(self, module: str) -> list[int]:
-        found = {p["layer"] for row in self.sets.values() for p in row.summary["places"] if p["module"] == module}
-        return sorted(found)
+        layers = {p["layer"] for row in self.sets.values() for p in row.summary["places"] if p["module"] == module}
+        return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """Layer to the metric's value."""
+        """The metric's value by layer."""
         places = self.sets[set_name].summary["places"]
-        return {place["layer"]: place[metric] for place in places if place["module"] == module}
+        return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(ours, theirs): each set with the baseline of its own size, the sets at equal tokens first."""
-        found = []
+        """(ours, theirs): each set with the baseline of equal size; pairs at equal tokens come first."""
+        pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
             if name != base and base in self.sets:
-                found.append((name, base))
-        return found
+                pairs.append((name, base))
+        return pairs
 
 
 def overview(run: Run) -> Overview:
@@ -72,7 +69,7 @@ def overview(run: Run) -> Overview:
 
 
 def compare_sets(seen: Overview, ours: str, theirs: str, module: str, resamples: int) -> SetComparison:
-    """Two measured sets over all layers of a module."""
+    """Compare two measured sets over all layers of a module."""
     return compare(_told(seen.sets[ours]), _told(seen.sets[theirs]), module, resamples)
 
 
@@ -80,19 +77,19 @@ def _told(row: ActivationsRow) -> dict[str, Any]:
     return {"set_name": row.set_name, "tokens": row.tokens, "places": row.summary["places"]}
 
 
-def absmax(run: Run, set_name: str, place: ModuleRef) -> Floats | None:
-    """[channels]: the largest |x| of each channel; None where the file is gone or lacks the place."""
-    return files.read(files.path_of(run, set_name), files.ABSMAX, place)
+def absmax(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
+    """The largest |x| of each channel, [channels]; None if the file is missing or lacks the module."""
+    return files.read(files.path_of(run, set_name), files.ABSMAX, ref)
 
 
-def landscape(run: Run, set_name: str, place: ModuleRef) -> Floats | None:
-    """[slices, columns], likewise."""
-    return files.read(files.path_of(run, set_name), files.LANDSCAPE, place)
+def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
+    """The landscape, [slices, columns]; None if the file is missing or lacks the module."""
+    return files.read(files.path_of(run, set_name), files.LANDSCAPE, ref)
 
 
-def covered(run: Run, names: list[str], place: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Of the outlier channels that any of these sets shows: (how many each one drives, how many there are)."""
-    arrays = {name: found for name in names if (found := absmax(run, name, place)) is not None}
+def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
+    """Set -> (outlier channels that it drives, outlier channels of all these sets together)."""
+    arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
     union = reference(arrays.values())
@@ -100,23 +97,26 @@ def covered(run: Run, names: list[str], place: ModuleRef) -> dict[str, tuple[int
     return {name: (round((coverage(own, union) or 0.0) * count), count) for name, own in arrays.items()}
 
 
-def export(run: Run, seen: Overview, place: ModuleRef, names: Sequence[str]) -> list[Path]:
-    """Write the sets' files of one place under reports/spikes/ and return their paths. Raises FaqError."""
-    maxima = {name: found for name in names if (found := absmax(run, name, place)) is not None}
-    maps = {name: found for name in names if (found := landscape(run, name, place)) is not None}
+def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
+    """Write the files of one module under reports/spikes/ and return their paths.
+
+    Raises FaqError if there is no data.
+    """
+    maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
+    maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}
     if not maxima or not maps:
-        raise FaqError(f"no activations of layer {place.layer} {place.module} are there to export")
-    stem = re.sub(r"[^\w.-]", "_", f"layer{place.layer}-{place.module}-{'-'.join(maxima)}")
+        raise FaqError(f"no activations of layer {ref.layer} {ref.module} are there to export")
+    stem = re.sub(r"[^\w.-]", "_", f"layer{ref.layer}-{ref.module}-{'-'.join(maxima)}")
     folder = run.reports / "spikes"
     channels, layers = folder / f"{stem}-channels.csv", folder / f"{stem}-layers.csv"
     svg, png = folder / f"{stem}.svg", folder / f"{stem}.png"
     width = max(map(len, maxima.values()))
     rows = ([channel, *(float(one[channel]) for one in maxima.values())] for channel in range(width))
     _table(channels, ["channel", *(f"absmax {name}" for name in maxima)], rows)
-    _table(layers, ["set", "layer", *METRICS], _by_layer(seen, place.module, list(maxima)))
+    _table(layers, ["set", "layer", *METRICS], _by_layer(seen, ref.module, list(maxima)))
     top = max(float(one.max()) for one in maps.values())
     titles = [f"{name}: highest {maps[name].max():.4g}" for name in maps]
-    note = f"layer {place.layer} {place.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
+    note = f"layer {ref.layer} {ref.module}: |x|, tokens down, channels across, one scale to {top:.4g}; "
     with atomic_text(svg) as file:
         file.write(picture.svg(titles, list(maps.values()), top, f"{note}red from {PEAK * top:.4g}"))
     with whole_file(png) as image:
@@ -126,9 +126,9 @@ def export(run: Run, seen: Overview, place: ModuleRef, names: Sequence[str]) -> 
 
 def _by_layer(seen: Overview, module: str, names: Sequence[str]) -> Iterable[list[object]]:
     for name in names:
-        for place in seen.sets[name].summary["places"]:
-            if place["module"] == module:
-                yield [name, place["layer"], *(place[metric] for metric in METRICS)]
+        for entry in seen.sets[name].summary["places"]:
+            if entry["module"] == module:
+                yield [name, entry["layer"], *(entry[metric] for metric in METRICS)]
 
 
 def _table(path: Path, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

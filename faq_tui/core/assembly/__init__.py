@@ -1,4 +1,4 @@
-"""From a picked conversation to token ids that look to the target exactly like its own conversations."""
+"""From a picked conversation to token ids in exactly the form of the target's own conversations."""
 
 from faq_tui.core.assembly.sample import Sample, ids_hash, write_set
 from faq_tui.core.assembly.truncate import truncate

@@ -1,4 +1,4 @@
-"""From the plans of the settings to sets: what each is made from, in which order, and cut to which size."""
+"""Build the sets that the settings plan: their material, their order and their size."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from faq_tui.core.store.seeds import Seed
 
 Sets = dict[str, list[Sample]]
 Order = Callable[[SetPlan, list[Sample]], list[Sample]]
-EQUAL = 0.005  # sets whose tokens differ by less count as equal in tokens
+EQUAL = 0.005  # sets whose token counts differ by a smaller share count as equal
 
 
 @dataclass(frozen=True)
 class Material:
-    """What sets are made from. Seeds stand in the random order of the draw, so that any head of it is as mixed."""
+    """The material of the sets. Seeds are in the random order of the draw, so that every prefix is equally mixed."""
 
     chosen: Sequence[Seed]
     reserve: Callable[[], Iterable[Seed]]  # further seeds, never regenerated
-    picks: Mapping[str, Mapping[str, Pick]]  # source to seed id to pick
+    picks: Mapping[str, Mapping[str, Pick]]  # source -> seed id -> pick
     candidates: Mapping[int, Candidate]
     key: object  # seeds the mixtures
 
 
 class Builder:
-    """Builds every set of `plans`. `warnings` collects sentences about sets that are not as large as asked for."""
+    """Builds every set of `plans`. `warnings` collects sentences about sets that are smaller than requested."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Builder:
         self.warnings: list[str] = []
 
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
-        """The sets of the plans. With `common_seeds` all keep to seeds that each of the `default` ones has."""
+        """The sets of the plans. With `common_seeds` all sets use only seeds that every `default` set has."""
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():
             if not any(of_set.values()):
@@ -74,9 +74,9 @@ class Builder:
         return {name: sets[name] for name in self.plans}
 
     def twins(self, plain: Sets) -> Sets:
-        """Each set cut to as many tokens as the smallest has.
+        """Each set cut to the token count of the smallest.
 
-        Plain seeds cost nothing, so the reserve first widens the baseline to make up for the tokens of answers.
+        Plain seeds cost nothing, so seeds of the reserve are first added to the baseline, which has no answers.
         """
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
@@ -123,7 +123,7 @@ class Builder:
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """The samples and as many seeds of the reserve as fill the budget. Other samples are not made here."""
+        """The samples, plus seeds of the reserve up to the budget."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

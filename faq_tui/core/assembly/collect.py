@@ -1,4 +1,4 @@
-"""Turning seeds and picks into samples, and counting by reason what had to be refused."""
+"""Turn seeds and picks into samples, and count the refused ones by reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ class Collector:
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
     def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
-        """The seeds in the plan's kind. Too long ones keep their head, as calibration sets are usually cut."""
+        """Samples of the seeds in the plan's kind.
+
+        Seeds that are too long keep their start, as is usual for calibration sets.
+        """
         overflow = "head" if self.settings.overflow == "keep_answer" else self.settings.overflow
         for seed in seeds:
             try:

@@ -1,4 +1,5 @@
-"""The worker child's task `coverage`: which outlier channels each sample drives, and the order that covers them.
+"""The worker child's task `coverage`: find the outlier channels that each sample drives, and the order that covers
+them.
 
 Messages: `order` (indexes of the rows, and how many outlier channels there are).
 """
@@ -54,9 +55,9 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """Indexes of the samples, those that together drive the most outlier channels first.
+    """Indexes of the samples, such that the first samples together drive the most outlier channels.
 
-    Raises FaqError or UsageError where the target has none of the modules of `activations.modules`.
+    Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
     run = context.run
     path = run.cache / "coverage.jsonl"
@@ -84,10 +85,10 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Row indexes of `driven` [samples, channels]: each time the row that drives most channels not yet covered.
+    """Row indexes of `driven` [samples, channels]: each next row drives the most channels not yet covered.
 
-    Greedy set cover: its first k drive at least 1 - 1/e of what any k could (Nemhauser, Wolsey and Fisher 1978).
-    When no row adds a channel, a new cover begins among the rows left. Equal gains go to the earlier row.
+    Greedy set cover: the first k rows cover at least 1 - 1/e of the best k rows (Nemhauser, Wolsey and Fisher 1978).
+    When no row adds a channel, a new cover begins with the remaining rows. Of equal gains, the earlier row is taken.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""The seeds of each draw of the calibration sets, where `evaluate.repeats` asks for several."""
+"""The seeds of each draw of the calibration sets if `evaluate.repeats` is above 1, and how draws overlap."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """How many seeds a draw has where `total` seeds are too few for draws that share none."""
+    """Seeds per draw if `total` seeds are too few for disjoint draws."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -48,7 +48,7 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
 
 @dataclass(frozen=True)
 class Overlap:
-    """Each draw holds `seeds` of the same `total` seeds, at random."""
+    """Each draw is a random subset: `seeds` of the same `total` seeds."""
 
     seeds: int
     total: int
@@ -66,7 +66,7 @@ class Overlap:
 
 
 def overlap(run: Run) -> Overlap | None:
-    """How the draws of this run overlap; None where no seed is in two draws."""
+    """How the draws of this run overlap; None if no seed is in two draws."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

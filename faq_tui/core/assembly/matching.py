@@ -1,4 +1,4 @@
-"""Cutting sets to the same number of tokens: token count is a confounder of every calibration comparison."""
+"""Cut sets to equal token counts, and mix sets: token count confounds every calibration comparison."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Decode = Callable[[tuple[int, ...]], str]
 
 
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Whole samples in order, then the head of the next one, `budget` tokens in all.
+    """Whole samples in order, then the start of the next one: `budget` tokens in total.
 
-    No row is shorter than MIN_TOKENS: where the rest would be, the sample before it gives up what is missing.
-    Only where that one is itself too short for it the sum falls short, by at most MIN_TOKENS - 1.
+    No row is shorter than MIN_TOKENS. If the last one would be, the sample before it is shortened by the difference.
+    If that sample is too short for this, the total is up to MIN_TOKENS - 1 tokens below the budget.
     """
     out: list[Sample] = []
     left = budget
@@ -34,14 +34,14 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 
 
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Every sample, the longest ones cut to a common length, `budget` tokens in all.
+    """Every sample, with the longest ones cut to a common length: `budget` tokens in total.
 
-    For sets that must agree in samples and in tokens. A budget under MIN_TOKENS a sample cannot be met: then
-    each keeps MIN_TOKENS.
+    For sets that must agree in samples and in tokens. A budget below MIN_TOKENS per sample cannot be met: then each
+    sample keeps MIN_TOKENS.
     """
     lengths = sorted(sample.n_tokens for sample in samples)
     left, longer = budget, len(lengths)
-    for length in lengths:  # those under the common length stay whole
+    for length in lengths:  # samples below the common length stay whole
         if length * longer > left:
             break
         left -= length
@@ -65,7 +65,7 @@ def _cut(sample: Sample, n_tokens: int, decode: Decode) -> Sample:
 
 
 def shared_seeds(sets: Iterable[Sequence[Sample]]) -> set[str]:
-    """Ids of the seeds that every set has a sample of."""
+    """Ids of the seeds of which every set has a sample."""
     return set.intersection(*({sample.seed_id for sample in samples} for samples in sets))
 
 
@@ -74,11 +74,10 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """One sample a seed, from the parts by their shares of the samples; in the order of the first part's seeds.
+    """One sample per seed, taken from the parts in proportion to `shares`; in the order of the first part's seeds.
 
-    The seeds are dealt out in an order that `key` alone decides, each to the part that is furthest behind its
-    share among those that have a sample of it. So the shares hold to within one sample where every part has
-    every seed.
+    Seeds are assigned in an order that depends only on `key`. Each goes to the part that is furthest below its share
+    and has a sample of the seed. If every part has every seed, the shares are exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

@@ -1,4 +1,4 @@
-"""The order in which a set's samples stand before `count` and `match` cut it: see `select` of `[sets]`."""
+"""The order of a set's samples before `count` and `match` cut it (`select` of `[sets]`)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def ordering(
     context: Context, target: TargetModel, questions: Mapping[str, str]
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
-    """The function that sorts a set's samples as its plan says. `questions` maps a seed's id to its text.
+    """The function that sorts a set's samples by its plan. `questions` maps a seed's id to its text.
 
     `judge`: best score first, samples without a score last, equal scores in the order of the draw. `diversity`: the
     first samples cover the clusters of the questions. `coverage`: they cover the target's outlier channels.
@@ -51,14 +51,14 @@ def _rank(score: float | None) -> tuple[bool, float]:
     return (score is None, -(score or 0.0))
 
 
-WIDTH = 2048  # buckets of the hash
-RUN = 3  # characters
+WIDTH = 2048  # buckets of the feature hash
+RUN = 3  # characters per feature
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
-    """Indexes of `texts`: the most central text, then each time the one farthest from all chosen before it.
+    """Indexes of `texts`: the most central text first, then always the text farthest from all chosen ones.
 
-    Equal distances go to the earlier text. O(n²) comparisons of WIDTH numbers; `check` is called before each
+    Of equal distances, the earlier text is taken. O(n²) comparisons of WIDTH numbers; `check` is called before each
     round and may raise.
     """
     import numpy as np
@@ -78,7 +78,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
 
 
 def _vectors(texts: Sequence[str]) -> Vectors:
-    """[texts, WIDTH], rows of length 1: (1 + log tf) · log((1 + n) / (1 + df)) + 1, as scikit-learn smooths it."""
+    """[texts, WIDTH], rows of length 1: (1 + log tf) · log((1 + n) / (1 + df)) + 1, smoothed as in scikit-learn."""
     import numpy as np
 
     counts = np.zeros((len(texts), WIDTH), dtype=np.float32)

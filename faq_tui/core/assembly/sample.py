@@ -1,4 +1,4 @@
-"""One line of a calibration set, and writing a set whole."""
+"""A sample of a calibration set, the JSONL file of a set, and an index into that file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 
-MIN_TOKENS = 11  # gptqmodel drops shorter rows without a word
+MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
 
 FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", "n_tokens_full", "picked_by")
 
@@ -28,10 +28,10 @@ class Sample:
     n_tokens: int
     n_tokens_full: int  # before max_tokens cut it
     picked_by: str | None  # judge | person; None: the seed itself
-    answered: bool = False  # there is an answer that could be cut
-    answer_end: int = 0  # where its whole answer ends, in tokens; 0: no answer, or none whole
+    answered: bool = False  # it has an answer, which may be cut
+    answer_end: int = 0  # token offset of the end of the uncut answer; 0: no answer, or a cut one
     way: str = "template"  # how it was built: template | generation_prompt | inline | raw
-    kinds: bytes = b""  # of each token, an index into token_kinds.KINDS
+    kinds: bytes = b""  # index into token_kinds.KINDS for each token
 
     @property
     def holds_answer(self) -> bool:
@@ -39,7 +39,7 @@ class Sample:
 
 
 def write_set(path: Path, samples: Sequence[Sample]) -> None:
-    """One JSON object a line; the file appears whole or not at all."""
+    """Write one JSON object per line. The file is written atomically."""
     with atomic_text(path) as file:
         for sample in samples:
             line = {name: getattr(sample, name) for name in FIELDS}
@@ -47,7 +47,7 @@ def write_set(path: Path, samples: Sequence[Sample]) -> None:
 
 
 def ids_hash(samples: Sequence[Sample]) -> str:
-    """The same for two sets that a quantizer cannot tell apart."""
+    """A hash of the token ids. Sets with equal ids have equal hashes."""
     return digest([sample.input_ids for sample in samples])
 
 
@@ -59,19 +59,19 @@ def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # the counts stand after the ids, at the line's end
+TAIL_BYTES = 400  # the counts follow the ids at the end of the line
 
 
 @dataclass(frozen=True)
 class SampleOffset:
-    """Where a sample's line begins, in bytes."""
+    """Byte offset of a sample's line."""
 
     offset: int
     n_tokens: int
 
 
 class SampleIndex:
-    """Where each seed's line begins. `refresh` reads the file once, a line at a time, when it has changed."""
+    """Byte offset of each seed's line. `refresh` reads the file again, line by line, if it has changed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -79,7 +79,7 @@ class SampleIndex:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
-        """True if the file was read anew."""
+        """Read the file if it has changed. Returns whether it did."""
         state = self._state()
         if state == self._seen:
             return False
@@ -96,7 +96,7 @@ class SampleIndex:
         return True
 
     def text(self, seed_id: str) -> str | None:
-        """The sample as it was decoded from its ids, or None if the set has none of this seed."""
+        """The sample's text, decoded from its ids; None if the set has no sample of this seed."""
         sample_offset = self.offsets.get(seed_id)
         if sample_offset is None:
             return None
@@ -105,7 +105,7 @@ class SampleIndex:
                 file.seek(sample_offset.offset)
                 sample = json.loads(file.readline())
         except (OSError, ValueError):
-            return None  # the set is being replaced
+            return None  # the set is being rewritten
         return str(sample["text"]) if sample.get("seed_id") == seed_id else None
 
     def _state(self) -> tuple[int, int] | None:

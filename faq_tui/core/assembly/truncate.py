@@ -1,4 +1,4 @@
-"""What happens to a sample longer than `max_tokens`, which counts special tokens too."""
+"""Cut samples that are longer than `max_tokens`, which includes special tokens."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """What is kept of a rendered conversation."""
+    """The kept part of a rendered conversation."""
 
     ids: tuple[int, ...]
-    kinds: bytes  # of each token that is left
-    answer_end: int  # where its whole answer ends, in tokens; 0 where it has none, or none whole
+    kinds: bytes  # kind of each kept token
+    answer_end: int  # token offset of the end of the uncut answer; 0: no answer, or a cut one
 
 
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
-    """At most `max_tokens` tokens of the conversation. Raises NotAssembledError where the policy leaves none.
+    """At most `max_tokens` tokens of the conversation. Raises NotAssembledError if the policy keeps none.
 
-    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and without an answer keeps its
-    head, as calibration sets are usually cut. `head` and `tail` keep that end, `drop` refuses.
+    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and answer keeps its start,
+    as is usual for calibration sets. `head` keeps the start, `tail` the end, and `drop` refuses the sample.
     """
     first, second = _kept(rendered, max_tokens, overflow)
     ids, (start, end) = rendered.ids, rendered.answer
@@ -40,8 +40,8 @@ def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
 def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
     """The first `max_tokens` tokens: the question, and the beginning of the reply.
 
-    Raises NotAssembledError where the question alone is as long. The end token is cut as well: an answer that
-    breaks off is not a turn that ended.
+    Raises NotAssembledError if the question alone fills the budget. The end token is cut, too, because a truncated
+    answer does not end a turn.
     """
     reply_start = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
     if reply_start >= max_tokens:
@@ -50,7 +50,7 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 
 
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:
-    """The positions that stay, in two pieces."""
+    """The kept positions, in two ranges."""
     total = len(rendered.ids)
     over = total - max_tokens
     nothing = range(total, total)

@@ -65,28 +65,28 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     device, a pipe or an open file (/dev/stdout) cannot be replaced: it is written to at once. Raises OSError, and
     FaqError if the disk is full or the folder is read-only.
     """
-    place = _replaceable(path)
+    final = _replaceable(path)
     with full_disk_is_clear(path):
-        if place is None:
+        if final is None:
             with path.open("ab") as file:  # `>> FILE` of the shell keeps what FILE held
                 yield file
             return
-        if place.exists() and not os.access(place, os.W_OK):
+        if final.exists() and not os.access(final, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        half = place.with_name(f".faq-tui.{os.getpid()}.{secrets.token_hex(4)}.half")
+        half = final.with_name(f".faq-tui.{os.getpid()}.{secrets.token_hex(4)}.half")
         try:
             with half.open("xb") as file:
-                if place.exists():
-                    shutil.copymode(place, half)
+                if final.exists():
+                    shutil.copymode(final, half)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            half.replace(place)
+            half.replace(final)
         except OSError as error:
             if error.filename != str(half):
                 raise
             if error.errno in READ_ONLY:
-                raise FaqError(f"{path} cannot be written, since its folder {place.parent} is read-only") from None
+                raise FaqError(f"{path} cannot be written, since its folder {final.parent} is read-only") from None
             raise OSError(error.errno, error.strerror, str(path)) from None
         finally:
             half.unlink(missing_ok=True)
@@ -106,11 +106,11 @@ def _replaceable(path: Path) -> Path | None:
     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
-def replace_folder(new: Path, place: Path) -> None:
-    """Put the finished folder `new` at `place`, in place of an older one."""
-    old = place.with_name(f".{place.name}.old")
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put the finished folder `new` at `folder`, in place of an older one."""
+    old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if place.exists():
-        place.rename(old)
-    new.rename(place)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)

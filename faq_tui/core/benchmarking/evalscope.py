@@ -37,10 +37,10 @@ def python_of(run: Run) -> str:
     given = run.settings.evaluate.evalscope.python
     python = sys.executable if given is None else shutil.which(given) or str(own_path(run, given))
     try:
-        found = subprocess.run([python, "-c", FIND], capture_output=True, timeout=FIND_TIMEOUT_S, check=False)
+        done = subprocess.run([python, "-c", FIND], capture_output=True, timeout=FIND_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired):
         raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: name the python of a venv") from None
-    if found.returncode != 0:
+    if done.returncode != 0:
         raise FaqError(
             f"{python} has no evalscope: make it an environment of its own (python -m venv DIR, then "
             'DIR/bin/pip install evalscope==1.14.0) and set python = "DIR/bin/python" under [evaluate.evalscope]'
@@ -156,7 +156,7 @@ def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any
     `repeats` answers, divided by the square root of their number (Miller 2024, "Adding error bars to evals",
     arXiv 2411.00640, section 3.1: answers to one question are no independent draws).
     """
-    found = []
+    results = []
     for metric in answer["report"]["metrics"]:
         identity = metric["identity"]
         means = _means(answer["scores"], identity) if identity.get("aggregation") == "mean" else {}
@@ -169,13 +169,13 @@ def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any
             "engine_version": answer["evalscope_version"],
             "higher_is_better": _better(metric.get("semantics") or {}),
         }
-        found.append({**common, "name": task, "value": finite(metric["score"]), **_spread(means, metric, repeats)})
+        results.append({**common, "name": task, "value": finite(metric["score"]), **_spread(means, metric, repeats)})
         subsets = [s for c in metric["categories"] for s in c["subsets"] if not s.get("is_aggregate")]
         for subset in subsets if len(subsets) > 1 else ():
             own = {key: mean for key, mean in means.items() if key[0] == subset["name"]}
             row = {"name": f"{task}/{subset['name']}", "value": finite(subset["score"])}
-            found.append({**common, **row, **_spread(own, subset, repeats)})
-    return found
+            results.append({**common, **row, **_spread(own, subset, repeats)})
+    return results
 
 
 def _name(identity: dict[str, Any]) -> str:

@@ -86,17 +86,17 @@ def _scores(path: Path, name: str) -> list[dict[str, Any]]:
     """Of each answer: its subset, its question's number, and its values by metric."""
     subset = path.stem.removeprefix(f"{name}_")
     with path.open(encoding="utf-8") as lines:
-        found = [json.loads(line)["sample_score"] for line in lines if line.strip()]
-    return [{"subset": subset, "question": s["group_id"], "values": s["score"]["value"]} for s in found]
+        scores = [json.loads(line)["sample_score"] for line in lines if line.strip()]
+    return [{"subset": subset, "question": s["group_id"], "values": s["score"]["value"]} for s in scores]
 
 
 def _names(error: BaseException) -> list[str]:
-    found: list[str] = []
+    names: list[str] = []
     at: BaseException | None = error
-    while at is not None and len(found) < 100:
-        found += [kind.__name__ for kind in type(at).__mro__]
+    while at is not None and len(names) < 100:
+        names += [kind.__name__ for kind in type(at).__mro__]
         at = at.__cause__ or at.__context__
-    return found
+    return names
 
 
 if __name__ == "__main__":

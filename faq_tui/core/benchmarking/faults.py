@@ -28,10 +28,10 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
 
 def names_of(error: BaseException) -> list[str]:
     """The error's classes by name, its own first, then those of what caused it."""
-    found, seen = list[str](), set[int]()
+    names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:
         seen.add(id(at))
-        found += [kind.__name__ for kind in type(at).__mro__]
+        names += [kind.__name__ for kind in type(at).__mro__]
         at = at.__cause__ or at.__context__
-    return found
+    return names

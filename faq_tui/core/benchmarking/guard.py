@@ -55,17 +55,17 @@ def main() -> None:
     except OSError as error:
         print(f"{sys.argv[1]}: {error.strerror}", file=sys.stderr)
         sys.exit(NOT_FOUND)
-    asked = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
 
     def watch_lifeline() -> None:
         while os.read(0, 4096):
             pass
-        asked.set()
+        stopping.set()
 
     threading.Thread(target=watch_lifeline, daemon=True, name="lifeline").start()
     while program.poll() is None:
-        if asked.wait(0.2):
+        if stopping.wait(0.2):
             _end(program)
     _signal(program.pid, signal.SIGKILL)  # what it left behind
     os._exit(program.returncode if program.returncode >= 0 else 128 - program.returncode)

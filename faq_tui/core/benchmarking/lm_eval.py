@@ -104,13 +104,13 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
     `results` is what `simple_evaluate` returns: metrics are keyed `acc,none` (metric, filter), their standard
     errors `acc_stderr,none`, "N/A" where there is none. Values stay as lm_eval gives them: shares, not percent.
     """
-    found = []
+    rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():
         for key, value in metrics.items():
             metric, comma, how = key.partition(",")
             if not comma or metric.endswith(STDERR) or not isinstance(value, int | float):
                 continue
-            found.append(
+            rows.append(
                 {
                     "name": name,
                     "metric": metric,
@@ -126,7 +126,7 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
                     "items": _items(results.get("samples", {}).get(name, []), metric, how),
                 }
             )
-    return found
+    return rows
 
 
 def finite(value: Any) -> float | None:

@@ -90,7 +90,7 @@ def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[di
     return rows
 
 
-def _loaded(spec: dict[str, Any], place: str) -> Any:
+def _loaded(spec: dict[str, Any], path: str) -> Any:
     """The weights as the evaluation loads them: multiplied out, so that every method runs the same kernels."""
     import torch
     from lm_eval.models.huggingface import HFLM
@@ -99,7 +99,7 @@ def _loaded(spec: dict[str, Any], place: str) -> Any:
     from faq_tui.core.models.tokenizer import tokenizer_of
 
     target, settings = local_folder(spec["target"]), spec["settings"]
-    folder = Path(place) if place else target
+    folder = Path(path) if path else target
     if not folder.is_dir():
         raise FaqError(f"no model folder at {folder}: run quantize again")
     device = device_of(spec["device"])

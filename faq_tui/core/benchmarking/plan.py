@@ -32,29 +32,29 @@ class BenchmarkRequest:
 def wanted(run: Run) -> list[BenchmarkRequest]:
     """Every task on every model, model by model. Empty where no task is asked for."""
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
-    asked = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
-    asked += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
-    if not asked:
+    tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
+    tasks += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
+    if not tasks:
         return []
     return [
         BenchmarkRequest(subject, engine, task, digest("benchmark", VERSION, identity, engine, task, options))
         for subject, identity in subjects(run).items()
-        for engine, task, options in asked
+        for engine, task, options in tasks
     ]
 
 
 def missing(run: Run) -> list[BenchmarkRequest]:
     """Those with no result, or one of other settings, data or weights."""
     requests = wanted(run)
-    there = rows.signatures(run.store) if requests else {}
-    return [request for request in requests if there.get(request.key) != request.signature]
+    stored = rows.signatures(run.store) if requests else {}
+    return [request for request in requests if stored.get(request.key) != request.signature]
 
 
 def current_results(run: Run) -> list[rows.Result]:
     """Stored results of the present settings, in their order."""
-    order = {request.signature: place for place, request in enumerate(wanted(run))}
-    found = [result for result in rows.all_results(run.store) if result.signature in order] if order else []
-    return sorted(found, key=lambda result: order[result.signature])
+    order = {request.signature: rank for rank, request in enumerate(wanted(run))}
+    results = [result for result in rows.all_results(run.store) if result.signature in order] if order else []
+    return sorted(results, key=lambda result: order[result.signature])
 
 
 def folder_of(run: Run, subject: str, target: Path) -> Path:

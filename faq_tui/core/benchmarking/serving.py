@@ -59,14 +59,16 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
     if base_url == SERVE:
         with (
             without_code(subject.folder, subject.target.trust_remote_code) as folder,
-            _started(context, replace(subject, folder=folder)) as found,
+            _started(context, replace(subject, folder=folder)) as server,
         ):
-            yield found
+            yield server
         return
     endpoint = reachable(context, Endpoint(base_url=base_url, model="", api_key_env=api_key_env))
     names = listed(endpoint.base_url, api_key_env)
-    wanted = _names_of(subject)
-    match = next((name for name in names if name in wanted or name.rstrip("/").rpartition("/")[2] in wanted), None)
+    accepted = _names_of(subject)
+    match = next(
+        (name for name in names if name in accepted or name.rstrip("/").rpartition("/")[2] in accepted), None
+    )
     if match is None:
         shown = ", ".join(name[:MOST_NAME] for name in names[:5])
         raise EndpointError(
@@ -172,6 +174,6 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 def without_proxy() -> dict[str, str]:
     """An environment in which foreign programs reach this machine's own servers."""
-    found = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
-    hosts = ",".join(dict.fromkeys([*",".join(found.values()).split(","), HOST, "localhost"])).strip(",")
+    present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
+    hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

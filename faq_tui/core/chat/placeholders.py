@@ -59,8 +59,8 @@ def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None
     """
     out, spans, rest = "", {}, rendering
     for placeholder, text in texts.items():
-        before, found, rest = rest.partition(placeholder)
-        if not found or PREFIX in before:
+        before, separator, rest = rest.partition(placeholder)
+        if not separator or PREFIX in before:
             return None
         out += before
         spans[placeholder] = (len(out), len(out) + len(text))

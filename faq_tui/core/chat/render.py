@@ -142,12 +142,12 @@ def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterat
 
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
     """A model that does not think between tags reasons in its answer's own text."""
-    said: dict[str, object] = {"content": answer}
+    fields: dict[str, object] = {"content": answer}
     if reasoning and template.dialect:
-        said = template.dialect.message(reasoning, answer)
+        fields = template.dialect.message(reasoning, answer)
     elif reasoning:
-        said = {"content": f"{reasoning}\n\n{answer}"}
-    return template.render([*messages, {"role": "assistant", "content": answer} | said])
+        fields = {"content": f"{reasoning}\n\n{answer}"}
+    return template.render([*messages, {"role": "assistant", "content": answer} | fields])
 
 
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:

@@ -97,12 +97,12 @@ class KindsSearch:
         """An index into KINDS for each of `ids`, which decode to `text`."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         starts, of_text = self._spans(text)
-        there, offsets = encoded["input_ids"], encoded["offset_mapping"]
+        encoded_ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
             # A set that was cut may end inside a word: its last ids then read otherwise when encoded anew.
-            if index < len(there) and there[index] == token:
+            if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)
         if out:
@@ -114,17 +114,17 @@ class KindsSearch:
         spans: list[tuple[int, str]] = [(0, QUESTION)]
         offset = 0
         while offset < len(text):
-            found = min(
+            match = min(
                 ((at, -len(piece), after) for piece, after in self.pieces if (at := text.find(piece, offset)) >= 0),
                 default=None,
             )
-            end = found[0] if found else len(text)
+            end = match[0] if match else len(text)
             if spans[-1][1] == ANSWER:
                 spans += _reasoning_in(text, offset, end)
-            if found is None:
+            if match is None:
                 break
-            offset = found[0] - found[1]
-            spans += [(found[0], TEMPLATE), (offset, found[2])]
+            offset = match[0] - match[1]
+            spans += [(match[0], TEMPLATE), (offset, match[2])]
         return [start for start, _ in spans], [KINDS.index(kind) for _, kind in spans]
 
 
@@ -162,11 +162,11 @@ def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
     opening, _, rest = whole.partition(one)
     to_answer, _, rest = rest.partition(two)
     to_question = rest.partition(three)[0]
-    found = [
+    pairs = [
         (opening, QUESTION),
         (prompt.partition(one)[2], ANSWER),
         (to_answer, ANSWER),
         (to_question, QUESTION),
         (ended.partition(two)[2], QUESTION),
     ]
-    return tuple({piece: after for piece, after in found if piece.strip()}.items())
+    return tuple({piece: after for piece, after in pairs if piece.strip()}.items())

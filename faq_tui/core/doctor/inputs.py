@@ -66,12 +66,12 @@ def judge_checks(run: Run) -> list[Check]:
     checks = []
     for kind in run.settings.judge.kinds():
         try:
-            found = judge_named(kind).check_here(run)
+            detail = judge_named(kind).check_here(run)
         except FaqError as error:
             checks.append(Check(f"judge {kind}", "failed", judge_named(kind).title, str(error)))
             continue
-        if found:
-            checks.append(Check(f"judge {kind}", "ok", found))
+        if detail:
+            checks.append(Check(f"judge {kind}", "ok", detail))
     return checks
 
 

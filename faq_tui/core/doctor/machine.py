@@ -42,16 +42,16 @@ def _python() -> Check:
 
 
 def _compiler() -> Check:
-    found = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    if found:
-        return Check("C compiler", "ok", found)
+    path = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if path:
+        return Check("C compiler", "ok", path)
     return Check("C compiler", "warning", "none", "install gcc: pypcre, which gptqmodel needs, is built from source")
 
 
 def _pcre() -> Check:
-    found = ctypes.util.find_library("pcre2-8")
-    if found:
-        return Check("libpcre2", "ok", found)
+    library = ctypes.util.find_library("pcre2-8")
+    if library:
+        return Check("libpcre2", "ok", library)
     return Check("libpcre2", "warning", "not found", "install libpcre2-8-0 (Debian) or pcre2 (Fedora, Homebrew)")
 
 
@@ -93,11 +93,11 @@ def _memory() -> Check:
 
 
 def _disk(folder: Path) -> Check:
-    place = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
-    free = shutil.disk_usage(place).free / GIB
+    existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
+    free = shutil.disk_usage(existing).free / GIB
     if free < LOW_DISK_GIB:
-        return Check("disk", "warning", f"{free:.1f} GiB free at {place}", "a quantized 8B model takes about 6 GB")
-    return Check("disk", "ok", f"{free:.0f} GiB free at {place}")
+        return Check("disk", "warning", f"{free:.1f} GiB free at {existing}", "a quantized 8B model takes about 6 GB")
+    return Check("disk", "ok", f"{free:.0f} GiB free at {existing}")
 
 
 def _cache() -> Check:

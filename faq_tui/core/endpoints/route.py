@@ -94,8 +94,8 @@ def _proxy_for(url: SplitResult) -> SplitResult | None:
     host = url.hostname or ""
     if host in LOOPBACK or urllib.request.proxy_bypass(host):
         return None
-    found = urllib.request.getproxies().get(url.scheme)
-    return urlsplit(found if "://" in found else f"http://{found}") if found else None
+    proxy = urllib.request.getproxies().get(url.scheme)
+    return urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else None
 
 
 def _basic(url: SplitResult) -> str | None:

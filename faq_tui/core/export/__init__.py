@@ -26,8 +26,8 @@ def export(run: Run, set_name: str, name: str, out: IO[bytes]) -> None:
     known = sorted(path.stem for path in run.calibration.glob("*.jsonl"))
     if set_name not in known:
         near = difflib.get_close_matches(set_name, known, n=1)
-        there = f"there are: {', '.join(known) or 'none yet, run `assemble` first'}"
-        raise UsageError(f"no set {set_name!r} in {run.folder}; {f'did you mean {near[0]}?' if near else there}")
+        choices = f"there are: {', '.join(known) or 'none yet, run `assemble` first'}"
+        raise UsageError(f"no set {set_name!r} in {run.folder}; {f'did you mean {near[0]}?' if near else choices}")
     try:
         export_format.write(CalibrationSet(set_name, run.calibration / f"{set_name}.jsonl"), out)
     except (FaqError, OSError):

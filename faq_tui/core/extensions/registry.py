@@ -43,15 +43,15 @@ class Registry:
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
         """Entry points of other packages by name. Raises FaqError where two packages bring the same name."""
-        found: dict[str, EntryPoint] = {}
+        points: dict[str, EntryPoint] = {}
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
-            if found.get(point.name, point).value != point.value or point.name in self.builtin:
+            if points.get(point.name, point).value != point.value or point.name in self.builtin:
                 raise FaqError(
                     f"two packages bring the {self.kind} {point.name!r}: uninstall one of them, such as "
                     f"{_package(point)}"
                 )
-            found[point.name] = point
-        return found
+            points[point.name] = point
+        return points
 
     def names(self) -> tuple[str, ...]:
         """Every name: those of faq-tui in their own order, then those of other packages in alphabetical order."""
@@ -93,7 +93,7 @@ class Registry:
         where = f"the {self.kind} {name!r} of the package {_package(point)}"
         try:
             extension = point.load()
-        except Exception as error:  # noqa: BLE001  code of another package: whatever it raises is that package's fault
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that package's fault
             reason = " ".join(str(error).split())[:300]
             raise FaqError(
                 f"{where} cannot be loaded ({type(error).__name__}: {reason}): update or uninstall it"

@@ -1,9 +1,8 @@
-"""Whether a source is of the target's family, from names and local files alone; what is not known stays unknown.
+"""Whether a source is of the target's family, from names and local files alone.
 
 known.py     the families of data/families.toml; names without organisation, path and quantization suffix
 verdict.py   two models compared: the verdict and its reasons
-check.py     the sources of a run against its target, and elders for the target
-served.py    the models that a run's servers say they loaded
+check.py     the sources of a run compared with its target; the models behind servers' names; elders of the target
 """
 
 from faq_tui.core.family.check import Finding, badges, check_sources, is_quick, suggestions, warnings

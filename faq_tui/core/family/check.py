@@ -1,4 +1,6 @@
-"""The model behind a server's name for it: a server may use any name, and vLLM also lists what it loaded (`root`)."""
+"""Check each source of a run: the model behind its server's name, and its kinship with the target.
+
+A server may use any name for its model. vLLM also lists the model that it loaded (`root`)."""
 
 from __future__ import annotations
 
@@ -25,14 +27,14 @@ MAX_NAME = 512  # characters
 def served_name(run: Run, source: Source) -> str:
     """The model that the server said it loaded when it was last asked; else the name in the settings."""
     try:
-        told = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
+        name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
-        told = None
-    return told if isinstance(told, str) and told else source.model
+        name = None
+    return name if isinstance(name, str) and name else source.model
 
 
 def ask_servers(run: Run) -> None:
-    """Ask every source's server what it loaded, and remember it. A server that does not answer changes nothing."""
+    """Ask every source's server which model it loaded, and store the answers."""
     roots = {
         _key(source): root
         for source in run.settings.sources.values()
@@ -69,10 +71,10 @@ SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one source of the run."""
+    """The result for one source of the run."""
 
     source: str  # its name in the settings
-    model: str  # the name that it is served under, or the model that the server says it loaded
+    model: str  # the model that the server reports as loaded, or else its served name
     kinship: Kinship
 
     @property
@@ -96,12 +98,15 @@ def check_sources(run: Run) -> list[Finding]:
 
 
 def badges(run: Run) -> dict[str, str]:
-    """Source to its badge; "" for the target itself."""
+    """Source -> badge; "" for the target itself."""
     return {f.source: "" if f.kinship.itself else f.badge for f in check_sources(run)}
 
 
 def is_quick(run: Run) -> bool:
-    """True if fewer than two models have a tokenizer here. Else the check reads tokenizers, for half a second."""
+    """True if fewer than two models have a tokenizer here.
+
+    Otherwise the check reads tokenizers, which takes half a second.
+    """
     sources = run.settings.sources.values()
     names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]
     known = [_files(run, name) for name in dict.fromkeys(names)]
@@ -146,12 +151,12 @@ def _is_target(run: Run, name: str, source: Source) -> bool:
 
 
 def _files(run: Run, name: str) -> ModelFiles | None:
-    """The files of a folder, or of a hub id in the cache; None if there are none here."""
+    """The files of a folder, or of a hub id in the cache; None if they are not on this machine."""
     try:
         folder = run.resolve(name)
         if folder.is_dir():
             return ModelFiles.of_folder(folder)
-    except (OSError, RuntimeError, ValueError):  # a name that is no path at all
+    except (OSError, RuntimeError, ValueError):  # the name is not a valid path
         return None
     return ModelFiles.cached(name) if name.count("/") == 1 and not Path(name).is_absolute() else None
 

@@ -1,4 +1,4 @@
-"""The families of data/families.toml, and what a model's name tells: its family and its size."""
+"""The families of data/families.toml, and what a model's name reveals: its family and its size."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def by_name(name: str) -> ModelFamily | None:
 
 def by_config(model_type: str | None, vocab_size: int | None) -> ModelFamily | None:
     """The one family with this architecture and size of vocabulary; None if there is none, or more than one."""
-    found = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
-    return found[0] if len(found) == 1 else None
+    matches = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
+    return matches[0] if len(matches) == 1 else None
 
 
 def is_teacher(teacher: str, pupil: str) -> bool:
-    """`pupil` was tuned on the answers of `teacher`."""
+    """True if `pupil` was tuned on answers of `teacher`."""
     return any(
         re.fullmatch(entry["teacher"], bare_name(teacher))
         and any(re.fullmatch(pattern, bare_name(pupil)) for pattern in entry["names"])
@@ -76,7 +76,7 @@ def _sized(elders: list[str]) -> Iterator[tuple[str, float]]:
 
 
 def bare_name(name: str) -> str:
-    """Lower case, without path, organisation, tag and quantization; "" of a name that has nothing else."""
+    """Lower case, without path, organisation, tag and quantization; "" if nothing else is left."""
     while (shorter := _stripped(name)) != name:
         name = shorter
     return name
@@ -95,8 +95,8 @@ def _stripped(name: str) -> str:
 
 def billions(name: str) -> float | None:
     """Billions of parameters by the name, all experts counted; None if it names no size."""
-    found = _SIZE.search(bare_name(name))
-    if found is None:
+    match = _SIZE.search(bare_name(name))
+    if match is None:
         return None
-    experts, size, unit = found.groups()
+    experts, size, unit = match.groups()
     return float(size) * int(experts or 1) / (1000.0 if unit == "m" else 1.0)

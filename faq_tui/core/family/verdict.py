@@ -1,4 +1,4 @@
-"""Two models compared. Names and lineage tell families; files confirm them, or tell what names do not.
+"""Compare two models. Names and lineage identify families; files confirm them, or decide if names do not.
 
 Equal tokenizer files never make a family: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer configuration and
 Qwen3-8B's weights to begin with, and in the FAQ paper (arXiv 2601.11200, table 4) its elder is Qwen3-235B-A22B.
@@ -18,22 +18,22 @@ FAMILY, SAME_TOKENIZER, STRANGER = "family", "same tokenizer", "stranger"
 
 @dataclass(frozen=True)
 class ModelProfile:
-    """What is known of one model."""
+    """The known facts about one model."""
 
     name: str
     files: ModelFiles | None = None
 
     @cached_property
     def _placed(self) -> tuple[ModelFamily | None, str]:
-        if found := by_name(self.name):
-            return found, f"{self.title} is a name of the {found.title} family"
+        if family := by_name(self.name):
+            return family, f"{self.title} is a name of the {family.title} family"
         if self.files is None:
             return None, ""
         for name in self.files.lineage:
-            if found := by_name(name):
-                return found, f"{self.title} says that it comes from {bare_name(name)}, of the {found.title} family"
-        found = by_config(self.files.model_type, self.files.vocab_size)
-        return found, f"{self.title} has the configuration of the {found.title} family" if found else ""
+            if family := by_name(name):
+                return family, f"{self.title} says that it comes from {bare_name(name)}, of the {family.title} family"
+        family = by_config(self.files.model_type, self.files.vocab_size)
+        return family, f"{self.title} has the configuration of the {family.title} family" if family else ""
 
     @property
     def family(self) -> ModelFamily | None:
@@ -41,12 +41,13 @@ class ModelProfile:
 
     @property
     def why(self) -> str:
-        """How the family was found; "" where it was not."""
+        """How the family was identified; "" if it was not."""
         return self._placed[1]
 
     @property
     def model_types(self) -> frozenset[str]:
-        """Of its config, with the dense and sparse siblings that its family counts as one; or of its family."""
+        """Model types of its config, with the dense and sparse siblings of its family; or else those of its family.
+        """
         own = self.files.model_type if self.files else None
         siblings = frozenset(self.family.model_types) if self.family else frozenset()
         if own is None:
@@ -64,13 +65,13 @@ class ModelProfile:
 
 @dataclass(frozen=True)
 class Kinship:
-    """What a source is to the target."""
+    """The relation of a source to the target."""
 
     verdict: str  # family | same tokenizer | stranger
     reasons: tuple[str, ...]
     itself: bool = False  # the source is the target
-    larger: bool | None = None  # than the target; None: not known
-    known: bool = True  # False: a stranger only because nothing on this machine tells
+    larger: bool | None = None  # larger than the target; None: unknown
+    known: bool = True  # False: a stranger only because nothing on this machine says otherwise
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
@@ -94,7 +95,7 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """(verdict, True if anything that is known decides it)."""
+    """(verdict, whether known facts decide it)."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False

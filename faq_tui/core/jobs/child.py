@@ -34,18 +34,20 @@ def main() -> None:
     parser.add_argument("--only")
     parser.add_argument("--until")
     parser.add_argument("--yes", action="store_true")
-    asked = parser.parse_args()
-    sys.exit(_run(asked, cancel))
+    arguments = parser.parse_args()
+    sys.exit(_run(arguments, cancel))
 
 
-def _run(asked: argparse.Namespace, cancel: CancelToken) -> int:
+def _run(arguments: argparse.Namespace, cancel: CancelToken) -> int:
     from faq_tui.core.base.text import sanitize
     from faq_tui.core.run.run import open_run
     from faq_tui.core.stages.pipeline import run_pipeline
 
     try:
-        with open_run(asked.folder) as run:
-            run_pipeline(run, lambda _event: None, cancel, asked.only, asked.until, asked.job, asked.yes)
+        with open_run(arguments.folder) as run:
+            run_pipeline(
+                run, lambda _event: None, cancel, arguments.only, arguments.until, arguments.job, arguments.yes
+            )
     except FaqError as error:
         print(f"{LOG_PREFIX}{sanitize(str(error))}", file=sys.stderr, flush=True)
         return error.exit_code

@@ -63,19 +63,19 @@ def follow(
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
     """Candidate to the offset in the file at which its last finished try ends."""
-    found: dict[bytes, int] = {}
+    offsets: dict[bytes, int] = {}
     offset = 0
     try:
         with path.open("rb") as file:
             for line in file:
                 offset += len(line)
                 if line.startswith(SETTLED_LINES):
-                    found[candidate_of_line(line)] = offset
+                    offsets[candidate_of_line(line)] = offset
                 if stopped.is_set():
                     break
     except FileNotFoundError:
         pass
-    return found
+    return offsets
 
 
 class Feed:
@@ -102,12 +102,12 @@ class Feed:
 
     def drain_timed(self) -> list[Timed]:
         """The same with each event's unix seconds: for rates that survive a replay."""
-        found: list[Timed] = []
+        events: list[Timed] = []
         while True:
             try:
-                found += self._queue.get_nowait()
+                events += self._queue.get_nowait()
             except queue.Empty:
-                return found
+                return events
 
     def close(self) -> None:
         """Stop following; returns at once. The job goes on."""

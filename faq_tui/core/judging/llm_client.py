@@ -66,7 +66,7 @@ class AnswerVerdicts:
         return {
             "parts": {name: round(score, 4) for name, score in verdict.parts.items()} if verdict else {},
             "how": [reading.how for reading in self.readings],
-            "orders": [[place, None if seen is None else seen.overall] for place, seen in self.seen],
+            "orders": [[position, None if seen is None else seen.overall] for position, seen in self.seen],
         }
 
 
@@ -92,8 +92,8 @@ class JudgeClient:
             text = prompt_of(question, [answers[index] for index in order], budget.reasoning_tokens)
             reading = await self._read(ReplyKey(self._judge, unit, turn), text, labels, budget.max_tokens)
             readings.append(reading)
-            for place, index in enumerate(order):
-                seen[index].append((place, reading.verdicts.get(labels[place])))
+            for position, index in enumerate(order):
+                seen[index].append((position, reading.verdicts.get(labels[position])))
         return [AnswerVerdicts(tuple(one), tuple(readings)) for one in seen]
 
     async def _read(self, key: ReplyKey, text: str, labels: tuple[str, ...], max_tokens: int) -> Reading:

@@ -111,16 +111,19 @@ class OrderBias:
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
     """`groups`: for each group, each answer's (place, score) in the first order and in the second."""
     changed = tied = 0
-    places: dict[int, list[float]] = {}
+    scores_at: dict[int, list[float]] = {}
     for group in groups:
         winners = [_best([answer[turn][1] for answer in group]) for turn in range(TURNS)]
         changed += not winners[0] & winners[1]
         tied += len(_best([sum(score for _, score in answer) for answer in group])) > 1
         for answer in group:
-            for place, score in answer:
-                places.setdefault(place, []).append(score)
+            for position, score in answer:
+                scores_at.setdefault(position, []).append(score)
     return OrderBias(
-        len(groups), changed, tied, tuple(sum(places[place]) / len(places[place]) for place in sorted(places))
+        len(groups),
+        changed,
+        tied,
+        tuple(sum(scores_at[position]) / len(scores_at[position]) for position in sorted(scores_at)),
     )
 
 

@@ -28,20 +28,20 @@ class JudgingTally:
 
     def notes(self, window: int | None) -> list[str]:
         size = f"the judge's window of {window:,} tokens" if window else "the judge's window"
-        found = []
+        sentences = []
         if self.cut:
-            found.append(
+            sentences.append(
                 f"{size} leaves reasoning less room than judge.reasoning_tokens: it was cut further in {self.cut} "
                 f"request{'s' * (self.cut > 1)}, answers never"
             )
         if self.apart:
-            found.append(
+            sentences.append(
                 f"the candidates of {self.apart} of {self.groups} seeds do not fit together into {size}: "
                 "they were scored one by one"
             )
         if self.too_long:
-            found.append(f"{self.too_long} candidates do not fit into {size} at all: they are unscored")
-        return found
+            sentences.append(f"{self.too_long} candidates do not fit into {size} at all: they are unscored")
+        return sentences
 
 
 class SeedJudge:

@@ -21,8 +21,8 @@ def judging_of(run: Run) -> dict[str, Any]:
     ours = {i for group in groups for i in group}
     facts: dict[str, Any] = dict.fromkeys(FACTS)
     for kind in kinds:
-        found = judge_named(kind).facts(run, groups)
-        facts |= {name: found[name] for name in FACTS if found.get(name) is not None}
+        details = judge_named(kind).facts(run, groups)
+        facts |= {name: details[name] for name in FACTS if details.get(name) is not None}
     return {
         "picks_by": judge.picks_by,
         "weights": judge.weights(),

@@ -1,1 +1,1 @@
-"""Model folders: where they are, what they hold, and how they are loaded in a worker child."""
+"""Model folders: their location, their content, and how a worker child loads them."""

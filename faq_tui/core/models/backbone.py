@@ -1,7 +1,7 @@
-"""A causal model cut open before its lm_head: the states come out whole, the logits only as they are needed.
+"""A causal model without its lm_head: it returns all hidden states, and logits are computed only in parts.
 
-The logits of one batch of four windows are gigabytes with a vocabulary of 150,000; the states before them are
-a hundredth of that.
+With a vocabulary of 150,000, the logits of a batch of four windows take gigabytes. The hidden states take a hundredth
+of that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Of the largest logit: a head with another scale is off by far more, rounding to bfloat16 by far less.
+# Tolerance as a share of the largest logit. A head with another scale is off by far more, bfloat16 rounding by less.
 TOLERANCE = 0.03
 
 
@@ -27,7 +27,7 @@ class LmHead:
 
     @classmethod
     def of(cls, model: Any) -> LmHead:
-        """Raises FaqError if the model's output layer is none we can compute."""
+        """The head of `model`. Raises FaqError if its output layer has an unsupported form."""
         layer = model.get_output_embeddings()
         weight = getattr(layer, "weight", None)
         if weight is None or weight.dim() != 2 or not weight.is_floating_point():
@@ -56,7 +56,7 @@ class LmHead:
 
 
 class Backbone:
-    """Gives the input of lm_head for a batch of token ids; lm_head itself sees one position a row."""
+    """Computes the input of lm_head for batches of token ids. lm_head itself runs on one position per row."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -69,7 +69,7 @@ class Backbone:
         return (args[0][:, :1],)
 
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
-        """Token ids of different lengths -> [rows, longest, hidden], garbage beyond a row's end."""
+        """Token ids of different lengths -> [rows, longest, hidden]. Values beyond a row's end are meaningless."""
         import torch
 
         longest, device = max(map(len, rows)), self.model.device
@@ -89,7 +89,7 @@ class Backbone:
         return self._states
 
     def _check(self, logits: Any) -> None:
-        """Our head must give what the model's own code gives."""
+        """Raise FaqError unless our head computes the logits of the model's own code."""
         ours = self.head.logits(self._states[:, 0])
         off = (ours - logits).abs().max()
         if off > TOLERANCE * logits.abs().max():

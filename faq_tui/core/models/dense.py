@@ -1,7 +1,8 @@
-"""How the weights of a model folder are stored: `quant_method` in `quantization_config` of its `config.json`.
+"""The storage formats of model weights, and loading a folder of any format with dense weights.
 
-Every quantization method names the format that it writes. A format reads its weights back as dense ones, checks
-whether servers can load a folder, and says what their kernels lack. Several methods may share a format.
+A folder's format is `quant_method` in `quantization_config` of its `config.json`. Every quantization method names the
+format that it writes; several methods may share one. A format reads its weights back as dense ones, checks whether
+servers can load a folder, and lists settings that their kernels lack.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.model_code import without_code
 
 Config = Mapping[str, Any]  # quantization_config
-Kernels = Mapping[str, tuple[Any, ...]]  # key of quantization_config -> values that kernels have
+Kernels = Mapping[str, tuple[Any, ...]]  # key of quantization_config -> values that kernels support
 SERVERS = ("vllm", "sglang")
 
 
 class WeightFormat:
-    """One way to store weights. `servers` are those that load it; `kernels` lists what vLLM's kernels have for a key
-    of `quantization_config`, where a folder can hold more: other values are refused only when the folder is served.
+    """One way to store weights.
+
+    `servers` can load it. `kernels` lists the values of a key of `quantization_config` that vLLM's kernels support; a
+    folder may have others, but then vLLM refuses to serve it.
     """
 
     quant_method: str | None
@@ -37,15 +40,15 @@ class WeightFormat:
         raise NotImplementedError
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` (on the CPU, from `dense_state`) where the format does more than store weights."""
+        """Change the dense `model` (on the CPU, from `dense_state`) if the format does more than store weights."""
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """What a server's loader would refuse; `tensors` are the names of all tensors. Empty if nothing."""
+        """Reasons why a server's loader would refuse the folder. `tensors`: the names of all tensors."""
         del quantization, tensors
         return []
 
     def doubts(self, quantization: Config) -> list[str]:
-        """Why servers may refuse a folder that is complete: a sentence for each setting that their kernels lack."""
+        """Reasons why a server may refuse a complete folder: one sentence per setting that its kernels lack."""
         if not self.servers:
             return [f"no server that faq-tui knows loads {self.quant_method} weights"]
         return [
@@ -66,28 +69,28 @@ DENSE = DenseFormat()
 
 
 def format_of(quant_method: object) -> WeightFormat | None:
-    """The format with this `quant_method`, DENSE for None; None where no method writes it."""
+    """The format with this `quant_method`, DENSE for None; None if no method writes it."""
     if quant_method is None:
         return DENSE
     formats = (METHODS.get(name).format for name in METHODS.names())
-    found: WeightFormat | None = next((one for one in formats if one.quant_method == quant_method), None)
-    return found
+    weight_format: WeightFormat | None = next((one for one in formats if one.quant_method == quant_method), None)
+    return weight_format
 
 
 def quantization_of(folder: Path) -> dict[str, Any] | None:
-    """`quantization_config` of a folder; None where its weights are dense."""
+    """`quantization_config` of a folder; None if its weights are dense."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     body: dict[str, Any] | None = config.get("quantization_config")
     return body
 
 
 def format_of_folder(folder: Path) -> WeightFormat:
-    """The format of a folder that a method wrote; DENSE where no method writes what its config.json says."""
+    """The format of a folder that a method wrote; DENSE if no method writes the `quant_method` of its config.json."""
     return format_of((quantization_of(folder) or {}).get("quant_method")) or DENSE
 
 
 class FolderTensors:
-    """Every tensor of a folder by name, in whichever file it lies."""
+    """The tensors of a folder by name, over all its files."""
 
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open
@@ -96,11 +99,11 @@ class FolderTensors:
         self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self.files.values())}
 
     def read(self, name: str) -> Any:
-        """As it is stored."""
+        """The tensor in its stored dtype."""
         return self.readers[self.files[name]].get_tensor(name)
 
     def read_as(self, name: str, dtype: Any) -> Any:
-        """Cast to `dtype` if it holds floating point numbers."""
+        """The tensor, cast to `dtype` if it is floating-point."""
         tensor = self.read(name)
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
@@ -122,14 +125,14 @@ def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
     """A Hugging Face causal LM in eval mode, every parameter of `dtype` (a torch dtype) on `device`.
 
-    The format of the folder's weights (`models.formats`) makes them dense in float32 and rounds them to `dtype` once;
-    transformers then loads a dense state dict, so that fused experts and tied heads lie as in the unquantized model.
-    Formats that quantize activations, too, round the inputs of their modules. No code of the folder runs unless
+    The format of the folder makes its weights dense in float32 and rounds them to `dtype` once. transformers then
+    loads a dense state dict, so that fused experts and tied heads are as in the unquantized model. Formats that
+    quantize activations, too, round the inputs of their modules. No code of the folder runs unless
     `trust_remote_code`. Raises FaqError if no method has the folder's format, or weights are missing.
     """
     with without_code(folder, trust_remote_code) as safe:
         model, report = _load(safe, dtype, trust_remote_code)
-    if report["missing_keys"]:  # transformers would fill them with random numbers, and warn
+    if report["missing_keys"]:  # transformers would only warn, and fill them with random numbers
         raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
     return model.to(device).eval()
 

@@ -1,4 +1,4 @@
-"""The device a worker computes on: which, its name, what is free, what was used."""
+"""The device that a worker computes on: its name, its free memory and its peak use."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from faq_tui.core.models.model_code import without_code
 
 
 def device_of(device: str) -> str:
-    """`auto` is the GPU if there is one."""
+    """The device of a setting. `auto` is the GPU if there is one, else the CPU."""
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
 def device_name(device: str) -> str:
-    """`cuda` or `cpu` as a person knows it: the GPU's name, or the processor's."""
+    """Product name of the GPU or of the processor."""
     if device == "cuda":
         import torch
 
@@ -27,7 +27,7 @@ def device_name(device: str) -> str:
 
 
 def free_bytes(device: str) -> int | None:
-    """Memory that can be had now; None where the system does not say."""
+    """Free memory in bytes; None if the system does not report it."""
     if device == "cuda":
         import torch
 
@@ -37,9 +37,9 @@ def free_bytes(device: str) -> int | None:
 
 
 def work_bytes(device: str) -> int:
-    """What one step of a computation that comes in portions may take.
+    """Bytes that one step of a batched computation may take.
 
-    It goes by what is there and not by what is free: the same machine then computes in the same portions again.
+    It depends on total memory, not on free memory, so that the same machine always uses the same batches.
     """
     if device == "cuda":
         import torch
@@ -50,12 +50,12 @@ def work_bytes(device: str) -> int:
 
 @dataclass(frozen=True)
 class GpuInfo:
-    name: str  # as torch has it, too
+    name: str  # the same name as torch's
     free: int  # bytes
 
 
 def first_gpu() -> GpuInfo | None:
-    """By its driver's library, without torch; None if there is no GPU."""
+    """The first GPU, from the driver's library without torch; None if there is none."""
     try:
         import pynvml
 
@@ -67,14 +67,14 @@ def first_gpu() -> GpuInfo | None:
 
 
 def used_devices(device: str) -> str:
-    """`device_name`, with how many GPUs this process has computed on where that is more than one."""
+    """`device_name`, with the number of GPUs that this process has used if there are several."""
     name = device_name(device)
     used = sum(peak > 0 for peak in _gpu_peaks()) if device == "cuda" else 1
     return f"{used} × {name}" if used > 1 else name
 
 
 def peak_memory_mb(device: str) -> float:
-    """Peak of this process: on the GPU where one is used, the fullest of several, else its resident set."""
+    """Peak memory of this process: on its fullest GPU, or else its resident set."""
     if device == "cuda":
         return round(max(_gpu_peaks()) / 1e6, 1)
     import resource
@@ -83,14 +83,14 @@ def peak_memory_mb(device: str) -> float:
 
 
 def _gpu_peaks() -> list[float]:
-    """Bytes that this process held at most on each visible GPU."""
+    """Peak bytes of this process on each visible GPU."""
     import torch
 
     return [float(torch.cuda.max_memory_allocated(index)) for index in range(torch.cuda.device_count())]
 
 
 def _line(path: str, name: str) -> str:
-    """The value of `name: value` in a file of /proc, or nothing."""
+    """The value of `name: value` in a file of /proc, empty if there is none."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -99,9 +99,9 @@ def _line(path: str, name: str) -> str:
 
 
 def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
-    """Torch's name of the type to compute in. `auto`: float32 on the CPU, on a GPU the target's own.
+    """Torch's name of the dtype to compute in. `auto`: float32 on the CPU, the target's own dtype on a GPU.
 
-    bfloat16 arithmetic alone moves the KL by 1e-3: as much as an 8-bit artefact's whole loss.
+    bfloat16 arithmetic alone changes the KL by 1e-3, as much as an 8-bit artefact's whole loss.
     """
     if name != "auto":
         return name
@@ -109,6 +109,6 @@ def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = F
         return "float32"
     from transformers import AutoConfig
 
-    with without_code(folder, trust_remote_code) as place:
-        config = AutoConfig.from_pretrained(place, trust_remote_code=trust_remote_code).get_text_config()
+    with without_code(folder, trust_remote_code) as safe:
+        config = AutoConfig.from_pretrained(safe, trust_remote_code=trust_remote_code).get_text_config()
     return str(getattr(config, "dtype", None) or "bfloat16").removeprefix("torch.")

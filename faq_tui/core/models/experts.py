@@ -1,4 +1,4 @@
-"""Experts that transformers keeps fused in one tensor, as single matrices that can be quantized one by one."""
+"""Split experts that transformers keeps fused in one tensor into single matrices, to quantize them one by one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def is_fused(module: Any) -> bool:
 
 
 def unfuse_experts(model: Any) -> None:
-    """Put every fused block of experts of `model`, or of one layer, apart in place."""
+    """Replace every fused block of experts of `model`, or of one layer, by single matrices, in place."""
     for name, module in list(model.named_modules()):
         if is_fused(module):
             parent, _, child = name.rpartition(".")
@@ -24,7 +24,7 @@ def unfuse_experts(model: Any) -> None:
 def unfuse_block(fused: Any) -> Any:
     """A module that computes as `fused` does, with `0.gate_proj`, `0.up_proj`, `0.down_proj`, `1.…` as Linears.
 
-    Raises FaqError on experts that are fused in another way (with biases, transposed).
+    Raises FaqError if experts are fused in another layout (with biases, transposed).
     """
     import torch
 
@@ -44,7 +44,7 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # Where each expert's tokens end: the only time that the processor waits for the GPU.
+            # End of each expert's tokens. Only here the CPU waits for the GPU.
             ends = torch.bincount(flat, minlength=count).cumsum(0)[:count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
                 if end > start:

@@ -1,4 +1,4 @@
-"""gptqmodel's traps, closed before it is imported. Nothing else in faq_tui imports gptqmodel by itself."""
+"""Import gptqmodel with workarounds for its problems. Every import of gptqmodel in faq_tui goes through here."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from typing import Any
 
 
 def import_gptqmodel() -> Any:
-    """gptqmodel 7.7, importable on two cores, quiet about compilers, and unable to end the process."""
-    # With one core a device its loader asks for two workers of a pool of one, and dies.
+    """gptqmodel 7.7, so that it works on two cores, prints no compiler messages and cannot end the process."""
+    # With one core per device, its loader requests two workers from a pool of one and crashes.
     if (os.cpu_count() or 1) < 4:
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
-    # The packing extension compiles for 40 s to save less than that.
+    # Compiling the packing extension takes 40 s and saves less than that.
     os.environ.setdefault("GPTQMODEL_DISABLE_PACK_EXT", "1")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # or it fetches CUTLASS
+        os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # otherwise it downloads CUTLASS
     import gptqmodel
     from gptqmodel.utils import threadx
 
     def keep_running(worker: Any, error: BaseException) -> None:
         del worker, error
 
-    # An exception in one of its threads is os._exit(1); without that it comes out of quantize() as itself.
+    # By default an exception in one of its threads calls os._exit(1). With this, quantize() raises it.
     threadx._DeviceWorker._abort_process = keep_running
     return gptqmodel
 
 
 @contextlib.contextmanager
 def scratch_folder(out: Path) -> Iterator[Path]:
-    """A working directory inside `out`, gone at the end: gptqmodel writes logs/ and offloaded modules there.
+    """A temporary working directory inside `out`, for gptqmodel's logs/ and offloaded modules.
 
-    Its own offload folder would be in /tmp, which is often memory, and stays behind when the process is
-    killed or leaves by os._exit; this one goes with `out`.
+    gptqmodel's default offload folder is in /tmp, which is often in memory, and remains when the process is killed or
+    calls os._exit. This folder is removed together with `out`.
     """
     folder = out / ".work"
     folder.mkdir(parents=True)

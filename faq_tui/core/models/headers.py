@@ -1,4 +1,4 @@
-"""What a model folder holds, from its safetensors headers alone: no torch, no weights read."""
+"""The content of a model folder, from its safetensors headers alone: without torch, and without reading weights."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 
 _BITS = re.compile(r"(\d+)")
 _IN_LAYERS = re.compile(r"\.\d+\.")
-# Towers and projectors of multimodal models, which no text quantizer touches.
+# Towers and projectors of multimodal models, which text quantizers leave unchanged.
 _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that a loader reads: those of the index where there is one, else all.
+    """The safetensors files that a loader reads: those of the index if there is one, else all.
 
-    Some publishers lay the same weights beside them under other names (Mistral's `consolidated.safetensors`).
+    Some publishers add a second copy of the weights under other names (Mistral's `consolidated.safetensors`).
     Raises UsageError if there is none, or one that the index names is missing.
     """
     index = folder / INDEX
@@ -43,26 +43,26 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
-    """Every tensor's file, shape and size in bytes, in `files` or all `weight_files`. Errors as there."""
+    """Every tensor's file, shape and size in bytes, in `files` or in all `weight_files`. Raises as `weight_files`."""
     from safetensors import SafetensorError, safe_open
 
-    found: Tensors = {}
+    tensors: Tensors = {}
     for path in weight_files(folder) if files is None else files:
         try:
             with safe_open(path, framework="np") as reader:
                 for name in reader.keys():  # noqa: SIM118  it is no dict
                     part = reader.get_slice(name)
                     shape = tuple(part.get_shape())
-                    found[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
+                    tensors[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
         except SafetensorError as error:
             raise UsageError(f"{path} cannot be read ({error}): fetch the model again") from error
-    return found
+    return tensors
 
 
 def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of every weight matrix inside the text layers of an unquantized model.
 
-    Embeddings and the head, which stay as they are, have no layer number in their name.
+    Embeddings and the head are not quantized; their names have no layer number.
     """
     return {
         name.removesuffix(".weight"): (shape[0], shape[1])

@@ -1,4 +1,4 @@
-"""Where the target lies: a local folder, or a hub id whose files are fetched into the hub's own cache."""
+"""The folder of a model: a local folder, or a hub id whose files are fetched into the hub's cache."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
 
-# Not the same weights again as .bin, .pth, .gguf or .onnx.
+# Weights only as safetensors, not again as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
-AGAIN = ["consolidated*"]  # Mistral's second copy, in names of its own
+AGAIN = ["consolidated*"]  # Mistral's second copy of the weights
 
 
 def cached_folder(model: str) -> Path | None:
-    """Where the files of a hub id lie on this machine, or None if they were not fetched. Nobody is asked."""
+    """The cached folder of a hub id on this machine; None if it was not fetched. No network is used."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -30,8 +30,8 @@ def local_folder(model: str, only_config: bool = False) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        wanted = ["*.json"] if only_config else WANTED
-        return Path(snapshot_download(model, allow_patterns=wanted, ignore_patterns=AGAIN))
+        patterns = ["*.json"] if only_config else WANTED
+        return Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN))
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error
     except LocalEntryNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The Python code that a model's folder brings, and the same folder without it.
+"""Python code in a model's folder: detect it, refuse it, or load the folder without it.
 
 A key such as `auto_map` in config.json names classes in .py files of the folder, or of another repository of the hub.
 transformers imports them only with trust_remote_code; gptqmodel 7.7 and tokenicer import them without it.
@@ -21,34 +21,34 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
-ELSEWHERE = "configuration_files"  # one of these is read instead of config.json
+ELSEWHERE = "configuration_files"  # names files that are read instead of config.json
 FOLDER = "custom_generate"  # holds the generate.py that transformers runs
 # Large files without code: no library reads classes from them.
 _DATA = ("tokenizer.json", INDEX)
 
 
 def named_code(folder: Path) -> str:
-    """What names code in `folder`, such as "auto_map in config.json"; empty if nothing does.
+    """The key that names code in `folder`, such as "auto_map in config.json"; empty if there is none.
 
-    A file that is no JSON names none: no library can read it either.
+    A file with invalid JSON is ignored, because no library can read it either.
     """
-    names = next(os.walk(folder), ("", [], []))[2]  # none of a folder that cannot be read: its loader says that
+    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read; its loader will report that
     for path in (folder / name for name in sorted(names) if _is_json(name)):
-        found: list[str] = []
+        keys: list[str] = []
         try:
-            _stripped(path, found)
+            _stripped(path, keys)
         except RecursionError:
             return f"more nesting than can be checked in {path.name}"
         except (OSError, ValueError):
             continue
-        if found:
-            return f"{found[0]} in {path.name}"
+        if keys:
+            return f"{keys[0]} in {path.name}"
     return f"the folder {FOLDER}" if (folder / FOLDER).is_dir() else ""
 
 
 @contextmanager
 def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
-    """A folder for a library to load from: `folder` itself if it is `trusted` or brings no code.
+    """A folder for a library to load from: `folder` itself if it is `trusted` or has no code.
 
     Otherwise a temporary folder of links with the same name, without .py files and without the keys that name code;
     it is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
@@ -72,74 +72,74 @@ def _is_python(name: str) -> bool:
 
 
 def _is_json(name: str) -> bool:
-    """Some disks do not tell CONFIG.JSON from config.json."""
+    """True for a .json file in any case, because some file systems ignore case."""
     return name.lower().endswith(".json")
 
 
 def _link(folder: Path, view: Path) -> None:
-    for place, folders, names in os.walk(folder):
+    for subfolder, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name != FOLDER]
-        here, there = Path(place), view / Path(place).relative_to(folder)
-        there.mkdir(parents=True)
+        here, target = Path(subfolder), view / Path(subfolder).relative_to(folder)
+        target.mkdir(parents=True)
         for name in names:
             source = here / name
             if _is_python(name) or not source.is_file():
                 continue
-            found: list[str] = []
-            body = _checked(source, found) if _is_json(name) else None
-            if found:
-                (there / name).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            keys: list[str] = []
+            body = _checked(source, keys) if _is_json(name) else None
+            if keys:
+                (target / name).write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             else:
-                (there / name).symlink_to(source)
+                (target / name).symlink_to(source)
 
 
-def _checked(path: Path, found: list[str]) -> Any:
+def _checked(path: Path, keys: list[str]) -> Any:
     try:
-        return _stripped(path, found)
+        return _stripped(path, keys)
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read ({type(error).__name__}): fetch the model again") from None
 
 
-def _stripped(path: Path, found: list[str]) -> Any:
-    """The body of a JSON file without the keys that name code, which are added to `found`."""
+def _stripped(path: Path, keys: list[str]) -> Any:
+    """The body of a JSON file without the keys that name code, which are added to `keys`."""
     if path.name in _DATA or not path.is_file():
         return None
-    return _without(json.loads(path.read_bytes()), found)
+    return _without(json.loads(path.read_bytes()), keys)
 
 
-def _without(value: Any, found: list[str]) -> Any:
+def _without(value: Any, keys: list[str]) -> Any:
     if isinstance(value, list):
-        return [_without(inner, found) for inner in value]
+        return [_without(inner, keys) for inner in value]
     if not isinstance(value, dict):
         return value
     kept = {}
     for key, inner in value.items():
         if _names_code(key, inner):
-            found.append(key)
+            keys.append(key)
         else:
-            kept[key] = _without(inner, found)
+            kept[key] = _without(inner, keys)
     return kept
 
 
 def _names_code(key: str, value: Any) -> bool:
-    """A number is none: vocab.json may hold a token of that name."""
+    """True if the key names code. A number does not: vocab.json may have a token of that name."""
     if key == ELSEWHERE:  # only JSON files of the folder itself are checked
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)
 
 
-NO_MODEL = {"seeds", "report"}  # stages that load none and pay for nothing
+NO_MODEL = {"seeds", "report"}  # stages that load no model and cost nothing
 
 
 def refuse_code(run: Run) -> None:
-    """Raise UsageError if a folder of the run brings code and trust_remote_code is off.
+    """Raise UsageError if a folder of the run has code and trust_remote_code is off.
 
-    Of a hub id the JSON files are fetched; while the hub cannot be reached, nothing is known of it.
+    The JSON files of a hub id are fetched. If the hub cannot be reached, the check passes.
     """
-    found = untrusted_code(run, fetch=True)
-    if found:
-        raise UsageError(found)
+    problem = untrusted_code(run, fetch=True)
+    if problem:
+        raise UsageError(problem)
 
 
 def untrusted_code(run: Run, fetch: bool = False) -> str:
@@ -167,4 +167,4 @@ def _folder(run: Run, model: str, fetch: bool) -> Path | None:
     try:
         return cached_folder(model) or (local_folder(model, only_config=True) if fetch else None)
     except UsageError:
-        return None  # whoever loads it says why it cannot be had
+        return None  # the loader will report the error

@@ -1,4 +1,7 @@
-"""What a model's own files tell: config, tokenizer, chat template, model card. No network; files are read as data."""
+"""Facts from a model's own files: config, tokenizer, chat template, model card.
+
+No network; files are read as data.
+"""
 
 from __future__ import annotations
 
@@ -11,48 +14,48 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-SAME_SHARE = 0.99  # of the larger vocabulary, found in the other under the same ids
+SAME_SHARE = 0.99  # share of the larger vocabulary that the other one has under the same ids
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Name to path of the files that are there. Broken or huge ones tell nothing."""
+    """The present files: name -> path. Broken or huge files are ignored."""
 
     paths: dict[str, Path]
 
     @classmethod
     def of_folder(cls, folder: Path) -> ModelFiles | None:
-        """None where the folder holds none of them."""
+        """The files of a folder; None if it has none of them."""
         paths = {name: folder / name for name in NAMES if (folder / name).is_file()}
         return cls(paths) if paths else None
 
     @classmethod
     def cached(cls, hub_id: str) -> ModelFiles | None:
-        """Of a hub id, as far as the hub's cache on this machine has them."""
+        """The files of a hub id that are in the hub's cache on this machine."""
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
         try:
-            found = {name: try_to_load_from_cache(hub_id, name) for name in NAMES}
+            cached = {name: try_to_load_from_cache(hub_id, name) for name in NAMES}
         except (HFValidationError, OSError):
             return None
-        paths = {name: Path(path) for name, path in found.items() if isinstance(path, str)}
+        paths = {name: Path(path) for name, path in cached.items() if isinstance(path, str)}
         return cls(paths) if paths else None
 
     @property
     def model_type(self) -> str | None:
-        found = self._config.get("model_type")
-        return found if isinstance(found, str) else None
+        name = self._config.get("model_type")
+        return name if isinstance(name, str) else None
 
     @property
     def vocab_size(self) -> int | None:
         text = self._config.get("text_config")
-        found = self._config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
-        return found if isinstance(found, int) else None
+        size = self._config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+        return size if isinstance(size, int) else None
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """Models it says it comes from: the config's original name, and `base_model` of its card."""
+        """Models that it names as its origin: the original name in the config, and `base_model` of its card."""
         named = self._config.get("_name_or_path")
         card = self._text("README.md").partition("\n---")[0]
         base = re.search(r"^base_model:[ \t]*(?:\n[ \t]*-[ \t]*)?[\"']?([\w./-]+)", card, re.MULTILINE)
@@ -60,7 +63,7 @@ class ModelFiles:
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """Plain tokens to ids, without the added ones; {} where there is no tokenizer.json."""
+        """Token -> id, without added tokens; empty if there is no tokenizer.json."""
         vocab = self._model.get("vocab")
         if isinstance(vocab, list):  # unigram: [piece, score] in the order of the ids
             return {str(entry[0]): i for i, entry in enumerate(vocab) if isinstance(entry, list) and entry}
@@ -70,23 +73,23 @@ class ModelFiles:
 
     @cached_property
     def merges(self) -> tuple[str, ...]:
-        found = self._model.get("merges")
-        found = found if isinstance(found, list) else []
-        return tuple(" ".join(map(str, m)) if isinstance(m, list) else str(m) for m in found)
+        merges = self._model.get("merges")
+        merges = merges if isinstance(merges, list) else []
+        return tuple(" ".join(map(str, m)) if isinstance(m, list) else str(m) for m in merges)
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
-        """Those that end, begin or part turns; {} where nothing tells."""
+        """Tokens that begin, end or separate turns; empty if unknown."""
         return frozenset(token for token, special in self._added.items() if special)
 
     @cached_property
     def chat_template(self) -> str:
-        """Without white space at its ends; "" where there is none."""
-        found = self._text("chat_template.jinja") or self._json("tokenizer_config.json").get("chat_template")
-        return found.strip() if isinstance(found, str) else ""
+        """The chat template without surrounding white space; "" if there is none."""
+        template = self._text("chat_template.jinja") or self._json("tokenizer_config.json").get("chat_template")
+        return template.strip() if isinstance(template, str) else ""
 
     def same_vocabulary(self, other: ModelFiles) -> bool | None:
-        """Tokens and merges agree, added tokens aside; None where one of the two is not known."""
+        """Whether tokens and merges agree, except for added tokens; None if one of the two is unknown."""
         if not (self.vocabulary and other.vocabulary):
             return None
         small, large = sorted((self.vocabulary, other.vocabulary), key=len)
@@ -103,21 +106,21 @@ class ModelFiles:
 
     @property
     def _model(self) -> dict[str, Any]:
-        found = self._tokenizer.get("model")
-        return found if isinstance(found, dict) else {}
+        model = self._tokenizer.get("model")
+        return model if isinstance(model, dict) else {}
 
     @property
     def _added(self) -> dict[str, bool]:
-        found = self._tokenizer.get("added_tokens")
-        entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+        added = self._tokenizer.get("added_tokens")
+        entries = [entry for entry in added if isinstance(entry, dict)] if isinstance(added, list) else []
         return {str(entry.get("content")): bool(entry.get("special")) for entry in entries}
 
     def _json(self, name: str) -> dict[str, Any]:
         try:
-            found = json.loads(self._text(name) or "{}")
+            body = json.loads(self._text(name) or "{}")
         except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return body if isinstance(body, dict) else {}
 
     def _text(self, name: str) -> str:
         path = self.paths.get(name)

@@ -1,4 +1,4 @@
-"""From `target.model` in the settings to a folder or hub id, and to a hash that changes when its weights do."""
+"""The run's target: its folder or hub id from `target.model`, and a hash that changes with its weights."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEPT = (".safetensors", ".bin", ".json", ".jinja", ".model")
-SPOTS, SPOT = 16, 16 * 1024  # of a file are read, evenly spread; bytes of each
+SPOTS, SPOT = 16, 16 * 1024  # number of samples per file, evenly spaced, and bytes per sample
 
 
 @dataclass(frozen=True)
 class TargetModel:
-    """What `from_pretrained` takes, and how it may be taken."""
+    """The arguments of `from_pretrained`, and whether its code is trusted."""
 
     name: str  # for people and reports
     path: str  # local folder or hub id
@@ -29,9 +29,9 @@ class TargetModel:
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
-    """The run's target; the embedded one is fetched and converted once, `say` tells of it.
+    """The run's target; the embedded one is fetched and converted once, `say` gets a line about it.
 
-    Raises UsageError for a local path that is no model folder.
+    Raises UsageError if a local path is no model folder.
     """
     target = run.settings.target
     path = target.model
@@ -47,10 +47,10 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
 
 
 def fingerprint(run: Run) -> str:
-    """A hash of the target: its configuration, and name, size and spots of each of its files; of a hub model, its id.
+    """A hash of the target: its configuration, and name, size and samples of each file; for a hub model, its id.
 
-    It needs neither network nor torch. What is trained further changes everywhere, so a few spots tell. A copy
-    elsewhere, or of another date, stays the same model.
+    It needs neither network nor torch. Further training changes weights everywhere, so a few samples detect it. A
+    copy in another place or with another date is the same model.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -72,20 +72,23 @@ def _spots(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
-    """Kept while size and `mtime_ns` stay, since every look at a stage asks for it. A small file is read whole."""
-    found = hashlib.sha256()
+    """Hash of a file's samples, cached by size and `mtime_ns` because it is often needed.
+
+    A small file is read whole.
+    """
+    sha = hashlib.sha256()
     try:
         with path.open("rb", buffering=0) as file:
             for number in range(SPOTS):
                 file.seek(max(0, size - SPOT) * number // (SPOTS - 1))
-                found.update(file.read(SPOT))
+                sha.update(file.read(SPOT))
     except OSError as error:
         raise UsageError(f"cannot read {path} of target.model: {error.strerror}") from None
-    return found.hexdigest()
+    return sha.hexdigest()
 
 
 def _local(run: Run) -> Path | None:
-    """The local folder that `target.model` names, or None where it can be a hub id."""
+    """The local folder that `target.model` names, or None if it can be a hub id."""
     name = run.settings.target.model
     folder = run.resolve(name)
     if folder.is_dir():

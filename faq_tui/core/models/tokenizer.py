@@ -1,4 +1,4 @@
-"""A tokenizer, loaded from a folder without code unless that is trusted."""
+"""Load a tokenizer without the folder's code unless it is trusted, and list the target's special tokens."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from faq_tui.core.settings import EMBEDDED
 
 
 def tokenizer_of(model: str | Path, trusted: bool) -> Any:
-    """The tokenizer of a local folder, or of a hub id, of which transformers fetches what it needs.
+    """The tokenizer of a local folder or of a hub id, whose files transformers fetches.
 
     Raises what transformers raises.
     """
     from transformers import AutoTokenizer
 
     folder = Path(model)
-    with without_code(folder, trusted) if folder.is_dir() else nullcontext(model) as place:
-        return AutoTokenizer.from_pretrained(place, trust_remote_code=trusted)
+    with without_code(folder, trusted) if folder.is_dir() else nullcontext(model) as safe:
+        return AutoTokenizer.from_pretrained(safe, trust_remote_code=trusted)
 
 
 def load_tokenizer(target: TargetModel) -> Any:
-    """The target's fast tokenizer. UsageError if it cannot be loaded, is not fast, or has no chat template."""
+    """The target's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template."""
     try:
         tokenizer = tokenizer_of(target.path, target.trust_remote_code)
     except Exception as error:  # noqa: BLE001  hub client, file and parser errors alike
@@ -46,14 +46,14 @@ def load_tokenizer(target: TargetModel) -> Any:
     return tokenizer
 
 
-HEAD = 4 << 20  # characters of tokenizer.json: added tokens stand before the vocabulary, which may have 100 MB
+HEAD = 4 << 20  # characters of tokenizer.json: added tokens precede the vocabulary, which may take 100 MB
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
 
 def special_tokens(run: Run) -> frozenset[str]:
     """The target's special tokens, and added ones around reasoning or in angle brackets.
 
-    Those are not always marked as special (<think>). Empty where the files are not on this machine or list none.
+    Such tokens (<think>) are not always marked as special. Empty if the files are not on this machine or list none.
     """
     files = _files(run)
     if files is None:
@@ -94,18 +94,18 @@ def _added(text: str) -> list[Any]:
     if start is None:
         return []
     try:
-        found, _end = json.JSONDecoder().raw_decode(text, start.end())
+        entries, _end = json.JSONDecoder().raw_decode(text, start.end())
     except (ValueError, RecursionError):
         return []
-    return found if isinstance(found, list) else []
+    return entries if isinstance(entries, list) else []
 
 
 def _json(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        body = json.loads(text or "{}")
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return body if isinstance(body, dict) else {}
 
 
 def _read(path: Path | None) -> str:

@@ -39,10 +39,10 @@ def paper_cells(run: Run) -> dict[str, Any] | None:
 
 
 def _by_subject(run: Run) -> dict[str, list[Result]]:
-    found: dict[str, list[Result]] = {}
+    by_subject: dict[str, list[Result]] = {}
     for result in current_results(run):
-        found.setdefault(result.subject, []).append(result)
-    return found
+        by_subject.setdefault(result.subject, []).append(result)
+    return by_subject
 
 
 def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, Any]:
@@ -62,10 +62,10 @@ def _subject(cell: Cell, run: Run) -> str | None:
     """Whose measurements fill the cell: an artefact's folder, or `unquantized`. None as long as there is none."""
     if cell.bits == PAPER_UNQUANTIZED:
         return UNQUANTIZED
-    there = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
+    made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
         if (recipe.method, recipe.bits) == (METHODS[cell.method], BITS[cell.bits]):
-            folder = there.get(recipe.folder(cell.calibration))
+            folder = made.get(recipe.folder(cell.calibration))
             if folder is not None:
                 return folder
     return None
@@ -74,5 +74,5 @@ def _subject(cell: Cell, run: Run) -> str | None:
 def _value(metric: str, results: Sequence[Result]) -> float | None:
     """The number of a column, or the mean of several, if all of them are there."""
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
-    there = [value for value in values if value is not None]
-    return fmean(there) if len(there) == len(values) else None
+    known = [value for value in values if value is not None]
+    return fmean(known) if len(known) == len(values) else None

@@ -12,10 +12,10 @@ from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE,
 
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:
     """The tasks behind the table's columns, lists by name where the table has all of one."""
-    wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
-    lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(wanted)]
+    tasks_wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
+    lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(tasks_wanted)]
     covered = {task for name in lists for task in LISTS[name][1]}
-    return [*lists, *dict.fromkeys(task for task in wanted if task not in covered)]
+    return [*lists, *dict.fromkeys(task for task in tasks_wanted if task not in covered)]
 
 
 def evaluation(experiment: Experiment) -> str:

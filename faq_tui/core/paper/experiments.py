@@ -38,8 +38,8 @@ class Experiment:
 
     def cells(self) -> list[Cell]:
         """The values that somebody measured: neither averages of rows nor of columns."""
-        found = [cell for cell in cells() if (cell.table, cell.model) == (self.table, self.model)]
-        return [cell for cell in found if cell.bits != AVERAGE and cell.metric != AVERAGE_COLUMN]
+        own = [cell for cell in cells() if (cell.table, cell.model) == (self.table, self.model)]
+        return [cell for cell in own if cell.bits != AVERAGE and cell.metric != AVERAGE_COLUMN]
 
     def recipes(self) -> list[tuple[str, int]]:
         """(method, bits) in the table's order."""
@@ -64,7 +64,7 @@ class Experiment:
             "general tasks": bool(set(columns) & set(GENERAL)),
             "specialised tasks": bool(set(columns) & set(SPECIAL)),
         }
-        measured = ", ".join(kind for kind, there in kinds.items() if there)
+        measured = ", ".join(kind for kind, present in kinds.items() if present)
         return f"{self.model}: {', '.join(methods)}; {' against '.join(self.sets())}; {measured}"
 
 
@@ -78,14 +78,14 @@ def find_experiment(name: str, target: str | None = None) -> Experiment:
 
     Raises UsageError if there is no such preset.
     """
-    found = [experiment for experiment in all_experiments() if experiment.name == name]
-    if not found:
+    matches = [experiment for experiment in all_experiments() if experiment.name == name]
+    if not matches:
         names = list(dict.fromkeys(experiment.name for experiment in all_experiments()))
         raise UsageError(
             f"no preset {name!r}: there are {names[0]} to {names[-1]}, see `faq-tui init --list-presets`"
         )
-    spelt = [e for e in found if target is not None and _is(e, target)]
-    return (spelt or found)[0]
+    spelt = [e for e in matches if target is not None and _is(e, target)]
+    return (spelt or matches)[0]
 
 
 def others(experiment: Experiment) -> list[str]:

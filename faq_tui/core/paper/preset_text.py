@@ -92,9 +92,9 @@ def _source(experiment: Experiment, source: str, c: PresetChoices) -> str:
         )
     else:
         model = c.elder_model or ELDERS.get(experiment.model, USUAL_ELDER)
-        said = "" if c.elder_model else '  # (our choice) the table says "a larger model of the family"'
+        comment = "" if c.elder_model else '  # (our choice) the table says "a larger model of the family"'
         where = (
-            f"base_url = {quoted(c.elder_url or 'http://elder:8000/v1')}  # yours\nmodel = {quoted(model)}{said}\n"
+            f"base_url = {quoted(c.elder_url or 'http://elder:8000/v1')}  # yours\nmodel = {quoted(model)}{comment}\n"
         )
     return f"""\
 [sources.{source}]

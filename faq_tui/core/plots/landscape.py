@@ -30,8 +30,8 @@ def pool(values: Floats, columns: int) -> Floats:
     if length <= columns:
         return values
     starts = np.arange(columns) * length // columns
-    found: Floats = np.maximum.reduceat(values, starts, axis=-1)
-    return found
+    pooled: Floats = np.maximum.reduceat(values, starts, axis=-1)
+    return pooled
 
 
 def stretch(values: Floats, size: int, axis: int) -> Floats:
@@ -41,8 +41,8 @@ def stretch(values: Floats, size: int, axis: int) -> Floats:
     length = values.shape[axis]
     if length >= size:
         return values
-    found: Floats = np.take(values, np.arange(size) * length // size, axis=axis)
-    return found
+    stretched: Floats = np.take(values, np.arange(size) * length // size, axis=axis)
+    return stretched
 
 
 def fit(values: Floats, columns: int) -> Floats:

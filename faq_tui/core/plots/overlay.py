@@ -43,10 +43,10 @@ def overlay(
         return ""
     as_log = min(known) > 0 and max(known) > LOG_FROM * min(known) if log is None else log
     scaled = {name: [_scaled(y, as_log) for y in values] for name, values in series.items()}
-    found = [y for values in scaled.values() for y in values if y is not None]
-    if not found:
+    heights = [y for values in scaled.values() for y in values if y is not None]
+    if not heights:
         return ""
-    low, high, labels = _axis(min(found), max(found), as_log, max(2, height // 3))
+    low, high, labels = _axis(min(heights), max(heights), as_log, max(2, height // 3))
     last = max(1, *(len(values) - 1 for values in series.values()))
     under = ticks if ticks is not None else [(x, str(x)) for x in _spread(0, last, max(2, width // 10))]
     curves = [[(x, y) for x, y in enumerate(values) if y is not None] for values in scaled.values()]

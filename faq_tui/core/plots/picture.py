@@ -89,8 +89,8 @@ def _levels(landscape: Floats, top: float) -> NDArray[np.int64]:
 
     share = np.clip(landscape / top, 0.0, 1.0) if top > 0 else np.zeros_like(landscape)
     below = np.minimum((share / PEAK * LEVELS).astype(np.int64), LEVELS)
-    found: NDArray[np.int64] = np.where(share >= PEAK, LEVELS + 1, below)
-    return found
+    levels: NDArray[np.int64] = np.where(share >= PEAK, LEVELS + 1, below)
+    return levels
 
 
 def _colour(level: int) -> tuple[int, int, int]:

@@ -64,17 +64,17 @@ def _apart(
     points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
     """(point, x, y) with no two in one cell; `step` is at least a cell's width and height."""
-    found: list[tuple[Point, float, float]] = []
+    placed: list[tuple[Point, float, float]] = []
     for point in points:
         shifts = (sign * n * APART * step[0] for n in range(len(points) + 1) for sign in (1, -1))
         free = [
             x
             for x in (point.x + shift for shift in shifts)
             if left <= x <= right
-            and all(abs(x - a) >= APART * step[0] or abs(point.y - b) >= APART * step[1] for _, a, b in found)
+            and all(abs(x - a) >= APART * step[0] or abs(point.y - b) >= APART * step[1] for _, a, b in placed)
         ]
-        found.append((point, free[0] if free else point.x, point.y))
-    return found
+        placed.append((point, free[0] if free else point.x, point.y))
+    return placed
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -56,14 +56,14 @@ class PendingCandidate:
 
 def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
     """The missing candidates, seed by seed. Seeds that have some already come first: a stop leaves whole seeds."""
-    there = rows.numbers(run.store, source_hash_of(source))
-    begun = Counter(seed_id for seed_id, _ in there)
+    stored = rows.numbers(run.store, source_hash_of(source))
+    begun = Counter(seed_id for seed_id, _ in stored)
     seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
     missing = [
         (seed, number)
         for seed in seeds
         for number in range(1, source.candidates + 1)
-        if (seed.id, number) not in there
+        if (seed.id, number) not in stored
     ]
     return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(missing)]
 

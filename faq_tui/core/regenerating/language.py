@@ -117,8 +117,8 @@ def in_another_language(question: str, answer: str, language: str | None = None)
     answered = language_of(answer)
     if answered is None or asks_for_another(question):
         return None
-    asked = language_of(question) or (language or "").casefold().partition("-")[0]
-    if asked in _languages():
-        return (asked, answered) if asked != answered else None
+    expected = language_of(question) or (language or "").casefold().partition("-")[0]
+    if expected in _languages():
+        return (expected, answered) if expected != answered else None
     script = _main_script(_prose(question))  # a short question in Latin letters is in no language written otherwise
     return (script, answered) if script is not None and script != script_of_language(answered) else None

@@ -1,4 +1,7 @@
-"""The verdict for someone who has never heard of KL: one line that answers, then one for each fair comparison."""
+"""The answer section of the report: whether the data helped.
+
+A newcomer reads one line with the answer and one line per fair comparison; then follow every metric of every
+comparison, and how to read them."""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ SAID = {
     SAME: "the same model on {}",
     UNKNOWN: "too little measured on {}",
 }
-# What verdicts that point both ways amount to: some of them beyond noise, or none.
+# The overall verdict if verdicts contradict each other: MIXED if some are beyond noise, else BOTH_WAYS.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: "Yes. This data kept the quantized model closer to the original, also {}",
@@ -52,7 +55,7 @@ UNFAIR = "{} with the same number of questions; the same amount of text, the fai
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none without a comparison. `body` is what `document` returns."""
+    """The short answer as lines of Markdown; none without a comparison. `body` is what `document` returns."""
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     lines: list[str] = []
     for recipe, source in pairs:
@@ -66,24 +69,27 @@ def in_short(body: dict[str, Any]) -> list[str]:
 
 
 def headline(counts: dict[str, Counter[str]]) -> str:
-    """`counts`: what is equal (samples, tokens) to how often each verdict fell, on the main metric of each text."""
+    """The answer in one line.
+
+    `counts`: what is equal (samples, tokens) -> count of each verdict on the main metrics.
+    """
     if "tokens" not in counts:
         return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
-    found = _together(counts["tokens"])
+    overall = _together(counts["tokens"])
     gained = _together(counts.get("samples", Counter())) in (BETTER, LEANS_BETTER)
-    if found == WITHIN_NOISE and gained:
+    if overall == WITHIN_NOISE and gained:
         if not counts["tokens"][UNKNOWN]:
             return MORE_TEXT
-        found = UNKNOWN
-    return BY_TEXT[found].format(EVEN)
+        overall = UNKNOWN
+    return BY_TEXT[overall].format(EVEN)
 
 
 def _together(counts: Counter[str]) -> str:
-    """What the verdicts of all texts amount to."""
+    """The overall verdict over all texts."""
     if counts[BETTER] + counts[LEANS_BETTER] and counts[WORSE] + counts[LEANS_WORSE]:
         return MIXED if counts[BETTER] + counts[WORSE] else BOTH_WAYS
-    told = (BETTER, WORSE, LEANS_BETTER, LEANS_WORSE, WITHIN_NOISE, SAME)
-    return next((verdict for verdict in told if counts[verdict]), UNKNOWN)
+    by_priority = (BETTER, WORSE, LEANS_BETTER, LEANS_WORSE, WITHIN_NOISE, SAME)
+    return next((verdict for verdict in by_priority if counts[verdict]), UNKNOWN)
 
 
 def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
@@ -94,8 +100,8 @@ def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
 def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     total = sum(counts.values())
     first, *others = [word for word in SAID if counts[word]]
-    said = [f"{SAID[first].format(counts[first])} of {total} held-out texts"]
-    said += [SAID[word].format(counts[word]) for word in others]
+    parts = [f"{SAID[first].format(counts[first])} of {total} held-out texts"]
+    parts += [SAID[word].format(counts[word]) for word in others]
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
@@ -106,7 +112,7 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     )
     sizes += f"; means of {c['draws']} draws" if c["draws"] > 1 else ""
     what = "number of questions" if c["equal"] == "samples" else "amount of text"
-    return f"With the same {what}{than}: {', '.join(said)} ({sizes})."
+    return f"With the same {what}{than}: {', '.join(parts)} ({sizes})."
 
 
 CAVEAT = (
@@ -133,12 +139,12 @@ HOW_TO_READ = (
 
 
 def answer(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown."""
+    """The whole section as lines of Markdown."""
     return [*verdict(body), *details(body)]
 
 
 def verdict(body: dict[str, Any]) -> list[str]:
-    """What a newcomer reads first."""
+    """The part that a newcomer reads first, as lines of Markdown."""
     lines = ["## Did it help?", ""]
     lines += [f"> **Out of date**: {body['outdated']}.\n"] if body["outdated"] else []
     lines += in_short(body)
@@ -146,7 +152,7 @@ def verdict(body: dict[str, Any]) -> list[str]:
 
 
 def details(body: dict[str, Any]) -> list[str]:
-    """Every metric of every comparison, and how to read it."""
+    """Every metric of every comparison and how to read it, as lines of Markdown."""
     lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
@@ -164,7 +170,7 @@ def details(body: dict[str, Any]) -> list[str]:
 
 
 def covered(body: dict[str, Any]) -> str:
-    """What the intervals over several draws hold, and what they cannot."""
+    """What the intervals over several draws include and what they do not."""
     draws, shared = min(comparison["draws"] for comparison in body["comparisons"]), body["run"]["shared_seeds"]
     return COVERED.format(draws=draws) + (SHARED.format(**shared) if shared else "")
 
@@ -196,7 +202,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The set on the other side: the baseline, its twin included, or the one whose size this one takes."""
+    """The other set of a comparison: the baseline or its twin, or the set whose size this one copies."""
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
 
@@ -214,19 +220,19 @@ def _outcomes(text: dict[str, Any], outcomes: dict[str, dict[str, Any]], draws: 
     return "; ".join(parts)
 
 
-def _outcome(metric: str, found: dict[str, Any]) -> str:
-    ours, baseline = (formatting.value(metric, found[side]) for side in ("ours", "baseline"))
-    difference = found["difference"]
+def _outcome(metric: str, outcome: dict[str, Any]) -> str:
+    ours, baseline = (formatting.value(metric, outcome[side]) for side in ("ours", "baseline"))
+    difference = outcome["difference"]
     text = (
-        f"{formatting.metric_title(metric)} {ours} against {baseline}: {found['verdict']} "
+        f"{formatting.metric_title(metric)} {ours} against {baseline}: {outcome['verdict']} "
         f"({formatting.change(metric, difference['value'])}, 95% interval {formatting.interval(metric, difference)}"
     )
-    recovered = formatting.share(found["recovered"])
+    recovered = formatting.share(outcome["recovered"])
     return f"{text})" if recovered == formatting.MISSING else f"{text}, loss recovered {recovered})"
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """A warning where another draw of the calibration set alone can bring as large a difference."""
+    """A warning if another draw of the calibration set alone can cause such a difference."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

@@ -1,4 +1,4 @@
-"""Public benchmarks: every metric with its standard error, and what is missing and why."""
+"""Public benchmarks: every metric with its standard error, and missing results with the reason."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import draw_name
 from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
-HIDDEN = {"items", "signature"}  # the first is as long as the data, the second tells nothing
+HIDDEN = {"items", "signature"}  # `items` is as long as the data, and `signature` means nothing to a reader
 NOT_YET = "not run yet"
-ROUNDED = 1e-4  # evalscope gives four digits
+ROUNDED = 1e-4  # evalscope rounds to four digits
 
 
 def benchmarks(run: Run) -> dict[str, Any]:
@@ -42,23 +42,23 @@ def benchmarks(run: Run) -> dict[str, Any]:
 
 
 def fingerprint(run: Run) -> Any:
-    """What changes when the section does."""
+    """A value that changes whenever the section changes."""
     results = [(result.key, result.name, result.metric, result.value) for result in current_results(run)]
     return [results, sorted(problem for problem in all_problems(run.store).items())]
 
 
 def section(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none where no benchmark is asked for. `body` is the whole document."""
-    found = body["benchmarks"]
-    if not found["results"] and not found["missing"]:
+    """Lines of Markdown; none if no benchmark is requested. `body` is the whole document."""
+    data = body["benchmarks"]
+    if not data["results"] and not data["missing"]:
         return []
     lines = ["## Benchmarks", ""]
-    if found["results"]:
+    if data["results"]:
         head = ["Task", "Metric", "Model", "Value", "Std. error", "Against baseline", "Items", "Few-shot"]
-        rows = [_row(result) for result in found["results"] if is_shown(result, found["results"])]
-        lines += [*table(head, rows, left=3), "", *_notes(found["results"]), ""]
-    if found["missing"]:
-        lines += ["Not measured:", "", *_missing(found["missing"]), ""]
+        rows = [_row(result) for result in data["results"] if is_shown(result, data["results"])]
+        lines += [*table(head, rows, left=3), "", *_notes(data["results"]), ""]
+    if data["missing"]:
+        lines += ["Not measured:", "", *_missing(data["missing"]), ""]
     return lines
 
 
@@ -67,24 +67,24 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 
 
 def _baselines(run: Run) -> dict[str, str]:
-    """Folder of each artefact to that of the baseline of the same recipe and draw, at equal samples or tokens."""
-    there = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
-    found: dict[str, str] = {}
+    """Artefact's folder -> folder of the baseline of the same recipe and draw, at equal samples or tokens."""
+    made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
+    baselines: dict[str, str] = {}
     for recipe in run.settings.recipes:
         for name in run.settings.set_names():
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
             for draw in range(1, run.settings.evaluate.repeats + 1):
-                ours, theirs = (there.get(recipe.folder(draw_name(one, draw))) for one in (name, base))
+                ours, theirs = (made.get(recipe.folder(draw_name(one, draw))) for one in (name, base))
                 if ours and theirs and ours != theirs:
-                    found[ours] = theirs
-    return found
+                    baselines[ours] = theirs
+    return baselines
 
 
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     """Ours minus the baseline's, with the standard error of the mean of the items' own differences.
 
-    Both answered the same items, so what an item is hard by cancels out (Miller 2024, arXiv 2411.00640, section 4.2).
-    None where a value is neither the mean of its items nor the perplexity of their log-likelihoods.
+    Both answered the same items, so the difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section
+    4.2). None if a value is neither the mean of its items nor the perplexity of their log-likelihoods.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
@@ -99,7 +99,7 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
 def _of_items(result: Result) -> tuple[float, float] | None:
     """The value as a function of the mean m of the items, and its derivative there, for the delta method.
 
-    It is m itself; or exp(-m), as lm_eval's aggregation `perplexity` makes of log-likelihoods.
+    The value is m itself, or exp(-m) for lm_eval's aggregation `perplexity` of log-likelihoods.
     """
     if not result.items or result.value is None:
         return None
@@ -112,7 +112,7 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 
 
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
-    """A task's own numbers; its parts where it has none of its own. The JSON holds all of them."""
+    """True for a task's own numbers, or for its parts if it has none. The JSON holds all of them."""
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
 

@@ -1,4 +1,4 @@
-"""Everything that the report says, as plain data: `report.json`, and what the Markdown is made from."""
+"""The content of the report as plain data: `report.json`. All other formats are made from it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TITLES = {
 def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
     """The report of `run`. Numbers that are not finite are null. Raises UsageError if nothing is measured.
 
-    `evidence` is what `collect` has found just before, if anybody has asked it.
+    `evidence`: the result of `collect`, if the caller has it already.
     """
     evidence = collect(run) if evidence is None else evidence
     known = environment.read_environment(run)
@@ -88,7 +88,7 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def title(name: str, kind: str) -> str:
-    """A held-out text's name as people say it."""
+    """A held-out text's name for readers."""
     rest = name.partition(":")[2]
     if kind == PROSE or not rest:
         return name
@@ -96,7 +96,7 @@ def title(name: str, kind: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """JSON's own types only."""
+    """The value converted to JSON's types."""
     if isinstance(value, dict):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

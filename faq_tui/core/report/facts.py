@@ -1,4 +1,4 @@
-"""What was run: target, sources, candidates, judge, picks, sets, recipes. No credentials, no model text."""
+"""Facts about the run: target, sources, candidates, judge, picks, sets, recipes. No credentials and no model text."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
         "recipes": [recipe.with_keys_of_all() for recipe in settings.recipes],
         "evaluate": settings.evaluate.model_dump(
             exclude={"lm_eval", "evalscope", "serve"}
-        ),  # benchmarks tell of these
+        ),  # the section on benchmarks shows these
     }
 
 
@@ -91,7 +91,7 @@ def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
 
 
 def without_credentials(url: str | None) -> str | None:
-    """Scheme, host, port and path: user, password, query and fragment can hold a key."""
+    """Scheme, host, port and path: user, password, query and fragment may contain a key."""
     if url is None or url == EMBEDDED:
         return url
     try:
@@ -123,7 +123,7 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    """The judge's own words for itself; its name alone if it is not installed here."""
+    """The judge's description of itself; only its name if it is not installed here."""
     return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 

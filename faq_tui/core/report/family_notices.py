@@ -1,4 +1,5 @@
-"""Whether a source is an elder at all, a relative, or the target itself."""
+"""Notices about sources that are no elder of the target: a stranger, a relative of equal size, or the target itself.
+"""
 
 from __future__ import annotations
 
@@ -22,26 +23,26 @@ def notices(run: Run) -> list[dict[str, str]]:
 
 
 def kinships(run: Run) -> dict[str, dict[str, Any]]:
-    """Of each source, what the family check found, as plain data."""
+    """The result of the family check of each source, as plain data."""
     return {
-        found.source: {
-            "model": found.model,
-            "verdict": found.kinship.verdict,
-            "known": found.kinship.known,
-            "larger": found.kinship.larger,
-            "reasons": list(found.kinship.reasons),
+        finding.source: {
+            "model": finding.model,
+            "verdict": finding.kinship.verdict,
+            "known": finding.kinship.known,
+            "larger": finding.kinship.larger,
+            "reasons": list(finding.kinship.reasons),
         }
-        for found in check_sources(run)
+        for finding in check_sources(run)
     }
 
 
-def _notice(run: Run, found: Finding) -> str:
-    kin = found.kinship
+def _notice(run: Run, finding: Finding) -> str:
+    kin = finding.kinship
     if kin.itself:
         return NO_ELDER
-    if run.settings.sources[found.source].base_url == EMBEDDED:
+    if run.settings.sources[finding.source].base_url == EMBEDDED:
         return NO_RELATIVE
-    model, why = escape(found.model), escape("; ".join(kin.reasons))
+    model, why = escape(finding.model), escape("; ".join(kin.reasons))
     if kin.verdict == FAMILY:
         if kin.larger is not False:
             return ""
@@ -54,7 +55,7 @@ def _notice(run: Run, found: Finding) -> str:
 
 
 def target_name(settings: Settings) -> str:
-    """The target as a server would call it."""
+    """The target's name, as a server would use it."""
     if settings.target.model != EMBEDDED:
         return settings.target.model
     from faq_tui.core.embedded.gguf_file import MODEL_NAME

@@ -1,4 +1,4 @@
-"""Which labelled items quantization turned round, so that they can be read one by one."""
+"""Labelled items that are right for one model and wrong for the other, with their texts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_items
 
-SHOWN = 12  # items in words for each text; the JSON holds all
+SHOWN = 12  # items shown per text; the JSON holds all
 LONGEST = 160
 
 
 def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
-    """For each labelled text: the models' flips, and the items that flipped in any of them, as they read."""
-    found = []
+    """For each labelled text: the flips of each model, and the texts of all items that flipped."""
+    entries = []
     for text in dict.fromkeys(flipped.text for flipped in evidence.flips):
         of_text = [flipped for flipped in evidence.flips if flipped.text == text]
         items = all_items(run.store, text)
         numbers = sorted({number for flipped in of_text for number in (*flipped.lost, *flipped.won)})
-        found.append(
+        entries.append(
             {
                 "text": text,
                 "items": next(t.items for t in evidence.texts if t.name == text),
@@ -32,7 +32,7 @@ def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
                 ],
             }
         )
-    return found
+    return entries
 
 
 def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
         "question": body.get("question"),
         "choices": body.get("choices"),
         "answer": body.get("answer"),
-        "unquantized": next((before for before, _ in chosen.values()), None),  # its choice
+        "unquantized": next((before for before, _ in chosen.values()), None),  # the unquantized model's choice
         "chosen": {model: now for model, (_, now) in chosen.items()},
         "lost_by": [f.model for f in of_text if number in f.lost],
         "won_by": [f.model for f in of_text if number in f.won],
@@ -79,13 +79,13 @@ def _line(text: str, item: dict[str, Any]) -> str:
         f"won by {escape(name)}" for name in item["won_by"]
     ]
     if kind_of(text) == CHOICES and item["choices"]:
-        said = f"{escape(item['question'], LONGEST)} Right: {escape(item['choices'][item['answer']])}."
+        item_text = f"{escape(item['question'], LONGEST)} Right: {escape(item['choices'][item['answer']])}."
         chosen = dict.fromkeys(item["choices"][number] for number in item["chosen"].values())
-        said += f" Before: {escape(item['choices'][item['unquantized']])}; after: {escape(', '.join(chosen))}."
+        item_text += f" Before: {escape(item['choices'][item['unquantized']])}; after: {escape(', '.join(chosen))}."
     elif item["passage"]:
         context, _, word = item["passage"].rpartition(" ")
         tail = context if len(context) <= LONGEST else f"… {context[-LONGEST:]}"
-        said = f"{escape(tail, 2 * LONGEST)} **{escape(word)}**"
+        item_text = f"{escape(tail, 2 * LONGEST)} **{escape(word)}**"
     else:
-        said = MISSING
-    return f"- {said} ({'; '.join(who)})"
+        item_text = MISSING
+    return f"- {item_text} ({'; '.join(who)})"

@@ -1,4 +1,4 @@
-"""Numbers as people read them, and text from models, servers and files without markup or control characters."""
+"""Format numbers for people, and strip markup and control characters from foreign text."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ LONGEST = 200
 # Control, format (bidirectional ones reorder a line), surrogate, private use, line and paragraph ends.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
-LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # what GitHub makes a link by itself
+LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # GitHub turns these into links
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
-    """Without new lines, control and invisible characters; cut at `longest` characters. Markup is left in."""
+    """The text in one line without control and invisible characters, cut at `longest` characters. Markup stays."""
     line = " ".join(str(text).split())
     line = "".join("\ufffd" if unicodedata.category(c) in INVISIBLE else c for c in line)
     return line[: longest - 1] + "…" if len(line) > longest else line
 
 
 def escape(text: object, longest: int = LONGEST) -> str:
-    """Safe in a sentence, a list and a table cell."""
+    """Escape text for Markdown sentences, lists and table cells."""
     line = one_line(text, longest)
     line = MARKUP.sub(lambda match: f"\\{match.group()}", line)
     return LINK.sub(lambda match: f"\\{match.group()}", line)
@@ -36,12 +36,12 @@ NO_SHARE = 100
 
 
 def metric_title(metric: str) -> str:
-    """A metric's name in words, as it stands in a line of text and in a table cell."""
+    """A metric's name for text and table cells."""
     return escape(METRICS.get(metric).title)
 
 
 def value(metric: str, number: float | None) -> str:
-    """A metric's own value; None is one that is not finite."""
+    """A metric's value as text. None stands for a value that is not finite."""
     if number is None:
         return "not finite"
     if METRICS.get(metric).percent:
@@ -50,12 +50,12 @@ def value(metric: str, number: float | None) -> str:
 
 
 def tick(metric: str, number: float) -> str:
-    """A value at an axis of a picture."""
+    """A tick label for the axis of a figure."""
     return f"{100 * number:.4g}%" if METRICS.get(metric).percent else f"{number:.4g}"
 
 
 def change(metric: str, number: float | None) -> str:
-    """A difference of two values, with its sign."""
+    """A signed difference of two values."""
     if number is None:
         return "not finite"
     if METRICS.get(metric).percent:
@@ -64,7 +64,7 @@ def change(metric: str, number: float | None) -> str:
 
 
 def _plain(number: float, metric: str, sign: str = "") -> str:
-    """With the metric's decimals; a huge perplexity as a power of ten, since its digits say nothing."""
+    """The number with the metric's decimals. A huge perplexity is a power of ten, as its digits mean nothing."""
     if abs(number) >= HUGE:
         return f"{number:{sign}.2e}"
     return f"{number:{sign}.{METRICS.get(metric).decimals}f}"
@@ -82,17 +82,17 @@ def share(estimate: dict[str, Any] | None) -> str:
     """A share of the loss recovered with its interval, in percent."""
     if estimate is None or estimate["value"] is None:
         return MISSING
-    said = f"{percent(estimate['value'])}%"
+    text = f"{percent(estimate['value'])}%"
     if estimate["low"] is None or estimate["high"] is None:
-        return said
-    return f"{said} [{percent(estimate['low'])}, {percent(estimate['high'])}]"
+        return text
+    return f"{text} [{percent(estimate['low'])}, {percent(estimate['high'])}]"
 
 
 def percent(share: float) -> str:
     """A share in percent. If what it is a share of is near zero, only its sign is shown."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
-    return f"{round(100 * share):d}"  # without the minus of a zero
+    return f"{round(100 * share):d}"  # round() avoids -0
 
 
 def count(number: int | None) -> str:
@@ -104,7 +104,7 @@ def megabytes(number: int | None) -> str:
 
 
 def probability(p: float | None) -> str:
-    """A p-value, to what it can tell."""
+    """A p-value with as many digits as are meaningful."""
     if p is None:
         return MISSING
     return "≤ 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,4 +1,4 @@
-"""Whether the figures of a report are of the settings and inputs that its run has now."""
+"""Whether the figures of a report match the present settings and inputs of its run."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ CHANGED = (
     "The settings or the inputs of the stage evaluate have changed since these figures were measured: run it again"
 )
 UNFINISHED = "The stage evaluate is not finished: until it is, figures are missing, or of earlier settings"
-# Keys of [evaluate] that change no measurement of ours; benchmarks have signatures of their own.
+# Keys of [evaluate] that change none of our measurements. Benchmarks have their own signatures.
 NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval", "evalscope", "serve"}
 
 
 def outdated(run: Run) -> str | None:
-    """A sentence, without its full stop, where figures may be of earlier settings; None where they cannot."""
+    """A sentence without full stop if figures may come from earlier settings; else None."""
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None
@@ -39,14 +39,16 @@ def figures_signature(run: Run) -> str:
     measured = settings.model_dump(exclude=NO_MEASUREMENT)
     named = (*settings.perplexity, *settings.word_perplexity, *settings.last_word, *settings.multiple_choice)
     files = [[name, state(run, name)] for name in named]
-    asked = [source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers]
+    answer_hashes = [
+        source_generation(run, s) for name, s in run.settings.sources.items() if name in settings.answers
+    ]
     heldout = [seed.id for seed in seed_rows.by_role(run.store, "heldout")]
     where = (target.device, target.dtype)
     more = (layer_error_limit(run), [request.signature for request in wanted(run)], *_token_columns(run))
-    return digest(VERSION, measured, where, files, asked, sorted(subjects(run).items()), heldout, *more)
+    return digest(VERSION, measured, where, files, answer_hashes, sorted(subjects(run).items()), heldout, *more)
 
 
 def _token_columns(run: Run) -> list[list[str]]:
-    """The columns that installed metrics add to this run's measurements; nothing where there is none."""
+    """The columns that installed metrics add to this run's measurements; empty if there are none."""
     columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
     return [sorted(columns)] if columns else []

@@ -1,4 +1,4 @@
-"""The paper's own table beside ours, where model and method are the same."""
+"""The paper's own tables, for the same model and methods as ours."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ ARXIV = "arXiv 2601.11200"
 
 
 def paper(run: Run) -> dict[str, Any]:
-    """`model`: whether the paper has it; `cells`: its values, unquantized and for our methods and bits."""
+    """The paper's values.
+
+    `model`: whether the paper has the model; `cells`: unquantized and for our methods and bits.
+    """
     model = target_name(run.settings)
     recipes = [(recipe.method, recipe.bits) for recipe in run.settings.recipes]
     return {"known": bool(select(model=model)), "cells": [asdict(cell) for cell in of_recipes(model, recipes)]}
 
 
 def paper_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: one table of the paper after the other; one sentence where it has none."""
-    found = [Cell(**cell) for cell in body["paper"]["cells"]]
-    if not [cell for cell in found if cell.bits != UNQUANTIZED]:
+    """Lines of Markdown: each table of the paper, or one sentence if there is none."""
+    paper_cells = [Cell(**cell) for cell in body["paper"]["cells"]]
+    if not [cell for cell in paper_cells if cell.bits != UNQUANTIZED]:
         what = "these methods at these bits" if body["paper"]["known"] else "this model"
         return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no row for {what}.", ""]
     lines = ["## The paper's figures", ""]
-    for number in dict.fromkeys(cell.table for cell in found):
+    for number in dict.fromkeys(cell.table for cell in paper_cells):
         lines += [
             f"Table {number} of the FAQ paper ({ARXIV}):",
             "",
-            *_table([c for c in found if c.table == number]),
+            *_table([c for c in paper_cells if c.table == number]),
             "",
         ]
     return [

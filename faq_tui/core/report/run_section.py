@@ -1,4 +1,4 @@
-"""What was run with which data."""
+"""The section that lists what was run with which data."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run_lines(body: dict[str, Any]) -> list[str]:
         *judge_lines(facts["judge"]),
         f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens a sample, longer ones by "
         f"{facts['assemble']['overflow']}",
-        *(_set(found) for found in facts["sets"]),
+        *(_set(one) for one in facts["sets"]),
         *(f"- **Recipe**: {_pairs(_told(recipe))}" for recipe in facts["recipes"]),
         *(_text(text) for text in body["texts"]),
         *_evaluation(body),
@@ -59,21 +59,21 @@ def _source(s: dict[str, Any]) -> list[str]:
     ]
 
 
-def _set(found: dict[str, Any]) -> str:
-    refused = ", ".join(f"{number} {escape(reason)}" for reason, number in found["refused"].items())
-    line = f"- **Set {escape(found['name'])}**: {_made_from(found['plan'])}{found['samples']:,} samples, "
-    line += f"{found['tokens']:,} tokens"
-    if found["cut"]:
-        line += f", {found['cut']:,} tokens cut off ({found['kept']:.0%} kept)"
-    if found["answered"]:
-        line += f"; {found['whole_answers']:,} of {found['answered']:,} samples hold their whole answer"
-    built = {way: number for way, number in found["ways"].items() if way in WAYS}
+def _set(made: dict[str, Any]) -> str:
+    refused = ", ".join(f"{number} {escape(reason)}" for reason, number in made["refused"].items())
+    line = f"- **Set {escape(made['name'])}**: {_made_from(made['plan'])}{made['samples']:,} samples, "
+    line += f"{made['tokens']:,} tokens"
+    if made["cut"]:
+        line += f", {made['cut']:,} tokens cut off ({made['kept']:.0%} kept)"
+    if made["answered"]:
+        line += f"; {made['whole_answers']:,} of {made['answered']:,} samples hold their whole answer"
+    built = {way: number for way, number in made["ways"].items() if way in WAYS}
     line += "".join(f"; {number:,} {WAYS[way]}" for way, number in built.items())
     return line + (f"; left out: {refused}" if refused else "")
 
 
 def _made_from(plan: dict[str, Any] | None) -> str:
-    """What is not the default of a set, in words."""
+    """The settings of a set that are not the default, in words."""
     if plan is None:
         return "cut to equal tokens; "
     words = []
@@ -112,5 +112,5 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _told(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What the recipe's method has; its sets are told elsewhere."""
+    """The recipe's keys without its sets, which are listed elsewhere."""
     return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

@@ -1,4 +1,4 @@
-"""How spiky the target's activations are under each set, and how far each artefact's layers drift."""
+"""The section on activations: spikes under each set, and the layer errors of each artefact."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NAMES = {
 }
 
 
-SENTENCE = 1000  # characters: it is ours, but for the names in it
+SENTENCE = 1000  # characters of a sentence, which is ours except for the names in it
 DRIFT = "Relative error of each layer's output against the unquantized model, on the same held-out text."
 
 
 def spikes(run: Run) -> dict[str, Any]:
-    """What was measured, as JSON-able data; lists are empty where nothing was."""
+    """The measurements as JSON-able data; lists are empty if nothing was measured."""
     seen = overview(run)
     return {
         "sets": [
@@ -57,45 +57,45 @@ def spikes(run: Run) -> dict[str, Any]:
 
 
 def fingerprint(run: Run) -> Any:
-    """What changes when the section does."""
+    """A value that changes whenever the section changes."""
     seen = overview(run)
     return [[(name, row.signature) for name, row in seen.sets.items()], sorted(seen.errors.items())]
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """Of each set that went through experts: how many there are, and how many got too little."""
-    found = []
+    """For each set of a mixture model: the number of experts, and of experts with too few tokens."""
+    entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]
         minimum = run.settings.activations.expert_minimum
         if counts:
             starved = sum(count < minimum * row.tokens for count in counts)
-            found.append({"set": row.set_name, "experts": len(counts), "minimum": minimum, "starved": starved})
-    return found
+            entries.append({"set": row.set_name, "experts": len(counts), "minimum": minimum, "starved": starved})
+    return entries
 
 
 def spike_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none where nothing was measured."""
-    found = body["spikes"]
+    """Lines of Markdown; none if nothing was measured."""
+    data = body["spikes"]
     lines: list[str] = []
-    if found["comparisons"]:
+    if data["comparisons"]:
         lines += ["## Spikes", ""]
-        lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in found["comparisons"]]
-        lines += ["", *table(("set", *NAMES.values()), _rows(found["comparisons"])), ""]
+        lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in data["comparisons"]]
+        lines += ["", *table(("set", *NAMES.values()), _rows(data["comparisons"])), ""]
         lines += [
             "Medians over layers of the inputs of the modules named above, each sample's first token apart; the "
             "higher, the spikier.",
             "",
         ]
-    for one in found["experts"]:
+    for one in data["experts"]:
         lines += [
             f"- {escape(one['set'])}: {one['starved']} of {one['experts']} experts got under {one['minimum']:.1%} of "
             "its tokens.",
             "",
         ]
-    if found["layer_errors"]:
+    if data["layer_errors"]:
         head = ("model", "median", "last layer", "highest")
-        lines += ["### Errors of the layers", "", *table(head, _errors(found)), "", DRIFT, ""]
+        lines += ["### Errors of the layers", "", *table(head, _errors(data)), "", DRIFT, ""]
     return lines
 
 
@@ -110,15 +110,15 @@ def _rows(comparisons: list[dict[str, Any]]) -> list[list[str]]:
     return list(rows.values())
 
 
-def _errors(found: dict[str, Any]) -> list[list[str]]:
+def _errors(data: dict[str, Any]) -> list[list[str]]:
     rows = []
-    for one in found["layer_errors"]:
+    for one in data["layer_errors"]:
         errors = {layer: error for layer, error in enumerate(one["errors"]) if error is not None}  # None: not finite
         if errors:
             highest = max(errors, key=errors.__getitem__)
             middle, last = median(errors.values()), one["errors"][-1]
-            told = f"{_number(errors[highest])} (layer {highest})"
-            rows.append([escape(one["artefact"]), _number(middle), _number(last), told])
+            worst = f"{_number(errors[highest])} (layer {highest})"
+            rows.append([escape(one["artefact"]), _number(middle), _number(last), worst])
         elif one["errors"]:
             rows.append([escape(one["artefact"]), *[_number(None)] * 3])
     return rows

@@ -1,4 +1,4 @@
-"""The tables: one row a model, then one row a comparison."""
+"""The tables: one row per model, and one row per comparison."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: a row for each model, a column for each metric that has a heading; the JSON holds all."""
+    """Lines of Markdown: one row per model, one column per metric with a heading. The JSON holds all metrics."""
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
         for metric in _headed()
@@ -82,13 +82,17 @@ def comparisons(body: dict[str, Any]) -> list[str]:
     return ["## Comparisons with the baseline", "", *table(head, rows, left=6), "", *_notes(body), ""]
 
 
-def _comparison(c: dict[str, Any], text: str, metric: str, found: dict[str, Any]) -> list[str]:
-    difference = found["difference"]
+def _comparison(c: dict[str, Any], text: str, metric: str, outcome: dict[str, Any]) -> list[str]:
+    difference = outcome["difference"]
     return [
         *(escape(c["recipe"]), c["equal"], escape(c["source"]), escape(text), formatting.metric_title(metric)),
-        *(found["verdict"], formatting.value(metric, found["baseline"]), formatting.value(metric, found["ours"])),
+        *(
+            outcome["verdict"],
+            formatting.value(metric, outcome["baseline"]),
+            formatting.value(metric, outcome["ours"]),
+        ),
         f"{formatting.change(metric, difference['value'])} {formatting.interval(metric, difference)}",
-        *(formatting.share(found["recovered"]), formatting.probability(found["p_adjusted"])),
+        *(formatting.share(outcome["recovered"]), formatting.probability(outcome["p_adjusted"])),
     ]
 
 

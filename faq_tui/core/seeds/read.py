@@ -49,8 +49,8 @@ def format_of(path: Path, name: str) -> SeedFormat:
     if by_suffix is None:
         for seed_format in SEED_FORMATS.all():
             if not seed_format.suffixes and seed_format.recognises(path, name):
-                found: SeedFormat = seed_format
-                return found
+                reader: SeedFormat = seed_format
+                return reader
     raise UsageError(f"no seed file at {path}: check seeds.path")
 
 

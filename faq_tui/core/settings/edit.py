@@ -55,8 +55,12 @@ def _spread_out(recipes: Recipes) -> None:
     """Put one table for each recipe where a table with lists stands for several, so that indices count recipes."""
     single: Recipes = []
     for table in recipes:
-        found = combinations(table.unwrap())
-        single.extend([table] if len(found) == 1 and found[0] == table.unwrap() else map(_table, found))
+        single_recipes = combinations(table.unwrap())
+        single.extend(
+            [table]
+            if len(single_recipes) == 1 and single_recipes[0] == table.unwrap()
+            else map(_table, single_recipes)
+        )
     recipes[:] = single
 
 
@@ -84,23 +88,23 @@ def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
 
 
 def _recipes(document: tomlkit.TOMLDocument) -> Recipes:
-    found = document.get("recipes")
-    if found is None:
+    recipes = document.get("recipes")
+    if recipes is None:
         # The default, which the file need not spell out.
         default = default_recipe().model_dump(include={"method", "bits", "group_size"})
         return [_table(default)]
-    if isinstance(found, AoT):
-        return list(found)
-    return [_table(dict(item)) for item in found]
+    if isinstance(recipes, AoT):
+        return list(recipes)
+    return [_table(dict(item)) for item in recipes]
 
 
 def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
     """Write the list back where it stood, with an empty line after each recipe."""
     array = tomlkit.aot()
     for recipe in recipes:
-        apart = not array or array[-1].as_string().endswith("\n\n")
+        separated = not array or array[-1].as_string().endswith("\n\n")
         array.append(recipe)
-        recipe.trivia.indent = "" if apart else "\n"
+        recipe.trivia.indent = "" if separated else "\n"
     if not recipes[-1].as_string().endswith("\n\n"):
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:

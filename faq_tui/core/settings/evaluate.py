@@ -36,11 +36,11 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
     """
-    found: list[str] = []
+    expanded: list[str] = []
     for task in tasks:
         owner, names = LISTS.get(task, (engine, (task,)))
-        found.extend(names if owner == engine else ())
-    return tuple(dict.fromkeys(found))
+        expanded.extend(names if owner == engine else ())
+    return tuple(dict.fromkeys(expanded))
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:

@@ -95,8 +95,8 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
     """The types that a value at `part` of a section, a table or a list may have."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
-        found = next((field for name, field in fields if part in (name, field.alias)), None)
-        return [annotation] if found is None else _members(found.annotation)  # none: the tag of a union
+        field_info = next((field for name, field in fields if part in (name, field.alias)), None)
+        return [annotation] if field_info is None else _members(field_info.annotation)  # none: the tag of a union
     arguments = [one for one in typing.get_args(annotation) if one is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 

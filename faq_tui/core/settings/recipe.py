@@ -208,7 +208,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not lists:
         return [dict(recipe)]
     several = "method" in lists
-    found: list[dict[str, Any]] = []
+    singles: list[dict[str, Any]] = []
     for method in _listed(recipe.get("method", DEFAULT_METHOD)):
         options: dict[str, list[Any]] = {"method": [method]} if "method" in recipe else {}
         for key in CHOICES:
@@ -219,8 +219,8 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
         dropped = {key for key, values in options.items() if not values}
         rest = {key: value for key, value in recipe.items() if key not in dropped}
         kept = {key: values for key, values in options.items() if values}
-        found += [{**rest, **dict(zip(kept, values, strict=True))} for values in itertools.product(*kept.values())]
-    return sorted(found, key=lambda single: [_position(recipe[key], single.get(key)) for key in lists])
+        singles += [{**rest, **dict(zip(kept, values, strict=True))} for values in itertools.product(*kept.values())]
+    return sorted(singles, key=lambda single: [_position(recipe[key], single.get(key)) for key in lists])
 
 
 def _position(listed_values: Sequence[Any], value: Any) -> int:

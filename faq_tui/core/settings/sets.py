@@ -109,8 +109,8 @@ def draw_name(name: str, number: int) -> str:
 
 def plain_name(name: str) -> str:
     """The set whose further draw this is; itself if it is none."""
-    found = DRAW.fullmatch(name)
-    return found["set"] if found and int(found["number"]) > 1 else name
+    match = DRAW.fullmatch(name)
+    return match["set"] if match and int(match["number"]) > 1 else name
 
 
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # of a file, and a part of a folder's name
@@ -127,10 +127,10 @@ def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 
 
-def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], asked: Iterable[str]) -> tuple[str, ...]:
+def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
     """Sets of `[sets]`, and the known kinds of the baseline that a recipe asks for by name."""
     default = default_names(sources)
-    named = (*sets, *(name for name in asked if name in KINDS_BY_NAME))
+    named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
 
 
@@ -145,11 +145,11 @@ def _whole(name: str, own: str, plan: SetPlan) -> SetPlan:
     return plan.model_copy(update={"made_from": plan.parts(own), "kind": kind})
 
 
-def check(sources: Iterable[str], sets: Mapping[str, SetPlan], asked: Iterable[str]) -> None:
+def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> None:
     """Raise ValueError for a section of `[sets]` that cannot be made."""
     sources = tuple(sources)
     twins = twin_names(sources)
-    names = (*default_names(sources), *further_names(sources, sets, asked))
+    names = (*default_names(sources), *further_names(sources, sets, requested))
     for name, plan in sets.items():
         if not NAME.fullmatch(name):
             raise ValueError(f"sets.{name}: a set's name is letters, digits, _ and -: it names a file and folders")
@@ -165,12 +165,12 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], asked: Iterable[s
     list(in_order(plans(names, sources, sets)))
 
 
-def in_order(found: Mapping[str, SetPlan]) -> Iterator[str]:
+def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
     """The sets' names, each after those whose size it takes. Raises ValueError where two wait for each other."""
     done: list[str] = []
-    waiting = list(found)
+    waiting = list(unordered)
     while waiting:
-        ready = [name for name in waiting if found[name].match.names() <= set(done)]
+        ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
             raise ValueError(f"sets: {', '.join(waiting)} take their size from each other: one must set its own")
         done += ready

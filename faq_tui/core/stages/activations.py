@@ -45,11 +45,11 @@ def execute(context: Context) -> str:
     if not run.settings.activations.enabled:
         context.emit(StageStarted(STAGE, 0, "tokens"))
         return "switched off"
-    wanted = signatures(run)
-    for name in all_activations(run.store).keys() - wanted.keys():
+    current = signatures(run)
+    for name in all_activations(run.store).keys() - current.keys():
         path_of(run, name).unlink(missing_ok=True)
         remove_activations(run.store, name)
-    todo = _missing(run, wanted)
+    todo = _missing(run, current)
     first: dict[str, str] = {}
     for name, signature in todo.items():
         first.setdefault(signature, name)  # of equal sets one is measured
@@ -63,14 +63,14 @@ def execute(context: Context) -> str:
     for name, signature in todo.items():
         if first[signature] != name:
             _share(context, first[signature], name)
-    return f"{len(wanted)} sets at {len(_places(run))} places"
+    return f"{len(current)} sets at {len(_places(run))} places"
 
 
-def _missing(run: Run, wanted: dict[str, str]) -> dict[str, str]:
+def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
     rows = all_activations(run.store)
     return {
         name: signature
-        for name, signature in wanted.items()
+        for name, signature in current.items()
         if name not in rows
         or rows[name].signature != signature
         or files.signature_of(path_of(run, name)) != signature
@@ -140,4 +140,4 @@ def _store(context: Context, row: ActivationsRow) -> None:
 
 def _places(run: Run) -> set[tuple[int, str]]:
     rows = all_activations(run.store).values()
-    return {(place["layer"], place["module"]) for row in rows for place in row.summary["places"]}
+    return {(entry["layer"], entry["module"]) for row in rows for entry in row.summary["places"]}

@@ -70,9 +70,9 @@ class _Listener:
 
     def with_answers(self) -> Spec:
         """The order, with the answers that the worker has made."""
-        there = heldout(self.context.run.store, self.source_hash)
+        stored = heldout(self.context.run.store, self.source_hash)
         answers = [
-            replace(answer, ids=list(there[answer.seed_id].answer_ids)) if answer.seed_id in there else answer
+            replace(answer, ids=list(stored[answer.seed_id].answer_ids)) if answer.seed_id in stored else answer
             for answer in self.spec.answers
         ]
         return replace(self.spec, answers=answers)

@@ -35,14 +35,14 @@ def intact(run: Run) -> bool:
 
 def execute(context: Context, target: TargetModel) -> str:
     """Do what is missing. The summary's last words, empty where no benchmark is asked for."""
-    todo, asked = missing(context.run), len(wanted(context.run))
-    if not asked:
+    todo, total = missing(context.run), len(wanted(context.run))
+    if not total:
         return ""
     if todo:
-        context.emit(StageStarted(STAGE, len(todo), "benchmark tasks", asked - len(todo)))
+        context.emit(StageStarted(STAGE, len(todo), "benchmark tasks", total - len(todo)))
         _Benchmarks(context, target, len(todo)).run(todo)
     left = len(missing(context.run))
-    return f"; {asked - left} of {asked} benchmark tasks" + (", the others are in the warnings" if left else "")
+    return f"; {total - left} of {total} benchmark tasks" + (", the others are in the warnings" if left else "")
 
 
 class _Benchmarks:
@@ -118,7 +118,7 @@ class _Benchmarks:
         detail = f"{request.task} on {request.subject} ({request.engine})"
         self.context.emit(StageProgress(STAGE, self.total - len(self.waiting), self.total, detail))
 
-    def _finished(self, request: BenchmarkRequest, found: list[dict[str, Any]]) -> None:
+    def _finished(self, request: BenchmarkRequest, measured: list[dict[str, Any]]) -> None:
         subject, engine, task = request.key
         results = [
             rows.Result(
@@ -128,7 +128,7 @@ class _Benchmarks:
                 signature=request.signature,
                 **{**row, "items": None if row["items"] is None else tuple(row["items"])},
             )
-            for row in found
+            for row in measured
         ]
         rows.replace_results(self.context.run.store, results)
         for result in results:

@@ -24,8 +24,8 @@ def signature(run: Run) -> str:
     measured = sorted((m.subject, m.text, m.signature) for m in all_measurements(run.store).values())
     artefacts = [[a.name, a.signature, a.same_as, a.samples, a.tokens] for a in wanted_artefacts(run)]
     picks = tuple(run.store.db.execute("SELECT count(*), max(id) FROM picks").fetchone())
-    found = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, picks)
-    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *found, *_added_metrics(run))
+    inputs = (measured, benchmarks.fingerprint(run), spikes.fingerprint(run), artefacts, picks)
+    return digest(SCHEMA, run.settings.model_dump(), sorted(subjects(run).items()), *inputs, *_added_metrics(run))
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
@@ -46,6 +46,6 @@ def execute(context: Context) -> str:
         context.emit(ReportWritten(str(path)))
     mains = {text["name"]: text["metrics"][0] for text in body["texts"]}
     verdicts = [o[mains[text]]["verdict"] for c in body["comparisons"] for text, o in c["texts"].items()]
-    there = [word for word in WORDS if word in verdicts or word in (BETTER, WORSE, WITHIN_NOISE)]
-    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in there)
+    listed = [word for word in WORDS if word in verdicts or word in (BETTER, WORSE, WITHIN_NOISE)]
+    counts = ", ".join(f"{verdicts.count(word)} {word}" for word in listed)
     return f"against the baseline: {counts}" if verdicts else "nothing to compare"

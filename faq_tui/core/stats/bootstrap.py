@@ -106,8 +106,8 @@ def recovered(
             share: Array = (lost - one(draws, items)) / (lost - target(draws, items))
         return share
 
-    found = _estimate(share, mine, resamples, widening)[0]
-    return found if found.low is not None else None
+    estimate = _estimate(share, mine, resamples, widening)[0]
+    return estimate if estimate.low is not None else None
 
 
 def _mean(metric: Measure, draws: Sequence[Sums]) -> Statistic:
@@ -115,8 +115,8 @@ def _mean(metric: Measure, draws: Sequence[Sums]) -> Statistic:
         import numpy as np
 
         values = np.stack([metric.values(sums, item_weights) for sums in draws], axis=1)
-        found: Array = (draw_weights * values).sum(axis=1) / draw_weights.sum(axis=1)
-        return found
+        means: Array = (draw_weights * values).sum(axis=1) / draw_weights.sum(axis=1)
+        return means
 
     return mean
 

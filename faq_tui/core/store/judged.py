@@ -39,9 +39,9 @@ def standings(store: Store, view: View) -> list[Standing]:
         " LEFT JOIN scores m ON m.candidate_id = c.id AND m.judge = :judge"
         " WHERE s.role = 'chosen' AND s.present AND NOT s.excluded ORDER BY s.position, c.number"
     )
-    found: dict[str, tuple[list[float], list[bool]]] = {}
+    by_seed: dict[str, tuple[list[float], list[bool]]] = {}
     for seed_id, unusable, score in store.db.execute(query, vars(view)):
-        scores, flags = found.setdefault(seed_id, ([], []))
+        scores, flags = by_seed.setdefault(seed_id, ([], []))
         flags.append(bool(unusable))
         if score is not None and not unusable:
             scores.append(score)
@@ -54,7 +54,7 @@ def standings(store: Store, view: View) -> list[Standing]:
     overrides = {seed_id: pick for seed_id, pick in by_people if pick.candidate_id in ours}
     return [
         Standing(seed_id, seed_id in judged, judged.get(seed_id), overrides.get(seed_id), _margin(scores), sum(flags))
-        for seed_id, (scores, flags) in found.items()
+        for seed_id, (scores, flags) in by_seed.items()
     ]
 
 

@@ -50,18 +50,18 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
 
     Raises FaqError if a name does not begin with four digits and `_`, or if two have the same number.
     """
-    found = sorted(
+    migrations = sorted(
         (Migration(entry.name.removesuffix(".sql"), entry.read_text(encoding="utf-8")) for entry in folder.iterdir()),
         key=lambda migration: migration.name,
     )
     by_number: dict[str, str] = {}
-    for migration in found:
+    for migration in migrations:
         if not NAME.fullmatch(migration.name):
             raise FaqError(f"the migration {migration.name} has no name such as 0013_word: reinstall faq-tui")
         other = by_number.setdefault(migration.name[:4], migration.name)
         if other != migration.name:
             raise FaqError(f"the migrations {other} and {migration.name} have the same number: reinstall faq-tui")
-    return tuple(found)
+    return tuple(migrations)
 
 
 def applied_names(db: sqlite3.Connection) -> list[str]:
@@ -111,10 +111,10 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
     unknown = sorted(set(applied_names(db)) - set(known))
     counted, most = _version(db), len(known) if _has_table(db) else len(COUNTED)
     if unknown or counted > most:
-        there = f"migration {unknown[-1]}" if unknown else f"schema {counted}"
+        version = f"migration {unknown[-1]}" if unknown else f"schema {counted}"
         ours = known[-1] if unknown else most
         raise UsageError(
-            f"{path} was written by a newer faq-tui ({there}, this one knows up to {ours}): upgrade faq-tui"
+            f"{path} was written by a newer faq-tui ({version}, this one knows up to {ours}): upgrade faq-tui"
         )
 
 

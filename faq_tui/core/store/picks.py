@@ -49,7 +49,7 @@ def add_score(store: Store, row: ScoreRow, raw: str = "", replace: bool = False)
 def put_derived(store: Store, judge: str, rows: Iterable[ScoreRow]) -> None:
     """Store scores of the judge `judge` that are computed from other scores; replace those that changed."""
     query = "SELECT candidate_id, score, reason, details FROM scores WHERE judge = ?"
-    before = {found[0]: tuple(found[1:]) for found in store.db.execute(query, (judge,))}
+    before = {stored[0]: tuple(stored[1:]) for stored in store.db.execute(query, (judge,))}
     changed = [
         (row, "")
         for row in rows
@@ -138,5 +138,5 @@ def current(store: Store, source: str, judge: str, source_hash: str) -> dict[str
     picks = {seed_id: Pick(seed_id, source, chosen, "judge", "") for seed_id, chosen in judged.items()}
     query = "SELECT id FROM candidates WHERE generation = ?"
     ours: set[int | None] = {None, *(row["id"] for row in store.db.execute(query, (source_hash,)))}
-    found = [*picks.items(), *overrides(store, source).items()]
-    return {seed_id: pick for seed_id, pick in found if pick.candidate_id in ours}
+    all_picks = [*picks.items(), *overrides(store, source).items()]
+    return {seed_id: pick for seed_id, pick in all_picks if pick.candidate_id in ours}

@@ -1,4 +1,4 @@
-"""SVG elements as text, and the scales of axes."""
+"""SVG figures: elements as text, scales of axes, and the forest plot of differences with their intervals."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from faq_tui.core.report.html.from_markdown import VERDICTS
 
 
 def element(name: str, content: str = "", **attributes: object) -> str:
-    """`class_` is the attribute class, `stroke_width` is stroke-width; `content` is SVG already."""
+    """An SVG element. `class_` becomes the attribute class, `stroke_width` stroke-width. `content` is SVG."""
     listed = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(_short(value))}"' for key, value in attributes.items()
     )
     return f"<{name}{listed}>{content}</{name}>"
 
 
-def text(x: float, y: float, said: str, class_: str = "", anchor: str = "start", longest: int = 60) -> str:
+def text(x: float, y: float, content: str, class_: str = "", anchor: str = "start", longest: int = 60) -> str:
     return element(
-        "text", html.escape(one_line(said, longest)), x=x, y=y, class_=class_ or "label", text_anchor=anchor
+        "text", html.escape(one_line(content, longest)), x=x, y=y, class_=class_ or "label", text_anchor=anchor
     )
 
 
@@ -33,7 +33,7 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
 
 
 def svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
-    """`title` is read out where the picture cannot be seen."""
+    """An SVG figure. `title` is its text for screen readers."""
     return element(
         "svg",
         element("title", html.escape(one_line(title))) + "\n".join(parts),
@@ -49,7 +49,7 @@ def _short(value: object) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """From numbers in [low, high] to pixels in [start, end]."""
+    """Maps numbers in [low, high] to pixels in [start, end]."""
 
     low: float
     high: float
@@ -60,7 +60,7 @@ class Scale:
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
     def ticks(self, about: int = 5) -> list[float]:
-        """Round numbers within."""
+        """Round numbers within the scale."""
         step = _step((self.high - self.low) / about)
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
@@ -68,7 +68,7 @@ class Scale:
 
 
 def scale(values: Sequence[float], start: float, end: float, margin: float = 0.06) -> Scale:
-    """Holds all `values`, with some room on either side."""
+    """A scale that contains all `values` and a margin on both sides."""
     low, high = min(values), max(values)
     room = (high - low) * margin or abs(high) * 0.1 or 1.0
     return Scale(low - room, high + room, start, end)
@@ -80,20 +80,20 @@ def _step(rough: float) -> float:
 
 
 WIDTH, ROW, TOP, BOTTOM = 952, 26, 40, 34
-LEFT, RIGHT = 440, 190  # room for what a row is, and for its numbers
+LEFT, RIGHT = 440, 190  # pixels for a row's label and for its numbers
 
 
 def forests(body: dict[str, Any]) -> str:
-    """A picture for each text's main metric."""
-    texts = {found["name"]: found for found in body["texts"]}
+    """A forest plot for each main metric."""
+    texts = {outcome["name"]: outcome for outcome in body["texts"]}
     panels: dict[str, list[dict[str, Any]]] = {}
     for c in body["comparisons"]:
         for name, outcomes in c["texts"].items():
             metric = texts[name]["metrics"][0]
-            found = outcomes[metric]
-            if found["difference"]["value"] is not None and not c["same"]:
+            outcome = outcomes[metric]
+            if outcome["difference"]["value"] is not None and not c["same"]:
                 what = f"{c['recipe']} · {c['source']} · equal {c['equal']} · {texts[name]['title']}"
-                panels.setdefault(metric, []).append({"what": what, **found})
+                panels.setdefault(metric, []).append({"what": what, **outcome})
     return "\n".join(_panel(metric, rows) for metric, rows in panels.items())
 
 
@@ -124,10 +124,12 @@ def _axis(metric: str, across: Scale, sign: float, height: float) -> list[str]:
 
 
 def _row(metric: str, row: dict[str, Any], across: Scale, sign: float, y: float) -> list[str]:
-    found, mark = row["difference"], VERDICTS[row["verdict"]]
+    difference, mark = row["difference"], VERDICTS[row["verdict"]]
     parts = [text(0, y + 4, row["what"], longest=66)]
-    if found["low"] is not None:
-        parts.append(line(across(sign * found["low"]), y, across(sign * found["high"]), y, f"interval {mark}"))
-    parts.append(element("circle", cx=across(sign * found["value"]), cy=y, r=5, class_=f"point {mark}"))
-    said = f"{formatting.change(metric, found['value'])}  {row['verdict']}"
-    return [*parts, text(WIDTH - RIGHT + 12, y + 4, said, f"label {mark}")]
+    if difference["low"] is not None:
+        parts.append(
+            line(across(sign * difference["low"]), y, across(sign * difference["high"]), y, f"interval {mark}")
+        )
+    parts.append(element("circle", cx=across(sign * difference["value"]), cy=y, r=5, class_=f"point {mark}"))
+    label = f"{formatting.change(metric, difference['value'])}  {row['verdict']}"
+    return [*parts, text(WIDTH - RIGHT + 12, y + 4, label, f"label {mark}")]

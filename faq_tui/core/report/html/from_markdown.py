@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Callable, Sequence
 
-# A backslash makes the next character literal, as `escape` writes it.
+# A backslash makes the next character literal; `escape` writes such backslashes.
 PIECE = re.compile(
     r"\\(?P<literal>.)|\*\*(?P<bold>(?:\\.|[^*\\])+)\*\*|\*(?P<stress>(?:\\.|[^*\\])+)\*|`(?P<code>[^`]+)`"
 )
@@ -37,7 +37,7 @@ def to_html(lines: Sequence[str]) -> str:
 
 
 def inline(text: str) -> str:
-    """One line: bold, emphasis, code; all else escaped."""
+    """One line as HTML: bold, emphasis and code; everything else is escaped."""
     out, end = [], 0
     for match in PIECE.finditer(text):
         out.append(html.escape(text[end : match.start()]))
@@ -98,7 +98,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _marked(cell: str) -> str:
-    """A verdict gets its colour."""
+    """The cell as HTML; a verdict gets its colour."""
     return f'<span class="verdict {VERDICTS[cell]}">{cell}</span>' if cell in VERDICTS else inline(cell)
 
 

@@ -17,12 +17,12 @@ EQUAL = {
     "samples": "Same number of samples on both sides",
     "tokens": "Same number of tokens on both sides",
 }
-# No script, no request: a browser is told so too.
+# No script and no request; this tells the browser to enforce it.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def page(body: dict[str, Any]) -> str:
-    """`body` is what `document` returns."""
+    """The HTML page. `body` is what `document` returns."""
     name = html.escape(one_line(body["run"]["target"]["name"]))
     style = (files("faq_tui.core.report.html") / "report.css").read_text(encoding="utf-8")
     forest, points = forests(body), scatter(body)
@@ -51,13 +51,13 @@ def page(body: dict[str, Any]) -> str:
 
 
 def _where(body: dict[str, Any]) -> str:
-    found = body["evaluation"]
-    return one_line(f"{found['device_name'] or found['device']} in {found['dtype']}")
+    evaluation = body["evaluation"]
+    return one_line(f"{evaluation['device_name'] or evaluation['device']} in {evaluation['dtype']}")
 
 
 def _cards(body: dict[str, Any]) -> str:
-    """The verdicts at a glance: one card a comparison, one line a text."""
-    texts = {found["name"]: found for found in body["texts"]}
+    """The verdicts as cards: one card per comparison, one line per text."""
+    texts = {one["name"]: one for one in body["texts"]}
     cards = []
     for c in body["comparisons"]:
         rows = "".join(_verdict(texts[name], outcomes) for name, outcomes in c["texts"].items())

@@ -14,9 +14,9 @@ from faq_tui.core.settings.sets import plain_name
 
 WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
-GAP = 18  # between labels
+GAP = 18  # pixels between labels
 
-# The kinds of text on either axis, the first that is measured; each by its main metric.
+# Kinds of text for each axis: the first measured one is used, with its main metric.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
@@ -28,11 +28,11 @@ class SvgPoint:
     x: dict[str, Any]  # estimates
     y: dict[str, Any]
     class_: str
-    square: bool  # at equal tokens
+    square: bool  # a set at equal tokens
 
 
 def scatter(body: dict[str, Any]) -> str:
-    """A picture, or nothing where no model is measured on both sorts of text."""
+    """The scatter plot; empty if no model is measured on both kinds of text."""
     across, up = _axis_text(body, GENERAL), _axis_text(body, SPECIAL)
     if across is None or up is None:
         return ""
@@ -53,7 +53,7 @@ def _points(
 ) -> list[SvgPoint]:
     sets = [row["set_name"] for row in body["models"] if row["set_name"]]
     families = list(dict.fromkeys(_family(name) for name in sets))
-    found = []
+    points = []
     for row in body["models"]:
         x, y = (row["texts"].get(text["name"], {}).get(metric) for text, metric in (across, up))
         if not x or not y or x["value"] is None or y["value"] is None or row["same_as"]:
@@ -61,12 +61,12 @@ def _points(
         family = _family(row["set_name"]) if row["set_name"] else None
         class_ = "unquantized" if family is None else f"set{families.index(family) % COLOURS}"
         square = bool(row["set_name"]) and plain_name(row["set_name"]).endswith(TOKENS_SUFFIX)
-        found.append(SvgPoint(row["name"], x, y, class_, square))
-    return found
+        points.append(SvgPoint(row["name"], x, y, class_, square))
+    return points
 
 
 def _family(set_name: str) -> str:
-    """The set without what tells its twin and its draw; the baseline's come first."""
+    """The set's name without the suffixes of twin and draw; baselines come first."""
     name = plain_name(set_name).removesuffix(TOKENS_SUFFIX)
     return "" if name == BASELINE else name
 
@@ -77,17 +77,17 @@ def _drawn(points: list[SvgPoint], across: tuple[dict[str, Any], str], up: tuple
     x = scale(_ends(p.x for p in points), LEFT, WIDTH - RIGHT)
     y = scale(_ends(p.y for p in points), bottom, TOP)
     parts = [*_grid(x, y, across[1], up[1])]
-    for place, (found, metric) in (("x", across), ("y", up)):
-        said = f"{METRICS.get(metric).title} on {found['title']}" + (
-            " (general)" if place == "x" else " (specialised)"
+    for axis, (held, metric) in (("x", across), ("y", up)):
+        label = f"{METRICS.get(metric).title} on {held['title']}" + (
+            " (general)" if axis == "x" else " (specialised)"
         )
-        if place == "x":
-            parts.append(text((LEFT + WIDTH - RIGHT) / 2, height - 10, said, "axis", "middle"))
+        if axis == "x":
+            parts.append(text((LEFT + WIDTH - RIGHT) / 2, height - 10, label, "axis", "middle"))
         else:
             parts.append(
                 element(
                     "g",
-                    text(0, 0, said, "axis", "middle"),
+                    text(0, 0, label, "axis", "middle"),
                     transform=f"translate(16 {(TOP + bottom) / 2}) rotate(-90)",
                 )
             )
@@ -127,19 +127,19 @@ def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:
 
 
 def _labels(points: list[SvgPoint], x: Scale, y: Scale) -> list[str]:
-    """In a column on the right, each with a thin line to its point: points of like models lie close together."""
+    """Labels in a column on the right, each with a line to its point, because points of similar models overlap."""
     ranked = sorted(points, key=lambda point: y(point.y["value"]))
-    places: list[float] = []
+    heights: list[float] = []
     for point in ranked:
-        wanted = y(point.y["value"])
-        places.append(max(wanted, places[-1] + GAP) if places else max(wanted, TOP + 8))
+        ideal = y(point.y["value"])
+        heights.append(max(ideal, heights[-1] + GAP) if heights else max(ideal, TOP + 8))
     lowest = y.start
-    for number in reversed(range(len(places))):
-        places[number] = min(places[number], lowest)
-        lowest = places[number] - GAP
+    for number in reversed(range(len(heights))):
+        heights[number] = min(heights[number], lowest)
+        lowest = heights[number] - GAP
     at = WIDTH - RIGHT + 22
     parts = []
-    for point, place in zip(ranked, places, strict=True):
-        parts.append(line(x(point.x["value"]), y(point.y["value"]), at - 4, place, "leader"))
-        parts.append(text(at, place + 4, point.name, f"label {point.class_}", longest=44))
+    for point, height in zip(ranked, heights, strict=True):
+        parts.append(line(x(point.x["value"]), y(point.y["value"]), at - 4, height, "leader"))
+        parts.append(text(at, height + 4, point.name, f"label {point.class_}", longest=44))
     return parts
