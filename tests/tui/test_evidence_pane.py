@@ -202,7 +202,7 @@ async def test_an_item_without_labels_is_read_token_by_token(tmp_path: Path) -> 
             text = app.screen_text
             assert f"Question {number} of answers?" in text and "underlined" in text
             assert text.count("word0 word1") == 2, "for each of the two models, and not for the unquantized"
-            said = [box.query_one(".said", LiteralText) for box in pane.query(ModelBox) if box.display]
+            said = [box.query_one(".result", LiteralText) for box in pane.query(ModelBox) if box.display]
             for box in said:
                 shown = box.content
                 assert isinstance(shown, Text)

@@ -244,10 +244,10 @@ class ItemView(Vertical):
                 yield ModelBox(classes="model")
 
     def show(
-        self, loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, words: Words, place: str
+        self, loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, words: Words, position: str
     ) -> None:
-        """`place` says in words which item of how many this is."""
-        title = f"{loaded.title(entry.text)}, item {entry.number + 1}   {place}"
+        """`position` says in words which item of how many this is."""
+        title = f"{loaded.title(entry.text)}, item {entry.number + 1}   {position}"
         self.query_one("#item-title", ShortText).show_whole(title)
         self.query_one("#item-body", FlowView).show(_cut(item_parts(loaded, entry, words)))
         self.set_class(bool(words.pieces), "-words")
@@ -277,7 +277,7 @@ class ModelBox(Vertical):
     def compose(self) -> ComposeResult:
         yield ShortText(classes="title")
         with VerticalScroll(can_focus=False):
-            yield LiteralText(classes="said")
+            yield LiteralText(classes="result")
 
     def show(self, title: str, parts: Parts, more: Text) -> None:
         whole = Text()
@@ -286,7 +286,7 @@ class ModelBox(Vertical):
                 sanitize(text, newlines=True), style
             )
         self.query_one(ShortText).show_whole(title)
-        self.query_one(".said", LiteralText).show(whole.append("\n\n").append_text(more) if more else whole)
+        self.query_one(".result", LiteralText).show(whole.append("\n\n").append_text(more) if more else whole)
         self.query_one(VerticalScroll).scroll_home(animate=False)
 
     @property

@@ -162,8 +162,9 @@ class EvidencePane(Pane):
             self._draw_lines()
             self._draw_detail()
         else:
-            place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
-            self.query_one(ItemView).show(self.loaded, self.view_state, self.opened, self._words(self.opened), place)
+            position = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
+            words = self._words(self.opened)
+            self.query_one(ItemView).show(self.loaded, self.view_state, self.opened, words, position)
         if self._described is not self.loaded:
             self._described = self.loaded
             self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
