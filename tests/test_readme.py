@@ -1,52 +1,36 @@
-"""README's file tree is the architecture page: it names what is there, and nothing else."""
+"""README is a landing page: its two commands are marked for .ci/run, and it stays short."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from faq_tui.tui.keys import table
-
 ROOT = Path(__file__).parents[1]
-HIDDEN = {"__init__.py", "__main__.py", "__pycache__"}
+LONGEST = 150  # lines
 
 
-def tree() -> dict[str, set[str]]:
-    """Folder to the names that the tree lists in it."""
-    block = (ROOT / "README.md").read_text(encoding="utf-8").split("```\nfaq_tui/\n")[1].split("```")[0]
-    found: dict[str, set[str]] = {"faq_tui": set()}
-    parents = ["faq_tui"]
-    for line in block.splitlines():
-        indent = (len(line) - len(line.lstrip())) // 2
-        if indent == 0:
-            break  # the folders beside faq_tui
-        names = re.split(r" {2,}", line.strip())[0].split()
-        parents = parents[:indent]
-        found.setdefault("/".join(parents), set()).update(name.rstrip("/") for name in names)
-        parents.append(names[-1].rstrip("/"))
-    return found
+def page() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_what_the_tree_names_is_there() -> None:
-    for folder, names in tree().items():
-        for name in names:
-            assert (ROOT / folder / name).exists(), f"{folder}/{name}"
-
-
-def test_what_is_there_is_in_the_tree() -> None:
-    listed = tree()
-    for folder in ("faq_tui", "faq_tui/core"):
-        there = {p.name for p in (ROOT / folder).iterdir()} - HIDDEN
-        assert there <= listed[folder], there - listed[folder]
-
-
-def test_the_table_of_keys_is_the_registrys() -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert page.partition("<!-- keys -->\n")[2].partition("\n<!-- /keys -->")[0] == table()
+def test_it_is_short() -> None:
+    assert len(page().splitlines()) <= LONGEST
 
 
 def test_the_two_commands_are_marked() -> None:
-    page = (ROOT / "README.md").read_text(encoding="utf-8")
     for mark, ending in (("demo", "faq-tui demo --headless"), ("tests", "python -m pytest -q")):
-        block = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)\n```", page, re.DOTALL)
+        block = re.search(rf"<!-- {mark} -->\n```sh\n(.*?)\n```", page(), re.DOTALL)
         assert block is not None and block[1].endswith(ending)
+
+
+def test_it_leads_to_every_page() -> None:
+    """Every page of docs/ is linked from README, or from a page that README links."""
+    reached: set[Path] = set()
+    to_read = [ROOT / "README.md"]
+    while to_read:
+        one = to_read.pop()
+        links = re.findall(r"\]\(([^)#:]+\.md)(?:#[^)]*)?\)", one.read_text(encoding="utf-8"))
+        new = {path for link in links if (path := (one.parent / link).resolve()).exists()} - reached
+        reached |= new
+        to_read += sorted(new)
+    assert {path for path in (ROOT / "docs").rglob("*.md") if path.resolve() not in reached} == set()

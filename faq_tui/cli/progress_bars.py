@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from faq_tui.cli.foreground import EventLines
+from faq_tui.cli.event_lines import EventLines
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.run.events import (
     ArtefactDone,

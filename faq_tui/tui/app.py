@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import BindingsMap, BindingType
 from textual.keys import key_to_character
 from textual.screen import Screen
 
 from faq_tui.core.run.run import open_run
-from faq_tui.tui import app_actions
 from faq_tui.tui.actions import APP, Action, bindings_of
 from faq_tui.tui.config import Config
 from faq_tui.tui.controller import AppController
@@ -25,15 +24,10 @@ from faq_tui.tui.header import Header, Machine, TabLine
 from faq_tui.tui.jobs_line import JobsLine
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.palette import ActionCommands
-from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.evidence.pane import EvidencePane
-from faq_tui.tui.panes.judge.pane import JudgePane
-from faq_tui.tui.panes.quantize.pane import QuantizePane
-from faq_tui.tui.panes.regenerate.pane import RegeneratePane
-from faq_tui.tui.panes.seeds.pane import SeedsPane
-from faq_tui.tui.panes.spikes.pane import SpikesPane
+from faq_tui.tui.pane import Pane, PaneSpec
+from faq_tui.tui.panes import PANES
 from faq_tui.tui.player import Player
-from faq_tui.tui.registry import registry
+from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.base import BaseScreen, PaneSwitcher
 from faq_tui.tui.session import Session
 from faq_tui.tui.themes import suited_theme
@@ -41,17 +35,14 @@ from faq_tui.tui.themes import suited_theme
 HZ, LOW_HZ = 10, 2
 ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # in the footer, however narrow
 WHEN_BUSY = {"app.start": False, "app.stop": True}
-ACTION = {action.id: action for action in registry()}
-
-PANES: tuple[type[Pane], ...] = (SeedsPane, RegeneratePane, JudgePane, SpikesPane, QuantizePane, EvidencePane)
 
 
 class FaqApp(AppController):
-    """One run, opened for the UI's thread. With a `player`, its recording is played and nothing is changed."""
+    """The app on one run. With a `player` it plays that recording and changes nothing."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(app_actions.ACTIONS)]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(APP_ACTIONS)]
 
     def __init__(
         self,
@@ -61,13 +52,17 @@ class FaqApp(AppController):
         start: bool = False,
         clock: Callable[[], float] = time.time,
         sampler: MachineSampler | None = None,
+        panes: tuple[PaneSpec, ...] = PANES,
     ) -> None:
-        """`start`: run the pipeline as soon as the app is open. `clock` and `sampler` stand still in tests.
+        """`start`: run the pipeline as soon as the app is open. Tests replace `clock`, `sampler` and `panes`.
 
         Raises UsageError if there is no run in `folder`.
         """
-        # With NO_COLOR Textual would turn colours into greys, which are colours; the terminal's own ones it drops.
+        # With NO_COLOR Textual turns its colours into greys; with ANSI colours it drops them, as NO_COLOR asks.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
+        self.specs, self.actions = panes, registry(panes)
+        self._action = {action.id: action for action in self.actions}
+        self._bindings = BindingsMap.merge([self._bindings, BindingsMap(bindings_of(show_actions(panes)))])
         self.config = config or Config()
         self.theme = self.config.theme or suited_theme(os.environ)
         if self.config.low_bandwidth:
@@ -78,8 +73,8 @@ class FaqApp(AppController):
         self.clock = player.clock if player else clock
         self.session = Session(self.opened.folder, self.complain)
         self.sampler = sampler or MachineSampler()
-        self.panes: dict[str, Pane] = {pane.SCOPE: pane(self.opened) for pane in PANES}
-        # Kept, since a query looks at the topmost screen, which may be a dialogue.
+        self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
+        # These are kept here, since a query searches the topmost screen, which may be a dialogue.
         self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
@@ -121,7 +116,7 @@ class FaqApp(AppController):
         self.crash = error
         super()._handle_exception(error)
 
-    # What is shown.
+    # Showing.
 
     @property
     def hz(self) -> int:
@@ -134,7 +129,7 @@ class FaqApp(AppController):
 
     @property
     def _base(self) -> Screen[Any]:
-        """The panes' screen, whatever lies over it."""
+        """The screen of the panes, also while a dialogue covers it."""
         return self.screen_stack[0]
 
     def show_pane(self, scope: str) -> None:
@@ -147,7 +142,7 @@ class FaqApp(AppController):
         self._keys_changed()
 
     def _keys_changed(self) -> None:
-        """A new pane says so several times; it is drawn before its keys are, and they once."""
+        """Draw the keys once, after the next refresh: showing a pane changes the bindings several times."""
         if not self._keys_due:
             self._keys_due = True
             self.call_after_refresh(self._show_keys)
@@ -155,15 +150,15 @@ class FaqApp(AppController):
     def _show_keys(self) -> None:
         self._keys_due = False
         pane = self.pane
-        taken = {key for action in registry() if action.scope == pane.SCOPE for key in keys_of(action, self.keymap)}
+        taken = {key for action in pane.SPEC.actions for key in keys_of(action, self.keymap)}
         labels = {}
         for scope in self.panes:
-            action = ACTION[f"app.show_{scope}"]
+            action = self._action[f"{APP}.show_{scope}"]
             free = [key for key in keys_of(action, self.keymap) if key not in taken]
             labels[scope] = (shown(free[0]) if free and len(free[0]) == 1 else "", action.label)
         switch = " ".join(self.key("app.previous_pane") + self.key("app.next_pane"))
-        self._tabs.show(pane.SCOPE, labels, switch)
-        here = [a for a in registry() if a.scope == pane.SCOPE] + list(app_actions.ACTIONS)
+        self._tabs.show(pane.SPEC.scope, labels, switch)
+        here = [*pane.SPEC.actions, *APP_ACTIONS]
         keys = [(self.key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
         self._footer.show_keys(
             [(key, label) for key, label, always in keys if key and not always],
@@ -171,33 +166,33 @@ class FaqApp(AppController):
         )
 
     def key(self, action_id: str) -> str:
-        """The key of an action as a person reads it; nothing if the focused widget takes it as text."""
+        """The key of an action as people read it; empty if the focused widget takes the key as text."""
         focused = self._base.focused
-        for key in keys_of(ACTION[action_id], self.keymap):
+        for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
                 return shown(key)
         return ""
 
     def action_help_quit(self) -> None:
-        """What ctrl+c does: Textual would name a key of its own."""
+        """Handle ctrl+c: name our key for leaving, since Textual's message names its default one."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
 
     def _is_possible(self, action: Action) -> bool:
         if action.id in WHEN_BUSY:
             return self.player is None and self.session.busy is WHEN_BUSY[action.id]
-        return bool((self if action.scope == APP else self.pane).check_action(action.name, ()))
+        return bool((self if action.scope == APP else self.pane).check_action(action.command, ()))
 
     def _pump(self) -> None:
         if not (self.is_running and self.pane.is_attached and self.pane.is_mounted):
-            return  # on the way in or out
+            return  # the app is starting or ending
         self.session.pump()
         now, live = self.clock(), self.session.live
-        self._machine.tell(self.sampler.latest)
+        self._machine.show_sample(self.sampler.latest)
         self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase
             self._keys_changed()
-        # Without an event times and rates change all the same.
+        # Times and rates change also without an event.
         if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):
             self._drawn_version, self._drawn_at = live.version, now
             self.pane.tick(live)

@@ -1,4 +1,7 @@
-"""Copying through the terminal: OSC 52 reaches the person's own clipboard, even over SSH, but never answers."""
+"""Copy text to the clipboard through the terminal, by OSC 52, and to a file.
+
+OSC 52 also works over SSH, but the terminal does not report whether it worked; so the text goes to a file too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from textual.widgets import DataTable, Input, OptionList, Static, TextArea
 
 
 def osc52(text: str, environ: Mapping[str, str]) -> str:
-    """The escape sequence, wrapped for tmux if `$TMUX` says that one lies between."""
+    """The escape sequence that copies `text`, wrapped for tmux if `$TMUX` is set."""
     sequence = f"\x1b]52;c;{base64.b64encode(text.encode(errors='replace')).decode()}\x07"
     if environ.get("TMUX"):
         return "\x1bPtmux;" + sequence.replace("\x1b", "\x1b\x1b") + "\x1b\\"
@@ -21,11 +24,12 @@ def osc52(text: str, environ: Mapping[str, str]) -> str:
 
 
 def copy_file() -> Path:
+    """The file that holds the last copied text."""
     return user_cache_path("faq-tui") / "copied.txt"
 
 
 def save(text: str, path: Path) -> None:
-    """Readable by this user alone: the text may be anything. Raises OSError."""
+    """Write the text to a file that only this user can read. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(0o600)
     path.chmod(0o600)
@@ -33,7 +37,7 @@ def save(text: str, path: Path) -> None:
 
 
 def text_of(widget: Widget | None) -> str:
-    """The plain text of a widget, or of the entry that it highlights; "" if it has none."""
+    """The plain text of a widget, or of its highlighted entry; "" if it has none."""
     match widget:
         case None:
             return ""

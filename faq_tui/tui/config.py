@@ -1,4 +1,4 @@
-"""The person's own settings of the app: `config.toml` in the user's config folder."""
+"""A person's settings of the app: `config.toml` in the user's config folder."""
 
 from __future__ import annotations
 
@@ -35,30 +35,30 @@ def config_path() -> Path:
 
 
 def load_config(path: Path) -> Config:
-    """What the file says; defaults if there is none. Raises UsageError, one sentence with the nearest name."""
+    """Read the settings; defaults if there is no file. Raises UsageError, which suggests the nearest name."""
     try:
-        found: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Config()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {sanitize(str(error))}") from None
-    for name in found:
+    for name in settings:
         if name not in NAMES:
             raise UsageError(f"{path}: no setting {_quoted(name)}{_nearest(name, NAMES)}")
-    theme = found.get("theme")
+    theme = settings.get("theme")
     if theme is not None and theme not in theme_names():
         raise UsageError(f"{path}: no theme {_quoted(theme)}{_nearest(str(theme), theme_names())}")
-    if not isinstance(found.get("low_bandwidth", False), bool):
+    if not isinstance(settings.get("low_bandwidth", False), bool):
         raise UsageError(f"{path}: low_bandwidth is true or false")
-    if not isinstance(found.get("keys", {}), dict):
+    if not isinstance(settings.get("keys", {}), dict):
         raise UsageError(f'{path}: keys is a table, as in\n[keys]\n"judge.pick_1" = "a"')
-    return Config(_keymap(path, found.get("keys", {})), theme, found.get("low_bandwidth", False))
+    return Config(_keymap(path, settings.get("keys", {})), theme, settings.get("low_bandwidth", False))
 
 
-def _keymap(path: Path, wanted: dict[str, Any]) -> dict[str, str]:
+def _keymap(path: Path, table: dict[str, Any]) -> dict[str, str]:
     known = [action.id for action in registry()]
     keymap: dict[str, str] = {}
-    for name, keys in wanted.items():
+    for name, keys in table.items():
         if name not in known:
             raise UsageError(f"{path}: no action {_quoted(name)}{_nearest(name, known)}")
         if not isinstance(keys, str) or not keys.strip():
@@ -77,7 +77,7 @@ def _key(path: Path, name: str, key: str) -> str:
 
 
 def _no_clash(path: Path, keymap: dict[str, str]) -> None:
-    """Two actions of one scope on one key: one of them could never be reached."""
+    """Raise UsageError if two actions of one scope share a key: one could never be reached."""
     taken: dict[tuple[str, str], str] = {}
     for action in registry():
         for key in keys_of(action, keymap):

@@ -18,7 +18,7 @@ from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.clipboard import text_of
 from faq_tui.tui.config import Config, config_path
 from faq_tui.tui.header import PaneTab
-from faq_tui.tui.pane import Pane
+from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.player import Player
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.screens.quit import LEAVE, STOP, kill_screen, quit_screen
@@ -33,7 +33,9 @@ class AppController(App[None]):
     opened: Run
     session: Session
     player: Player | None
-    panes: dict[str, Pane]
+    specs: tuple[PaneSpec, ...]
+    panes: dict[str, Pane]  # by scope, in the order of their tabs
+    actions: tuple[Action, ...]  # of the app and of its panes
     farewell = ""  # printed when the screen is gone
 
     @property
@@ -68,9 +70,9 @@ class AppController(App[None]):
         """Run the action from anywhere: an action of a pane shows the pane first."""
         if action.scope != APP:
             self.show_pane(action.scope)
-        self.call_later(self.run_action, action.name, self if action.scope == APP else self.pane)
+        self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)
 
-    def on_pane_tab_chosen(self, message: PaneTab.Chosen) -> None:
+    def on_pane_tab_pane_chosen(self, message: PaneTab.PaneChosen) -> None:
         self.show_pane(message.scope)
 
     def on_pane_start_job(self, message: Pane.StartJob) -> None:
@@ -79,23 +81,8 @@ class AppController(App[None]):
     def on_pane_stop_job(self) -> None:
         self.action_stop()
 
-    def action_show_seeds(self) -> None:
-        self.show_pane("seeds")
-
-    def action_show_regenerate(self) -> None:
-        self.show_pane("regenerate")
-
-    def action_show_judge(self) -> None:
-        self.show_pane("judge")
-
-    def action_show_spikes(self) -> None:
-        self.show_pane("spikes")
-
-    def action_show_quantize(self) -> None:
-        self.show_pane("quantize")
-
-    def action_show_evidence(self) -> None:
-        self.show_pane("evidence")
+    def action_show_pane(self, scope: str) -> None:
+        self.show_pane(scope)
 
     def action_previous_pane(self) -> None:
         self._step(-1)
@@ -105,7 +92,7 @@ class AppController(App[None]):
 
     def _step(self, by: int) -> None:
         scopes = list(self.panes)
-        self.show_pane(scopes[(scopes.index(self.pane.SCOPE) + by) % len(scopes)])
+        self.show_pane(scopes[(scopes.index(self.pane.SPEC.scope) + by) % len(scopes)])
 
     def action_start(self) -> None:
         self._start_job(None, None)
@@ -150,7 +137,7 @@ class AppController(App[None]):
         self.say(f"copied {len(text):,} characters, also to {path}")
 
     def copy_to_clipboard(self, text: str) -> None:
-        """As Textual does it, but also inside tmux."""
+        """Copy as Textual does, but also inside tmux."""
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(clipboard.osc52(text, os.environ))
@@ -159,7 +146,8 @@ class AppController(App[None]):
         self.search_themes()
 
     def action_help(self) -> None:
-        self.push_screen(HelpScreen(self.pane.SCOPE, self.keymap, str(config_path())))
+        scope = self.pane.SPEC.scope
+        self.push_screen(HelpScreen(scope, self.actions, self.specs, self.keymap, str(config_path())))
 
     async def action_quit(self) -> None:
         if self.session.busy:

@@ -1,8 +1,8 @@
-"""Times as a person reads them at a glance."""
+"""Durations and rates in short words."""
 
 
 def clock_time(seconds: float) -> str:
-    """`0:42`, `12:05`, `3:04:59`, `2 d 3 h`."""
+    """A duration such as `0:42`, `12:05`, `3:04:59` or `2 d 3 h`."""
     whole = max(0, round(seconds))
     hours, rest = divmod(whole, 3600)
     if hours >= 48:
@@ -12,7 +12,7 @@ def clock_time(seconds: float) -> str:
 
 
 def pace(per_second: float, unit: str = "") -> str:
-    """`12 a second` or `1.3 s each`."""
+    """A rate such as `12 a second` or `1.3 s each`; empty if it is 0."""
     if per_second <= 0:
         return ""
     if per_second >= 1:

@@ -1,6 +1,6 @@
-"""The keys that matter here, from the registry: as many as fit, help and quit always.
+"""The footer: the keys of the shown pane, as many as fit, and always those for help and quit.
 
-Where some do not fit, the help's label says that there are more.
+If some keys do not fit, the label of the help key says so.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class KeyFooter(LiteralText):
         self._always: list[tuple[str, str]] = []
 
     def show_keys(self, keys: Iterable[tuple[str, str]], always: Iterable[tuple[str, str]]) -> None:
-        """(key, label) pairs: `keys`, the most important first, as far as they fit; `always` at the end.
+        """Show (key, label) pairs: as many of `keys` as fit, the most important first, then `always`.
 
-        Equal labels in a row share one. Of `always`, the one labelled HELP says MORE where `keys` are left out.
+        Neighbours with equal labels share one label. The label HELP in `always` becomes MORE if `keys` are left out.
         """
         self._keys, self._always = list(keys), list(always)
         self._draw()
@@ -48,7 +48,7 @@ class KeyFooter(LiteralText):
 
 
 def _together(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """`1 2 3 Pick` for three keys that do the same to different things."""
+    """Join neighbours with equal labels, such as `1 2 3 Pick`."""
     return [(" ".join(key for key, _ in group), label) for label, group in groupby(keys, key=lambda pair: pair[1])]
 
 

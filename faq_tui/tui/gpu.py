@@ -36,7 +36,7 @@ class MachineSample:
 
 
 class MachineSampler:
-    """`latest` is None until the first look. `read` is replaced by tests and replays."""
+    """Samples on a thread. `latest` is None until the first sample. Tests and replays replace `read`."""
 
     def __init__(self, read: Callable[[], MachineSample] | None = None) -> None:
         self.latest: MachineSample | None = None
@@ -47,7 +47,7 @@ class MachineSampler:
         threading.Thread(target=self._sample, name="machine", daemon=True).start()
 
     def close(self) -> None:
-        """Ends at its next look; nobody waits for it."""
+        """End the thread at its next sample, without waiting for it."""
         self._end.set()
 
     def _sample(self) -> None:

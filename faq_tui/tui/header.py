@@ -1,4 +1,4 @@
-"""The two lines on top: what is open, and where one is."""
+"""The two lines on top: the run with its models, and the tabs of the panes."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from faq_tui.tui.widgets.text import LiteralText
 
 
 class Header(LiteralText):
-    """Run, target, sources with their kinship; `badge` says what is unusual about this session."""
+    """The run, its target, and its sources with their kinship. `badge` marks an unusual session, such as a replay."""
 
     def __init__(self, run: Run, badge: str = "") -> None:
         super().__init__(id="header")
         self._run, self._badge = run, badge
-        self._kin: dict[str, str] = {}  # source to what it is to the target
+        self._kin: dict[str, str] = {}  # source to its kinship with the target
 
     def on_mount(self) -> None:
         if is_quick(self._run):
-            self._found(badges(self._run))
+            self._show_badges(badges(self._run))
         else:
-            self.run_worker(self._look, thread=True)
+            self.run_worker(self._read_badges, thread=True)
 
-    def _look(self) -> None:
-        found = badges(self._run)
+    def _read_badges(self) -> None:
+        kin = badges(self._run)
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._found, found)
+            self.app.call_from_thread(self._show_badges, kin)
 
-    def _found(self, kin: dict[str, str]) -> None:
+    def _show_badges(self, kin: dict[str, str]) -> None:
         self._kin = kin
         self.show(self._line(self.size.width))
 
@@ -66,7 +66,9 @@ class Header(LiteralText):
 
 
 class PaneTab(LiteralText):
-    class Chosen(Message):
+    """The tab of a pane. A click shows the pane."""
+
+    class PaneChosen(Message):
         def __init__(self, scope: str) -> None:
             super().__init__()
             self.scope = scope
@@ -76,11 +78,11 @@ class PaneTab(LiteralText):
         self.scope = scope
 
     def on_click(self) -> None:
-        self.post_message(self.Chosen(self.scope))
+        self.post_message(self.PaneChosen(self.scope))
 
 
 class TabLine(Horizontal):
-    """The panes with their keys, and what the machine does."""
+    """The tabs of the panes with their keys, and the load of the machine."""
 
     def __init__(self, scopes: tuple[str, ...], machine: Machine) -> None:
         super().__init__(id="tabs")
@@ -105,13 +107,13 @@ class TabLine(Horizontal):
 
 
 class Machine(LiteralText):
-    """What the machine does, in the room that the names of the panes leave."""
+    """The load of the machine, in the space that the tabs leave."""
 
     def __init__(self) -> None:
         super().__init__(id="machine")
         self._sample: MachineSample | None = None
 
-    def tell(self, sample: MachineSample | None) -> None:
+    def show_sample(self, sample: MachineSample | None) -> None:
         if sample != self._sample:
             self._sample = sample
             self.on_resize()

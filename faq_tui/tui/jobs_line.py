@@ -1,4 +1,4 @@
-"""The line that says what runs, how far it is, how fast, and how long it will take."""
+"""The line on the running job: its stage, progress, pace and time left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STYLES = {"failed": "bold red", "killed": "bold red", "stopped": "yellow", "done
 
 
 class JobsLine(LiteralText):
-    """Redrawn by the app's pump. `start` and `stop` are the keys as they are set now."""
+    """Shows the job. The app draws it again at regular times, with the present keys for start and stop."""
 
     def __init__(self) -> None:
         super().__init__(id="jobs")
@@ -60,8 +60,8 @@ def _idle(session: Session, start: str) -> Text:
                 (f"{name}: stopped. ", STYLES["stopped"]), f"Finished work is kept; {start} resumes it."
             )
         case "done":
-            said = sanitize(stage.message) if stage else ""
-            return Text.assemble(("Finished. ", STYLES["done"]), (f"{name}: {said}" if said else "", "dim"))
+            summary = sanitize(stage.message) if stage else ""
+            return Text.assemble(("Finished. ", STYLES["done"]), (f"{name}: {summary}" if summary else "", "dim"))
         case _:
             return Text(
                 f"Nothing is running. {start} starts the pipeline, or resumes it where it stopped.", style="dim"
@@ -69,7 +69,7 @@ def _idle(session: Session, start: str) -> Text:
 
 
 def _running(live: LiveState, now: float, width: int) -> Text:
-    """As many parts as fit, in the order of their weight: stage, bar, count, time left, pace, detail."""
+    """As many parts as fit, the most important first: stage, bar, count, time left, pace, detail."""
     stage = live.stage
     if stage is None:
         return Text("Working …")
@@ -115,7 +115,7 @@ def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, s
 
 
 def bar(share: float, cells: int) -> Text:
-    """Half cells, in the font of Rich's bars."""
+    """A bar in steps of half cells, drawn like Rich's bars."""
     halves = round(max(0.0, min(1.0, share)) * cells * 2)
     full, half = divmod(halves, 2)
     rest = cells - full - half

@@ -1,11 +1,10 @@
-"""Keys as a person reads them, with what the config file changed."""
+"""The names of keys: as Textual writes them, and as people read and write them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from faq_tui.tui.actions import Action
-from faq_tui.tui.registry import registry
 
 NAMES = {
     "question_mark": "?",
@@ -36,42 +35,18 @@ NAMES = {
 
 
 def keys_of(action: Action, keymap: Mapping[str, str]) -> list[str]:
-    """Textual's names of the keys that start `action`, the first of them for the footer."""
+    """Textual's names of the keys for `action`, with the changes in `keymap`. The footer shows the first."""
     return [key.strip() for key in keymap.get(action.id, action.keys).split(",") if key.strip()]
 
 
 def shown(key: str) -> str:
-    """`ctrl+question_mark` → `ctrl+?`."""
+    """A key as people read it: `ctrl+question_mark` becomes `ctrl+?`."""
     *modifiers, last = key.split("+")
     return "+".join([*modifiers, NAMES.get(last, last)])
 
 
 def written(key: str) -> str:
-    """The other way: `?` → `question_mark`, as a person writes keys in the config file."""
+    """Textual's name of a key as people write it in the config file: `?` becomes `question_mark`."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     names = {sign: name for name, sign in NAMES.items()}
     return "+".join([*modifiers, names.get(last, last)])
-
-
-TITLES = {
-    "app": "everywhere",
-    "seeds": "Seeds",
-    "regenerate": "Regenerate",
-    "judge": "Judge",
-    "spikes": "Spikes",
-    "quantize": "Quantize",
-    "evidence": "Evidence",
-}
-
-
-def table() -> str:
-    """Markdown, a row an action."""
-    lines = ["| where | key | does |", "|---|---|---|"]
-    for action in registry():
-        keys = " ".join(f"`{shown(key)}`" for key in keys_of(action, {}))
-        lines.append(f"| {TITLES[action.scope]} | {keys} | {action.help} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(table())

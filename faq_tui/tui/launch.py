@@ -29,7 +29,7 @@ def log_path() -> Path:
 
 
 def open_app(app: FaqApp) -> str:
-    """Run until the person leaves; returns what to say to them afterwards. Raises FaqError if the app crashed."""
+    """Run the app until the person leaves. Returns the text to print then. Raises FaqError if the app crashed."""
     log = log_path()
     sys.setswitchinterval(SWITCH_S)
     with own_terminal(log) as terminal:
@@ -54,7 +54,7 @@ async def _run(app: FaqApp, terminal: int) -> None:
 
 
 async def _watch(app: FaqApp, terminal: int) -> None:
-    """Not every lost terminal sends a signal, and not everybody lets it through (nohup)."""
+    """End the app when its terminal is gone. Not every lost terminal sends a signal, and nohup blocks it."""
     stands = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
@@ -70,7 +70,7 @@ async def _watch(app: FaqApp, terminal: int) -> None:
 
 
 def _end(app: FaqApp) -> None:
-    """Jobs go on. If the way out is blocked, the process ends all the same."""
+    """End the app; jobs go on. If the app does not end in time, end the process."""
     watchdog = threading.Timer(PATIENCE_S, os._exit, (128 + signal.SIGHUP,))
     watchdog.daemon = True
     watchdog.start()

@@ -24,13 +24,13 @@ class ArtefactLive:
     version: int = 0
 
     def seconds_a_layer(self) -> float | None:
-        """Over the layers done so far, the first not counted alone: loading is no part of it."""
+        """Mean seconds of the layers done so far, without loading the model. None before a layer is done."""
         if not self.layer_done or not self.layer_started:
             return None
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
 
     def seconds_left(self, now: float) -> float | None:
-        """At its pace so far; what the present layer took already is taken off. None before the first is done."""
+        """Time left at the present pace, less the time spent on the present layer. None before a layer is done."""
         pace = self.seconds_a_layer()
         if pace is None:
             return None

@@ -1,4 +1,4 @@
-"""The palette: every action of the registry, and every theme, by name."""
+"""The command palette: every action by its name."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import cast
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.actions import Action
 from faq_tui.tui.controller import AppController
 from faq_tui.tui.keys import keys_of, shown
-from faq_tui.tui.registry import registry
 
 HERE = ("app.command_palette",)  # the palette does not list itself
 
@@ -26,9 +25,10 @@ class ActionCommands(Provider):
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
         """(name, help, what to do)"""
-        for action in registry():
+        titles = {pane.scope: f"{pane.title}: " for pane in self._app.specs}
+        for action in self._app.actions:
             if action.id not in HERE:
-                where = "" if action.scope == APP else f"{action.scope.capitalize()}: "
+                where = titles.get(action.scope, "")
                 yield f"{where}{action.label}", self._help(action), partial(self._app.perform, action)
 
     def _help(self, action: Action) -> str:

@@ -1,4 +1,4 @@
-"""A recorded job, played: its events come at the pace of their times, or at once."""
+"""Play a recorded job: its events come at their recorded pace, or at once."""
 
 from __future__ import annotations
 

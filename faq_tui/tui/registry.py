@@ -1,17 +1,60 @@
-"""The one registry of actions: footer, palette, help screen, key bindings and the table of keys come from it."""
+"""Every action, from which footer, palette, help screen, key bindings and docs/keys.md follow.
+
+`python -m faq_tui.tui.registry` prints the table of keys.
+"""
 
 from __future__ import annotations
 
-from faq_tui.tui import app_actions
-from faq_tui.tui.actions import Action
-from faq_tui.tui.panes.evidence.actions import ACTIONS as EVIDENCE
-from faq_tui.tui.panes.judge.actions import ACTIONS as JUDGE
-from faq_tui.tui.panes.quantize.actions import ACTIONS as QUANTIZE
-from faq_tui.tui.panes.regenerate.actions import ACTIONS as REGENERATE
-from faq_tui.tui.panes.seeds.actions import ACTIONS as SEEDS
-from faq_tui.tui.panes.spikes.actions import ACTIONS as SPIKES
+from collections.abc import Iterable
+
+from faq_tui.tui.actions import APP, Action
+from faq_tui.tui.keys import keys_of, shown
+from faq_tui.tui.pane import PaneSpec
+from faq_tui.tui.panes import PANES
+
+APP_ACTIONS = (
+    Action("app.previous_pane", "left_square_bracket", "Previous", "Show the pane to the left.", footer=False),
+    Action("app.next_pane", "right_square_bracket", "Next", "Show the pane to the right.", footer=False),
+    Action("app.start", "r", "Run", "Start the pipeline, or resume it where it stopped."),
+    Action("app.stop", "x", "Stop", "Stop the running job; finished work is kept."),
+    Action("app.copy", "y", "Copy", "Copy the focused text to the clipboard and to a file.", footer=False),
+    Action("app.theme", "T", "Colours", "Choose the colours of the screen.", footer=False),
+    Action("app.command_palette", "ctrl+p", "All actions", "Find any action by its name.", footer=False),
+    Action("app.help", "question_mark", "Help", "Show every key."),
+    Action("app.quit", "q", "Quit", "Leave; asks what becomes of a running job."),
+)
 
 
-def registry() -> tuple[Action, ...]:
-    """Every action of the app and its panes, in the order of the help screen."""
-    return (*app_actions.ACTIONS, *SEEDS, *REGENERATE, *JUDGE, *SPIKES, *QUANTIZE, *EVIDENCE)
+def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
+    """For each pane the action of the app that shows it."""
+    return tuple(
+        Action(
+            f"{APP}.show_{pane.scope}",
+            f"{pane.digit},ctrl+{pane.digit}",
+            pane.title,
+            pane.help,
+            footer=False,
+            call=f"show_pane('{pane.scope}')",
+        )
+        for pane in panes
+    )
+
+
+def registry(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
+    """Every action of the app and of `panes`, in the order of the help screen."""
+    panes = tuple(panes)
+    return (*show_actions(panes), *APP_ACTIONS, *(action for pane in panes for action in pane.actions))
+
+
+def key_table() -> str:
+    """The table of keys as Markdown, one row for each action."""
+    titles = {APP: "everywhere", **{pane.scope: pane.title for pane in PANES}}
+    lines = ["| where | key | does |", "|---|---|---|"]
+    for action in registry():
+        keys = " ".join(f"`{shown(key)}`" for key in keys_of(action, {}))
+        lines.append(f"| {titles[action.scope]} | {keys} | {action.help} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(key_table())

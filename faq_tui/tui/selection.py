@@ -1,4 +1,4 @@
-"""The seed that a person looks at, shared by the panes: the next pane opens on it."""
+"""The seed that the person looks at. The panes share it, so that the next pane opens on the same seed."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from textual.widget import Widget
 
 @dataclass
 class SeedSelected(Message):
+    """The person looks at another seed."""
+
     seed_id: str
 
 
@@ -19,7 +21,7 @@ def selected_seed(app: Any) -> str | None:
 
 
 def select_seed(widget: Widget, seed_id: str) -> None:
-    """Remember it on the app, and tell those above."""
+    """Store the seed on the app, and post SeedSelected if it is a new one."""
     app: Any = widget.app
     if selected_seed(app) != seed_id:
         app.selected_seed = seed_id

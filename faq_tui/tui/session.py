@@ -59,7 +59,7 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """Events that were read and are not shown yet."""
+        """How many events were read and are not shown yet."""
         return len(self._pending)
 
     def open(self) -> None:
@@ -73,12 +73,12 @@ class Session:
             self._source.close()
 
     def play(self, source: EventSource) -> None:
-        """Show what `source` gives in place of jobs."""
+        """Show the events of `source` in place of a job's."""
         self.phase = "replay"
         self._follow(source)
 
     def start(self, only: str | None = None, until: str | None = None, confirmed: bool = False) -> None:
-        """`confirmed`: a person has said yes to what regenerating costs."""
+        """Start a job. `confirmed`: a person has agreed to what regenerating costs."""
         self.phase = "starting"
         self._changed()
         threading.Thread(target=self._start, args=(only, until, confirmed), name="start", daemon=True).start()
@@ -94,7 +94,7 @@ class Session:
             jobs.kill(self.job)
 
     def pump(self) -> None:
-        """A slice of what came since the last turn."""
+        """Apply some of the events that came since the last call, so that the screen never waits."""
         while not self._callbacks.empty():
             self._callbacks.get_nowait()()
         if self._source is None:
@@ -173,5 +173,5 @@ class Session:
         self._later(self._ended, job, jobs.state(job))
 
     def _later(self, do: Callable[..., None], *arguments: object) -> None:
-        """On the UI's thread, at its next turn."""
+        """Run a function on the app's thread, at the next `pump`."""
         self._callbacks.put(partial(do, *arguments))

@@ -75,7 +75,7 @@ def own_terminal(log: Path) -> Iterator[int]:
 
 
 def hung_up(fd: int) -> bool:
-    """True once nobody is at the other end: the window was closed, the connection was lost."""
+    """Whether the other end is gone: the window was closed or the connection was lost."""
     poller = select.poll()
     poller.register(fd, 0)
     return any(what & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, what in poller.poll(0))

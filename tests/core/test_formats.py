@@ -38,8 +38,8 @@ def test_every_list_of_formats_is_that_of_the_registry(command: str, registry: R
     assert f"--format [{'|'.join(registry.names())}]" in shown
     for one in registry.all():
         assert f"{one.name} {one.help}" in shown
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (listed,) = re.findall(rf"^\| `faq-tui {command} [^`]*--format ([a-z|\\]+)", readme, re.MULTILINE)
+    page = (ROOT / "docs/guide/commands.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(rf"^\| `faq-tui {command} [^`]*--format ([a-z|\\]+)", page, re.MULTILINE)
     assert listed.split("\\|") == list(registry.builtin)
 
 

@@ -140,6 +140,7 @@ def test_of_two_starters_at_once_one_gets_the_run(server: FakeServer, folder: Pa
         with pytest.raises(FaqError, match=rf"another faq-tui \(process {job.pid}\)"):
             start(folder)
         assert f"(process {job.pid})" in refused(ExitCode.FAILED, "run", folder)
+        at_work(job)
         status = json.loads(faq_tui("status", folder, "--json").out)
         assert status["busy"] and {s["stage"]: s["state"] for s in status["stages"]}["regenerate"] == "running"
     finally:

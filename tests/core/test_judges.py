@@ -57,7 +57,7 @@ def test_every_judge_has_its_words(each: Judge) -> None:
     assert each.help.endswith(".") and each.help[0].isupper() and each.help.count(". ") == 0
     assert len(each.short) <= 4 and each.close > 0
     assert each.name in init_text(Choices("org/model", "s.jsonl")).partition("[judge]")[2].splitlines()[1]
-    assert f"| `{each.name}`" in (ROOT / "README.md").read_text(encoding="utf-8").partition("### Judging")[2]
+    assert f"| `{each.name}`" in (ROOT / "docs/guide/judging.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -241,8 +241,8 @@ from faq_tui.core.judging.picking import close_margin
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.source_views import views_of
 from faq_tui.core.store.judged import standings
-from faq_tui.tui.panes.judge_case import read_case
-from faq_tui.tui.panes.judge_scores import columns_in_words, parts_of_scores, reason_of, score_in_words
+from faq_tui.tui.panes.judge.case import read_case
+from faq_tui.tui.panes.judge.candidate import columns_in_words, parts_of_scores, reason_of, score_in_words
 with open_run(Path(sys.argv[1])) as run:
     view = views_of(run)[0]
     case = read_case(run.store, view, standings(run.store, view)[0])

@@ -71,8 +71,8 @@ def test_what_a_method_lacks_is_found() -> None:
 
 
 @pytest.mark.parametrize("name", METHODS.builtin)
-def test_the_readme_lists_it_with_its_widths(name: str) -> None:
-    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_guide_lists_it_with_its_widths(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs/guide/recipes.md").read_text(encoding="utf-8")
     widths = ", ".join(map(str, sorted(model_of(name).choices("bits"))))
     assert f"| `{name}` | {widths} |" in page
 

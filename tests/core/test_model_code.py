@@ -115,7 +115,8 @@ def common(evil: Evil, trusted: bool) -> dict[str, Any]:
 
 def activations(evil: Evil, trusted: bool) -> dict[str, Any]:
     rows = evil.file("set.jsonl", {"input_ids": IDS, "text": "a calm answer"})
-    one = {"name": "baseline", "signature": "x", "rows": rows, "out": str(evil.root / "out.safetensors")}
+    files = {"rows": rows, "out": str(evil.root / "out.safetensors"), "kinds": str(evil.root / "never-recorded")}
+    one = {"name": "baseline", "signature": "x", "ids_hash": "x", **files}
     return {**common(evil, trusted), "modules": ["o_proj"], "samples": 4, "tokens": 99, "sets": [one]}
 
 

@@ -78,14 +78,14 @@ def test_every_format_is_whole() -> None:
 
 def lists_of_formats() -> dict[str, str]:
     """Every text that lists what seeds can be."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    in_readme = re.search(r"^\[seeds\]\npath = .*# (.*)$", readme, re.MULTILINE)
-    assert in_readme is not None
+    guide = (ROOT / "docs/guide/index.md").read_text(encoding="utf-8")
+    in_guide = re.search(r"^\[seeds\]\npath = .*# (.*)$", guide, re.MULTILINE)
+    assert in_guide is not None
     return {
         "init --help": " ".join(faq_tui("init", "--help", COLUMNS="100").out.split()),
         "init": init_text(Choices("org/model", "seeds.jsonl")),
         "a preset": preset_text("paper/table1", PresetChoices()),
-        "README": in_readme[1],
+        "the guide": in_guide[1],
     }
 
 

@@ -33,7 +33,7 @@ async def test_a_digit_shows_its_pane(folder: Path, action: str, key: str, scope
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("2" if key == "1" else "1")
         await pilot.press(key)
-        assert scope == app.pane.SCOPE and app.pane.region.height == 20
+        assert scope == app.pane.SPEC.scope and app.pane.region.height == 20
         assert app.focused is not None and app.pane in app.focused.ancestors_with_self, "its keys work at once"
         assert len(app.query("PaneTab.-current")) == 1
 
@@ -44,12 +44,12 @@ async def test_brackets_step_through_the_panes(folder: Path) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         seen = []
         for _ in range(6):
-            seen.append(app.pane.SCOPE)
+            seen.append(app.pane.SPEC.scope)
             await pilot.press("right_square_bracket")
         assert seen == ["seeds", "regenerate", "judge", "spikes", "quantize", "evidence"]
-        assert app.pane.SCOPE == "seeds"
+        assert app.pane.SPEC.scope == "seeds"
         await pilot.press("left_square_bracket")
-        assert app.pane.SCOPE == "evidence"
+        assert app.pane.SPEC.scope == "evidence"
 
 
 async def test_ctrl_c_names_the_key_that_leaves(folder: Path) -> None:
@@ -63,7 +63,7 @@ async def test_a_click_on_a_name_shows_its_pane(folder: Path) -> None:
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.click(list(app.query("PaneTab"))[4])
-        assert app.pane.SCOPE == "quantize"
+        assert app.pane.SPEC.scope == "quantize"
 
 
 async def test_help_shows_every_key_and_goes_away(folder: Path) -> None:
@@ -92,7 +92,7 @@ async def test_the_palette_finds_an_action_and_does_it(folder: Path) -> None:
         await until(pilot, lambda: "Show the recipes" in text_of(app))
         await pilot.press("enter")
         await pilot.press("enter")
-        await until(pilot, lambda: app.pane.SCOPE == "quantize")
+        await until(pilot, lambda: app.pane.SPEC.scope == "quantize")
 
 
 async def test_colours_are_chosen_from_a_list(folder: Path) -> None:
@@ -183,4 +183,4 @@ async def test_an_action_that_fails_says_why_and_the_app_goes_on(folder: Path) -
             await pilot.press("x")
         assert said(app) == ["it [red] cannot \ufffd[2J be"]
         await pilot.press("5")
-        assert app.pane.SCOPE == "quantize"
+        assert app.pane.SPEC.scope == "quantize"

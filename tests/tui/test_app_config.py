@@ -54,9 +54,9 @@ async def test_a_key_of_the_config_works_and_is_shown(folder: Path) -> None:
     app = app_on(folder, Config({"app.show_quantize": "Z", "app.help": "f1", "app.quit": "ctrl+x"}))
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("5")
-        assert app.pane.SCOPE == "seeds", "the old key does nothing"
+        assert app.pane.SPEC.scope == "seeds", "the old key does nothing"
         await pilot.press("Z")
-        assert app.pane.SCOPE == "quantize"
+        assert app.pane.SPEC.scope == "quantize"
         lines = text_of(app).splitlines()
         assert "Z Quantize" in lines[1] and "f1 more" in lines[-1] and "ctrl+x Quit" in lines[-1]
         await pilot.press("f1")

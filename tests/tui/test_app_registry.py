@@ -11,16 +11,16 @@ import pytest
 from app_host import app_on, text_of
 from textual.command import CommandPalette
 
-from faq_tui.tui import app_actions
 from faq_tui.tui.actions import APP, Action
-from faq_tui.tui.app import PANES, FaqApp
+from faq_tui.tui.app import FaqApp
 from faq_tui.tui.keys import keys_of, shown, written
 from faq_tui.tui.palette import ActionCommands
-from faq_tui.tui.registry import registry
+from faq_tui.tui.panes import PANES
+from faq_tui.tui.registry import APP_ACTIONS, registry, show_actions
 from faq_tui.tui.screens.help import HelpScreen
 
 HERE = Path(__file__).parent
-SCOPES = {APP: FaqApp, **{pane.SCOPE: pane for pane in PANES}}
+SCOPES = {APP: FaqApp, **{spec.scope: spec.load() for spec in PANES}}
 
 
 def test_ids_are_unique_and_every_pane_has_actions() -> None:
@@ -31,7 +31,7 @@ def test_ids_are_unique_and_every_pane_has_actions() -> None:
 
 @pytest.mark.parametrize("action", registry(), ids=lambda action: action.id)
 def test_an_action_has_its_method_and_a_test(action: Action) -> None:
-    assert callable(getattr(SCOPES[action.scope], f"action_{action.name}", None)), "no method"
+    assert callable(getattr(SCOPES[action.scope], f"action_{action.command.partition('(')[0]}", None)), "no method"
     tests = "\n".join(path.read_text() for path in HERE.glob(f"test_{action.scope}*.py"))
     found = re.search(rf"\b{re.escape(action.id)}\b|def test_\w*{action.name}(_|\()", tests)
     assert found, f"no test in tests/tui/test_{action.scope}*.py names {action.id}"
@@ -54,7 +54,7 @@ def test_no_key_has_two_meanings_in_one_scope() -> None:
 
 def test_panes_leave_the_keys_of_the_app_alone() -> None:
     """But for the digits, which pick in Judge."""
-    ours = {key for action in app_actions.ACTIONS for key in keys_of(action, {})}
+    ours = {key for action in (*show_actions(), *APP_ACTIONS) for key in keys_of(action, {})}
     for action in registry():
         if action.scope != APP:
             both = set(keys_of(action, {})) & ours
@@ -84,7 +84,7 @@ async def test_the_footer_is_never_cut(folder: Path, width: int, height: int) ->
         for key in ("1", "2", "4", "5", "6", "3"):
             await pilot.press(key)
             footer = text_of(app).splitlines()[-1]
-            wide = [a for a in registry() if a.scope == app.pane.SCOPE and a.footer]
+            wide = [a for a in registry() if a.scope == app.pane.SPEC.scope and a.footer]
             whole = all(f" {a.label}" in footer for a in wide if app._is_possible(a))
             assert ("? Help" if whole else "? more") in footer and "q Quit" in footer and "…" not in footer, footer
             assert not wide or wide[0].label in footer

@@ -12,6 +12,8 @@ from textual.pilot import Pilot
 from faq_tui.core.run.events import StageProgress, StageStarted
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.jobs_line import describe
+from faq_tui.tui.panes import PANES
+from faq_tui.tui.registry import registry
 from faq_tui.tui.screens.help import HelpScreen
 from faq_tui.tui.screens.quit import quit_screen
 from faq_tui.tui.session import Session
@@ -45,7 +47,7 @@ def test_the_question_at_the_end(folder: Path, snap_compare: Snap, size: tuple[i
 def test_the_help(folder: Path, snap_compare: Snap, size: tuple[int, int]) -> None:
     async def ask(pilot: Pilot[None]) -> None:
         await settled(pilot)
-        pilot.app.push_screen(HelpScreen("judge", {}, "~/.config/faq-tui/config.toml"))
+        pilot.app.push_screen(HelpScreen("judge", registry(), PANES, {}, "~/.config/faq-tui/config.toml"))
         await pilot.pause()
 
     assert snap_compare(app_on(folder), terminal_size=size, run_before=ask)

@@ -168,7 +168,7 @@ async def test_open_and_back(tmp_path: Path) -> None:
         number = listed[0].number
         assert f"multiple choice (starter), item {number + 1}" in text
         assert f"Question {number}: what do people use" in text and "← right" in text
-        right, wrong = pane.found.bodies["choices:starter"][number]["answer"], listed[0].cells
+        right, wrong = pane.loaded.bodies["choices:starter"][number]["answer"], listed[0].cells
         assert wrong[:2] == ("right", "wrong")
         letters = re.findall(r"likeliest: ([A-D])", text)
         assert letters[0] == "ABCD"[right] and letters[1] == "ABCD"[(right + 1) % 4]
@@ -338,7 +338,7 @@ async def test_sets_of_no_comparison_and_draws(tmp_path: Path) -> None:
         for name in ("baseline ", "elder ", "baseline-r2", "elder-r2", "mine"):
             assert re.search(r" 0\.\d{4} \[0\.\d{4}, 0\.\d{4}\]", line_of(further, name))
         assert "elder against baseline at equal samples, over 2 draws: " in text
-        assert pane.found.evidence is not None and pane.found.evidence.comparisons[0].draws == 2
+        assert pane.loaded.evidence is not None and pane.loaded.evidence.comparisons[0].draws == 2
 
 
 async def test_hostile_text_is_only_text(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from spikes_run import spiky_run
 from textual.widget import Widget
 
 from faq_tui.core.run.run import Run, open_run
-from faq_tui.tui.pane import Pane
+from faq_tui.tui.pane import Pane, PaneSpec
 from faq_tui.tui.panes.spikes.pane import SpikesPane
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -105,7 +105,7 @@ async def test_a_pane_shows_nothing_wider_or_higher_than_its_place(
             await pilot.pause(0.05)
             await until(pilot, lambda: not _busy(app.pane))
             await pilot.pause()
-            assert name == app.pane.SCOPE
+            assert name == app.pane.SPEC.scope
             assert cut(app.pane) == [], f"after {key!r}:\n{text_of(app)}"
 
 
@@ -144,6 +144,7 @@ async def test_a_cut_is_found(tmp_path: Path, widget: Any, fits: bool) -> None:
     with bare_run(tmp_path / "run", count=1) as run:
 
         class OnePane(Pane):
+            SPEC = PaneSpec("one", "One", 1, "Show the one pane.", "", ())
             DEFAULT_CSS = ".place { width: 10; height: 1; } .nowrap { text-wrap: nowrap; text-overflow: ellipsis; }"
 
             def compose(self) -> Any:

@@ -17,7 +17,7 @@ from textual.pilot import Pilot
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store import seed_pages, seeds
 from faq_tui.tui.app import FaqApp
-from faq_tui.tui.panes.seeds.finder import Finder, Found
+from faq_tui.tui.panes.seeds.finder import Finder, SeedsFound
 from faq_tui.tui.panes.seeds.pane import SeedsPane
 from faq_tui.tui.panes.seeds.seed_list import SeedList
 from faq_tui.tui.selection import selected_seed
@@ -317,9 +317,9 @@ def test_a_search_goes_through_the_whole_file_in_order(run_folder: Path, monkeyp
 
 def test_a_newer_search_ends_the_older_one(run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Ear:
-        heard: ClassVar[list[Found]] = []
+        heard: ClassVar[list[SeedsFound]] = []
 
-        def post_message(self, message: Found) -> None:
+        def post_message(self, message: SeedsFound) -> None:
             self.heard.append(message)
 
     def slow(db: sqlite3.Connection, view: object, wanted: seed_pages.SeedFilter) -> Iterator[list[int]]:

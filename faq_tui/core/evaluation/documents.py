@@ -34,8 +34,7 @@ class Document:
 
 
 def load_documents(run: Run, name: str) -> list[Document]:
-    """The documents of a file: one per line of a .jsonl file ("text" or "page"); any other text file is one document.
-    """
+    """The documents of a file: one for each line of a .jsonl file ("text" or "page"), else the whole file."""
     limit = run.settings.evaluate.word_documents
     if name == WIKITEXT2:
         return [Document.of(page, detokenized(page)) for page in _wikitext_pages()[:limit]]

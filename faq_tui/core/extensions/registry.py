@@ -93,7 +93,7 @@ class Registry:
         where = f"the {self.kind} {name!r} of the package {_package(point)}"
         try:
             extension = point.load()
-        except Exception as error:  # noqa: BLE001  code of another package: whatever it raises is that package's fault
+        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that package's fault
             reason = " ".join(str(error).split())[:300]
             raise FaqError(
                 f"{where} cannot be loaded ({type(error).__name__}: {reason}): update or uninstall it"

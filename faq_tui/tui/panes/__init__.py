@@ -1,1 +1,10 @@
-"""One module a pane, one stylesheet and one list of actions beside it."""
+"""The panes in the order of their tabs. A new pane is a folder here and its PaneSpec in PANES."""
+
+from faq_tui.tui.panes.evidence.spec import EVIDENCE
+from faq_tui.tui.panes.judge.spec import JUDGE
+from faq_tui.tui.panes.quantize.spec import QUANTIZE
+from faq_tui.tui.panes.regenerate.spec import REGENERATE
+from faq_tui.tui.panes.seeds.spec import SEEDS
+from faq_tui.tui.panes.spikes.spec import SPIKES
+
+PANES = (SEEDS, REGENERATE, JUDGE, SPIKES, QUANTIZE, EVIDENCE)

@@ -1,1 +1,1 @@
-"""What lies over the panes for a moment."""
+"""Screens that cover the panes for a moment: questions, forms and help."""

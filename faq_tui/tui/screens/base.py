@@ -1,4 +1,4 @@
-"""The screen of the panes, and what switches between them: they cost nothing but what lies on them."""
+"""The screen of the panes and the switcher between them. Neither draws anything but its children."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textual.widgets import ContentSwitcher
 
 
 class BaseScreen(Screen[Any]):
-    """Textual would draw every cell of it again whenever the focus moves; the widgets that show the focus do."""
+    """Does not draw itself again when the focus moves, as Textual's screen does: the widgets show the focus."""
 
     BLANK: ClassVar[bool] = True  # the panes cover it
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)

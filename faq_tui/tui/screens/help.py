@@ -1,8 +1,8 @@
-"""Every key, from the registry: where one is comes first."""
+"""The help screen: every key, those of the pane that is shown first."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from rich.table import Table
@@ -15,7 +15,7 @@ from textual.widgets import Static
 
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.keys import keys_of, shown
-from faq_tui.tui.registry import registry
+from faq_tui.tui.pane import PaneSpec
 
 
 class HelpScreen(ModalScreen[None]):
@@ -30,9 +30,13 @@ class HelpScreen(ModalScreen[None]):
         Binding("G", "scroll('scroll_end')", show=False),
     ]
 
-    def __init__(self, scope: str, keymap: Mapping[str, str], config: str) -> None:
+    def __init__(
+        self, scope: str, actions: Iterable[Action], panes: Iterable[PaneSpec], keymap: Mapping[str, str], config: str
+    ) -> None:
+        """`scope` is that of the pane that is shown; `actions` are all of the app and its panes."""
         super().__init__()
-        self._scope, self._keymap, self._config = scope, keymap, config
+        self._scope, self._actions, self._keymap, self._config = scope, tuple(actions), keymap, config
+        self._titles = {APP: "Everywhere", **{pane.scope: pane.title for pane in panes}}
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
@@ -48,15 +52,15 @@ class HelpScreen(ModalScreen[None]):
         getattr(self.query_one("#help"), how)(animate=False)
 
     def _keys(self) -> Table:
-        scopes = dict.fromkeys([self._scope, APP, *(action.scope for action in registry())])
+        scopes = dict.fromkeys([self._scope, *self._titles])
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         table.add_column(no_wrap=True, style="bold")
         table.add_column(no_wrap=True)
         table.add_column(style="dim")
         for scope in scopes:
-            rows = [action for action in registry() if action.scope == scope]
+            rows = [action for action in self._actions if action.scope == scope]
             if rows:
-                table.add_row(Text("Everywhere" if scope == APP else scope.capitalize(), style="bold underline"))
+                table.add_row(Text(self._titles[scope], style="bold underline"))
                 for action in rows:
                     table.add_row(self._key(action), Text(action.label), Text(action.help))
                 table.add_row()

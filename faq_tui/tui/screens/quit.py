@@ -1,4 +1,4 @@
-"""What becomes of a running job when one leaves, and of one that does not stop."""
+"""Questions on a running job: what happens to it when the person leaves, and whether to kill it."""
 
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 

@@ -21,7 +21,7 @@ from faq_tui.core.settings.recipe import model_of
 
 
 class SetList(OptionList):
-    """Enter takes a set in or out; words say which is in, since colours may be missing."""
+    """A list of sets. Enter includes or excludes one; words show it too, since colours may be missing."""
 
     def __init__(self, sets: Sequence[str], chosen: Sequence[str]) -> None:
         self._sets, self._in = tuple(sets), set(chosen)
@@ -104,7 +104,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         self._explain(event.widget.id or "")
 
     def _explain(self, key: str) -> None:
-        """Say what the key of the field under the cursor means."""
+        """Show the help of the focused field's key."""
         model = model_of(self._method)
         text = about(self._method)
         if key != "method" and key in model.model_fields:
@@ -140,9 +140,9 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
 
 
 def about(method: str) -> str:
-    """The method's title and the sentence that says what it does."""
-    found = METHODS.get(method)
-    return f"{found.title}. {found.help}"
+    """The method's title and its help."""
+    extension = METHODS.get(method)
+    return f"{extension.title}. {extension.help}"
 
 
 def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
@@ -162,7 +162,7 @@ def words(key: str, value: Any) -> str:
 
 
 def typed(text: str) -> Any:
-    """What was typed, as a number if it is one; the schema says what is wrong with it."""
+    """The typed text, as a number if it is one. The schema checks it later."""
     for kind in (int, float):
         try:
             return kind(text)

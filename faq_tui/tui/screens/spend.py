@@ -1,4 +1,4 @@
-"""Whether to spend what regenerating is estimated to cost."""
+"""The question whether to spend the estimated cost of regenerating."""
 
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 

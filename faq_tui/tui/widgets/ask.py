@@ -1,4 +1,4 @@
-"""One line of text, asked for at the bottom of the screen."""
+"""A prompt for one line of text at the bottom of the screen."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.tui.widgets.text import LiteralText
 
 
 class Ask(ModalScreen[str | None]):
-    """Dismissed with the text, or with None if the person thought better of it."""
+    """Dismissed with the text, or with None if the person cancels."""
 
     CSS_PATH = "ask.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]

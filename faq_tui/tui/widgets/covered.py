@@ -1,4 +1,4 @@
-"""Containers whose children cover them: drawing lines of their own first would only cost time."""
+"""Containers whose children cover them, so that Textual need not draw their background first."""
 
 from __future__ import annotations
 

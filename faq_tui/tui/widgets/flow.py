@@ -38,7 +38,7 @@ class Flow:
         self._open = False  # the last line may still grow
 
     def append(self, text: str, style: str = "") -> None:
-        """Add text, in the last line where it has the same style."""
+        """Add text. It continues the last line if that has the same style."""
         if not text:
             return
         text = sanitize(text, newlines=True)
@@ -110,7 +110,7 @@ class FlowView(Widget, can_focus=False):
         self._room, self._height = 0, 0  # columns and rows of the text: asked of Textual they cost a search each
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
-        """Replace everything; the view stands at its beginning, or at its end."""
+        """Replace the text, and scroll to its beginning or its end."""
         if not parts and not self._parts:
             return
         self._parts = list(parts)
@@ -119,7 +119,7 @@ class FlowView(Widget, can_focus=False):
         self._go(self._last_top if at_end else 0)
 
     def grow(self, parts: list[Part | None]) -> None:
-        """Add at the end."""
+        """Add text at the end."""
         if not parts:
             return
         lines = self._flow.lines
@@ -147,7 +147,7 @@ class FlowView(Widget, can_focus=False):
         self._go(self._last_top)
 
     def scroll_by(self, lines: int) -> None:
-        """Down, or up with a negative number, as far as there is text."""
+        """Scroll down by lines; up if the number is negative."""
         last = self._last_top
         # Following in jumps may have gone further: it is no reason to jump back.
         top = max(0, min(self.top + lines, max(last, self.top)))
@@ -156,16 +156,16 @@ class FlowView(Widget, can_focus=False):
 
     @property
     def at_end(self) -> bool:
-        """Whether nothing stands below what is shown."""
+        """Whether the end of the text is on the screen."""
         return self.top >= self._last_top
 
     @property
     def page(self) -> int:
-        """Lines by which a page is turned: one of the old ones stays."""
+        """Lines that a page key scrolls: one less than fit."""
         return max(1, self._height - 1)
 
     def text(self) -> str:
-        """All of it as it came, for copying."""
+        """The whole text, not wrapped, for copying."""
         return "".join("\n\n" if part is None else part[0] for part in self._parts)
 
     def on_screen(self) -> str:

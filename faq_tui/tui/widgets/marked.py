@@ -23,12 +23,12 @@ LIMIT = 20_000  # characters on the screen
 
 @cache
 def any_family() -> re.Pattern[str]:
-    """What finds the special tokens of any family, those around reasoning included."""
+    """A pattern for the special tokens of all families, including those around reasoning."""
     return re.compile("|".join([*_longest_first(dialects.special_tokens()), FAMILIES]))
 
 
 def spelled(tokens: Iterable[str]) -> re.Pattern[str]:
-    """What finds these tokens, the longer ones first; any family's where there are none."""
+    """A pattern for `tokens`, longer ones first. Without tokens it is the pattern for all families."""
     known = _longest_first(tokens)
     return re.compile("|".join(known)) if known else any_family()
 
@@ -45,5 +45,5 @@ def marked(text: str, special: re.Pattern[str] | None = None, limit: int = LIMIT
 
 
 def rest(text: str, limit: int = LIMIT) -> str:
-    """How many characters are beyond the limit, in words; nothing if there are none."""
+    """How many characters are beyond the limit, in words; empty if there are none."""
     return f"\n\n… {len(text) - limit:,} more characters, not shown" if len(text) > limit else ""

@@ -23,7 +23,7 @@ LABEL_CHARACTERS = 60
 
 @dataclass(frozen=True)
 class Group:
-    """`options`: value to label; `chosen` is the value that stands now."""
+    """A group of options, value to label. `chosen` is the present value."""
 
     name: str
     options: Mapping[str, str]
@@ -31,7 +31,7 @@ class Group:
 
 
 class Menu(ModalScreen[tuple[str, str] | None]):
-    """Dismissed with (group's name, value), or None."""
+    """Choose one option. Dismissed with (name of the group, value), or None."""
 
     CSS_PATH = "menu.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

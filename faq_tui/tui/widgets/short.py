@@ -1,6 +1,11 @@
-"""Names that do not fit lose their middle: of a model's name the beginning tells the recipe, the end the set."""
+"""Fit text into a width: names lose their middle, and figures are broken into lines between them.
+
+The beginning of an artefact's name is the recipe and its end the set, so neither may be cut.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
 
@@ -11,7 +16,7 @@ ELLIPSIS = "…"
 
 
 def middle(text: str, width: int) -> str:
-    """At most `width` cells of sanitized text; the end keeps as much as the beginning, or one cell more."""
+    """Sanitized text in at most `width` cells, with an ellipsis in the middle if it is longer."""
     if cell_len(text) <= width:
         return text
     if width <= 1:
@@ -25,12 +30,24 @@ def middle(text: str, width: int) -> str:
 
 
 def padded(text: str, width: int) -> str:
-    """Exactly `width` cells, without its middle if need be."""
+    """Sanitized text in exactly `width` cells, with an ellipsis in the middle if it is longer."""
     return set_cell_size(middle(text, width), width)
 
 
+def joined_with_dots(parts: Iterable[str], width: int) -> str:
+    """The parts with dots between them, in lines of at most `width` characters that break only between parts."""
+    lines = [""]
+    for part in parts:
+        longer = f"{lines[-1]} · {part}" if lines[-1] else part
+        if lines[-1] and len(longer) > width:
+            lines.append(part)
+        else:
+            lines[-1] = longer
+    return "\n".join(lines)
+
+
 class ShortText(LiteralText):
-    """One line, a name for instance, that is shortened in the middle to whatever width it has."""
+    """One line, such as a name, that is shortened in the middle to the width of the widget."""
 
     DEFAULT_CSS = "ShortText { height: 1; text-wrap: nowrap; }"
 
@@ -39,7 +56,7 @@ class ShortText(LiteralText):
         self._whole = ""
 
     def show_whole(self, text: str) -> None:
-        """`text`, as much of it as there is room for."""
+        """Show `text`, shortened if it does not fit."""
         self._whole = sanitize(text)
         self._fit()
 

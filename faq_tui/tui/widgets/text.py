@@ -1,4 +1,4 @@
-"""The one way in which text from models, files and servers reaches the screen."""
+"""Widgets for text from models, files and servers. Such text must reach the screen only through them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LiteralText(Static):
         super().__init__(self._shown, markup=False, id=id, classes=classes)
 
     def show(self, text: str | Text) -> None:
-        """The same text again costs nothing, and no text a layout of the screen that cannot change its size."""
+        """Show text. Draws only if it is new, and lays the screen out only if the size can change."""
         before, self._shown = self._shown, plain(text) if isinstance(text, str) else text.copy()
         if not _same(before, self._shown):
             self.update(self._shown, layout=self._may_resize(before, self._shown))

@@ -1,4 +1,4 @@
-"""Where the thumb of a scroll bar stands, in whole rows: a finer one would be drawn anew with every line of text."""
+"""The position of a scroll bar's thumb in whole rows. A finer one would be drawn again with every new line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pane shows of the evidence, read on threads from a connection of their own, and the report they write."""
+"""The evidence that the pane shows, loaded on a thread; what the person chose to see of it; and the export."""
 
 from __future__ import annotations
 
@@ -25,44 +25,6 @@ from faq_tui.core.store.measurements import all_items
 
 VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
-
-
-@dataclass(frozen=True)
-class EvidenceViewState:
-    """`left` and `right` are artefacts whose items are read side by side."""
-
-    view: str = VIEWS[0]
-    match: str = MATCHES[0]
-    every: bool = False  # metric, or the main one of each text
-    page: int = 0  # of the table's columns, where they have no room side by side
-    paper: bool | None = None  # its figures; None: where there is room beside
-    left: str = ""
-    right: str = ""
-
-    def fitted(self, found: LoadedEvidence) -> EvidenceViewState:
-        """The same where it is possible; else the first comparison's two sides, or what there is."""
-        names = [row.name for row in found.models]
-        if not names:
-            return replace(self, left="", right="")
-        compared = next(iter(found.evidence.comparisons), None) if found.evidence else None
-        bases = [row.name for row in found.models if row.set_name == BASELINE]
-        left = compared.baseline if compared else (bases or names)[0]
-        right = compared.ours if compared else names[-1]
-        return replace(
-            self,
-            left=self.left if self.left in names else left,
-            right=self.right if self.right in names else right,
-        )
-
-    def next_model(self, found: LoadedEvidence, side: str) -> EvidenceViewState:
-        names = [row.name for row in found.models]
-        if not names:
-            return self
-        shown = self.left if side == "left" else self.right
-        chosen = names[(names.index(shown) + 1) % len(names)]
-        return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
-
-
 NOTHING = (
     "Nothing is measured yet: the figures come from the stage evaluate, which measures the unquantized model "
     "and every artefact."
@@ -80,10 +42,46 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 
 
 @dataclass(frozen=True)
-class LoadedEvidence:
-    """`evidence` is None where there is none, and `why` says so."""
+class EvidenceViewState:
+    """What the person chose to see. The items of the artefacts `left` and `right` are shown side by side."""
 
-    state: object = None  # what changes when anything here does
+    view: str = VIEWS[0]
+    match: str = MATCHES[0]
+    every: bool = False  # all metrics, or the main one of each text
+    page: int = 0  # of the table's columns, where they have no room side by side
+    paper: bool | None = None  # show the paper's figures; None: if there is room for them
+    left: str = ""
+    right: str = ""
+
+    def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
+        """The same with models that exist: by default the two sides of the first comparison."""
+        names = [row.name for row in loaded.models]
+        if not names:
+            return replace(self, left="", right="")
+        compared = next(iter(loaded.evidence.comparisons), None) if loaded.evidence else None
+        bases = [row.name for row in loaded.models if row.set_name == BASELINE]
+        left = compared.baseline if compared else (bases or names)[0]
+        right = compared.ours if compared else names[-1]
+        return replace(
+            self,
+            left=self.left if self.left in names else left,
+            right=self.right if self.right in names else right,
+        )
+
+    def next_model(self, loaded: LoadedEvidence, side: str) -> EvidenceViewState:
+        names = [row.name for row in loaded.models]
+        if not names:
+            return self
+        shown = self.left if side == "left" else self.right
+        chosen = names[(names.index(shown) + 1) % len(names)]
+        return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
+
+
+@dataclass(frozen=True)
+class LoadedEvidence:
+    """Everything that the pane shows. If there is no evidence, `why` explains it."""
+
+    state: object = None  # of the database and settings: equal states hold equal evidence
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target, as the settings name it
@@ -96,7 +94,7 @@ class LoadedEvidence:
 
     @property
     def benchmarks(self) -> dict[str, Any]:
-        """As the report has them."""
+        """The report's section on benchmarks."""
         return dict(self.report.get("benchmarks", {}))
 
     @property
@@ -108,17 +106,17 @@ class LoadedEvidence:
         return title(text, kind_of(text))
 
     def window(self, text: str) -> int | None:
-        """Tokens of a window, as prose was measured."""
+        """Tokens of a window in which prose was measured; None for other texts."""
         return next((t.window for t in self.evidence.texts if t.name == text), None) if self.evidence else None
 
     def sums_of(self, name: str, text: str) -> Sums | None:
-        """Of an artefact, or of the unquantized model, by its name."""
+        """The sums of an artefact, or of the unquantized model, by its name."""
         same = next((row.same_as for row in self.models if row.name == name), None)
         return self.sums.get(same or name, {}).get(text)
 
 
 def read(folder: Path, known: object = None) -> LoadedEvidence | None:
-    """None if nothing has changed since `known`, the state of what was read before."""
+    """Load the evidence of the run in `folder`. None if nothing has changed since the state `known`."""
     try:
         with open_run(folder, read_only=True) as run:
             state = tuple(run.store.db.execute(STATE).fetchone()), outdated(run), run.settings
@@ -153,11 +151,11 @@ def _read(run: Run, state: object) -> LoadedEvidence:
 
 
 class Reader:
-    """Reads one at a time; what changes meanwhile is read right after."""
+    """Loads the evidence on a thread, one load at a time. A change during a load leads to another load."""
 
-    def __init__(self, folder: Path, tell: Callable[[LoadedEvidence], None]) -> None:
-        """`tell` is called on the reading thread, whenever something has changed."""
-        self._folder, self._tell = folder, tell
+    def __init__(self, folder: Path, on_change: Callable[[LoadedEvidence], None]) -> None:
+        """`on_change` is called on the thread with each evidence that differs from the last."""
+        self._folder, self._on_change = folder, on_change
         self._lock = threading.Lock()
         self._reading = self._again = False
         self._known: object = None
@@ -167,7 +165,7 @@ class Reader:
         return self._reading
 
     def look(self) -> None:
-        """Read what is there now, if it is not what was read last."""
+        """Load what the database holds now, if it changed since the last load."""
         with self._lock:
             self._again = True
             if self._reading:
@@ -182,23 +180,23 @@ class Reader:
                     self._reading = False
                     return
                 self._again = False
-            found = read(self._folder, self._known)
-            if found is not None:
-                self._known = found.state
-                self._tell(found)
+            loaded = read(self._folder, self._known)
+            if loaded is not None:
+                self._known = loaded.state
+                self._on_change(loaded)
 
 
-def export(run: Run, tell: Callable[[str, bool], None]) -> None:
-    """Write the report on a thread; `tell` hears there in a sentence where it is, or why it failed (then True)."""
-    threading.Thread(target=_export, args=(run, tell), name="export", daemon=True).start()
+def export(run: Run, on_done: Callable[[str, bool], None]) -> None:
+    """Write the report on a thread, which then calls `on_done` with a sentence and whether it failed."""
+    threading.Thread(target=_export, args=(run, on_done), name="export", daemon=True).start()
 
 
-def _export(run: Run, tell: Callable[[str, bool], None]) -> None:
+def _export(run: Run, on_done: Callable[[str, bool], None]) -> None:
     try:
         if run.store.read_only:
             raise UsageError("this is a replay: nothing is written")
         with open_run(run.folder, read_only=True) as opened:
             paths = list(write(opened, document(opened)))
-        tell(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}", False)
+        on_done(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}", False)
     except (FaqError, OSError) as error:
-        tell(str(error), True)
+        on_done(str(error), True)

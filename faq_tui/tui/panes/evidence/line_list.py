@@ -1,8 +1,8 @@
-"""A list of lines with a cursor; only those on the screen are made."""
+"""A list of lines with a cursor, and the box below it that explains the line under the cursor."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rich.segment import Segment
@@ -14,26 +14,33 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from faq_tui.core.base.text import sanitize
+from faq_tui.tui.widgets.flow import BAR, FlowView, wrap
+from faq_tui.tui.widgets.short import ELLIPSIS
+
+BORDER = 1
+LEAST = 3  # lines
+
 
 class Lines(ScrollView, can_focus=False):
-    """The keys are the pane's."""
+    """Makes only the lines that are on the screen. The pane handles the keys."""
 
     COMPONENT_CLASSES = {"evidence--cursor"}  # noqa: RUF012  Textual's own name for it
     cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
 
     @dataclass
-    class Moved(Message):
+    class LineHighlighted(Message):
         index: int
 
     @dataclass
-    class Pressed(Message):
+    class LinePressed(Message):
         """The line under the cursor was clicked once more."""
 
         index: int
 
     @dataclass
     class Widened(Message):
-        """The lines have another width now."""
+        """The lines have a new width, in cells."""
 
         width: int
 
@@ -41,10 +48,10 @@ class Lines(ScrollView, can_focus=False):
         super().__init__(id=id)
         self._count = 0
         self._line: Callable[[int, int], Text] = lambda _row, _width: Text()
-        self.width = 0  # of a line, as it was when it was last on the screen
+        self.width = 0  # of a line in cells, when it was last on the screen
 
     def show(self, count: int, line: Callable[[int, int], Text]) -> None:
-        """Replace all by `count` lines, which `line` makes of row and width; the cursor stays as far as it can."""
+        """Show `count` lines. `line` makes one from its index and a width. The cursor keeps its index if possible."""
         self._count, self._line = count, line
         # It never scrolls sideways; a width that changes would ask for another layout of the screen.
         self.virtual_size = Size(1, self._count)
@@ -52,13 +59,13 @@ class Lines(ScrollView, can_focus=False):
         self.refresh()
 
     def show_at(self, cursor: int) -> None:
-        """Go to a line, and have it in sight."""
+        """Move the cursor to a line and scroll to it."""
         self.cursor = max(0, min(cursor, self._count - 1))
         self.into_view()
 
     @property
     def page(self) -> int:
-        """Rows on the screen, but one."""
+        """How many lines a page key moves: one less than fit."""
         return max(1, self.scrollable_content_region.height - 1)
 
     def move(self, by: int) -> None:
@@ -68,10 +75,10 @@ class Lines(ScrollView, can_focus=False):
         self.into_view()
         self.refresh_lines(before)
         self.refresh_lines(now)
-        self.post_message(self.Moved(now))
+        self.post_message(self.LineHighlighted(now))
 
     def into_view(self) -> None:
-        """Scroll to the cursor; with the first lines the top comes along."""
+        """Scroll until the cursor can be seen. Near the top, scroll to the very top."""
         row = 0 if self.cursor <= 1 else self.cursor
         self.scroll_to_region(Region(0, row, 1, 1), animate=False, immediate=True, force=True)
 
@@ -88,11 +95,11 @@ class Lines(ScrollView, can_focus=False):
         if index >= self._count:
             return
         if index == self.cursor:
-            self.post_message(self.Pressed(index))
+            self.post_message(self.LinePressed(index))
         self.cursor = index
 
     def render_line(self, y: int) -> Strip:
-        # Of what lies under the scrollbar's column nothing is seen.
+        # The scrollbar covers its column: lines end before it.
         index, width, base = self.scroll_offset.y + y, self.scrollable_content_region.width, self.rich_style
         if index >= self._count:
             return Strip.blank(width, base)
@@ -101,3 +108,49 @@ class Lines(ScrollView, can_focus=False):
             style = base + self.get_component_rich_style("evidence--cursor")
             return Strip([Segment(shown.plain, style)]).adjust_cell_length(width, style)
         return Strip(list(shown.render(self.app.console))).adjust_cell_length(width, base).apply_style(base)
+
+
+class Detail(FlowView):
+    """The explanation of the chosen row. It has the same height for every row, so that the list above stays still."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._texts: Sequence[str] = ()
+        self._most = LEAST + BORDER
+        self._text = "", ""
+        self._lines = LEAST
+
+    def fit(self, texts: Sequence[str], most: int) -> None:
+        """Make room for each of `texts`, with the border at most `most` lines."""
+        self._texts, self._most = texts, most
+        width = self.size.width - BAR
+        if width <= 0:  # not laid out yet: `on_resize` comes back to it
+            return
+        needed = max([LEAST, *(_height(text, width) for text in texts)])
+        self._lines = max(1, min(needed, most - BORDER))
+        if self.styles.height is None or self.styles.height.value != self._lines + BORDER:
+            self.styles.height = self._lines + BORDER
+
+    def say(self, text: str, last: str = "") -> None:
+        """Show `text`. With a `last` line, `text` is shortened until that line fits below it."""
+        self._text = text, last
+        width = self.size.width - BAR
+        if last and width > 0:
+            text = f"{_shortened(text, width, max(1, self._lines - 1))}\n{last}"
+        self.show([(text, "")])
+
+    def on_resize(self) -> None:
+        self.fit(self._texts, self._most)
+        self.say(*self._text)
+
+
+def _height(text: str, width: int) -> int:
+    return sum(len(wrap(paragraph, width)) for paragraph in sanitize(text, newlines=True).split("\n"))
+
+
+def _shortened(text: str, width: int, lines: int) -> str:
+    """The first `lines` lines of running text, with an ellipsis if more follow."""
+    wrapped = wrap(sanitize(text), width)
+    if len(wrapped) <= lines:
+        return text
+    return "\n".join([*wrapped[: lines - 1], f"{wrapped[lines - 1][: width - 1].rstrip()}{ELLIPSIS}"])

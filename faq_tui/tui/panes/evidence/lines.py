@@ -1,4 +1,4 @@
-"""Which of the table's columns stand on the screen, and how wide: what has no room comes on a further page."""
+"""The lines of the table and of the list of items. Columns without room on the screen come on further pages."""
 
 from __future__ import annotations
 
@@ -28,11 +28,15 @@ ALWAYS = ("value", "verdict")  # on every page: a figure is read with its verdic
 LEAST_NAME, MOST_NAME = 18, 40
 GAPS = {"value": 1, "interval": 1}  # of the cells before a column; of the others:
 GAP = 2
+ITEM_CELL = 13  # of an item's three models, at least
+ITEMS_SHARE = 0.6  # of a line, at most, for the three
+ITEM_STYLES = {"right": "green", "wrong": "bold red"}
+MODELS = 3
 
 
 @dataclass(frozen=True)
 class Columns:
-    """`name` is the width of the names, `pages` the columns of each page with their widths, gaps included."""
+    """`name` is the width of the names in cells. `pages` has each page's columns with their widths, gaps included."""
 
     name: int
     pages: tuple[tuple[tuple[str, int], ...], ...]
@@ -42,7 +46,7 @@ class Columns:
 
 
 def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
-    """Wide enough for every cell of `rows`; `width` is what a line has."""
+    """Columns wide enough for every cell of `rows`, in pages that fit into `width` cells."""
     models = [row for row in rows if row.kind == MODEL]
     widths = {
         column: GAPS.get(column, GAP) + max([cell_len(head), *(cell_len(getattr(row, column)) for row in models)])
@@ -59,7 +63,7 @@ def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
 
 
 def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """Columns in their order, as many on a page as fit, at least one beside those that are always there."""
+    """The columns in order, as many on a page as fit into `room` cells. Each has ALWAYS and at least one more."""
     fixed = sum(widths[column] for column in ALWAYS)
     pages: list[list[str]] = [[]]
     for column in HEADS:
@@ -71,12 +75,6 @@ def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ..
         pages[-1].append(column)
     shown = [[column for column in HEADS if column in (*page, *ALWAYS)] for page in pages]
     return tuple(tuple((column, widths[column]) for column in page) for page in shown)
-
-
-ITEM_CELL = 13  # of an item's three models, at least
-ITEMS_SHARE = 0.6  # of a line, at most, for the three
-ITEM_STYLES = {"right": "green", "wrong": "bold red"}
-MODELS = 3
 
 
 def head(columns: Columns, page: int) -> Text:
@@ -102,7 +100,7 @@ def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
 
 
 def _cell(column: str, cell: str, wide: int) -> str:
-    """With the gap before it; figures that are compared down the page stand at the right."""
+    """The text of a cell with the gap before it. Values are aligned to the right."""
     if column == "value":
         return cell.rjust(wide)
     gap = GAPS.get(column, GAP)
@@ -110,7 +108,7 @@ def _cell(column: str, cell: str, wide: int) -> str:
 
 
 def _titled(row: TableRow, width: int) -> str:
-    """Of a heading the title of the held-out text, which may be a long path, gives way first."""
+    """The name of a heading or group. If it is too long, the title of the held-out text is shortened first."""
     name, title = sanitize(row.name), sanitize(row.title)
     over = cell_len(name) - width
     if over > 0 and title and cell_len(title) - over >= MODELS:
@@ -119,21 +117,21 @@ def _titled(row: TableRow, width: int) -> str:
     return middle(name, width)
 
 
-def item_head(found: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
-    """What the columns of the items are."""
-    names = names_of(found, view_state)
+def item_head(loaded: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
+    """The names of the items' columns."""
+    names = names_of(loaded, view_state)
     return _item_cells(width, _cell_width(names, width), names, "item", "bold")
 
 
-def item(found: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, width: int) -> Text:
+def item(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, width: int) -> Text:
     kind = kind_of(entry.text)
-    said = entry.words if kind in LABELLED else f"{found.title(entry.text)}: {entry.words}"
-    return _item_cells(width, _cell_width(names_of(found, view_state), width), entry.cells, said)
+    description = entry.words if kind in LABELLED else f"{loaded.title(entry.text)}: {entry.words}"
+    return _item_cells(width, _cell_width(names_of(loaded, view_state), width), entry.cells, description)
 
 
-def names_of(found: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str, str, str]:
-    """The three models whose items are shown; of two with one recipe the sets alone."""
-    rows = {row.name: row for row in found.models}
+def names_of(loaded: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str, str, str]:
+    """The names of the three models whose items are shown. If both share a recipe, only their sets are named."""
+    rows = {row.name: row for row in loaded.models}
     left, right = rows.get(view_state.left), rows.get(view_state.right)
     if left and right and left.recipe == right.recipe:
         return "unquantized", left.set_name or view_state.left, right.set_name or view_state.right
@@ -145,15 +143,15 @@ def _cell_width(names: tuple[str, str, str], width: int) -> int:
     return max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
 
 
-def _item_cells(width: int, each: int, cells: tuple[str, str, str], said: str, style: str = "") -> Text:
+def _item_cells(width: int, each: int, cells: tuple[str, str, str], last: str, style: str = "") -> Text:
     text = Text(style=style, no_wrap=True, end="")
     for cell in cells:
         text.append(f"{padded(sanitize(cell), each - 1)} ", ITEM_STYLES.get(cell, ""))
-    return text.append(beginning(sanitize(said, 2 * width), width - MODELS * each))
+    return text.append(beginning(sanitize(last, 2 * width), width - MODELS * each))
 
 
 def beginning(text: str, width: int) -> str:
-    """The beginning of running text, which can be read in full elsewhere."""
+    """The beginning of running text, cut to `width` cells."""
     short = Text(text, no_wrap=True)
     short.truncate(max(0, width), overflow="ellipsis")
     return short.plain if width > 0 else ELLIPSIS[:0]

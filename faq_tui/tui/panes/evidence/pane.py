@@ -1,4 +1,4 @@
-"""Did it help, beyond noise: the comparison, the scatter, items to read, the paper's own figures."""
+"""The Evidence pane: the table of comparisons, the scatter, single items, and the paper's figures."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.evidence import actions, items, lines, reading, table
+from faq_tui.tui.panes.evidence import items, lines, table
 from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence, Reader, export
 from faq_tui.tui.panes.evidence.items import Entry, ItemView, Words, words_of
-from faq_tui.tui.panes.evidence.line_list import Lines
+from faq_tui.tui.panes.evidence.line_list import Detail, Lines
 from faq_tui.tui.panes.evidence.lines import Columns, columns_of
 from faq_tui.tui.panes.evidence.paper import PaperView
-from faq_tui.tui.panes.evidence.reading import Detail
 from faq_tui.tui.panes.evidence.scatter import ScatterBox
-from faq_tui.tui.panes.evidence.summary import summary
+from faq_tui.tui.panes.evidence.spec import EVIDENCE
 from faq_tui.tui.panes.evidence.table import TableRow
+from faq_tui.tui.panes.evidence.words import run_parts, summary
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.text import LiteralText
@@ -35,37 +35,37 @@ READING = "Reading the measurements …"
 
 
 class Summary(LiteralText, can_focus=True):
-    """Has the focus, so that the pane's keys are heard."""
+    """The lines on top. It takes the focus, so that the pane's keys work."""
 
 
 class EvidencePane(Pane):
-    """Everything is read, and the scatter drawn, on daemon threads; here ready rows are shown."""
+    """Shows rows that are ready: daemon threads load the evidence and draw the scatter."""
 
-    SCOPE = "evidence"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = EVIDENCE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(EVIDENCE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "evidence.tcss").read_text(encoding="utf-8")
 
     @dataclass
-    class Read(Message):
-        """What the reading thread found."""
+    class EvidenceLoaded(Message):
+        """The reading thread has loaded the evidence."""
 
-        found: LoadedEvidence
+        loaded: LoadedEvidence
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
-        self.found = LoadedEvidence(why=READING)
+        self.loaded = LoadedEvidence(why=READING)
         self.view_state = EvidenceViewState()
         self.rows: list[TableRow] = []
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
-        self._cursors: dict[str, int] = {}  # of each view, where one left it
-        self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and the columns of both
-        self._heard: object = None
+        self._cursors: dict[str, int] = {}  # view to its cursor when the view was left
+        self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and their columns
+        self._seen: object = None
         self._described: LoadedEvidence | None = None  # the evidence whose run is described
-        self.reader = Reader(run.folder, self._tell)
+        self.reader = Reader(run.folder, self._post_loaded)
 
-    def _tell(self, found: LoadedEvidence) -> None:
-        self.post_message(self.Read(found))
+    def _post_loaded(self, loaded: LoadedEvidence) -> None:
+        self.post_message(self.EvidenceLoaded(loaded))
 
     def compose(self) -> ComposeResult:
         yield Summary(id="evidence-summary")
@@ -87,37 +87,37 @@ class EvidencePane(Pane):
         self._draw()
 
     def tick(self, live: LiveState) -> None:
-        heard = live.measured, live.stage and (live.stage.stage, live.stage.state)
-        if heard != self._heard:
-            self._heard = heard
+        seen = live.measured, live.stage and (live.stage.stage, live.stage.state)
+        if seen != self._seen:
+            self._seen = seen
             self.reader.look()
 
     @property
     def busy(self) -> bool:
-        """Whether a thread is at work for it."""
+        """Whether a thread still works for the pane."""
         return self.reader.busy or self.query_one(ScatterBox).busy
 
-    def on_evidence_pane_read(self, event: Read) -> None:
+    def on_evidence_pane_evidence_loaded(self, event: EvidenceLoaded) -> None:
         event.stop()
-        self.found = event.found
-        self.view_state = self.view_state.fitted(self.found)
+        self.loaded = event.loaded
+        self.view_state = self.view_state.fitted(self.loaded)
         self._fill()
 
-    # What is shown.
+    # Showing.
 
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
 
-    def on_lines_moved(self) -> None:
+    def on_lines_line_highlighted(self) -> None:
         self._draw_detail()
 
     def on_lines_widened(self, event: Lines.Widened) -> None:
         event.stop()
         self._draw_head()
         self._fit_detail()
-        self.refresh_bindings()  # whether there are columns without room
+        self.refresh_bindings()  # `columns` depends on the width
 
-    def on_lines_pressed(self) -> None:
+    def on_lines_line_pressed(self) -> None:
         if self.view_state.view == "items":
             self.action_open()
 
@@ -134,17 +134,17 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The item that is open, or the table."""
-        if self.found.evidence is None:
+        """The item that is open, or else the table."""
+        if self.loaded.evidence is None:
             return None
         if self.opened is not None:
-            return items.as_text(self.found, self.view_state, self.opened, self._words(self.opened))
-        return table.as_text(self.found, self.view_state)
+            return items.as_text(self.loaded, self.view_state, self.opened, self._words(self.opened))
+        return table.as_text(self.loaded, self.view_state)
 
     def _fill(self) -> None:
         """Make the rows again, after a change of the evidence or of the view."""
-        self.rows = table.rows(self.found, self.view_state)
-        self.entries = items.entries(self.found, self.view_state)
+        self.rows = table.rows(self.loaded, self.view_state)
+        self.entries = items.entries(self.loaded, self.view_state)
         if self.opened is not None:
             same = [e for e in self.entries if (e.text, e.number) == (self.opened.text, self.opened.number)]
             self.opened = same[0] if same else None
@@ -154,36 +154,37 @@ class EvidencePane(Pane):
         if not self.is_mounted:
             return
         self._arrange()
-        self.query_one("#evidence-empty", LiteralText).show(self.found.why)
-        self.query_one(Summary).show(summary(self.found, self.view_state))
-        if self.found.evidence is None:
+        self.query_one("#evidence-empty", LiteralText).show(self.loaded.why)
+        self.query_one(Summary).show(summary(self.loaded, self.view_state))
+        if self.loaded.evidence is None:
             return
         if self.opened is None:
             self._draw_lines()
             self._draw_detail()
         else:
             place = f"{self.entries.index(self.opened) + 1} of {len(self.entries)}"
-            self.query_one(ItemView).show(self.found, self.view_state, self.opened, self._words(self.opened), place)
-        if self._described is not self.found:
-            self._described = self.found
-            self.query_one("#evidence-run", FlowView).show(reading.parts(self.found.report))
-        self.query_one(PaperView).show_found(self.found)
-        self.query_one(ScatterBox).show_found(self.found)
+            self.query_one(ItemView).show(self.loaded, self.view_state, self.opened, self._words(self.opened), place)
+        if self._described is not self.loaded:
+            self._described = self.loaded
+            self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
+        self.query_one(PaperView).show_evidence(self.loaded)
+        self.query_one(ScatterBox).show_evidence(self.loaded)
         self.refresh_bindings()
 
     def _words(self, entry: Entry) -> Words:
-        return words_of(self.run, self.found, (self.view_state.left, self.view_state.right), entry.text, entry.number)
+        names = self.view_state.left, self.view_state.right
+        return words_of(self.run, self.loaded, names, entry.text, entry.number)
 
     @property
     def _paper(self) -> bool:
-        """Whether the paper's figures are shown: without a wish, where they are in nobody's way."""
+        """Whether the paper's figures are shown: as the person chose, by default if there is room for them."""
         if self.view_state.paper is None:
-            return self.room.width >= WIDE and bool(self.found.paper)
+            return self.room.width >= WIDE and bool(self.loaded.paper)
         return self.view_state.paper
 
     @property
     def _only_paper(self) -> bool:
-        """Whether the paper's figures take the place of the rest."""
+        """Whether the paper's figures replace the lines, since there is no room for both."""
         small = self.room.width < WIDE and self.room.height < ROOM_FOR_PAPER
         return self._paper and small and self.opened is None
 
@@ -192,7 +193,7 @@ class EvidencePane(Pane):
         wide = self.room.width >= WIDE
         alone = self._only_paper
         scatter = wide or (self.view_state.view == "scatter" and not alone)
-        self.set_class(self.found.evidence is None, "-empty")
+        self.set_class(self.loaded.evidence is None, "-empty")
         self.set_class(wide, "-wide")
         self.set_class(self.opened is not None, "-item")
         self.set_class(self.view_state.view == "run", "-run")
@@ -202,7 +203,7 @@ class EvidencePane(Pane):
         self.query_one("#evidence-paper").display = self._paper
 
     def _columns(self, width: int | None = None) -> Columns:
-        """Of the table, at a width or the one that its lines have."""
+        """The table's columns for a width in cells, by default that of its lines."""
         width = self.query_one(Lines).width if width is None else width
         if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
             self._fitted = self.rows, width, columns_of(self.rows, width)
@@ -216,20 +217,20 @@ class EvidencePane(Pane):
 
     def _line(self, row: int, width: int) -> Text:
         if self.view_state.view == "items":
-            return lines.item(self.found, self.view_state, self.entries[row], width)
+            return lines.item(self.loaded, self.view_state, self.entries[row], width)
         return lines.line(self.rows[row], self._columns(width), self.view_state.page, width)
 
     def _draw_head(self) -> None:
         if self.view_state.view == "items":
-            head = lines.item_head(self.found, self.view_state, self.query_one(Lines).width)
+            head = lines.item_head(self.loaded, self.view_state, self.query_one(Lines).width)
         else:
             head = lines.head(self._columns(), self.view_state.page)
         self.query_one("#evidence-head", LiteralText).show(head)
 
     def _fit_detail(self) -> None:
         items = self.view_state.view == "items"
-        said = [] if items else [row.detail for row in self.rows]
-        self.query_one(Detail).fit(said, self.room.height // 2)
+        texts = [] if items else [row.detail for row in self.rows]
+        self.query_one(Detail).fit(texts, self.room.height // 2)
 
     def _draw_detail(self) -> None:
         at, detail = self.query_one(Lines).cursor, self.query_one(Detail)
@@ -237,14 +238,14 @@ class EvidencePane(Pane):
             detail.say(self.rows[at].detail if at < len(self.rows) else "")
         elif at < len(self.entries):
             entry = self.entries[at]
-            detail.say(f"{self.found.title(entry.text)}: {entry.words}", "enter opens the item")
+            detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "enter opens the item")
         else:
             detail.say("No item flipped, and no two models to hold against each other.")
 
     # Actions.
 
     def _show(self, view_state: EvidenceViewState) -> None:
-        if self.found.evidence is None:
+        if self.loaded.evidence is None:
             return
         lines = self.query_one(Lines)
         self._cursors[self.view_state.view] = lines.cursor
@@ -257,13 +258,13 @@ class EvidencePane(Pane):
 
     def action_view(self) -> None:
         order = [view for view in VIEWS if view != "scatter"] if self.room.width >= WIDE else list(VIEWS)
-        place = order.index(self.view_state.view) if self.view_state.view in order else 0
+        index = order.index(self.view_state.view) if self.view_state.view in order else 0
         paper = False if self._only_paper else self.view_state.paper
-        self._show(replace(self.view_state, view=order[(place + 1) % len(order)], paper=paper))
+        self._show(replace(self.view_state, view=order[(index + 1) % len(order)], paper=paper))
 
     def action_match(self) -> None:
-        place = MATCHES.index(self.view_state.match)
-        self._show(replace(self.view_state, match=MATCHES[(place + 1) % len(MATCHES)]))
+        index = MATCHES.index(self.view_state.match)
+        self._show(replace(self.view_state, match=MATCHES[(index + 1) % len(MATCHES)]))
 
     def action_metrics(self) -> None:
         self._show(replace(self.view_state, every=not self.view_state.every))
@@ -275,10 +276,10 @@ class EvidencePane(Pane):
         self._show(replace(self.view_state, paper=not self._paper))
 
     def action_left_model(self) -> None:
-        self._show(self.view_state.next_model(self.found, "left"))
+        self._show(self.view_state.next_model(self.loaded, "left"))
 
     def action_right_model(self) -> None:
-        self._show(self.view_state.next_model(self.found, "right"))
+        self._show(self.view_state.next_model(self.loaded, "right"))
 
     def action_open(self) -> None:
         at = self.query_one(Lines).cursor
@@ -311,7 +312,7 @@ class EvidencePane(Pane):
 
     @property
     def _flow(self) -> FlowView | None:
-        """The text that stands where the lines are else."""
+        """The text that is shown in place of the lines; None if the lines are."""
         if self._only_paper:
             return self.query_one(PaperView)
         return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None
@@ -335,7 +336,7 @@ class EvidencePane(Pane):
             self._draw()
 
     def action_export(self) -> None:
-        if self.found.evidence is None:
+        if self.loaded.evidence is None:
             self.notify("There is nothing to export yet.", markup=False)
             return
         export(self.run, self._say)

@@ -11,7 +11,7 @@ from faq_tui.tui.widgets.short import middle
 
 Part = tuple[str, str] | None
 NAME, COLUMN, LEAST_COLUMN = 20, 10, 7
-SAID = 14  # `better +10.00`, with the space before it
+WORDS = 14  # `better +10.00`, with the space before it
 NOTE = (
     "As printed: word ppl is lm_eval's perplexity by word, all else accuracy in percent. The paper gives no "
     "intervals, and not its seeds, prompts or sampling: compare a difference's direction, not its size."
@@ -19,36 +19,36 @@ NOTE = (
 
 
 class PaperView(FlowView):
-    """The tables, set anew for every width."""
+    """The tables, laid out again when the width changes."""
 
     def __init__(self) -> None:
         super().__init__(id="evidence-paper")
-        self._found = LoadedEvidence()
+        self._loaded = LoadedEvidence()
         self._set: tuple[LoadedEvidence, int] | None = None
 
-    def show_found(self, found: LoadedEvidence) -> None:
-        self._found = found
+    def show_evidence(self, loaded: LoadedEvidence) -> None:
+        self._loaded = loaded
         self._fill()
 
     def on_resize(self) -> None:
         self._fill()
 
     def _fill(self) -> None:
-        shown = self._found, self.size.width - BAR
+        shown = self._loaded, self.size.width - BAR
         if shown[1] > 0 and (self._set is None or self._set[0] is not shown[0] or self._set[1] != shown[1]):
             self._set = shown
             self.show(list(parts(*shown)))
 
 
-def parts(found: LoadedEvidence, width: int) -> list[Part]:
-    """(text, style), None a gap; rows of at most `width` cells as far as their figures allow."""
-    cells = [cell for cell in found.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
+def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
+    """The tables as (text, style) parts; None is a gap. Rows have at most `width` cells if the figures allow."""
+    cells = [cell for cell in loaded.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:
-        what = "these methods at these bits" if found.paper_known else f"the model {found.model}"
+        what = "these methods at these bits" if loaded.paper_known else f"the model {loaded.model}"
         return [(f"The FAQ paper ({ARXIV}) has no table for {what}.", "")]
     out: list[Part] = [(f"FAQ paper, {ARXIV}", "bold")]
     for number in dict.fromkeys(cell.table for cell in cells):
-        of_table = [cell for cell in found.paper if cell.table == number]
+        of_table = [cell for cell in loaded.paper if cell.table == number]
         for method, bits in dict.fromkeys((cell.method, cell.bits) for cell in cells if cell.table == number):
             out += _block(number, method, bits, of_table, width)
     return [*out, (f"\n{NOTE}", "dim")]
@@ -62,22 +62,22 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
     metrics = list(dict.fromkeys(cell.metric for cell in ours))
     names = max(map(len, map(_name, metrics)))
     heads = (UNQUANTIZED, *sets)
-    # What is said in words goes below the figures where there is no room beside them.
-    beside = width >= names + len(heads) * max(LEAST_COLUMN, 1 + max(map(len, heads))) + SAID
-    room = width - (SAID if beside else 0)
+    # The words go below the figures if there is no room beside them.
+    beside = width >= names + len(heads) * max(LEAST_COLUMN, 1 + max(map(len, heads))) + WORDS
+    room = width - (WORDS if beside else 0)
     names = min(NAME, max(names, room - len(heads) * COLUMN))
     column = max(LEAST_COLUMN, min(COLUMN, (room - names) // len(heads)))
     lines = []
     for metric in metrics:
         row = [_number(plain.get(metric))] + [_number(_value(values.get((metric, name)))) for name in sets]
-        said = _said([values[metric, name] for name in sets if (metric, name) in values])
+        words = _comparison([values[metric, name] for name in sets if (metric, name) in values])
         figures = f"{_name(metric):<{names}}" + "".join(f"{cell:>{column}}" for cell in row)
-        lines.append(f"{figures} {said}".rstrip() if beside else f"{figures}\n{'':<{names}} {said}".rstrip())
+        lines.append(f"{figures} {words}".rstrip() if beside else f"{figures}\n{'':<{names}} {words}".rstrip())
     head = f"{'':<{names}}" + "".join(f"{middle(name, column - 1):>{column}}" for name in heads)
     return [(f"\nTable {number} · {method} {bits}", "bold"), (head, "italic"), ("\n".join(lines), "")]
 
 
-def _said(cells: list[Cell]) -> str:
+def _comparison(cells: list[Cell]) -> str:
     """How the last set compares with the baseline, in words."""
     base = next((cell for cell in cells if cell.calibration == "baseline"), None)
     others = [cell for cell in cells if cell.calibration != "baseline"]

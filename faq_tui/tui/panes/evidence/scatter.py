@@ -1,4 +1,4 @@
-"""Every model by its loss on general and on specialised text, as in the paper's figure 3; letters name them."""
+"""The scatter: each model by its loss on general and on specialised text, as in the paper's figure 3."""
 
 from __future__ import annotations
 
@@ -32,21 +32,22 @@ LEGEND_WIDTH = 46  # columns of one entry
 RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
 
 Axis = tuple[str, str]  # text, metric
+Request = tuple[LoadedEvidence, int, int]  # what to draw, and its width and height in cells
 
 
-def drawing(found: LoadedEvidence, width: int, height: int) -> str:
+def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
     """At most `height` lines of ANSI text of at most `width` cells."""
-    across, up = _axis(found, GENERAL), _axis(found, SPECIAL)
+    across, up = _axis(loaded, GENERAL), _axis(loaded, SPECIAL)
     if across is None or up is None:
         return "No scatter: it needs a general text (evaluate.perplexity) and answers or labelled items."
-    placed = _placed(found, across, up)
+    placed = _placed(loaded, across, up)
     if len(placed) < 2:
         return "No scatter yet: no quantized model is measured on both general and specialised text."
     columns = max(1, width // LEGEND_WIDTH)
     legend = [_entry(mark, row, x, y, across, up, width // columns) for row, mark, _, x, y in placed]
     lines = [line(_styled(legend[n : n + columns], placed[n : n + columns])) for n in range(0, len(legend), columns)]
     room = height - 2 - min(len(lines), max(3, height - 2 - LEAST_PLOT))
-    heads = [_title("across", found, across, width), _title("up", found, up, width)]
+    heads = [_title("across", loaded, across, width), _title("up", loaded, up, width)]
     plot = scatter(
         [Point(x.value, y.value, mark, colour or "default") for _, mark, colour, x, y in placed],
         width,
@@ -61,19 +62,19 @@ def drawing(found: LoadedEvidence, width: int, height: int) -> str:
     return "\n".join(shown[:height])
 
 
-def _axis(found: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
+def _axis(loaded: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
     """The text of an axis and its main metric."""
-    texts = found.evidence.texts if found.evidence else ()
+    texts = loaded.evidence.texts if loaded.evidence else ()
     names = (text.name for kind in kinds for text in texts if text.kind == kind)
-    return next(((name, found.evidence.metrics(name)[0]) for name in names if found.evidence), None)
+    return next(((name, loaded.evidence.metrics(name)[0]) for name in names if loaded.evidence), None)
 
 
-def _placed(found: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
+def _placed(loaded: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
     """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
     out = []
     marks = iter(MARKS * 9)
     families: dict[str, str] = {}
-    for row in found.evidence.rows if found.evidence else ():
+    for row in loaded.evidence.rows if loaded.evidence else ():
         x, y = (row.texts.get(text, {}).get(metric) for text, metric in (across, up))
         if x is None or y is None or row.same_as or not (math.isfinite(x.value) and math.isfinite(y.value)):
             continue
@@ -104,28 +105,27 @@ def _styled(entries: list[str], placed: list[tuple[ModelRow, str, str, Estimate,
     ]
 
 
-def _title(way: str, found: LoadedEvidence, axis: Axis, width: int) -> str:
+def _title(way: str, loaded: LoadedEvidence, axis: Axis, width: int) -> str:
     text, metric = axis
     sort = "general" if way == "across" else "specialised"
-    said = words.heading(metric, found.title(text), found.window(text))
-    whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {said}")
+    heading = words.heading(metric, loaded.title(text), loaded.window(text))
+    whole = sanitize(f"{'→' if way == 'across' else '↑'} {sort}: {heading}")
     return line((c, "bold") for c in middle(whole, width))
 
 
-Wish = tuple[LoadedEvidence, int, int]  # what to draw, and in which size
-
-
 class ScatterBox(LiteralText):
+    """Draws the scatter on a thread, and shows it."""
+
     @dataclass
     class Plotted(Message):
-        of: Wish
+        of: Request
         text: str
 
     def __init__(self) -> None:
         super().__init__(id="evidence-scatter")
-        self._found = LoadedEvidence()
-        self._asked: Wish | None = None
-        self._drawn: Wish | None = None
+        self._loaded = LoadedEvidence()
+        self._asked: Request | None = None
+        self._drawn: Request | None = None
         self._lock = threading.Lock()
         self._working = False
 
@@ -133,35 +133,35 @@ class ScatterBox(LiteralText):
     def busy(self) -> bool:
         return self._asked != self._drawn
 
-    def show_found(self, found: LoadedEvidence) -> None:
-        self._found = found
+    def show_evidence(self, loaded: LoadedEvidence) -> None:
+        self._loaded = loaded
         self.call_after_refresh(self._ask)
 
     def on_resize(self) -> None:
         self._ask()
 
     def _ask(self) -> None:
-        wish = (self._found, self.content_size.width, self.content_size.height)
-        if self._found.evidence is None or not all(wish[1:]) or wish == self._asked:
+        request = (self._loaded, self.content_size.width, self.content_size.height)
+        if self._loaded.evidence is None or not all(request[1:]) or request == self._asked:
             return
         with self._lock:
-            self._asked = wish
+            self._asked = request
             if self._working:
                 return
             self._working = True
         threading.Thread(target=self._work, name="scatter", daemon=True).start()
 
     def _work(self) -> None:
-        done: Wish | None = None
+        done: Request | None = None
         while True:
             with self._lock:
-                wish = self._asked
-                if wish is None or wish == done:
+                request = self._asked
+                if request is None or request == done:
                     self._working = False
                     return
-            text = drawing(*wish)
-            done = wish
-            self.post_message(self.Plotted(wish, text))
+            text = drawing(*request)
+            done = request
+            self.post_message(self.Plotted(request, text))
 
     def on_scatter_box_plotted(self, event: Plotted) -> None:
         event.stop()

@@ -1,4 +1,4 @@
-"""What a row of the table is."""
+"""The rows of the table: metrics with their models and comparisons, then benchmarks."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from faq_tui.tui.panes.evidence import words
 from faq_tui.tui.panes.evidence.data import MATCHES, EvidenceViewState, LoadedEvidence
 
 HEADING, GROUP, MODEL, EMPTY = "heading", "group", "model", "empty"
+GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
 
 
 @dataclass(frozen=True)
 class TableRow:
-    """`detail` is what is said of the row when the cursor stands on it."""
+    """A row of text cells. `detail` explains the row when the cursor is on it."""
 
     kind: str
     name: str = ""
@@ -37,13 +38,10 @@ class TableRow:
         return self.name, self.value, self.interval, self.recovered, self.verdict, self.change, self.p
 
 
-GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
-
-
-def benchmark_rows(found: LoadedEvidence) -> Iterator[TableRow]:
-    """Nothing where no benchmark is asked for."""
+def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
+    """The rows of the benchmarks; none if the settings ask for none."""
     results = [
-        result for result in found.benchmarks.get("results", []) if is_shown(result, found.benchmarks["results"])
+        result for result in loaded.benchmarks.get("results", []) if is_shown(result, loaded.benchmarks["results"])
     ]
     keys = dict.fromkeys((r["engine"], r["name"], r["metric"], r["filter"]) for r in results)
     for engine, name, metric, how in keys:
@@ -51,23 +49,23 @@ def benchmark_rows(found: LoadedEvidence) -> Iterator[TableRow]:
             r for r in results if (r["engine"], r["name"], r["metric"], r["filter"]) == (engine, name, metric, how)
         ]
         first = of_task[0]
-        said = f" ({how})" if how not in ("", "none") else ""
+        suffix = f" ({how})" if how not in ("", "none") else ""
         yield TableRow(EMPTY)
         yield TableRow(
             HEADING,
-            f"{metric}{said} of {name}{GOALS[first['higher_is_better']]}",
+            f"{metric}{suffix} of {name}{GOALS[first['higher_is_better']]}",
             name,
             detail=f"Measured by {engine} {first['engine_version']}, task version {first['version']}, "
             f"{first['n']:,} items{_answers(first['repeats'])}; shares are of 1, as the program gives them.",
         )
         yield from (_model(result) for result in of_task)
-    yield from _missing(found)
+    yield from _missing(loaded)
 
 
 def _model(result: dict[str, Any]) -> TableRow:
     difference = result["difference"]
     spread = "" if result["stderr"] is None else f"± {number(result['stderr'])}"
-    told = f"{result['subject']}: {number(result['value'])} {spread}".rstrip()
+    score = f"{result['subject']}: {number(result['value'])} {spread}".rstrip()
     held = (
         f" Against {difference['to']}: {against(difference)}, on the same items. Below two standard errors it is "
         "noise, and of many such rows some are above by chance."
@@ -80,7 +78,7 @@ def _model(result: dict[str, Any]) -> TableRow:
         value=number(result["value"]),
         interval=spread,
         change=against(difference) if difference else "",
-        detail=f"{told} (standard error over items).{held}",
+        detail=f"{score} (standard error over items).{held}",
     )
 
 
@@ -88,8 +86,8 @@ def _answers(repeats: int) -> str:
     return f" × {repeats} answers" if repeats > 1 else ""
 
 
-def _missing(found: LoadedEvidence) -> Iterator[TableRow]:
-    missing = found.benchmarks.get("missing", [])
+def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
+    missing = loaded.benchmarks.get("missing", [])
     if missing:
         yield TableRow(EMPTY)
         yield TableRow(GROUP, "Benchmarks that are not measured", detail="r tries them again.")
@@ -99,9 +97,9 @@ def _missing(found: LoadedEvidence) -> Iterator[TableRow]:
         )
 
 
-def rows(found: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
-    """Empty without evidence."""
-    evidence = found.evidence
+def rows(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
+    """Every row of the table; none without evidence."""
+    evidence = loaded.evidence
     if evidence is None:
         return []
     out: list[TableRow] = []
@@ -109,17 +107,17 @@ def rows(found: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]
         metrics = evidence.metrics(text.name)
         for metric in metrics if view_state.every else metrics[:1]:
             out += [TableRow(EMPTY)] if out else []
-            out += _section(found, evidence, text.name, metric, view_state.match)
-    return [*out, *benchmark_rows(found)]
+            out += _section(loaded, evidence, text.name, metric, view_state.match)
+    return [*out, *benchmark_rows(loaded)]
 
 
-def _section(found: LoadedEvidence, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
-    head = words.heading(metric, found.title(text), found.window(text))
-    about = [f"{_upper(line)}." for line in filter(None, [found.about.get(text)])]
+def _section(loaded: LoadedEvidence, evidence: Evidence, text: str, metric: str, match: str) -> Iterator[TableRow]:
+    head = words.heading(metric, loaded.title(text), loaded.window(text))
+    about = [f"{_upper(line)}." for line in filter(None, [loaded.about.get(text)])]
     yield TableRow(
         HEADING,
         head,
-        words.short_title(metric, found.title(text)),
+        words.short_title(metric, loaded.title(text)),
         detail="\n".join([METRICS.get(metric).help, *about]),
     )
     yield _unquantized(evidence, text, metric)
@@ -171,7 +169,7 @@ def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:
 
 
 def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
-    """What the comparison of several draws rests on; `row` is the first draw's."""
+    """The row of the mean over several draws; `row` is the first draw's model."""
     return TableRow(
         MODEL,
         f"    {row.set_name or row.name}",
@@ -185,7 +183,7 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
 def _compared(
     alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
 ) -> TableRow:
-    """`alone` with what the comparison says; `row` is the set's, `base` that which it is held against."""
+    """`alone` with the result of the comparison of the model `row` with the model `base`."""
     recovered = words.share(outcome.recovered)
     p = formatting.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name
@@ -239,7 +237,7 @@ def _upper(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_text(found: LoadedEvidence, view_state: EvidenceViewState) -> str:
-    """The same for the clipboard: a line a row, tabs between cells."""
+def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState) -> str:
+    """The table for the clipboard: one line for each row, tabs between cells."""
     head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
-    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(found, view_state))])
+    return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(loaded, view_state))])

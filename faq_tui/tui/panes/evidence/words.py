@@ -1,16 +1,26 @@
-"""The names of metrics and what verdicts mean, in words for the screen."""
+"""The pane's words: names of metrics, figures with intervals, verdicts, the summary on top, and the view `run`."""
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from dataclasses import asdict
+from typing import Any
 
+from rich.text import Text
+
+from faq_tui.core.base.text import sanitize
 from faq_tui.core.evaluation.kinds import WORDS
-from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE, Evidence
 from faq_tui.core.extensions import METRICS
 from faq_tui.core.report import formatting
+from faq_tui.core.report.run_section import run_lines
 from faq_tui.core.stats.bootstrap import Estimate
+from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence
 
+NO_SPIKES = "Nothing yet: the stage activations measures the target under each set."
+Part = tuple[str, str] | None
 STYLES = {
     BETTER: "bold green",
     WORSE: "bold red",
@@ -33,13 +43,13 @@ MEANINGS = {
 
 def heading(metric: str, title: str, window: int | None) -> str:
     """`KL on pydoc · lower is better`."""
-    of = METRICS.get(metric)
-    goal = "higher" if of.higher_is_better else "lower"
-    return f"{of.title_for(window)} on {short_title(metric, title)} · {goal} is better"
+    declared = METRICS.get(metric)
+    goal = "higher" if declared.higher_is_better else "lower"
+    return f"{declared.title_for(window)} on {short_title(metric, title)} · {goal} is better"
 
 
 def short_title(metric: str, title: str) -> str:
-    """The held-out text's title as it stands in a heading: a word perplexity need not say that it is of words."""
+    """The held-out text's title for a heading; without "words of" where the metric's name says so already."""
     return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 
 
@@ -48,7 +58,7 @@ def value(metric: str, number: float) -> str:
 
 
 def ends(metric: str, estimate: Estimate) -> str:
-    """`[low, high]` of a metric's own value; nothing where there is none, or no width."""
+    """`[low, high]` of a metric's value; empty without an interval, or if both ends are equal."""
     if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     low, high = value(metric, estimate.low), value(metric, estimate.high)
@@ -63,7 +73,7 @@ def change(metric: str, estimate: Estimate) -> str:
 
 
 def share(estimate: Estimate | None) -> str:
-    """Of the loss recovered, with its interval; nothing where there is none."""
+    """The share of the loss that was recovered, with its interval; empty if it is unknown."""
     if estimate is None or not math.isfinite(estimate.value):
         return ""
     return formatting.share(asdict(estimate))
@@ -71,3 +81,75 @@ def share(estimate: Estimate | None) -> str:
 
 def verdict_detail(verdict: str) -> str:
     return f"{verdict}: {MEANINGS[verdict]}"
+
+
+def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
+    """The lines on top: warnings about all figures, how many verdicts of each kind, and what the view shows."""
+    evidence = loaded.evidence
+    if evidence is None:
+        return Text()
+    line = Text()
+    if loaded.report["outdated"]:
+        line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
+    if shared := loaded.report["run"]["shared_seeds"]:
+        line.append(f"Draws share seeds, {shared['seeds']} of the same {shared['total']} in each: ", "bold")
+        line.append("intervals are widened.\n", "bold")
+    parts = 0
+    for equal in MATCHES[1:]:
+        counts = _counts(evidence, equal)
+        if counts:
+            line.append("   " if parts else "").append(f"At equal {equal}: ", "bold")
+            for index, (verdict, count) in enumerate(counts.items()):
+                line.append(", " if index else "").append(f"{count} {verdict}", STYLES.get(verdict, ""))
+            parts += 1
+    if not parts:
+        line.append(_nothing_compared(evidence), "bold")
+    compared = sum(o.p is not None for c in evidence.comparisons for t in c.texts.values() for o in t.values())
+    how = f"corrected for {compared} comparisons" if compared else f"{evidence.dtype} on {evidence.device}"
+    if view_state.view == VIEWS[0]:
+        match = "equal samples and tokens" if view_state.match == MATCHES[0] else f"equal {view_state.match}"
+        how = f"{'all' if view_state.every else 'main'} metrics, {match} · {how}"
+    if view_state.view == "items":
+        how = f"left {view_state.left or 'no model'}, right {view_state.right or 'no model'}"
+    if view_state.view == "run":
+        how = "what these figures rest on"
+    return line.append(f"\n{view_state.view}: ", "dim").append(sanitize(how), "dim")
+
+
+def _counts(evidence: Evidence, equal: str) -> Counter[str]:
+    """How many comparisons got each verdict, by the main metric of each text."""
+    return Counter(
+        outcomes[evidence.metrics(text)[0]].verdict
+        for comparison in evidence.comparisons
+        if comparison.equal == equal
+        for text, outcomes in comparison.texts.items()
+    )
+
+
+def _nothing_compared(evidence: Evidence) -> str:
+    if len(evidence.rows) == 1:
+        return "Only the unquantized model is measured so far: r goes on with the artefacts."
+    return "Nothing to compare yet: no source's set stands beside a baseline."
+
+
+def run_parts(body: dict[str, Any]) -> list[Part]:
+    """The view `run`: activation spikes and what was run, from the report as data. Empty without a report.
+
+    Parts are (text, style); None is a gap.
+    """
+    if not body:
+        return []
+    spikes = [one["sentence"] for one in body["spikes"]["comparisons"]]
+    lines = [_plain(line) for line in run_lines(body) if line.startswith(("-", "  -"))]
+    return [
+        ("How spiky the activations are (pane 4 draws them)", "bold"),
+        ("\n" + "\n".join(spikes or [NO_SPIKES]), ""),
+        None,
+        ("What was run", "bold"),
+        ("\n" + "\n".join(lines), ""),
+    ]
+
+
+def _plain(line: str) -> str:
+    """A line of the report without its Markdown."""
+    return re.sub(r"\\(.)", r"\1", line.replace("**", ""))

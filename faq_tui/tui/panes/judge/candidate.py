@@ -1,4 +1,4 @@
-"""A candidate's scores in few words: the numbers, the judge's reason, and what each score is made of."""
+"""One candidate in a box: its scores and the judge's reasons in words, and its text."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
+LONG = 400  # characters from which reasoning opens folded, and a judge's reason is shown last
+LABEL_STYLE = "bold cyan"
+
 
 def columns_in_words(columns: Sequence[ScoreRow]) -> str:
     """`llm 8.5 · lik -1.02 · act 0.30`: the score of each judge."""
@@ -26,7 +29,7 @@ def columns_in_words(columns: Sequence[ScoreRow]) -> str:
 
 
 def score_in_words(row: ScoreRow | None) -> str:
-    """`8 of 10`, or a mean log-probability, which the judge's reason names."""
+    """The score as its judge prints it, such as `8 of 10`."""
     if row is None:
         return "no score"
     if row.score is None:
@@ -35,13 +38,13 @@ def score_in_words(row: ScoreRow | None) -> str:
 
 
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
-    """A judge's own explanation if there is one, else the reason of the score that picks."""
+    """The explanation of a judge that gives one, else the reason of the score that picks."""
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
 
 
 def parts_of_scores(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
-    """A line for each score that has parts."""
+    """A line on how each score is composed, for the scores that have parts."""
     lines = [row.reason] if row is not None and row.kind == MIX and row.reason else []
     for column in columns or ((row,) if row is not None else ()):
         line = str(JUDGES.get(column.kind).parts(column.details)) if column.kind in JUDGES else ""
@@ -54,14 +57,10 @@ def _number(row: ScoreRow) -> str:
     return "unscored" if row.score is None else str(JUDGES.get(row.kind).number(row.score))
 
 
-LONG = 400  # characters from which reasoning opens folded, and a judge's reason stands last
-LABEL_STYLE = "bold cyan"
-
-
 class CandidateBox(Vertical):
-    """Empty until `show`; remembers what it shows, so that the same again costs nothing and does not scroll."""
+    """One candidate. Empty until `show`, which draws only what changed and so keeps the scroll position."""
 
-    class Chosen(Message):
+    class CandidateChosen(Message):
         def __init__(self, number: int) -> None:
             super().__init__()
             self.number = number
@@ -81,10 +80,10 @@ class CandidateBox(Vertical):
         return self.query_one(FlowView)
 
     def on_click(self, _: Click) -> None:
-        self.post_message(self.Chosen(self.number))
+        self.post_message(self.CandidateChosen(self.number))
 
     def show(self, case: Case, candidate: Candidate, blind: bool, folded: bool | None) -> None:
-        """`folded`: None folds what is long."""
+        """Show a candidate. `folded` says whether the reasoning is folded; None folds it if it is long."""
         self.number = candidate.number
         self.query_one(".title", LiteralText).show(title(case, candidate, blind))
         self.folded = is_folded(candidate, folded)
@@ -104,7 +103,7 @@ def title(case: Case, candidate: Candidate, blind: bool) -> Text:
 
 
 def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
-    """The candidate in the line of tabs, where one only is shown."""
+    """The candidate in the line of tabs, which is shown if the boxes do not all fit."""
     line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
     for words, style in (score(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
         if words:
@@ -113,7 +112,7 @@ def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
 
 
 def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """(words, style); only the first judge's score if not `whole`."""
+    """The scores as (words, style): those of all judges, or of the first one if not `whole`."""
     if candidate.flags:
         return "unfit", "bold red"
     if blind:
@@ -125,7 +124,7 @@ def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> 
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """Who picked this candidate; the person's pick counts."""
+    """Who picked this candidate, as (words, style). The pick that counts is bold: the person's, else the judge's."""
     standing = case.standing
     by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
     if not blind and standing.judge_pick == candidate.id:
@@ -134,8 +133,8 @@ def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
     return (f"picked by {', '.join(by)}", "bold green" if counts else "dim") if by else ("", "")
 
 
-def is_folded(candidate: Candidate, wish: bool | None) -> bool:
-    return len(candidate.reasoning) > LONG if wish is None else wish
+def is_folded(candidate: Candidate, folded: bool | None) -> bool:
+    return len(candidate.reasoning) > LONG if folded is None else folded
 
 
 def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> list[Part | None]:
@@ -144,9 +143,9 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
         parts += [(flags_in_words(candidate.flags), "bold red"), None]
     row, columns = case.scores.get(candidate.id), case.columns.get(candidate.id, ())
     reason = "" if blind else reason_of(row, columns)
-    said = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
+    explanation = (f"judge: {reason[:LIMIT]}{rest(reason)}", "italic")
     if reason and len(reason) <= LONG:
-        parts += [said, None]
+        parts += [explanation, None]
     about = [] if blind else parts_of_scores(row, columns)
     if about:
         parts += [("\n".join(about), "dim italic"), None]
@@ -158,11 +157,11 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]
     parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
-    if len(reason) > LONG:  # above the answer it would hide it
-        parts += [None, said]
+    if len(reason) > LONG:  # above the answer it would push it off the screen
+        parts += [None, explanation]
     return parts
 
 
 def whole(candidate: Candidate) -> str:
-    """All of it, for copying."""
+    """Reasoning and answer in full, for the clipboard."""
     return "\n\n".join(part for part in (candidate.reasoning, candidate.answer) if part)

@@ -1,4 +1,4 @@
-"""One seed in the pane `judge`: its candidates, their scores, who decided, and this in words."""
+"""One seed of the Judge pane with its candidates, their scores and its decisions, and sentences on these."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Case:
 
 
 def read_case(store: Store, view: View, standing: Standing) -> Case:
-    found = candidates.of_seed(store, view.source, view.source_hash, standing.seed_id)
-    kept = tuple(candidate for candidate in found if candidate.number <= view.candidates)
+    made = candidates.of_seed(store, view.source, view.source_hash, standing.seed_id)
+    kept = tuple(candidate for candidate in made if candidate.number <= view.candidates)
     seed = seeds.get(store, standing.seed_id)
     return Case(
         standing,
@@ -52,7 +52,7 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
 
 
 def verdict(case: Case, blind: bool, day: str) -> str:
-    """Whose decision counts, in a sentence; `day` is the day of the person's override."""
+    """Whose decision counts, in a sentence. `day` is when the person overrode the judge."""
     standing, person = case.standing, case.standing.override
     judge = _judge(case)
     if person is None:

@@ -1,4 +1,4 @@
-"""The judge's choices, one seed at a time, and the person's word on them."""
+"""The Judge pane: the judge's pick for one seed at a time, and the person's overrides."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.judge import actions
 from faq_tui.tui.panes.judge.candidate import CandidateBox, chip, whole
 from faq_tui.tui.panes.judge.case import Case, read_case, verdict
 from faq_tui.tui.panes.judge.queue import JudgeQueue
+from faq_tui.tui.panes.judge.spec import JUDGE
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.covered import CoveredHorizontal
@@ -36,14 +36,14 @@ from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_BOXES = 6
-BOX_WIDTH = 38  # the least in which a candidate is read with ease
+BOX_WIDTH = 38  # the least cells for a candidate
 
 
 class JudgePane(Pane):
-    """Every override is a new row, with who and when; the judge's rows stay."""
+    """Stores each override as a new row, with its author and time. The judge's rows never change."""
 
-    SCOPE = "judge"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = JUDGE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(JUDGE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "judge.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:
@@ -54,8 +54,8 @@ class JudgePane(Pane):
         self.case: Case | None = None
         self.chosen = 0  # index among the case's candidates
         self.blind = False
-        self.folded: bool | None = None  # None: as long as each is
-        self.reasons: dict[str, str] = {}  # written down for overrides still to come
+        self.folded: bool | None = None  # None: long reasoning is folded
+        self.reasons: dict[str, str] = {}  # seed id to the reason for the coming override
         self._version = -1
 
     def compose(self) -> ComposeResult:
@@ -69,7 +69,7 @@ class JudgePane(Pane):
             for _ in range(MOST_BOXES):
                 yield CandidateBox()
 
-    # What is shown.
+    # Showing.
 
     def shown(self, live: LiveState) -> None:
         self.views = views_of(self.run)
@@ -91,15 +91,15 @@ class JudgePane(Pane):
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
 
-    def on_candidate_box_chosen(self, message: CandidateBox.Chosen) -> None:
+    def on_candidate_box_candidate_chosen(self, message: CandidateBox.CandidateChosen) -> None:
         numbers = [candidate.number for candidate in self._candidates]
         if message.number in numbers:
             self.chosen = numbers.index(message.number)
             self._draw()
 
     def text_to_copy(self) -> str | None:
-        found = self._candidates
-        return whole(found[self.chosen]) if self.chosen < len(found) else None
+        candidates = self._candidates
+        return whole(candidates[self.chosen]) if self.chosen < len(candidates) else None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         return len(self.views) > 1 if action == "source" else True
@@ -113,7 +113,7 @@ class JudgePane(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """The seed that the queue stands on; another seed begins with the candidate that counts."""
+        """Read the current seed. On a new seed, choose the candidate that counts."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):
@@ -162,16 +162,16 @@ class JudgePane(Pane):
         self.query_one("#judge-verdict", LiteralText).show(line)
 
     def _draw_boxes(self, case: Case) -> None:
-        found, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
-        if len(found) > room and self.room.width < 3 * BOX_WIDTH:
-            room = 1  # one in full reads better than two of three
-        first = max(0, min(self.chosen - room // 2, len(found) - room))
-        visible = found[first : first + room]
+        candidates, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
+        if len(candidates) > room and self.room.width < 3 * BOX_WIDTH:
+            room = 1  # one whole candidate reads better than two of three
+        first = max(0, min(self.chosen - room // 2, len(candidates) - room))
+        visible = candidates[first : first + room]
         tabs = Text(" ")
-        for index, candidate in enumerate(found):
+        for index, candidate in enumerate(candidates):
             tabs.append(chip(case, candidate, self.blind, index == self.chosen)).append("   ")
         self.query_one("#judge-tabs", LiteralText).show(tabs)
-        self.set_class(len(found) > room, "-tabs")
+        self.set_class(len(candidates) > room, "-tabs")
         for index, box in enumerate(self.query(CandidateBox)):
             box.display = index < len(visible)
             if index < len(visible):
@@ -190,7 +190,7 @@ class JudgePane(Pane):
             return f"No seed is among the {self.queue.filter}: F chooses what is shown."
         return "No candidates yet: they come from the stage regenerate."
 
-    # Where one goes.
+    # Moving.
 
     def _go(self, moved: bool, otherwise: str) -> None:
         if not moved:
@@ -245,7 +245,7 @@ class JudgePane(Pane):
             if box.display and box.has_class("-chosen"):
                 box.text.scroll_by(lines + pages * box.text.page)
 
-    # How it is shown.
+    # Views.
 
     def action_filter(self) -> None:
         options = {name: f"{self._filter_label(name)}: {self.queue.count(name):,}" for name in FILTERS}
@@ -266,17 +266,16 @@ class JudgePane(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # the one that stood out was the judge's
+            self.chosen = 0  # the chosen one would give away the judge's pick
         self._draw()
 
     def action_fold(self) -> None:
-        found = self._candidates
-        if found:
+        if self._candidates:
             shown = [box for box in self.query(CandidateBox) if box.display and box.has_class("-chosen")]
             self.folded = not shown[0].folded if shown else True
             self._draw()
 
-    # What is decided.
+    # Decisions.
 
     def action_pick_1(self) -> None:
         self._pick(1)
@@ -298,7 +297,7 @@ class JudgePane(Pane):
         self._override(0, None)
 
     def _override(self, number: int, reason: str | None) -> None:
-        """0 rejects. Without a reason, the one written down for this seed is used."""
+        """Pick candidate `number`, or reject all with 0. `reason` None: use the reason noted for this seed."""
         if self.case is None:
             return
         seed_id, source = self.case.standing.seed_id, self.view.source

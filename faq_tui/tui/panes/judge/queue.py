@@ -1,4 +1,4 @@
-"""The seeds to go through: which the filter shows, where one is, and how far person and judge agree."""
+"""The seeds of the Judge pane in order: filter, cursor, and how often person and judge agree."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from faq_tui.core.store.judged import Standing, standings
 from faq_tui.core.store.seed_pages import View
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # a read that takes long is made as much more seldom
+READ_SHARE = 20  # wait at least so many times as long as the last read took
 
 
 @dataclass
 class JudgeQueue:
-    """`index` is -1 while nothing is shown."""
+    """The seeds that the filter shows, and the index of the current one; -1 if none is shown."""
 
     kind: str  # of the judge
     filter: str = "all"
@@ -26,7 +26,7 @@ class JudgeQueue:
     due: float = 0.0  # when the next read may be, by time.monotonic
 
     def read(self, store: Store, view: View) -> None:
-        """From the database; one stays on the same seed, even if the filter no longer shows it."""
+        """Read the seeds again. The current seed stays, even if the filter no longer shows it."""
         began = time.monotonic()
         self.everything = standings(store, view)
         self.due = time.monotonic() + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - began))
@@ -47,26 +47,26 @@ class JudgeQueue:
         return sum(admits(name, standing, self.kind) for standing in self.everything)
 
     def move(self, by: int) -> bool:
-        """False at an end."""
+        """Move by `by` seeds. Returns False at an end."""
         target = max(0, min(self.index + by, len(self.shown) - 1))
         moved, self.index = target != self.index, target
         return moved
 
     def move_to(self, seed_id: str) -> bool:
-        """False if the filter does not show it."""
-        found = next((i for i, standing in enumerate(self.shown) if standing.seed_id == seed_id), None)
-        if found is None:
+        """Go to a seed. Returns False if the filter does not show it."""
+        index = next((i for i, standing in enumerate(self.shown) if standing.seed_id == seed_id), None)
+        if index is None:
             return False
-        self.index = found
+        self.index = index
         return True
 
     def move_undecided(self, step: int) -> bool:
-        """To the nearest seed in one direction that no person has decided; False if there is none."""
+        """Go to the nearest seed in one direction that no person has decided. Returns False if there is none."""
         rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
-        found = next((i for i in rest if self.shown[i].override is None), None)
-        if found is None:
+        index = next((i for i in rest if self.shown[i].override is None), None)
+        if index is None:
             return False
-        self.index = found
+        self.index = index
         return True
 
     def _narrow(self, keep: bool) -> None:

@@ -1,4 +1,4 @@
-"""Layers from left to right, modules from top to bottom, each cell as high and as hot as its loss."""
+"""The grid of losses: layers from left to right, modules from top to bottom, a bar and a colour for each loss."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.widget import Widget
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.quantizing.loss_table import LossTable, level_of
 
-RAMP = "▁▂▃▄▅▆▇█"  # height says what colour says: nothing is lost without colours
+RAMP = "▁▂▃▄▅▆▇█"  # the height repeats the colour, for terminals without colours
 HOT = ("#3b7dd8", "#2f9fb8", "#38a878", "#7fb04a", "#c2b03a", "#e0912f", "#e8662c", "#f03e3e")
 HOT_16 = ("blue", "cyan", "cyan", "green", "green", "yellow", "red", "bright_red")
 WAITING, WORKING, ROUNDED = "·", "○", "×"
@@ -19,7 +19,7 @@ LABEL = 20
 
 
 class LossGrid(Widget):
-    """Draws any number of layers: where columns run out, one stands for several layers and shows the worst."""
+    """Draws any number of layers. If they do not fit, a column shows the largest loss of several layers."""
 
     def __init__(self) -> None:
         super().__init__(id="grid")
@@ -27,7 +27,7 @@ class LossGrid(Widget):
         self.few_colours = False
 
     def show(self, grid: LossTable, few_colours: bool) -> None:
-        """Of what has changed there is a new `grid`: the same one again costs nothing."""
+        """Draw `grid`, unless it is the same object as before: a change makes a new one."""
         before, self.grid, self.few_colours = (self.grid, self.few_colours), grid, few_colours
         if grid is not before[0] or few_colours != before[1]:
             self.refresh()
@@ -66,15 +66,15 @@ class LossGrid(Widget):
         return range(math.ceil(column * layers / columns), math.ceil((column + 1) * layers / columns))
 
     def _cell(self, module: str, layers: range, span: tuple[float, float] | None) -> tuple[str, str]:
-        places = [(layer, module) for layer in layers]
-        known = [self.grid.losses[place] for place in places if place in self.grid.losses]
+        modules = [(layer, module) for layer in layers]
+        known = [self.grid.losses[key] for key in modules if key in self.grid.losses]
         losses = [loss for loss in known if loss is not None]
         if losses and span is not None:
             level = level_of(max(losses), *span, len(RAMP))
             return RAMP[level], (HOT_16 if self.few_colours else HOT)[level]
         if known:
             return ROUNDED, "bold" if not losses else "dim"
-        if any(place in self.grid.working for place in places):
+        if any(key in self.grid.working for key in modules):
             return WORKING, "bold cyan"
         return (" " if self.grid.complete else WAITING), "dim"
 
@@ -105,7 +105,7 @@ class LossGrid(Widget):
 
 
 def layout(layers: int, width: int) -> tuple[int, int]:
-    """(columns, cells a column) for so many layers in `width` cells."""
+    """(columns, cells a column) for `layers` layers in `width` cells."""
     width = max(1, width)
     if layers > width:
         return width, 1
@@ -113,15 +113,15 @@ def layout(layers: int, width: int) -> tuple[int, int]:
 
 
 def axis(layers: int, columns: int, cell: int) -> str:
-    """Layer numbers under the columns, as many as have room."""
+    """The line of layer numbers under the columns, as many as fit."""
     text = [" "] * (columns * cell + 4)
     free = 0
     for column in range(columns):
         number = str(math.ceil(column * layers / columns))
-        place = column * cell
-        wanted = column == 0 or column == columns - 1 or int(number) % 5 == 0
+        offset = column * cell
+        labelled = column == 0 or column == columns - 1 or int(number) % 5 == 0
         ahead = (columns - 1) * cell - 2 if column not in (0, columns - 1) else len(text)
-        if wanted and place >= free and place + len(number) <= ahead:
-            text[place : place + len(number)] = number
-            free = place + len(number) + 1
+        if labelled and offset >= free and offset + len(number) <= ahead:
+            text[offset : offset + len(number)] = number
+            free = offset + len(number) + 1
     return "".join(text).rstrip()

@@ -1,4 +1,4 @@
-"""The recipes and what is made of them: queue, losses of every layer and module, curve, log."""
+"""The Quantize pane: the queue of artefacts, the losses of every layer and module, their curve, and the log."""
 
 from __future__ import annotations
 
@@ -30,25 +30,25 @@ from faq_tui.tui.gpu import describe as describe_machine
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.quantize import actions
 from faq_tui.tui.panes.quantize.loss_grid import LossGrid
 from faq_tui.tui.panes.quantize.queue import ArtefactQueue, describe, figures
-from faq_tui.tui.panes.words import lines
+from faq_tui.tui.panes.quantize.spec import QUANTIZE
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.screens.recipe import RecipeScreen
+from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 ALL_VIEWS_HEIGHT = 28  # rows from which grid, curve and log have room at once
-SLOW_S = 1.0  # between two looks at figures and log
+SLOW_S = 1.0  # seconds between two updates of figures and log
 VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
 
 
 class QuantizePane(Pane):
-    """What is being made comes from the live state, what was made from the manifests."""
+    """Shows artefacts in the making from the live state, and finished ones from their manifests."""
 
-    SCOPE = "quantize"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = QUANTIZE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(QUANTIZE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "quantize.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:
@@ -79,7 +79,7 @@ class QuantizePane(Pane):
                 yield LiteralText(id="log")
 
     def on_mount(self) -> None:
-        # A tenth of a second and more: not when the first curve is drawn.
+        # This takes a tenth of a second or more: do it before the first curve is needed.
         threading.Thread(target=__import__, args=("plotext",), name="plotext", daemon=True).start()
 
     @property
@@ -118,7 +118,7 @@ class QuantizePane(Pane):
         self.draw(all_of_it=changed)
 
     def text_to_copy(self) -> str | None:
-        """The log, where it is all that is shown; else the table of losses."""
+        """The log if only the log is shown, else the table of losses."""
         if self.view == "log" and not self._all_views:
             return "\n".join(self._log(200))
         grid = self._grid()
@@ -154,7 +154,7 @@ class QuantizePane(Pane):
         return self.room.height >= ALL_VIEWS_HEIGHT
 
     def _arrange(self) -> None:
-        """Queue and grid as high as they need; with little room one view at a time."""
+        """Give queue and grid the height they need. In a small pane show one view at a time."""
         every, rows = self._all_views, max(1, len(self.queue))
         most = max(3, self.room.height // 3) if every else max(3, self.room.height // 4)
         self.query_one(ArtefactQueue).styles.height = min(rows, most)
@@ -184,7 +184,7 @@ class QuantizePane(Pane):
         parts = [self.problem] if self.problem else figures(self.live, self.queue, now)
         sampler = getattr(self.app, "sampler", None)
         machine = describe_machine(sampler.latest, width) if sampler is not None and self._all_views else ""
-        self.query_one("#figures", LiteralText).show(lines([*parts, machine] if machine else parts, width))
+        self.query_one("#figures", LiteralText).show(joined_with_dots([*parts, machine] if machine else parts, width))
 
     def _draw_grid(self) -> None:
         current, grid = self.current, self._grid()
@@ -198,7 +198,7 @@ class QuantizePane(Pane):
         drawn_for = (current and current.name, len(grid.losses) if grid.complete else self._layers_done, box.size)
         if box.size.width and drawn_for != self._curve_of:
             self._curve_of = drawn_for
-            self.call_after_refresh(self._draw_curve)  # slow: the rows that a key moves are drawn before
+            self.call_after_refresh(self._draw_curve)  # it is slow: draw first the rows that a key moves
 
     def _draw_curve(self) -> None:
         box = self.query_one("#curve", LiteralText)
@@ -215,7 +215,7 @@ class QuantizePane(Pane):
         return bool(self.app.ansi_color) or self.app.console.color_system not in ("truecolor", "256")
 
     def _grid(self) -> LossTable:
-        """The losses of the chosen artefact: as they come in, or as its manifest holds them."""
+        """The losses of the chosen artefact, from the live state or from its manifest."""
         current = self.current
         if current is None:
             return LossTable()
@@ -227,7 +227,7 @@ class QuantizePane(Pane):
         return self._kept(current.name, key, lambda: from_manifest(read_manifest(folder) or {}))
 
     def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
-        """What `make` gives; made once for each `key`, and drawn when it is new."""
+        """The table that `make` returns, cached until `key` changes. A new table is laid out again."""
         known = self._grids.get(name)
         if known is None or known[0] != key:
             known = self._grids[name] = (key, make())
@@ -239,7 +239,7 @@ class QuantizePane(Pane):
         self.query_one("#log-title", LiteralText).show(f"log of job {row.job}" if row else "log")
         return log_tail(self.run.log(row.job), rows) if row else []
 
-    def on_artefact_queue_chosen(self, event: ArtefactQueue.Chosen) -> None:
+    def on_artefact_queue_artefact_chosen(self, event: ArtefactQueue.ArtefactChosen) -> None:
         event.stop()
         self._move_to(event.row)
 
@@ -334,7 +334,7 @@ class QuantizePane(Pane):
             raise UsageError("a quantization is running and has not said yet of which recipe: try again soon")
 
     def _edit(self, change: Callable[[Path], Settings], index: int | None = None) -> None:
-        """Change faq.toml, then show it. `index`: the recipe that must not be in the making."""
+        """Change faq.toml, then show it. Refuses if an artefact of the recipe `index` is being made."""
         try:
             if self.run.store.read_only:
                 raise UsageError("this is a replay: faq.toml stays as it is")

@@ -1,4 +1,4 @@
-"""The figures above the queue."""
+"""The queue of artefacts, and the figures above it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
 
+STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
+WORDS = {"no set": "needs its set", "stale": "out of date"}
+
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """While artefacts are made how long it takes, else how many there are."""
+    """The pace while artefacts are made, else how many there are."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -43,26 +46,22 @@ def _left(live: LiveState, now: float) -> str:
     left = live.seconds_left(now)
     if left is None:
         return "time left not known yet"
-    said = f"{clock_time(left)} left"
+    text = f"{clock_time(left)} left"
     more = (live.stage.total or 0) - live.stage.done - 1 if live.stage else 0
     if more > 0:
-        said += f", {more} more artefact{'s' if more > 1 else ''} after it"
-    return said
-
-
-STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
-WORDS = {"no set": "needs its set", "stale": "out of date"}
+        text += f", {more} more artefact{'s' if more > 1 else ''} after it"
+    return text
 
 
 def describe(recipe: Recipe) -> str:
-    """A recipe in words; what is as usual is left out."""
+    """A recipe in words, without the keys that have their defaults."""
     group = "one group a row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
     extras = [f"{key} {value}" for key, value in recipe.unusual().items()]
     return ", ".join([f"{recipe.method} {recipe.bits} bits", group, *extras])
 
 
 def outcome(queued: Queued, live: ArtefactLive | None) -> str:
-    """What is known of the artefact: its size and time, or how far it is."""
+    """The size and time of a finished artefact, or the layer that is being quantized."""
     if live is not None:
         return f"layer {min(len(live.layer_done) + 1, live.layers)} of {live.layers}"
     row = queued.artefact
@@ -74,9 +73,9 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
 
 
 class ArtefactQueue(Widget):
-    """Draws the rows round the chosen one; the keys are the pane's."""
+    """Draws the rows around the chosen one. The pane handles the keys."""
 
-    class Chosen(Message):
+    class ArtefactChosen(Message):
         """A row was clicked."""
 
         def __init__(self, row: int) -> None:
@@ -91,7 +90,7 @@ class ArtefactQueue(Widget):
         self._drawn: tuple[object, ...] = ()
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
-        """What was shown last costs nothing."""
+        """Draw the queue if anything changed."""
         self._queue, self._cursor, self._making = queue, cursor, running
         now = queue, cursor, running and (running.name, running.version)
         if now != self._drawn:
@@ -100,13 +99,13 @@ class ArtefactQueue(Widget):
 
     @property
     def _top(self) -> int:
-        """The first row on the screen: the chosen one is always among them."""
+        """The index of the first row on the screen. The chosen row is always on the screen."""
         height = max(1, self.size.height)
         return max(0, min(self._cursor - height // 2, len(self._queue) - height))
 
     def on_click(self, event: Click) -> None:
         if self._top + event.y < len(self._queue):
-            self.post_message(self.Chosen(self._top + event.y))
+            self.post_message(self.ArtefactChosen(self._top + event.y))
 
     def render(self) -> Text:
         rows = range(self._top, min(len(self._queue), self._top + self.size.height))

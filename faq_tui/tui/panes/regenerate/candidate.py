@@ -1,4 +1,4 @@
-"""One candidate: a line with its state, and its text, which may be growing."""
+"""One candidate: a line with its state, and below it its text, which may still grow."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REASONING, ANSWER, LABEL = "dim", "", "bold"
 
 
 class CandidateView(Vertical):
-    """Follows one growing candidate by reading only what is new of it."""
+    """Shows one candidate. While it grows, only its new text is read."""
 
     def __init__(self) -> None:
         super().__init__(classes="candidate")
@@ -28,8 +28,8 @@ class CandidateView(Vertical):
         self.finished: Candidate | None = None
         self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # characters of reasoning and answer that are shown
-        self._state = ("", "")  # how it stands, in words, and their style
-        self._more: list[str] = []  # shown after the state where there is room
+        self._state = ("", "")  # (words, style)
+        self._more: list[str] = []  # shown after the state if there is room
         self._failure: str | None = None  # that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
@@ -52,7 +52,7 @@ class CandidateView(Vertical):
         failure: str | None,
         now: float,
     ) -> None:
-        """Draw how the candidate stands now; cheap if nothing is new."""
+        """Draw the candidate's state and new text. Cheap if nothing is new."""
         other = key != self.key
         self.key = key
         if growing is not None:
@@ -120,12 +120,12 @@ class CandidateView(Vertical):
         mark = "▸" if self.has_class("-chosen") else " "
         text = Text(f"{mark}{self.key[2] if self.key else ''} ", style="bold", no_wrap=True)
         (words, style), room = self._state, self._title.content_size.width - text.cell_len
-        said = sanitize(words) if room <= 0 else middle(sanitize(words), room)
+        state = sanitize(words) if room <= 0 else middle(sanitize(words), room)
         for more in self._more:
-            if cell_len(longer := f"{said} · {more}") > room:
+            if cell_len(longer := f"{state} · {more}") > room:
                 break
-            said = longer
-        self._title.show(text.append(said, style=style))
+            state = longer
+        self._title.show(text.append(state, style=style))
 
     def on_resize(self) -> None:
         self._draw_title()

@@ -1,4 +1,4 @@
-"""The totals of a source, counted on a thread: they need every candidate's row."""
+"""The figures of the regeneration. Totals are counted on a thread, since they need every candidate's row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.tui.live import LiveState
 
 
 def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
-    """Returns at once; `on_totals` is called on the UI's thread, or never if the count fails."""
+    """Count on a thread, then call `on_totals` on the app's thread; never if the count fails."""
 
     def count() -> None:
         try:

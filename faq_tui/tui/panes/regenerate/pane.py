@@ -1,4 +1,4 @@
-"""Candidates as they grow: the queue of seeds, and the chosen seed's candidates side by side."""
+"""The Regenerate pane: the queue of seeds, and the chosen seed's candidates as they grow, side by side."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.regenerate import actions
 from faq_tui.tui.panes.regenerate.candidate import CandidateView
 from faq_tui.tui.panes.regenerate.figures import count_totals, figures
 from faq_tui.tui.panes.regenerate.queue import Follower, SeedPage, SeedQueue
-from faq_tui.tui.panes.words import lines
+from faq_tui.tui.panes.regenerate.spec import REGENERATE
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
+from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_VIEWS = 4
 WIDE = 110  # columns from which candidates stand side by side
-VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # the least a candidate can be read in
+VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # the least cells and lines for a candidate
 QUEUE_EVERY_S = 0.5
 FIGURES_EVERY_S = 0.5
 
 
 class RegeneratePane(Pane):
-    """Finished candidates are read from the database, growing ones from the live state."""
+    """Shows finished candidates from the database, and growing ones from the live state."""
 
-    SCOPE = "regenerate"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = REGENERATE
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(REGENERATE.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "regenerate.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:
@@ -54,10 +54,10 @@ class RegeneratePane(Pane):
         self.number = 1
         self.follower = Follower()
         self._finished: dict[int, Candidate] = {}  # of the chosen seed
-        self._lost: dict[int, str] = {}  # its candidates that could not be had, and why
-        self._loaded: tuple[object, ...] = ()  # for what `_finished` was read
+        self._lost: dict[int, str] = {}  # its failed candidates, number to reason
+        self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
-        self._stage: tuple[str, str] | None = None  # seen last, and how it stood
+        self._stage: tuple[str, str] | None = None  # that was seen last, with its state
         self._totals: Totals | None = None
 
     def compose(self) -> ComposeResult:
@@ -70,7 +70,7 @@ class RegeneratePane(Pane):
             with Container(id="candidates"):
                 yield from self.views
 
-    # What there is.
+    # State.
 
     @property
     def settings(self) -> Source | None:
@@ -126,12 +126,12 @@ class RegeneratePane(Pane):
         self._arrange()
         self.draw()
 
-    def on_seed_queue_chosen(self, event: SeedQueue.Chosen) -> None:
+    def on_seed_queue_seed_chosen(self, event: SeedQueue.SeedChosen) -> None:
         event.stop()
         self.draw()
 
     def draw(self, all_of_it: bool = True) -> None:
-        """What changed; with `all_of_it` the slow parts too."""
+        """Draw what changed; with `all_of_it` also the slow parts."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now
@@ -150,7 +150,7 @@ class RegeneratePane(Pane):
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
         parts = [which, *figures(self.live, self._totals, expected, now)] if names else ["no sources"]
-        self.query_one("#figures", LiteralText).show(lines(parts, max(20, self.room.width - 2)))
+        self.query_one("#figures", LiteralText).show(joined_with_dots(parts, max(20, self.room.width - 2)))
 
     def _draw_queue(self) -> None:
         empty = self._why_empty()
@@ -159,8 +159,8 @@ class RegeneratePane(Pane):
         source = self.settings
         if source is None or empty:
             return
-        found = queries.answered(self.run.store, source_hash_of(source), [s.seed_id for s in self.page.seeds])
-        self.queue.set_states(found, source.candidates, self.source, self.live.regeneration)
+        counts = queries.answered(self.run.store, source_hash_of(source), [s.seed_id for s in self.page.seeds])
+        self.queue.set_states(counts, source.candidates, self.source, self.live.regeneration)
         title = f"{self.page.total:,} seeds" + (" · following" if self.following else "")
         self.query_one("#queue-title", LiteralText).show(title)
 
@@ -195,23 +195,23 @@ family under [sources.elder] in faq.toml."
             view.show(key, self._finished.get(key[2]), growing.get(key), why, now)
 
     def _numbers(self) -> range:
-        """The candidates for which there is room, the chosen one among them."""
+        """The numbers of the candidates for which there is room, including the chosen one."""
         room = sum(view.display for view in self.views)
         first = max(1, min(self.number - room // 2, self.candidates - room + 1))
         return range(first, min(self.candidates, first + room - 1) + 1)
 
     def _arrange(self) -> None:
-        """As many candidates as can be read: side by side where it is wide, else one above the other."""
+        """Show as many candidates as fit: side by side in a wide pane, else one above the other."""
         wide = self.room.width >= WIDE
         self.set_class(wide, "-wide")
         zoomed = self.has_class("-zoom")
         room = (self.room.width * 3 // 4) // VIEW_WIDTH if wide else (self.room.height - 3) // VIEW_HEIGHT
         room = 1 if zoomed else max(1, min(MOST_VIEWS, room, self.candidates))
-        for place, view in enumerate(self.views):
-            view.display = place < room
+        for index, view in enumerate(self.views):
+            view.display = index < room
 
     def _count(self) -> None:
-        """The totals, on a thread: they need every candidate's row."""
+        """Count the totals again, on a thread."""
         source = self.settings
         self._totals = None
         if source is None:
@@ -235,7 +235,7 @@ family under [sources.elder] in faq.toml."
             self._queue_drawn = self._figures_drawn = 0.0
 
     def _moved(self) -> None:
-        """The queue answers the key at once; the rest is drawn after it."""
+        """Draw the queue at once, so that the key is answered, and the rest after it."""
         self.follower.on = False
         self._draw_queue()
         self.call_after_refresh(self._draw_rest)

@@ -1,4 +1,4 @@
-"""Follow the latest candidate: which one is shown while the person chooses none."""
+"""The queue of seeds: a page of the database, its widget, and which candidate to follow."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ from faq_tui.core.store import candidate_pages as queue
 from faq_tui.core.store.candidate_pages import CandidateCounts, QueuedSeed
 from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 
-QUIET_S = 2.0  # a candidate that gets no text for so long is left
+QUIET_S = 2.0  # seconds without new text after which a candidate is no longer followed
+STATE_WIDTH = 13
+NOTHING = CandidateCounts()
 
 
 class Follower:
-    """Stays with a candidate until it is finished or gets no more text, then goes to the one that got text last."""
+    """Stays with a candidate until it is finished or quiet, then goes to the one that got text last."""
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # characters the candidate had, and when they last became more
+        self._length, self._since = 0, 0.0  # characters of the candidate, and when they last grew
 
     def toggle(self) -> None:
         self.on = not self.on
         self._length, self._since = 0, 0.0
 
     def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
-        """Where to go now; None to stay."""
+        """The candidate to go to now; None to stay."""
         latest = regeneration.latest
         if not self.on or latest is None:
             return None
@@ -56,7 +58,7 @@ class Follower:
 
 
 class SeedPage:
-    """`height` seeds of the database, one of which is chosen."""
+    """A page of `height` seeds from the database, one of which is chosen."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -70,7 +72,7 @@ class SeedPage:
         return self.seeds[self.cursor] if self.seeds else None
 
     def load(self) -> None:
-        """Read the page again, around the seed that is chosen."""
+        """Read the page around the chosen seed again."""
         self.total = queue.count(self._store)
         if self.current is None:
             self.first()
@@ -105,7 +107,7 @@ class SeedPage:
             self.seeds = [*more, *self.seeds][: self.height]
 
     def go_to(self, seed_id: str) -> bool:
-        """Choose a seed by its id; False if it is not in the queue."""
+        """Choose a seed by its id. Returns False if it is not in the queue."""
         for row, seed in enumerate(self.seeds):
             if seed.seed_id == seed_id:
                 self.cursor = row
@@ -117,7 +119,7 @@ class SeedPage:
         return True
 
     def _load_around(self, position: int, row: int) -> None:
-        """Fill the page so that the seed at `position` is chosen, on `row` where that leaves no room empty."""
+        """Fill the page around the seed at `position`, and choose it: on `row` unless that leaves rows empty."""
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
         if len(ahead) + len(here) < self.height:
@@ -126,15 +128,11 @@ class SeedPage:
         self.cursor = min(len(ahead), max(0, len(self.seeds) - 1))
 
 
-STATE_WIDTH = 13
-NOTHING = CandidateCounts()
-
-
 def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int) -> tuple[str, str]:
-    """The state of a seed in a few words, and their style. `expected`: how many candidates it is to have."""
+    """The state of a seed as (words, style). `expected` is how many candidates it should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # in this job, or as the database knows from an earlier one
+    if failed := max(failed, answered.failed):  # in this job, or in an earlier one by the database
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
@@ -156,9 +154,9 @@ class QueueRow:
 
 
 class SeedQueue(Widget):
-    """Draws the page, and again only the rows that changed; the keys are the pane's."""
+    """Draws the page, then only the rows that changed. The pane handles the keys."""
 
-    class Chosen(Message):
+    class SeedChosen(Message):
         def __init__(self, row: int) -> None:
             super().__init__()
             self.row = row
@@ -173,7 +171,7 @@ class SeedQueue(Widget):
     def set_states(
         self, answered: Mapping[str, CandidateCounts], expected: int, source: str, regeneration: Regeneration
     ) -> None:
-        """Take the states of the page's seeds, and draw the rows that changed."""
+        """Set the states of the page's seeds, and draw the rows that changed."""
         writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
         failed = Counter(key[0] for key in regeneration.failures if key[1] == source)
         self._states = {
@@ -185,7 +183,7 @@ class SeedQueue(Widget):
         self.redraw()
 
     def redraw(self) -> None:
-        """The rows of the page that differ from those on the screen."""
+        """Draw the rows that differ from those on the screen."""
         rows = [
             QueueRow(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
             for row, seed in enumerate(self.page.seeds)
@@ -200,13 +198,13 @@ class SeedQueue(Widget):
         if self.size.height == self.page.height:
             return  # shown again as it was
         self.page.resize(self.size.height)
-        self.post_message(self.Chosen(self.page.cursor))
+        self.post_message(self.SeedChosen(self.page.cursor))
 
     def on_click(self, event: Click) -> None:
         if event.y < len(self.page.seeds):
             self.page.cursor = event.y
             self.redraw()
-            self.post_message(self.Chosen(event.y))
+            self.post_message(self.SeedChosen(event.y))
 
     def render_lines(self, crop: Region) -> list[Strip]:
         self._base, self._width = self.rich_style, self.size.width

@@ -1,4 +1,4 @@
-"""What the list of seeds can be narrowed to, as a menu and in words."""
+"""The filters of the list of seeds, as a menu and in words."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ MEANINGS = {
 
 
 def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tags: Sequence[str]) -> list[Group]:
-    """The menu's groups; the last three only where the seeds have such, files only where there are several."""
-    found = [
+    """The menu's groups. Categories and tags are listed if the seeds have any, files if there are several."""
+    menu = [
         Group(STATE, {ANY: "any", **{name: MEANINGS[name] for name in STATES}}, now.state or ANY),
         Group(LENGTH, {ANY: "any", **{name: name for name in LENGTHS}}, length_name(now)),
     ]
@@ -40,8 +40,8 @@ def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tag
     named = ((CATEGORY, categories, now.category), (FILE, several, now.file), (TAG, tags, now.tag))
     for name, values, chosen in named:
         if values:
-            found.append(Group(name, {ANY: "any", **{value: value for value in values}}, chosen or ANY))
-    return found
+            menu.append(Group(name, {ANY: "any", **{value: value for value in values}}, chosen or ANY))
+    return menu
 
 
 def narrowed(now: SeedFilter, group: str, value: str) -> SeedFilter:

@@ -1,4 +1,4 @@
-"""Looking for seeds on a thread of its own: the first finds are shown at once, a newer search ends an older one."""
+"""Search the seeds on a thread. The first matches are sent at once, and a new search ends the old one."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.store import Store, seed_pages
 from faq_tui.core.store.seed_pages import SeedFilter, View
 
-TELL_EVERY_S = 0.05
+POST_EVERY_S = 0.05
 
 
 @dataclass
-class Facts(Message):
-    """What is known of all seeds together."""
+class SeedFacts(Message):
+    """Counts and names over all seeds."""
 
     total: int
     dense: bool
@@ -33,7 +33,7 @@ class Facts(Message):
 
 
 @dataclass
-class Found(Message):
+class SeedsFound(Message):
     """Further matches of search `number`, in file order."""
 
     number: int
@@ -43,7 +43,7 @@ class Found(Message):
 
 
 class Finder:
-    """Messages go to `widget`."""
+    """Searches and counts on threads, and posts SeedsFound and SeedFacts to `widget`."""
 
     def __init__(self, widget: Widget, store: Store) -> None:
         self._widget, self._store = widget, store
@@ -51,52 +51,52 @@ class Finder:
         self._connection: sqlite3.Connection | None = None
         self._lock = threading.Lock()
 
-    def search(self, view: View, wanted: SeedFilter) -> int:
-        """Begin a search; returns its number."""
+    def search(self, view: View, seed_filter: SeedFilter) -> int:
+        """Start a search, and return its number."""
         self.stop()
         number = self._number
-        threading.Thread(target=self._search, args=(number, view, wanted), name="search", daemon=True).start()
+        threading.Thread(target=self._search, args=(number, view, seed_filter), name="search", daemon=True).start()
         return number
 
     def stop(self) -> None:
-        """End the search that runs."""
+        """End the running search."""
         with self._lock:
             self._number += 1
             if self._connection is not None:
                 self._connection.interrupt()
 
     def facts(self) -> None:
-        """Begin to count."""
+        """Start to count all seeds."""
         threading.Thread(target=self._facts, name="facts", daemon=True).start()
 
-    # On threads of their own.
+    # These run on the threads.
 
-    def _search(self, number: int, view: View, wanted: SeedFilter) -> None:
+    def _search(self, number: int, view: View, seed_filter: SeedFilter) -> None:
         began = time.monotonic()
         try:
             with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
-                self._tell_finds(number, seed_pages.matches(db, view, wanted), began)
+                self._post_matches(number, seed_pages.matches(db, view, seed_filter), began)
         except (FaqError, sqlite3.OperationalError):
-            pass  # interrupted, or a database that cannot be read now: what was found stands
+            pass  # interrupted, or the database cannot be read now: keep the matches so far
         if number == self._number:
-            self._tell(Found(number, array("I"), True, time.monotonic() - began))
+            self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 
-    def _tell_finds(self, number: int, batches: Iterable[list[int]], began: float) -> None:
-        """At once the first time, then some together."""
-        waiting, told = array("I"), -TELL_EVERY_S
+    def _post_matches(self, number: int, batches: Iterable[list[int]], began: float) -> None:
+        """Post the first matches at once, the others in groups."""
+        waiting, posted_at = array("I"), -POST_EVERY_S
         for batch in batches:
             waiting.extend(batch)
             now = time.monotonic()
             if number != self._number:
                 return
-            if now - told >= TELL_EVERY_S:
-                self._tell(Found(number, waiting, False, now - began))
-                waiting, told = array("I"), now
-        self._tell(Found(number, waiting, False, time.monotonic() - began))
+            if now - posted_at >= POST_EVERY_S:
+                self._post(SeedsFound(number, waiting, False, now - began))
+                waiting, posted_at = array("I"), now
+        self._post(SeedsFound(number, waiting, False, time.monotonic() - began))
 
     @contextmanager
     def _interruptible(self, number: int, db: sqlite3.Connection) -> Iterator[None]:
-        """Meanwhile `stop` may interrupt this connection; never once it is closed."""
+        """Let `stop` interrupt this connection until it is closed."""
         with self._lock:
             if number != self._number:
                 raise sqlite3.OperationalError("interrupted")
@@ -114,11 +114,11 @@ class Finder:
                 count = seed_pages.total(db)
                 dense = seed_pages.is_dense(db, count)
                 names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
-                self._tell(Facts(count, dense, *names, seed_pages.roles(db)))
+                self._post(SeedFacts(count, dense, *names, seed_pages.roles(db)))
         except (FaqError, sqlite3.OperationalError):
-            return  # the next look will tell
+            return  # the next count replaces this one
 
-    def _tell(self, message: Message) -> None:
+    def _post(self, message: Message) -> None:
         try:
             self._widget.post_message(message)
         except RuntimeError:

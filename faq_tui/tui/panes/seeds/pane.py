@@ -1,4 +1,4 @@
-"""Browse, search, filter, exclude and tag the seeds, a million as easily as a hundred."""
+"""The Seeds pane: browse, search, filter, exclude and tag the seeds, up to millions of them."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ from faq_tui.core.store.seeds import Edit
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.seeds import actions, filters
-from faq_tui.tui.panes.seeds.finder import Facts, Finder, Found
+from faq_tui.tui.panes.seeds import filters
+from faq_tui.tui.panes.seeds.finder import Finder, SeedFacts, SeedsFound
 from faq_tui.tui.panes.seeds.preview import SampleSets, SeedPreview
 from faq_tui.tui.panes.seeds.seed_list import SeedList, heading
+from faq_tui.tui.panes.seeds.spec import SEEDS
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.covered import CoveredContainer
@@ -42,8 +43,8 @@ from faq_tui.tui.widgets.text import LiteralText
 WIDE = 150  # columns from which the preview stands beside the list
 REREAD_EVERY_S = 1.0
 ALL_PAGES = 10_000
-SETTLE_S = 0.04  # before a preview is read while the cursor runs
-SAID = {
+SETTLE_S = 0.04  # the cursor must rest so long before a preview is read
+EDIT_WORDS = {
     "exclude": "excluded: no set will hold it",
     "include": "included again",
     "tag": "tagged #{tag}",
@@ -52,26 +53,26 @@ SAID = {
 
 
 class SetsRead(Message):
-    """The calibration sets' indexes are up to date."""
+    """A thread has read the indexes of the calibration sets."""
 
 
 class SeedsPane(Pane):
-    """Rows come from the database a page at a time; searches run on a thread and fill the list as they find."""
+    """Reads rows from the database a page at a time. A search runs on a thread and adds its matches as they come."""
 
-    SCOPE = "seeds"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = SEEDS
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SEEDS.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "seeds.tcss").read_text(encoding="utf-8")
 
     def __init__(self, run: Run) -> None:
         super().__init__(run)
         self.views: list[View] = [View()]
         self.view = View()
-        self.wanted = SeedFilter()
-        self.facts: Facts | None = None
+        self.seed_filter = SeedFilter()
+        self.facts: SeedFacts | None = None
         self.set_name = BASELINE
         self.sets = SampleSets(run)
         self.finder = Finder(self, run.store)
-        self._search: int | None = None  # number of the search whose finds are listed
+        self._search: int | None = None  # number of the search whose matches are listed
         self._searching = False
         self._seen: tuple[object, ...] = ()
         self._read_at = 0.0
@@ -91,16 +92,16 @@ class SeedsPane(Pane):
     def list(self) -> SeedList:
         return self.query_one(SeedList)
 
-    # What is shown.
+    # Showing.
 
     def shown(self, live: LiveState) -> None:
         self.views = views_of(self.run)
         self.view = next((view for view in self.views if view.source == self.view.source), self.views[0])
         self._seen = _key(live)
-        self.list.wanted = self.view.candidates
+        self.list.candidates = self.view.candidates
         self._reread()
         if self.facts is None:
-            # The first page at once: how many there are is counted meanwhile.
+            # Show the first page at once, while a thread counts the seeds.
             count = seed_pages.newest_position(self.run.store) + 1
             self.list.show(range(count))
         self._go_to_selected()
@@ -116,17 +117,17 @@ class SeedsPane(Pane):
         if stage_changed:
             self.finder.facts()
 
-    def on_facts(self, message: Facts) -> None:
+    def on_seed_facts(self, message: SeedFacts) -> None:
         first, self.facts = self.facts is None or self.facts.total != message.total, message
-        if self.wanted or not message.dense:
+        if self.seed_filter or not message.dense:
             if first:
-                self._narrow(self.wanted)
+                self._narrow(self.seed_filter)
         elif len(self.list.positions) != message.total:
             row = self.list.selected
             self.list.show(range(message.total), row.position if row else None)
         self._draw()
 
-    def on_found(self, message: Found) -> None:
+    def on_seeds_found(self, message: SeedsFound) -> None:
         if message.number != self._search:
             return
         positions = self.list.positions
@@ -145,7 +146,7 @@ class SeedsPane(Pane):
         self.list.tokens = self.sets.tokens(BASELINE)
         self._draw_preview()
 
-    def on_seed_list_moved(self) -> None:
+    def on_seed_list_seed_highlighted(self) -> None:
         self._draw_status()
         if self._settle is not None:
             self._settle.stop()
@@ -161,7 +162,7 @@ class SeedsPane(Pane):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         match action:
             case "clear":
-                return bool(self.wanted) or self.has_class("-zoom")
+                return bool(self.seed_filter) or self.has_class("-zoom")
             case "source":
                 return len(self.views) > 1
         return True
@@ -199,15 +200,15 @@ class SeedsPane(Pane):
         if position is not None:
             self.list.show(self.list.positions, position)
 
-    def _narrow(self, wanted: SeedFilter) -> None:
-        self.wanted = wanted
-        if not wanted and self.facts is not None and self.facts.dense:
+    def _narrow(self, seed_filter: SeedFilter) -> None:
+        self.seed_filter = seed_filter
+        if not seed_filter and self.facts is not None and self.facts.dense:
             row = self.list.selected
             self.finder.stop()
             self._search, self._searching = None, False
             self.list.show(range(self.facts.total), row.position if row else None)
         else:
-            self._search, self._searching = self.finder.search(self.view, wanted), True
+            self._search, self._searching = self.finder.search(self.view, seed_filter), True
             self.list.show(range(0))
         self._draw()
 
@@ -219,16 +220,16 @@ class SeedsPane(Pane):
         empty = not self.list.positions and not self._searching
         self.set_class(empty, "-empty")
         if empty:
-            nothing = "no seed matches: esc shows all" if self.wanted else "no seeds yet: r reads them"
+            nothing = "no seed matches: esc shows all" if self.seed_filter else "no seeds yet: r reads them"
             self.query_one("#seeds-empty", LiteralText).show(nothing)
 
     def _draw_status(self) -> None:
         count, at = len(self.list.positions), self.list.cursor + 1
         parts = [f"seed {at:,} of {count:,}" if count else "no seeds"]
-        if self.wanted:
+        if self.seed_filter:
             more = " so far" if self._searching else ""
             total = f" of {self.facts.total:,}" if self.facts else ""
-            parts.append(f"{filters.in_words(self.wanted)}: {count:,}{more}{total} seeds")
+            parts.append(f"{filters.in_words(self.seed_filter)}: {count:,}{more}{total} seeds")
         else:
             parts.append(self._roles())
         parts.append(f"state for {self.view.source}" if len(self.views) > 1 else "")
@@ -249,30 +250,30 @@ class SeedsPane(Pane):
         seed = seeds.get(self.run.store, row.id) if row else None
         self.query_one(SeedPreview).show(row, seed, self.sets, self.set_name)
 
-    # What is done.
+    # Actions.
 
     def action_search(self) -> None:
         prompt = "Search in questions, answers, labels and ids (empty: search for nothing)"
-        self.app.push_screen(Ask(prompt, self.wanted.text), self._searched)
+        self.app.push_screen(Ask(prompt, self.seed_filter.text), self._searched)
 
     def _searched(self, text: str | None) -> None:
         if text is not None:
-            self._narrow(replace(self.wanted, text=text))
+            self._narrow(replace(self.seed_filter, text=text))
 
     def action_filter(self) -> None:
         facts = self.facts
         known = (facts.categories, facts.files, facts.tags) if facts else ((), (), ())
-        menu = Menu("Show only seeds with", filters.groups(self.wanted, *known))
+        menu = Menu("Show only seeds with", filters.groups(self.seed_filter, *known))
         self.app.push_screen(menu, self._filtered)
 
     def _filtered(self, choice: tuple[str, str] | None) -> None:
         if choice is not None:
-            self._narrow(filters.narrowed(self.wanted, *choice))
+            self._narrow(filters.narrowed(self.seed_filter, *choice))
 
     def action_clear(self) -> None:
         if self.has_class("-zoom"):
             self.action_zoom()
-        elif self.wanted:
+        elif self.seed_filter:
             self._narrow(SeedFilter())
 
     def action_exclude(self) -> None:
@@ -304,17 +305,17 @@ class SeedsPane(Pane):
         if edit is None:
             self.app.notify("nothing to undo", markup=False)
             return
-        said = SAID[edit.action].format(tag=sanitize(edit.tag, 40))
-        self.app.notify(f"{before}{edit.seed_id} {said}", markup=False)
+        words = EDIT_WORDS[edit.action].format(tag=sanitize(edit.tag, 40))
+        self.app.notify(f"{before}{edit.seed_id} {words}", markup=False)
         self._reread()
         self.finder.facts()
 
     def action_source(self) -> None:
         self.view = self.views[(self.views.index(self.view) + 1) % len(self.views)]
-        self.list.wanted = self.view.candidates
+        self.list.candidates = self.view.candidates
         self._reread()
-        if self.wanted.state:
-            self._narrow(self.wanted)
+        if self.seed_filter.state:
+            self._narrow(self.seed_filter)
         self._draw()
 
     def action_set(self) -> None:
@@ -356,7 +357,7 @@ class SeedsPane(Pane):
         self.query_one(SeedPreview).scroll_text(lines=-3)
 
     def _move(self, by: int, pages: int = 0) -> None:
-        """The cursor by so many seeds; in the large preview the text by a line, or by so many pages."""
+        """Move the cursor by `by` seeds; in the large preview scroll by `pages`, or by `by` lines if that is 0."""
         if self.has_class("-zoom"):
             self.query_one(SeedPreview).scroll_text(pages, 0 if pages else by)
         else:

@@ -20,7 +20,7 @@ ROLE_STYLE = "bold cyan"
 
 
 class SampleSets:
-    """The assembled sets of a run, and what finds special tokens in them. `refresh` reads files: on a thread."""
+    """The assembled sets of a run, and a pattern for special tokens. Call `refresh` on a thread: it reads files."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -30,11 +30,11 @@ class SampleSets:
         self._asked = False
 
     def refresh(self) -> bool:
-        """True if any has changed."""
+        """Read the sets' indexes again. Returns whether any has changed."""
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        changed = [index.refresh() for index in self.indexes.values()]  # each of them
+        changed = [index.refresh() for index in self.indexes.values()]  # a list: refresh all of them
         return any(changed)
 
     def holding(self, seed_id: str) -> list[str]:
@@ -48,6 +48,8 @@ class SampleSets:
 
 
 class SeedPreview(Vertical):
+    """One seed in full, with its title above."""
+
     whole = ""  # the text on the screen, uncut
     _shown_title = ""
 
@@ -57,13 +59,13 @@ class SeedPreview(Vertical):
         with VerticalScroll(id="seed-scroll", can_focus=False):
             yield LiteralText(id="seed-text")
 
-    def show(self, row: SeedListRow | None, seed: Seed | None, sets: SampleSets, wanted: str) -> None:
-        """`wanted`: the set to show it from, if that one holds it."""
+    def show(self, row: SeedListRow | None, seed: Seed | None, sets: SampleSets, set_name: str) -> None:
+        """Show a seed, from the set `set_name` if that set holds it."""
         if row is None or seed is None:
             self._fill("", "", "", Text())
             return
         holding = sets.holding(row.id)
-        name = wanted if wanted in holding else next(iter(holding), "")
+        name = set_name if set_name in holding else next(iter(holding), "")
         text = sets.indexes[name].text(row.id) if name else None
         if text is None:
             shown = f"in no calibration set yet, so as the file has it: {row.length:,} characters"
@@ -91,8 +93,8 @@ class SeedPreview(Vertical):
 
 def turns(seed: Seed) -> list[tuple[str, str]]:
     """(role, text) of every message, then of the original answer."""
-    found = [(message["role"], message["content"]) for message in seed.messages]
-    return [*found, ("original answer", seed.answer)] if seed.answer else found
+    messages = [(message["role"], message["content"]) for message in seed.messages]
+    return [*messages, ("original answer", seed.answer)] if seed.answer else messages
 
 
 def conversation(seed: Seed) -> Text:

@@ -1,4 +1,4 @@
-"""The columns of the list of seeds: which fit into a width, and a row as one line of text."""
+"""The list of seeds: its columns by width, and a widget that reads only the rows on the screen."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.core.store.seed_pages import SeedListRow
 
 GAP = 2
-LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # columns of the list; narrower ones leave it to the preview's title
+LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # widths in cells from which the list has these columns
 STATE_STYLES = {
     "excluded": "strike",
     "hand-picked": "bold green",
@@ -32,6 +32,9 @@ STATE_STYLES = {
     "partly": "yellow",
     "not judged": "yellow",
 }
+PAGE = 64
+MOST_KEPT = 16 * PAGE
+Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
 
 
 @dataclass(frozen=True)
@@ -58,10 +61,13 @@ def heading(width: int) -> str:
     return (" " * GAP).join(fitted(column.name, column) for column in columns(width))
 
 
-def line(row: SeedListRow, width: int, tokens: Mapping[str, int], wanted: int) -> list[tuple[str, str]]:
-    """(text, style) of the cells; together `width` wide. `tokens`: seed id to the tokens of its baseline sample."""
+def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[tuple[str, str]]:
+    """The cells of a row as (text, style), together `width` cells wide.
+
+    `tokens` maps a seed id to the tokens of its baseline sample; `candidates` is how many each seed should have.
+    """
     cells = {
-        "state": f"{row.made} of {wanted}" if row.state == "partly" else row.state,
+        "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
         "category": row.category,
         "language": row.language,
         "question": " ".join([*(f"#{tag}" for tag in row.tags), row.question]),
@@ -78,13 +84,13 @@ def line(row: SeedListRow, width: int, tokens: Mapping[str, int], wanted: int) -
 
 
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
-    """Tokens where they are known, characters otherwise; the unit is said."""
+    """The length with its unit: tokens if they are known, else characters."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
 
 
 def fitted(text: str, column: Column) -> str:
-    """Exactly `column.width` cells of sanitized text; what is cut ends in an ellipsis. Origins keep their end."""
+    """Sanitized text in exactly `column.width` cells. Longer text gets an ellipsis; origins keep their end."""
     text = sanitize(text, 4 * column.width if column.name != "origin" else None)
     if cell_len(text) > column.width:
         if column.name == "origin":
@@ -94,22 +100,16 @@ def fitted(text: str, column: Column) -> str:
     return padding + text if column.right else text + padding
 
 
-PAGE = 64
-MOST_KEPT = 16 * PAGE
-
-Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
-
-
 class SeedList(ScrollView, can_focus=False):
-    """`positions` are places in the file; a `range` where every seed is shown."""
+    """Shows the seeds at `positions` of the seed file, in ascending order; a `range` shows every seed."""
 
     COMPONENT_CLASSES = {"seeds--cursor"}  # noqa: RUF012  Textual's own name for it
     cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
-    tokens: reactive[Mapping[str, int]] = reactive(dict)  # the length of seeds, where it is known
-    wanted: reactive[int] = reactive(0)  # candidates of each seed
+    tokens: reactive[Mapping[str, int]] = reactive(dict)  # seed id to its tokens, as far as known
+    candidates: reactive[int] = reactive(0)  # candidates of each seed
 
     @dataclass
-    class Moved(Message):
+    class SeedHighlighted(Message):
         index: int
 
     def __init__(self, fetch: Fetch) -> None:
@@ -121,7 +121,7 @@ class SeedList(ScrollView, can_focus=False):
         self._height = 0  # rows, while it is hidden too
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
-        """List these; the cursor goes to the position `keep` if it is among them, else stays where it is."""
+        """List the seeds at `positions`. The cursor goes to the position `keep` if listed, else keeps its index."""
         others = positions is not self.positions and positions != self.positions
         self.positions = positions
         self._resize()
@@ -139,7 +139,7 @@ class SeedList(ScrollView, can_focus=False):
         self.refresh()
 
     def reread(self) -> None:
-        """The database may have changed: rows are read again when they are needed, and drawn if they differ."""
+        """Read the rows on the screen again, and draw those that changed."""
         before, self._rows = self._rows, {}
         first = self.scroll_offset.y
         for index in range(first, min(first + self._height, len(self.positions))):
@@ -147,7 +147,7 @@ class SeedList(ScrollView, can_focus=False):
                 self.refresh_lines(index)
 
     def row(self, index: int) -> SeedListRow | None:
-        """The row at an index of the list, with its page."""
+        """The row at an index of the list. Reads the whole page that holds it."""
         if not 0 <= index < len(self.positions):
             return None
         position = self.positions[index]
@@ -174,7 +174,7 @@ class SeedList(ScrollView, can_focus=False):
         self._into_view()  # draws all of it if it scrolls
         self.refresh_lines(before)
         self.refresh_lines(now)
-        self.post_message(self.Moved(self.cursor))
+        self.post_message(self.SeedHighlighted(self.cursor))
 
     def on_resize(self) -> None:
         self._height = self.size.height
@@ -195,7 +195,7 @@ class SeedList(ScrollView, can_focus=False):
         row = self.row(index)
         if row is None:
             return Strip.blank(width, base)
-        cells = line(row, max(1, width - 2), self.tokens, self.wanted)
+        cells = line(row, max(1, width - 2), self.tokens, self.candidates)
         if index == self.cursor:  # one colour: the bar must be read at a glance
             bar = self.get_component_rich_style("seeds--cursor")
             text = f" {(' ' * GAP).join(text for text, _ in cells)}"
@@ -217,6 +217,6 @@ class SeedList(ScrollView, can_focus=False):
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:
-    """Positions ascend."""
+    """The index of a position in ascending positions; None if it is missing."""
     index = bisect_left(positions, position)
     return index if index < len(positions) and positions[index] == position else None

@@ -1,4 +1,4 @@
-"""The whole drawing of the spikes pane as ANSI text: made on a thread, from max-pooled data."""
+"""The drawing of the Spikes pane as ANSI text, from max-pooled data. It is made on a thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.tui.panes.spikes.landscape import drawn as landscapes
 from faq_tui.tui.panes.spikes.tables import NAMES, details, table
 from faq_tui.tui.panes.spikes.view_state import SpikesViewState
 
-BOTH_HEIGHT = 27  # lines from which landscape and another view have room at once
+BOTH_HEIGHT = 27  # lines from which the landscape and another view fit together
 TABLE_WIDTH = 92
 RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
@@ -62,24 +62,24 @@ def _view(
 
 
 def _by_layer(seen: Overview, name: str, view_state: SpikesViewState) -> list[float | None]:
-    """From layer 0 on, so that the axis tells the layer."""
+    """The values from layer 0 on, so that an index on the axis is a layer."""
     values = seen.values(name, view_state.module, view_state.metric)
     return [values.get(layer) for layer in range(max(values, default=-1) + 1)]
 
 
 def _channels(run: Run, view_state: SpikesViewState, width: int, height: int) -> list[str]:
-    found: dict[str, list[float | None]] = {}
+    series: dict[str, list[float | None]] = {}
     channels = 0
     for name in view_state.names:
-        values = absmax(run, name, view_state.place)
+        values = absmax(run, name, view_state.module_ref)
         if values is not None:
             channels = len(values)
             ordered = sorted(values.tolist(), reverse=True)
-            found[name] = [value for _, value in max_pool(ordered, max(16, width - 8))]
-    last = max(1, *(len(values) - 1 for values in found.values())) if found else 1
+            series[name] = [value for _, value in max_pool(ordered, max(16, width - 8))]
+    last = max(1, *(len(values) - 1 for values in series.values())) if series else 1
     ticks = [(share * last // 4, str(share * (channels - 1) // 4)) for share in range(5)]
     title = f"highest |x| of each channel, sorted: layer {view_state.layer} {view_state.module}"
-    return _curves(title, found, width, height, ticks)
+    return _curves(title, series, width, height, ticks)
 
 
 def _errors(seen: Overview, width: int, height: int) -> list[str]:
@@ -96,7 +96,7 @@ def _curves(
     height: int,
     ticks: list[tuple[int, str]] | None = None,
 ) -> list[str]:
-    """A title, a legend, and the plot under them."""
+    """A title and a legend, and the plot below them."""
     names = [f"{mark_of(index)[0]} {sanitize(name)}" for index, name in enumerate(series)]
     if len(series) > 1:
         names.append(f"{SHARED} {'both' if len(series) == 2 else 'several'}")

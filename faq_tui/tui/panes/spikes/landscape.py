@@ -1,4 +1,4 @@
-"""The two landscapes side by side, in one scale: skylines of the channels over maps of tokens by channels."""
+"""The landscapes of two sets side by side in one scale: skylines of channels above maps of tokens by channels."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ LEAST_HEIGHT = 7
 
 @dataclass(frozen=True)
 class Side:
+    """The activations of one set."""
+
     name: str
     absmax: Floats  # [channels]
     landscape: Floats  # [slices, columns]
@@ -40,8 +42,8 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
     sides = [
         Side(name, channels, cells)
         for name in view_state.names
-        if (channels := absmax(run, name, view_state.place)) is not None
-        and (cells := landscape(run, name, view_state.place)) is not None
+        if (channels := absmax(run, name, view_state.module_ref)) is not None
+        and (cells := landscape(run, name, view_state.module_ref)) is not None
     ]
     if not sides:
         return ["The files of these sets are gone; r measures them again."]
@@ -69,7 +71,7 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
 
 
 def window(sides: list[Side], zoom: int) -> tuple[int, int]:
-    """The channels that are shown: all, or some round the highest peak; whole columns of the landscape."""
+    """First and last channel that are shown: all, or those around the highest peak, in whole columns."""
     channels = len(sides[0].absmax)
     step = column_width(channels)
     highest = max(sides, key=lambda side: side.highest)
@@ -93,7 +95,7 @@ def _title(side: Side, top: float, is_highest: bool, width: int) -> str:
 
 
 def _axis(top: float, sky: int, ground: int) -> list[str]:
-    """The scale beside the skyline, and what the map's rows are."""
+    """The labels of the scale beside the skyline, and of the map's rows."""
     labels = [""] * (sky + ground)
     labels[0] = f"{top:.3g}"
     labels[sky - 1 - int(PEAK * sky)] = f"{PEAK * top:.3g}"

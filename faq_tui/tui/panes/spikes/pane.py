@@ -1,4 +1,4 @@
-"""How spiky the target's activations are under each calibration set."""
+"""The Spikes pane: the target's activation spikes under each calibration set."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from faq_tui.core.run.run import Run
 from faq_tui.tui.actions import bindings_of
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.pane import Pane
-from faq_tui.tui.panes.spikes import actions
 from faq_tui.tui.panes.spikes.drawing import BOTH_HEIGHT, drawing
+from faq_tui.tui.panes.spikes.spec import SPIKES
 from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -34,14 +34,14 @@ NOTHING = (
 
 
 class Drawing(LiteralText):
-    """The picture: a class of its own, so that it can be asked for."""
+    """The drawing. It is a class so that queries find it."""
 
 
 class SpikesPane(Pane):
-    """Numbers come from the store, arrays from activations/*.safetensors; a daemon thread draws them."""
+    """Draws on a daemon thread, from the database's numbers and the arrays in activations/*.safetensors."""
 
-    SCOPE = "spikes"
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(actions.ACTIONS)]
+    SPEC = SPIKES
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SPIKES.actions)]
     DEFAULT_CSS = (Path(__file__).parent / "spikes.tcss").read_text(encoding="utf-8")
 
     @dataclass
@@ -57,13 +57,13 @@ class SpikesPane(Pane):
         super().__init__(run)
         self.seen = Overview()
         self.view_state = SpikesViewState()
-        self.drawn: SpikesViewState | None = None  # what is on the screen
-        self._shown: tuple[Overview, SpikesViewState] | None = None  # what was asked for last
+        self.drawn: SpikesViewState | None = None  # that is on the screen
+        self._shown: tuple[Overview, SpikesViewState] | None = None  # the last request
         self._stage: object = None
         self._pending: tuple[Overview, SpikesViewState] | None = None
         self._busy = threading.Event()
         self._lock = threading.Lock()
-        self._compared: tuple[Overview, tuple[str, str, str], SetComparison] | None = None  # the last one
+        self._compared: tuple[Overview, tuple[str, str, str], SetComparison] | None = None  # the last comparison
 
     def compose(self) -> ComposeResult:
         yield LiteralText(id="spikes-sentence")
@@ -91,24 +91,24 @@ class SpikesPane(Pane):
         self.call_after_refresh(self.draw)
 
     def _arrange(self) -> None:
-        """The sentence has its lines whatever it says: the drawing is made twice only if it needs more."""
+        """Reserve a fixed height for the sentence, so that its length does not make the drawing start again."""
         sentence = self.query_one("#spikes-sentence", LiteralText)
         sentence.display = bool(self.seen.sets)
         sentence.styles.min_height = 3 if self.room.width < NARROW else 2
 
     def text_to_copy(self) -> str | None:
         """The table of metrics."""
-        found = self._compare(self.seen, self.view_state) if self.seen.sets else None
-        if found is None:
+        comparison = self._compare(self.seen, self.view_state) if self.seen.sets else None
+        if comparison is None:
             return None
-        rows = [f"metric\t{found.ours}\t{found.theirs}\tchange\tlow\thigh\thigher\tlayers\tp\tverdict"]
-        for one in found.metrics:
-            ends = (one.change.value, one.change.low, one.change.high)
-            numbers = (one.ours, one.theirs, *ends, one.higher, one.layers, one.p)
-            rows.append("\t".join([one.metric, *map(str, numbers), one.verdict]))
-        return "\n".join([found.sentence, *rows])
+        rows = [f"metric\t{comparison.ours}\t{comparison.theirs}\tchange\tlow\thigh\thigher\tlayers\tp\tverdict"]
+        for row in comparison.metrics:
+            ends = (row.change.value, row.change.low, row.change.high)
+            numbers = (row.ours, row.theirs, *ends, row.higher, row.layers, row.p)
+            rows.append("\t".join([row.metric, *map(str, numbers), row.verdict]))
+        return "\n".join([comparison.sentence, *rows])
 
-    # Drawing: asked for on the UI's thread, done on a daemon thread, one at a time, the newest wish last.
+    # Drawing: the app's thread requests it, a daemon thread does it, one at a time, the newest request last.
 
     def draw(self) -> None:
         if not self.is_mounted:
@@ -120,12 +120,12 @@ class SpikesPane(Pane):
             return
         size = box.content_size
         self.view_state = replace(self.view_state.fitted(self.seen), width=size.width, height=size.height)
-        asked = self.seen, self.view_state
-        if size.width < 1 or asked == self._shown:
+        request = self.seen, self.view_state
+        if size.width < 1 or request == self._shown:
             return
-        self._shown = asked
+        self._shown = request
         with self._lock:
-            self._pending = asked
+            self._pending = request
             if not self._busy.is_set():
                 self._busy.set()
                 threading.Thread(target=self._work, name="spikes", daemon=True).start()
@@ -133,14 +133,14 @@ class SpikesPane(Pane):
     def _work(self) -> None:
         while True:
             with self._lock:
-                asked, self._pending = self._pending, None
-                if asked is None:
+                request, self._pending = self._pending, None
+                if request is None:
                     self._busy.clear()
                     return
-            seen, view_state = asked
-            found = self._compare(seen, view_state)
-            text = drawing(self.run, seen, view_state, found)
-            self.post_message(self.Drawn(view_state, seen, text, found.sentence if found else ""))
+            seen, view_state = request
+            comparison = self._compare(seen, view_state)
+            text = drawing(self.run, seen, view_state, comparison)
+            self.post_message(self.Drawn(view_state, seen, text, comparison.sentence if comparison else ""))
 
     def _compare(self, seen: Overview, view_state: SpikesViewState) -> SetComparison | None:
         if view_state.left == view_state.right:
@@ -149,9 +149,9 @@ class SpikesPane(Pane):
         last = self._compared
         if last is not None and last[0] is seen and last[1] == sides:
             return last[2]
-        found = compare_sets(seen, *sides, self.run.settings.evaluate.bootstrap)
-        self._compared = seen, sides, found
-        return found
+        comparison = compare_sets(seen, *sides, self.run.settings.evaluate.bootstrap)
+        self._compared = seen, sides, comparison
+        return comparison
 
     def on_spikes_pane_drawn(self, event: Drawn) -> None:
         event.stop()
@@ -209,12 +209,12 @@ class SpikesPane(Pane):
 
     def action_view(self) -> None:
         order = VIEWS[1:] if self.view_state.height >= BOTH_HEIGHT else VIEWS
-        place = order.index(self.view_state.view) if self.view_state.view in order else 0
-        self._show(replace(self.view_state, view=order[(place + 1) % len(order)]))
+        index = order.index(self.view_state.view) if self.view_state.view in order else 0
+        self._show(replace(self.view_state, view=order[(index + 1) % len(order)]))
 
     def action_metric(self) -> None:
-        place = METRICS.index(self.view_state.metric)
-        self._show(replace(self.view_state, metric=METRICS[(place + 1) % len(METRICS)], view="layers"))
+        index = METRICS.index(self.view_state.metric)
+        self._show(replace(self.view_state, metric=METRICS[(index + 1) % len(METRICS)], view="layers"))
 
     def action_zoom_in(self) -> None:
         self._show(self.view_state.zoomed(2))
@@ -230,7 +230,7 @@ class SpikesPane(Pane):
 
     def _export(self, seen: Overview, view_state: SpikesViewState) -> None:
         try:
-            paths = export(self.run, seen, view_state.place, view_state.names)
+            paths = export(self.run, seen, view_state.module_ref, view_state.names)
             self.post_message(self.Exported(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}"))
         except (FaqError, OSError) as error:
             self.post_message(self.Exported(str(error), failed=True))

@@ -1,4 +1,4 @@
-"""The metrics of two sets as a table, and what else is known of them in words."""
+"""The metrics of two sets as a table, and further facts on each set in words."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ NAMES = {
 SHARES = ("over_6_sigma", "over_20_median", "top_channel_energy")
 
 
-def table(found: SetComparison, width: int) -> list[str]:
-    """A line of heads, then one a metric: medians over layers, change with interval, sign test, verdict."""
+def table(comparison: SetComparison, width: int) -> list[str]:
+    """The head and a line for each metric: medians over layers, change with interval, sign test, verdict."""
     wide = width >= 92
-    ours, theirs = (f"{sanitize(name)[:10]:>10}" for name in (found.ours, found.theirs))
+    ours, theirs = (f"{sanitize(name)[:10]:>10}" for name in (comparison.ours, comparison.theirs))
     head = f"{'over all layers':<16}{ours} {theirs}  {'change [95%]':<22}{'higher in':<10}"
     rows = [line((mark, "bold") for mark in f"{head}{'p ' if wide else '':>8}verdict"[:width])]
-    for one in found.metrics:
+    for row in comparison.metrics:
         text = (
-            f"{NAMES[one.metric]:<16}{_number(one.metric, one.ours):>10} {_number(one.metric, one.theirs):>10}  "
-            f"{_change(one):<22}{f'{one.higher} of {one.layers}':<10}"
+            f"{NAMES[row.metric]:<16}{_number(row.metric, row.ours):>10} {_number(row.metric, row.theirs):>10}  "
+            f"{_change(row):<22}{f'{row.higher} of {row.layers}':<10}"
         )
-        text += f"{one.p:>7.1g} " if wide else ""
-        rows.append(line((mark, "" if one.verdict == SAME else "bold") for mark in f"{text}{one.verdict}"[:width]))
+        text += f"{row.p:>7.1g} " if wide else ""
+        rows.append(line((mark, "" if row.verdict == SAME else "bold") for mark in f"{text}{row.verdict}"[:width]))
     return rows
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
-    """Tokens of each kind, the sink, outlier channels covered and experts starved, a line each."""
+    """For each set its tokens by kind, the sink, covered outlier channels, and experts with too few tokens."""
     rows = []
-    driven = covered(run, list(seen.sets), view_state.place)
+    driven = covered(run, list(seen.sets), view_state.module_ref)
     for name in view_state.names:
         row = seen.sets[name]
         counts = row.summary["kinds"]
@@ -82,9 +82,9 @@ def _number(metric: str, value: float | None) -> str:
     return f"{value:.3%}" if metric in SHARES else f"{value:.3g}"
 
 
-def _change(one: Compared) -> str:
-    if one.change.value != one.change.value:
+def _change(row: Compared) -> str:
+    if row.change.value != row.change.value:
         return "–"
-    low, high = one.change.low, one.change.high
+    low, high = row.change.low, row.change.high
     ends = "" if low is None or high is None else f" [{low:.3g}, {high:.3g}]"
-    return f"{one.change.value:.3g}×{ends}" if one.is_ratio else f"{one.change.value:+.2g}{ends}"
+    return f"{row.change.value:.3g}×{ends}" if row.is_ratio else f"{row.change.value:+.2g}{ends}"

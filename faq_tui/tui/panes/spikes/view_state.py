@@ -1,4 +1,4 @@
-"""Which layer, sets and view the pane `spikes` shows, apart from any widget."""
+"""What the person chose to see in the Spikes pane: layer, module, sets, view and zoom."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_ZOOM = 16
 
 @dataclass(frozen=True)
 class SpikesViewState:
-    """`left` and `right` are names of sets; of a single set both."""
+    """`left` and `right` are names of sets; both are the same if there is only one set."""
 
     module: str = ""
     layer: int = 0
@@ -27,7 +27,7 @@ class SpikesViewState:
     height: int = 0
 
     @property
-    def place(self) -> ModuleRef:
+    def module_ref(self) -> ModuleRef:
         return ModuleRef(self.layer, self.module)
 
     @property
@@ -49,13 +49,13 @@ class SpikesViewState:
 
     def other_layer(self, seen: Overview, by: int) -> SpikesViewState:
         layers = seen.layers(self.module)
-        place = max(0, min(layers.index(self.layer) + by, len(layers) - 1))
-        return replace(self, layer=layers[place])
+        index = max(0, min(layers.index(self.layer) + by, len(layers) - 1))
+        return replace(self, layer=layers[index])
 
     def other_module(self, seen: Overview, by: int) -> SpikesViewState:
         modules = seen.modules
-        place = max(0, min(modules.index(self.module) + by, len(modules) - 1))
-        return replace(self, module=modules[place]).fitted(seen)
+        index = max(0, min(modules.index(self.module) + by, len(modules) - 1))
+        return replace(self, module=modules[index]).fitted(seen)
 
     def next_set(self, seen: Overview, side: str) -> SpikesViewState:
         names = list(seen.sets)
@@ -64,12 +64,12 @@ class SpikesViewState:
         return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
 
     def highest_layer(self, seen: Overview) -> SpikesViewState:
-        found = [
+        peaks = [
             (value or 0.0, -layer)
             for name in self.names
             for layer, value in seen.values(name, self.module, "max").items()
         ]
-        return replace(self, layer=-max(found)[1]) if found else self
+        return replace(self, layer=-max(peaks)[1]) if peaks else self
 
     def zoomed(self, by: float) -> SpikesViewState:
         return replace(self, zoom=max(1, min(MOST_ZOOM, round(self.zoom * by))))

@@ -1,6 +1,7 @@
-"""What can be done in the pane `regenerate`."""
+"""The pane `regenerate` as the app lists it: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
+from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("regenerate.next_seed", "j,down", "Next seed", "Show the next seed of the queue.", footer=False),
@@ -17,4 +18,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("regenerate.follow", "a", "Follow", "Follow the candidate that spoke last, until you move by hand."),
     Action("regenerate.source", "s", "Source", "Show the candidates of the next source."),
     Action("regenerate.retry", "R", "Retry failed", "Ask again for the candidates that failed or are missing."),
+)
+
+REGENERATE = PaneSpec(
+    scope="regenerate",
+    title="Regenerate",
+    digit=2,
+    help="Show the candidates as they grow.",
+    path="faq_tui.tui.panes.regenerate.pane:RegeneratePane",
+    actions=ACTIONS,
 )

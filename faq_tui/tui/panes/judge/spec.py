@@ -1,6 +1,7 @@
-"""What can be done in the pane `judge`."""
+"""The pane `judge` as the app lists it: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
+from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("judge.pick_1", "1", "Pick", "Let the seed use candidate 1, whatever the judge says."),
@@ -28,4 +29,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("judge.page_up", "ctrl+u,pageup", "Page up", "Scroll the chosen candidate back a page.", footer=False),
     Action("judge.first", "g,home", "First", "Go to the first seed.", footer=False),
     Action("judge.last", "G,end", "Last", "Go to the last seed.", footer=False),
+)
+
+JUDGE = PaneSpec(
+    scope="judge",
+    title="Judge",
+    digit=3,
+    help="Show candidates, scores and picks.",
+    path="faq_tui.tui.panes.judge.pane:JudgePane",
+    actions=ACTIONS,
 )

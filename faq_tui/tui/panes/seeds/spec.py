@@ -1,6 +1,7 @@
-"""What can be done in the pane `seeds`."""
+"""The pane `seeds` as the app lists it: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
+from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("seeds.search", "slash", "Search", "Search questions, answers, labels and ids; nothing typed ends it."),
@@ -20,4 +21,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("seeds.last", "G,end", "Last", "Go to the last seed.", footer=False),
     Action("seeds.preview_down", "J,shift+down", "Preview down", "Scroll the preview down.", footer=False),
     Action("seeds.preview_up", "K,shift+up", "Preview up", "Scroll the preview up.", footer=False),
+)
+
+SEEDS = PaneSpec(
+    scope="seeds",
+    title="Seeds",
+    digit=1,
+    help="Show the seeds.",
+    path="faq_tui.tui.panes.seeds.pane:SeedsPane",
+    actions=ACTIONS,
 )

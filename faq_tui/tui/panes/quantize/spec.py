@@ -1,6 +1,7 @@
-"""What can be done in the pane `quantize`."""
+"""The pane `quantize` as the app lists it: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
+from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("quantize.down", "j,down", "Down", "Choose the next artefact of the queue.", footer=False),
@@ -19,4 +20,13 @@ ACTIONS: tuple[Action, ...] = (
         "Stop after layer",
         "Ask the job to stop at the quantizer's next step; the artefact starts over later, or from a checkpoint.",
     ),
+)
+
+QUANTIZE = PaneSpec(
+    scope="quantize",
+    title="Quantize",
+    digit=5,
+    help="Show the recipes and the layers.",
+    path="faq_tui.tui.panes.quantize.pane:QuantizePane",
+    actions=ACTIONS,
 )

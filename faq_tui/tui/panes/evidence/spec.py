@@ -1,6 +1,7 @@
-"""What can be done in the pane `evidence`."""
+"""The pane `evidence` as the app lists it: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
+from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("evidence.view", "v", "View", "Show the next of table, scatter, items and what was run."),
@@ -19,4 +20,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("evidence.page_up", "pageup", "Page up", "Go a page up.", footer=False),
     Action("evidence.first", "g,home", "First", "Go to the first row.", footer=False),
     Action("evidence.last", "G,end", "Last", "Go to the last row.", footer=False),
+)
+
+EVIDENCE = PaneSpec(
+    scope="evidence",
+    title="Evidence",
+    digit=6,
+    help="Show whether it helped, beyond noise.",
+    path="faq_tui.tui.panes.evidence.pane:EvidencePane",
+    actions=ACTIONS,
 )

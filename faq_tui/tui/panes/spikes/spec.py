@@ -1,6 +1,7 @@
-"""What can be done in the pane `spikes`."""
+"""The pane `spikes` as the app lists it: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
+from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
     Action("spikes.next_layer", "l,right", "Next layer", "Show the next layer."),
@@ -17,4 +18,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("spikes.zoom_in", "plus,equals_sign", "Zoom in", "Show half as many channels, round the highest peak."),
     Action("spikes.zoom_out", "minus", "Zoom out", "Show twice as many channels.", footer=False),
     Action("spikes.export", "e", "Export", "Write what is shown to reports/spikes/: SVG, PNG and CSV."),
+)
+
+SPIKES = PaneSpec(
+    scope="spikes",
+    title="Spikes",
+    digit=4,
+    help="Show how spiky the activations are.",
+    path="faq_tui.tui.panes.spikes.pane:SpikesPane",
+    actions=ACTIONS,
 )
