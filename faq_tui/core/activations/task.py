@@ -25,8 +25,9 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, kinds,
+    """Measure every set of the spec.
 
+    spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, kinds,
     ids_hash, out).
     """
     import torch

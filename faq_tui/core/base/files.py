@@ -1,4 +1,4 @@
-"""Writing files so that a reader, a crash or a full disk never meets half of one."""
+"""Write files atomically, so that neither a reader nor a crash or a full disk leaves half a file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def full_disk_is_clear(where: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
-    """A UTF-8 file that appears under `path` whole, or not at all."""
+    """A UTF-8 file that is moved to `path` when the block ends, and dropped if the block fails."""
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with full_disk_is_clear(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,7 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file of the person's, which is replaced when the block ends and stays as it was if the block fails.
+    """Write to a person's file. It is replaced when the block ends, and stays unchanged if the block fails.
 
     The new file keeps the old one's mode. A link at `path` stays, and the file that it points to is replaced. A
     device, a pipe or an open file (/dev/stdout) cannot be replaced: it is written to at once. Raises OSError, and
@@ -68,7 +68,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     final = _replaceable(path)
     with full_disk_is_clear(path):
         if final is None:
-            with path.open("ab") as file:  # `>> FILE` of the shell keeps what FILE held
+            with path.open("ab") as file:  # the shell's `>> FILE` keeps the content of FILE
                 yield file
             return
         if final.exists() and not os.access(final, os.W_OK):
@@ -93,7 +93,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _replaceable(path: Path) -> Path | None:
-    """Where the file lies, or will lie, that `path` leads to; None for all that is no regular file."""
+    """The regular file that `path` leads to, present or new; None for anything else."""
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)

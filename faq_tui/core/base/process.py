@@ -16,15 +16,15 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 def process_identity(pid: int) -> str | None:
     """The id of the machine's boot and the clock tick at which the process began; None if it has ended.
 
-    A pid is used again later, this identity is not.
+    A pid can be reused later; this identity cannot.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before it may hold anything
+    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before it may contain any characters
     if fields[0] in (b"Z", b"X"):
-        return None  # ended; nobody has waited for it yet
+        return None  # a zombie: it has ended, but its parent has not waited for it
     return f"{_boot()}:{int(fields[19])}"  # field 22 of proc(5)
 
 
@@ -38,9 +38,9 @@ def _boot() -> str:
 def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
     """Signal the process with this pid and identity; False if it has ended. Raises FaqError if we may not."""
     try:
-        held = os.pidfd_open(pid)  # from here on the pid cannot come to mean another process
+        held = os.pidfd_open(pid)  # from here on, the pid cannot refer to another process
     except OSError:
-        held = -1  # it ended, or the kernel has no pidfds: then there is a moment in which it could
+        held = -1  # it ended, or the kernel has no pidfds: then the pid could be reused in between
     try:
         if process_identity(pid) != began:
             return False
@@ -59,10 +59,10 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
 
 
 def lower_priority() -> None:
-    """Lower the scheduling priority of this process and its session. Without competition that changes nothing.
+    """Lower the scheduling priority of this process and its session. Without competition this has no effect.
 
-    Linux weighs sessions, not processes, where it groups by session (sched(7), autogroup): a process's own niceness
-    then counts among its session only, so the group's is set, too.
+    If Linux groups by session (sched(7), autogroup), a process's niceness counts only within its session. So the
+    niceness of the group is set, too.
     """
     with suppress(OSError):
         os.nice(NICENESS)

@@ -1,17 +1,17 @@
-"""Text from models, files and servers, made harmless for a terminal and for UTF-8 files."""
+"""Make text from models, files and servers safe for terminals and UTF-8 files; write durations in words."""
 
 from __future__ import annotations
 
 import unicodedata
 
-# Bidirectional overrides and isolates reorder what stands around them.
+# Bidirectional overrides and isolates reorder the text around them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str:
     """The text with every control, bidi and surrogate character replaced by U+FFFD; tabs become spaces.
 
-    Newlines are kept only if asked for. `limit` cuts the text to so many characters.
+    Newlines become spaces unless `newlines` is true. `limit` is the most characters of the result.
     """
     if limit is not None and len(text) > limit:
         text = text[: max(0, limit - 1)] + "…"
@@ -46,7 +46,7 @@ def storable(text: str) -> str:
 
 
 def duration(seconds: float, exact: bool = False) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`. With `exact`, what was measured: `4.5 s`, `12 min 03 s`, `3 h 05 min`."""
+    """`45 s`, `12 min`, `3 h 05 min`. With `exact`, for measured times: `4.5 s`, `12 min 03 s`, `3 h 05 min`."""
     if exact and seconds < 60:
         return f"{seconds:.1f} s"
     if not exact and seconds < 90:

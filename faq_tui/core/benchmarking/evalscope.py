@@ -1,7 +1,7 @@
-"""One benchmark of evalscope against a served model, by the Python that has evalscope.
+"""One benchmark of evalscope against a served model, run by the Python that has evalscope.
 
-evalscope 1.14 asks for older releases of packages that faq-tui shares with its quantizers, so it usually lives in
-an environment of its own: `python` under `[evaluate.evalscope]`.
+evalscope 1.14 requires older releases of packages that the quantizers need, too, so it usually has a separate
+environment: `python` under `[evaluate.evalscope]`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FIND_TIMEOUT_S = 60.0
 
 
 def python_of(run: Run) -> str:
-    """The interpreter that evalscope is run by. Raises FaqError if it is not there, or has no evalscope."""
+    """The interpreter that runs evalscope. Raises FaqError if it is missing or has no evalscope."""
     given = run.settings.evaluate.evalscope.python
     python = sys.executable if given is None else shutil.which(given) or str(own_path(run, given))
     try:
@@ -53,7 +53,7 @@ def run_evalscope(
 ) -> list[dict[str, Any]]:
     """Rows of the benchmark. Raises FaqError with the reason in one sentence, and Stopped.
 
-    What was answered before a stop is kept in the run's cache and not asked again.
+    Answers from before a stop are kept in the run's cache and are not requested again.
     """
     settings = context.run.settings.evaluate.evalscope
     work = context.run.cache / "evalscope" / request.signature
@@ -116,9 +116,9 @@ def _order(run: Run, task: str, served: ServedModel, work: Path) -> dict[str, An
 
 
 def generation(settings: Evalscope) -> dict[str, Any]:
-    """evalscope's generation_config. What is no parameter of OpenAI's goes into the request by `extra_body`.
+    """evalscope's generation_config. Parameters that OpenAI does not have go into `extra_body`.
 
-    At the top level of generation_config evalscope takes chat_template_kwargs without a word, and drops it.
+    At the top level of generation_config, evalscope silently drops chat_template_kwargs.
     """
     sampling = settings.sampling
     extra: dict[str, Any] = {"top_k": sampling.top_k, "min_p": sampling.min_p}
@@ -139,7 +139,7 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """Why a benchmark was left out."""
+    """The reason for leaving out a benchmark that runs generated code."""
     return (
         f"{task} runs code that the model wrote, so it is left out: set allow_code_execution = true under "
         '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'
@@ -150,11 +150,11 @@ Means = dict[tuple[str, Any], float]  # (subset, question) -> mean over its answ
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
-    """A row for every metric of the benchmark, then of each of its subsets; keys as in `Result`.
+    """One row per metric of the benchmark, then of each subset; keys as in `Result`.
 
-    evalscope gives no standard error. Ours is over questions: the standard deviation of their means over
+    evalscope reports no standard error. Ours is over questions: the standard deviation of their means over
     `repeats` answers, divided by the square root of their number (Miller 2024, "Adding error bars to evals",
-    arXiv 2411.00640, section 3.1: answers to one question are no independent draws).
+    arXiv 2411.00640, section 3.1: answers to one question are not independent).
     """
     results = []
     for metric in answer["report"]["metrics"]:
@@ -179,7 +179,7 @@ def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any
 
 
 def _name(identity: dict[str, Any]) -> str:
-    """`accuracy`, `accuracy (pass_at_k, k=1)`."""
+    """Name of a metric, such as `accuracy` or `accuracy (pass_at_k, k=1)`."""
     more = [f"{key}={value}" for key, value in (identity.get("dimensions") or {}).items()]
     if identity.get("aggregation") not in (None, "mean"):
         more.insert(0, str(identity["aggregation"]))
@@ -205,7 +205,7 @@ def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, An
 
 
 def standard_error(items: list[float]) -> float | None:
-    """Of the mean; None for fewer than two."""
+    """Standard error of the mean; None for fewer than two items."""
     count = len(items)
     if count < 2:
         return None

@@ -19,7 +19,7 @@ REFUSED = "RunsCodeError"
 
 
 class RunsCodeError(Exception):
-    """The benchmark runs what the model wrote, and that was not allowed."""
+    """The benchmark runs code that the model wrote, which is not allowed."""
 
 
 def main(order_path: Path, answer_path: Path) -> None:
@@ -62,7 +62,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], key: str) -> None:
-    """Go on from the answers of a run that was stopped; from nothing if they were asked for in another way."""
+    """Resume from the answers of a stopped run; start anew if their requests differed."""
     outputs = order["config"]["work_dir"]
     try:
         run_task(config_class(**order["config"], api_key=key or "EMPTY", use_cache=outputs))
@@ -74,7 +74,7 @@ def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], ke
 
 
 def _runs_code(benchmark: Any) -> bool:
-    """A benchmark with a sandbox, or one in which the model acts, executes what it wrote."""
+    """True if the benchmark runs the model's code: it has a sandbox, or the model acts as an agent."""
     kinds = {kind.__name__ for kind in type(benchmark).__mro__}
     meta = benchmark.benchmark_meta
     return bool(getattr(meta, "sandbox_config", None)) or bool(
@@ -83,7 +83,7 @@ def _runs_code(benchmark: Any) -> bool:
 
 
 def _scores(path: Path, name: str) -> list[dict[str, Any]]:
-    """Of each answer: its subset, its question's number, and its values by metric."""
+    """Subset, question number and values by metric of each answer."""
     subset = path.stem.removeprefix(f"{name}_")
     with path.open(encoding="utf-8") as lines:
         scores = [json.loads(line)["sample_score"] for line in lines if line.strip()]

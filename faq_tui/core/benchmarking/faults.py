@@ -1,4 +1,4 @@
-"""What went wrong with one task, in one sentence that says what to do."""
+"""Explain the failure of one task in one sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ NO_DATA = frozenset(
         *("RepositoryNotFoundError", "_DownloadDeadlineError", "HTTPError", "ConnectTimeout", "MaxRetryError"),
     }
 )
-LONGEST = 200  # characters of a foreign message
+LONGEST = 200  # most characters of a foreign message
 
 
 def explain(engine: str, task: str, names: list[str], message: str) -> str:
-    """`names`: the error's classes, the first its own; `message`: its text."""
+    """The sentence for an error. `names`: its class and base classes; `message`: its text."""
     reason = " ".join(message.split())[:LONGEST]
     if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
         return f"{engine} has no task {task!r}: check its name, or include_path for a task of your own"
@@ -27,7 +27,7 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
 
 
 def names_of(error: BaseException) -> list[str]:
-    """The error's classes by name, its own first, then those of what caused it."""
+    """Names of the error's class and base classes, then of those of its causes."""
     names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:

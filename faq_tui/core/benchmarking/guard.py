@@ -1,7 +1,7 @@
 """`python -m faq_tui.core.benchmarking.guard COMMAND…`: runs a foreign program that must not outlive us.
 
-Such programs start processes of their own and know nothing of our lifeline. The guard holds it: when its stdin
-ends, or it is asked to stop, the program's whole process group is ended, first kindly, then not.
+Such programs start further processes and do not watch our stdin. The guard does: when its stdin ends, or on SIGTERM,
+it ends the program's whole process group, first by SIGTERM, then by SIGKILL.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from pathlib import Path
 Guard = subprocess.Popen[bytes]
 
 GRACE_S = 5.0  # from SIGTERM to SIGKILL
-NOT_FOUND = 127  # a shell's own word for it
+NOT_FOUND = 127  # as in a shell
 
 
 @contextmanager
 def guarded(
     command: Sequence[str], log: Path, env: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The guard of a running `command`; both end with the block. What it prints goes to the end of `log`."""
+    """Run `command` under a guard; both end with the block. Its output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         guard = subprocess.Popen(
@@ -67,7 +67,7 @@ def main() -> None:
     while program.poll() is None:
         if stopping.wait(0.2):
             _end(program)
-    _signal(program.pid, signal.SIGKILL)  # what it left behind
+    _signal(program.pid, signal.SIGKILL)  # its remaining processes
     os._exit(program.returncode if program.returncode >= 0 else 128 - program.returncode)
 
 
@@ -84,7 +84,7 @@ def _signal(group: int, number: int) -> None:
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        return  # nobody is left in it
+        return  # the group is empty
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The parent of the worker's task "lm_eval"."""
+"""Run tasks of lm_eval in a worker child, and turn its results into ours."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 
 def refuse_unusable(folder: Path | None) -> None:
-    """Raise FaqError if lm_eval cannot be used at all; `folder`: of one's own tasks."""
+    """Raise FaqError if lm_eval cannot be used at all; `folder`: the person's own tasks."""
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
     if folder is not None and not folder.is_dir():
@@ -37,7 +37,7 @@ def run_lm_eval(
     on_done: Callable[[BenchmarkRequest, Rows], None],
     on_failed: Callable[[BenchmarkRequest, str], None],
 ) -> None:
-    """All `requests`, in one child unless a model brings it down: then another goes on with the next model.
+    """Run all `requests` in one child. If a model crashes it, another child continues with the next model.
 
     With `served` they are all of one model. Raises Stopped, and FaqError if no model could be reached at all.
     """
@@ -99,10 +99,10 @@ STDERR = "_stderr"
 
 
 def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """A row for every metric of the task, its parts and its groups; keys as in `Result`.
+    """One row per metric of the task, its parts and its groups; keys as in `Result`.
 
     `results` is what `simple_evaluate` returns: metrics are keyed `acc,none` (metric, filter), their standard
-    errors `acc_stderr,none`, "N/A" where there is none. Values stay as lm_eval gives them: shares, not percent.
+    errors `acc_stderr,none`, "N/A" if there is none. Values stay as in lm_eval: shares, not percent.
     """
     rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():
@@ -130,7 +130,7 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def finite(value: Any) -> float | None:
-    """The number, or None where there is none."""
+    """The number, or None if it is not finite or not a number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
@@ -153,7 +153,7 @@ def _text(value: Any) -> str:
 
 
 def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
-    """The metric of each item in the order of the data; None where it is no number (a pair of sums, say)."""
+    """The metric of each item in the order of the data; None if it is not a number (such as a pair of sums)."""
     own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
     values = [s.get(metric) for s in own]
     numbers = [float(v) for v in values if isinstance(v, int | float)]

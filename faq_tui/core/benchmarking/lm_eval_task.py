@@ -24,7 +24,7 @@ from faq_tui.core.models.model_code import without_code
 from faq_tui.core.settings.evaluate import LM_EVAL
 
 Send = Callable[..., None]
-CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # where lm_eval asks the model
+CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # methods by which lm_eval calls the model
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
@@ -43,7 +43,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # data files of one's own tasks stand there
+        with contextlib.chdir(own or Path.cwd()):  # the person's own tasks may have data files there
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -60,7 +60,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _manager(own: str | None, tasks: set[str]) -> Any:
-    """lm_eval's index of tasks. That of its own thousands takes ten seconds: left out where nobody asks for it."""
+    """lm_eval's index of tasks.
+
+    Indexing its thousands of tasks takes ten seconds and is skipped if none is requested.
+    """
     from lm_eval.tasks import TaskManager
 
     if own is not None:
@@ -91,7 +94,7 @@ def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[di
 
 
 def _loaded(spec: dict[str, Any], path: str) -> Any:
-    """The weights as the evaluation loads them: multiplied out, so that every method runs the same kernels."""
+    """The model with dense weights, as the evaluation loads it, so that every method runs the same kernels."""
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -139,7 +142,7 @@ def header_of(api_key_env: str | None) -> dict[str, str]:
 
 
 def _free() -> None:
-    """The next model needs the room."""
+    """Free the memory of a model for the next one."""
     import torch
 
     gc.collect()
@@ -148,7 +151,7 @@ def _free() -> None:
 
 
 def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., Any]:
-    """The same, but it raises Stopped instead of being called after a stop was asked for."""
+    """`call`, which raises Stopped once a stop was requested."""
 
     def checked(*arguments: Any, **options: Any) -> Any:
         cancel.check()
@@ -158,7 +161,7 @@ def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., An
 
 
 def _raise_if_memory(error: Exception) -> None:
-    """Out of memory is the model's fault, not the task's: the next task would fare no better."""
+    """Raise if memory ran out: the model is too large, so the next task would fail, too."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         raise MemoryError from error
     if type(error).__name__ == "OutOfMemoryError":

@@ -1,4 +1,4 @@
-"""What the settings ask for, what is stored, and what is left to do."""
+"""Plan the benchmarks: requested, stored and missing results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
-VERSION = 1  # raised when the same model and task would give other numbers
+VERSION = 1  # increase it when the same model and task would give other numbers
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BenchmarkRequest:
 
 
 def wanted(run: Run) -> list[BenchmarkRequest]:
-    """Every task on every model, model by model. Empty where no task is asked for."""
+    """Every requested task on every model, model by model; empty if no task is requested."""
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
     tasks += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
@@ -44,7 +44,7 @@ def wanted(run: Run) -> list[BenchmarkRequest]:
 
 
 def missing(run: Run) -> list[BenchmarkRequest]:
-    """Those with no result, or one of other settings, data or weights."""
+    """Requests without a result for the present settings, data and weights."""
     requests = wanted(run)
     stored = rows.signatures(run.store) if requests else {}
     return [request for request in requests if stored.get(request.key) != request.signature]
@@ -58,14 +58,14 @@ def current_results(run: Run) -> list[rows.Result]:
 
 
 def folder_of(run: Run, subject: str, target: Path) -> Path:
-    """Where a model's weights lie; `target` is the unquantized one's folder."""
+    """The folder of a model's weights; `target` is the unquantized one's."""
     from faq_tui.core.evaluation.identity import UNQUANTIZED
 
     return target if subject == UNQUANTIZED else run.models / subject
 
 
 def own_path(run: Run, path: str) -> Path:
-    """A path of the settings, absolute, with links in it left alone: a venv's `python` is one."""
+    """A path of the settings, made absolute without resolving links, because a venv's `python` is a link."""
     return run.folder / Path(path).expanduser()
 
 
@@ -89,11 +89,11 @@ def _evalscope(run: Run, task: str) -> Any:
 
 
 def _way(run: Run, base_url: str) -> Any:
-    """How a model is served: what a server makes of the same weights is its own."""
+    """How a model is served. It is hashed, because servers differ for the same weights."""
     return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
 
 def _state(folder: Path) -> Any:
-    """What changes when a file in the folder does, without reading it."""
+    """A value that changes whenever a file in the folder changes; computed without reading it."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

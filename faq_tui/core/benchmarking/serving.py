@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible URL: found at a server that runs, or served for as long as it takes."""
+"""A model behind an OpenAI-compatible URL: at a running server, or served for the time of the benchmarks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What an OpenAI client needs."""
+    """The URL and model name for an OpenAI client."""
 
     base_url: str  # ends in /v1
     model: str
@@ -52,7 +52,7 @@ class Subject:
 
 @contextmanager
 def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[ServedModel]:
-    """The subject at `base_url`, or by the command of `[evaluate.serve]`, which ends with the block.
+    """The subject at `base_url`, or served by the command of `[evaluate.serve]` until the end of the block.
 
     Raises EndpointError if the server does not answer or has another model, FaqError if the command fails.
     """
@@ -79,14 +79,14 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
 
 
 def _names_of(subject: Subject) -> set[str]:
-    """Names under which a server may list the subject; of a path its last part counts."""
+    """Names under which a server may list the subject; of a path, its last part."""
     if subject.name != UNQUANTIZED:
         return {subject.name}
     return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
 
 
 def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """Names of the models that a server lists. It follows no redirect, so the key reaches this server alone.
+    """Names of the models that a server lists. It follows no redirects, so that the key reaches only this server.
 
     Raises EndpointError if the server does not answer as an OpenAI-compatible one, UsageError if the variable
     `api_key_env` is not set.
@@ -159,7 +159,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """The same for a name whenever it can be had: evalscope goes on only with the URL that it began with."""
+    """A free port, the same for a name if possible: evalscope resumes only with the URL that it started with."""
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))

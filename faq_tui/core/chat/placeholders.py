@@ -1,4 +1,4 @@
-"""Placeholders that stand in for the texts of a conversation, to find where the rendered template puts each text."""
+"""Placeholders for the texts of a conversation, which locate each text in the rendered template."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def message_placeholder(index: int) -> str:
 
 
 def history(messages: Sequence[Message]) -> list[Message]:
-    """The messages without the reasoning of earlier answers, which templates of thinking models drop as well.
+    """The messages without the reasoning of earlier answers, as templates of reasoning models drop it, too.
 
     Raises NotAssembledError for an earlier answer whose reasoning never ends.
     """
@@ -55,7 +55,7 @@ def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[
 def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None:
     """The rendering with each placeholder replaced by its text.
 
-    None unless every placeholder stands in it exactly once, in the order of `texts`.
+    None unless it contains every placeholder exactly once, in the order of `texts`.
     """
     out, spans, rest = "", {}, rendering
     for placeholder, text in texts.items():
@@ -69,7 +69,7 @@ def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None
 
 
 def check_texts(template: Template, texts: Sequence[str]) -> None:
-    """Raise NotAssembledError for a text that would bring in a special token, or one of our placeholders."""
+    """Raise NotAssembledError if a text contains a special token or one of our placeholders."""
     for text in texts:
         for special in template.specials:
             if special in text:

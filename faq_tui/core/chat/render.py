@@ -1,10 +1,10 @@
-"""Rendering with the target's chat template, and the proof that nothing was lost on the way.
+"""Render conversations with the target's chat template, and prove that no text was lost.
 
-Most templates drop the reasoning silently. So each conversation is first rendered with a placeholder for every text.
-Each placeholder must come out once, in order, with the reasoning between the tags of the template's dialect and an
-end token behind the answer; the real rendering must equal that one with the texts filled in. Otherwise the next way
-is tried, and at last the sample is refused with the reason. The placeholders also show where each text lies, and so
-what kind every token is of.
+Many templates silently drop the reasoning. So each conversation is first rendered with a placeholder for every text.
+Each placeholder must appear once and in order, with the reasoning between the tags of the template's dialect and an
+end token after the answer. The real rendering must equal this one with the texts filled in. Otherwise the next way to
+render is tried; if all fail, the sample is refused with the reason. The placeholders also locate each text, and thus
+give the kind of every token.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ from faq_tui.core.chat.token_kinds import ANSWER, QUESTION, REASONING, kinds_of,
 
 @dataclass(frozen=True)
 class Rendered:
-    """Token ids of one conversation. Spans are [start, end) in tokens, (0, 0) where there is none."""
+    """Token ids of one conversation. Spans are [start, end) in tokens, (0, 0) if there is none."""
 
     ids: tuple[int, ...]
     reasoning: Span = (0, 0)
     answer: Span = (0, 0)
     way: str = "template"  # template | generation_prompt | inline | raw
-    question: Span = (0, 0)  # the user's last one
-    kinds: bytes = b""  # of each token, an index into token_kinds.KINDS
+    question: Span = (0, 0)  # the user's last message
+    kinds: bytes = b""  # index into token_kinds.KINDS for each token
 
 
 def render_raw(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """The texts alone, an empty line between them, without any template. Raises NotAssembledError."""
+    """The texts without any template, separated by empty lines. Raises NotAssembledError."""
     messages = [message for message in history(messages) if message["content"]]
     texts = [*(message["content"] for message in messages), *([answer] if answer else [])]
     check_texts(template, texts)
@@ -62,7 +62,7 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
 
 
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """The seed as it is: templated, with its original answer where it has one. Raises NotAssembledError."""
+    """The seed in the chat template, with its original answer if it has one. Raises NotAssembledError."""
     if answer:
         return render_answered(template, messages, "", answer)
     messages = history(messages)
@@ -77,7 +77,7 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
     """Question, reasoning ("" for none) and answer. Raises NotAssembledError.
 
-    White space around reasoning and answer is the template's to set.
+    The template decides about white space around reasoning and answer.
     """
     messages, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
     _check(template, messages, reasoning, answer)
@@ -95,7 +95,7 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
 
 
 def _check(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> None:
-    """Raise NotAssembledError for texts that would come out as something else than text."""
+    """Raise NotAssembledError if a text would be rendered as something other than text."""
     check_texts(template, [*(message["content"] for message in messages), reasoning, answer])
     if not answer:
         raise NotAssembledError("the answer is empty")
@@ -141,7 +141,7 @@ def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterat
 
 
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """A model that does not think between tags reasons in its answer's own text."""
+    """By the template alone. Without tags, the reasoning is written at the start of the answer."""
     fields: dict[str, object] = {"content": answer}
     if reasoning and template.dialect:
         fields = template.dialect.message(reasoning, answer)
@@ -151,7 +151,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 
 
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """The generation prompt and what follows it: for templates that strip the reasoning of finished turns."""
+    """The generation prompt and the reply: for templates that strip the reasoning from finished turns."""
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
     if template.eos and not _ends(template, ending):
@@ -166,7 +166,10 @@ def _as_the_model_writes_it(template: Template, messages: list[Message], reasoni
 
 
 def _opens_the_turn(template: Template, messages: list[Message], reasoned: bool) -> bool:
-    """Most templates open the model's turn when they are asked to, some (R1-0528's) behind every question."""
+    """Whether the generation prompt opens the model's turn.
+
+    Some templates (R1-0528's) open it after every question.
+    """
     prompt = _prompt(template, messages, reasoned)
     return prompt != template.render(messages) or _finished(template, messages).startswith(
         f"{prompt}{ANSWER_PLACEHOLDER}"
@@ -182,9 +185,9 @@ def _finished(template: Template, messages: list[Message]) -> str:
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
-    """Check the rendering with placeholders behind the last question.
+    """Check the part of a placeholder rendering after the last question.
 
-    The reasoning must stand between one pair of tags, and an end token behind the answer.
+    The reasoning must lie between one pair of tags, and an end token must follow the answer.
     """
     before, _, after = turn.partition(ANSWER_PLACEHOLDER)
     dialect = template.dialect or THINK
@@ -200,5 +203,5 @@ def _proven(template: Template, turn: str, reasoned: bool) -> bool:
 
 
 def _ends(template: Template, after: str) -> bool:
-    """True if the text behind the answer begins with a special token."""
+    """True if the text after the answer begins with a special token."""
     return after.lstrip().startswith(template.specials)

@@ -24,8 +24,8 @@ class Template:
     """Renders conversations as text, and text as token ids. The tokenizer adds no special tokens: the template did.
 
     eos             the end token's text, or None
-    dialect         how the template writes reasoning; None where it has no place for it
-    reasoning_tags  texts that the model could take for the tags around its reasoning
+    dialect         how the template writes reasoning; None if it cannot write any
+    reasoning_tags  texts that the model could mistake for its reasoning tags
     specials        special tokens that no question, reasoning or answer may contain
     """
 
@@ -35,12 +35,12 @@ class Template:
         spelled = str(tokenizer.chat_template)
         self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may hold tags that the model itself never writes, as Qwen3-Instruct-2507's does.
+        # A vocabulary may contain tags that the model never writes, as in Qwen3-Instruct-2507.
         vocabulary = tokenizer.get_vocab()
         self.reasoning_tags = tuple(
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags
         )
-        # Tags around the reasoning are proven where it stands.
+        # Tags around the reasoning are checked in the rendering.
         quotable = {tag for dialect in tag_dialects() if dialect.quotable for tag in dialect.tags}
         self.specials = tuple(text for text in special_texts(tokenizer) if text not in quotable)
 
@@ -49,7 +49,7 @@ class Template:
     ) -> str:
         """The template's text. `values` are the template's own switches, such as `enable_thinking`.
 
-        Raises NotAssembledError where the template itself refuses, as some do for a system message.
+        Raises NotAssembledError if the template refuses, as some do for a system message.
         """
         from jinja2.exceptions import TemplateError
 
@@ -67,7 +67,7 @@ class Template:
         return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(token ids, character span of each). Raises NotAssembledError where the ids do not decode to the text.
+        """(token ids, character span of each). Raises NotAssembledError if the ids do not decode to the text.
 
         Some vocabularies lack bytes and drop rare characters silently.
         """
@@ -82,20 +82,20 @@ class Template:
 
 
 def special_texts(tokenizer: Any) -> tuple[str, ...]:
-    """Spellings that the tokenizer turns into one special token, such as `<|im_end|>`: no text may bring them in."""
+    """Spellings that the tokenizer turns into one special token, such as `<|im_end|>`. No text may contain them."""
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 
 
 def _letters(text: str) -> str:
-    """What must survive: tokenizers may bring text into a Unicode normal form, and some move spaces."""
+    """The characters that must survive tokenizing. Tokenizers may normalize Unicode, and some move spaces."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
 
 
 def _strftime_now() -> str:
-    """A macro that stands before transformers' own function, which would write today's date.
+    """A macro that replaces transformers' own function, which would write today's date.
 
-    A function cannot be handed to a template: transformers lets only plain data in.
+    It is a macro because transformers passes only plain data, not functions, to a template.
     """
     spelled = "".join(f" | replace({directive!r}, {DAY.strftime(directive)!r})" for directive in DIRECTIVES)
     return f"{{%- macro strftime_now(form) -%}}{{{{ form{spelled} }}}}{{%- endmacro -%}}"

@@ -1,7 +1,8 @@
-"""What each token of a sample is: template, question, reasoning or answer; the first token is the sink.
+"""The kind of each token of a sample: template, question, reasoning or answer; the first token is the sink.
 
-Rendering knows where each text lies, so the kinds are recorded there, one byte a token, an index into KINDS. They
-are cut as the sample is cut and written to a separate file, since a set's JSONL is a contract with other programs.
+Rendering records the kinds, one byte per token, an index into KINDS. They are cut together with the sample and
+written to a separate file, because other programs rely on the fields of a set's JSONL. For sets made before kinds
+were recorded, `KindsSearch` finds the kinds in the text.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 
 
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
-    """The tokens that share a character with the span of the text: byte-level tokens can cover its edge.
+    """The tokens that share a character with `span`. A byte-level token can cover the edge of a span.
 
-    `offsets` has the character span of each token. (0, 0) where no token does.
+    `offsets` has the character span of each token. (0, 0) if there is no such token.
     """
     touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
 
 
 def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
-    """The kinds of so many tokens. `spans` are token spans with their kinds; tokens in none of them are `other`."""
+    """The kinds of `tokens` tokens. `spans` are token spans with their kinds; all other tokens are `other`."""
     kinds = bytearray([KINDS.index(other)]) * tokens
     for (start, end), kind in spans:
         kinds[start:end] = bytes([KINDS.index(kind)]) * (end - start)
@@ -41,14 +42,14 @@ def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLA
 
 
 def with_sink(kinds: bytes) -> bytes:
-    """The kinds of a finished sample: attention parks itself at the first token, whatever that is."""
+    """The kinds of a finished sample, with its first token as the sink: attention collects at the first token."""
     return bytes([KINDS.index(SINK)]) + kinds[1:]
 
 
 def write_kinds(path: Path, rows: Iterable[bytes], ids_hash: str) -> None:
-    """Write the kinds of a set, a JSON line a sample: [kind, how many tokens] in order.
+    """Write the kinds of a set, one JSON line per sample: [kind, number of tokens] in order.
 
-    `ids_hash` in the first line names the set's token ids. The file appears whole or not at all.
+    The first line holds `ids_hash`, the hash of the set's token ids. The file is written atomically.
     """
     with atomic_text(path) as file:
         file.write(json.dumps({"ids_hash": ids_hash}) + "\n")
@@ -58,9 +59,9 @@ def write_kinds(path: Path, rows: Iterable[bytes], ids_hash: str) -> None:
 
 
 def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes] | None:
-    """The kinds of a set's first samples, which have so many tokens.
+    """The kinds of a set's first samples, which have `lengths` tokens.
 
-    None where they were never recorded, or not for these token ids.
+    None if no kinds were recorded for these token ids.
     """
     try:
         with path.open(encoding="utf-8") as lines:
@@ -77,7 +78,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # text, what follows it: a question or an answer
+Piece = tuple[str, str]  # template text, kind of the text after it: a question or an answer
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class KindsSearch:
     """Finds the kinds in samples of one tokenizer's template."""
 
     tokenizer: Any
-    pieces: tuple[Piece, ...]  # of the template, each with the kind of the text after it
+    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it
     specials: frozenset[int]
 
     @classmethod
@@ -101,7 +102,7 @@ class KindsSearch:
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
-            # A set that was cut may end inside a word: its last ids then read otherwise when encoded anew.
+            # A cut sample may end inside a word. Then its last ids change when the text is encoded again.
             if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)
@@ -110,7 +111,7 @@ class KindsSearch:
         return out
 
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
-        """(where each stretch begins, its kind), in characters; the first begins at 0."""
+        """(start of each stretch in characters, its kind). The first stretch starts at 0."""
         spans: list[tuple[int, str]] = [(0, QUESTION)]
         offset = 0
         while offset < len(text):
@@ -129,11 +130,11 @@ class KindsSearch:
 
 
 def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """The stretches of one answer: reasoning between its tags, which are the template's."""
+    """The stretches of one answer. The reasoning tags themselves count as template."""
     tags, closing = list(tag_pattern().finditer(text, start, end)), closing_tags()
     if not tags:
         return []
-    # The opening tag may stand in the prompt, before the answer.
+    # The opening tag may be in the prompt, before the answer.
     spans = [(start, REASONING)] if tags[0][0] in closing else []
     for tag in tags:
         spans += [(tag.start(), TEMPLATE), (tag.end(), ANSWER if tag[0] in closing else REASONING)]
@@ -141,7 +142,7 @@ def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
 
 
 def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
-    """What the template writes before a question, between it and the answer, and after that; nothing without one."""
+    """The template's text before a question, before an answer and after it; empty if there is no template."""
     if not getattr(tokenizer, "chat_template", None):
         return ()
     one, two, three = PLACEHOLDERS

@@ -1,4 +1,4 @@
-"""What this machine, and a run's endpoints, can and cannot do: one line each, with the way out."""
+"""Checks of this machine and of a run's inputs: one line each, with advice."""
 
 from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks
 from faq_tui.core.doctor.machine import machine_checks

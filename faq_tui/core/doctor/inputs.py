@@ -1,4 +1,4 @@
-"""One finding of the doctor."""
+"""Checks of a run's inputs: endpoints, target, judges and families. A check is one finding with its advice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Check:
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
-    advice: str = ""  # what to do; empty where all is well
+    advice: str = ""  # what to do; empty if all is well
 
 
 def endpoint_checks(settings: Settings) -> list[Check]:
@@ -62,7 +62,7 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def judge_checks(run: Run) -> list[Check]:
-    """One for each judge of the run that has something to report about this machine."""
+    """One check for each judge that has something to report about this machine."""
     checks = []
     for kind in run.settings.judge.kinds():
         try:

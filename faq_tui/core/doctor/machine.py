@@ -63,7 +63,7 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 
 
 def _gpu() -> Check:
-    """Asks NVIDIA's own library, which every driver brings, so that torch is not loaded."""
+    """The GPU by NVIDIA's own library, which comes with every driver, so that torch is not loaded."""
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:
         return Check("GPU", "ok", "none: the CPU does the work, which suits models up to about 1B parameters")

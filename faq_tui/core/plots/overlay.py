@@ -11,9 +11,9 @@ from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, 
 
 MARKS = ("•", "×", "+", "o", "∗", "#")
 COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
-SHARED = "⊗"  # of a cell that more than one curve goes through
+SHARED = "⊗"  # mark of a cell that several curves share
 DEFAULT = "0"  # SGR parameters of a shared cell: a style that is not ""
-LOG_FROM = 20.0  # largest over smallest value: from here on a logarithmic axis shows more
+LOG_FROM = 20.0  # ratio of largest to smallest value from which the axis is logarithmic
 
 Cells = list[list[tuple[str, str]]]
 
@@ -30,11 +30,11 @@ def overlay(
     ticks: Sequence[tuple[int, str]] | None = None,
     log: bool | None = None,
 ) -> str:
-    """Each series over its index, in `width` x `height` cells; "" where that is too small or nothing is finite.
+    """Each series over its index, in `width` x `height` cells; "" if that is too small or no value is finite.
 
     `ticks`: (index, label) under the axis; by default the indices. `log`: whether the axis is logarithmic; by default
-    the values decide. `mark_of` gives the marks for a legend. Cells that several curves go through show `SHARED`,
-    so that no curve hides another.
+    the values decide. `mark_of` gives the marks for a legend. Cells that several curves share show `SHARED`, so
+    that no curve hides another.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -89,7 +89,7 @@ def _cells_of(text: str) -> Cells:
 
 
 def _laid_over(plots: Sequence[Cells]) -> Cells:
-    """One plot of several with the same frame."""
+    """Merge several plots with the same frame into one."""
     whole, *others = plots
     for other in others:
         for row, cells in zip(whole, other, strict=True):
@@ -114,7 +114,7 @@ def _scaled(value: float | None, as_log: bool) -> float | None:
 
 
 def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, float, list[tuple[float, str]]]:
-    """(lowest, highest, ticks) of an axis that holds all values."""
+    """(lowest, highest, ticks) of an axis that covers all values."""
     if as_log:
         marks = [(math.log10(n) + power, f"{n * 10.0**power:.4g}") for power, n in _decades(low, high)]
         inside = [mark for mark in marks if low <= mark[0] <= high]

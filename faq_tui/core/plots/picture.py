@@ -1,4 +1,4 @@
-"""Two landscapes side by side as SVG and as PNG, in one scale, peaks in red; no library needed."""
+"""Two landscapes side by side as SVG and as PNG, on one scale, with peaks in red; without any library."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLD, WARM, RED = (247, 249, 252), (44, 98, 168), (224, 40, 40)
 
 
 def svg(titles: Sequence[str], landscapes: Sequence[Floats], top: float, note: str) -> str:
-    """`landscapes`: [slices, columns] each; cells of one shade that lie in a row are one rectangle."""
+    """`landscapes`: [slices, columns] each; neighbouring cells of one shade in a row are one rectangle."""
     widths = [landscape.shape[1] * CELL for landscape in landscapes]
     height = max(landscape.shape[0] for landscape in landscapes) * CELL
     whole = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
@@ -84,7 +84,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _levels(landscape: Floats, top: float) -> NDArray[np.int64]:
-    """0 to LEVELS below a peak, LEVELS + 1 for one."""
+    """Shade of each cell: 0 to LEVELS below a peak, LEVELS + 1 for a peak."""
     import numpy as np
 
     share = np.clip(landscape / top, 0.0, 1.0) if top > 0 else np.zeros_like(landscape)

@@ -1,4 +1,4 @@
-"""Points in a plane as text, each with a mark of its own: drawn by plotext."""
+"""Points in a plane as text, each with its own mark, drawn by plotext."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 12, 4  # more than plotext takes of width and height for frame and ticks
-APART = 1.1  # cells so far from one another are two
-MARGIN = 0.08  # of the spread, free on either side
+AXES = 12, 4  # width and height reserved for frame and ticks; plotext needs less
+APART = 1.1  # least distance, in cells, of two points that do not overlap
+MARGIN = 0.08  # share of the range that is left free on either side
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ def scatter(
     label_x: Callable[[float], str] = "{:.4g}".format,
     label_y: Callable[[float], str] = "{:.4g}".format,
 ) -> str:
-    """The points in `width` x `height` cells; "" where that is too small or none is finite.
+    """The points in `width` x `height` cells; "" if that is too small or no point is finite.
 
-    A point whose cell is taken stands beside it, in the nearest free one.
+    If a point's cell is taken, the point moves to the nearest free cell.
     """
     known = [point for point in points if math.isfinite(point.x) and math.isfinite(point.y)]
     if width < LEAST_WIDTH or height < LEAST_HEIGHT or not known:

@@ -1,7 +1,8 @@
 """The answer section of the report: whether the data helped.
 
 A newcomer reads one line with the answer and one line per fair comparison; then follow every metric of every
-comparison, and how to read them."""
+comparison, and how to read them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`faq.toml`: its sections, its reading (with errors a person understands) and its first writing."""
+"""`faq.toml`: its sections, how it is read (with errors for people), and how a new one is written."""
 
 from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.judge import MIX, JudgeSettings

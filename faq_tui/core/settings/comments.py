@@ -1,7 +1,7 @@
 """The lines of a new `faq.toml`, made from the schema: each key with a value and its description as a comment.
 
-A key that has a default stands in a comment at this default. A key that is left out by default stands in a comment
-with an example, and its description says what leaving it out means.
+A key with a default is written as a comment with this default. A key that is left out by default is written as a
+comment with an example, and its description says what leaving it out means.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy, Section
 
 COLUMN = 33  # where comments begin, if the key and its value leave room
-LONGEST = 116  # characters of a line; a longer comment stands above its key
+LONGEST = 116  # characters of a line; a longer comment is written above its key
 LEFT_OUT = "; left out: "  # in a description: what happens without the key
 
 
@@ -40,7 +40,7 @@ def keys_text(
 ) -> str:
     """The keys of a section, a line each: first those of `values` and `live`, then the others in comments.
 
-    `values` maps keys to what is set; the keys of `live` are set to their defaults; those of `without` are left out.
+    `values` maps keys to what is set; the keys of `live` get their defaults; those of `without` are left out.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -58,7 +58,7 @@ def keys_text(
 
 
 def comment_of(field: FieldInfo) -> str:
-    """The description of a key with the values that it can have, where these are words."""
+    """The description of a key with its possible values, if these are words."""
     described = next((one for one in field.metadata if isinstance(one, DescribedBy)), None)
     text = described.function() if described else field.description or ""
     words = " | ".join(word for word in choices(field.annotation) if isinstance(word, str))
@@ -85,7 +85,7 @@ def choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def with_comment(line: str, comment: str) -> str:
-    """The line with its comment, which stands above it where the two are too long for one line."""
+    """The line with its comment. If both are too long for one line, the comment is above."""
     padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
     if not comment:
         return f"{line}\n"
@@ -104,7 +104,7 @@ def toml_value(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's, which asks for DEL's too."""
+    """A TOML basic string: JSON's escapes are a subset of TOML's, which also requires an escape for DEL."""
     if not text.isascii() and text != storable(text):
         raise UsageError(f"{text!r} is not UTF-8 text, which faq.toml must be: rename it")
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -120,7 +120,7 @@ def _shown(field: FieldInfo) -> Any:
 
 
 def recipe_text(group_size: str) -> str:
-    """`group_size` is the value, and perhaps a comment, that suits the target."""
+    """The recipe section. `group_size`: a value that suits the target, with an optional comment."""
     model = model_of(DEFAULT_METHOD)
     bits = model.model_fields["bits"].default
     return "".join(
@@ -156,7 +156,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """Every width, with the method in brackets where only one has it."""
+    """Every width, with the method in brackets if only one has it."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

@@ -1,4 +1,4 @@
-"""Changing the recipes in a run's `faq.toml` without losing a comment of it."""
+"""Change the recipes in a run's `faq.toml` and keep all its comments."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ Recipes = list[Table]
 
 
 def add_recipe(path: Path, values: Mapping[str, Any]) -> Settings:
-    """Put a recipe at the end of the list. Raises UsageError, and leaves the file alone, if it cannot stand there."""
+    """Put a recipe at the end of the list.
+
+    Raises UsageError, and leaves the file unchanged, if the recipe is invalid.
+    """
 
     def add(recipes: Recipes) -> None:
         recipes.append(_table(values))
@@ -52,7 +55,7 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
 
 
 def _spread_out(recipes: Recipes) -> None:
-    """Put one table for each recipe where a table with lists stands for several, so that indices count recipes."""
+    """Replace each table with lists by one table per recipe, so that indices count recipes."""
     single: Recipes = []
     for table in recipes:
         single_recipes = combinations(table.unwrap())
@@ -71,9 +74,9 @@ def _known(recipes: Recipes, index: int) -> int:
 
 
 def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
-    """Read, change, check, and only then write in one step."""
-    path = path.resolve()  # a link stays one
-    load_settings(path)  # a broken file is said to be that, and not edited
+    """Read, change and check the file, then write it atomically."""
+    path = path.resolve()  # keep a link a link
+    load_settings(path)  # a broken file raises here and is not edited
     before = path.read_bytes()
     document = tomlkit.parse(before.decode("utf-8-sig"))
     recipes = _recipes(document)
@@ -90,7 +93,7 @@ def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
 def _recipes(document: tomlkit.TOMLDocument) -> Recipes:
     recipes = document.get("recipes")
     if recipes is None:
-        # The default, which the file need not spell out.
+        # The file has no recipes, so start from the default.
         default = default_recipe().model_dump(include={"method", "bits", "group_size"})
         return [_table(default)]
     if isinstance(recipes, AoT):
@@ -99,7 +102,7 @@ def _recipes(document: tomlkit.TOMLDocument) -> Recipes:
 
 
 def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
-    """Write the list back where it stood, with an empty line after each recipe."""
+    """Write the list back to its place, with an empty line after each recipe."""
     array = tomlkit.aot()
     for recipe in recipes:
         separated = not array or array[-1].as_string().endswith("\n\n")
@@ -109,7 +112,7 @@ def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:
         if not isinstance(document["recipes"], AoT):
-            del document["recipes"]  # an inline array: tables cannot stand in the midst of other keys
+            del document["recipes"]  # an inline array: tables cannot come between other keys
             document.append("recipes", array)
         else:
             document["recipes"] = array
@@ -129,7 +132,7 @@ def _replace(path: Path, text: str) -> None:
     half = path.with_name(f".{path.name}.half")
     with full_disk_is_clear(path):
         try:
-            half.write_bytes(text.encode())  # its line ends are the file's own
+            half.write_bytes(text.encode())  # keeps the file's line ends
             shutil.copymode(path, half)
             half.replace(path)
         except PermissionError:

@@ -1,4 +1,4 @@
-"""The task lists of the FAQ paper (arXiv 2601.11200) by name, and what a list means for one engine."""
+"""`[evaluate]`: held-out texts and public benchmarks, with the task lists of the FAQ paper (arXiv 2601.11200)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from faq_tui.core.settings.source import Sampling
 
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
-# Names as lm_eval 0.4.13 and evalscope 1.14 have them. lambada_openai brings accuracy and perplexity at once.
-# Which of LiveCodeBench's problems "v5" and "v6" were is not published: those new in that release are our choice.
+# Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity.
+# The paper does not say which LiveCodeBench problems "v5" and "v6" are. We take those new in that release.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -26,12 +26,12 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Known before evalscope is asked, which knows the others: it runs what the model wrote.
+# This one runs the model's code. It is listed to refuse it early; evalscope tells us about others.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """Tasks with lists written out, each once. A list of the other engine stands for nothing here.
+    """Tasks with lists expanded, without repeats. A list of the other engine expands to nothing.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -44,7 +44,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """Lists that are asked of an engine that has none of their tasks."""
+    """Lists that are requested from an engine that has none of their tasks."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
@@ -58,7 +58,7 @@ SERVE = "serve"  # as a base_url: the command of [evaluate.serve] serves one mod
 
 
 class Serve(Section):
-    """How a model folder is served where `base_url = "serve"`."""
+    """How a model folder is served if `base_url = "serve"`."""
 
     command: Annotated[
         tuple[str, ...],
@@ -100,7 +100,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator: a list of the other engine would stand for no task at all."""
+    """A validator that refuses lists of the other engine, which would expand to no task."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -196,7 +196,7 @@ class Evalscope(_BenchmarkSection):
     _check_url = field_validator("base_url")(_url)
 
 
-TARGET_ANSWERS = "target"  # in `answers`: what the unquantized target itself says
+TARGET_ANSWERS = "target"  # in `answers`: the unquantized target's own answers
 
 
 def _listed(value: Any) -> Any:
@@ -204,7 +204,7 @@ def _listed(value: Any) -> Any:
 
 
 class Evaluate(Section):
-    """On what the artefacts are compared with the unquantized target."""
+    """The texts and benchmarks on which artefacts are compared with the unquantized target."""
 
     perplexity: Annotated[
         tuple[str, ...],
@@ -242,8 +242,9 @@ class Evaluate(Section):
         Count, Field(description="items of each last_word and multiple_choice text that are used at most")
     ] = 500
 
-    # Draws of each calibration set, every one regenerated, quantized and measured: seeds.count seeds each. With
-    # fewer seeds in the file draws share some; with no more than seeds.count each draw is `repeat_share` of them.
+    # Number of draws of each calibration set. Each draw has seeds.count seeds and is regenerated, quantized and
+    # measured. If the file has too few seeds, draws share some; with at most seeds.count seeds, each draw is
+    # `repeat_share` of them.
     repeats: Annotated[
         int, Field(ge=1, le=20, description="draws of each set, every one regenerated, quantized and measured")
     ] = 1

@@ -1,6 +1,6 @@
-"""`[judge]`: who scores the candidates, and whose scores pick.
+"""`[judge]`: the judges that score the candidates, and those whose scores pick.
 
-The names of judges, what each needs and the comments of `faq.toml` come from the judges themselves.
+The judges define their names, their required keys and the comments in `faq.toml`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.section import Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
-MIX = "mix"  # stands beside the names of judges, so no judge has this name
+MIX = "mix"  # used like a judge's name, so no judge may have it
 
 
 def _is_judge(name: str) -> bool:
@@ -51,7 +51,7 @@ def _moved_by_length() -> str:
 
 
 class JudgeSettings(Section):
-    """Who scores the candidates. Every judge's scores are a column; one of them, or a weighted mix, picks."""
+    """The judges. Each one's scores are a column; one column, or a weighted mix, picks."""
 
     kind: Annotated[JudgeName, Field(description="what scores and picks"), DescribedBy(_every_judge)] = "likelihood"
     columns: Annotated[
@@ -136,7 +136,7 @@ class JudgeSettings(Section):
         return tuple(dict.fromkeys((self.kind, *self.pick_by, *self.columns)))
 
     def weights(self) -> dict[str, float]:
-        """Judge to its weight in what picks."""
+        """Judge -> weight in the score that picks."""
         return dict(self.pick_by) or {self.kind: 1.0}
 
     @property

@@ -48,7 +48,7 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
 
 
 def _sentence(error: ValidationError) -> str:
-    # A mistyped key is unknown and makes the right one missing: the first of the two says what happened.
+    # A mistyped key is unknown and leaves the right one missing: report the unknown key.
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
@@ -73,7 +73,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     out = ""
     for part in location:
         if isinstance(part, int):
-            out += f"[{part + 1}]"  # people count recipes from one
+            out += f"[{part + 1}]"  # recipes are counted from one for people
         else:
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
@@ -81,7 +81,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the schema knows in the section where the unknown key stands."""
+    """The keys that the schema has in the section of the unknown key."""
     if location[0] == "recipes":
         return list(known_keys())
     here: list[Any] = [Settings]
@@ -96,7 +96,8 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
         field_info = next((field for name, field in fields if part in (name, field.alias)), None)
-        return [annotation] if field_info is None else _members(field_info.annotation)  # none: the tag of a union
+        # No field: it is the tag of a union
+        return [annotation] if field_info is None else _members(field_info.annotation)
     arguments = [one for one in typing.get_args(annotation) if one is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 

@@ -26,7 +26,8 @@ COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every
 GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys makes several recipes
 CHOICES = ("bits", "group_size", "preset")  # keys of the grid whose values differ from method to method
 
-GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]  # all that gptqmodel 7.7 accepts; -1: one group a row
+# All sizes that gptqmodel 7.7 accepts; -1: one group per row
+GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
 PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper names groups of 128, INT4 and INT8, and nothing else
 Damping = Annotated[float, Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, times its mean")]
 Presets = Mapping[str, Mapping[str, Any]]  # name -> further defaults
@@ -56,7 +57,7 @@ class Recipe(Section):
     @model_validator(mode="before")
     @classmethod
     def _with_preset(cls, values: Any) -> Any:
-        """Add what the recipe's preset says of keys that the recipe leaves out."""
+        """Add the preset's values for keys that the recipe leaves out."""
         if not isinstance(values, Mapping):
             return values
         given = {key: value for key, value in values.items() if value is not None}
@@ -81,9 +82,9 @@ class Recipe(Section):
 
     @cached_property
     def number(self) -> int:
-        """Which `[[recipes]]` of the file it comes from, counted from one. Lists in one make several recipes.
+        """Number of its `[[recipes]]` in the file, from one. Lists in one make several recipes.
 
-        Recipes that differ in nothing else are equal.
+        The number is ignored when recipes are compared.
         """
         return 1
 
@@ -105,20 +106,20 @@ class Recipe(Section):
 
     @classmethod
     def choices(cls, key: str) -> tuple[Any, ...]:
-        """The values that a key can have; empty where they cannot be listed."""
+        """The values that a key can have; empty if they cannot be listed."""
         if key == "preset":
             return tuple(cls.presets)
         annotation = cls.model_fields[key].annotation
         return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
     def values(self) -> dict[str, Any]:
-        """Everything that decides which weights come out of a given calibration set: the manifest's `recipe`."""
+        """All keys that affect the weights for a given calibration set: the manifest's `recipe`."""
         return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
     def identity(self) -> dict[str, Any]:
-        """`values` as the artefact's signature, the database and the worker's job have them.
+        """`values` in the form of the artefact's signature, the database and the worker's job.
 
-        Keys of `added_later` are left out at the value of older artefacts, so that those keep their signatures.
+        Keys of `added_later` are left out if they have the value of older artefacts, which so keep their signatures.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
@@ -134,7 +135,7 @@ class Recipe(Section):
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
     def with_keys_of_all(self) -> dict[str, Any]:
-        """Every field, then the own keys of the methods that ship with faq-tui, None where this one lacks a key."""
+        """Every field, then the own keys of the methods that ship with faq-tui, None for a key that this one lacks."""
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
             every |= dict.fromkeys(model_of(name).own_keys())
@@ -175,8 +176,8 @@ def default_recipe() -> Recipe:
 def parse_recipes(recipes: Any) -> Any:
     """`[[recipes]]` of a file, each spread out and parsed.
 
-    Errors name a recipe by its index in the file, whichever of its combinations they are about. What is no list
-    comes back as it is, for the schema to refuse.
+    Errors name a recipe by its index in the file, for all of its combinations. A value that is no list is returned
+    unchanged, and the schema refuses it.
     """
     if not isinstance(recipes, list | tuple):
         return recipes
@@ -190,7 +191,7 @@ def parse_recipes(recipes: Any) -> Any:
             check_list_of_methods(recipe)
             for single in combinations(recipe):
                 parsed.append(build_recipe(single))
-                vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is no field of it
+                vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is not a field
         except ValidationError as error:
             errors += [_relocated(one, index) for one in error.errors(include_url=False)]
     if errors:
@@ -201,9 +202,9 @@ def parse_recipes(recipes: Any) -> Any:
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The recipes that one `[[recipes]]` of the file stands for, in the order in which its lists are written.
 
-    Of the values in a list a method takes those that it has. Where `method` itself is a list, a method that has no
-    value of another key takes its own default, so that `group_size = 64` suits w8a8, too. A list of `bits` leaves a
-    method out that has none of them: nobody who lists 8 bits wants awq at 4.
+    A method uses those values of a list that it supports. If `method` itself is a list, a method that supports no
+    value of another key uses its own default, so that `group_size = 64` suits w8a8, too. A list of `bits` leaves out
+    a method that supports none of them: whoever lists 8 bits does not want awq at 4.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -225,7 +226,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _position(listed_values: Sequence[Any], value: Any) -> int:
-    """Where a value stands in its list; 0 for a method's own default, which is not in it."""
+    """Index of a value in its list; 0 for a method's own default, which is not in it."""
     return listed_values.index(value) if value in listed_values else 0
 
 
@@ -244,7 +245,7 @@ def _has(method: str, key: str, value: Any) -> bool:
 
 
 def _any_has(key: str, value: Any) -> bool:
-    """Whether there is a method with this value; what none has is refused when the recipe is built."""
+    """Whether any method has this value. Others are refused when the recipe is built."""
     return any(_has(method, key, value) for method in METHODS.names())
 
 
@@ -292,7 +293,7 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Where the quantizer can go on after a kill or a stop (gptq, of llama and qwen3_moe)."""
+    """Checkpoints for resuming after a kill or a stop (gptq with llama and qwen3_moe)."""
 
     checkpoint_s: Annotated[
         float, Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0: one each layer")

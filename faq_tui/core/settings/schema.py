@@ -1,4 +1,4 @@
-"""The whole of `faq.toml`: every section, and what must agree between sections."""
+"""The schema of `faq.toml`: all sections, and checks between sections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 
 
 class Activations(Section):
-    """What the spikes pane and the report are made of; it changes no artefact."""
+    """Measurements for the spikes pane and the report. They change no artefact."""
 
     enabled: Annotated[bool, Field(description="false leaves the stage out")] = True
     modules: Annotated[
@@ -88,12 +88,12 @@ class Settings(Section):
 
     @field_serializer("recipes")
     def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
-        """The signature of the report is made of the settings: recipes have the keys that they always had in it."""
+        """Serialize recipes with all keys, as the report's signature, a hash of the settings, has always had them."""
         return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
     def _agrees(self) -> Settings:
-        """What one section says of another must be there. The first mistake is the one that is reported."""
+        """Check references between sections. The first mistake is reported."""
         self._check_source_names()
         check(self.sources, self.sets, self._asked())
         self._check_sets_of_recipes()
@@ -116,7 +116,7 @@ class Settings(Section):
                     raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
 
     def _check_names_of_draws(self) -> None:
-        """With several draws `elder-r2` is the second draw of `elder`, and cannot be a set itself."""
+        """With several draws, `elder-r2` is the second draw of `elder` and cannot be a set."""
         for name in self.set_names():
             if self.evaluate.repeats > 1 and plain_name(name) != name:
                 raise ValueError(f"sets.{name}: with evaluate.repeats this name belongs to a draw: choose another")
@@ -146,7 +146,7 @@ class Settings(Section):
         return tuple(draw_name(name, n) for n in range(1, self.evaluate.repeats + 1) for name in names)
 
     def set_plans(self) -> dict[str, SetPlan]:
-        """What each set is made from. The twins are not here: they are cut from their plain sets."""
+        """The plan of each set. Twins have none: they are cut from their plain sets."""
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 

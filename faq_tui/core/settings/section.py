@@ -1,8 +1,8 @@
-"""What every section of `faq.toml` shares: unknown keys are refused, values are read once.
+"""The base class of every section of `faq.toml`: unknown keys are refused, and values are frozen.
 
-Each key has a `Field` with a description, a few words from which its comment in a new `faq.toml` is made, see
-`settings.comments`. A key that is None by default has an example, and its description ends in `; left out: ` and what
-leaving it out means.
+Each key has a `Field` with a short description, which becomes its comment in a new `faq.toml` (`settings.comments`).
+A key that is None by default has an example, and its description ends in `; left out: ` and what leaving it out
+means.
 """
 
 from __future__ import annotations

@@ -13,12 +13,12 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, Count, Sectio
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
-# Known without a section of their own: naming one in a recipe's `sets` is enough.
+# These need no section: naming one in a recipe's `sets` is enough.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
 
 
 class Match(Section):
-    """The sets whose size this one takes. Both: each sample is cut, so that samples and tokens agree."""
+    """The sets whose size this one copies. With both keys, each sample is cut so that samples and tokens agree."""
 
     samples: Annotated[
         str | None, Field(description="set with the number of samples; left out: not matched", examples=["baseline"])
@@ -32,7 +32,7 @@ class Match(Section):
 
 
 class SetPlan(Section):
-    """One calibration set: whose answers, in which form, which of them, how many."""
+    """One calibration set: its source, form, selection and size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -44,7 +44,7 @@ class SetPlan(Section):
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
-    # seed: the chat template, with the original answer where there is one; raw: the texts without a template;
+    # seed: the chat template, with the original answer if there is one; raw: the texts without a template;
     # template: the question only; original: as seed, but only the seeds that have an answer.
     kind: Annotated[
         Kind | None, Field(description="how the baseline is written; left out: seed", examples=["seed"])
@@ -83,7 +83,7 @@ class SetPlan(Section):
         return self
 
     def parts(self, own: str) -> dict[str, float]:
-        """Source or "baseline" to its share of the samples; `own` stands in where `from` says nothing."""
+        """Source or "baseline" -> share of the samples. Without `from`, all are from `own`."""
         return {own: 1.0} if self.made_from is None else dict(self.made_from)
 
 
@@ -108,12 +108,12 @@ def draw_name(name: str, number: int) -> str:
 
 
 def plain_name(name: str) -> str:
-    """The set whose further draw this is; itself if it is none."""
+    """The set without its draw number."""
     match = DRAW.fullmatch(name)
     return match["set"] if match and int(match["number"]) > 1 else name
 
 
-NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # of a file, and a part of a folder's name
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # used in file and folder names
 
 
 def default_names(sources: Iterable[str]) -> tuple[str, ...]:
@@ -122,7 +122,7 @@ def default_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """Their twins at equal tokens; none where there is nothing to compare."""
+    """Their twins at equal tokens; none without sources."""
     names = tuple(sources)
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 
@@ -135,7 +135,7 @@ def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested
 
 
 def plans(names: Iterable[str], sources: Iterable[str], sets: Mapping[str, SetPlan]) -> dict[str, SetPlan]:
-    """Each set's plan with nothing left open: `from` and `kind` are said."""
+    """Each set's plan with `from` and `kind` filled in."""
     known = set(sources)
     return {name: _whole(name, name if name in known else BASELINE, sets.get(name, SetPlan())) for name in names}
 
@@ -166,7 +166,7 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The sets' names, each after those whose size it takes. Raises ValueError where two wait for each other."""
+    """The sets' names, each after those whose size it copies. Raises ValueError if sets refer to each other."""
     done: list[str] = []
     waiting = list(unordered)
     while waiting:

@@ -1,4 +1,4 @@
-"""`[sources.NAME]`: the models that regenerate, and how they are asked."""
+"""`[sources.NAME]`: the models that regenerate answers, and how requests to them are sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OnUnfit = Literal["retry", "other_seed", "drop"]
 
 
 class Sampling(Section):
-    """Sent whole with every request: what is left out would come from the server's own defaults."""
+    """Sent completely with every request: a missing value would come from the server's defaults."""
 
     temperature: Annotated[
         float, Field(ge=0.0, le=2.0, description="how evenly tokens are drawn; 0 takes the likeliest")
@@ -33,7 +33,7 @@ class Sampling(Section):
 
 
 class Price(Section):
-    """What a million tokens cost, in whatever money the reader counts in."""
+    """Price per million tokens, in any currency."""
 
     input: Annotated[float, Field(ge=0, allow_inf_nan=False, description="of a million tokens that are sent")] = 0.0
     output: Annotated[
@@ -139,7 +139,7 @@ class Source(Endpoint):
 
 
 def checked_url(value: str) -> str:
-    """A base_url as it is used. ValueError says what is wrong with it."""
+    """The normalized base_url. Raises ValueError that says what is wrong with it."""
     if value in (EMBEDDED, LOCAL):
         return value
     if not value.startswith(("http://", "https://")):
@@ -154,9 +154,9 @@ def checked_url(value: str) -> str:
 
 
 def name_the_target(raw: Any) -> Any:
-    """The whole file, before it is checked: a local source of the model "target" gets the target's own name,
+    """Put the target's name into local sources with the model "target", before the file is checked.
 
-    so that its candidates go stale with the target.
+    So their candidates go stale when the target changes.
     """
     try:
         model = raw["target"]["model"]
@@ -167,5 +167,5 @@ def name_the_target(raw: Any) -> Any:
             for name, source in raw["sources"].items()
         }
     except (TypeError, KeyError, AttributeError):
-        return raw  # the checks say what is wrong with it
+        return raw  # the checks will report the mistake
     return {**raw, "sources": sources}

@@ -1,4 +1,4 @@
-"""Send each calibration set through the target once and keep how spiky its modules' inputs are."""
+"""The stage `activations`: run each calibration set through the target once and store statistics of module inputs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
-VERSION = 1  # raised when the same sets would give other numbers
+VERSION = 1  # increase it when the same sets would give other numbers
 
 
 def signature(run: Run) -> str:
-    """Of the settings and all sets; switched off, no set counts."""
+    """A hash of the settings and all sets; of no set if the stage is switched off."""
     settings = run.settings.activations
     return digest(STAGE, settings.enabled, sorted(signatures(run).items()) if settings.enabled else [])
 
 
 def intact(run: Run) -> bool:
-    """The files of all sets that were measured are there."""
+    """True if the files of all measured sets exist."""
     return all(path_of(run, name).is_file() for name in all_activations(run.store))
 
 
 def signatures(run: Run) -> dict[str, str]:
-    """Set to a hash of all that shapes its numbers: equal for sets that are the same."""
+    """Set -> hash of everything that affects its numbers. Equal sets have equal hashes."""
     settings, target = run.settings.activations, run.settings.target
     chosen = [VERSION, settings.modules, settings.samples, settings.tokens, target.device, target.dtype]
     sets, model = all_sets(run.store), fingerprint(run)
@@ -52,7 +52,7 @@ def execute(context: Context) -> str:
     todo = _missing(run, current)
     first: dict[str, str] = {}
     for name, signature in todo.items():
-        first.setdefault(signature, name)  # of equal sets one is measured
+        first.setdefault(signature, name)  # only one of several equal sets is measured
     if first:
         unfit = _measure(context, {name: signature for signature, name in first.items()})
         if unfit:
@@ -78,7 +78,7 @@ def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
 
 
 def _measure(context: Context, todo: dict[str, str]) -> str:
-    """Run the worker on these sets; what is unfit about the target, or nothing."""
+    """Run the worker on these sets. Returns why the target cannot be measured, or an empty string."""
     run, settings = context.run, context.run.settings.activations
     target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {
@@ -120,7 +120,7 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
 
 
 def _share(context: Context, source: str, name: str) -> None:
-    """The same ids give the same activations."""
+    """Copy the activations of an equal set: the same ids give the same activations."""
     run = context.run
     row = all_activations(run.store)[source]
     half = path_of(run, name).with_suffix(".half")

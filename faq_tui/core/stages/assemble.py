@@ -1,4 +1,4 @@
-"""Build every calibration set: seeds as they are, each source's picks, their twins, and those of `[sets]`."""
+"""The stage `assemble`: build every calibration set from plain seeds, each source's picks, their twins and `[sets]`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # raised when the same settings and picks would give other ids
+VERSION = 2  # increase it when the same settings and picks would give other ids
 
 
 def signature(run: Run) -> str:
@@ -67,7 +67,7 @@ def execute(context: Context) -> str:
             sets[draw_name(name, number)] = built[name]
         for text in builder.warnings:
             context.emit(Note(text, "warning"))
-    for name in all_sets(run.store).keys() - set(names):  # of a source that the settings no longer name
+    for name in all_sets(run.store).keys() - set(names):  # sets of a source that the settings no longer name
         for folder in (run.calibration, run.token_kinds):
             (folder / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
@@ -85,13 +85,13 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """Seeds of a role in the seeded order of the draw: the head of a set is as mixed as the whole."""
+    """Seeds of a role in the seeded random order of the draw, so that every prefix of a set is equally mixed."""
     key = run.settings.seeds.sample_seed
     return sorted(seed_rows.by_role(run.store, role), key=lambda seed: digest(key, seed.id))
 
 
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
-    """Each draw has its own order of the reserve, by which baselines are widened."""
+    """The material of one draw. Each draw has its own order of the reserve."""
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
@@ -105,7 +105,7 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
 
 
 def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample], drawn: str) -> None:
-    """Write the set's files and its row in the database. `drawn`: the set's name in its draw."""
+    """Write the set's files and its row in the database. `drawn`: the set's name including its draw."""
     run, refused = context.run, dict(collector.refused[name])
     row = SetRow(
         name=drawn,

@@ -1,4 +1,4 @@
-"""Measure the unquantized target and every artefact on held-out text; store each measurement at once."""
+"""The stage `evaluate`: measure the unquantized target and every artefact on held-out text; store results at once."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def execute(context: Context) -> str:
 
 
 class _Listener:
-    """Stores what the worker finished and tells of it."""
+    """Stores the worker's results and emits events about them."""
 
     def __init__(self, context: Context, spec: Spec, tokenizer: Any) -> None:
         self.context = context
@@ -69,7 +69,7 @@ class _Listener:
         getattr(self, f"on_{message['kind']}")(**body)
 
     def with_answers(self) -> Spec:
-        """The order, with the answers that the worker has made."""
+        """The job description with the answers that the worker has generated."""
         stored = heldout(self.context.run.store, self.source_hash)
         answers = [
             replace(answer, ids=list(stored[answer.seed_id].answer_ids)) if answer.seed_id in stored else answer
@@ -103,5 +103,5 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            for metric in metrics_in(kind_of(text), items):  # without flips, whose column is of two models
+            for metric in metrics_in(kind_of(text), items):  # flips are left out, because they compare two models
                 self.context.emit(MeasurementReady(name, text, metric.name, metric.value_of(Sums.of(items))))

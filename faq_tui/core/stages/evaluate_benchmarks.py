@@ -1,7 +1,7 @@
 """The last part of the stage evaluate: public benchmarks, task by task, each stored as soon as it is done.
 
-A task that cannot be done (its data, its program or its server is not there) is one warning, stored and shown by
-status and report; the others go on, and the next run tries again.
+If a task cannot run (its data, program or server is missing), one warning is stored and shown by status and report.
+The other tasks continue, and the next run tries again.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ STAGE = "evaluate"
 
 
 def intact(run: Run) -> bool:
-    """True if every benchmark that the settings ask for has its result."""
+    """True if every benchmark of the settings has a result."""
     return not missing(run)
 
 
 def execute(context: Context, target: TargetModel) -> str:
-    """Do what is missing. The summary's last words, empty where no benchmark is asked for."""
+    """Run the missing tasks. Returns the end of the stage's summary; empty without benchmarks."""
     todo, total = missing(context.run), len(wanted(context.run))
     if not total:
         return ""
@@ -66,7 +66,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """What ends them all at once is said of each that has no result of its own."""
+        """Run `work`. On a shared failure, store the error for every request without a result."""
         try:
             if requests:
                 work(requests)
@@ -138,7 +138,7 @@ class _Benchmarks:
 
     def _failed(self, request: BenchmarkRequest, message: str) -> None:
         rows.set_problem(self.context.run.store, request.key, message)
-        if message not in self.said:  # one missing package is one warning, not one a task and model
+        if message not in self.said:  # one missing package gives one warning, not one per task and model
             self.said.add(message)
             self.context.emit(Note(f"{request.subject}: {message}", "warning"))
         self._tick(request)
@@ -149,5 +149,5 @@ class _Benchmarks:
 
 
 def _by_subject(requests: list[BenchmarkRequest]) -> list[list[BenchmarkRequest]]:
-    """A model is served once for all of its tasks."""
+    """The requests grouped by model, so that a model is served once for all its tasks."""
     return [list(group) for _, group in groupby(requests, key=lambda request: request.subject)]

@@ -1,6 +1,6 @@
-"""Score the candidates that have no score yet by a judge of the settings, then let the scores pick.
+"""The stage `judge`: score the candidates that lack a score by a judge of the settings, then pick by the scores.
 
-Candidates' texts are read only for those that are scored now.
+Only the texts of candidates that are scored now are read.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def run_pipeline(
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
             for stage in selected:
-                # A server started for one stage does not hold its memory through the next.
+                # A server that was started for one stage must not keep its memory during the next.
                 with ExitStack() as resources:
                     context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
                     _run_stage(context, stage)

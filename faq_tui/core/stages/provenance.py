@@ -1,4 +1,4 @@
-"""What only the run knows of an artefact: the set and its hash, and which sources and prompts made it."""
+"""Complete an artefact's manifest with facts from the run: the set and its hash, the sources and the prompts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.store.sets import SetRow
 
 
 def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
-    """Add it to the manifest that the worker wrote, and how to serve the folder once it is in its place, `name`.
+    """Add these facts to the worker's manifest, with the commands that serve the folder under its final `name`.
 
     Raises FaqError if there is no manifest.
     """
@@ -50,6 +50,6 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
             for name, source in settings.sources.items()
         },
     }
-    from_the_run = Path(run.models.name) / name  # the run itself may be moved
+    from_the_run = Path(run.models.name) / name  # relative, because the run folder may be moved
     body["serve"] = serve_commands(from_the_run, format_of_folder(folder))
     write_manifest(folder, body)

@@ -1,4 +1,7 @@
-"""Each recipe on each of its sets, one child process an artefact; a folder appears under models/ whole."""
+"""The stage `quantize`: each recipe on each of its sets, one child process per artefact.
+
+A folder is moved to models/ only when it is complete.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def signature(run: Run) -> str:
 
 
 def intact(run: Run) -> bool:
-    """The folder of every artefact that the settings ask for is there and complete."""
+    """True if the folder of every artefact of the settings is complete."""
     rows, names = all_artefacts(run.store), [recipe.folder(name) for recipe, name in jobs(run)]
     return all(name in rows and is_whole(run.models / rows[name].folder) for name in names)
 
@@ -97,7 +100,7 @@ def execute(context: Context) -> str:
 
 
 def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
-    """One sentence for all that failed, of the first one's kind."""
+    """One error for all failed artefacts, with the class of the first."""
     name, first = failed[0]
     if tried == 1:
         return first
@@ -106,7 +109,7 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
 
 
 def _good(run: Run, signatures: dict[str, str]) -> set[str]:
-    """Names of artefacts that are complete and as the settings ask for them, and so is the folder that they share."""
+    """Names of artefacts that are complete and match the settings, as does the folder that they share."""
     rows = all_artefacts(run.store)
     return {
         name
@@ -119,24 +122,27 @@ def _good(run: Run, signatures: dict[str, str]) -> set[str]:
 
 
 def _sweep(models: Path) -> None:
-    """Remove what a killed run left half-written."""
+    """Remove half-written folders of killed runs."""
     models.mkdir(parents=True, exist_ok=True)
     for entry in models.glob(f"{HALF}*"):
         shutil.rmtree(entry, ignore_errors=True)
 
 
 def _checkpoints(run: Run, name: str, signature: str) -> Path:
-    """The folder of the artefact's checkpoints. Its signature is part of the name, so none serves for another."""
+    """The folder of the artefact's checkpoints.
+
+    The name contains the signature, so that no other artefact uses it.
+    """
     return run.cache / CHECKPOINTS / f"{name}-{signature[:16]}"
 
 
 def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
-    """Remove those of artefacts that are done, or are no longer asked for as they were begun."""
+    """Remove checkpoints of artefacts that are done, or whose settings have changed."""
     folder = run.cache / CHECKPOINTS
     for entry in folder.glob("*"):
         if entry not in kept:
             shutil.rmtree(entry, ignore_errors=True)
-    with suppress(OSError):  # there is none, or something is in it
+    with suppress(OSError):  # it is missing or not empty
         folder.rmdir()
 
 
@@ -146,7 +152,7 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
     signature = signatures[name]
     twin = _twin(run, name, signatures)
     if twin is not None:
-        shutil.rmtree(run.models / name, ignore_errors=True)  # of an earlier set under this name
+        shutil.rmtree(run.models / name, ignore_errors=True)  # left by an earlier set with this name
         _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
         context.emit(Note(f"{name} has the token ids of {twin.name}: its weights serve for both"))
         return
@@ -163,7 +169,7 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 
 
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
-    """Another complete artefact with the signature of `name`, but none that is to be made anew itself."""
+    """Another complete artefact with the signature of `name` that is not to be remade itself."""
     signature = signatures[name]
     for other in all_artefacts(run.store).values():
         alike = other.signature == signature == signatures.get(other.name, signature)
@@ -175,7 +181,7 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
 def _quantize(
     context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, checkpoints: Path
 ) -> dict[str, Any]:
-    """Quantize in a worker child, and put the folder in its place under models/. The worker's last message."""
+    """Quantize in a worker child and move the folder to models/. Returns the worker's last message."""
     run, name = context.run, recipe.folder(set_row.name)
     half = run.models / f"{HALF}{name}"
     spec = {
@@ -208,7 +214,7 @@ def _quantize(
 
 
 def worker_event(artefact: str, message: dict[str, Any]) -> Event | None:
-    """The event that a message of the worker child becomes; None for messages that no one watches."""
+    """The event for a message of the worker child; None for messages without an event."""
     match message["kind"]:
         case "quantize_started":
             return ArtefactStarted(artefact, message["layers"], message["samples"], message["tokens"])

@@ -1,4 +1,4 @@
-"""Read the seeds, report what is wrong with them, and draw which are regenerated and which are held out."""
+"""The stage `seeds`: read the seeds, report problems, and draw the seeds to regenerate and to hold out."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def execute(context: Context) -> str:
 
 
 class _Problems:
-    """Counts what is wrong by kind; by policy the first one ends the stage."""
+    """Counts problems by kind. Depending on the settings, the first one ends the stage."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -85,11 +85,11 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 
 
 def _draw(context: Context, total: int) -> None:
-    """Rank by a seeded hash of the seed itself: more seeds in the file change the draw as little as can be."""
+    """Rank seeds by a seeded hash of their text, so that added seeds change the draw as little as possible."""
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # each draw of the sets has seeds of its own, while there are any
+    repeats = run.settings.evaluate.repeats  # each draw of the sets has separate seeds, as long as there are enough
     chosen = min(settings.count * repeats, total - heldout)
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(

@@ -1,9 +1,8 @@
-"""Reasoning dialects: how families of models write down what they think before they answer.
+"""Reasoning dialects: how families of models write the reasoning before an answer.
 
 base.py      what a dialect is
 families.py  the dialects that faq-tui brings
-lookup.py    the installed dialects, those of other packages included
-text.py      reasoning split off a reply's text, whole or while it arrives
+reading.py   the installed dialects together, and splitting reasoning from a reply, whole or streamed
 """
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect

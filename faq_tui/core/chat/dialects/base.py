@@ -1,4 +1,4 @@
-"""What a reasoning dialect is: how one family of models writes down what it thinks before it answers."""
+"""What a reasoning dialect is: how one family of models writes the reasoning before an answer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from faq_tui.core.extensions import Extension
 class ReasoningDialect(Extension):
     """Strings around the reasoning, names of response fields, and the message that a chat template understands.
 
-    open, close      what stands before and behind the reasoning in a model's text, without white space;
+    open, close      tags before and after the reasoning in a model's text, without white space;
                      both "" for a dialect that only names response fields
-    opening, closing the same with the white space that the model itself writes; default: `open` and `close`
+    opening, closing the same tags with the model's own white space; default: `open` and `close`
     response_fields  fields of a server's message or delta that hold the reasoning apart from the content
     special_tokens   tokens that the screen shows in the style of special tokens; default: `open` and `close`
     opened_by_prompt chat templates may end the prompt with `open`, so that a reply holds `close` alone
@@ -23,7 +23,7 @@ class ReasoningDialect(Extension):
     in_templates     False: the reasoning is found in text, but how a chat template takes it is not known
     plain            how often `open` and `close` stand in a turn without reasoning
 
-    Raises ValueError where only one of `open` and `close` is given, or one of them begins or ends with white space.
+    Raises ValueError if only one of `open` and `close` is given, or one of them begins or ends with white space.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ReasoningDialect(Extension):
     def split(self, text: str) -> tuple[str, str, bool] | None:
         """(reasoning, answer, closed) of a text that begins with `open`; None for any other text.
 
-        `closed` is False, and the answer empty, where `close` never comes.
+        If `close` is missing, `closed` is False and the answer is empty.
         """
         if not self.open or not text.lstrip().startswith(self.open):
             return None
@@ -72,7 +72,9 @@ class ReasoningDialect(Extension):
         return self.in_templates and any(tag in template for tag in self.tags)
 
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        """True if a model with this chat template and these tokens could take the tags for real ones."""
+        """True if a model with this chat template and these tokens could mistake text that looks like the tags for
+        its own tags.
+        """
         return self.writes(template) or (self.in_templates and bool(self.open) and self.open in vocabulary)
 
     def message(self, reasoning: str, answer: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The installed dialects, and what all of them together say."""
+"""The installed dialects together: their tags and fields, and splitting reasoning from a reply, whole or streamed."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from faq_tui.core.extensions import DIALECTS
 
 @cache
 def tag_dialects() -> tuple[ReasoningDialect, ...]:
-    """Every dialect that has tags. Raises FaqError where an installed package's dialect cannot be loaded."""
+    """Every dialect that has tags. Raises FaqError if an installed package's dialect cannot be loaded."""
     return tuple(dialect for dialect in DIALECTS.all() if dialect.open)
 
 
 @cache
 def response_fields() -> tuple[str, ...]:
-    """Fields of a server's message in which reasoning may come, ours first."""
+    """Fields of a server's message that may hold reasoning, ours first."""
     return tuple(dict.fromkeys(name for dialect in DIALECTS.all() for name in dialect.response_fields))
 
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """Tokens of every dialect, for the screen: ours alone where another package's dialect cannot be loaded."""
+    """Special tokens of every dialect, for the screen; only ours if another package's dialect cannot be loaded."""
     try:
         installed = DIALECTS.all()
     except FaqError:
@@ -35,7 +35,7 @@ def special_tokens() -> frozenset[str]:
 
 @cache
 def tag_pattern() -> re.Pattern[str]:
-    """What finds any dialect's opening or closing tag in a text, the longer one where two begin alike."""
+    """A pattern for any dialect's opening or closing tag. If two tags begin alike, the longer one matches."""
     tags = sorted({tag for dialect in tag_dialects() for tag in dialect.tags}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, tags)))
 
@@ -61,8 +61,8 @@ def opened_by(prompt: str) -> str:
 def split_reasoning(content: str) -> tuple[str, str, bool]:
     """(reasoning, answer, closed) of a whole reply; `closed` is False if its reasoning never ended.
 
-    Reasoning stands at the beginning, between the tags of one dialect. Where the prompt may have opened the tag,
-    the closing one alone is enough.
+    Reasoning comes first, between the tags of one dialect. If the prompt may have opened the tag, the closing tag
+    alone is enough.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     if dialect is not None and (parts := dialect.split(content)) is not None:
@@ -76,16 +76,16 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
 
 
 class ReasoningStream:
-    """The same for text that is still arriving, for display: `split_reasoning` of the whole reply is what counts.
+    """Splits a reply that is still arriving, for display only. Stored replies are split by `split_reasoning`.
 
-    They differ where the prompt opened the tag: only the whole reply shows that.
+    The two differ if the prompt opened the tag, because only the whole reply shows that.
     """
 
     def __init__(self) -> None:
         self._dialects = tag_dialects()
         self._held = ""
-        self._begun = False  # it is known whether the text begins with reasoning
-        self._close = ""  # what ends the reasoning; "" outside of it
+        self._begun = False  # True once it is known whether the text begins with reasoning
+        self._close = ""  # closing tag of the current reasoning; "" outside reasoning
 
     def feed(self, text: str) -> tuple[str, str]:
         """(new reasoning, new answer); text that could be the start of a tag is held back."""

@@ -82,7 +82,7 @@ class _SpqrRule:
         if self.threshold is not None:
             # err² > T is |w - ŵ| > sqrt(T) U_cc.
             self.limits = (self.threshold.sqrt()[..., None, :] * diagonal[..., None]).unbind(-2)
-            self.outliers = self.outliers[..., start:stop, :].unbind(-2)
+            self.block_outliers = self.outliers[..., start:stop, :].unbind(-2)
 
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         import torch
@@ -91,7 +91,7 @@ class _SpqrRule:
         self.grid.values(codes, values)
         torch.sub(weights, values, out=error)
         if self.threshold is not None:
-            outlier = torch.gt(error.abs_(), self.limits[offset], out=self.outliers[offset])
+            outlier = torch.gt(error.abs_(), self.limits[offset], out=self.block_outliers[offset])
             torch.where(outlier, weights, values, out=values)
             torch.sub(weights, values, out=error)
 
