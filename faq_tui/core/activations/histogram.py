@@ -78,7 +78,7 @@ class Histogram:
         self.total += magnitudes.numel()
 
     def _add_sorted(self, bins: Any, everywhere: bool) -> None:
-        """Sort, then count: numpy sorts integers with vector instructions, much faster than counting unsorted ones."""
+        """Sort, then count: numpy sorts integers with vector instructions, faster than counting unsorted ones."""
         import numpy as np
 
         if not len(bins):

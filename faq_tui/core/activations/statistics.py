@@ -52,7 +52,7 @@ class Accumulator:
         self.finite = True
 
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
-        """Add `x`: [tokens, channels] in any float dtype; `kinds`: [tokens], int64; `runs` cover all tokens in order."""
+        """Add `x`: [tokens, channels] any float dtype; `kinds`: [tokens], int64; `runs` cover all tokens in order."""
         import torch
 
         if self.absmax is None:

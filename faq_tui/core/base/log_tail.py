@@ -37,7 +37,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
 
 
 def _last_of_bars(lines: list[str]) -> list[str]:
-    """The lines with the last state of each progress bar only; bars that differ only in their numbers count as one."""
+    """The lines with the last state of each progress bar only; bars that differ in numbers alone count as one."""
     names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
     last = {name: index for index, name in enumerate(names)}
     return [

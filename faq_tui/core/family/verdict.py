@@ -46,7 +46,7 @@ class ModelProfile:
 
     @property
     def model_types(self) -> frozenset[str]:
-        """Model types of its config, with the dense and sparse siblings of its family; or else those of its family."""
+        """Model types of its config, with the dense and sparse siblings of its family; else those of its family."""
         own = self.files.model_type if self.files else None
         siblings = frozenset(self.family.model_types) if self.family else frozenset()
         if own is None:

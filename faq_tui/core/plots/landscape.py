@@ -22,7 +22,7 @@ SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
 def pool(values: Floats, columns: int) -> Floats:
-    """The largest value of each of `columns` equal stretches of the last axis; unchanged if it has no more entries."""
+    """Largest value of each of `columns` equal stretches of the last axis; unchanged if it has no more entries."""
     import numpy as np
 
     length = values.shape[-1]

@@ -1,4 +1,4 @@
-"""Notices about sources that are no elder of the target: a stranger, a relative of equal size, or the target itself."""
+"""Notices about sources that are no elder of the target: a stranger, a relative of its size, or the target itself."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ class Recipe(Section):
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
     def with_keys_of_all(self) -> dict[str, Any]:
-        """Every field, then the own keys of the methods that ship with faq-tui, None for a key that this one lacks."""
+        """Every field, then the own keys of the methods that ship with faq-tui, None for a key that it lacks."""
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
             every |= dict.fromkeys(model_of(name).own_keys())

@@ -1,4 +1,4 @@
-"""The stage `assemble`: build every calibration set from plain seeds, each source's picks, their twins and `[sets]`."""
+"""The stage `assemble`: build all sets from plain seeds, each source's picks, their twins and `[sets]`."""
 
 from __future__ import annotations
 
