@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from toy_package import installed
 
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.extensions import Registry
+from faq_tui.core.doctor.machine import extension_checks
+from faq_tui.core.extensions import Registry, points
 
 
 def registry_with(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, name: str = "broken") -> Registry:
@@ -45,3 +47,15 @@ def test_the_name_of_one_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.
     registry = registry_with(tmp_path, monkeypatch, "THING = 3", name="llm")
     with pytest.raises(FaqError, match=r"two packages bring the judge 'llm'.*such as faq-broken"):
         registry.names()
+
+
+def test_doctor_names_what_other_packages_bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert extension_checks() == []
+    broken = registry_with(tmp_path, monkeypatch, "THING = 3")
+    monkeypatch.setattr(points, "ALL", (broken,))
+    (check,) = extension_checks()
+    assert (check.name, check.state, check.found) == ("judge", "failed", "broken") and "uninstall" in check.advice
+    with installed(monkeypatch):
+        monkeypatch.setattr(points, "ALL", (points.METHODS, points.JUDGES))
+        assert {check.state for check in extension_checks()} == {"ok"}
+        assert [check.found.partition(":")[0] for check in extension_checks()] == ["rtn", "shortest"]

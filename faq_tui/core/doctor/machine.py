@@ -11,7 +11,9 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.doctor.inputs import Check
+from faq_tui.core.extensions import points
 from faq_tui.core.models.devices import free_bytes
 
 GIB = 1 << 30
@@ -34,7 +36,24 @@ def machine_checks(folder: Path) -> list[Check]:
         _cache,
         _terminal,
     ]
-    return [check() for check in checks]
+    return [check() for check in checks] + extension_checks()
+
+
+def extension_checks() -> list[Check]:
+    """One for each extension of another package: a broken one would end a run in its middle."""
+    checks = []
+    for registry in points.ALL:
+        try:
+            names = registry.outside()
+        except FaqError as error:
+            checks.append(Check(registry.kind, "failed", "two packages with one name", str(error)))
+            continue
+        for name in names:
+            try:
+                checks.append(Check(registry.kind, "ok", f"{name}: {registry.get(name).title}, of another package"))
+            except FaqError as error:
+                checks.append(Check(registry.kind, "failed", name, str(error)))
+    return checks
 
 
 def _python() -> Check:

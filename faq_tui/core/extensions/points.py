@@ -97,3 +97,5 @@ REPORTS = Registry(
         "html": "faq_tui.core.report.formats:HTML",
     },
 )
+
+ALL = (METHODS, JUDGES, METRICS, DIALECTS, SEED_FORMATS, EXPORTS, REPORTS)

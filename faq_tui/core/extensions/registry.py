@@ -57,6 +57,10 @@ class Registry:
         """Every name: those of faq-tui in their own order, then those of other packages in alphabetical order."""
         return (*self.builtin, *self._found)
 
+    def outside(self) -> tuple[str, ...]:
+        """The names that other packages bring."""
+        return tuple(self._found)
+
     def __contains__(self, name: object) -> bool:
         return name in self.builtin or name in self._found
 

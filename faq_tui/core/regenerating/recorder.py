@@ -31,6 +31,7 @@ class RegenerationProgress:
     total: int
     done: int = 0
     failed: int = 0
+    refused: int = 0  # of the failed ones: the server takes no such request, however often it is sent
     tokens: int = 0
     last_failure: str = ""
 
@@ -95,11 +96,12 @@ class CandidateRecorder:
         if self._stored == SAMPLE and len(self._pending) > SAMPLE:
             self._emit_cost()
 
-    def fail(self, pending: PendingCandidate, reason: str, requests: int) -> None:
-        """Store why the candidate could not be had."""
+    def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
+        """Store why the candidate could not be had. `refused`: asking again cannot help."""
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
         candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
+        self.progress.refused += refused
         self.progress.last_failure = reason
         self.context.emit(CandidateFailed(pending.seed.id, self.name, pending.number, reason))
 

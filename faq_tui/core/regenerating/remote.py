@@ -82,14 +82,14 @@ class RemoteGenerator:
 
         The better answer is stored; if there is none, the failure is.
         """
-        best, failure, requests = None, "", 0
+        best, failure, requests, refused = None, "", 0, False
         policy: RequestPolicy | None = first_request(self.source, pending.number)
         while policy is not None:
             request = _CandidateRequest(self, pending, policy)
             try:
                 reply, limit = await request.reply()
             except GaveUpError as gave_up:
-                failure = gave_up.reason
+                failure, refused = gave_up.reason, gave_up.fault.of_request
                 break
             finally:
                 requests += request.requests
@@ -104,7 +104,7 @@ class RemoteGenerator:
         if best is not None:
             self.recorder.keep(best)
         else:
-            self.recorder.fail(pending, failure, requests)
+            self.recorder.fail(pending, failure, requests, refused)
 
     def note_once(self, about: str, text: str) -> None:
         if about not in self._notes:

@@ -44,9 +44,11 @@ def execute(context: Context) -> str:
         if todo:
             _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
     if progress.failed:
+        advice = "run the same command again to ask for the failed ones"
+        if progress.failed == progress.refused:
+            advice = "exclude the seeds that the server refuses (failed in pane 2, key e in pane 1), then run again"
         raise FaqError(
-            f"{progress.failed} of {total} candidates failed ({progress.last_failure}); "
-            "the others are kept: run the same command again to ask for the failed ones"
+            f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept: {advice}"
         )
     return _summary(context)
 
