@@ -14,8 +14,7 @@ from template_bench import ANSWER, NAMES, QUESTION, REASONING, golden_templates
 
 from faq_tui.core.assembly import Sample, truncate
 from faq_tui.core.assembly.matching import cut_evenly, cut_to_tokens
-from faq_tui.core.assembly.sample import MIN_TOKENS, ids_hash, write_set
-from faq_tui.core.assembly.truncate import cut_to_budget
+from faq_tui.core.assembly.sample import MIN_TOKENS, cut_to_budget, ids_hash, write_set
 from faq_tui.core.chat.render import Rendered, render_answered, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel

@@ -23,8 +23,13 @@ from template_bench import (
     proven,
 )
 
-from faq_tui.core.chat.placeholders import ANSWER_PLACEHOLDER, REASONING_PLACEHOLDER
-from faq_tui.core.chat.render import render_answered, render_raw, render_seed
+from faq_tui.core.chat.render import (
+    ANSWER_PLACEHOLDER,
+    REASONING_PLACEHOLDER,
+    render_answered,
+    render_raw,
+    render_seed,
+)
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
 

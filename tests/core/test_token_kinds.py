@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from template_bench import ANSWER, CHAIN, NAMES, QUESTION, REASONING, golden_templates
 
-from faq_tui.core.assembly.truncate import truncate
+from faq_tui.core.assembly.sample import truncate
 from faq_tui.core.chat import token_kinds
 from faq_tui.core.chat.render import Rendered, render_answered, render_raw, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template

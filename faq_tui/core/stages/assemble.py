@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from faq_tui.core.assembly import Sample, ids_hash, write_set
-from faq_tui.core.assembly.build import Builder, Material, tokens
-from faq_tui.core.assembly.collect import Collector
+from faq_tui.core.assembly.build import Builder, Collector, Material, tokens
 from faq_tui.core.assembly.draws import draws, in_words
 from faq_tui.core.assembly.order import ordering
 from faq_tui.core.base.hashing import digest
