@@ -14,7 +14,7 @@ import click
 def command(folder: Path, headless: bool, as_json: bool) -> None:
     """Run everything once on a real small model: no GPU, no server, no account.
 
-    Some eight minutes on two cores after a download of 93 MB. Stopped or killed, the same command goes on.
+    About ten minutes on two cores after a download of 93 MB. Stopped or killed, the same command goes on.
     """
     from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run
