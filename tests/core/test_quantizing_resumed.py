@@ -46,7 +46,8 @@ def whole(deep: Bench) -> dict[str, Any]:
 
 def spec_of(deep: Bench, name: str, method: str) -> dict[str, Any]:
     place = str(deep.root / f"checkpoints-{name}")
-    return deep.spec(name, method=method, sym=method == "gptq", checkpoints=place, checkpoint_s=0.0)
+    own = {} if method == "spqr" else {"sym": method == "gptq"}  # spqr has no such key
+    return deep.spec(name, method=method, **own, checkpoints=place, checkpoint_s=0.0)
 
 
 def interrupted(deep: Bench, spec: dict[str, Any], how: str) -> list[Message]:
