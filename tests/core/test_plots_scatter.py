@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import string
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from faq_tui.core.plots.scatter import Point, scatter
@@ -15,6 +15,7 @@ NUMBERS = st.one_of(st.floats(-1e3, 1e3), st.sampled_from([0.0, 0.3, 0.3001, 0.3
 
 
 @settings(max_examples=80, deadline=None)
+@example([(0.0, 5e-324)], 40, 10)
 @given(st.lists(st.tuples(NUMBERS, NUMBERS), min_size=1, max_size=8), st.integers(40, 120), st.integers(10, 40))
 def test_every_point_is_seen(places: list[tuple[float, float]], width: int, height: int) -> None:
     points = [Point(x, y, mark, "cyan") for (x, y), mark in zip(places, string.ascii_uppercase, strict=False)]

@@ -11,6 +11,7 @@ from faq_tui.core.plots.overlay import _round_step
 
 AXES = 12, 4  # width and height reserved for frame and ticks; plotext needs less
 APART = 1.1  # least distance, in cells, of two points that do not overlap
+SMALLEST_SPREAD = 1e-290
 MARGIN = 0.08  # share of the range that is left free on either side
 
 
@@ -78,7 +79,8 @@ def _apart(
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    spread = max(values) - min(values) or abs(max(values)) or 1.0
+    """The ends of an axis with a margin at each. A spread too small to be divided counts as none."""
+    spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread
 
 
