@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -14,14 +14,14 @@ from faq_tui.core.models.dense import DENSE
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.methods.base import Method
-from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, quantize_stack
-from faq_tui.core.quantizing.methods.spqr.sidecar import Bits, count_bits, to_tensors
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
-from faq_tui.core.quantizing.sequential.engine import quantize_layers
-from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
+
+if TYPE_CHECKING:
+    from faq_tui.core.quantizing.methods.spqr.matrix import Knobs
+    from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+    from faq_tui.core.quantizing.sequential.hessian import Factor
 
 SIDECAR = "spqr"  # the folder with the codes
 EXPORT = (
@@ -68,6 +68,11 @@ class Spqr(Method):
         """As `Method.quantize`. The codes go into the folder `spqr` beside the dense weights."""
         from safetensors.torch import save_file
 
+        from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack
+        from faq_tui.core.quantizing.methods.spqr.sidecar import Bits, count_bits, to_tensors
+        from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+        from faq_tui.core.quantizing.sequential.engine import quantize_layers
+
         recipe = job.recipe
         assert isinstance(recipe, SpqrRecipe)
         knobs, bits = knobs_of(recipe), Bits()
@@ -100,6 +105,8 @@ class Spqr(Method):
 
 
 def knobs_of(recipe: SpqrRecipe) -> Knobs:
+    from faq_tui.core.quantizing.methods.spqr.matrix import Knobs
+
     return Knobs(
         recipe.bits, recipe.group_size, recipe.outlier_threshold, recipe.scale_bits or None, recipe.scale_group
     )

@@ -6,7 +6,7 @@ import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.headers import linear_shapes
@@ -14,13 +14,13 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.methods.w8a8.format import Int8Format
-from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_stack
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
-from faq_tui.core.quantizing.sequential.engine import quantize_layers
-from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.settings.recipe import Damping, Presets, Recipe
+
+if TYPE_CHECKING:
+    from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+    from faq_tui.core.quantizing.sequential.hessian import Factor
 
 SCALE_BITS = 16
 ACTIVATIONS = "INT8, symmetric, one scale a token, found when it comes; calibration saw them unrounded"
@@ -58,6 +58,10 @@ class W8a8(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
+        from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_stack
+        from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+        from faq_tui.core.quantizing.sequential.engine import quantize_layers
+
         recipe = job.recipe
         assert isinstance(recipe, W8a8Recipe)
         shapes: dict[str, tuple[int, int]] = {}
