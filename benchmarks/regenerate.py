@@ -47,9 +47,9 @@ def _done(folder: Path) -> int:
 
 
 def killed(kills: int) -> str:
-    sys.path[:0] = [str(ROOT / "tests")]
-    from fake_server import FakeServer
-    from kill_runs import killed_runs
+    sys.path[:0] = [str(ROOT)]
+    from tests.support.fake_server import FakeServer
+    from tests.support.kill_runs import killed_runs
 
     with FakeServer() as server, tempfile.TemporaryDirectory() as place:
         o = killed_runs(server, Path(place) / "run", kills, seeds=max(60, 20 * kills), dice=random.Random(50))

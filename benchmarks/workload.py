@@ -60,7 +60,8 @@ group_size = 64
 """
 
 MAKE_TARGET = (
-    "import sys, pathlib, tiny; tiny.make_tiny_model(pathlib.Path(sys.argv[1]), hidden=256, layers={layers})"
+    "import sys, pathlib; from tests.support import tiny; "
+    "tiny.make_tiny_model(pathlib.Path(sys.argv[1]), hidden=256, layers={layers})"
 )
 
 
@@ -85,7 +86,7 @@ def write_seeds(path: Path, count: int) -> None:
 @contextmanager
 def serving(command: list[str]) -> Iterator[str]:
     """A server in a process of its own; yields the URL that it prints first."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
@@ -105,7 +106,7 @@ def server() -> Iterator[str]:
         "--thought-words": THOUGHT_WORDS,
         "--spread": 0.3,
     }
-    command = [sys.executable, str(ROOT / "tests/fake_server.py")]
+    command = [sys.executable, "-m", "tests.support.fake_server"]
     command += [str(part) for option in options.items() for part in option]
     with serving(command) as url:
         yield url
@@ -154,7 +155,7 @@ class Quantization:
 
     def __enter__(self) -> Quantization:
         self.folder.mkdir()
-        path = f"{ROOT / 'tests/core'}{os.pathsep}{self._env.get('PYTHONPATH', '')}"
+        path = f"{ROOT}{os.pathsep}{self._env.get('PYTHONPATH', '')}"
         make = [sys.executable, "-c", MAKE_TARGET.format(layers=self._layers), str(self.folder / "target")]
         with (self.folder / "made.log").open("wb") as log:
             subprocess.run(make, env={**self._env, "PYTHONPATH": path}, check=True, stdout=log, stderr=log)

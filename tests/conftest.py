@@ -17,6 +17,7 @@ from filelock import FileLock
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer, ensure_model, running_server
 from faq_tui.core.worker.parent import QUIET_THREADS
 
+pytest.register_assert_rewrite("tests.support")
 SLOW_FIXTURES = {"artefacts", "embedded_server"}  # a test that needs one of these is slow, however short it is
 MAX_PROCESSES = 4  # each may hold torch, a server and a worker child: about 2 GB
 

@@ -11,12 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_server import Behaviour, FakeServer
-from shell import FAQ_TUI, events, faq_tui, faq_tui_process, make_run, question, refused, rows, stored, write_seeds
 
 from faq_tui.core.base.errors import ExitCode
+from tests.support.fake_server import Behaviour, FakeServer
+from tests.support.shell import (
+    FAQ_TUI,
+    events,
+    faq_tui,
+    faq_tui_process,
+    make_run,
+    question,
+    refused,
+    rows,
+    stored,
+    write_seeds,
+)
 
-pytest_plugins = ["runs"]
+pytest_plugins = ["tests.support.weightless_run"]
 SEEDS = ("--only", "seeds")
 
 

@@ -17,13 +17,13 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from shell import FAQ_TUI, environment, faq_tui, faq_tui_process, refused, rows
 
 from faq_tui import cli, core
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.settings import load_settings
+from tests.support.shell import FAQ_TUI, environment, faq_tui, faq_tui_process, refused, rows
 
-pytest_plugins = ["runs"]
+pytest_plugins = ["tests.support.weightless_run"]
 NEVER = ("torch", "transformers", "textual")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shell import make_run
+
+from tests.support.shell import make_run
 
 
 @pytest.fixture(autouse=True)

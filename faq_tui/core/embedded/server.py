@@ -56,7 +56,8 @@ def start(gguf: Path, port: int) -> Any:
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
-        raise FaqError(f"the embedded server did not start on port {port or 'any'}: {error}") from None
+        reason = " ".join(str(error).split())
+        raise FaqError(f"the embedded server did not start on port {port or 'any'}: {reason}") from None
 
 
 def threads() -> int:

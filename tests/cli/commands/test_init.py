@@ -1,0 +1,73 @@
+"""`init --preset`, `--list-presets`, and the paper's table in `status`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+
+from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.evaluation.identity import UNQUANTIZED
+from faq_tui.core.run.run import open_run
+from faq_tui.core.store.benchmarks import set_problem
+from tests.support.paths import SCHEMAS
+from tests.support.shell import faq_tui, refused
+
+SCHEMA = json.loads((SCHEMAS / "status.json").read_text())
+
+
+def test_presets_are_listed_without_a_run() -> None:
+    done = faq_tui("init", "--list-presets")
+    lines = done.out.splitlines()
+    assert done.code == 0 and len(lines) == 12
+    assert lines[0].startswith("paper/table1 ") and "Qwen3-8B: GPTQ 8 bit" in lines[0]
+    assert [line.split()[1] for line in lines if line.startswith("paper/table11 ")] == ["DeepSeek-R1:", "Qwen3-8B:"]
+
+
+def test_a_preset_becomes_a_run_and_its_status_shows_the_table(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"question": "Why?"}\n')
+    run = tmp_path / "run"
+    done = faq_tui(
+        "init", run, "--preset", "paper/table11", "--target", "Qwen3-8B", "--seeds", tmp_path / "mine.jsonl"
+    )
+    assert done.code == 0 and "set the servers' URLs" in done.err
+    text = (run / "faq.toml").read_text()
+    assert str(tmp_path / "mine.jsonl") in text and 'model = "Qwen/Qwen3-8B"' in text
+    with open_run(run) as opened:
+        set_problem(opened.store, (UNQUANTIZED, "evalscope", "aime24"), "no vLLM\x1b[2J here")
+    status = faq_tui("status", run, "--json")
+    body = json.loads(status.out)
+    jsonschema.validate(
+        {"paper": body["paper"], "benchmarks": body["benchmarks"]},
+        {"type": "object", "properties": {name: SCHEMA["properties"][name] for name in ("paper", "benchmarks")}},
+    )
+    assert {"paper", "benchmarks"} <= set(SCHEMA["required"])
+    assert body["paper"]["filled"] == 0 and len(body["paper"]["cells"]) == 12
+    assert [(b["task"], b["done"]) for b in body["benchmarks"]] == [
+        ("aime24", False),
+        ("math_500", False),
+        ("live_code_bench:v5", False),
+    ]
+    shown = faq_tui("status", run).out
+    assert "paper/table11, Qwen3-8B: 0 of 12 cells filled" in shown and "w8a8-int8 w8a8" in shown
+    assert "0 of 1" in shown and "no vLLM" in shown and "\x1b[2J" not in shown
+
+
+def test_the_papers_table_is_whole_in_80_columns(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    faq_tui("init", run, "--preset", "paper/table2")
+    shown = faq_tui("status", run, COLUMNS="80").out
+    table = shown[shown.index("paper/table2, Qwen3-8B: 0 of 156 cells filled") :].splitlines()[1:]
+    assert max(map(len, table)) <= 80
+    heads = [line.split()[2:] for line in table if line.startswith("quantized")]
+    assert (heads[0][0], heads[-1][-1]) == ("arc_challenge", "include_zh") and len(heads) > 1, "no name is broken"
+    assert len(table) == len(heads) * 14, "no row is broken"
+
+
+def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
+    said = refused(ExitCode.USAGE, "init", tmp_path / "a", "--preset", "paper/table12")
+    assert "no preset 'paper/table12'" in said and "--list-presets" in said
+    assert "Missing option '--target'" in refused(ExitCode.USAGE, "init", tmp_path / "a", "--seeds", "starter")
+    assert "Missing option '--seeds'" in refused(ExitCode.USAGE, "init", tmp_path / "a", "--target", "a/b")
+    assert not (tmp_path / "a").exists()

@@ -1,0 +1,361 @@
+"""Calibration sets of `[sets]`: what they are made from, in which form, order and size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoModelForCausalLM
+
+from faq_tui.core.activations.capture import measure
+from faq_tui.core.activations.compare import outlier_channels, reference, threshold
+from faq_tui.core.assembly import Sample
+from faq_tui.core.assembly.coverage_task import greedy_cover
+from faq_tui.core.assembly.matching import mix
+from faq_tui.core.assembly.order import diverse_order
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.chat.token_kinds import KINDS, read_kinds
+from faq_tui.core.judging.identity import judge_id
+from faq_tui.core.regenerating import source_hash_of
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Event, Note, SetAssembled
+from faq_tui.core.run.run import Run, open_run
+from faq_tui.core.settings import parse_settings
+from faq_tui.core.stages import assemble
+from faq_tui.core.store import candidates, picks
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.candidates import Candidate
+from faq_tui.core.store.seeds import Seed
+from faq_tui.core.store.sets import all_sets
+from tests.support.tiny import make_tiny_model
+
+TOML = """
+[target]
+model = "../target"
+[seeds]
+path = "seeds.jsonl"
+[sources.elder]
+base_url = "http://127.0.0.1:9/v1"
+model = "Big"
+[assemble]
+max_tokens = 400
+"""
+COUNT, RESERVE = 24, 80
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_tiny_model(tmp_path_factory.mktemp("sets") / "target", hidden=32, layers=1)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    with torch.no_grad():  # channels that some samples drive hard and others do not
+        rows = model.model.layers[0].self_attn.v_proj.weight
+        rows[:6] *= torch.linspace(2.0, 4.5, 6)[:, None]
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(target: Path) -> Iterator[Run]:
+    """24 chosen seeds, every other one with an original answer, and 80 in reserve; all regenerated and judged."""
+    folder = target.parent / "run"
+    folder.mkdir(exist_ok=True)
+    (folder / "faq.toml").write_text(TOML)
+    (folder / "faq.db").unlink(missing_ok=True)
+    with open_run(folder) as made:
+        fill(made)
+        yield made
+
+
+def fill(run: Run) -> None:
+    asked = [f"Question {n}: what is {n} times {n}, and why does it matter?" for n in range(COUNT + RESERVE)]
+    answer = "It is the product of the number with itself."
+    seeds = [
+        Seed(({"role": "user", "content": text},), answer if n % 2 else None, "x") for n, text in enumerate(asked)
+    ]
+    seed_rows.replace_all(run.store, seeds)
+    seed_rows.assign_roles(run.store, [seed.id for seed in seeds[:COUNT]], [])
+    source_hash, judge = source_hash_of(run.settings.sources["elder"]), judge_id(run)
+    for n, seed in enumerate(seeds[:COUNT]):
+        reasoning = " ".join(["I multiply, then check."] * (2 + n % 5))
+        body = ("Big", "none", reasoning, f"The answer is {n * n}.", "stop", (), 5, 9, 1.0, "none")
+        candidate = candidates.add(run.store, Candidate(seed.id, "elder", 1, source_hash, *body))
+        picks.add_picks(run.store, [(seed.id, "elder", "pick", candidate)], "judge", judge, "best score")
+        picks.add_score(run.store, picks.ScoreRow(candidate, judge, "likelihood", float(n % 7)))
+
+
+def assembled(run: Run, sets: str) -> tuple[Run, dict[str, list[dict[str, Any]]], list[Event]]:
+    """The run under these further settings, its sets as their files hold them, and what was said."""
+    made = Run(run.folder, parse_settings(TOML + sets), run.store)
+    events: list[Event] = []
+    assemble.execute(Context(made, events.append, CancelToken(), "job"))
+    found = {}
+    for name in made.settings.set_names():
+        text = (made.calibration / f"{name}.jsonl").read_text(encoding="utf-8")
+        found[name] = [json.loads(line) for line in text.splitlines()]
+    return made, found, events
+
+
+def size(lines: list[dict[str, Any]]) -> int:
+    return sum(line["n_tokens"] for line in lines)
+
+
+def seeds_of(lines: list[dict[str, Any]]) -> list[str]:
+    return [line["seed_id"] for line in lines]
+
+
+def warned(events: list[Event]) -> str:
+    return "\n".join(event.message for event in events if isinstance(event, Note) and event.level == "warning")
+
+
+def test_without_sections_the_default_sets_and_no_others(run: Run) -> None:
+    made, sets, events = assembled(run, "")
+    assert list(sets) == ["baseline", "elder", "baseline-tokens", "elder-tokens"]
+    assert list(all_sets(made.store)) == list(sets)
+    assert seeds_of(sets["baseline"]) == seeds_of(sets["elder"]) and len(sets["elder"]) == COUNT
+    assert size(sets["baseline-tokens"]) == size(sets["elder-tokens"]) == size(sets["elder"])
+    assert len(sets["baseline-tokens"]) > COUNT  # the reserve made up for the tokens of answers
+    assert [event.set for event in events if isinstance(event, SetAssembled)] == list(sets)
+
+
+def test_the_kinds_of_every_sets_tokens_are_recorded_beside_it(run: Run) -> None:
+    made, sets, _ = assembled(run, "[sets.baseline-raw]\n[sets.short]\nfrom = 'elder'\ntokens_per_sample = 64\n")
+    hashes = {name: row.ids_hash for name, row in all_sets(made.store).items()}
+    assert {path.stem for path in made.token_kinds.iterdir()} == sets.keys() == hashes.keys()
+    for name, lines in sets.items():
+        kinds = read_kinds(made.token_kinds / f"{name}.jsonl", hashes[name], [line["n_tokens"] for line in lines])
+        assert kinds is not None
+        named = [{KINDS[kind] for kind in row} for row in kinds]
+        assert all(KINDS[row[0]] == "sink" and "question" in names for row, names in zip(kinds, named, strict=True))
+        replied = [bool(names & {"reasoning", "answer"}) for names in named]
+        assert all(replied) == (not name.startswith("baseline")), name
+
+
+def test_three_kinds_of_baseline(run: Run) -> None:
+    _, sets, events = assembled(
+        run, "[sets.baseline-raw]\n[sets.baseline-original]\n[sets.asked]\nkind = 'template'\n"
+    )
+    raw, original, asked = sets["baseline-raw"], sets["baseline-original"], sets["asked"]
+    assert len(raw) == len(asked) == COUNT and len(original) == COUNT // 2
+    assert all("<|im_start|>" not in line["text"] for line in raw)
+    assert all(line["text"].count("product of the number") == 1 for line in original)
+    assert all("product of" not in line["text"] and line["text"].startswith("<|im_start|>user") for line in asked)
+    seeds = {line["seed_id"]: line["text"] for line in raw}
+    for line in original:  # raw and original hold the same texts
+        question, answer = seeds[line["seed_id"]].split("\n\n")
+        assert question in line["text"] and answer in line["text"]
+    assert "12 the seed has no original answer" in warned(events)
+
+
+def test_a_known_kind_needs_no_section_when_a_recipe_asks_for_it(run: Run) -> None:
+    made, sets, _ = assembled(run, '[[recipes]]\ngroup_size = 16\nsets = ["baseline-raw", "elder"]\n')
+    assert list(sets)[-1] == "baseline-raw" and "<|im_start|>" not in sets["baseline-raw"][0]["text"]
+    assert made.settings.sets_of(made.settings.recipes[0]) == ("baseline-raw", "elder")
+
+
+def test_a_mixture_is_made_by_samples_and_always_the_same(run: Run) -> None:
+    text = "[sets.blend]\nfrom = {elder = 0.25, baseline = 0.75}\n"
+    _, sets, _ = assembled(run, text)
+    blend = sets["blend"]
+    assert sorted(seeds_of(blend)) == sorted(seeds_of(sets["elder"]))
+    by = [line["source"] for line in blend]
+    assert (by.count("elder"), by.count("baseline")) == (6, 18)
+    whole = {name: {line["seed_id"]: line for line in sets[name]} for name in ("elder", "baseline")}
+    assert all(line == whole[line["source"]][line["seed_id"]] for line in blend)
+    assert assembled(run, text)[1]["blend"] == blend
+    other = assembled(run, f"{text}[evaluate]\n".replace("blend", "other"))[1]["other"]
+    assert [line["source"] for line in other] != by  # another set draws anew
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=4), st.integers(1, 60), st.integers())
+def test_shares_hold_to_within_a_sample(weights: list[int], seeds: int, key: int) -> None:
+    shares = {f"p{i}": weight / sum(weights) for i, weight in enumerate(weights)}
+    parts = {name: [Sample(f"s{n}", None, name, "", (), 20, 20, None) for n in range(seeds)] for name in shares}
+    mixed = mix(parts, shares, key)
+    assert [sample.seed_id for sample in mixed] == [f"s{n}" for n in range(seeds)]
+    for name, share in shares.items():
+        assert abs(sum(sample.source == name for sample in mixed) - share * seeds) <= len(shares) - 1
+
+
+def test_answers_only_and_a_budget_a_sample(run: Run) -> None:
+    _, sets, events = assembled(
+        run, "[sets.bare]\nfrom = 'elder'\nanswer_only = true\n[sets.short]\nfrom = 'elder'\ntokens_per_sample = 80\n"
+    )
+    assert all("I multiply" not in line["text"] and "The answer is" in line["text"] for line in sets["bare"])
+    whole = {line["seed_id"]: line for line in sets["elder"]}
+    assert len(sets["short"]) == COUNT and {line["n_tokens"] for line in sets["short"]} == {80}
+    for line in sets["short"]:
+        assert line["input_ids"] == whole[line["seed_id"]]["input_ids"][:80]
+        assert line["n_tokens_full"] == whole[line["seed_id"]]["n_tokens"]
+    row = all_sets(run.store)["short"]
+    assert (row.answered, row.whole_answers) == (COUNT, 0) and row.kept is not None and row.kept < 1
+    assert (all_sets(run.store)["elder"].whole_answers, all_sets(run.store)["elder"].kept) == (COUNT, 1.0)
+    said = [event.message for event in events if isinstance(event, Note)]
+    assert "set short: 24 of 24 samples no longer hold their whole answer" in said
+
+
+MATCHED = """
+[sets.fewer]
+from = "elder"
+count = 10
+[sets.by-samples]
+match = {samples = "fewer"}
+[sets.by-tokens]
+match = {tokens = "elder"}
+kind = "template"
+[sets.raw-by-tokens]
+kind = "raw"
+match = {tokens = "by-tokens"}
+[sets.blend]
+from = {elder = 0.5, baseline = 0.5}
+match = {tokens = "baseline"}
+[sets.both]
+from = "elder"
+match = {samples = "fewer", tokens = "asked"}
+[sets.asked]
+kind = "template"
+count = 10
+"""
+
+
+def test_sets_take_each_others_size(run: Run) -> None:
+    _, sets, events = assembled(run, MATCHED)
+    assert len(sets["by-samples"]) == len(sets["fewer"]) == len(sets["both"]) == 10
+    for one, other in [("by-tokens", "elder"), ("raw-by-tokens", "elder"), ("blend", "baseline"), ("both", "asked")]:
+        assert abs(size(sets[one]) - size(sets[other])) < 0.005 * size(sets[other]), (one, other)
+    assert len(sets["by-tokens"]) > COUNT  # the reserve made up for the tokens of answers
+    assert min(line["n_tokens"] for lines in sets.values() for line in lines) >= 11
+    assert seeds_of(sets["both"]) == seeds_of(sets["fewer"])
+    assert "cutting alone cannot" not in warned(events)
+
+
+def test_a_size_that_cannot_be_met_is_said(run: Run) -> None:
+    _, sets, events = assembled(run, "[sets.big]\nfrom = 'elder'\ncount = 99\n")
+    assert len(sets["big"]) == COUNT and "set big has 24 samples, 99 were asked for" in warned(events)
+    text = "[sets.much]\nfrom = 'elder'\ncount = 2\nmatch = {tokens = 'elder'}\n"
+    _, sets, events = assembled(run, text)
+    assert len(sets["much"]) == 2
+    assert "set much has" in warned(events) and "cutting alone cannot make them equal" in warned(events)
+
+
+def test_selection_by_judge_takes_the_best_marks(run: Run) -> None:
+    _, sets, _ = assembled(run, "[sets.best]\nfrom = 'elder'\nselect = 'judge'\ncount = 6\n")
+    marks = picks.scores_of(run.store, judge_id(run))
+    best = sorted((marks[line["candidate_id"]] or 0 for line in sets["elder"]), reverse=True)[:6]
+    assert [marks[line["candidate_id"]] for line in sets["best"]] == best
+
+
+def test_a_set_without_samples_and_one_of_the_default_names(run: Run) -> None:
+    with pytest.raises(FaqError, match=r"set loud has no sample .*the question alone is longer"):
+        assembled(run, "[sets.loud]\nfrom = 'elder'\ntokens_per_sample = 16\n")
+    _, sets, _ = assembled(run, "[sets.elder]\nanswer_only = true\n")
+    assert list(sets) == ["baseline", "elder", "baseline-tokens", "elder-tokens"]
+    assert all("I multiply" not in line["text"] for name in ("elder", "elder-tokens") for line in sets[name])
+
+
+def test_a_set_that_left_the_settings_is_gone(run: Run) -> None:
+    assembled(run, "[sets.short]\ncount = 3\n")
+    made, _, _ = assembled(run, "")
+    assert "short" not in all_sets(made.store) and not (made.calibration / "short.jsonl").exists()
+
+
+def test_what_makes_the_stage_stale(run: Run) -> None:
+    def signature(sets: str) -> str:
+        return assemble.signature(Run(run.folder, parse_settings(TOML + sets), run.store))
+
+    found = [
+        signature(text) for text in ("", "[sets.a]\ncount = 3\n", "[sets.a]\ncount = 4\n", "[sets.b]\ncount = 4\n")
+    ]
+    assert len(set(found)) == 4 and found[0] == signature("")
+
+
+BAD = {
+    "[sets.elder-tokens]\n": "sets.elder-tokens: this name belongs to the twin",
+    "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: no source 'nobody'; there are baseline, elder",
+    "[sets.x]\nfrom = {elder = 0.5, baseline = 0.4}\n": "the shares add up to 0.9, not to 1",
+    "[sets.x]\nfrom = {elder = 1.5, baseline = -0.5}\n": "sets.x.from",
+    "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "kind is how",
+    "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: no set 'y'",
+    "[sets.x]\nmatch = {tokens = 'x'}\n": "take their size from each other",
+    "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "x, y take their size from each other",
+    "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "both say how many",
+    "[sets.x]\nfrm = 'elder'\n": "unknown key `sets.x.frm`; did you mean `from`",
+    "[sets.x]\nselect = 'best'\n": "sets.x.select",
+    "[sets.'../x']\n": "a set's name is letters",
+    "[sets.x]\ntokens_per_sample = 2\n": "sets.x.tokens_per_sample",
+}
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_mistakes_are_told_with_their_key(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_settings(TOML + text)
+    assert BAD[text] in str(caught.value) and "\n" not in str(caught.value)
+
+
+# ---- diversity
+
+
+TOPICS = (
+    "how do I bake bread with a sourdough starter",
+    "prove that the root of two is irrational",
+    "write a loop in C",
+)
+
+
+def test_the_first_samples_cover_the_clusters() -> None:
+    texts = [f"{TOPICS[n % 3 if n < 6 else 0]}, number {n}" for n in range(30)]  # nearly all of the first topic
+    order = diverse_order(texts)
+    assert sorted(order) == list(range(30))
+    assert {texts[i].partition(",")[0] for i in order[:3]} == set(TOPICS)
+    assert diverse_order(texts) == order
+
+
+@given(st.lists(st.text(max_size=30), max_size=12))
+def test_any_texts_are_ordered_whole(texts: list[str]) -> None:
+    assert sorted(diverse_order(texts)) == list(range(len(texts)))
+
+
+def test_a_diverse_set(run: Run) -> None:
+    _, sets, _ = assembled(run, "[sets.wide]\nfrom = 'elder'\nselect = 'diversity'\ncount = 8\n")
+    assert len(set(seeds_of(sets["wide"]))) == 8 and set(seeds_of(sets["wide"])) < set(seeds_of(sets["elder"]))
+    assert seeds_of(sets["wide"]) != seeds_of(sets["elder"])[:8]
+
+
+# ---- coverage
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=5, max_size=5), min_size=1, max_size=9))
+def test_the_cover_is_greedy_and_holds_everyone(rows: list[list[bool]]) -> None:
+    driven = np.array(rows)
+    order = greedy_cover(driven)
+    assert sorted(order) == list(range(len(rows)))
+    covered = np.zeros(5, dtype=bool)
+    for place, index in enumerate(order):
+        gains = [(driven[i] & ~covered).sum() for i in order[place:]]
+        if max(gains) == 0:
+            break  # the cover is whole
+        assert gains[0] == max(gains)
+        covered |= driven[index]
+    assert (covered == driven.any(axis=0)).all()
+
+
+def test_a_covering_set_drives_more_outlier_channels(run: Run) -> None:
+    _, sets, _ = assembled(run, "[sets.wide]\nfrom = 'elder'\nselect = 'coverage'\n")
+    order = seeds_of(sets["wide"])
+    assert sorted(order) == sorted(seeds_of(sets["elder"])) and order != seeds_of(sets["elder"])
+    model = AutoModelForCausalLM.from_pretrained(run.resolve("../target"), dtype=torch.float32)
+    measured = measure(model, [line["input_ids"] for line in sets["wide"]], per_row=True)
+    (place,) = measured.places
+    absmaxes = [row[place][1] for row in measured.rows]
+    whole = reference(absmaxes)
+    driven = np.stack(absmaxes)[:, outlier_channels(whole)] > threshold(whole)
+    assert driven.any() and greedy_cover(driven)[0] == 0  # the first one drives as many as any
+    assert driven[0].sum() == driven.sum(axis=1).max()

@@ -1,0 +1,74 @@
+"""A tiny random Qwen3-MoE through GPTQ, SpQR and W8A8: every expert counted, and the folder read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.dense import load_dense
+from faq_tui.core.quantizing.output import read_manifest
+from faq_tui.core.quantizing.preflight import refuse_unquantizable
+from faq_tui.core.run.run import open_run
+from tests.support.quantize_bench import Bench
+from tests.support.shell import make_run
+from tests.support.tiny import make_tiny_mixture
+
+pytestmark = pytest.mark.slow
+
+pytest_plugins = ["tests.support.quantize_bench"]
+OWN: dict[str, dict[str, Any]] = {"gptq": {}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}
+
+
+@pytest.fixture(scope="module")
+def mixture(bench: Bench) -> Path:
+    return make_tiny_mixture(bench.root / "mixture")
+
+
+@pytest.mark.parametrize("method", OWN)
+def test_experts_are_quantized_and_their_coverage_is_told(bench: Bench, mixture: Path, method: str) -> None:
+    import torch
+
+    out = bench.root / f"mixture-{method}"
+    keys = {"sym": None, "desc_act": None} | OWN[method]
+    spec = bench.spec(f"mixture-{method}", model=str(mixture), method=method, out=str(out), **keys)
+    bench.worker(spec, lambda _message: None, CancelToken())
+    manifest = read_manifest(out)
+    assert manifest is not None and len(manifest["losses"]) == 2 * (4 + 8 * 3)
+    tokens = sum(map(len, bench.ids))
+    for layer, line in enumerate(manifest["experts"]):
+        assert (line["layer"], line["experts"], line["rounded_experts"]) == (layer, 8, [])
+        assert 0 < line["fewest_tokens"] <= line["median_tokens"] <= line["most_tokens"] < tokens
+        reached = {
+            entry["module"].rpartition(".")[0]: entry["samples"]
+            for entry in manifest["losses"]
+            if entry["layer"] == layer and ".experts." in entry["module"]
+        }
+        assert sum(reached.values()) == 2 * tokens  # two experts a token
+    ids = torch.tensor([bench.ids[0]])
+    with torch.inference_mode():
+        target = load_dense(mixture, torch.float32, "cpu")(ids).logits
+        found = load_dense(out, torch.float32, "cpu")(ids).logits
+    assert 0 < float((found - target).norm() / target.norm()) < (0.1 if method == "w8a8" else 0.6)
+
+
+def test_gptaq_wants_every_token_in_every_expert(bench: Bench, mixture: Path) -> None:
+    with pytest.raises(UsageError, match='set experts = "all" in the recipe'):
+        spec = bench.spec("mixture-gptaq", model=str(mixture), method="gptaq")
+        bench.worker(spec, lambda _message: None, CancelToken())
+
+
+def test_gptaq_is_refused_for_a_mixture_before_anything_is_asked_for(mixture: Path, tmp_path: Path) -> None:
+    rest = '[[recipes]]\nmethod = "gptaq"\ngroup_size = 64\n{}'
+    for number, more in enumerate(("", 'experts = "all"\n')):
+        folder = make_run(tmp_path / str(number), target=str(mixture), rest=rest.format(more))
+        with open_run(folder) as run:
+            if more:
+                refuse_unquantizable(run)
+                continue
+            with pytest.raises(UsageError, match="cannot follow the routing of a mixture of experts"):
+                refuse_unquantizable(run)
+            refuse_unquantizable(run, recipes=False)

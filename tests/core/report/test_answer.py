@@ -1,0 +1,77 @@
+"""The first lines of the report: what a newcomer takes from it is what the verdicts say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from faq_tui.core.evidence import BETTER, LEANS_BETTER, LEANS_WORSE, SAME, UNKNOWN, WITHIN_NOISE, WORSE
+from faq_tui.core.report.answer import headline
+from faq_tui.core.report.formats import render
+from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, measure_all
+
+
+@pytest.mark.parametrize(
+    ("samples", "tokens", "says"),
+    [
+        ([BETTER] * 2, [BETTER, WITHIN_NOISE], "Yes."),
+        ([BETTER] * 2, [WORSE, WITHIN_NOISE], "No."),
+        ([BETTER] * 2, [WORSE, BETTER], "Mixed"),
+        ([BETTER, WITHIN_NOISE], [WITHIN_NOISE] * 2, "Only by bringing more text"),
+        ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], "Probably not: .* leans to worse"),
+        ([WITHIN_NOISE] * 2, [LEANS_BETTER, WITHIN_NOISE], "Perhaps: .* leans to better"),
+        ([WITHIN_NOISE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
+        ([WORSE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
+        ([SAME] * 2, [SAME] * 2, "Nothing can differ"),
+        ([BETTER, WORSE], [WITHIN_NOISE] * 2, "No difference could be seen"),
+        ([BETTER] * 2, [UNKNOWN] * 2, "Cannot be told"),
+        ([BETTER] * 2, [UNKNOWN, WITHIN_NOISE], "Cannot be told"),
+        ([UNKNOWN] * 2, [UNKNOWN] * 2, "Cannot be told"),
+        ([BETTER] * 4, [BETTER, LEANS_WORSE, LEANS_WORSE, LEANS_WORSE], "Mixed"),
+        ([BETTER] * 2, [WORSE, LEANS_BETTER], "Mixed"),
+        ([BETTER] * 2, [LEANS_WORSE, LEANS_BETTER], "Unclear"),
+        ([BETTER] * 2, None, "Better with the same number of questions; .* was not compared"),
+        (
+            [BETTER, WORSE, WORSE, WORSE],
+            None,
+            "Mixed with the same number",
+        ),
+        ([LEANS_BETTER, WITHIN_NOISE], None, "Perhaps better with the same number"),
+        ([LEANS_BETTER, LEANS_WORSE], None, "Unclear with the same number"),
+        ([LEANS_WORSE] * 2, None, "Perhaps worse with the same number"),
+        ([WORSE] * 4, None, "Worse with the same number"),
+        ([WITHIN_NOISE] * 2, None, "No visible difference with the same number"),
+        ([UNKNOWN] * 2, None, "Cannot be told with the same number"),
+        ([SAME] * 2, None, "The same model with the same number"),
+    ],
+)
+def test_the_fairer_comparison_decides(samples: list[str], tokens: list[str] | None, says: str) -> None:
+    import re
+
+    counts = {"samples": Counter(samples)} | ({} if tokens is None else {"tokens": Counter(tokens)})
+    assert re.match(says, headline(counts))
+
+
+def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(tmp_path: Path) -> None:
+    with made_up_run(tmp_path, TOML) as run:
+        measure_all(run, {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.30})
+        head = render(run, "md").splitlines()[:10]
+        page = render(run, "html")
+    text = "\n".join(head)
+    assert "**In short: Only by bringing more text" in text
+    assert "- With the same number of questions: clearly better on 2 of 2 held-out texts" in text
+    assert "- With the same amount of text: no visible difference on 2 of 2 held-out texts" in text
+    assert not {"KL", "perplexity", "logit"} & set(text.replace(".", " ").split())
+    assert "Only by bringing more text" in page
+
+
+def test_sides_that_no_held_out_text_is_measured_of_in_common_are_not_compared(tmp_path: Path) -> None:
+    """As where a run was stopped between the two."""
+    with made_up_run(tmp_path, TOML) as run:
+        measure_all(run, {})
+        for set_name, text in (("baseline", "pydoc"), ("elder", "answers")):
+            add_made_up_measurement(run, run.settings.recipes[0].folder(set_name), 0.2, texts=(text,))
+        report, page = render(run, "md"), render(run, "html")
+    assert "there is nothing to compare" in report and "In short" not in report + page

@@ -1,0 +1,77 @@
+"""Which seeds are regenerated, which are held out; and the starter seeds."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from faq_tui.core.run.events import Note
+from faq_tui.core.stages import seeds as stage
+from faq_tui.core.store import seeds as rows
+from tests.support.seed_stage import PER_EXAMPLE, Made
+
+# ---- the draw
+
+
+def drawn(folder: Path, questions: list[str], **settings: Any) -> Made:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "s.txt").write_text("\n".join(questions) + "\n")
+    made = Made(folder, path="s.txt", **settings)
+    made.go()
+    return made
+
+
+QUESTIONS = [f"question number {n}" for n in range(400)]
+
+
+def test_the_same_seed_draws_the_same_whatever_the_order(tmp_path: Path) -> None:
+    first = drawn(tmp_path / "a", QUESTIONS, count=100, heldout=20)
+    again = drawn(tmp_path / "b", QUESTIONS[::-1], count=100, heldout=20)
+    other = drawn(tmp_path / "c", QUESTIONS, count=100, heldout=20, sample_seed=1)
+    for role in ("chosen", "heldout"):
+        assert set(first.ids(role)) == set(again.ids(role))
+        assert set(first.ids(role)) != set(other.ids(role))
+    assert rows.counts(first.run.store) == {"chosen": 100, "heldout": 20, "pool": 280}
+
+
+def test_more_seeds_in_the_file_change_the_draw_little(tmp_path: Path) -> None:
+    before = drawn(tmp_path / "a", QUESTIONS, count=100, heldout=20)
+    chosen, heldout = set(before.ids("chosen")), set(before.ids("heldout"))
+    after = drawn(tmp_path / "a", [*QUESTIONS, *(f"new {n}" for n in range(40))], count=100, heldout=20)
+    assert 80 <= len(chosen & set(after.ids("chosen"))) < 100
+    assert 15 <= len(heldout & set(after.ids("heldout"))) <= 20
+    more = drawn(tmp_path / "b", QUESTIONS, count=150, heldout=20)
+    fewer = drawn(tmp_path / "c", QUESTIONS, count=100, heldout=20)
+    assert set(fewer.ids("chosen")) < set(more.ids("chosen")) and fewer.ids("heldout") == more.ids("heldout")
+
+
+@PER_EXAMPLE
+@given(st.integers(1, 60), st.integers(1, 80), st.integers(0, 80), st.integers(0, 3))
+def test_held_out_seeds_are_never_regenerated(total: int, count: int, heldout: int, key: int) -> None:
+    with TemporaryDirectory() as folder:
+        made = drawn(Path(folder), QUESTIONS[:total], count=count, heldout=heldout, sample_seed=key)
+        chosen, kept, pool = (made.ids(role) for role in ("chosen", "heldout", "pool"))
+        made.run.store.close()
+    assert not set(chosen) & set(kept) and len({*chosen, *kept, *pool}) == total
+    assert len(kept) == min(heldout, total // stage.HELDOUT_SHARE) and len(chosen) == min(count, total - len(kept))
+    notes = [event for event in made.events if isinstance(event, Note)]
+    assert bool(notes) == ((len(chosen), len(kept)) != (count, heldout))
+
+
+def test_starter_seeds(tmp_path: Path) -> None:
+    made = Made(tmp_path, count=200, heldout=32)
+    made.go()
+    seeds = made.seeds()
+    assert len(seeds) == 256 and made.problems() == {}
+    by_category = Counter(seed.category for seed in seeds)
+    assert set(by_category) == {"general", "reasoning", "math", "code", "multilingual", "writing"}
+    assert min(by_category.values()) >= 20
+    assert len({seed.question for seed in seeds}) == len({seed.label for seed in seeds}) == 256
+    assert all(20 <= len(seed.question) <= 4000 for seed in seeds if seed.category != "multilingual")
+    drawn_categories = {seed.category for seed in rows.by_role(made.run.store, "heldout")}
+    assert len(drawn_categories) >= 4

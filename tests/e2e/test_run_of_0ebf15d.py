@@ -1,0 +1,153 @@
+"""A run made by commit 0ebf15d is opened by this code: nothing is stale, and what is made anew is the same.
+
+`fixtures/run-0ebf15d` is what that code left behind. A failure here means that finished runs of users go stale, or
+that the same settings give other calibration data or another report.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.run_of_0ebf15d import STATUS, STORED, copy_of_stored
+from tests.support.shell import faq_tui
+
+STAGES = ("seeds", "regenerate", "judge", "assemble", "activations", "quantize", "evaluate", "report")
+
+# All that may differ in a report.json made anew.
+MAY_DIFFER = ("faq_tui",)  # the version that wrote it
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A copy of the run under another path than the one it was made at."""
+    return copy_of_stored(tmp_path / "moved")
+
+
+def status_of(run: Path) -> dict[str, Any]:
+    result = faq_tui("status", run, "--json")
+    assert result.code == 0, result.err
+    found: dict[str, Any] = json.loads(result.out)
+    return found
+
+
+def states(run: Path) -> dict[str, str]:
+    return {stage["stage"]: stage["state"] for stage in status_of(run)["stages"]}
+
+
+def ended(*arguments: str | Path) -> list[dict[str, Any]]:
+    """The events of a `run` that must end well."""
+    result = faq_tui("run", *arguments, "--json")
+    assert result.code == 0, result.err
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+Row = dict[str, Any]
+
+
+def rows_of(path: Path) -> dict[str, list[Row]]:
+    """Every row of every table of the database."""
+    with closing(sqlite3.connect(path)) as db:
+        db.row_factory = sqlite3.Row
+        named = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        tables = [name for (name,) in db.execute(named)]
+        return {table: [dict(row) for row in db.execute(f"SELECT * FROM {table}")] for table in tables}
+
+
+def in_order(rows: list[Row], columns: list[str]) -> list[str]:
+    """These columns of the rows, without regard to the order of rows and columns."""
+    return sorted(repr([row[name] for name in columns]) for row in rows)
+
+
+def dump_of(path: Path) -> list[str]:
+    """Schema and rows as SQL, and the schema's version."""
+    with closing(sqlite3.connect(path)) as db:
+        return [*db.iterdump(), str(db.execute("PRAGMA user_version").fetchone())]
+
+
+def test_status_is_as_it_was_and_nothing_is_stale(run: Path) -> None:
+    status = status_of(run)
+    assert {stage["stage"]: stage["state"] for stage in status["stages"]} == dict.fromkeys(STAGES, "done")
+    stored = json.loads((STORED / STATUS).read_text(encoding="utf-8"))
+    assert status.pop("run") == str(run)
+    stored.pop("run")
+    assert status == stored
+
+
+def test_running_it_again_does_nothing(run: Path) -> None:
+    assert states(run) == dict.fromkeys(STAGES, "done")  # else quantizing would begin
+    assert [(e["event"], e.get("stage")) for e in ended(run)] == [("StageSkipped", name) for name in STAGES]
+
+
+def test_each_stage_would_be_stale_if_its_input_changed(run: Path) -> None:
+    """The run can be told apart from a stale one: the tests above do not pass for want of a look."""
+    (run / "target" / "generation_config.json").write_text("{}")
+    assert states(run) == {**dict.fromkeys(STAGES, "stale"), "seeds": "done", "regenerate": "done"}
+    (run / "seeds.jsonl").touch()
+    assert states(run) == dict.fromkeys(STAGES, "stale")
+
+
+def test_calibration_files_made_anew_are_the_same_bytes(run: Path) -> None:
+    stored = {path.name: path.read_bytes() for path in (STORED / "calibration").iterdir()}
+    shutil.rmtree(run / "calibration")
+    events = ended(run, "--only", "assemble")
+    assert "StageDone" in [event["event"] for event in events]
+    made = {path.name: path.read_bytes() for path in (run / "calibration").iterdir()}
+    assert made.keys() == stored.keys()
+    assert [name for name in stored if made[name] != stored[name]] == []
+    assert states(run) == dict.fromkeys(STAGES, "done")
+
+
+def test_the_report_made_anew_differs_in_its_version_only(run: Path) -> None:
+    shutil.rmtree(run / "reports", ignore_errors=True)
+    (run / "reports").mkdir()
+    shutil.copy(STORED / "reports" / "evaluation.json", run / "reports")
+    events = ended(run, "--only", "report")
+    assert "StageDone" in [event["event"] for event in events]
+    stored, made = (
+        json.loads((folder / "reports" / "report.json").read_text(encoding="utf-8")) for folder in (STORED, run)
+    )
+    assert {name for name in stored.keys() | made.keys() if made.get(name) != stored.get(name)} <= {*MAY_DIFFER}
+    assert json.loads(faq_tui("report", run, "--format", "json").out) == made
+    assert states(run) == dict.fromkeys(STAGES, "done")
+
+
+def test_the_database_migrates_once_and_keeps_every_row(run: Path) -> None:
+    path, before = run / "faq.db", rows_of(STORED / "faq.db")
+    first = status_of(run)
+    after, dump = rows_of(path), dump_of(path)
+    for table, rows in before.items():
+        columns = sorted(rows[0]) if rows else []
+        assert in_order(after[table], columns) == in_order(rows, columns), table
+    assert status_of(run) == first
+    assert dump_of(path) == dump
+
+
+def test_the_stored_run_holds_something_of_everything() -> None:
+    """So that no one makes the comparison easier by a poorer run."""
+    rows = rows_of(STORED / "faq.db")
+    assert {flag for row in rows["candidates"] for flag in json.loads(row["flags"])} == {
+        "truncated", "loop", "refusal", "empty"
+    }  # fmt: skip
+    assert {row["kind"] for row in rows["scores"]} == {"llm", "likelihood", "activation", "mix"}
+    assert any(row["score"] is None for row in rows["scores"])
+    assert {(row["action"], row["picked_by"]) for row in rows["picks"]} == {
+        (action, who)
+        for action in ("pick", "reject", "clear")
+        for who in ("judge", "person")
+        if (action, who) != ("clear", "judge")
+    }
+    assert {row["action"] for row in rows["seed_edits"]} == {"exclude", "include", "tag"}
+    assert {json.loads(row["recipe"])["method"] for row in rows["artefacts"]} == {
+        "gptq", "spqr", "w8a8", "awq", "gptaq"
+    }  # fmt: skip
+    assert {row["name"].endswith("-r2") for row in rows["sets"]} == {True, False}
+    assert any(row["same_as"] for row in rows["artefacts"])
+    # Tables that a finished run leaves empty.
+    assert {table for table, found in rows.items() if not found} == {"artefact_failures", "benchmark_problems"}

@@ -1,0 +1,137 @@
+"""What the tests of the quantize worker share: a tiny target, its rows, and both artefacts, made once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.quantizing import task
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.worker import run_worker
+from tests.support.paths import ROOT
+from tests.support.tiny import make_rows, make_tiny_model
+
+LAYERS, GROUP = 2, 32
+MODULES = {
+    f"{block}_proj"
+    for block in (
+        "self_attn.q",
+        "self_attn.k",
+        "self_attn.v",
+        "self_attn.o",
+        "mlp.gate",
+        "mlp.up",
+        "mlp.down",
+    )
+}
+Message = dict[str, Any]
+MakeOnce = Callable[[str, Callable[[Path], None]], Path]  # the fixture of tests/conftest.py
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A target, its calibration rows, and a place for artefacts."""
+
+    root: Path
+    model: Path
+    ids: list[list[int]]
+
+    def spec(self, name: str, **changes: Any) -> dict[str, Any]:
+        """The job of one artefact. `changes`: fields of the job, or keys of its recipe."""
+        job = {
+            "artefact": name,
+            "model": str(self.model),
+            "trust_remote_code": False,
+            "rows": str(self.root / "rows.jsonl"),
+            "out": str(self.root / name),
+            "device": "cpu",
+            "backend": "auto",
+        }
+        recipe: dict[str, Any] = {"method": "gptq", "bits": 4, "group_size": GROUP}
+        fields = QuantizationJob.__dataclass_fields__
+        own = {key: value for key, value in changes.items() if key not in fields}
+        of_job = {key: value for key, value in changes.items() if key in fields}
+        return {**job, "recipe": {**recipe, **own}, **of_job}
+
+    def worker(self, spec: dict[str, Any], on_message: Callable[[Message], None], cancel: CancelToken) -> None:
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        run_worker("quantize", spec, on_message, cancel, self.root / "jobs" / "log.txt", {"PYTHONPATH": path})
+
+    def here(self, spec: dict[str, Any]) -> list[Message]:
+        """The task in this process: for dense targets only.
+
+        For a mixture of experts gptqmodel replaces the model's classes in transformers, for the rest of the process.
+        Tests that come later would then see other experts than those of the target's family.
+        """
+        config = json.loads((Path(spec["model"]) / "config.json").read_text(encoding="utf-8"))
+        assert not any("experts" in key for key in config), "quantize a mixture of experts with `worker`"
+        messages: list[Message] = []
+        task.run(spec, lambda kind, **body: messages.append({"kind": kind, **body}), CancelToken())
+        return messages
+
+
+@dataclass(frozen=True)
+class Artefact:
+    bits: int
+    folder: Path
+    messages: list[Message]
+
+    def of(self, kind: str) -> list[Message]:
+        return [message for message in self.messages if message["kind"] == kind]
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    root = tmp_path_factory.mktemp("quantizing")
+    model = make_tiny_model(root / "target", layers=LAYERS)
+    return Bench(root, model, make_rows(root / "rows.jsonl"))
+
+
+@pytest.fixture(scope="session")
+def artefacts(bench: Bench, make_once: MakeOnce) -> dict[int, Artefact]:
+    """4 and 8 bits, each from a worker child, made once for all test processes."""
+
+    def make(folder: Path) -> None:
+        for bits in (4, 8):
+            messages: list[Message] = []
+            bench.worker(
+                bench.spec(f"w{bits}", bits=bits, out=str(folder / f"w{bits}")), messages.append, CancelToken()
+            )
+            (folder / f"w{bits}.json").write_text(json.dumps(messages), encoding="utf-8")
+
+    folder = make_once("artefacts", make)
+    return {
+        bits: Artefact(bits, folder / f"w{bits}", json.loads((folder / f"w{bits}.json").read_text(encoding="utf-8")))
+        for bits in (4, 8)
+    }
+
+
+@pytest.fixture(params=[4, 8])
+def artefact(request: pytest.FixtureRequest, artefacts: dict[int, Artefact]) -> Artefact:
+    return artefacts[request.param]
+
+
+def children() -> list[int]:
+    """Worker children of this process that still live."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = path.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            if int(parent) == os.getpid() and b"core.worker.child" in path.joinpath("cmdline").read_bytes():
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
+def tensors(folder: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return dict(load_file(folder / "model.safetensors"))

@@ -1,0 +1,37 @@
+"""The package of toy extensions (tests/fixtures/extension_package), visible to this process or to a child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from faq_tui.core import extensions
+from faq_tui.core.extensions import Registry
+from tests.support.paths import EXTENSION_PACKAGE
+
+
+def python_path() -> str:
+    """PYTHONPATH of a child that finds the package."""
+    return os.pathsep.join(filter(None, (str(EXTENSION_PACKAGE), os.environ.get("PYTHONPATH"))))
+
+
+@contextmanager
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package is found in this process, and forgotten afterwards."""
+    registries = [value for value in vars(extensions).values() if isinstance(value, Registry)]
+
+    def forget() -> None:
+        for registry in registries:
+            vars(registry).pop("_found", None)
+            registry._loaded.clear()
+
+    monkeypatch.syspath_prepend(str(EXTENSION_PACKAGE))
+    forget()
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        forget()

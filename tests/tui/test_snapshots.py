@@ -1,0 +1,83 @@
+"""How the shell itself looks. The panes have snapshots of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from faq_tui.core.run.events import StageProgress, StageStarted
+from faq_tui.tui.app import FaqApp
+from faq_tui.tui.jobs_line import describe
+from faq_tui.tui.panes import PANES
+from faq_tui.tui.registry import registry
+from faq_tui.tui.screens.help import HelpScreen
+from faq_tui.tui.screens.quit import quit_screen
+from faq_tui.tui.session import Session
+from tests.support.app_host import app_on, text_of, until
+
+SIZES = [(80, 24), (120, 36), (200, 60)]
+Snap = Callable[..., bool]
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """What threads find out has been found out, and is on the screen."""
+    app = pilot.app
+    assert isinstance(app, FaqApp)
+    await until(pilot, lambda: "Nothing is running" in text_of(app) and "GPU" in text_of(app).replace("H100", "GPU"))
+    await until(pilot, lambda: "r Run" in text_of(app).splitlines()[-1])
+    await pilot.pause()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_question_at_the_end(folder: Path, snap_compare: Snap, size: tuple[int, int]) -> None:
+    async def ask(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        pilot.app.push_screen(quit_screen("quantize"))
+        await pilot.pause()
+        for widget in pilot.app.screen_stack[0].query("ContentSwitcher"):
+            widget.styles.visibility = "hidden"
+
+    assert snap_compare(app_on(folder), terminal_size=size, run_before=ask)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_help(folder: Path, snap_compare: Snap, size: tuple[int, int]) -> None:
+    async def ask(pilot: Pilot[None]) -> None:
+        await settled(pilot)
+        pilot.app.push_screen(HelpScreen("judge", registry(), PANES, {}, "~/.config/faq-tui/config.toml"))
+        await pilot.pause()
+
+    assert snap_compare(app_on(folder), terminal_size=size, run_before=ask)
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [
+        (200, f"regenerate  {'━' * 15}{'─' * 15}  60 of 120 candidates · 1:00 left · 1 a second · 1234 tokens"),
+        (78, f"regenerate  {'━' * 9}╸{'─' * 9}  60 of 120 candidates · 1:00 left · 1 a second"),
+        (60, f"regenerate  {'━' * 7}{'─' * 7}  60 of 120 candidates · 1:00 left"),
+        (30, "regenerate  60 of 120 candida…"),
+    ],
+)
+def test_the_line_of_jobs_fits(width: int, line: str) -> None:
+    session = Session(Path("nowhere"), print)
+    session.phase = "running"
+    session.live.apply(StageStarted("regenerate", 120, "candidates"), 100.0)
+    session.live.apply(StageProgress("regenerate", 60, 120, "1234 tokens"), 159.0)
+    assert describe(session, 160.0, ("r", "x"), width).plain == line
+
+
+def test_text_of_a_failure_is_only_text() -> None:
+    from faq_tui.core.run.events import StageFailed
+
+    session = Session(Path("nowhere"), print)
+    session.phase, session.outcome = "idle", "failed"
+    session.live.apply(
+        StageFailed("judge\x1b[2J", "[red]no[/] \x1b]52;c;RVZJTA==\x07 \u202e" + "x" * 1_000_000, 1), 1.0
+    )
+    line = describe(session, 2.0, ("r", "x"), 80)
+    assert line.cell_len <= 80 and "[red]no[/]" in line.plain
+    assert not set("\x1b\x07\u202e") & set(line.plain)
