@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
-from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError, WholeResponse
+from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context
@@ -53,11 +53,9 @@ async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = 
 
 
 async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
-    answer = WholeResponse()
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            await client.get("/models", answer)
-        listed = _listed(answer.json())
+            listed = _listed(await client.get_json("/models"))
     except Exception as error:
         if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
             return (
