@@ -109,6 +109,7 @@ class Client:
         self._transport = Transport(endpoint, key, _refuse)
 
     async def __aenter__(self) -> Self:
+        self._transport.open()
         return self
 
     async def __aexit__(

@@ -1,7 +1,7 @@
 """The HTTP client of one server: `openai` with its aiohttp client, and what its exceptions mean.
 
 The libraries connect, speak TLS and HTTP, go through proxies, decompress and keep the timeouts. They are imported when
-the first request is sent, because that takes a second.
+a client is opened, because that takes a second.
 """
 
 from __future__ import annotations
@@ -54,6 +54,11 @@ class Transport:
         self._proxy = proxy_for(endpoint.base_url)
         self._client: Any = None  # openai.AsyncOpenAI, with the first request
 
+    def open(self) -> None:
+        """Load the libraries, outside of any time limit: on a busy machine that takes seconds."""
+        if self._client is None:
+            self._client = self._opened()
+
     async def send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Any:
         """Return the httpx2.Response to one request; its body is not read, and it must be closed.
 
@@ -64,8 +69,7 @@ class Transport:
         import httpx2
         import openai
 
-        if self._client is None:
-            self._client = self._opened()
+        self.open()
         silent = dict.fromkeys(("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout"), openai.omit)
         request: dict[str, Any] = {
             "cast_to": httpx2.Response,
