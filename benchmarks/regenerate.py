@@ -82,7 +82,7 @@ def main() -> None:
         parts.append(f"Memory. {memory(asked.candidates)}")
     if asked.kills:
         parts.append(f"Kills. {killed(asked.kills)}")
-    where = f"{about('h11', 'openai')}; load {before:.1f} before, {load():.1f} after"
+    where = f"{about('openai', 'aiohttp')}; load {before:.1f} before, {load():.1f} after"
     publish("Regenerating against a bare client", where, "\n\n".join(parts), asked.out)
 
 

@@ -84,6 +84,11 @@ class ChunkReader:
         for event in events:
             if self.done:
                 break
+            if event.type:
+                if _KEEP_ALIVE.fullmatch(event.type):
+                    continue
+                if event.type == b"error":
+                    raise BrokenStreamError(_message(event.data))
             if event.data[:1] == b"{":
                 if event.id is not None and self._came_before(event):
                     continue
@@ -92,11 +97,6 @@ class ChunkReader:
                 continue
             elif _KEEP_ALIVE.fullmatch(event.data.strip()):
                 continue
-            if event.type:
-                if _KEEP_ALIVE.fullmatch(event.type):
-                    continue
-                if event.type == b"error":
-                    raise BrokenStreamError(_message(event.data))
             try:
                 chunks.append(_decoded(event.data.decode()))
             except ValueError:

@@ -174,13 +174,11 @@ async def _refuse(raw: Any) -> None:
         message = message_of(parsed)
     except (ValueError, RecursionError):
         parsed, message = None, ""
-    raise StatusError(
-        raw.status_code, message, raw.headers.get("retry-after"), raw.headers.get("location"), parsed
-    )
+    raise StatusError(raw.status_code, message, raw.headers.get("retry-after"), raw.headers.get("location"), parsed)
 
 
 def _pieces(raw: Any) -> Any:
-    """An async generator of the response's body, decompressed. Raises CutOffError if nobody asked for its encoding."""
+    """An async generator of the decompressed body. Raises CutOffError if nobody asked for its encoding."""
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
         raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")

@@ -68,8 +68,8 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     if isinstance(error, ProxyError):
         why = _short(error.why)
         advice = (
-            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the server's "
-            "host in $NO_PROXY"
+            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
+            "server's host in $NO_PROXY"
         )
         return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False)
     if isinstance(error, OSError):
@@ -102,7 +102,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
         return RequestFault(False, reason, advice, True)
     if status == 404:
-        what = "base_url and model" if url.endswith("/v1") else "that base_url ends in /v1, and the model's name"
+        whole = url.partition("?")[0].rstrip("/").endswith("/v1")
+        what = "base_url and model" if whole else "that base_url ends in /v1, and the model's name"
         advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
         return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):

@@ -74,7 +74,12 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 
 
 def _listed(body: Any) -> dict[str, int | None]:
-    """Model name to window in tokens. Raises NotAnApiError if the body is no list of models."""
+    """Model name to window in tokens. Raises NotAnApiError if the body is no list of models.
+
+    Some servers send the list alone, without the object around it.
+    """
+    if isinstance(body, list) and body:
+        body = {"data": body}
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(data, list | None) or "data" not in body:
         raise NotAnApiError

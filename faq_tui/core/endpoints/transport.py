@@ -1,7 +1,7 @@
 """The HTTP client of one server: `openai` with its aiohttp client, and what its exceptions mean.
 
-The libraries connect, speak TLS and HTTP, go through proxies, decompress and keep the timeouts. They are imported when
-a client is opened, because that takes a second.
+The libraries connect, speak TLS and HTTP, go through proxies, decompress and keep the timeouts. They are imported
+when a client is opened, because that takes a second.
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ class Transport:
             http_client=http_client,
         )
         # What describes this machine, and what the environment holds for OpenAI's own servers, is sent to nobody.
-        foreign = (line.partition(":")[0].strip() for line in os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines())
+        lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+        foreign = (line.partition(":")[0].strip() for line in lines)
         names = [*client.platform_headers(), "OpenAI-Organization", "OpenAI-Project", *filter(None, foreign)]
         return client.with_options(
             set_default_headers={
@@ -194,8 +195,8 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
         from openai._vendor.httpx_aiohttp import AiohttpTransport
     except ImportError:
         raise UsageError(
-            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: name an HTTP proxy "
-            "in it, or name the server's host in $NO_PROXY"
+            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: name an HTTP "
+            "proxy in it, or name the server's host in $NO_PROXY"
         ) from None
     import aiohttp
     import aiohttp_socks
@@ -230,7 +231,7 @@ def _basic(url: SplitResult) -> str | None:
 
 @cache
 def _trusted_certificates() -> Any:
-    """The authorities of the system or of $SSL_CERT_FILE; those of certifi where there are none (a bare container)."""
+    """The authorities of the system or of $SSL_CERT_FILE; where there are none (a bare container), certifi's."""
     import httpx2
 
     context = httpx2.create_ssl_context()

@@ -11,7 +11,7 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Client, Reply, look, stream_chat, stream_choices
-from faq_tui.core.endpoints.chat import BrokenStreamError
+from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of, reasoning_of
 from tests.support.shell import events, faq_tui, make_run, question, refused, rows
