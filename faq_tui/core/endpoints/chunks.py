@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -26,7 +26,7 @@ class BrokenStreamError(Exception):
 
 async def chat_chunks(
     client: Client, body: dict[str, Any], headers: Mapping[str, str] | None = None
-) -> AsyncIterator[tuple[str, list[Any]]]:
+) -> AsyncGenerator[tuple[str, list[Any]], None]:
     """Send one chat request. Yields (DELTA, the chunks that arrived together), or (MESSAGE, [the whole response]).
 
     A chunk is parsed JSON of any kind. Raises what `Client.request` raises, NotAnApiError and BrokenStreamError.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
@@ -67,7 +67,7 @@ class Response:
         """The media type, in lower case and without parameters."""
         return str(self._raw.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
-    async def pieces(self, most_bytes: int | None = None) -> AsyncIterator[bytes]:
+    async def pieces(self, most_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
         """The body, decompressed, as it arrives. Raises CutOffError if it is longer than `most_bytes`."""
         most = MOST_STREAM_BYTES if most_bytes is None else most_bytes
         async with aclosing(_pieces(self._raw)) as pieces:

@@ -21,6 +21,8 @@ from faq_tui.core.settings import Endpoint
 # fails. Between two requests of a run a connection is idle for milliseconds.
 KEEP_IDLE_S = 1.5
 ACCEPT_ENCODING = "gzip, deflate"
+ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")  # of the person at OpenAI, by the environment
+UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
 PORTS = {"socks4": 1080, "socks5": 1080}
 
 
@@ -70,7 +72,7 @@ class Transport:
         import openai
 
         self.open()
-        silent = dict.fromkeys(("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout"), openai.omit)
+        silent = dict.fromkeys(UNSENT, openai.omit)
         request: dict[str, Any] = {
             "cast_to": httpx2.Response,
             "stream": True,
@@ -122,7 +124,7 @@ class Transport:
         # What describes this machine, and what the environment holds for OpenAI's own servers, is sent to nobody.
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
         foreign = (line.partition(":")[0].strip() for line in lines)
-        names = [*client.platform_headers(), "OpenAI-Organization", "OpenAI-Project", *filter(None, foreign)]
+        names = [*client.platform_headers(), "X-Stainless-Async", *ACCOUNT, *filter(None, foreign)]
         return client.with_options(
             set_default_headers={
                 **dict.fromkeys(names, openai.omit),
@@ -142,6 +144,8 @@ class Transport:
         import openai
 
         while isinstance(error, openai.OpenAIError | httpx2.HTTPError) and isinstance(error.__cause__, Exception):
+            if isinstance(error, httpx2.DecodingError):
+                return CutOffError("what came is not compressed as its head says")
             error = error.__cause__
         proxied = self._proxied(error)
         if proxied is not None:
@@ -160,8 +164,6 @@ class Transport:
             return UnicodeError(str(error))
         if isinstance(error, aiohttp.ClientResponseError):
             return CutOffError(f"what came is no HTTP ({error.message})")
-        if isinstance(error, httpx2.DecodingError):
-            return CutOffError("what came is not compressed as its head says")
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
             why = error.__cause__
             if why is None or isinstance(why, OSError) or "Not enough data" in str(why):
