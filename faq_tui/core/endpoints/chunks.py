@@ -14,6 +14,11 @@ from faq_tui.core.endpoints.sse import Event, EventReader
 
 AFTER_DONE_S = 1.0  # grace period after [DONE] until the server ends its response
 DONE = b"[DONE]"
+# With so many streams open, each is read after a pause that grows with them: one step of the loop for several
+# chunks. Token by token, 256 streams of 100 tokens a second take more than a core.
+STREAMS_WITHOUT_PAUSE = 64
+PAUSE_PER_STREAM_S = 0.0002
+LONGEST_PAUSE_S = 0.1
 DELTA, MESSAGE = "delta", "message"  # where a choice has its text: in a stream, in a whole response
 # Gateways keep a connection open by such events: `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
@@ -41,17 +46,26 @@ async def chat_chunks(
             yield MESSAGE, [whole]
             return
         chunks = ChunkReader()
-        async with aclosing(response.pieces()) as pieces:
-            async for piece in pieces:
-                yield DELTA, chunks.feed(piece)
-                if chunks.done:
-                    await _read_to_end(pieces)
-                    return
+        ChunkReader.open_now += 1
+        try:
+            async with aclosing(response.pieces()) as pieces:
+                async for piece in pieces:
+                    yield DELTA, chunks.feed(piece)
+                    if chunks.done:
+                        await _read_to_end(pieces)
+                        return
+                    crowd = ChunkReader.open_now - STREAMS_WITHOUT_PAUSE
+                    if crowd > 0:
+                        await asyncio.sleep(min(LONGEST_PAUSE_S, crowd * PAUSE_PER_STREAM_S))
+        finally:
+            ChunkReader.open_now -= 1
         yield DELTA, chunks.end()
 
 
 class ChunkReader:
     """Reads the chunks of a stream from its bytes."""
+
+    open_now = 0  # streams of all clients in this process: they share one loop
 
     def __init__(self) -> None:
         self.done = False  # the event [DONE] came

@@ -266,7 +266,7 @@ async def test_connections_are_kept_for_the_next_request_and_closed_at_the_end(
 
 async def test_more_requests_at_once_than_a_pool_has_by_default() -> None:
     """aiohttp's own limit is 100: the others would wait, and their time would run out."""
-    all_there = asyncio.Event()
+    all_there, there = asyncio.Event(), 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal there
@@ -278,7 +278,6 @@ async def test_more_requests_at_once_than_a_pool_has_by_default() -> None:
         writer.write(ok(LISTING))
         writer.close()
 
-    there = 0
     listening = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=200)
     url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
     async with Client(endpoint(url, connect_timeout_s=30, idle_timeout_s=30)) as asking:
