@@ -162,6 +162,8 @@ class Completion:
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
             choice.add(body.get(part), body.get("finish_reason"))
+        if self._ceiling is None:
+            return
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
             raise _CutError
 
