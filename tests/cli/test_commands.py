@@ -24,7 +24,7 @@ from faq_tui.core.settings import load_settings
 from tests.support.shell import FAQ_TUI, environment, faq_tui, faq_tui_process, refused, rows
 
 pytest_plugins = ["tests.support.weightless_run"]
-NEVER = ("torch", "transformers", "textual")
+NEVER = ("torch", "transformers", "textual", "openai", "aiohttp", "httpx2")
 
 
 # --- cost ---

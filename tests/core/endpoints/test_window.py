@@ -287,9 +287,9 @@ def test_slow_answers_outlast_quick_refusals(server: FakeServer, tmp_path: Path)
 
 async def cut(server: FakeServer, behaviour: Behaviour, most: int, **extra: Any) -> Reply:
     server.behaviour = behaviour
-    client = Client(Endpoint(base_url=server.url, model="fake-8b"))
     sampling = Sampling(max_tokens=most)
-    return await stream_chat(client, "fake-8b", MESSAGES, sampling, 0, extra, cut_here=True)
+    async with Client(Endpoint(base_url=server.url, model="fake-8b")) as client:
+        return await stream_chat(client, "fake-8b", MESSAGES, sampling, 0, extra, cut_here=True)
 
 
 async def test_a_stream_without_max_tokens_is_closed_at_the_limit(server: FakeServer) -> None:
@@ -336,8 +336,9 @@ async def test_several_choices_are_cut_off_each_for_itself(server: FakeServer) -
     server.behaviour = Behaviour(
         deltas=lambda asked: [{"content": "w "}] * (5 if asked.number == 0 else 50), pieces_per_s=500
     )
-    client = Client(Endpoint(base_url=server.url, model="fake-8b"))
-    found = await stream_choices(client, "fake-8b", MESSAGES, Sampling(max_tokens=10), 0, {"n": 2}, cut_here=True)
+    sampling = Sampling(max_tokens=10)
+    async with Client(Endpoint(base_url=server.url, model="fake-8b")) as client:
+        found = await stream_choices(client, "fake-8b", MESSAGES, sampling, 0, {"n": 2}, cut_here=True)
     replies = [found[n] for n in range(2)]
     assert [r.finish_reason for r in replies if isinstance(r, Reply)] == ["stop", "length"]
 
