@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiError, message_of
-from faq_tui.core.endpoints.sse import Event, EventReader
+from faq_tui.core.endpoints.sse import EventReader, SentEvent
 
 AFTER_DONE_S = 1.0  # grace period after [DONE] until the server ends its response
 DONE = b"[DONE]"
@@ -71,7 +71,7 @@ class ChunkReader:
         self.done = False  # the event [DONE] came
         self._events = EventReader()
         self._begun = False
-        self._last: Event | None = None
+        self._last: SentEvent | None = None
         self._ids_differ = True  # False once two different events had the same id
 
     def feed(self, piece: bytes) -> list[Any]:
@@ -93,7 +93,7 @@ class ChunkReader:
         """Return the chunk that the end of the stream cuts off. Raises BrokenStreamError."""
         return self._chunks(self._events.end())
 
-    def _chunks(self, events: list[Event]) -> list[Any]:
+    def _chunks(self, events: list[SentEvent]) -> list[Any]:
         chunks = []
         for event in events:
             if self.done:
@@ -119,7 +119,7 @@ class ChunkReader:
                 raise BrokenStreamError("a chunk that nests too deep") from None
         return chunks
 
-    def _came_before(self, event: Event) -> bool:
+    def _came_before(self, event: SentEvent) -> bool:
         """True if something between the server and us sent the event twice: it repeats the last one and its id.
 
         Some servers give all events of a stream one id. It tells nothing about repetition.

@@ -12,7 +12,7 @@ MOST_EVENT_BYTES = 16 << 20  # of its lines together
 BOM = b"\xef\xbb\xbf"
 
 
-class Event(NamedTuple):
+class SentEvent(NamedTuple):
     """One event of a stream. The data's lines are joined by a line feed."""
 
     data: bytes
@@ -35,7 +35,7 @@ class EventReader:
         self._type = b""
         self._id: bytes | None = None
 
-    def feed(self, piece: bytes) -> list[Event]:
+    def feed(self, piece: bytes) -> list[SentEvent]:
         """Return the events that the piece completes. Raises ValueError on a line or an event that does not end."""
         if self._start is not None:
             piece = self._start + piece
@@ -54,11 +54,11 @@ class EventReader:
         *lines, rest = piece.split(b"\n")
         self._rest = bytearray(rest)
         self._check_rest()
-        events: list[Event] = []
+        events: list[SentEvent] = []
         for line in lines:
             if not line:
                 if self._data:
-                    events.append(Event(b"\n".join(self._data), self._type, self._id))
+                    events.append(SentEvent(b"\n".join(self._data), self._type, self._id))
                     self._data, self._size = [], 0
                 self._type, self._id = b"", None
             elif line.startswith(b"data:"):
@@ -67,7 +67,7 @@ class EventReader:
                 self._field(line)
         return events
 
-    def end(self) -> list[Event]:
+    def end(self) -> list[SentEvent]:
         """Return the event that the end of the stream cuts off: some servers end without the last empty line.
 
         The standard drops such an event.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.endpoints import sse
-from faq_tui.core.endpoints.sse import BOM, Event, EventReader
+from faq_tui.core.endpoints.sse import BOM, EventReader, SentEvent
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=20)
 WORDS = st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1), max_size=8)
@@ -22,19 +22,19 @@ def pieces(data: bytes, cuts: list[int]) -> list[bytes]:
     return [data[a:b] for a, b in itertools.pairwise(bounds)]
 
 
-def read(data: bytes, cuts: list[int] | None = None) -> list[Event]:
+def read(data: bytes, cuts: list[int] | None = None) -> list[SentEvent]:
     reader = EventReader()
     return [event for piece in pieces(data, cuts or []) for event in reader.feed(piece)]
 
 
-def by_the_standard(data: bytes) -> list[Event]:
+def by_the_standard(data: bytes) -> list[SentEvent]:
     """The standard's algorithm, step by step over the whole text; slow, and nothing is cut."""
     text = data.decode().removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     events, buffer, kind, name = [], "", "", None
     for line in text.split("\n")[:-1]:
         if line == "":
             if buffer:
-                events.append(Event(buffer.removesuffix("\n").encode(), kind.encode(), name))
+                events.append(SentEvent(buffer.removesuffix("\n").encode(), kind.encode(), name))
             buffer, kind, name = "", "", None
             continue
         field, colon, value = line.partition(":")
@@ -81,20 +81,20 @@ def test_any_stream_reads_as_the_standard_says(lines: list[str], cuts: list[int]
     ("text", "events"),
     [
         # The examples of the standard, word for word.
-        ("data: YHOO\ndata: +2\ndata: 10\n\n", [Event(b"YHOO\n+2\n10")]),
+        ("data: YHOO\ndata: +2\ndata: 10\n\n", [SentEvent(b"YHOO\n+2\n10")]),
         (
             ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
-            [Event(b"first event", id=b"1"), Event(b"second event", id=b""), Event(b" third event")],
+            [SentEvent(b"first event", id=b"1"), SentEvent(b"second event", id=b""), SentEvent(b" third event")],
         ),
-        ("data\n\ndata\ndata\n\ndata:\n", [Event(b""), Event(b"\n")]),
-        ("data:test\n\ndata: test\n\n", [Event(b"test"), Event(b"test")]),
+        ("data\n\ndata\ndata\n\ndata:\n", [SentEvent(b""), SentEvent(b"\n")]),
+        ("data:test\n\ndata: test\n\n", [SentEvent(b"test"), SentEvent(b"test")]),
         (
             "event: add\ndata: 73857293\n\nevent: remove\ndata: 2153\n\n",
-            [Event(b"73857293", b"add"), Event(b"2153", b"remove")],
+            [SentEvent(b"73857293", b"add"), SentEvent(b"2153", b"remove")],
         ),
     ],
 )
-def test_the_examples_of_the_standard(text: str, events: list[Event], end: str) -> None:
+def test_the_examples_of_the_standard(text: str, events: list[SentEvent], end: str) -> None:
     sent = text.replace("\n", end).encode()
     assert read(sent) == events
     assert read(sent, list(range(len(sent)))) == events
@@ -103,14 +103,14 @@ def test_the_examples_of_the_standard(text: str, events: list[Event], end: str) 
 def test_a_line_end_that_is_cut_in_the_middle_is_one_line_end() -> None:
     reader = EventReader()
     assert reader.feed(b"data: a\r") == [] and reader.feed(b"\ndata: b\r") == []
-    assert reader.feed(b"\n\r") == [Event(b"a\nb")], "the event is complete before the LF of its last line end"
-    assert reader.feed(b"\ndata: c\r\r") == [Event(b"c")]
+    assert reader.feed(b"\n\r") == [SentEvent(b"a\nb")], "the event is complete before the LF of its last line end"
+    assert reader.feed(b"\ndata: c\r\r") == [SentEvent(b"c")]
 
 
 def test_an_event_that_the_end_of_the_stream_cuts_off() -> None:
     reader = EventReader()
-    assert reader.feed(b"data: a\ndata: b\n\ndata: c") == [Event(b"a\nb")]
-    assert reader.end() == [Event(b"c")] and reader.end() == []
+    assert reader.feed(b"data: a\ndata: b\n\ndata: c") == [SentEvent(b"a\nb")]
+    assert reader.end() == [SentEvent(b"c")] and reader.end() == []
     assert EventReader().end() == []
     short = EventReader()
     assert short.feed(BOM[:2]) == [] and short.end() == []
