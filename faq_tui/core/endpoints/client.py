@@ -94,7 +94,7 @@ class Response:
 class Client:
     """Sends requests to one endpoint. It neither retries nor limits the total time: the caller does.
 
-    It keeps connections open for the next request: use it as an async context manager, or close it.
+    Use it as an async context manager, or close it.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:

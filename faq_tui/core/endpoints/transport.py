@@ -17,9 +17,9 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
 
-# Servers close a connection that is idle for 2 s (gunicorn) to 5 s (uvicorn), and a request that is sent just then
-# fails. Between two requests of a run a connection is idle for milliseconds.
-KEEP_IDLE_S = 1.5
+# Every request has its own connection: servers close them after a stream or when they are idle (llama.cpp's does), and
+# a request that is sent just then fails.
+KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
 ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")  # of the person at OpenAI, by the environment
 UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
@@ -43,7 +43,7 @@ class ProxyError(ConnectionError):
 
 
 class Transport:
-    """Sends requests to the server of one endpoint. It keeps connections open until `close`."""
+    """Sends requests to the server of one endpoint. Close it at the end."""
 
     def __init__(self, endpoint: Endpoint, key: str, on_head: Callable[[Any], Awaitable[None]]) -> None:
         """`on_head` is awaited with each httpx2.Response before its body is read; what it raises, `send` raises.
@@ -130,6 +130,7 @@ class Transport:
                 **dict.fromkeys(names, openai.omit),
                 "Authorization": self._authorization,
                 "User-Agent": "faq-tui",
+                "Connection": "close",
                 "Accept-Encoding": ACCEPT_ENCODING,
             }
         )
