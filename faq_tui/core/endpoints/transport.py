@@ -17,8 +17,8 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
 
-# Every request has its own connection: servers close them after a stream or when they are idle (llama.cpp's does), and
-# a request that is sent just then fails.
+# Every request has its own connection: servers close them after a stream or when they are idle, as llama.cpp does,
+# and a request that is sent just then fails.
 KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
 ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")  # of the person at OpenAI, by the environment
