@@ -32,7 +32,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "target": run.settings.target.model,
         "busy": busy,
         "stages": _stages(run, busy),
-        "seeds": seeds.counts(run.store),
+        "seeds": _seeds(run),
         "sources": {name: _source(run, name) for name in run.settings.sources},
         "judging": judging_of(run) if run.settings.sources else None,
         "sets": [{**asdict(row), "kept": row.kept} for row in all_sets(run.store).values()],
@@ -40,6 +40,12 @@ def status_of(run: Run) -> dict[str, Any]:
         "benchmarks": _benchmarks(run),
         "paper": paper_cells(run),
     }
+
+
+def _seeds(run: Run) -> dict[str, Any]:
+    """Seeds by role; `skipped`, rows by the reason they are not used, is there if there are such rows."""
+    skipped = seeds.skips(run.store.db)
+    return seeds.counts(run.store) | ({"skipped": skipped} if skipped else {})
 
 
 def is_busy(run: Run) -> bool:

@@ -2,6 +2,6 @@
 
 from faq_tui.core.seeds.formats.base import Problem, Record
 from faq_tui.core.seeds.read import read_records
-from faq_tui.core.seeds.shapes import to_seed
+from faq_tui.core.seeds.shapes import read_seed, to_seed
 
-__all__ = ["Problem", "Record", "read_records", "to_seed"]
+__all__ = ["Problem", "Record", "read_records", "read_seed", "to_seed"]

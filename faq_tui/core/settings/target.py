@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from faq_tui.core.extensions import SEED_FORMATS
 from faq_tui.core.settings.section import Count, DescribedBy, Section
@@ -30,6 +30,13 @@ class Target(Section):
     trust_remote_code: Annotated[bool, Field(description="true runs Python that the model's folder brings")] = False
 
 
+FieldName = Literal[
+    "rows", "messages", "system", "prompt", "input", "answer", "id", "category", "language"
+]  # rows: of a JSON object, the list of seeds
+# Keys of [seeds] that came after the first signatures, and their defaults.
+LATER: dict[str, Any] = {"config": None, "revision": None, "streaming": True, "fields": None, "encoding": None}
+
+
 class Seeds(Section):
     """Where the questions come from, and how many are used."""
 
@@ -49,9 +56,57 @@ class Seeds(Section):
         Field(description="field with the original answer; left out: found by its usual names", examples=["answer"]),
     ] = None
     split: Annotated[str, Field(description="the part of a `datasets` id that is read")] = "train"
+    config: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="the configuration (subset) of a `datasets` id; left out: its only one",
+            examples=["main"],
+        ),
+    ] = None
+    revision: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="branch, tag or commit of a `datasets` id; left out: its main branch",
+            examples=["main"],
+        ),
+    ] = None
+    streaming: Annotated[
+        bool, Field(description="false downloads the whole split of a `datasets` id before it is read")
+    ] = True
+    # Our names to the file's; "a.b" is the field b of the object in a, and system = "" leaves system columns out.
+    fields: Annotated[
+        dict[FieldName, str] | None,
+        Field(
+            description="names of the file's fields, also within objects; left out: found by their usual names",
+            examples=[{"prompt": "data.ask", "answer": "data.reply"}],
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Field(description="encoding of a text file; left out: UTF-8", examples=["latin-1"]),
+    ] = None
     on_problem: Annotated[
         Literal["skip", "refuse"], Field(description="what is done at a broken, empty or repeated line")
     ] = "skip"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            try:
+                "".encode(encoding)  # refuses codecs that do not make bytes of text
+                b"".decode(encoding)
+            except (LookupError, ValueError):
+                raise ValueError('no text encoding of this name; try "utf-16", "latin-1" or "cp1252"') from None
+        return encoding
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Serialize without unset keys of `LATER`, so that signatures of runs made before them stay as they are."""
+        body: dict[str, Any] = serialize(self)
+        return {key: value for key, value in body.items() if key not in LATER or value != LATER[key]}
 
 
 class Preset(Section):

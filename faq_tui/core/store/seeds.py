@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from faq_tui.core.base.errors import UsageError
@@ -55,6 +55,27 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
             rows,
         )
         return int(db.execute("SELECT count(*) FROM seeds WHERE present").fetchone()[0])
+
+
+def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
+    """Store how many rows were skipped when the seeds were read: reason -> count.
+
+    The table is made when the first row is skipped, by no migration, so that earlier versions open the database, too.
+    """
+    if not skipped and not skips(store.db):
+        return
+    with store.writing() as db:
+        db.execute("CREATE TABLE IF NOT EXISTS seed_skips (reason TEXT PRIMARY KEY, count INTEGER NOT NULL)")
+        db.execute("DELETE FROM seed_skips")
+        db.executemany("INSERT INTO seed_skips (reason, count) VALUES (?, ?)", skipped.items())
+
+
+def skips(db: sqlite3.Connection) -> dict[str, int]:
+    """Reason -> rows of the seed file that were skipped for it, most frequent first; empty if none is known."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'seed_skips'").fetchone() is None:
+        return {}
+    query = "SELECT reason, count FROM seed_skips ORDER BY count DESC, reason"
+    return {row[0]: row[1] for row in db.execute(query)}
 
 
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:

@@ -138,9 +138,12 @@ def test_the_last_question_and_what_followed(turns: list[str], roles: list[str],
 
 
 def test_content_in_parts() -> None:
-    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "b"}]
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     seed = to_seed({"messages": [{"role": "user", "content": parts}]}, Seeds(path="x"), "x:1")
     assert seed.question == "a\nb"
+    parts.insert(1, {"type": "image_url", "image_url": {}})  # type: ignore[dict-item]
+    with pytest.raises(ShapeError, match="rests on an image"):
+        to_seed({"messages": [{"role": "user", "content": parts}]}, Seeds(path="x"), "x:1")
 
 
 NESTED: Any = []
@@ -249,9 +252,9 @@ def test_by_policy_the_first_bad_line_ends_it_and_nothing_is_lost(tmp_path: Path
 IMPOSTORS: dict[str, tuple[str, bytes, str]] = {
     "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "holds no usable|not what its ending"),
     "prose as jsonl": ("s.jsonl", b"Once upon a time\nthere was a file\n", "not what its ending says"),
-    "json as jsonl": ("s.jsonl", b'[{"question": "q"}]', "name it .json"),
-    "indented json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n]\n', "holds no usable|not what"),
-    "jsonl as json": ("s.json", b'{"question": "a"}\n{"question": "b"}\n', "not what its ending says"),
+    "json and more as jsonl": ("s.jsonl", b'[{"question": "q"}]\n{"question": "q"}', "name it .json"),
+    "broken json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n\n', "not what its ending says"),
+    "broken jsonl as json": ("s.json", b'{"question": "a"}\nquestion b\n', "not what its ending says"),
     "prose as json": ("s.json", b"Once upon", "not what its ending says"),
     "utf-16 as json": ("s.json", '[{"question": "q"}]'.encode("utf-16"), "not what its ending says"),
     "number as json": ("s.json", b"5", "no list of seeds"),
@@ -324,8 +327,8 @@ def test_every_record_is_a_seed_or_a_problem(values: list[Any], shape: str) -> N
             assert "\n" not in refusal
         seeds, problems = made.seeds(), made.problems()
         made.run.store.close()
-    if refusal and "name it .json" in refusal:
-        return
+    if values and isinstance(values[0], list):
+        return  # such a file may be one JSON array, whose rows are counted
     assert refusal is None or len(seeds) <= 1
     lines = sorted([*problems, *(int(seed.origin.rpartition(":")[2]) for seed in seeds)])
     assert lines == list(range(1, len(values) + 1))

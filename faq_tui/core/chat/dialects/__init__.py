@@ -8,6 +8,7 @@ reading.py   the installed dialects together, and splitting reasoning from a rep
 from faq_tui.core.chat.dialects.base import ReasoningDialect
 from faq_tui.core.chat.dialects.reading import (
     ReasoningStream,
+    begins_with_reasoning,
     closing_tags,
     dialect_of_template,
     opened_by,
@@ -21,6 +22,7 @@ from faq_tui.core.chat.dialects.reading import (
 __all__ = [
     "ReasoningDialect",
     "ReasoningStream",
+    "begins_with_reasoning",
     "closing_tags",
     "dialect_of_template",
     "opened_by",

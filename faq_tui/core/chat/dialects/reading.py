@@ -75,6 +75,11 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
     return "", content.strip(), True
 
 
+def begins_with_reasoning(text: str) -> bool:
+    """True if the text begins with any dialect's opening tag."""
+    return _opened_by(text.lstrip(), tag_dialects()) is not None
+
+
 class ReasoningStream:
     """Splits a reply that is still arriving, for display only. Stored replies are split by `split_reasoning`.
 

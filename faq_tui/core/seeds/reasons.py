@@ -1,0 +1,40 @@
+"""Why a row of a seed file is not used, or not used whole: the reasons that are counted."""
+
+from __future__ import annotations
+
+from faq_tui.core.seeds.formats.base import Problem
+
+EMPTY, DUPLICATE, BROKEN = "empty", "duplicate", "broken"
+ENCODING, NO_QUESTION, TOOLS = "encoding", "no question", "tools"
+IMAGE, AUDIO, VIDEO = "image", "audio", "video"
+
+# What a row that is used can lack, as the sentence "in 3 seeds …".
+LEFT_OUT = {
+    TOOLS: "the turns from the first tool call on are left out",
+    "system": "the text of the system column is left out, since the chat has a system turn",
+    "further prompts": "only the first question of several is used",
+}
+
+
+class ShapeError(ValueError):
+    """The record has no question that can be asked. The message says why, `reason` is what it is counted as."""
+
+    def __init__(self, message: str, reason: str = BROKEN) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def reason_of(problem: Problem) -> str:
+    """What a place without a record is counted as."""
+    if problem.reason == EMPTY:
+        return EMPTY
+    return ENCODING if problem.reason.startswith("not UTF-8") else BROKEN
+
+
+def in_short(reasons: dict[str, int]) -> str:
+    """`2 empty, 4 broken, 1 image` for counts by reason. Reasons that mean a faulty row are one number."""
+    short: dict[str, int] = {}
+    for reason, count in reasons.items():
+        name = BROKEN if reason in (ENCODING, NO_QUESTION) else reason
+        short[name] = short.get(name, 0) + count
+    return ", ".join(f"{count} {name}" for name, count in short.items())
