@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from faq_tui.core.chat.dialects import split_reasoning
+from faq_tui.core.chat.dialects import begins_with_reasoning, split_reasoning
 from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.chat.token_kinds import ANSWER, QUESTION, REASONING, kinds_of, tokens_in
@@ -115,10 +115,25 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
     )
 
 
+def split_original(template: Template, answer: str) -> tuple[str, str]:
+    """(reasoning, answer) of a seed's original answer, which may begin with reasoning in any dialect's tags.
+
+    It is one text, ("", `answer`), if the target's template writes no reasoning and the target would not mistake the
+    tags for its own. Raises NotAssembledError if the reasoning never ends.
+    """
+    mistaken = any(tag in answer for tag in template.reasoning_tags)
+    if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
+        return "", answer
+    reasoning, rest, closed = split_reasoning(answer)
+    if not closed:
+        raise NotAssembledError("the original answer never left its think block")
+    return reasoning, rest
+
+
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
     """The seed in the chat template, with its original answer if it has one. Raises NotAssembledError."""
     if answer:
-        return render_answered(template, messages, "", answer)
+        return render_answered(template, messages, *split_original(template, answer))
     messages = history(messages)
     check_texts(template, [message["content"] for message in messages])
     stand_ins, texts = with_placeholders(messages)

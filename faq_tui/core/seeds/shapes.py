@@ -31,7 +31,7 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-FURTHER_CHATS = ("dialog", "dialogue", "chat", "chats", "turns", "history", "data", "chosen", "items")
+FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")  # prompt, chosen: of TRL
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (
     *("answers", "chosen", "responses", "outputs", "completions", "assistant", "gpt", "reply", "target", "targets"),
@@ -173,7 +173,7 @@ def _named_chat(raw: dict[str, Any], name: str) -> Chat:
 
 def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
     """The field that holds a chat beyond doubt. `strict`: only one that is usual for chats."""
-    names = CHAT_FIELDS if strict else (*CHAT_FIELDS, *FURTHER_CHATS, "prompt")
+    names = CHAT_FIELDS if strict else (*CHAT_FIELDS, *FURTHER_CHATS)
     return next((name for name in names if as_turns(raw.get(name)) or (not strict and _texts(name, raw))), None)
 
 
