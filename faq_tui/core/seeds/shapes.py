@@ -31,7 +31,16 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")  # prompt, chosen: of TRL
+FURTHER_CHATS = (
+    "prompt",
+    "dialog",
+    "dialogue",
+    "chat",
+    "turns",
+    "history",
+    "data",
+    "chosen",
+)  # prompt, chosen: of TRL
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (
     *("answers", "chosen", "responses", "outputs", "completions", "assistant", "gpt", "reply", "target", "targets"),

@@ -35,7 +35,10 @@ def turns(seed: Seed) -> list[str]:
         {"system": " Be kind. ", "prompt": "Why?"},
         {"system_instruction": "Be kind.", "text": "Why?"},
         {"system_prompt": "Be kind.", "prompt": [{"role": "user", "content": "Why?"}]},
-        {"system": "Be kind.", "messages": [{"role": "system", "content": None}, {"role": "user", "content": "Why?"}]},
+        {
+            "system": "Be kind.",
+            "messages": [{"role": "system", "content": None}, {"role": "user", "content": "Why?"}],
+        },
         {"system": "Be kind.", "messages": [{"role": "system", "content": ""}, {"role": "user", "content": "Why?"}]},
         {"developer": "Be kind.", "conversation": [{"from": "human", "value": "Why?"}]},
         {"instruction": "Be kind.", "question": "Why?"},
@@ -158,7 +161,11 @@ CALL = {"role": "assistant", "content": "", "function_call": {"name": "f", "argu
         [CALL, {"role": "function", "name": "f", "content": "1"}],
         [{"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]}],
         [{"from": "gpt", "value": "<tool_call>{}</tool_call>"}, {"from": "tool_response", "value": "1"}],
-        [{"role": "tool_call", "content": "{}"}, {"role": "tool", "content": None}, {"role": "user", "content": "And?"}],
+        [
+            {"role": "tool_call", "content": "{}"},
+            {"role": "tool", "content": None},
+            {"role": "user", "content": "And?"},
+        ],
         [{"role": "Observation", "content": "1"}],
     ],
 )
@@ -180,7 +187,10 @@ def test_a_chat_that_begins_with_a_tool_says_so(first: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
-        ({"messages": [{"role": "user", "content": [{"type": "input_image"}, {"type": "text", "text": "a"}]}]}, IMAGE),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_image"}, {"type": "text", "text": "a"}]}]},
+            IMAGE,
+        ),
         ({"messages": [{"role": "user", "content": "Who?", "images": ["a.png"]}]}, IMAGE),
         ({"question": "Which colour has the car?", "image": {"bytes": b"\x89PNG", "path": None}}, IMAGE),
         ({"question": "Read <image 1> and <image 2>.", "answer": "x"}, IMAGE),

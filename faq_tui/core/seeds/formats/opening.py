@@ -42,6 +42,7 @@ TAR_AT = 257  # a tar archive has `ustar` there
 MOST_GROWTH = 250
 FREE_BYTES = 1 << 28  # unpacked bytes before the growth is looked at
 BUFFER = 1 << 17
+ZSTD_CHUNK = 1 << 12  # packed bytes at once, which can be 100 MiB of text
 ENDS_EARLY = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
@@ -136,8 +137,34 @@ def _decompressor(raw: BinaryIO, packing: str, path: Path) -> IO[bytes]:
         raise UsageError(
             f"{path} is packed with zstd: `pip install zstandard`, or unpack it with `zstd -d`"
         ) from None
-    reader: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True, closefd=False)
-    return reader
+    return cast(IO[bytes], io.BufferedReader(_Zstd(raw, zstandard.ZstdDecompressor()), BUFFER))
+
+
+class _Zstd(io.RawIOBase):
+    """The frames of a zstd file, one after the other. The library's own reader ends a cut-off file in silence."""
+
+    def __init__(self, raw: BinaryIO, zstd: Any) -> None:
+        self._raw, self._zstd = raw, zstd
+        self._frame: Any = None
+        self._packed, self._left = b"", b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            self._packed = self._packed or self._raw.read(ZSTD_CHUNK)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("its end is missing")
+                return 0
+            self._frame = self._frame or self._zstd.decompressobj()
+            self._left, self._packed = self._frame.decompress(self._packed), b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
 
 
 class _Unpacked(io.RawIOBase):
