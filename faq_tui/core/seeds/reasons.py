@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from faq_tui.core.seeds.formats.base import Problem
-
 EMPTY, DUPLICATE, BROKEN = "empty", "duplicate", "broken"
 ENCODING, NO_QUESTION, TOOLS = "encoding", "no question", "tools"
 IMAGE, AUDIO, VIDEO = "image", "audio", "video"
@@ -24,11 +22,11 @@ class ShapeError(ValueError):
         self.reason = reason
 
 
-def reason_of(problem: Problem) -> str:
-    """What a place without a record is counted as."""
-    if problem.reason == EMPTY:
+def reason_of(problem: str) -> str:
+    """What a place without a record is counted as; `problem` continues the sentence "line 3 is …"."""
+    if problem == EMPTY:
         return EMPTY
-    return ENCODING if problem.reason.startswith("not UTF-8") else BROKEN
+    return ENCODING if problem.startswith("not UTF-8") else BROKEN
 
 
 def in_short(reasons: dict[str, int]) -> str:

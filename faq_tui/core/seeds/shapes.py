@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from faq_tui.core.base.text import storable
-from faq_tui.core.seeds.formats.base import CHAT_FIELDS
 from faq_tui.core.seeds.media import media_in_text, media_of_fields
 from faq_tui.core.seeds.reasons import NO_QUESTION, ShapeError
-from faq_tui.core.seeds.turns import Chat, as_turns, kind_of, parsed_json, read_answer, read_chat
+from faq_tui.core.seeds.turns import CHAT_FIELDS, Chat, as_turns, kind_of, parsed_json, read_answer, read_chat
 from faq_tui.core.settings import Seeds
 from faq_tui.core.store.seeds import Seed
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.seeds.formats.base import CHAT_FIELDS
 from faq_tui.core.seeds.media import media_in_part, media_in_text, media_of_fields
 from faq_tui.core.seeds.reasons import NO_QUESTION, TOOLS, ShapeError
 
+CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
 _ROLE_NAMES = {
     "user": "user human usr prompter client customer question questioner",
     "assistant": "assistant gpt model chatgpt bot chatbot ai llm gpt4 gpt-4 claude bard answer",

@@ -79,8 +79,8 @@ class Seeds(Section):
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
-            description="names of the file's fields, also within objects; left out: found by their usual names",
-            examples=[{"prompt": "data.ask", "answer": "data.reply"}],
+            description="names of the file's fields; left out: found by their usual names",
+            examples=[{"prompt": "data.ask"}],
         ),
     ] = None
     encoding: Annotated[

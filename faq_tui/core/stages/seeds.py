@@ -107,7 +107,7 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
     for item in read_records(_path(context.run), settings):
         context.cancel.check()
         if isinstance(item, Problem):
-            problems.add(item, f"is {item.reason}", reason_of(item))
+            problems.add(item, f"is {item.reason}", reason_of(item.reason))
             continue
         try:
             made = read_seed(item.raw, settings, f"{item.file or settings.path}:{item.line}")

@@ -12,7 +12,6 @@ from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
 LONGEST_LINE = 1 << 28  # bytes
-CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.seeds.formats.base import CHAT_FIELDS, Problem, Record, Records, decoded_lines, one_line
+from faq_tui.core.seeds.formats.base import Problem, Record, Records, decoded_lines, one_line
 from faq_tui.core.seeds.formats.opening import opened
-from faq_tui.core.seeds.turns import as_turns
+from faq_tui.core.seeds.turns import CHAT_FIELDS, as_turns
 from faq_tui.core.settings import Seeds
 
 BROKEN_AT_FIRST = 20  # after so many broken lines and no good one the file is taken for one of another kind

@@ -8,7 +8,7 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from textual.message import Message
 from textual.widget import Widget
@@ -16,6 +16,7 @@ from textual.widget import Widget
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.store import Store, seed_pages
 from faq_tui.core.store.seed_pages import SeedFilter, View
+from faq_tui.core.store.seeds import skips
 
 POST_EVERY_S = 0.05
 
@@ -30,6 +31,7 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
+    skipped: dict[str, int] = field(default_factory=dict)  # rows of the file that are no seeds, by reason
 
 
 @dataclass
@@ -114,7 +116,7 @@ class Finder:
                 count = seed_pages.total(db)
                 dense = seed_pages.is_dense(db, count)
                 names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
-                self._post(SeedFacts(count, dense, *names, seed_pages.roles(db)))
+                self._post(SeedFacts(count, dense, *names, seed_pages.roles(db), skips(db)))
         except (FaqError, sqlite3.OperationalError):
             return  # the next count replaces this one
 

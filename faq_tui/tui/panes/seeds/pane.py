@@ -231,7 +231,7 @@ class SeedsPane(Pane):
             total = f" of {self.facts.total:,}" if self.facts else ""
             parts.append(f"{filters.in_words(self.seed_filter)}: {count:,}{more}{total} seeds")
         else:
-            parts.append(self._roles())
+            parts += [self._roles(), self._skipped()]
         parts.append(f"state for {self.view.source}" if len(self.views) > 1 else "")
         self.query_one("#seeds-status", LiteralText).show("   ".join(part for part in parts if part))
 
@@ -239,6 +239,12 @@ class SeedsPane(Pane):
         names = {"chosen": "to regenerate", "heldout": "held out", "pool": "in reserve", "excluded": "excluded"}
         counts = self.facts.roles if self.facts else {}
         return ", ".join(f"{counts[role]:,} {name}" for role, name in names.items() if counts.get(role))
+
+    def _skipped(self) -> str:
+        """`12 rows skipped: 9 image, 3 empty`; "" if none was."""
+        skipped = self.facts.skipped if self.facts else {}
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+        return f"{sum(skipped.values()):,} rows skipped: {reasons}" if skipped else ""
 
     def _draw_heading(self) -> None:
         width = self.list.size.width - 2

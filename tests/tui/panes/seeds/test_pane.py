@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store import seed_pages, seeds
+from faq_tui.core.store import seeds as seeds_store
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.seeds.finder import Finder, SeedsFound
 from faq_tui.tui.panes.seeds.pane import SeedsPane
@@ -363,3 +364,12 @@ def test_snapshot(size: tuple[int, int], run_folder: Path, snap_compare: Callabl
         await pilot.pause(0.2)
 
     assert snap_compare(app_on(run_folder), terminal_size=size, run_before=ready)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_rows_that_are_no_seeds_are_counted_by_reason(run_folder: Path, size: tuple[int, int]) -> None:
+    store = open_run(run_folder).store
+    seeds_store.record_skips(store, {"image": 1200, "tools": 34})
+    store.close()
+    async with opened(run_folder, size) as seeds:
+        await seeds.sees("31 in reserve", "1,234 rows skipped: 1,200 image, 34 tools")
