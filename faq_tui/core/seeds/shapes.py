@@ -74,7 +74,7 @@ def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
     if not isinstance(raw, dict):
         raise ShapeError(f"is {kind_of(raw)}, not an object")
     raw = {name: value for name, value in raw.items() if isinstance(name, str)}
-    fields: Mapping[str, str] = settings.fields or {}
+    fields = _names(settings)
     chat = _with_system(_conversation(raw, settings, 0), raw, settings)
     media = media_of_fields(raw)
     if media is not None:
@@ -102,7 +102,7 @@ def _whole(seed: Seed) -> Seed:
 
 
 def _conversation(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat:
-    fields: Mapping[str, str] = settings.fields or {}
+    fields = _names(settings)
     shape, prompt_field = settings.shape, fields.get("prompt", settings.prompt_field)
     if "messages" in fields:
         return _named_chat(raw, fields["messages"])
@@ -163,7 +163,7 @@ def _of_prompt(raw: dict[str, Any], prompt: str, settings: Seeds) -> Chat:
     if several:
         value, several = value[0], len(value) > 1
     question = _text(value, prompt)
-    fields: Mapping[str, str] = settings.fields or {}
+    fields = _names(settings)
     extra = _value(raw, fields.get("input", "input"))
     if (prompt == "instruction" or "input" in fields) and isinstance(extra, str) and extra.strip():
         question = f"{question}\n\n{extra.strip()}"
@@ -234,7 +234,7 @@ def _with_answer(chat: Chat, name: str, raw: dict[str, Any], settings: Seeds) ->
 
 def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
     """The chat, with the text of the record's system column as its first message if it has no system turn."""
-    fields: Mapping[str, str] = settings.fields or {}
+    fields = _names(settings)
     named = fields.get("system")
     names = SYSTEM_FIELDS if named is None else (named,)
     given = next((value for name in names if isinstance(value := _value(raw, name), str) and value.strip()), "")
@@ -280,7 +280,7 @@ def _any_case(raw: dict[str, Any], usual: tuple[str, ...]) -> str | None:
 
 def _answer(raw: dict[str, Any], settings: Seeds) -> str | None:
     """The original answer: a text, the first of several, or the assistant's turn in a list of turns."""
-    fields: Mapping[str, str] = settings.fields or {}
+    fields = _names(settings)
     named = fields.get("answer", settings.answer_field)
     if named is not None:
         return _first(_value(raw, named))
@@ -305,6 +305,11 @@ def _first(value: Any) -> str | None:
     if turns:
         return read_answer(turns)
     return next((item.strip() for item in value if isinstance(item, str) and item.strip()), None)
+
+
+def _names(settings: Seeds) -> Mapping[str, str]:
+    """Our names of fields to the file's, as far as the settings name them."""
+    return {str(ours): theirs for ours, theirs in (settings.fields or {}).items()}
 
 
 def _has(raw: Mapping[str, Any], name: str) -> bool:

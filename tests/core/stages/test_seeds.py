@@ -94,6 +94,7 @@ ROWS = """{"question": "one"}
 {"title": "none"}
 {"question":
 {"messages": [{"role": "user", "content": "<audio>"}]}
+{"question": "two"}
 """
 SKIPPED = {"duplicate": 1, "empty": 1, "image": 1, "tools": 1, "no question": 1, "broken": 1, "audio": 1}
 
@@ -120,6 +121,16 @@ def test_rows_are_counted_also_where_none_is_a_seed(tmp_path: Path) -> None:
 
 
 def test_keys_that_are_unset_change_no_signature(tmp_path: Path) -> None:
-    known = {"path", "count", "heldout", "sample_seed", "shape", "prompt_field", "answer_field", "split", "on_problem"}
+    known = {
+        "path",
+        "count",
+        "heldout",
+        "sample_seed",
+        "shape",
+        "prompt_field",
+        "answer_field",
+        "split",
+        "on_problem",
+    }
     assert set(Seeds(path="x").model_dump()) == known
     assert set(Seeds(path="x", config="main", streaming=False).model_dump()) == {*known, "config", "streaming"}

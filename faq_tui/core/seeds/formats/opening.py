@@ -111,14 +111,14 @@ def first_bytes(path: Path, count: int = 1 << 16) -> bytes:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[io.BufferedReader]:
+def _unpacked(path: Path) -> Iterator[io.BufferedReader[Any]]:
     packing = packing_of(path)
     with path.open("rb") as raw:
         if not packing:
             yield raw
             return
         with _decompressor(raw, packing, path) as source:
-            file = io.BufferedReader(_Unpacked(source, raw, path, packing), BUFFER)
+            file: io.BufferedReader[Any] = io.BufferedReader(_Unpacked(source, raw, path, packing), BUFFER)
             if file.peek(TAR_AT + 5)[TAR_AT : TAR_AT + 5] == b"ustar":
                 raise UsageError(f"{path} is a tar archive: unpack it, and name its file or folder")
             yield file
@@ -126,7 +126,7 @@ def _unpacked(path: Path) -> Iterator[io.BufferedReader]:
 
 def _decompressor(raw: BinaryIO, packing: str, path: Path) -> IO[bytes]:
     if packing == "gzip":
-        return gzip.GzipFile(fileobj=raw)
+        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
     if packing == "bzip2":
         return bz2.BZ2File(raw)
     if packing == "xz":

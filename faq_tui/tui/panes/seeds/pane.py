@@ -231,9 +231,14 @@ class SeedsPane(Pane):
             total = f" of {self.facts.total:,}" if self.facts else ""
             parts.append(f"{filters.in_words(self.seed_filter)}: {count:,}{more}{total} seeds")
         else:
-            parts += [self._roles(), self._skipped()]
+            parts.append(self._roles())
         parts.append(f"state for {self.view.source}" if len(self.views) > 1 else "")
-        self.query_one("#seeds-status", LiteralText).show("   ".join(part for part in parts if part))
+        line = "   ".join(part for part in parts if part)
+        skipped = "" if self.seed_filter else self._skipped()
+        if skipped:
+            fits = len(line) + len(skipped) + 3 <= self.size.width - 2
+            line += ("   " if fits else "\n") + skipped
+        self.query_one("#seeds-status", LiteralText).show(line)
 
     def _roles(self) -> str:
         names = {"chosen": "to regenerate", "heldout": "held out", "pool": "in reserve", "excluded": "excluded"}

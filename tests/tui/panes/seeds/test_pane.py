@@ -14,7 +14,6 @@ from textual.pilot import Pilot
 
 from faq_tui.core.run.run import open_run
 from faq_tui.core.store import seed_pages, seeds
-from faq_tui.core.store import seeds as seeds_store
 from faq_tui.tui.app import FaqApp
 from faq_tui.tui.panes.seeds.finder import Finder, SeedsFound
 from faq_tui.tui.panes.seeds.pane import SeedsPane
@@ -368,8 +367,7 @@ def test_snapshot(size: tuple[int, int], run_folder: Path, snap_compare: Callabl
 
 @pytest.mark.parametrize("size", [(80, 24), (200, 60)])
 async def test_rows_that_are_no_seeds_are_counted_by_reason(run_folder: Path, size: tuple[int, int]) -> None:
-    store = open_run(run_folder).store
-    seeds_store.record_skips(store, {"image": 1200, "tools": 34})
-    store.close()
-    async with opened(run_folder, size) as seeds:
-        await seeds.sees("31 in reserve", "1,234 rows skipped: 1,200 image, 34 tools")
+    with open_run(run_folder) as run:
+        seeds.record_skips(run.store, {"image": 1200, "tools": 34})
+    async with opened(run_folder, size) as pane:
+        await pane.sees("31 in reserve", "1,234 rows skipped: 1,200 image, 34 tools")
