@@ -84,6 +84,7 @@ def test_packed_files_of_every_kind(tmp_path: Path, packing: str, kind: str) -> 
         ("semicolons.csv", b"question;answer\nq1;a, b\nq2;c\n"),
         ("tabs.csv", b"question\tanswer\nq1\ta, b\nq2\tc\n"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_misnamed_files_are_read_as_what_they_are(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
@@ -129,6 +130,7 @@ ARCHIVE = b"PK\x03\x04" + b"\0" * 30
         ("s.txt", "q1\n".encode("utf-16"), r'in UTF-16.*set seeds.encoding = "utf-16"'),
         ("s.json", "[]".encode("utf-32"), r'set seeds.encoding = "utf-32"'),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_cannot_be_read_is_named(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     (tmp_path / name).write_bytes(content)
