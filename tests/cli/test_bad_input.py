@@ -14,7 +14,7 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from tests.support.fake_server import Behaviour, FakeServer
-from tests.support.shell import (
+from tests.support.shell import faq_tui, (
     FAQ_TUI,
     events,
     faq_tui,
@@ -126,10 +126,14 @@ def test_a_file_that_is_not_what_its_ending_says(tmp_path: Path, ending: str, co
 
 
 def test_json_lines_in_json_and_the_other_way_round(tmp_path: Path) -> None:
-    lines = b'{"question": "a?"}\n{"question": "b?"}\n'
-    said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "a", "s.json", lines), *SEEDS)
+    """Each is read as what it is, unless something else follows."""
+    lines, array = b'{"question": "a?"}\n{"question": "b?"}\n', b'[{"question": "a?"}]'
+    for name, content in (("s.json", lines), ("s.jsonl", array)):
+        result = faq_tui("run", seeds_run(tmp_path / name, name, content), *SEEDS)
+        assert result.code == ExitCode.DONE, result.err
+    said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "a", "s.json", b"{}\nwhy?\n"), *SEEDS)
     assert "not what its ending says: not JSON" in said
-    said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "b", "s.jsonl", b'[{"question": "a?"}]'), *SEEDS)
+    said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "b", "s.jsonl", array + b"\n" + lines), *SEEDS)
     assert said.endswith("holds one JSON array, not a JSON object a line: name it .json")
 
 

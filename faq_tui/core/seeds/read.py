@@ -51,7 +51,7 @@ def format_of(path: Path, name: str) -> SeedFormat:
         if is_dataset_folder(path):
             return _builtin("datasets")
         endings = ", ".join(suffixes())
-        raise UsageError(f"seeds.path {name} is a folder without a seed file: name one file ({endings})")
+        raise UsageError(f"seeds.path {name} is a folder: name one file ({endings}), as it holds none")
     suffix = plain_suffix(path)
     by_suffix = _of_suffix(suffix)
     if path.exists():
