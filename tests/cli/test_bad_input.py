@@ -14,7 +14,7 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from tests.support.fake_server import Behaviour, FakeServer
-from tests.support.shell import faq_tui, (
+from tests.support.shell import (
     FAQ_TUI,
     events,
     faq_tui,
