@@ -27,6 +27,7 @@ from faq_tui.tui.panes.evidence.table import TableRow
 from faq_tui.tui.panes.evidence.words import run_parts, summary
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.flow import FlowView
+from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # columns from which the scatter stands beside the table
@@ -108,7 +109,7 @@ class EvidencePane(Pane):
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
 
-    def on_lines_line_highlighted(self) -> None:
+    def on_line_list_line_highlighted(self) -> None:
         self._draw_detail()
 
     def on_lines_widened(self, event: Lines.Widened) -> None:
@@ -117,8 +118,8 @@ class EvidencePane(Pane):
         self._fit_detail()
         self.refresh_bindings()  # `columns` depends on the width
 
-    def on_lines_line_pressed(self) -> None:
-        if self.view_state.view == "items":
+    def on_line_list_line_clicked(self, event: LineList.LineClicked) -> None:
+        if event.again and self.view_state.view == "items":
             self.action_open()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002

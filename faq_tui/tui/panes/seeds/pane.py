@@ -146,7 +146,7 @@ class SeedsPane(Pane):
         self.list.tokens = self.sets.tokens(BASELINE)
         self._draw_preview()
 
-    def on_seed_list_seed_highlighted(self) -> None:
+    def on_line_list_line_highlighted(self) -> None:
         self._draw_status()
         if self._settle is not None:
             self._settle.stop()
