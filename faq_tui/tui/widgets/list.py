@@ -20,6 +20,8 @@ from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+CURSOR = "▸ "
+REVERSE = Style(reverse=True)
 T = TypeVar("T")
 
 
@@ -124,6 +126,19 @@ class LineList(ScrollView, can_focus=False):
     def _resize(self) -> None:
         # It never scrolls sideways; a width that changes would ask for another layout of the screen.
         self.virtual_size = Size(1, self.count)
+
+
+class QueueList(LineList):
+    """A list without a scrollbar. The line under the cursor has a mark, and keeps its colours in reverse."""
+
+    DEFAULT_CSS = "QueueList { scrollbar-size-vertical: 0; scrollbar-gutter: auto; overflow-y: hidden; }"
+
+    def mark(self, index: int) -> str:
+        """The first cells of a line."""
+        return CURSOR if index == self.cursor else " " * len(CURSOR)
+
+    def cursor_strip(self, strip: Strip, bar: Style) -> Strip:  # noqa: ARG002
+        return strip.adjust_cell_length(self._width, self._base).apply_style(REVERSE)
 
 
 def index_of(entry: T | None, entries: Sequence[T], otherwise: int) -> int:

@@ -9,6 +9,7 @@ from faq_tui.core.judging.picking import admits, agreement
 from faq_tui.core.store import Store
 from faq_tui.core.store.judged import Standing, standings
 from faq_tui.core.store.seed_pages import View
+from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
 READ_SHARE = 20  # wait at least so many times as long as the last read took
@@ -77,5 +78,4 @@ class JudgeQueue:
             for standing in self.everything
             if admits(self.filter, standing, self.kind) or (keep and standing.seed_id == seed_id)
         ]
-        if seed_id is None or not self.move_to(seed_id):
-            self.index = min(max(self.index, 0), len(self.shown) - 1)
+        self.index = index_of(seed_id, [standing.seed_id for standing in self.shown], self.index)

@@ -35,6 +35,7 @@ from faq_tui.tui.panes.quantize.queue import ArtefactQueue, describe, figures
 from faq_tui.tui.panes.quantize.spec import QUANTIZE
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.screens.recipe import RecipeScreen
+from faq_tui.tui.widgets.list import index_of
 from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -132,8 +133,7 @@ class QuantizePane(Pane):
             self.problem = ""
         except FaqError as error:
             self.problem = str(error)
-        names = [queued.name for queued in self.queue]
-        self.cursor = names.index(name) if name in names else max(0, min(self.cursor, len(names) - 1))
+        self.cursor = max(0, index_of(name, [queued.name for queued in self.queue], self.cursor))
 
     def _follow(self) -> None:
         running = self.running
@@ -239,9 +239,9 @@ class QuantizePane(Pane):
         self.query_one("#log-title", LiteralText).show(f"log of job {row.job}" if row else "log")
         return log_tail(self.run.log(row.job), rows) if row else []
 
-    def on_artefact_queue_artefact_chosen(self, event: ArtefactQueue.ArtefactChosen) -> None:
+    def on_line_list_line_clicked(self, event: ArtefactQueue.LineClicked) -> None:
         event.stop()
-        self._move_to(event.row)
+        self._move_to(event.index)
 
     def _move_to(self, row: int) -> None:
         self.cursor = max(0, min(row, len(self.queue) - 1))

@@ -126,8 +126,13 @@ class RegeneratePane(Pane):
         self._arrange()
         self.draw()
 
-    def on_seed_queue_seed_chosen(self, event: SeedQueue.SeedChosen) -> None:
+    def on_seed_queue_page_resized(self, event: SeedQueue.PageResized) -> None:
         event.stop()
+        self.draw()
+
+    def on_line_list_line_clicked(self, event: SeedQueue.LineClicked) -> None:
+        event.stop()
+        self.page.cursor = event.index
         self.draw()
 
     def draw(self, all_of_it: bool = True) -> None:

@@ -9,17 +9,15 @@ from itertools import zip_longest
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.events import Click
-from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.store import Store
 from faq_tui.core.store import candidate_pages as queue
 from faq_tui.core.store.candidate_pages import CandidateCounts, QueuedSeed
 from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
+from faq_tui.tui.widgets.list import QueueList
 
 QUIET_S = 2.0  # seconds without new text after which a candidate is no longer followed
 STATE_WIDTH = 13
@@ -147,26 +145,22 @@ def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int
 class QueueRow:
     """One line of the queue, as it is drawn."""
 
-    chosen: bool
     question: str
     words: str
     style: str
 
 
-class SeedQueue(Widget):
-    """Draws the page, then only the rows that changed. The pane handles the keys."""
+class SeedQueue(QueueList):
+    """Draws the page, then only the rows that changed."""
 
-    class SeedChosen(Message):
-        def __init__(self, row: int) -> None:
-            super().__init__()
-            self.row = row
+    class PageResized(Message):
+        """The page has another height, and so other seeds."""
 
     def __init__(self, page: SeedPage) -> None:
         super().__init__(id="queue")
-        self.page = page
+        self.page_of_seeds = page
         self._states: dict[str, tuple[str, str]] = {}
         self._rows: list[QueueRow] = []
-        self._base, self._width = Style(), 0  # of the lines that are drawn now
 
     def set_states(
         self, answered: Mapping[str, CandidateCounts], expected: int, source: str, regeneration: Regeneration
@@ -174,51 +168,30 @@ class SeedQueue(Widget):
         """Set the states of the page's seeds, and draw the rows that changed."""
         writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
         failed = Counter(key[0] for key in regeneration.failures if key[1] == source)
+        seeds = self.page_of_seeds.seeds
         self._states = {
             seed.seed_id: state_of(
                 answered.get(seed.seed_id, NOTHING), expected, writing[seed.seed_id], failed[seed.seed_id]
             )
-            for seed in self.page.seeds
+            for seed in seeds
         }
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw the rows that differ from those on the screen."""
-        rows = [
-            QueueRow(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
-            for row, seed in enumerate(self.page.seeds)
-        ]
-        before, self._rows = self._rows, rows
-        pairs = zip_longest(before, rows)
-        changed = [Region(0, y, self.size.width, 1) for y, (was, now) in enumerate(pairs) if was != now]
-        if changed:
-            self.refresh(*changed)
+        before = self._rows
+        self._rows = [QueueRow(seed.question, *self._states[seed.seed_id]) for seed in seeds]
+        self.count, self.cursor = len(seeds), self.page_of_seeds.cursor
+        for index, (was, now) in enumerate(zip_longest(before, self._rows)):
+            if was != now:
+                self.refresh_lines(index)
 
     def on_resize(self) -> None:
-        if self.size.height == self.page.height:
-            return  # shown again as it was
-        self.page.resize(self.size.height)
-        self.post_message(self.SeedChosen(self.page.cursor))
+        if self.size.height != self.page_of_seeds.height:  # else it is shown again as it was
+            self.page_of_seeds.resize(self.size.height)
+            self.post_message(self.PageResized())
 
-    def on_click(self, event: Click) -> None:
-        if event.y < len(self.page.seeds):
-            self.page.cursor = event.y
-            self.redraw()
-            self.post_message(self.SeedChosen(event.y))
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base, self._width = self.rich_style, self.size.width
-        return super().render_lines(crop)
-
-    def render_line(self, y: int) -> Strip:
-        base, width = self._base, self._width
-        if y >= len(self._rows):
-            return Strip.blank(width, base)
-        row = self._rows[y]
-        reverse = Style(reverse=row.chosen)
-        words = f"{'▸' if row.chosen else ' '} ", f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
+    def strip(self, index: int, width: int, base: Style) -> Strip:
+        row = self._rows[index]
+        words = self.mark(index), f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
         styles = base, base + Style.parse(row.style), base
-        strip = Strip([Segment(text, style + reverse) for text, style in zip(words, styles, strict=True)])
+        strip = Strip([Segment(text, style) for text, style in zip(words, styles, strict=True)])
         if strip.cell_length > width > 0:
-            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base + reverse)])])
-        return strip.adjust_cell_length(width, base + reverse)
+            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base)])])
+        return strip
