@@ -1,4 +1,4 @@
-"""The queue of artefacts, and the figures above it."""
+"""The queue of artefacts and the figures above it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
 
 STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
-WORDS = {"no set": "needs its set", "stale": "out of date"}
+WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The pace while artefacts are made, else how many there are."""
+    """The progress and rate of a running quantization, else the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -38,7 +38,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         if ended is not None:
             parts.append(f"{ended.name} {ended.state}: {ended.message}")
         elif stale := sum(queued.state == "stale" for queued in queue):
-            parts.append(f"{stale} out of date: r makes them again")
+            parts.append(f"{stale} out of date; r quantizes them again")
     return parts
 
 
@@ -54,8 +54,8 @@ def _left(live: LiveState, now: float) -> str:
 
 
 def describe(recipe: Recipe) -> str:
-    """A recipe in words, without the keys that have their defaults."""
-    group = "one group a row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
+    """A recipe in words, without settings that have their default values."""
+    group = "one group per row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
     extras = [f"{key} {value}" for key, value in recipe.unusual().items()]
     return ", ".join([f"{recipe.method} {recipe.bits} bits", group, *extras])
 
@@ -73,10 +73,10 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
 
 
 class ArtefactQueue(Widget):
-    """Draws the rows around the chosen one. The pane handles the keys."""
+    """Draws the rows around the selected row. The pane handles the keys."""
 
     class ArtefactChosen(Message):
-        """A row was clicked."""
+        """The user clicked a row."""
 
         def __init__(self, row: int) -> None:
             super().__init__()
@@ -90,7 +90,7 @@ class ArtefactQueue(Widget):
         self._drawn: tuple[object, ...] = ()
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
-        """Draw the queue if anything changed."""
+        """Draw the queue if anything has changed."""
         self._queue, self._cursor, self._making = queue, cursor, running
         now = queue, cursor, running and (running.name, running.version)
         if now != self._drawn:
@@ -99,7 +99,7 @@ class ArtefactQueue(Widget):
 
     @property
     def _top(self) -> int:
-        """The index of the first row on the screen. The chosen row is always on the screen."""
+        """The index of the first visible row. The selected row is always visible."""
         height = max(1, self.size.height)
         return max(0, min(self._cursor - height // 2, len(self._queue) - height))
 

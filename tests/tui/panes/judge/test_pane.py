@@ -219,7 +219,7 @@ def test_what_each_filter_admits(run_folder: Path) -> None:
             "all": [0, 1, 2, 3],
             "close calls": [1],
             "disagreements": [2],
-            "truncated or unfit": [0, 3],
+            "truncated or unusable": [0, 3],
             "overridden": [1, 2],
         }
         assert agreement(found) == (1, 2)
