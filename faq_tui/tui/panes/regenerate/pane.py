@@ -167,11 +167,11 @@ class RegeneratePane(Pane):
     def _why_empty(self) -> str:
         if not self.run.settings.sources:
             return (
-                "This run has no source, so only the baseline will be made.\n\nName a larger model of the target's \
-family under [sources.elder] in faq.toml."
+                "This run has no source, so it will only use the baseline.\n\nTo add a source, name a larger model \
+of the target's family under [sources.elder] in faq.toml."
             )
         if not self.page.seeds:
-            return "No seeds are chosen yet.\n\nPress r to start: the seed file is read first."
+            return "No seeds loaded.\n\nr starts the run: it reads the seeds, then asks the source."
         return ""
 
     def _draw_candidates(self, now: float) -> None:

@@ -27,9 +27,9 @@ from faq_tui.tui.widgets.text import LiteralText
 
 NARROW = 110  # columns; in a narrower pane the sentence needs three lines
 NOTHING = (
-    "No activations yet: they come from the stage activations, after assemble.\n"
-    "It sends each calibration set through the target once; [activations] in\n"
-    "faq.toml says where it looks."
+    "No activations yet. The stage activations, which follows assemble, runs each\n"
+    "calibration set through the target once. [activations] in faq.toml selects\n"
+    "the modules to measure."
 )
 
 
