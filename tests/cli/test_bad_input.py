@@ -46,7 +46,7 @@ def seeds_run(folder: Path, name: str, content: bytes, keys: str = "") -> Path:
         (["run"], "Missing argument 'RUN': see `faq-tui run --help`"),
         (["rum", "x"], "No such command 'rum'"),
         (["run", "x", "--onyl", "seeds"], "No such option"),
-        (["run", "x", "--only", "seeds", "--until", "seeds"], "--only and --until exclude each other"),
+        (["run", "x", "--only", "seeds", "--until", "seeds"], "--only and --until cannot be used together"),
         (["run", "no-such-run"], "no run folder at no-such-run: make one with `faq-tui init"),
         (["status", "no-such-run"], "no run folder at no-such-run"),
         (["init", "x", "--target", "t"], "Missing option '--seeds'"),

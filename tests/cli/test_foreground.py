@@ -72,7 +72,7 @@ def test_an_error_message_of_a_server_is_only_text(server: FakeServer, tmp_path:
     code, shown = on_a_terminal("run", run, "--until", "regenerate")
     assert code == ExitCode.FAILED
     inert(shown)
-    assert "again in" in shown and "gave up" in shown, "the bars' lines were put to the test, too"
+    assert "next try in" in shown and "gave up" in shown, "the bars' lines were put to the test, too"
     code, shown = on_a_terminal("status", run)
     assert code == 0 and "regenerate" in shown
     inert(shown)

@@ -10,7 +10,7 @@ from faq_tui.core.store.candidates import Candidate, CandidateOutline
 from faq_tui.core.store.judged import Standing
 
 FINISHED = "stop"
-FILTERS = ("all", "close calls", "disagreements", "truncated or unfit", "overridden")
+FILTERS = ("all", "close calls", "disagreements", "truncated or unusable", "overridden")
 CLOSE_IN_MIX = 0.25  # of a z-score
 
 
@@ -38,7 +38,7 @@ def admits(name: str, standing: Standing, kind: str) -> bool:
             return standing.margin is not None and standing.margin <= close_margin(kind) + 1e-9
         case "disagreements":
             return standing.override is not None and not agrees(standing)
-        case "truncated or unfit":
+        case "truncated or unusable":
             return standing.unusable > 0
         case "overridden":
             return standing.override is not None

@@ -21,11 +21,11 @@ FIRST_STRETCH, STRETCH = 2000, 65_536  # seeds in the first step of a search, an
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
-    "in reserve": "s.role = 'pool'",
+    "unused": "s.role = 'pool'",
     "hand-picked": "{person} = 'pick'",
     "rejected": "{person} = 'reject'",
     "picked": "{judge} = 'pick'",
-    "none fit": "{judge} = 'reject'",
+    "none usable": "{judge} = 'reject'",
     "waiting": "{made} = 0",
     "partly": "{made} < :candidates",
     "not judged": "1",

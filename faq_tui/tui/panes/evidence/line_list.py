@@ -1,4 +1,4 @@
-"""A list of lines with a cursor, and the box below it that explains the line under the cursor."""
+"""A list of lines with a cursor, and a box below that explains the selected line."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class Lines(LineList):
 
     @dataclass
     class Widened(Message):
-        """The lines have a new width, in cells."""
+        """The lines have a new width in cells."""
 
         width: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._line: Callable[[int, int], Text] = lambda _row, _width: Text()
-        self.width = 0  # of a line in cells, when it was last on the screen
+        self.width = 0  # width of a line in cells when the list was last visible
 
     def show(self, count: int, line: Callable[[int, int], Text]) -> None:
         """Show `count` lines. `line` makes one from its index and a width. The cursor keeps its index if possible."""
@@ -48,7 +48,7 @@ class Lines(LineList):
 
     @property
     def page(self) -> int:
-        """How many lines a page key moves: one less than fit."""
+        """The lines that a page key moves: one less than the visible lines."""
         return max(1, super().page - 1)
 
     def on_resize(self) -> None:
@@ -59,7 +59,8 @@ class Lines(LineList):
 
 
 class Detail(FlowView):
-    """The explanation of the chosen row. It has the same height for every row, so that the list above stays still."""
+    """The explanation of the selected row. Its height is the same for all rows, so that the list above does not
+    move."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -69,10 +70,10 @@ class Detail(FlowView):
         self._lines = LEAST
 
     def fit(self, texts: Sequence[str], most: int) -> None:
-        """Make room for each of `texts`, with the border at most `most` lines."""
+        """Set a height that fits every text in `texts`, but at most `most` lines with the border."""
         self._texts, self._most = texts, most
         width = self.size.width - BAR
-        if width <= 0:  # not laid out yet: `on_resize` comes back to it
+        if width <= 0:  # not laid out yet: `on_resize` calls this again
             return
         needed = max([LEAST, *(_height(text, width) for text in texts)])
         self._lines = max(1, min(needed, most - BORDER))
@@ -80,7 +81,7 @@ class Detail(FlowView):
             self.styles.height = self._lines + BORDER
 
     def say(self, text: str, last: str = "") -> None:
-        """Show `text`. With a `last` line, `text` is shortened until that line fits below it."""
+        """Show `text`. If there is a `last` line, shorten `text` until the last line fits below it."""
         self._text = text, last
         width = self.size.width - BAR
         if last and width > 0:
@@ -97,7 +98,7 @@ def _height(text: str, width: int) -> int:
 
 
 def _shortened(text: str, width: int, lines: int) -> str:
-    """The first `lines` lines of running text, with an ellipsis if more follow."""
+    """The first `lines` lines of wrapped text, with an ellipsis if more lines follow."""
     wrapped = wrap(sanitize(text), width)
     if len(wrapped) <= lines:
         return text

@@ -1,4 +1,4 @@
-"""The queue of artefacts, and the figures above it."""
+"""The queue of artefacts and the figures above it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.widgets.list import QueueList
 
 STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
-WORDS = {"no set": "needs its set", "stale": "out of date"}
+WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The pace while artefacts are made, else how many there are."""
+    """The progress and rate of a running quantization, else the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -36,7 +36,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         if ended is not None:
             parts.append(f"{ended.name} {ended.state}: {ended.message}")
         elif stale := sum(queued.state == "stale" for queued in queue):
-            parts.append(f"{stale} out of date: r makes them again")
+            parts.append(f"{stale} out of date; r quantizes them again")
     return parts
 
 
@@ -52,8 +52,8 @@ def _left(live: LiveState, now: float) -> str:
 
 
 def describe(recipe: Recipe) -> str:
-    """A recipe in words, without the keys that have their defaults."""
-    group = "one group a row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
+    """A recipe in words, without settings that have their default values."""
+    group = "one group per row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
     extras = [f"{key} {value}" for key, value in recipe.unusual().items()]
     return ", ".join([f"{recipe.method} {recipe.bits} bits", group, *extras])
 

@@ -1,4 +1,4 @@
-"""The queue of seeds: a page of the database, its widget, and which candidate to follow."""
+"""The queue of seeds: one page of the database, the widget, and the choice of the candidate to follow."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from faq_tui.core.store.candidate_pages import CandidateCounts, QueuedSeed
 from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 from faq_tui.tui.widgets.list import QueueList
 
-QUIET_S = 2.0  # seconds without new text after which a candidate is no longer followed
+QUIET_S = 2.0  # seconds without new text until a candidate is no longer followed
 STATE_WIDTH = 13
 NOTHING = CandidateCounts()
 
 
 class Follower:
-    """Stays with a candidate until it is finished or quiet, then goes to the one that got text last."""
+    """Follows a candidate until it is finished or gets no text. Then follows the candidate with the newest text."""
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # characters of the candidate, and when they last grew
+        self._length, self._since = 0, 0.0  # characters of the candidate, and the time when they last grew
 
     def toggle(self) -> None:
         self.on = not self.on
         self._length, self._since = 0, 0.0
 
     def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
-        """The candidate to go to now; None to stay."""
+        """The candidate to show next; None to stay."""
         latest = regeneration.latest
         if not self.on or latest is None:
             return None
@@ -56,7 +56,7 @@ class Follower:
 
 
 class SeedPage:
-    """A page of `height` seeds from the database, one of which is chosen."""
+    """A page of `height` seeds from the database. One seed is selected."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -70,7 +70,7 @@ class SeedPage:
         return self.seeds[self.cursor] if self.seeds else None
 
     def load(self) -> None:
-        """Read the page around the chosen seed again."""
+        """Read the page around the selected seed again."""
         self.total = queue.count(self._store)
         if self.current is None:
             self.first()
@@ -105,7 +105,7 @@ class SeedPage:
             self.seeds = [*more, *self.seeds][: self.height]
 
     def go_to(self, seed_id: str) -> bool:
-        """Choose a seed by its id. Returns False if it is not in the queue."""
+        """Select a seed by its id. Returns False if it is not in the queue."""
         for row, seed in enumerate(self.seeds):
             if seed.seed_id == seed_id:
                 self.cursor = row
@@ -117,7 +117,8 @@ class SeedPage:
         return True
 
     def _load_around(self, position: int, row: int) -> None:
-        """Fill the page around the seed at `position`, and choose it: on `row` unless that leaves rows empty."""
+        """Fill the page around the seed at `position` and select this seed. Put it on `row` unless that leaves rows
+        empty."""
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
         if len(ahead) + len(here) < self.height:
@@ -130,20 +131,20 @@ def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int
     """The state of a seed as (words, style). `expected` is how many candidates it should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # in this job, or in an earlier one by the database
+    if failed := max(failed, answered.failed):  # in this job, or in an earlier job from the database
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
     if answered.truncated:
         return f"{answered.truncated} truncated", "yellow"
     if answered.unusable:
-        return f"{answered.unusable} unfit", "yellow"
+        return f"{answered.unusable} unusable", "yellow"
     return f"done {answered.done}/{expected}", "green"
 
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One line of the queue, as it is drawn."""
+    """The content of one line of the queue."""
 
     question: str
     words: str

@@ -1,4 +1,4 @@
-"""The list of seeds: its columns by width, and a widget that reads only the rows on the screen."""
+"""The list of seeds: its columns, and a widget that reads only the visible rows."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.tui.widgets.list import LineList
 
 GAP = 2
-LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # widths in cells from which the list has these columns
+LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # minimum width of the list in cells for these columns
 STATE_STYLES = {
     "excluded": "strike",
     "hand-picked": "bold green",
     "picked": "green",
     "rejected": "bold red",
-    "none fit": "red",
+    "none usable": "red",
     "waiting": "yellow",
     "partly": "yellow",
     "not judged": "yellow",
@@ -59,9 +59,10 @@ def heading(width: int) -> str:
 
 
 def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[tuple[str, str]]:
-    """The cells of a row as (text, style), together `width` cells wide.
+    """The cells of a row as (text, style), in total `width` cells wide.
 
-    `tokens` maps a seed id to the tokens of its baseline sample; `candidates` is how many each seed should have.
+    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number that each seed should
+    have.
     """
     cells = {
         "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
@@ -81,13 +82,14 @@ def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: in
 
 
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
-    """The length with its unit: tokens if they are known, else characters."""
+    """The length with its unit: tokens if known, else characters."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
 
 
 def fitted(text: str, column: Column) -> str:
-    """Sanitized text in exactly `column.width` cells. Longer text gets an ellipsis; origins keep their end."""
+    """Sanitized text in exactly `column.width` cells. Longer text gets an ellipsis at its end; origins get it at
+    their start."""
     text = sanitize(text, 4 * column.width if column.name != "origin" else None)
     if cell_len(text) > column.width:
         if column.name == "origin":
@@ -112,7 +114,8 @@ class SeedList(LineList):
         self._height = 0  # rows, while it is hidden too
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
-        """List the seeds at `positions`. The cursor goes to the position `keep` if listed, else keeps its index."""
+        """List the seeds at `positions`. The cursor goes to the position `keep` if it is listed, else keeps its
+        index."""
         others = positions is not self.positions and positions != self.positions
         self.positions = positions
         self.count = len(positions)
@@ -131,7 +134,7 @@ class SeedList(LineList):
         self.refresh()
 
     def reread(self) -> None:
-        """Read the rows on the screen again, and draw those that changed."""
+        """Read the visible rows again, and draw the changed rows."""
         before, self._rows = self._rows, {}
         first = self.scroll_offset.y
         for index in range(first, min(first + self._height, self.count)):
@@ -171,6 +174,6 @@ class SeedList(LineList):
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:
-    """The index of a position in ascending positions; None if it is missing."""
+    """The index of a position in ascending positions. None if it is missing."""
     index = bisect_left(positions, position)
     return index if index < len(positions) and positions[index] == position else None

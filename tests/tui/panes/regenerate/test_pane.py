@@ -214,7 +214,7 @@ async def test_a_candidate_grows_is_retried_and_finishes(tmp_path: Path) -> None
             begin(app)
             app.hear(e.CandidateStarted(ids[0], "elder", 1))
             await pilot.pause()
-            assert "asked, no word yet" in app.screen_text
+            assert "waiting for the first token" in app.screen_text
             for n in range(30):
                 app.hear(e.CandidateDelta(ids[0], "elder", 1, f"step {n} ", ""))
             await pilot.pause()
@@ -277,7 +277,7 @@ async def test_an_empty_run_says_what_to_do(tmp_path: Path, toml: str) -> None:
     with bare_run(tmp_path / "run", count=0, toml=text) as run:
         async with opened(run) as (app, _pane, pilot):
             await pilot.press("j", "k", "G", "g", "l", "h", "a", "s", "z", "ctrl+d")
-            assert ("no source" if not toml else "Press r to start") in app.screen_text
+            assert ("no source" if not toml else "No seeds loaded") in app.screen_text
 
 
 async def test_hostile_text_is_inert_and_fast(tmp_path: Path) -> None:

@@ -87,8 +87,8 @@ async def opened(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterato
 
 async def test_the_list_says_state_category_question_and_length(run_folder: Path) -> None:
     async with opened(run_folder) as seeds:
-        await seeds.sees("seed 1 of 36 4 to regenerate, 1 held out, 31 in reserve", "40 tokens")
-        await seeds.sees("picked cooking", "none fit", "held out", "in reserve", "chars")
+        await seeds.sees("seed 1 of 36 4 to regenerate, 1 held out, 31 unused", "40 tokens")
+        await seeds.sees("picked cooking", "none usable", "held out", "unused", "chars")
     async with opened(run_folder, (200, 60)) as seeds:
         await seeds.sees("language", "origin", "seeds.jsonl:6")
 
@@ -226,7 +226,7 @@ async def test_set_shows_the_sample_of_the_next_set_with_its_tokens_marked(run_f
         await seeds.press("j")
         await seeds.sees("as in the set elder: 41 tokens", "square root of two is irrational?<|im_end|>")
         await seeds.press("G")
-        await seeds.sees("in no calibration set yet, so as the file has it")
+        await seeds.sees("from the seed file (in no calibration set yet)")
         await seeds.press("v")
         assert "this seed is in no calibration set yet" in said(seeds.app)
 
@@ -268,7 +268,7 @@ async def test_what_a_job_writes_appears(run_folder: Path) -> None:
             run.store.db.execute("UPDATE picks SET action = 'reject', candidate_id = NULL WHERE source = 'elder'")
         await seeds.pilot.pause(1.0)
         seeds.app.session.live.version += 1
-        await seeds.sees("none fit cooking Why")
+        await seeds.sees("none usable cooking Why")
 
 
 async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> None:
@@ -289,7 +289,7 @@ async def test_no_seeds_yet(tmp_path: Path) -> None:
         run.store.db.execute("UPDATE seeds SET present = 0")
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "no seeds yet: r reads them" in text_of(app), 5)
+        await until(pilot, lambda: "No seeds loaded. r starts the run." in text_of(app), 5)
         await pilot.press("e", "j", "G", "enter", "u")
 
 
