@@ -192,7 +192,7 @@ async def test_remove(tmp_path: Path) -> None:
         await pilot.press("d", "escape")
         assert file.read_text() == before
         await pilot.press("d")
-        assert "Take recipe 1 (gptq 4 bits, groups of 64) out of faq.toml?" in app.screen_text
+        assert "Remove recipe 1 (gptq 4 bits, groups of 64) from faq.toml?" in app.screen_text
         await pilot.press("d")
         await pilot.pause()
         assert [r.bits for r in load_settings(file).recipes] == [8] and len(pane.queue) == 1
