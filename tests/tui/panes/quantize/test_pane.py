@@ -221,7 +221,7 @@ async def test_a_recipe_in_the_making_is_left_alone(tmp_path: Path) -> None:
         from faq_tui.core.base.errors import UsageError
 
         for act in (pane.action_remove, pane.action_move_down):
-            with pytest.raises(UsageError, match="is quantizing .* with this recipe"):
+            with pytest.raises(UsageError, match=r"is quantizing .* with this recipe"):
                 act()
         await pilot.press("G", "K")
         await pilot.pause()
