@@ -92,8 +92,8 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if loaded.report["outdated"]:
         line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
     if shared := loaded.report["run"]["shared_seeds"]:
-        line.append(f"The draws overlap: each takes {shared['seeds']} of the same {shared['total']} seeds. ", "bold")
-        line.append("The intervals are widened for this.\n", "bold")
+        line.append(f"Draws overlap ({shared['seeds']} of the same {shared['total']} seeds in each): ", "bold")
+        line.append("intervals are widened.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
         counts = _counts(evidence, equal)

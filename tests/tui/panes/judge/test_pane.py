@@ -82,7 +82,7 @@ async def test_pick_1_pick_2_pick_3_are_rows_with_who_and_when(run_folder: Path)
     before = rows(run_folder, "SELECT * FROM picks")
     async with opened(run_folder) as judge:
         await judge.press("2")
-        await judge.sees(f"Now: candidate 2, by {ME}", "the judge picks 1", "0 of 1 overrides agree with the judge")
+        await judge.sees(f"Now: candidate 2, by {ME}", "judge's pick: 1", "0 of 1 overrides agree with the judge")
         await judge.press("1")
         await judge.sees("Now: candidate 1", "the judge agrees", "1 of 1 overrides agree")
         await judge.press("n", "n", "3")
@@ -227,7 +227,7 @@ def test_what_each_filter_admits(run_folder: Path) -> None:
 
 async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -> None:
     async with opened(run_folder, (120, 36)) as judge:
-        await judge.sees("8 of 10", "reason 1", "picked by judge", "the judge picks 1")
+        await judge.sees("8 of 10", "reason 1", "picked by judge", "judge's pick: 1")
         await judge.press("b")
         await judge.sees("blind: scores hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
         await judge.misses("8 of 10", "reason 1", "picked by judge", "judge's pick:", "overrides")
@@ -238,7 +238,7 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
         await judge.sees("Now: candidate 2", "picked by person")
         await judge.misses("picks 3")
         await judge.press("b")
-        await judge.sees("9 of 10", "the judge picks 3")
+        await judge.sees("9 of 10", "judge's pick: 3")
 
 
 async def test_fold_opens_long_reasoning(run_folder: Path) -> None:

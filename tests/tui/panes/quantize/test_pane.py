@@ -192,7 +192,7 @@ async def test_remove(tmp_path: Path) -> None:
         await pilot.press("d", "escape")
         assert file.read_text() == before
         await pilot.press("d")
-        assert "Take recipe 1 (gptq 4 bits, groups of 64) out of faq.toml?" in app.screen_text
+        assert "Remove recipe 1 (gptq 4 bits, groups of 64) from faq.toml?" in app.screen_text
         await pilot.press("d")
         await pilot.pause()
         assert [r.bits for r in load_settings(file).recipes] == [8] and len(pane.queue) == 1
@@ -221,7 +221,7 @@ async def test_a_recipe_in_the_making_is_left_alone(tmp_path: Path) -> None:
         from faq_tui.core.base.errors import UsageError
 
         for act in (pane.action_remove, pane.action_move_down):
-            with pytest.raises(UsageError, match="is quantizing .* with this recipe"):
+            with pytest.raises(UsageError, match=r"is quantizing .* with this recipe"):
                 act()
         await pilot.press("G", "K")
         await pilot.pause()

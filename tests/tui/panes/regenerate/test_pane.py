@@ -229,7 +229,7 @@ async def test_a_candidate_grows_is_retried_and_finishes(tmp_path: Path) -> None
             assert styles["It is 42."] == "" and set(styles.values()) == {"dim", "bold", ""}
             app.hear(e.CandidateRetried(ids[0], "elder", 1, 1, 8.0, "HTTP 503"))
             await pilot.pause()
-            assert "tries again in 8 s: HTTP 503" in app.screen_text and "It is 42." not in app.screen_text
+            assert "next try in 8 s: HTTP 503" in app.screen_text and "It is 42." not in app.screen_text
             app.hear(e.CandidateStarted(ids[0], "elder", 1), e.CandidateDelta(ids[0], "elder", 1, "again", ""))
             await pilot.pause()
             assert "writing its reasoning · try 2" in app.screen_text

@@ -220,11 +220,11 @@ async def test_tag_filter_and_undo(run_folder: Path) -> None:
 async def test_set_shows_the_sample_of_the_next_set_with_its_tokens_marked(run_folder: Path) -> None:
     """seeds.set"""
     async with opened(run_folder, (120, 36)) as seeds:
-        await seeds.sees("as in the set baseline: 40 tokens; v shows elder", "<|im_start|>user")
+        await seeds.sees("as in set baseline: 40 tokens; v shows elder", "<|im_start|>user")
         await seeds.press("v")
-        await seeds.sees("as in the set elder", "<|im_start|>assistant", "Yes.")
+        await seeds.sees("as in set elder", "<|im_start|>assistant", "Yes.")
         await seeds.press("j")
-        await seeds.sees("as in the set elder: 41 tokens", "square root of two is irrational?<|im_end|>")
+        await seeds.sees("as in set elder: 41 tokens", "square root of two is irrational?<|im_end|>")
         await seeds.press("G")
         await seeds.sees("from the seed file (in no calibration set yet)")
         await seeds.press("v")

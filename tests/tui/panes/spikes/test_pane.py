@@ -59,7 +59,7 @@ async def test_the_higher_peaks_are_seen(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, _pane, _press):
         text = app.screen_text
         assert "elder makes self_attn.o_proj rougher than baseline" in text
-        assert "layer 0 self_attn.o_proj: |x| same scale" in text
+        assert "layer 0 self_attn.o_proj: |x|, same scale" in text
         assert "baseline: highest 4" in text and "▲ elder: highest 9.6" in text
         lines = text.splitlines()
         dashed = next(number for number, line in enumerate(lines) if line.count("╌") > 20)
