@@ -137,8 +137,7 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in the spikiness of {module} that is consistent over the
-        layers"
+        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} that is consistent over layers"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
     details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]

@@ -153,8 +153,8 @@ def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any
     """One row per metric of the benchmark, then of each subset; keys as in `Result`.
 
     evalscope reports no standard error. We compute it over questions: the standard deviation of the means over
-    `repeats` answers, divided by the square root of the number of questions (Miller 2024, "Adding error bars to evals",
-    arXiv 2411.00640, section 3.1: answers to one question are not independent).
+    `repeats` answers, divided by the square root of the number of questions (Miller 2024, "Adding error bars to
+    evals", arXiv 2411.00640, section 3.1: answers to one question are not independent).
     """
     results = []
     for metric in answer["report"]["metrics"]:

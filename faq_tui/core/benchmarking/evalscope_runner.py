@@ -1,8 +1,8 @@
 """Run one benchmark of evalscope against one server: `PYTHON evalscope_runner.py ORDER ANSWER`.
 
-PYTHON is the interpreter of any environment that has evalscope; this file imports nothing from faq-tui. ORDER is a JSON file with the
-task configuration; ANSWER will hold the report, the score of each answer, and versions, or the error's classes
-and text.
+PYTHON is the interpreter of any environment that has evalscope; this file imports nothing from faq-tui. ORDER is a
+JSON file with the task configuration; ANSWER will hold the report, the score of each answer, and versions, or the
+error's classes and text.
 """
 
 from __future__ import annotations

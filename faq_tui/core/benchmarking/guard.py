@@ -1,7 +1,7 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-Such programs start further processes and do not notice when faq-tui ends. The guard does: when its stdin is closed, or
-on SIGTERM, it ends the program's whole process group, first with SIGTERM, then with SIGKILL.
+Such programs start further processes and do not notice when faq-tui ends. The guard does: when its stdin is closed,
+or on SIGTERM, it ends the program's whole process group, first with SIGTERM, then with SIGKILL.
 """
 
 from __future__ import annotations

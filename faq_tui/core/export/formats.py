@@ -45,7 +45,7 @@ class CalibrationSet:
 
 
 class ExportFormat(Extension):
-    """A format for calibration sets. `name` is the value of `--format`, `help` is one sentence for the command's help."""
+    """A format for calibration sets. `name` is the value of `--format`, `help` a sentence for the command's help."""
 
     suffix: str  # the usual ending of its files, such as ".jsonl"
     binary: bool = False  # must not be printed on a terminal

@@ -54,14 +54,14 @@ def preset_text(name: str, choices: PresetChoices) -> str:
 def _head(experiment: Experiment, c: PresetChoices) -> str:
     further = others(experiment)
     more = (
-        f"# The table has further targets, and each needs a separate run: use faq-tui init with --target {' or '.join(further)}.\n"
+        f"# The table has further targets, each for a separate run: use --target {' or '.join(further)}.\n"
         if further
         else ""
     )
     return f"""\
 # Table {experiment.table} of the FAQ paper (arXiv 2601.11200): {experiment.model}.
-# Settings from the paper are marked (paper). The paper does not publish its seeds, its prompts, its judge's prompt and
-# scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ.
+# Settings from the paper are marked (paper). The paper does not publish its seeds, its prompts, its judge's prompt
+# and scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ.
 {more}
 [preset]
 name = {quoted(experiment.name)}  # `faq-tui status` shows which of the table's cells this run has filled

@@ -165,5 +165,8 @@ def test_a_list_of_models_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_list_of_models_that_is_none(body: bytes) -> None:
-    with loopback(body=body) as server, pytest.raises(EndpointError, match=r"is not an OpenAI-compatible server: check"):
+    with (
+        loopback(body=body) as server,
+        pytest.raises(EndpointError, match=r"is not an OpenAI-compatible server: check"),
+    ):
         listed(server.url)

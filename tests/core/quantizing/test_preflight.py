@@ -62,7 +62,7 @@ def test_the_group_sizes_that_fit_are_named() -> None:
     preflight.check_group_size(shapes, -1)
     with pytest.raises(UsageError, match=r"576 input features of a\.q_proj: choose one of -1, 16, 32, 64$"):
         preflight.check_group_size(shapes, 128)
-    with pytest.raises(UsageError, match="100 input features of odd: none does: choose another method"):
+    with pytest.raises(UsageError, match="100 input features of odd: no group size does: choose another method"):
         preflight.check_group_size({"odd": (64, 100)}, 128, (16, 32, 64))
 
 
@@ -86,7 +86,7 @@ def test_rows_that_gptqmodel_would_take_amiss(rows: list[list[int]], sentence: s
     [
         ('{"text": "x"}', "line 2 has no input_ids"),
         ("{", "line 2 has no input_ids"),
-        ('{"input_ids": ["a"]}', "line 2: input_ids is no list of integers"),
+        ('{"input_ids": ["a"]}', "line 2: input_ids is not a list of integers"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str, sentence: str) -> None:
@@ -140,7 +140,9 @@ def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(
     save_file(
         {f"language_model.{name}": w for name, w in weights.items()}, model / "model.safetensors", {"format": "pt"}
     )
-    with pytest.raises(FaqError, match=r"has no tensor of its name in .*model: its layout cannot be written back"):
+    with pytest.raises(
+        FaqError, match=r"model has no tensor named .*, so the quantized weights cannot be written back"
+    ):
         check_layout(model, weights)
     check_layout(bench.model, weights)
 
