@@ -45,12 +45,12 @@ def test_a_change_over_the_layers_is_found(scale: float, noise: float, verdict: 
     assert peak.change.low < scale < peak.change.high
     words = {ROUGHER: "elder makes self_attn.o_proj rougher than baseline", SAME: "no difference"}
     assert words.get(verdict, "smoother than baseline") in found.sentence
-    assert "They differ in tokens" not in found.sentence
+    assert "not fair" not in found.sentence
 
 
 def test_other_tokens_are_said_and_the_other_way_round_is_the_opposite() -> None:
     ours, theirs = told("elder", 1.4, 0.02, tokens=5000), told("baseline", 1.0, 0.02, seed=3)
-    assert "They differ in tokens (5,000 and 1,000)" in compare(ours, theirs, MODULE, 500).sentence
+    assert "not fair: the sets have 5,000 and 1,000 tokens" in compare(ours, theirs, MODULE, 500).sentence
     assert compare(theirs, ours, MODULE, 500).verdict == SMOOTHER
 
 

@@ -56,9 +56,9 @@ def test_a_judge_that_says_ten_to_all_is_warned_of_in_note_status_and_report(
     server.behaviour = judging(lambda asked: marks(asked, lambda *_: 10))
     folder = judged(tmp_path / "run", server.url, seeds=3, more="probe = 3")
     result = faq_tui("run", folder, *JUDGE, "--json")
-    (warned,) = [e for e in events(result) if e["event"] == "Note" and "tested before use" in e["message"]]
+    (warned,) = [e for e in events(result) if e["event"] == "Note" and "in the test before use" in e["message"]]
     assert warned["level"] == "warning" and "with AUC 0.50 [" in warned["message"]
-    assert "below 0.7: its scores say little" in warned["message"]
+    assert "below 0.7: its scores are unreliable" in warned["message"]
     found = probe_of(folder)
     assert (found["auc"], found["warning"]) == (0.5, True)
     assert "AUC 0.50" in " ".join(faq_tui("status", folder).out.split())
@@ -71,10 +71,10 @@ def test_a_judge_is_tested_once(server: FakeServer, tmp_path: Path) -> None:
     settings, before = folder / "faq.toml", len(judge_requests(server))
     settings.write_text(settings.read_text().replace("candidates = 2", "candidates = 3"))
     result = faq_tui("run", folder, *JUDGE)
-    assert result.code == ExitCode.DONE and "tested before use" not in result.err
+    assert result.code == ExitCode.DONE and "in the test before use" not in result.err
     assert len(judge_requests(server)) == before + 2 * 3
     settings.write_text(settings.read_text() + "max_tokens = 400\n")  # another judge
-    assert "tested before use" in faq_tui("run", folder, *JUDGE).err
+    assert "in the test before use" in faq_tui("run", folder, *JUDGE).err
 
 
 def test_a_probe_that_broke_off_is_done_by_the_next_run(server: FakeServer, tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_judge_whose_test_cannot_be_read_is_warned_of(server: FakeServer, tmp_
     server.behaviour = judging(lambda asked: "no")
     folder = judged(tmp_path / "run", server.url, seeds=2, more="probe = 2")
     result = faq_tui("run", folder, *JUDGE)
-    assert "warning: tested before use, the judge gave no score that could be read" in result.err
+    assert "warning: in the test before use, no score of the judge could be read" in result.err
     found = probe_of(folder)
     assert (found["auc"], found["warning"], found["unread"]) == (None, True, 6)
 

@@ -67,8 +67,8 @@ def test_the_answer_comes_first_and_in_words(tmp_path: Path) -> None:
     assert "**At equal tokens: within noise on pydoc; within noise on answers.**" in text
     assert re.search(r"On pydoc: KL 0\.\d{4} against 0\.\d{4}: better \(-0\.\d{4}, 95% interval \[-", text)
     assert "loss recovered 3" in text
-    assert "do not cover which seeds happened to be drawn" in text
-    assert "can turn around with another draw" in text  # the even pair is nearer than draws are
+    assert "do not account for the random choice of calibration seeds" in text
+    assert "can change its sign with another draw" in text  # the even pair is nearer than draws are
     assert "No elder" not in text
 
 
@@ -79,9 +79,9 @@ def test_worse_is_said_as_plainly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("sources.elder", "sources.self", "the target regenerated its own data, and a gain is not promised"),
-        ('"./target"', '"embedded"', "the target regenerated its own data, and a gain is not promised"),
-        ('"Big-8B"', '"Org/Target"', "the target regenerated its own data, and a gain is not promised"),
+        ("sources.elder", "sources.self", "the target regenerated its own data, so FAQ does not promise a gain"),
+        ('"./target"', '"embedded"', "the target regenerated its own data, so FAQ does not promise a gain"),
+        ('"Big-8B"', '"Org/Target"', "the target regenerated its own data, so FAQ does not promise a gain"),
         ('"http://elder:8000/v1"', '"embedded"', "the small embedded model regenerated the data"),
     ],
 )
@@ -95,7 +95,7 @@ def test_no_elder_is_said_plainly(tmp_path: Path, old: str, new: str, words: str
         measure_all(run, {"baseline": 0.3, name: 0.2})
         text = render(run, "md")
     answer = text[: text.index("## The models")]
-    assert "No elder was involved" in answer and words in answer
+    assert "No elder was used" in answer and words in answer
 
 
 def test_one_artefact_under_two_names_is_said(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_one_artefact_under_two_names_is_said(tmp_path: Path) -> None:
         add_made_up_artefact(run, "elder", same_as="gptq-w4g64-baseline")
         text = render(run, "md")
     assert "At equal samples: same model on pydoc" in text
-    assert "Both sides hold the same token ids" in text
+    assert "Both sets have the same token ids" in text
     assert "gptq-w4g64-elder shares the weights of gptq-w4g64-baseline" in text
 
 
@@ -114,8 +114,8 @@ def test_what_was_run_is_named(tmp_path: Path) -> None:
         add_candidates(run)
         text = render(run, "md")
     assert "- **Source elder**: Big-8B at http\\://elder:8000/v1, reasoning native, prompt version none; temp" in text
-    assert "3 candidates (3 a seed asked for): 2 finished and fit, unfit: 1 truncated; 3 with reasoning" in text
-    assert "picks: 1 by the judge, 1 by a person, 0 seeds without one" in text
+    assert "3 candidates (3 requested per seed): 2 finished and usable, unusable: 1 truncated; 3 with" in text
+    assert "picks: 1 by the judge, 1 by a person, 0 seeds without a pick" in text
     assert (
         "- **Set elder**: 2 samples, 77 tokens, 3 tokens cut off (96% kept); left out: 3 the answer is empty" in text
     )

@@ -132,8 +132,8 @@ def test_a_planted_bias_for_the_first_place_is_reported(server: FakeServer, tmp_
     folder = judged(tmp_path / "run", server.url, seeds=6)
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE
-    said = "the order changed the winner of 6 of 6 seeds"
-    assert said in result.err and "mean score by place 9.00, 6.00, 3.00" in result.err
+    said = "the order of the answers changed the winner of 6 of 6 seeds"
+    assert said in result.err and "mean score by position 9.00, 6.00, 3.00" in result.err
     orders = json.loads(faq_tui("status", folder, "--json").out)["judging"]["orders"]
     assert orders["changed_share"] == 1.0 and orders["mean_by_place"] == [9.0, 6.0, 3.0]
     assert said in faq_tui("status", folder).out.replace("\n", " ")
@@ -204,7 +204,7 @@ def test_a_small_window_costs_reasoning_first(server: FakeServer, tmp_path: Path
     folder = judged(tmp_path / "run", server.url, more="probe = 0\nmax_model_len = 1600")
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE, result
-    assert "the judge's window of 1,600 tokens leaves reasoning less room" in result.err
+    assert "the judge's window of 1,600 tokens has less room for reasoning" in result.err
     assert [d["mode"] for d in details(folder)] == ["listwise"] * 3
     for asked in judge_requests(server):
         assert asked.question.count(thought[:200]) == asked.question.count(thought[-200:]) == 3

@@ -242,5 +242,5 @@ def test_a_model_is_written_back_in_its_own_files(tmp_path: Path) -> None:
 
     assert not [one for one in problems(out) if "disagree" in one]
     new.add(2, {"model.layers.9.nowhere.weight": torch.ones(1)})
-    with pytest.raises(FaqError, match=r"layers\.9\.nowhere\.weight has no tensor of its name"):
+    with pytest.raises(FaqError, match=r"has no tensor named .*layers\.9\.nowhere\.weight"):
         write_model(target, out, new, lambda: None)

@@ -31,7 +31,7 @@ async def test_figures_of_other_settings_are_said_to_be(tmp_path: Path) -> None:
                 await settled(pane, pilot)
                 shown = " ".join(app.screen_text.split())
                 assert line_of(app.screen_text, "At equal samples: 3 better"), "a line of its own"
-                assert ("have changed since these figures were measured: run it again." in shown) == said
+                assert ("have changed since these figures were measured: run the stage again." in shown) == said
 
 
 async def test_several_draws_are_shown_by_their_means(tmp_path: Path) -> None:

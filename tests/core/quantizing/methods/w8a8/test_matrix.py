@@ -118,5 +118,5 @@ def test_the_config_is_read_by_the_library_as_w8a8() -> None:
 def test_other_schemes_are_not_taken_for_this_one(change: dict[str, Any]) -> None:
     body = quantization_config([])
     body["config_groups"]["group_0"]["input_activations"].update(change)
-    with pytest.raises(FaqError, match="activations are quantized in a way unknown"):
+    with pytest.raises(FaqError, match="faq-tui cannot evaluate this folder"):
         simulate_int8_activations(torch.nn.Linear(2, 2), body)
