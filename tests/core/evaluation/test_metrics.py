@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from statistics import NormalDist
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.evaluation.heldout import SHORT, Item, batches, windows
 from faq_tui.core.evaluation.kinds import PROSE
 from faq_tui.core.evaluation.metrics import KL, PERPLEXITY, TOP1, Metric, metrics_of
 from faq_tui.core.stats.bootstrap import difference, of_metric, recovered, resampled, tail_share
@@ -129,12 +127,6 @@ def test_pairing_removes_what_both_sides_share() -> None:
     assert paired.high - paired.low < 0.05 * (alone.high - alone.low)
 
 
-def test_the_tail_follows_students_t() -> None:
-    for count, t in [(5, 2.7764), (8, 2.3646), (32, 2.0395), (1000, 1.9623)]:
-        z = NormalDist().inv_cdf(1 - tail_share(count))
-        assert z / math.sqrt(count / (count - 1)) == pytest.approx(t, rel=3e-3)
-
-
 def test_no_share_of_no_loss_and_no_interval_of_few_items() -> None:
     items = some_items(32, 1)
     same = sums_of(items)
@@ -175,24 +167,3 @@ def test_draws_are_the_same_every_time() -> None:
     resampled.cache_clear()
     assert np.array_equal(first, resampled(10, 100, 3))
     assert (first.sum(axis=1) == 10).all()
-
-
-@given(st.integers(0, 60).map(lambda n: list(range(n))), st.integers(8, 20), st.sampled_from([None, 7]))
-def test_windows_hold_the_text_once_and_in_order(ids: list[int], size: int, bos: int | None) -> None:
-    found = windows(ids, size, bos)
-    head = 0 if bos is None else 1
-    told = [token for item in found for token in item.ids[head:]]
-    assert told == ids[: len(told)] and len(ids) - len(told) <= (1 if bos is None else 0)
-    assert all(item.first == 1 and 2 <= len(item.ids) <= size for item in found)
-    assert all(len(item.ids) == size for item in found[:-1])
-    assert bos is None or all(item.ids[0] == bos for item in found)
-
-
-@given(st.lists(st.integers(2, 30), max_size=20), st.integers(1, 6))
-def test_batches_hold_every_item_once(lengths: list[int], size: int) -> None:
-    items = [Item(tuple(range(length)), 1) for length in lengths]
-    found = list(batches(items, size))
-    assert sorted(index for batch in found for index in batch) == list(range(len(items)))
-    for batch in found:
-        longest = max(len(items[index].ids) for index in batch)
-        assert 1 <= len(batch) <= max(size, size * SHORT // longest)
