@@ -14,6 +14,7 @@ import torch
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import Stopped
+from faq_tui.core.benchmarking import lm_eval
 from faq_tui.core.benchmarking.lm_eval_task import stoppable
 from faq_tui.core.benchmarking.plan import missing
 from faq_tui.core.evaluation.identity import UNQUANTIZED
@@ -161,3 +162,36 @@ def test_a_stop_is_obeyed_before_a_model_and_between_two_batches(tmp_path: Path)
         with pytest.raises(Stopped):
             evaluate_benchmarks.execute(Context(run, lambda event: None, cancel, "job"), target_of(run))
         assert all_results(run.store) == [] and all_problems(run.store) == {}
+
+
+def test_groups_filters_and_missing_errors_of_lm_eval() -> None:
+    results: dict[str, Any] = {
+        "results": {
+            "group": {"alias": "group", "acc,none": 0.5, "acc_stderr,none": 0.1, "sample_count": {"acc,none": 30}},
+            "part": {
+                "alias": " - part",
+                "exact_match,strict": float("nan"),
+                "exact_match_stderr,strict": "N/A",
+                "exact_match,loose": 0.25,
+                "exact_match_stderr,loose": 0.2,
+                "sample_len": 4,
+            },
+            "tag": {"alias": "tag"},
+        },
+        "versions": {"part": 3.0},
+        "n-shot": {"part": 5},
+        "n-samples": {"part": {"original": 9, "effective": 4}},
+        "higher_is_better": {"part": {"exact_match": True}, "group": None},
+        "samples": {
+            "part": [
+                {"doc_id": n, "filter": how, "exact_match": float(n == 2 and how == "loose")}
+                for n in (2, 0, 1, 3)
+                for how in ("strict", "loose")
+            ]
+        },
+    }
+    group, strict, loose = lm_eval.parse(results)
+    assert (group["name"], group["n"], group["items"], group["version"]) == ("group", 30, None, "")
+    assert strict["value"] is None and strict["stderr"] is None and strict["filter"] == "strict"
+    assert (loose["value"], loose["stderr"], loose["n"], loose["num_fewshot"]) == (0.25, 0.2, 4, 5)
+    assert loose["items"] == [0.0, 0.0, 1.0, 0.0] and loose["version"] == "3.0"

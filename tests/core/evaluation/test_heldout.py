@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.evaluation.heldout import SHORT, Item, batches, windows
+from faq_tui.core.evaluation.heldout import SHORT, Item, batches, rolling, windows
 
 
 @given(st.integers(0, 60).map(lambda n: list(range(n))), st.integers(8, 20), st.sampled_from([None, 7]))
@@ -27,3 +27,11 @@ def test_batches_hold_every_item_once(lengths: list[int], size: int) -> None:
     for batch in found:
         longest = max(len(items[index].ids) for index in batch)
         assert 1 <= len(batch) <= max(size, size * SHORT // longest)
+
+
+def test_rolling_windows_predict_every_token_once() -> None:
+    for length in range(1, 30):
+        ids = list(range(100, 100 + length))
+        items = rolling(ids, 7, 5)
+        assert [token for item in items for token in item.ids[item.first :]] == ids
+        assert all(len(item.ids) <= 8 and item.first >= 1 for item in items) and items[0].ids[0] == 5
