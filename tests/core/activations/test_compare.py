@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.activations.compare import ROUGHER, SAME, SMOOTHER, compare, compared, sign_test
+from faq_tui.core.activations.compare import (
+    ROUGHER,
+    SAME,
+    SMOOTHER,
+    compare,
+    compared,
+    coverage,
+    outlier_channels,
+    reference,
+    sign_test,
+)
 from faq_tui.core.activations.statistics import METRICS
 
 Told = dict[str, Any]
@@ -71,3 +81,17 @@ def test_sign_test(higher: int, lower: int) -> None:
     trials = higher + lower
     extreme = [k for k in range(trials + 1) if abs(k - trials / 2) >= abs(higher - trials / 2)]
     assert p == pytest.approx(min(1.0, sum(math.comb(trials, k) for k in extreme) / 2**trials))
+
+
+def test_outlier_channels_and_their_coverage() -> None:
+    plain = np.ones(100, dtype=np.float32)
+    spiky = plain.copy()
+    spiky[[3, 50]] = 9.0
+    half = plain.copy()
+    half[50] = 4.0
+    union = reference([plain, half, spiky])
+    assert np.flatnonzero(outlier_channels(union)).tolist() == [3, 50]
+    assert coverage(spiky, union) == 1.0
+    assert coverage(half, union) == 0.5
+    assert coverage(plain, union) == 0.0
+    assert coverage(plain, plain) is None

@@ -332,3 +332,25 @@ def test_an_answer_that_is_cut_off_here_is_flagged_as_truncated(server: FakeServ
     assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
     found = rows(folder, "SELECT flags, finish_reason, completion_tokens, max_tokens, requests FROM candidates")
     assert found == [('["truncated"]', "length", 40, 40, 2)], "and it is not asked for with more room"
+
+
+@pytest.mark.parametrize(
+    ("message", "room"),
+    [
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the "
+            "messages, 4000 in the completion). Please reduce the length of the messages or completion.",
+            3096,
+        ),
+        (
+            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total "
+            "of 5000 tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
+            3096,
+        ),
+        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", -904),
+        ("this model's maximum is 4096 tokens", None),
+        ("", None),
+    ],
+)
+def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
+    assert room_in_refusal(message) == room

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.judging.reliability import bias_of
 from tests.support.fake_server import Asked, FakeServer, Fault, answer_of
 from tests.support.judge_bench import is_judge, judge_requests, judged, judging, marks, prompt_of
 from tests.support.shell import events, faq_tui, question, refused, rows
@@ -101,3 +102,14 @@ def test_a_single_seed_is_tested_on_garbage_alone(server: FakeServer, tmp_path: 
     folder = judged(tmp_path / "run", server.url, more="probe = 8")
     assert faq_tui("run", folder, *JUDGE).code == ExitCode.DONE
     assert probe_of(folder)["auc_against"] == {"garbage": 1.0}
+
+
+def test_bias_by_hand() -> None:
+    """Answer by answer (place, mark) in both orders."""
+    turned = [[(0, 9.0), (1, 4.0)], [(1, 5.0), (0, 8.0)]]  # each order has its own winner; means 6.5, 6.5
+    steady = [[(0, 9.0), (1, 9.0)], [(1, 2.0), (0, 4.0)]]
+    level = [[(0, 5.0), (1, 5.0)], [(1, 5.0), (0, 5.0)]]
+    half = [[(0, 9.0), (1, 7.0)], [(1, 5.0), (0, 7.0)]]  # one winner in one order, a tie in the other: not changed
+    bias = bias_of([turned, steady, level, half])
+    assert (bias.groups, bias.changed, bias.tied) == (4, 1, 2)
+    assert bias.by_place == ((9 + 8 + 9 + 4 + 5 + 5 + 9 + 7) / 8, (4 + 5 + 9 + 2 + 5 + 5 + 7 + 5) / 8)

@@ -84,14 +84,6 @@ def test_the_nearest_in_kind_and_size_counts(costs: list[dict[str, Any]]) -> Non
     assert estimate("spqr", DENSE, "cuda").source == ""
 
 
-def test_a_profile_is_read_from_headers_and_comes_back_from_json(tmp_path: Path) -> None:
-    folder = make_tiny_model(tmp_path / "model", layers=2)
-    profile = profile_of(folder, 8, 400, 64)
-    assert sum(count for _, _, count in profile.shapes) == 7 and profile.layers == 2 and profile.hidden == 128
-    assert profile.active == 1.0 and 0 < profile.resident_bytes < profile.total_bytes
-    assert LayerProfile.from_json(profile.to_json()) == profile
-
-
 def told_over_measured(row: dict[str, Any]) -> tuple[float, float, float]:
     """Seconds, bytes on the GPU, bytes on the host."""
     profile = LayerProfile.from_json(row["profile"])

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
@@ -20,7 +17,6 @@ from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.report.document import document
 from faq_tui.core.report.facts import without_credentials
 from faq_tui.core.report.formats import render
-from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, ReportWritten
 from faq_tui.core.run.run import Run
@@ -32,6 +28,7 @@ from faq_tui.core.store.picks import add_picks
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 from faq_tui.core.store.sets import SetRow, add_set
 from tests.support.made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
+from tests.support.report_text import assert_inert
 
 MIXED = {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.30}
 
@@ -139,20 +136,6 @@ HOSTILE = (
 )
 
 
-def cells(row: str) -> int:
-    return len(re.findall(r"(?<!\\)\|", row))
-
-
-def assert_inert(text: str) -> None:
-    assert not [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}]
-    assert not re.search(r"(?<!\\)[<`$~]|(?<!\\)!\[|\w://", text.replace("`evaluate.repeats`", ""))
-    lines = text.splitlines()
-    assert [line for line in lines if line.startswith("#")] == [line for line in lines if re.match(r"##? \w", line)]
-    for block in text.split("\n\n"):
-        if block.startswith("|"):
-            assert len({cells(row) for row in block.splitlines()}) == 1
-
-
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     quoted = json.dumps(HOSTILE, ensure_ascii=True)
     toml = TOML.replace('"Big-8B"', quoted).replace('"seeds.jsonl"', quoted).replace('["pydoc"]', f"[{quoted}]")
@@ -167,17 +150,6 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         body = render(run, "json")
         assert body.isascii() and not re.search(r"[\x00-\x09\x0b-\x1f]", body)
         assert json.loads(body)["run"]["judge"]["model"] == HOSTILE
-
-
-@given(st.text() | st.text(alphabet="\\|`*_<>[]()!#~&@:/w.a\n\t\u202e\u0085$"))
-def test_escaped_text_is_one_inert_line(text: str) -> None:
-    out = escape(text)
-    assert_inert(f"x {out}")
-    assert "\n" not in out and not re.search(r"(?<!\\)(?:\\\\)*[|*\[\]@]", out)
-
-
-def test_escaping_leaves_ordinary_names_readable() -> None:
-    assert escape("gptq-w4g64-elder_2 (Qwen3-8B), 1.5e-3: ok") == "gptq-w4g64-elder_2 (Qwen3-8B), 1.5e-3: ok"
 
 
 def context_of(run: Run, events: list[Event]) -> Context:
