@@ -347,6 +347,7 @@ def test_the_cover_is_greedy_and_holds_everyone(rows: list[list[bool]]) -> None:
     assert (covered == driven.any(axis=0)).all()
 
 
+@pytest.mark.slow
 def test_a_covering_set_drives_more_outlier_channels(run: Run) -> None:
     _, sets, _ = assembled(run, "[sets.wide]\nfrom = 'elder'\nselect = 'coverage'\n")
     order = seeds_of(sets["wide"])

@@ -68,6 +68,7 @@ def some_items(count: int, seed: int, kl: float = 0.2) -> list[tuple[int, float,
     ]
 
 
+@pytest.mark.slow
 def test_intervals_equal_a_brute_force_bootstrap_with_other_draws() -> None:
     count, resamples = 24, 20_000
     ours, theirs, target = some_items(count, 1), some_items(count, 2, 0.4), some_items(count, 3, 0.0)
