@@ -78,6 +78,7 @@ def test_an_error_message_of_a_server_is_only_text(server: FakeServer, tmp_path:
     inert(shown)
 
 
+@pytest.mark.slow
 def test_a_status_message_and_a_models_name_are_only_text(server: FakeServer, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", server.url, seeds=1)
     server.behaviour = Behaviour(models=(EVIL,))
@@ -102,6 +103,7 @@ def test_bars_end_clean(server: FakeServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_the_first_request_to_stop_keeps_what_is_finished(
     server: FakeServer, tmp_path: Path, asked_by: signal.Signals
 ) -> None:

@@ -83,6 +83,7 @@ async def test_help_shows_every_key_and_goes_away(folder: Path) -> None:
         assert not isinstance(app.screen, HelpScreen)
 
 
+@pytest.mark.slow
 async def test_the_palette_finds_an_action_and_does_it(folder: Path) -> None:
     """app.command_palette"""
     app = app_on(folder)

@@ -39,6 +39,7 @@ def jobs_line(app: FaqApp) -> str:
     return text_of(app).splitlines()[2]
 
 
+@pytest.mark.slow
 async def test_a_job_is_started_left_found_again_and_stopped(slow: Path) -> None:
     """app.start, app.quit, app.stop"""
     app = app_on(slow)

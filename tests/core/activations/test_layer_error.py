@@ -121,6 +121,7 @@ layer_error_tokens = 300
 """
 
 
+@pytest.mark.slow
 def test_a_run_measures_what_is_missing_and_a_failure_is_a_warning(folder: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

@@ -297,6 +297,7 @@ def test_a_diverse_set(run: Run) -> None:
 # ---- coverage
 
 
+@pytest.mark.slow
 def test_a_covering_set_drives_more_outlier_channels(run: Run) -> None:
     _, sets, _ = assembled(run, "[sets.wide]\nfrom = 'elder'\nselect = 'coverage'\n")
     order = seeds_of(sets["wide"])

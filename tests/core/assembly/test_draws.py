@@ -93,6 +93,7 @@ def measured(folder: Path, ours: list[float], baseline: list[float]) -> tuple[ob
         return found.texts["pydoc"][KL.name], render(run, "md")
 
 
+@pytest.mark.slow
 def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Path) -> None:
     """One draw alone would call the first of these better: its items leave no doubt."""
     wide, text = measured(tmp_path / "a", [0.25, 0.31, 0.28], [0.29, 0.28, 0.30])

@@ -178,6 +178,7 @@ def evaluated(run: Run) -> set[tuple[str, str, str]]:
     return {(e.subject, e.text, e.metric) for e in events if isinstance(e, MeasurementReady)}
 
 
+@pytest.mark.slow
 def test_a_metric_of_another_package_from_the_stage_to_the_screen(tmp_path: Path) -> None:
     with tiny_run(tmp_path) as run:
         evaluated(run)

@@ -69,6 +69,7 @@ def starter(*arguments: Path, terminal: int | None = None) -> subprocess.Popen[s
 
 
 @pytest.mark.parametrize("end", ["kill -9", "closed terminal"])
+@pytest.mark.slow
 def test_a_job_outlives_its_starter(server: FakeServer, folder: Path, end: str) -> None:
     server.behaviour = SLOW
     master, slave = os.openpty()
@@ -129,6 +130,7 @@ def test_stop_keeps_what_is_finished(server: FakeServer, folder: Path) -> None:
     wait_for(lambda: job.log.read_text().startswith("faq-tui: stopped by request"))
 
 
+@pytest.mark.slow
 def test_kill_9_is_seen_and_the_next_job_resumes(server: FakeServer, folder: Path) -> None:
     server.behaviour = SLOW
     first = start(folder, until="regenerate")

@@ -28,6 +28,7 @@ def replayed(job: Job, skip_settled: bool = False) -> list[Event]:
     return [item[0] for item in found if item is not None]
 
 
+@pytest.mark.slow
 def test_following_from_the_start_sees_every_event_in_order(server: FakeServer, folder: Path) -> None:
     server.behaviour = SLOW
     job = start(folder, until="regenerate")

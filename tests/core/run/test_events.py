@@ -38,6 +38,7 @@ def test_every_event_class_has_a_branch_with_its_fields() -> None:
         assert set(branches[name]["properties"]) == {"event", "time", *keys}, name
 
 
+@pytest.mark.slow
 def test_events_of_a_run_validate(tmp_path: Path, run_folder: Path) -> None:
     """A run with a bad seed, a retry, a failure and, in the second, all the rest up to the sets."""
     with FakeServer(Behaviour(fault=lambda a: Fault("error") if a.number == 2 else None)) as server:

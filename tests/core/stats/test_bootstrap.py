@@ -27,6 +27,7 @@ def test_a_resample_weighs_items_as_often_as_they_were_drawn(
         assert metric.values(sums_of(items), weights)[0] == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_intervals_equal_a_brute_force_bootstrap_with_other_draws() -> None:
     count, resamples = 24, 20_000
     ours, theirs, target = some_items(count, 1), some_items(count, 2, 0.4), some_items(count, 3, 0.0)

@@ -379,6 +379,7 @@ def test_another_judge_judges_anew_and_nothing_is_regenerated(server: FakeServer
 
 
 @pytest.mark.parametrize("mode", ["pointwise", "listwise"])
+@pytest.mark.slow
 def test_a_killed_judge_marks_nothing_twice(server: FakeServer, tmp_path: Path, mode: str) -> None:
     """Replies are counted at the server: none that is stored is asked for again."""
     seeds, at_once = 8, 4

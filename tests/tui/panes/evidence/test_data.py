@@ -34,6 +34,7 @@ async def test_figures_of_other_settings_are_said_to_be(tmp_path: Path) -> None:
                 assert ("have changed since these figures were measured: run the stage again." in shown) == said
 
 
+@pytest.mark.slow
 async def test_several_draws_are_shown_by_their_means(tmp_path: Path) -> None:
     """Else the table's values and its change would tell of different models, and the report of others again."""
     sets = {"baseline": 0.20, "baseline-r2": 0.26, "baseline-r3": 0.26}

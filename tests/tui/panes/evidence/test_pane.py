@@ -154,6 +154,7 @@ async def test_view(tmp_path: Path) -> None:
         assert "specialised" in text and "loss recovered" not in text and "item" in text
 
 
+@pytest.mark.slow
 async def test_open_and_back(tmp_path: Path) -> None:
     """evidence.open, evidence.back: what the three models made of an item."""
     async with opened(tmp_path) as (app, pane, press):
@@ -185,6 +186,7 @@ async def test_open_and_back(tmp_path: Path) -> None:
         assert app.pane is pane
 
 
+@pytest.mark.slow
 async def test_an_item_without_labels_is_read_token_by_token(tmp_path: Path) -> None:
     with evidence_run(tmp_path / "run") as run:
         add_words(run)
@@ -228,6 +230,7 @@ async def test_left_model_and_right_model(tmp_path: Path) -> None:
         assert "gptq-w4g128-elder-tokens" in text, "also in the open item"
 
 
+@pytest.mark.slow
 async def test_paper(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, _pane, press):
         assert "The FAQ paper (arXiv 2601.11200) has no table for the model ./target." in await press("p")

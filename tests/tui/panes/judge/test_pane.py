@@ -319,6 +319,7 @@ async def test_nothing_to_judge_yet(tmp_path: Path, folder: Path) -> None:
         assert "no override of yours to undo" in said(app)
 
 
+@pytest.mark.slow
 async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> None:
     folder = make_judged_run(tmp_path / "run", hostile=HOSTILE + "w" * 1_000_000)
     began = time.process_time()  # the machine may be busy with other things

@@ -155,6 +155,7 @@ async def test_view(tmp_path: Path) -> None:
         assert "line 39 of the log" in app.screen_text
 
 
+@pytest.mark.slow
 async def test_add(tmp_path: Path) -> None:
     """quantize.add: the form writes a recipe that the schema takes, and keeps the file's comments."""
     async with opened(tmp_path) as (app, pane, pilot, run):

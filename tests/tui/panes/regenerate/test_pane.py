@@ -50,6 +50,7 @@ def fill(run: Run) -> list[str]:
     return ids
 
 
+@pytest.mark.slow
 async def test_next_seed_previous_seed_first_seed_last_seed(tmp_path: Path) -> None:
     """regenerate.next_seed, regenerate.previous_seed, regenerate.first_seed, regenerate.last_seed."""
     with bare_run(tmp_path / "run") as run:
@@ -315,6 +316,7 @@ def test_live_state_is_cheap_at_64_streams() -> None:
     assert round(live.regeneration.tokens_per_second(5.0)) == 6400 * 5 / 4
 
 
+@pytest.mark.slow
 def test_many_seeds_open_at_once(tmp_path: Path) -> None:
     from faq_tui.tui.panes.regenerate.queue import SeedPage
 

@@ -114,6 +114,7 @@ async def test_down_up_page_down_page_up_first_last(run_folder: Path) -> None:
         await seeds.sees("seed 1 of 36", "Why does my bread")
 
 
+@pytest.mark.slow
 async def test_search_finds_text_labels_and_ids(run_folder: Path) -> None:
     ids = seed_ids(run_folder)
     async with opened(run_folder) as seeds:
@@ -138,6 +139,7 @@ async def test_search_does_not_find_the_keys_of_the_stored_json(run_folder: Path
             await seeds.sees(f"“{text}”: 0 of 36 seeds", "no seed matches")
 
 
+@pytest.mark.slow
 async def test_filter_by_state_category_length_and_clear(run_folder: Path) -> None:
     """seeds.filter seeds.clear"""
     async with opened(run_folder) as seeds:
@@ -200,6 +202,7 @@ async def test_an_excluded_seed_leaves_the_sets(run_folder: Path) -> None:
         assert len(seed_rows.by_role(run.store, "chosen")) == 3
 
 
+@pytest.mark.slow
 async def test_tag_filter_and_undo(run_folder: Path) -> None:
     """seeds.tag"""
     async with opened(run_folder) as seeds:
@@ -271,6 +274,7 @@ async def test_what_a_job_writes_appears(run_folder: Path) -> None:
         await seeds.sees("none usable cooking Why")
 
 
+@pytest.mark.slow
 async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> None:
     folder = make_judged_run(tmp_path / "run", hostile=HOSTILE + "w" * 1_000_000)
     async with opened(folder) as seeds:
