@@ -233,9 +233,9 @@ def test_bounds(section: str, key: str, good: Any, bad: Any) -> None:
         ("[target\nmodel = 'x'", "not valid TOML"),
         ("a = " + "[" * 5000, "not valid TOML"),
         (toml(minimal() | {"judge": {"kind": "llm"}}), 'kind "llm" needs base_url and model'),
-        (toml(minimal() | {"sources": {"baseline": ELDER}}), "sources.baseline: a source name"),
-        (toml(minimal() | {"sources": {"a-tokens": ELDER}}), "sources.a-tokens: a source name"),
-        (toml(minimal() | {"sources": {"../x": ELDER}}), "sources.../x: a source name"),
+        (toml(minimal() | {"sources": {"baseline": ELDER}}), "sources.baseline: the name of a source"),
+        (toml(minimal() | {"sources": {"a-tokens": ELDER}}), "sources.a-tokens: the name of a source"),
+        (toml(minimal() | {"sources": {"../x": ELDER}}), "sources.../x: the name of a source"),
         (toml(minimal() | {"recipes": [{}, {"sets": ["elder"]}]}), "recipes[2].sets: no set 'elder'"),
         (toml(minimal() | {"recipes": [{}, {"sym": False}]}), "two recipes would both write models/gptq-w4g128"),
         (toml(minimal() | {"recipes": [{}, {"bits": 3}]}), "`recipes[2].bits`"),
@@ -271,7 +271,7 @@ def test_every_combination_of_choices_parses() -> None:
 
 def test_half_a_choice_is_refused() -> None:
     for half in ({"elder_url": "http://h"}, {"elder_model": "M"}, {"judge_url": "http://h"}, {"judge_model": "M"}):
-        with pytest.raises(UsageError, match="go together"):
+        with pytest.raises(UsageError, match="belong together"):
             init_text(Choices("m", "s", **half))
 
 
@@ -315,9 +315,9 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
     text = init_text(Choices("embedded", "starter"))
     path = write_settings(tmp_path / "new" / "run", text)
     assert path.read_text(encoding="utf-8") == text
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_settings(path.parent, text)
-    with pytest.raises(UsageError, match="a run is a folder"):
+    with pytest.raises(UsageError, match="but a run is a folder"):
         write_settings(path, text)
     with pytest.raises(UsageError, match="the settings: unknown key"):
         write_settings(tmp_path / "other", text + "[nonsense]\n")
