@@ -93,7 +93,7 @@ def test_a_folder_without_settings(tmp_path: Path) -> None:
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     (make_run(tmp_path) / "faq.db").write_bytes(b"not a database at all, " * 100)
-    assert "cannot be opened as faq-tui's database" in refused(ExitCode.USAGE, "run", tmp_path)
+    assert "is not a database that faq-tui can open" in refused(ExitCode.USAGE, "run", tmp_path)
 
 
 # --- seeds ---

@@ -270,7 +270,7 @@ class Evaluate(Section):
     ] = 1
     repeat_share: Annotated[
         float,
-        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws must share seeds"),
+        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws share seeds"),
     ] = 0.5
 
     batch_size: Annotated[Count, Field(description="windows or items in a batch")] = 4
