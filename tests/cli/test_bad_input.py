@@ -47,7 +47,7 @@ def seeds_run(folder: Path, name: str, content: bytes, keys: str = "") -> Path:
         (["rum", "x"], "No such command 'rum'"),
         (["run", "x", "--onyl", "seeds"], "No such option"),
         (["run", "x", "--only", "seeds", "--until", "seeds"], "--only and --until exclude each other"),
-        (["run", "no-such-run"], "no run folder at no-such-run: make one with `faq-tui init"),
+        (["run", "no-such-run"], "no run folder at no-such-run: create one with `faq-tui init"),
         (["status", "no-such-run"], "no run folder at no-such-run"),
         (["init", "x", "--target", "t"], "Missing option '--seeds'"),
     ],

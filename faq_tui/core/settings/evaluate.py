@@ -258,7 +258,7 @@ class Evaluate(Section):
         Field(description='"starter" (small), or jsonl with "question", "choices" and "answer"'),
     ] = ("starter",)
     items: Annotated[
-        Count, Field(description="largest number of items used from each last_word and multiple_choice text")
+        Count, Field(description="largest number of items used of each last_word and multiple_choice text")
     ] = 500
 
     # Number of draws of each calibration set. Each draw has seeds.count seeds, and is regenerated, quantized and
@@ -270,7 +270,7 @@ class Evaluate(Section):
     ] = 1
     repeat_share: Annotated[
         float,
-        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws share seeds"),
+        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws overlap"),
     ] = 0.5
 
     batch_size: Annotated[Count, Field(description="windows or items in a batch")] = 4
