@@ -116,7 +116,7 @@ def test_the_first_request_to_stop_keeps_what_is_finished(
     said = [line for line in stderr.decode().splitlines() if line.startswith("faq-tui: ")]
     assert said == [
         "faq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)",
-        "faq-tui: stopped by request; finished work is kept, run the same command again to go on",
+        "faq-tui: stopped by request; finished work is kept, run the same command again to continue",
     ]
     assert process.returncode == ExitCode.STOPPED and b"Traceback" not in stderr
     kept, asked = stored(run), server.stats().asked

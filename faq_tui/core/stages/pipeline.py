@@ -123,7 +123,7 @@ def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqEr
     if isinstance(error, FaqError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Stopped("stopped by request; finished work is kept, run the same command again to go on")
+        return Stopped("stopped by request; finished work is kept, run the same command again to continue")
     if isinstance(error, OSError):
         try:
             with full_disk_is_clear(context.run.folder):

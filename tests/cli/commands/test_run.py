@@ -56,7 +56,7 @@ def test_a_stage_before_its_time(tmp_path: Path) -> None:
     [
         ("[seeds]\npath = 'a.jsonl'\ncuont = 3", "unknown key `seeds.cuont`; did you mean `count`?"),
         ("[seedz]\npath = 'a.jsonl'", "unknown key `seedz`; did you mean `seeds`?"),
-        ("[seeds]\npath = 'a.jsonl'\n[[recipes]]\nbits = 3", "`recipes[1].bits`: gptq has 4, 8, not 3"),
+        ("[seeds]\npath = 'a.jsonl'\n[[recipes]]\nbits = 3", "`recipes[1].bits`: gptq supports 4, 8, not 3"),
         ("[seeds]\npath = 'a.jsonl'\n[judge]\nkind = 'llm'", 'kind "llm" needs base_url and model'),
         ("[seeds]\npath = ", "faq.toml is not valid TOML"),
         ("[seeds]\ncount = 3", "`seeds.path` is missing"),
@@ -70,12 +70,12 @@ def test_settings_with_a_mistake_name_the_key(tmp_path: Path, wrong: str, said: 
 
 
 def test_a_folder_without_settings(tmp_path: Path) -> None:
-    assert "write them with `faq-tui init" in refused(ExitCode.USAGE, "run", tmp_path)
+    assert "create them with `faq-tui init" in refused(ExitCode.USAGE, "run", tmp_path)
 
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     (make_run(tmp_path) / "faq.db").write_bytes(b"not a database at all, " * 100)
-    assert "cannot be opened as faq-tui's database" in refused(ExitCode.USAGE, "run", tmp_path)
+    assert "is not a database that faq-tui can open" in refused(ExitCode.USAGE, "run", tmp_path)
 
 
 # --- seeds ---

@@ -6,6 +6,8 @@ import threading
 import time
 from pathlib import Path
 
+import pytest
+
 from faq_tui.core.jobs import Feed, follow, start, state
 from faq_tui.core.run.events import (
     CandidateDelta,

@@ -44,8 +44,10 @@ def test_a_stop_ends_within_a_module_and_the_next_attempt_gives_the_same_bits(de
         if message["kind"] == "module":
             cancel.set()
 
-    keeps = {"checkpoints": str(deep.root / f"checkpoints-{method}"), "checkpoint_s": 0.0}
-    spec = deep.spec(f"stopped-{method}", method=method, **OWN[method], **keeps)
+    checkpoints = deep.root / f"checkpoints-{method}"
+    spec = deep.spec(
+        f"stopped-{method}", method=method, **OWN[method], checkpoints=str(checkpoints), checkpoint_s=0.0
+    )
     out = Path(spec["out"])
     with pytest.raises(Stopped):
         deep.worker(spec, stop_at_the_first_module, cancel)
@@ -56,11 +58,11 @@ def test_a_stop_ends_within_a_module_and_the_next_attempt_gives_the_same_bits(de
     assert not list(out.glob("*.safetensors"))
     shutil.rmtree(out, ignore_errors=True)
     if method != "gptq":  # only gptq writes checkpoints
-        assert not (Path(keeps["checkpoints"]) / "store" / "CURRENT").exists()
+        assert not (checkpoints / "store" / "CURRENT").exists()
     messages.clear()
     deep.worker(spec, messages.append, CancelToken())
     assert not any(message["kind"] == "resumed" for message in messages)
-    assert not Path(keeps["checkpoints"]).exists()
+    assert not checkpoints.exists()
     whole = deep.spec(f"whole-{method}", method=method, **OWN[method])
     deep.worker(whole, lambda _message: None, CancelToken())
     made, expected = tensors(out), tensors(Path(whole["out"]))

@@ -56,7 +56,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
 def test_what_is_no_database_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "faq.db"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match="cannot be opened as faq-tui's database"):
+    with pytest.raises(UsageError, match="is not a database that faq-tui can open"):
         Store(path)
     assert path.read_bytes() == content
 

@@ -200,7 +200,7 @@ async def test_remove(tmp_path: Path) -> None:
         await pilot.press("d", "d")
         await pilot.pause()
         assert len(load_settings(file).recipes) == 1
-        assert any("the last recipe stays" in n.message for n in app._notifications)
+        assert any("the only recipe cannot be removed" in n.message for n in app._notifications)
 
 
 async def test_move_up_move_down(tmp_path: Path) -> None:
