@@ -15,6 +15,7 @@ import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,7 @@ async def measured(pilot: Pilot[None], rounds: int) -> Iterator[list[str]]:
         for round_ in range(rounds + 1):
             for name in random.sample(list(rivals), len(rivals)):
                 make, change = rivals[name]
-                fill, each = await timed(pilot, lambda make=make, data=data: make(data), change)
+                fill, each = await timed(pilot, partial(make, data), change)
                 if round_:  # the first one warms up
                     times[name][0].append(fill)
                     times[name][1].append(each)

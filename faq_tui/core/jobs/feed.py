@@ -81,8 +81,8 @@ def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
 class Feed:
     """Follow one job until its end or `close()`. `drain()` never blocks.
 
-    Until they are drained, deltas of a candidate are merged over `MERGED_S`. A slow screen then gets two deltas a
-    second for each candidate, not thousands. The order of a candidate's events is kept.
+    Until they are drained, deltas of a candidate are merged over `MERGED_S`: a slow screen gets two deltas per
+    second and candidate, not thousands. The order of a candidate's events is kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:

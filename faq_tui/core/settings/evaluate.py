@@ -249,9 +249,7 @@ class Evaluate(Section):
 
     last_word: Annotated[
         tuple[str, ...],
-        Field(
-            description='passages for last-word accuracy: "starter" (few), "pydoc", text files, or jsonl with "text"'
-        ),
+        Field(description='passages for last-word accuracy: "starter" (small), "pydoc", text, or jsonl with "text"'),
     ] = ("starter",)
     multiple_choice: Annotated[
         tuple[str, ...],

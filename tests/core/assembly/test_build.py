@@ -262,18 +262,18 @@ def test_what_makes_the_stage_stale(run: Run) -> None:
 
 
 BAD = {
-    "[sets.elder-tokens]\n": "sets.elder-tokens: this name belongs to the twin",
+    "[sets.elder-tokens]\n": "sets.elder-tokens: this is the name of the automatic twin",
     "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: no source 'nobody'; there are baseline, elder",
     "[sets.x]\nfrom = {elder = 0.5, baseline = 0.4}\n": "the shares sum to 0.9, but must sum to 1",
     "[sets.x]\nfrom = {elder = 1.5, baseline = -0.5}\n": "sets.x.from",
-    "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "kind is how",
+    "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "kind is only for sets made from",
     "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: no set 'y'",
     "[sets.x]\nmatch = {tokens = 'x'}\n": "copy their size from each other",
     "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "x, y copy their size from each other",
     "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "both set the number",
     "[sets.x]\nfrm = 'elder'\n": "unknown key `sets.x.frm`; did you mean `from`",
     "[sets.x]\nselect = 'best'\n": "sets.x.select",
-    "[sets.'../x']\n": "a set's name is letters",
+    "[sets.'../x']\n": "use only letters, digits",
     "[sets.x]\ntokens_per_sample = 2\n": "sets.x.tokens_per_sample",
 }
 
