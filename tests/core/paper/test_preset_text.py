@@ -67,7 +67,7 @@ def test_options_override_and_what_cannot_be_is_said() -> None:
     assert "each for a separate run: use --target Qwen3-8B" in first
     other = tomllib.loads(preset_text("paper/table1", PresetChoices(target="me/other")))
     assert other["target"]["model"] == "me/other" and other["preset"]["model"] == "Qwen3-8B"
-    with pytest.raises(UsageError, match="no preset 'paper/table12': there are paper/table1 to paper/table11"):
+    with pytest.raises(UsageError, match="no preset 'paper/table12': choose from paper/table1 to paper/table11"):
         preset_text("paper/table12", PresetChoices())
     with pytest.raises(UsageError, match="paper/table11 has no elder for DeepSeek-R1: its sets are baseline, self"):
         preset_text("paper/table11", PresetChoices(elder_url="http://e/v1"))

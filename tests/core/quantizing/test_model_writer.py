@@ -25,7 +25,8 @@ def test_a_layout_that_cannot_be_written_back_is_refused_before_the_first_layer(
     save_file(
         {f"language_model.{name}": w for name, w in weights.items()}, model / "model.safetensors", {"format": "pt"}
     )
-    with pytest.raises(FaqError, match=r"model has no tensor named .*, so the quantized weights cannot be written back"):
+    sentence = r"model has no tensor named .*, so the quantized weights cannot be written back"
+    with pytest.raises(FaqError, match=sentence):
         check_layout(model, weights)
     check_layout(bench.model, weights)
 

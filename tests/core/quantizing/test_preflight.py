@@ -111,7 +111,8 @@ def test_targets_that_are_none(bench: Bench, artefacts: dict[int, Artefact], tmp
 
 def test_memory(bench: Bench) -> None:
     preflight.check_memory(1)
-    with pytest.raises(FaqError, match=r"does not fit in memory: it needs about 1048576\.0 GiB, but \d+\.\d GiB are free"):
+    sentence = r"does not fit in memory: it needs about 1048576\.0 GiB, but \d+\.\d GiB are free"
+    with pytest.raises(FaqError, match=sentence):
         preflight.check_memory(1 << 50)
     need = min_memory(bench.model, "gptq", 50, 400)
     assert min_memory(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000
