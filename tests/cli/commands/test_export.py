@@ -138,7 +138,9 @@ def test_an_export_into_a_folder_that_is_read_only(run_folder: Path, place: Path
     place.parent.chmod(0o500)
     said = refused(ExitCode.FAILED, "export", run_folder, "--set", "elder", "-o", place)
     place.parent.chmod(0o700)
-    assert said == f"{place} cannot be written, since its folder {place.parent} is read-only"
+    assert said == (
+        f"{place} cannot be written, because its folder {place.parent} is read-only: choose another folder"
+    )
     place.chmod(0o400)
     said = refused(ExitCode.FAILED, "export", run_folder, "--set", "elder", "-o", place)
     assert said == f"{place}: Permission denied" and place.read_bytes() == OLD

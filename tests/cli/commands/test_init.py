@@ -85,7 +85,7 @@ def test_init_writes_settings_that_parse_and_never_overwrites(tmp_path: Path) ->
     assert (settings.sources["elder"].base_url, settings.sources["elder"].model) == (url, "Big")
     assert settings.judge.kind == "likelihood"
     before = (run / "faq.toml").read_bytes()
-    assert "is there already" in refused(ExitCode.USAGE, "init", run, *given)
+    assert "exists already: edit it, or choose another folder" in refused(ExitCode.USAGE, "init", run, *given)
     assert (run / "faq.toml").read_bytes() == before
 
 
@@ -99,4 +99,4 @@ def test_init_makes_paths_of_the_shell_absolute(tmp_path: Path) -> None:
 
 def test_init_with_half_an_elder(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "init", tmp_path, "--target", "t", "--seeds", "s", "--elder-url", "http://x/v1")
-    assert said == "--elder-url and --elder-model go together: give both or neither"
+    assert said == "--elder-url and --elder-model belong together: give both or neither"

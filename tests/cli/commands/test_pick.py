@@ -49,7 +49,7 @@ def test_a_person_outweighs_the_judge_until_they_give_it_back(run_folder: Path) 
     ("seed", "candidate", "said"),
     [
         ("q99", "1", "no seed 'q99' in this run"),
-        ("", "1", "names more than one seed"),
+        ("", "1", "matches more than one seed"),
         ("q1", "4", "has no candidate 4 from elder; it has 1, 2, 3"),
         ("q1", "3", "is truncated: it cannot be assembled"),
         ("q1", "best", "candidate 'best': give 1, 2, 3"),

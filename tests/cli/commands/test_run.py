@@ -204,7 +204,7 @@ def test_a_target_that_is_no_causal_model(server: FakeServer, tiny_model: Path, 
     target = edited(tiny_model, tmp_path / "bert", "config.json", architectures=["BertForMaskedLM"])
     run = with_target(tmp_path / "run", server, target)
     said = refused(ExitCode.USAGE, "run", run)
-    assert "bert is no causal language model (architecture BertForMaskedLM)" in said
+    assert "bert is not a causal language model (architecture BertForMaskedLM)" in said
     assert not list((run / "models").glob("*/*.safetensors"))
 
 

@@ -18,4 +18,4 @@ def test_each_fault_is_one_sentence_that_says_what_to_do() -> None:
         except ConnectionError as cause:
             raise RuntimeError("could not load") from cause
     except RuntimeError as error:
-        assert "cannot be had" in said(error), "a cause counts as well"
+        assert "cannot be loaded (could not load)" in said(error), "a cause counts as well"

@@ -106,7 +106,7 @@ def test_a_task_without_data_or_name_is_one_warning_and_the_others_go_on(done: D
     warnings = [e.message for e in done.events if isinstance(e, Note) and e.level == "warning"]
     about = [w for w in warnings if "local_" in w]
     assert len(about) == 2
-    assert "the data of local_hub (lm_eval) cannot be had" in about[0] and "check the network" in about[0]
+    assert "the data of local_hub (lm_eval) cannot be loaded" in about[0] and "check the network" in about[0]
     assert "lm_eval has no task 'local_typo'" in about[1]
     assert len(all_problems(done.run.store)) == 6
     assert done.summary.endswith("; 6 of 12 benchmark tasks, the others are in the warnings")

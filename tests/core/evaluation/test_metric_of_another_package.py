@@ -156,7 +156,7 @@ def test_a_metric_of_existing_columns_needs_no_new_measurement(tmp_path: Path) -
     prose = next(found for found in body["texts"] if found["kind"] == PROSE)
     assert prose["metrics"] == ["kl", "perplexity", "top1", "bits"]
     assert "KL bits" in text and "- **KL bits**: KL in bits." in text
-    assert r"bits \[of\] KL" in text and r"a bits \[of\] KL difference below 9.0 can turn around" in text
+    assert r"bits \[of\] KL" in text and r"a bits \[of\] KL difference below 9.0 can change its sign" in text
 
 
 # ---- the package outside faq-tui that docs/extending/metric.md shows

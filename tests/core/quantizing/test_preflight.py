@@ -57,7 +57,7 @@ def test_the_group_sizes_that_fit_are_named() -> None:
     preflight.check_group_size(shapes, -1)
     with pytest.raises(UsageError, match=r"576 input features of a\.q_proj: choose one of -1, 16, 32, 64$"):
         preflight.check_group_size(shapes, 128)
-    with pytest.raises(UsageError, match="100 input features of odd: none does: choose another method"):
+    with pytest.raises(UsageError, match="100 input features of odd: no group size does: choose another method"):
         preflight.check_group_size({"odd": (64, 100)}, 128, (16, 32, 64))
 
 
@@ -81,7 +81,7 @@ def test_rows_that_gptqmodel_would_take_amiss(rows: list[list[int]], sentence: s
     [
         ('{"text": "x"}', "line 2 has no input_ids"),
         ("{", "line 2 has no input_ids"),
-        ('{"input_ids": ["a"]}', "line 2: input_ids is no list of integers"),
+        ('{"input_ids": ["a"]}', "line 2: input_ids is not a list of integers"),
     ],
 )
 def test_a_broken_line_is_named(tmp_path: Path, line: str, sentence: str) -> None:
@@ -99,7 +99,7 @@ def test_targets_that_are_none(bench: Bench, artefacts: dict[int, Artefact], tmp
     with pytest.raises(UsageError, match="cannot be read"):
         preflight.check_target(tmp_path)
     (tmp_path / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')
-    with pytest.raises(UsageError, match=r"no causal language model .architecture BertModel."):
+    with pytest.raises(UsageError, match=r"is not a causal language model .architecture BertModel."):
         preflight.check_target(tmp_path)
     with pytest.raises(UsageError, match="no chat template"):
         preflight.check_chat_template(tmp_path)
@@ -111,7 +111,8 @@ def test_targets_that_are_none(bench: Bench, artefacts: dict[int, Artefact], tmp
 
 def test_memory(bench: Bench) -> None:
     preflight.check_memory(1)
-    with pytest.raises(FaqError, match=r"needs about 1048576\.0 GiB, \d+\.\d GiB free"):
+    sentence = r"does not fit in memory: it needs about 1048576\.0 GiB, but \d+\.\d GiB are free"
+    with pytest.raises(FaqError, match=sentence):
         preflight.check_memory(1 << 50)
     need = min_memory(bench.model, "gptq", 50, 400)
     assert min_memory(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000

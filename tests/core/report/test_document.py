@@ -111,7 +111,8 @@ def test_what_was_run_is_named(tmp_path: Path) -> None:
         add_candidates(run)
         text = render(run, "md")
     assert "- **Source elder**: Big-8B at http\\://elder:8000/v1, reasoning native, prompt version none; temp" in text
-    assert "3 candidates (3 requested per seed): 2 finished and usable, unusable: 1 truncated; 3 with" in text
+    counts = "3 candidates (3 requested per seed): 2 finished and usable, unusable: 1 truncated; 3 with reasoning"
+    assert counts in text
     assert "picks: 1 by the judge, 1 by a person, 0 seeds without a pick" in text
     assert (
         "- **Set elder**: 2 samples, 77 tokens, 3 tokens cut off (96% kept); left out: 3 the answer is empty" in text

@@ -20,7 +20,11 @@ KLS = {"baseline": 0.3, "elder": 0.2}
     [
         ("Qwen/Qwen3-8B", "Llama-3.1-405B", "not of the target's family (stranger: "),
         ("Qwen/Qwen3-8B", "Qwen3-4B", "not larger than the target, so it is not an elder"),
-        ("Qwen/Qwen3-8B", "mystery", "unknown whether mystery is of the target's family (Qwen3-8B is a name of"),
+        (
+            "Qwen/Qwen3-8B",
+            "mystery",
+            "It is unknown whether mystery is of the target's family (Qwen3-8B is a name of",
+        ),
         ("Qwen/Qwen3-8B", "Qwen3-235B-A22B", ""),
         ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "is the teacher that"),
     ],

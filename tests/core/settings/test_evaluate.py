@@ -24,10 +24,13 @@ def test_lists_are_the_papers_and_lambada_is_run_once() -> None:
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
-        ('[evaluate.lm_eval]\ntasks = ["special5"]', r"special5 holds tasks of evalscope: put it under"),
-        ('[evaluate.evalscope]\ntasks = ["ppl3"]', r"ppl3 holds tasks of lm_eval"),
+        (
+            '[evaluate.lm_eval]\ntasks = ["special5"]',
+            r"special5 has tasks of evalscope: move it to .evaluate\.evalscope",
+        ),
+        ('[evaluate.evalscope]\ntasks = ["ppl3"]', r"ppl3 has tasks of lm_eval: move it to .evaluate\.lm_eval"),
         ('[evaluate.lm_eval]\nmode = "endpoint"', 'mode "endpoint" needs base_url'),
-        ('[evaluate.lm_eval]\nbase_url = "serve"', 'base_url is for mode "endpoint"'),
+        ('[evaluate.lm_eval]\nbase_url = "serve"', 'base_url is only for mode "endpoint"'),
         ('[evaluate.evalscope]\nbase_url = "host:80"', "must begin with http"),
         ("[evaluate.lm_eval]\nnum_fewshots = 5", "did you mean `num_fewshot`"),
     ],

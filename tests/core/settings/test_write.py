@@ -34,7 +34,7 @@ def test_every_combination_of_choices_parses() -> None:
 
 def test_half_a_choice_is_refused() -> None:
     for half in ({"elder_url": "http://h"}, {"elder_model": "M"}, {"judge_url": "http://h"}, {"judge_model": "M"}):
-        with pytest.raises(UsageError, match="go together"):
+        with pytest.raises(UsageError, match="belong together: give both or neither"):
             init_text(Choices("m", "s", **half))
 
 
@@ -62,7 +62,7 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
     text = init_text(Choices("embedded", "starter"))
     path = write_settings(tmp_path / "new" / "run", text)
     assert path.read_text(encoding="utf-8") == text
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="exists already: edit it"):
         write_settings(path.parent, text)
     with pytest.raises(UsageError, match="a run is a folder"):
         write_settings(path, text)

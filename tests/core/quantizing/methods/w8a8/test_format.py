@@ -60,5 +60,5 @@ def test_only_named_linears_are_simulated() -> None:
 def test_other_schemes_are_not_taken_for_this_one(change: dict[str, Any]) -> None:
     body = quantization_config([])
     body["config_groups"]["group_0"]["input_activations"].update(change)
-    with pytest.raises(FaqError, match="activations are quantized in a way unknown"):
+    with pytest.raises(FaqError, match="does not know how the folder's activations are quantized"):
         simulate_int8_activations(torch.nn.Linear(2, 2), body)
