@@ -73,7 +73,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
     if cost.gpu_bytes:
         memory = f"{cost.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
-    basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess: no similar case was measured"
+    basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess without a measurement"
     text = f"about {duration(max(1, cost.seconds))}{each}, {memory}; {source}; {basis}"
     small = fits(cost, gpu, host)
     if not small:
