@@ -39,7 +39,7 @@ def test_a_person_outweighs_the_judge_until_they_give_it_back(run_folder: Path) 
     assert picked(run_folder, "q1") == (1, "person")
     assert pick(run_folder, seed_id, "elder:0") == f"{seed_id}: rejected for elder"
     assert picked(run_folder, "q1") is None
-    assert pick(run_folder, seed_id[:8], "judge") == f"{seed_id}: the choice of elder is the judge's again"
+    assert pick(run_folder, seed_id[:8], "judge") == f"{seed_id}: the judge's pick of elder is used again"
     assert picked(run_folder, "q1") == (2, "judge")
     by_person = rows(run_folder, "SELECT action, reason FROM picks WHERE picked_by = 'person' ORDER BY id")
     assert by_person == [("pick", "shorter"), ("reject", ""), ("clear", "")], "rows are only added"

@@ -45,7 +45,7 @@ def test_a_wrong_stage_names_the_right_ones(tmp_path: Path) -> None:
 
 def test_a_stage_before_its_time(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "run", make_run(tmp_path), "--only", "judge")
-    assert said == "judge needs seeds up to date first: use `--until judge`"
+    assert said == "seeds must be up to date before judge: use `--until judge`"
 
 
 # --- settings ---
@@ -148,13 +148,13 @@ def test_a_broken_line_17_of_300(tmp_path: Path, kind: str, policy: str) -> None
 )
 def test_an_empty_set(tmp_path: Path, name: str, content: bytes) -> None:
     said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path, name, content), *SEEDS)
-    assert said.startswith(f"{name} holds no usable seed")
+    assert said.startswith(f"{name} contains no usable seed")
 
 
 def test_a_set_of_one_seed_over_and_over(tmp_path: Path) -> None:
     run = seeds_run(tmp_path, "s.jsonl", b'{"question": "Why?"}\n' * 300)
     said = refused(ExitCode.USAGE, "run", run, *SEEDS)
-    assert said == "s.jsonl holds one seed only: its other 299 lines repeat it"
+    assert said == "s.jsonl contains only one seed: 299 more lines repeat it; add other seeds"
     (run / "s.jsonl").write_bytes(b'{"question": "Why?"}\n')
     assert faq_tui("run", run, *SEEDS).code == ExitCode.DONE, "one seed and no repetition is a choice"
 

@@ -109,7 +109,7 @@ def test_a_task_without_data_or_name_is_one_warning_and_the_others_go_on(done: D
     assert "the data of local_hub (lm_eval) cannot be loaded" in about[0] and "check the network" in about[0]
     assert "lm_eval has no task 'local_typo'" in about[1]
     assert len(all_problems(done.run.store)) == 6
-    assert done.summary.endswith("; 6 of 12 benchmark tasks, the others are in the warnings")
+    assert done.summary.endswith("; 6 of 12 benchmark tasks are done; the warnings name the others")
 
 
 def test_both_reports_hold_results_and_what_is_missing(done: Done) -> None:

@@ -168,7 +168,7 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
         monkeypatch.setattr(recipes, "first_gpu", lambda: None)
         gptq, spqr = recipe_checks(run)
         assert gptq.name == "recipe gptq-w4g64" and gptq.state == "ok"
-        assert "after measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found
+        assert "based on a measurement of measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found
         assert "a rough guess" in spqr.found
         monkeypatch.setattr(recipes, "free_bytes", lambda _device: 10**6)
         gptq, spqr = recipe_checks(run)
@@ -183,7 +183,7 @@ def test_a_hub_id_is_told_from_its_cache_or_later(tmp_path: Path, monkeypatch: p
     rest = '[[recipes]]\nmethod = "gptq"\ngroup_size = 64\n'
     with open_run(make_run(tmp_path / "run", target="someone/tiny", rest=rest)) as run:
         (line,) = recipe_checks(run)
-        assert line.found == "their cost is told once the target's files are on this machine"
+        assert line.found == "their cost can be estimated after the target's files are downloaded"
         repository = tmp_path / "hub" / "models--someone--tiny"
         make_tiny_model(repository / "snapshots" / "0123abc")
         (repository / "refs").mkdir()

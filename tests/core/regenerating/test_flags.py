@@ -209,7 +209,7 @@ def test_flagged_candidates_are_never_picked_or_assembled(server: FakeServer, tm
     judge = f'[judge]\nkind = "llm"\nbase_url = "{server.url}"\nmodel = "judge"\n'
     folder = make_run(tmp_path / "run", server.url, seeds=1, source='on_flagged = "drop"', rest=judge)
     result = faq_tui("run", folder, "--until", "judge")
-    assert result.code == ExitCode.DONE and "2 unfit (2 refusing)" in result.err
+    assert result.code == ExitCode.DONE and "2 unusable (2 refusing)" in result.err
     shown = [asked.question for asked in server.requests if asked.body["model"] == "judge"]
     assert shown and not any("I'm sorry" in text for text in shown)
     picked = rows(folder, "SELECT c.number FROM picks p JOIN candidates c ON c.id = p.candidate_id")

@@ -183,7 +183,7 @@ def test_a_file_that_is_not_what_its_ending_says(tmp_path: Path, case: str) -> N
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv", "txt"])
 def test_nothing_in_the_file(tmp_path: Path, kind: str) -> None:
     (tmp_path / f"s.{kind}").write_bytes(b"[]" if kind == "json" else b"")
-    with pytest.raises(UsageError, match="holds no usable seed"):
+    with pytest.raises(UsageError, match="contains no usable seed"):
         Made(tmp_path, path=f"s.{kind}").go()
 
 

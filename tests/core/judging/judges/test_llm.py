@@ -100,7 +100,7 @@ def test_a_judge_that_marks_nothing_picks_nothing(server: FakeServer, tmp_path: 
     folder = judged(tmp_path / "run", server.url)
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE
-    assert "warning: 1 of 1 seeds of elder have no candidate fit to be picked" in result.err
+    assert "warning: 1 of 1 seeds of elder have no usable candidate" in result.err
     assert rows(folder, "SELECT action, candidate_id FROM picks") == [("reject", None)]
     assert {row[1] for row in rows(folder, MARKS)} == {None}
 
