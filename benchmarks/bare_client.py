@@ -1,4 +1,4 @@
-"""What `benchmarks/regenerate.py` compares with: asyncio and nothing else. `bare_client.py URL STREAMS BODIES`."""
+"""The minimal client for `benchmarks/regenerate.py`: it uses only asyncio. `bare_client.py URL STREAMS BODIES`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 
 async def main(url: str, at_once: int, bodies: list[dict[str, object]]) -> None:
-    """Sends them all, so many at once, and reads every answer to its end."""
+    """Send all requests, at most `streams` at a time, and read every answer to its end."""
     parts = urlsplit(url)
     waiting = iter(bodies)
 

@@ -1,4 +1,4 @@
-"""Where a run stands, as one JSON-able object. No candidate's text is read for it."""
+"""The state of a run as one object that can be written as JSON. Texts of candidates are not read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ SCHEMA = 1
 
 
 def status_of(run: Run) -> dict[str, Any]:
-    """Each stage is missing, running, interrupted, stopped, failed, stale or done; and counts of all there is."""
+    """The state of each stage, and counts of seeds, candidates, scores, picks, sets, artefacts and benchmarks.
+
+    A stage is missing, running, interrupted, stopped, failed, stale or done.
+    """
     busy = is_busy(run)
     return {
         "schema": SCHEMA,
@@ -49,12 +52,12 @@ def _seeds(run: Run) -> dict[str, Any]:
 
 
 def is_busy(run: Run) -> bool:
-    """True if a process holds the run's lock; the kernel frees it with the process."""
+    """True if a process holds the run's lock. The kernel releases the lock when that process ends."""
     return lock_owner(run.folder) is not None
 
 
 def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
-    """A stage after one that is not done is stale at best: what it read may change."""
+    """The state of each stage. A finished stage is stale if an earlier stage is not done: its inputs may change."""
     rows, states = stages.all_rows(run.store), list[dict[str, Any]]()
     for stage in all_stages():
         earlier_stale = any(before["state"] != "done" for before in states)
@@ -101,7 +104,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 
 
 def _to_come(run: Run, name: str) -> dict[str, Any]:
-    """What the next regeneration will ask of this source, and what that is estimated to cost."""
+    """The number of candidates that the next regeneration requests from this source, and their estimated cost."""
     source = run.settings.sources[name]
     expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
     return {
@@ -115,7 +118,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
 
 
 def _benchmarks(run: Run) -> list[dict[str, Any]]:
-    """Every task on every model that the settings ask for, and why one has no result."""
+    """Every benchmark task on every model of the settings, with a message if a task could not run."""
     left, problems = {request.key for request in benchmark_plan.missing(run)}, benchmarks.all_problems(run.store)
     return [
         {

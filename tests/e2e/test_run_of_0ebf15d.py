@@ -104,6 +104,7 @@ def test_calibration_files_made_anew_are_the_same_bytes(run: Path) -> None:
     assert states(run) == dict.fromkeys(STAGES, "done")
 
 
+@pytest.mark.slow
 def test_the_report_made_anew_differs_in_its_version_only(run: Path) -> None:
     shutil.rmtree(run / "reports", ignore_errors=True)
     (run / "reports").mkdir()

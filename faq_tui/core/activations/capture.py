@@ -1,6 +1,6 @@
 """Run rows of token ids through a model and measure the inputs of chosen modules.
 
-Experts may be fused: transformers then keeps all experts of a layer in two parameters, gate_up_proj
+Experts may be fused: transformers then stores all experts of a layer in two parameters, gate_up_proj
 [experts, 2 x width, hidden] and down_proj [experts, hidden, width]. No module lies between the two, so the input of
 down_proj is recomputed expert by expert, as the model's own code does.
 """
@@ -53,7 +53,7 @@ def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any,
         or getattr(experts, "gate_up_proj_bias", None) is not None
     ):
         raise FaqError(
-            f'activations.modules: the inputs of {type(experts).__name__} cannot be measured: leave "experts" out'
+            f'the inputs of {type(experts).__name__} cannot be measured: remove "experts" from activations.modules'
         )
     for number in range(experts.num_experts):
         tokens = (chosen == number).any(-1).nonzero().view(-1)
@@ -70,8 +70,9 @@ DEFAULT_MODULES = ("o_proj",)
 class AtPlace:
     """The results for one module's input: statistics, largest |x| of each channel, and the landscape of |x|.
 
-    The landscape is max-pooled: the concatenated tokens of all rows in `SLICES` equal parts, by at most 256 groups of
-    neighbouring channels. The first token of each row is left out of both.
+    The landscape is a max-pooled map of |x|. One axis has the concatenated tokens of all rows in `SLICES` equal
+    parts, the other at most 256 groups of neighbouring channels. `absmax` and the landscape exclude each row's first
+    token.
     """
 
     statistics: Statistics
@@ -106,10 +107,10 @@ def measure(
 
     `model`: a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16; its lm_head
     is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: an
-    index into `statistics.KINDS` for each token of each row; by default all are questions, but a row's first token is
-    always the sink. `per_row`: also keep the results of each row (one float per channel and row). `tick` gets the
-    number of tokens of each finished row. Memory beside the model: O(channels) per module, a landscape, and a
-    histogram of constant size. Activations are freed layer by layer.
+    index into `statistics.KINDS` for each token of each row; by default all tokens are question tokens. A row's first
+    token always counts as the sink. `per_row`: also keep the results of each row (one float per channel and row).
+    `tick` gets the number of tokens of each finished row. Memory beside the model: O(channels) per module, a
+    landscape, and a histogram of constant size. Activations are freed layer by layer.
 
     Raises UsageError if there are no such modules, FaqError if their inputs hold NaN or infinity, Stopped
     between two rows.
@@ -117,7 +118,7 @@ def measure(
     import torch
 
     if not any(len(row) for row in rows):
-        raise FaqError("there are no tokens to look at: assemble the calibration set first")
+        raise FaqError("there are no tokens to measure: assemble the calibration set first")
     capture = _Capture(model, modules, rows, per_row)
     body = model.get_decoder() if hasattr(model, "get_decoder") else model
     try:
@@ -235,7 +236,7 @@ class _Capture:
             if not accumulator.finite:
                 raise FaqError(
                     f"the input of {ref.module} in layer {ref.layer} holds NaN or infinity: the model's weights "
-                    "are broken, or its dtype is too small for it (see target.dtype)"
+                    "are damaged, or values exceed the range of its dtype (set another target.dtype)"
                 )
             measured[ref] = AtPlace(
                 statistics(
@@ -252,7 +253,7 @@ class _Capture:
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:
-    """Ranges of tokens within one slice of the landscape."""
+    """Split the tokens into ranges that each lie within one slice of the landscape."""
     runs: list[Run] = []
     start = 0
     for index in range(1, len(slices) + 1):

@@ -1,4 +1,4 @@
-"""Compare two sets over all layers of one module: outlier channels, spikes, and which set is smoother.
+"""Compare the activations of two sets over all layers of one module: outlier channels, spikes and smoothness.
 
 Layers are paired: the same layer under both sets. A metric's change is the mean of its logarithmic ratios over
 layers (shares, which can be zero, are compared by their differences), with a bootstrap interval over layers and a
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
 LEVEL = 0.05  # significance level of the sign test
-TOKENS_APART = 0.05  # relative difference in tokens above which the larger set has more chances of a high peak
+TOKENS_APART = 0.05  # above this relative difference in tokens, peaks of the two sets are not comparable
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _mean(changes: Any, resamples: int) -> Estimate:
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """Two-sided p-value of the split if both signs are equally likely. Ties are left out."""
+    """Two-sided p-value of the sign test: whether both signs are equally likely. Ties are left out."""
     trials = higher + lower
     if not trials:
         return 1.0
@@ -118,7 +118,7 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict of most metrics of `DECIDING`, unless one of them has the opposite verdict."""
+    """The verdict of the majority of the metrics in `DECIDING`, unless one of them has the opposite verdict."""
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
         if verdicts.count(verdict) * 2 > len(verdicts) and opposite not in verdicts:
@@ -137,7 +137,7 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in how spiky {module} is that holds over the layers"
+        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} that is consistent over layers"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
     details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
@@ -149,7 +149,7 @@ def _sentence(
     low, high = sorted((int(ours["tokens"]), int(theirs["tokens"])))
     if high > low * (1 + TOKENS_APART):
         tokens = f"{int(ours['tokens']):,} and {int(theirs['tokens']):,}"
-        text += f" They differ in tokens ({tokens}): more tokens, higher peaks."
+        text += f" This comparison is not fair: the sets have {tokens} tokens, and more tokens raise the peaks."
     return text
 
 

@@ -1,19 +1,19 @@
 """Order statistics of |x| from a histogram over the bits of floating-point numbers.
 
-The bits of a positive float, read as an integer, increase with its value. So its exponent and leading mantissa bits
-are the number of a logarithmic bin. Every value is counted in a *block*; an octave has 128 blocks. Around the median
-and in the tail, where quantiles are needed, blocks are split into *bins*: 17 of float32's 23 mantissa bits make them
-2^-17 wide, so a bin's middle is off by at most 2^-18 = 3.8e-6, and a ratio of two quantiles by 7.6e-6. bfloat16 and
-float16 keep all their bits: their bins hold one value each.
+The bits of a positive float, read as an integer, increase with its value. Therefore its exponent and leading mantissa
+bits can serve as the number of a logarithmic bin. Every value is counted in a *block*; an octave (a factor of two)
+has 128 blocks. Near the median and in the tail, where quantiles are needed, blocks are split into *bins*. A bin uses
+17 of float32's 23 mantissa bits, so its relative width is 2^-17. The middle of a bin is off by at most 2^-18 =
+3.8e-6, and a ratio of two quantiles by at most 7.6e-6. For bfloat16 and float16, each bin holds a single value.
 
-On a CPU, filling a table of all bins costs several times as much as sorting the values. So after the first 32,768
-values, only bins near the running median and in the running tail are filled (`_wanted`). If the values change so much
-that a quantile falls into a block whose bins were not filled from the start, it is interpolated within the block: the
-error is at most 2^-7 = 0.8%, and mostly a hundredth of that. On other devices all bins are filled.
+On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
+values, only the bins near the running median and in the running tail are filled (`_wanted`). A quantile may later
+fall into a block whose bins were not filled from the start. It is then interpolated within the block: the error is at
+most 2^-7 = 0.8%, and usually a hundredth of that. On other devices all bins are filled.
 
 Every octave from a quarter of the first values' median upwards has bins; octaves are added for larger values. All
-smaller values share block 0 and bin 0. So the memory depends on the octaves between median and maximum, not on the
-number of values: 512 kB per octave of float32; untouched pages take none.
+smaller values share block 0 and bin 0. Therefore the memory depends on the number of octaves between median and
+maximum, not on the number of values. An octave of float32 takes 512 kB, but pages that are never written take none.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ FULL = 23  # mantissa bits of float32; all values are counted in float32
 COARSE = 7  # mantissa bits that number the blocks
 BELOW = 2  # octaves below the first median
 FIRST_VALUES = 1 << 12  # used to find that median
-ALL_UNTIL = 1 << 15  # all bins are filled for this many values, until the range of the rest is known
+ALL_UNTIL = 1 << 15  # all bins are filled for this many first values
 ROOM = 2  # spare octaves above the largest value; an unwritten table takes no memory
 AROUND = 1 << (COARSE - 1)  # blocks on either side of the running median: half an octave
-TAIL = 0.97  # beyond 6 standard deviations lie at most 1/36 of all values (Chebyshev), so the tail begins before
+TAIL = 0.97  # quantile where the tail begins: at most 1/36 of values exceed 6 sigma (Chebyshev)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # blocks from the median to 19 medians, where it begins at the latest
+)  # blocks from the median to 19 medians: the tail begins there at the latest
 
 ENDLESS = 1 << 30  # blocks
 Interval = tuple[int, int]  # half-open range of blocks
@@ -66,7 +66,7 @@ class Histogram:
         shift = FULL - self.bits
         self.used = max(self.used, (_bits_of(largest) >> shift) - self.edge + 1 + self.block)
         self._grow(magnitudes.device)
-        # Values below the edge go to the end of block 0, which is a single bin.
+        # Values below the edge are counted at the end of block 0, which is a single bin.
         least = self.block - 1
         bins = (magnitudes.view(torch.int32) >> shift).sub_(self.edge - self.block).clamp_(min=least).view(-1)
         if bins.device.type == "cpu":
@@ -165,7 +165,7 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """Below this value only the number of values is known."""
+        """Below this value, only the number of values is known, not their size."""
         return self._start(self._block)
 
     def at(self, share: float) -> float:
@@ -213,7 +213,7 @@ class Quantiles:
         return _float_of((self._edge + number - self._block) << (FULL - self._bits))
 
     def _middle(self, number: int) -> float:
-        """The value that stands for a bin: its middle, or the only value that it can hold."""
+        """The value that represents a bin: its middle, or the only value that it can hold."""
         low = self._start(number)
         if self._bits < MANTISSA["float32"]:
             return low

@@ -1,7 +1,7 @@
-"""Each layer's error: how far a quantized model's hidden states drift from the unquantized model's on the same text.
+"""Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
 
-error of a layer = ||h_quantized - h||_F / ||h||_F over all tokens but the first of each row, whose state is often a
-thousand times larger. The errors of earlier layers are included, because they enter through a layer's inputs.
+The error of a layer is ||h_quantized - h||_F / ||h||_F over all tokens except the first of each row, whose state is
+often a thousand times larger. It includes the errors of earlier layers, because they change the layer's inputs.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: 
 
     kept = np.load(path, mmap_mode="r")
     if kept.shape != _shape(model, rows):
-        raise FaqError(f"{type(model).__name__} has other layers than the unquantized model")
+        raise FaqError(f"{type(model).__name__} does not have the same layers as the unquantized model")
     sums = np.zeros((2, len(kept)))
 
     def compare(layer: int, start: int, states: Any) -> None:

@@ -1,4 +1,4 @@
-"""The worker child's task `layer_error`: compare the layers of each artefact with the unquantized model's.
+"""The worker child's task `layer_error`: compare each artefact's layer outputs with the unquantized model's.
 
 Messages: `layer_errors`, one for each subject: its name and the errors.
 """

@@ -1,7 +1,6 @@
-"""Statistics of one module's input: an accumulator over tokens, and crest, kurtosis, quantiles and more from its
-sums.
+"""Compute statistics of one module's input, such as crest, kurtosis and quantiles.
 
-Only sums, maxima and a pooled landscape are kept, never the activations themselves.
+An accumulator collects sums, maxima and a pooled landscape over tokens; it does not store the activations.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def column_width(channels: int) -> int:
 
 
 class Accumulator:
-    """Accumulates one module's input. `kinds`: number of token kinds. Kind 0, the sink, enters only its own sums."""
+    """Accumulates a module's input. `kinds`: number of token kinds. Kind 0, the sink, counts only in its own sums."""
 
     def __init__(self, kinds: int, device: Any) -> None:
         import torch
@@ -151,7 +150,7 @@ METRICS = (
     "over_6_sigma",
     "over_20_median",
     "top_channel_energy",
-)  # for all of them, higher means rougher
+)  # for each of them, higher means rougher
 Number = float | None
 
 

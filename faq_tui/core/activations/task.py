@@ -1,4 +1,4 @@
-"""The worker child's task `activations`: run one calibration set after the other through the target.
+"""The worker child's task `activations`: run each calibration set through the target and measure its activations.
 
 Messages: `plan` (total tokens); `progress`; `activations` (one for each set, after its file is written); `unfit`
 (the model has none of the modules: nothing was measured).
@@ -85,7 +85,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of a set's first rows: as recorded, or searched for if the set is older than that record."""
+    """The token kinds of a set's first rows. Older sets do not record them: then the text is searched for them."""
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
         return [list(kinds) for kinds in recorded]

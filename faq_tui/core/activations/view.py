@@ -1,4 +1,4 @@
-"""The measured activations of a run, for panes, reports and exports; read with numpy alone."""
+"""Read the measured activations of a run for panes, reports and exports. Only numpy is needed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """Every measured set, in the settings' order, and the modules that they share."""
+    """Every measured set, in the order of the settings, and the modules that were measured for all of them."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
     errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder -> error of each layer
@@ -70,10 +70,10 @@ def overview(run: Run) -> Overview:
 
 def compare_sets(seen: Overview, ours: str, theirs: str, module: str, resamples: int) -> SetComparison:
     """Compare two measured sets over all layers of a module."""
-    return compare(_told(seen.sets[ours]), _told(seen.sets[theirs]), module, resamples)
+    return compare(_summary(seen.sets[ours]), _summary(seen.sets[theirs]), module, resamples)
 
 
-def _told(row: ActivationsRow) -> dict[str, Any]:
+def _summary(row: ActivationsRow) -> dict[str, Any]:
     return {"set_name": row.set_name, "tokens": row.tokens, "places": row.summary["places"]}
 
 
@@ -105,7 +105,9 @@ def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> li
     maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}
     if not maxima or not maps:
-        raise FaqError(f"no activations of layer {ref.layer} {ref.module} are there to export")
+        raise FaqError(
+            f"there are no activations of layer {ref.layer} {ref.module} to export: run the stage activations first"
+        )
     stem = re.sub(r"[^\w.-]", "_", f"layer{ref.layer}-{ref.module}-{'-'.join(maxima)}")
     folder = run.reports / "spikes"
     channels, layers = folder / f"{stem}-channels.csv", folder / f"{stem}-layers.csv"

@@ -1,7 +1,6 @@
-"""The worker child's task `coverage`: find the outlier channels that each sample drives, and the order that covers
-them.
+"""The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
 
-Messages: `order` (indexes of the rows, and how many outlier channels there are).
+Messages: `order` (indexes of the rows, and the number of outlier channels).
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """Indexes of the samples, such that the first samples together drive the most outlier channels.
+    """Indexes of the samples in an order in which the first samples together drive the most outlier channels.
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
@@ -73,14 +72,14 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
     }
-    context.emit(Note(f"{len(samples)} samples go through the target to see which outlier channels each one drives"))
+    context.emit(Note(f"measuring which outlier channels of the target each of {len(samples)} samples drives"))
     run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
     result = next((message for message in messages if message["kind"] == "order"), None)
     if result is None:
-        raise FaqError(f"the target's activations could not be looked at: the details are in {run.log(context.job)}")
+        raise FaqError(f"the target's activations could not be measured: the details are in {run.log(context.job)}")
     if not result["outliers"]:
-        context.emit(Note('no channel of the target stands out: select = "coverage" keeps the order of the draw'))
+        context.emit(Note('the target has no outlier channels: select = "coverage" keeps the order of the draw'))
     return [int(index) for index in result["order"]]
 
 
@@ -88,7 +87,8 @@ def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
     """Row indexes of `driven` [samples, channels]: each next row drives the most channels not yet covered.
 
     Greedy set cover: the first k rows cover at least 1 - 1/e of the best k rows (Nemhauser, Wolsey and Fisher 1978).
-    When no row adds a channel, a new cover begins with the remaining rows. Of equal gains, the earlier row is taken.
+    When no row adds a channel, a new cover begins with the remaining rows. Among equal gains, the earlier row is
+    taken.
     """
     import numpy as np
 

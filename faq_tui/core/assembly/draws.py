@@ -1,4 +1,4 @@
-"""The seeds of each draw of the calibration sets if `evaluate.repeats` is above 1, and how draws overlap."""
+"""Choose the seeds of each draw of the calibration sets (`evaluate.repeats`), and describe how draws overlap."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from faq_tui.core.store.seeds import Seed
 
 
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
-    """The seeds of each draw, equally many in each, in the order of `seeds`.
+    """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
-    With at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
-    `repeats = 1` gives. With more than `count` seeds in all, each draw is a random `count` of them; with fewer, a
-    random `share` of them. Draws that share seeds differ less than draws of new seeds would.
+    If there are at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
+    `repeats = 1` gives. Otherwise each draw is a random subset: `count` seeds if there are more than that, else the
+    share `share` of all seeds. Draws that share seeds differ less than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -43,12 +43,12 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
     sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
     if len(every) == sum(map(len, draws_made)):
         return f"{sizes}; no seed is in two draws"
-    return f"{sizes} out of {len(every)}: draws share seeds, and so differ less than draws of new seeds would"
+    return f"{sizes} out of {len(every)}: draws share seeds, so they differ less than draws of new seeds would"
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Each draw is a random subset: `seeds` of the same `total` seeds."""
+    """Each draw is a random subset with `seeds` of the same `total` seeds."""
 
     seeds: int
     total: int

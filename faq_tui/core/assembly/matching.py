@@ -1,4 +1,7 @@
-"""Cut sets to equal token counts, and mix sets: token count confounds every calibration comparison."""
+"""Cut sets to equal token counts, and mix sets.
+
+Sets are compared at equal token counts, because more calibration tokens alone improve a model.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,12 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
     """Every sample, with the longest ones cut to a common length: `budget` tokens in total.
 
-    For sets that must agree in samples and in tokens. A budget below MIN_TOKENS per sample cannot be met: then each
-    sample keeps MIN_TOKENS.
+    For sets that need both an equal number of samples and an equal number of tokens. If the budget is below
+    MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.
     """
     lengths = sorted(sample.n_tokens for sample in samples)
     left, longer = budget, len(lengths)
-    for length in lengths:  # samples below the common length stay whole
+    for length in lengths:  # samples shorter than the common length stay whole
         if length * longer > left:
             break
         left -= length
@@ -65,7 +68,7 @@ def _cut(sample: Sample, n_tokens: int, decode: Decode) -> Sample:
 
 
 def shared_seeds(sets: Iterable[Sequence[Sample]]) -> set[str]:
-    """Ids of the seeds of which every set has a sample."""
+    """Ids of the seeds that have a sample in every set."""
     return set.intersection(*({sample.seed_id for sample in samples} for samples in sets))
 
 

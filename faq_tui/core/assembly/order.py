@@ -1,4 +1,4 @@
-"""The order of a set's samples before `count` and `match` cut it (`select` of `[sets]`)."""
+"""Order a set's samples by `select` of `[sets]`, before `count` and `match` cut the set."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ RUN = 3  # characters per feature
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
-    """Indexes of `texts`: the most central text first, then always the text farthest from all chosen ones.
+    """Indexes of `texts`: first the most central text, then repeatedly the text farthest from all chosen texts.
 
-    Of equal distances, the earlier text is taken. O(n²) comparisons of WIDTH numbers; `check` is called before each
-    round and may raise.
+    Among equal distances, the earlier text is taken. This needs O(n²) comparisons of WIDTH numbers. `check` is called
+    before each round and may raise.
     """
     import numpy as np
 

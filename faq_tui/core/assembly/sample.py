@@ -1,4 +1,4 @@
-"""A sample of a calibration set: how it is shortened to `max_tokens`, written as a line, and found again."""
+"""A sample of a calibration set: shorten it to `max_tokens`, write it as a line of JSON, and read it again."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Truncated:
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
     """At most `max_tokens` tokens of the conversation. Raises NotAssembledError if the policy keeps none.
 
-    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and answer keeps its start,
-    as is usual for calibration sets. `head` keeps the start, `tail` the end, and `drop` refuses the sample.
+    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and answer keeps its beginning, as is
+    usual for calibration sets. `head` keeps the beginning, `tail` keeps the end, and `drop` refuses the sample.
     """
     first, second = _kept(rendered, max_tokens, overflow)
     ids, (start, end) = rendered.ids, rendered.answer
@@ -46,8 +46,8 @@ def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
 def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
     """The first `max_tokens` tokens: the question, and the beginning of the reply.
 
-    Raises NotAssembledError if the question alone fills the budget. The end token is cut, too, because a truncated
-    answer does not end a turn.
+    Raises NotAssembledError if the question alone fills the budget. The end token is also cut, because a truncated
+    answer does not end its turn.
     """
     reply_start = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
     if reply_start >= max_tokens:
@@ -56,7 +56,7 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 
 
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:
-    """The kept positions, in two ranges."""
+    """The kept positions as two ranges."""
     total = len(rendered.ids)
     over = total - max_tokens
     nothing = range(total, total)
@@ -82,19 +82,19 @@ FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", 
 
 @dataclass(frozen=True)
 class Sample:
-    """`FIELDS` are a contract: other programs read them from the JSONL, which holds no other field."""
+    """One sample. The JSONL has exactly the fields in `FIELDS`; other programs read them, so keep their names."""
 
     seed_id: str
-    candidate_id: int | None  # None: the seed itself
+    candidate_id: int | None  # None: the sample is the seed itself
     source: str  # a source's name, or `baseline`
     text: str
     input_ids: tuple[int, ...]
     n_tokens: int
-    n_tokens_full: int  # before max_tokens cut it
-    picked_by: str | None  # judge | person; None: the seed itself
-    answered: bool = False  # it has an answer, which may be cut
+    n_tokens_full: int  # number of tokens before max_tokens cut the sample
+    picked_by: str | None  # judge | person; None: the sample is the seed itself
+    answered: bool = False  # the sample has an answer, which may be cut
     answer_end: int = 0  # token offset of the end of the uncut answer; 0: no answer, or a cut one
-    way: str = "template"  # how it was built: template | generation_prompt | inline | raw
+    way: str = "template"  # how the sample was built: template | generation_prompt | inline | raw
     kinds: bytes = b""  # index into token_kinds.KINDS for each token
 
     @property
@@ -123,7 +123,7 @@ def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # the counts follow the ids at the end of the line
+TAIL_BYTES = 400  # bytes at the end of a line that hold the counts, which follow the ids
 
 
 @dataclass(frozen=True)

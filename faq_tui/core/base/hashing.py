@@ -1,4 +1,4 @@
-"""Stable hashes of plain values. The keys and signatures made of them decide what is done and what is stale."""
+"""Stable hashes of plain values. They are the keys and signatures that tell finished work from stale work."""
 
 import hashlib
 import json

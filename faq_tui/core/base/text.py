@@ -20,7 +20,7 @@ def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str
 
 
 class _Safe(dict[int, str]):
-    """A table for `str.translate` that classifies each character once: a megabyte takes milliseconds."""
+    """A table for `str.translate`. It classifies each character only once, so that long texts are fast."""
 
     def __missing__(self, code: int) -> str:
         self[code] = safe = _safe(chr(code))
@@ -41,7 +41,7 @@ _SAFE = _Safe()
 
 
 def storable(text: str) -> str:
-    """The text with each lone surrogate replaced by U+FFFD: JSON and file names can hold one, UTF-8 cannot."""
+    """Replace each lone surrogate by U+FFFD: JSON and file names can contain surrogates, UTF-8 cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
 
 

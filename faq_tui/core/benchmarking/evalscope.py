@@ -1,6 +1,6 @@
-"""One benchmark of evalscope against a served model, run by the Python that has evalscope.
+"""Run one benchmark of evalscope against a served model, with the Python that has evalscope.
 
-evalscope 1.14 requires older releases of packages that the quantizers need, too, so it usually has a separate
+evalscope 1.14 needs older versions of packages that the quantizers also use, so it usually has a separate
 environment: `python` under `[evaluate.evalscope]`.
 """
 
@@ -42,7 +42,7 @@ def python_of(run: Run) -> str:
         raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: name the python of a venv") from None
     if done.returncode != 0:
         raise FaqError(
-            f"{python} has no evalscope: make it an environment of its own (python -m venv DIR, then "
+            f"{python} has no evalscope: make a separate environment for it (python -m venv DIR, then "
             'DIR/bin/pip install evalscope==1.14.0) and set python = "DIR/bin/python" under [evaluate.evalscope]'
         )
     return python
@@ -51,9 +51,9 @@ def python_of(run: Run) -> str:
 def run_evalscope(
     context: Context, python: str, request: BenchmarkRequest, served: ServedModel
 ) -> list[dict[str, Any]]:
-    """Rows of the benchmark. Raises FaqError with the reason in one sentence, and Stopped.
+    """Run the benchmark and return its rows. Raises FaqError with the reason in one sentence, or Stopped.
 
-    Answers from before a stop are kept in the run's cache and are not requested again.
+    After a stop, the answers so far stay in the run's cache and are not requested again.
     """
     settings = context.run.settings.evaluate.evalscope
     work = context.run.cache / "evalscope" / request.signature
@@ -72,7 +72,7 @@ def run_evalscope(
     try:
         body = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise FaqError(f"evalscope ended without a result for {request.task}: its words are in {log}") from None
+        raise FaqError(f"evalscope ended without a result for {request.task}: see its output in {log}") from None
     if "error" in body:
         raise FaqError(_sentence(request.task, body["error"]))
     rows = parse(body, request.task, settings.repeats)
@@ -139,9 +139,9 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """The reason for leaving out a benchmark that runs generated code."""
+    """Why a benchmark that runs generated code is left out, and how to allow it."""
     return (
-        f"{task} runs code that the model wrote, so it is left out: set allow_code_execution = true under "
+        f"{task} is left out because it runs code that the model wrote: set allow_code_execution = true under "
         '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'
     )
 
@@ -152,9 +152,9 @@ Means = dict[tuple[str, Any], float]  # (subset, question) -> mean over its answ
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
     """One row per metric of the benchmark, then of each subset; keys as in `Result`.
 
-    evalscope reports no standard error. Ours is over questions: the standard deviation of their means over
-    `repeats` answers, divided by the square root of their number (Miller 2024, "Adding error bars to evals",
-    arXiv 2411.00640, section 3.1: answers to one question are not independent).
+    evalscope reports no standard error. We compute it over questions: the standard deviation of the means over
+    `repeats` answers, divided by the square root of the number of questions (Miller 2024, "Adding error bars to
+    evals", arXiv 2411.00640, section 3.1: answers to one question are not independent).
     """
     results = []
     for metric in answer["report"]["metrics"]:

@@ -1,8 +1,8 @@
-"""`PYTHON evalscope_runner.py ORDER ANSWER`: one benchmark of evalscope against one server.
+"""Run one benchmark of evalscope against one server: `PYTHON evalscope_runner.py ORDER ANSWER`.
 
-PYTHON is any environment that has evalscope: this file imports nothing of ours. ORDER is a JSON file with the
-task configuration; ANSWER will hold the report, the score of each answer, and versions, or the error's classes
-and text.
+PYTHON is the interpreter of any environment that has evalscope; this file imports nothing from faq-tui. ORDER is a
+JSON file with the task configuration; ANSWER will hold the report, the score of each answer, and versions, or the
+error's classes and text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(order_path: Path, answer_path: Path) -> None:
     order = json.loads(order_path.read_text(encoding="utf-8"))
     try:
         answer = _run(order)
-    except BaseException as error:  # noqa: BLE001  whatever it is, it is told to who asked
+    except BaseException as error:  # noqa: BLE001  every error is reported to the parent process
         traceback.print_exc()
         answer = {"error": {"names": _names(error), "message": str(error)}}
     half = answer_path.with_suffix(".half")
@@ -62,7 +62,7 @@ def _run(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], key: str) -> None:
-    """Resume from the answers of a stopped run; start anew if their requests differed."""
+    """Resume from the answers of a stopped run, or start again if the requests have changed."""
     outputs = order["config"]["work_dir"]
     try:
         run_task(config_class(**order["config"], api_key=key or "EMPTY", use_cache=outputs))
@@ -103,4 +103,4 @@ if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # its threads may not end by themselves
+    os._exit(0)  # evalscope's threads may not end by themselves

@@ -16,13 +16,15 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
     """The sentence for an error. `names`: its class and base classes; `message`: its text."""
     reason = " ".join(message.split())[:LONGEST]
     if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
-        return f"{engine} has no task {task!r}: check its name, or include_path for a task of your own"
+        return f"{engine} has no task {task!r}: check its name, or set include_path to the folder of your own task"
     if {"ModuleNotFoundError", "ImportError"} & set(names):
         return f"{task} of {engine} needs a package that is not installed ({reason}): install it"
     if "APIConnectionError" in names or "APITimeoutError" in names:
-        return f"{task} of {engine}: the server does not answer any more ({reason}): look at its log"
+        return f"{task} of {engine}: the server no longer answers ({reason}): check the server's log"
     if NO_DATA & set(names):
-        return f"the data of {task} ({engine}) cannot be had ({reason}): check the network, or fetch it beforehand"
+        return (
+            f"the data of {task} ({engine}) cannot be loaded ({reason}): check the network, or download it beforehand"
+        )
     return f"{task} of {engine} failed with {names[0]}: {reason}"
 
 

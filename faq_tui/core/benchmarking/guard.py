@@ -1,7 +1,7 @@
-"""`python -m faq_tui.core.benchmarking.guard COMMAND…`: runs a foreign program that must not outlive us.
+"""Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-Such programs start further processes and do not watch our stdin. The guard does: when its stdin ends, or on SIGTERM,
-it ends the program's whole process group, first by SIGTERM, then by SIGKILL.
+Such programs start further processes and do not notice when faq-tui ends. The guard does: when its stdin is closed,
+or on SIGTERM, it ends the program's whole process group, first with SIGTERM, then with SIGKILL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 Guard = subprocess.Popen[bytes]
 
 GRACE_S = 5.0  # from SIGTERM to SIGKILL
-NOT_FOUND = 127  # as in a shell
+NOT_FOUND = 127  # exit code, as in a shell
 
 
 @contextmanager
@@ -30,10 +30,10 @@ def guarded(
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # the lifeline: never written to
+            stdin=subprocess.PIPE,  # never written to; it closes when this process ends, and the guard notices
             stdout=output,
             stderr=output,
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            start_new_session=True,  # Ctrl-C in the terminal reaches only this process
             cwd=folder,
             env={**os.environ, **env},
         )

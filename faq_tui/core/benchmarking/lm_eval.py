@@ -1,4 +1,4 @@
-"""Run tasks of lm_eval in a worker child, and turn its results into ours."""
+"""Run tasks of lm_eval in a worker child, and convert their results to `Result` rows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Rows = list[dict[str, Any]]
 
 
 def refuse_unusable(folder: Path | None) -> None:
-    """Raise FaqError if lm_eval cannot be used at all; `folder`: the person's own tasks."""
+    """Raise FaqError if lm_eval cannot be used. `folder` holds the user's own tasks."""
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"evaluate.lm_eval.include_path: there is no folder {folder}")
+        raise UsageError(f"there is no folder {folder}: correct evaluate.lm_eval.include_path")
 
 
 def run_lm_eval(
@@ -39,7 +39,7 @@ def run_lm_eval(
 ) -> None:
     """Run all `requests` in one child. If a model crashes it, another child continues with the next model.
 
-    With `served` they are all of one model. Raises Stopped, and FaqError if no model could be reached at all.
+    With `served`, all requests are for one model. Raises Stopped, or FaqError if no model could be reached.
     """
     left = {(request.subject, request.task): request for request in requests}
     at = ""

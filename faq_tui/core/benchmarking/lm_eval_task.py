@@ -1,7 +1,7 @@
-"""The worker's task "lm_eval": tasks of lm_eval, model after model.
+"""The worker's task "lm_eval": run tasks of lm_eval on one model after the other.
 
-Messages, each with `subject`: `loading`; `started` (a `task`), `done` (with its `rows`), `failed` (and why, in one
-sentence).
+Messages, each with `subject`: `loading`; `started` (a `task`), `done` (with its `rows`), `failed` (with
+the reason in one sentence).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # the person's own tasks may have data files there
+        with contextlib.chdir(own or Path.cwd()):  # data files of the user's own tasks may be there
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -51,7 +51,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
                     send("done", subject=subject, task=task, rows=_evaluate(spec, lm, manager, task))
                 except FaqError:
                     raise
-                except Exception as error:  # noqa: BLE001  data, network and task code: the other tasks go on
+                except Exception as error:  # noqa: BLE001  errors of data, network or task code; the other tasks continue
                     _raise_if_memory(error)
                     traceback.print_exc()
                     send("failed", subject=subject, task=task, message=_sentence(task, error))
@@ -89,7 +89,7 @@ def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[di
     )
     rows = parse(results)
     if not rows:
-        raise ValueError("it gave no number")
+        raise ValueError("it returned no number")
     return rows
 
 
@@ -151,7 +151,7 @@ def _free() -> None:
 
 
 def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., Any]:
-    """`call`, which raises Stopped once a stop was requested."""
+    """Wrap `call` so that it raises Stopped after a stop was requested."""
 
     def checked(*arguments: Any, **options: Any) -> Any:
         cancel.check()
@@ -161,7 +161,7 @@ def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., An
 
 
 def _raise_if_memory(error: Exception) -> None:
-    """Raise if memory ran out: the model is too large, so the next task would fail, too."""
+    """Raise if memory ran out: the model is too large, so the next task would also fail."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         raise MemoryError from error
     if type(error).__name__ == "OutOfMemoryError":
@@ -171,7 +171,7 @@ def _raise_if_memory(error: Exception) -> None:
 def _sentence(task: str, error: Exception) -> str:
     if "confirm_run_unsafe_code" in str(error):
         return (
-            f"{task} runs code that the model wrote, on this machine and as you, for lm_eval has no sandbox: "
-            "set allow_code_execution = true under [evaluate.lm_eval] if that is meant"
+            f"{task} runs code that the model wrote on this machine with your rights, because lm_eval has no "
+            "sandbox: set allow_code_execution = true under [evaluate.lm_eval] to allow that"
         )
     return explain(LM_EVAL, task, names_of(error), str(error))

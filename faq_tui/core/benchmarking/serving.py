@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible URL: at a running server, or served for the time of the benchmarks."""
+"""Give a model an OpenAI-compatible URL: at a running server, or at one that is started for the benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from faq_tui.core.settings.evaluate import SERVE
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 ASK_TIMEOUT_S = 10.0
-MOST_NAME = 200  # characters of a server's name for a model that an error shows
+MOST_NAME = 200  # most characters of a model name that an error shows
 HOST = "127.0.0.1"
 
 
@@ -106,9 +106,13 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
     except OSError as error:
         fault = explain(error, endpoint)
         reason = fault.reason if fault is not None else error
-        raise EndpointError(f"cannot reach {base_url} ({reason}): check base_url, and that the server runs") from None
+        raise EndpointError(
+            f"cannot reach {base_url} ({reason}): check base_url, and whether the server is running"
+        ) from None
     except (NotAnApiError, ValueError, KeyError, TypeError):
-        raise EndpointError(f"{base_url} is no OpenAI-compatible server: check base_url, which ends in /v1") from None
+        raise EndpointError(
+            f"{base_url} is not an OpenAI-compatible server: check base_url, which must end in /v1"
+        ) from None
 
 
 async def _asked(endpoint: Endpoint) -> Any:
@@ -133,10 +137,10 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
             if guard.poll() == NOT_FOUND:
                 raise FaqError(
                     f"there is no program {command[0]!r} to serve {subject.name} with: install it, set command under "
-                    "[evaluate.serve], or give the base_url of a server of yours"
+                    "[evaluate.serve], or set base_url to the URL of your server"
                 )
             if guard.poll() is not None:
-                raise FaqError(f"{command[0]}, which was to serve {subject.name}, ended: its words are in {log}")
+                raise FaqError(f"{command[0]} ended instead of serving {subject.name}: see its output in {log}")
             if waited > settings.ready_timeout_s:
                 raise FaqError(f"{command[0]} did not serve {subject.name} in {waited:.0f} s: see {log}")
             _wait(context.cancel, 0.5)
@@ -145,7 +149,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """Names of the models at `url`; none as long as it does not answer."""
+    """Names of the models at `url`; empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:
@@ -159,7 +163,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port, the same for a name if possible: evalscope resumes only with the URL that it started with."""
+    """A free port, the same for a name if possible, because evalscope resumes only with its original URL."""
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
@@ -173,7 +177,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """An environment in which foreign programs reach this machine's own servers."""
+    """Environment variables with which external programs reach servers on this machine without a proxy."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

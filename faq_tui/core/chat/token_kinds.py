@@ -1,8 +1,8 @@
-"""The kind of each token of a sample: template, question, reasoning or answer; the first token is the sink.
+"""The kind of each token of a sample: template, question, reasoning or answer; the first token is the attention sink.
 
-Rendering records the kinds, one byte per token, an index into KINDS. They are cut together with the sample and
-written to a separate file, because other programs rely on the fields of a set's JSONL. For sets made before kinds
-were recorded, `KindsSearch` finds the kinds in the text.
+Rendering records the kinds, one byte per token: an index into KINDS. They are cut together with the sample. They have
+a separate file, because other programs rely on the fields of a set's JSONL. Sets made by older versions have no
+recorded kinds; `KindsSearch` finds them in the text.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 
 
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
-    """The tokens that share a character with `span`. A byte-level token can cover the edge of a span.
+    """The span of the tokens that share a character with `span`. A byte-level token can cross the edge of a span.
 
-    `offsets` has the character span of each token. (0, 0) if there is no such token.
+    `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
     """
     touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
@@ -42,7 +42,7 @@ def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLA
 
 
 def with_sink(kinds: bytes) -> bytes:
-    """The kinds of a finished sample, with its first token as the sink: attention collects at the first token."""
+    """Mark the first token of a finished sample as the attention sink."""
     return bytes([KINDS.index(SINK)]) + kinds[1:]
 
 
@@ -78,7 +78,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # template text, kind of the text after it: a question or an answer
+Piece = tuple[str, str]  # (template text, kind of the text that follows: question or answer)
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class KindsSearch:
     """Finds the kinds in samples of one tokenizer's template."""
 
     tokenizer: Any
-    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it
+    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text that follows
     specials: frozenset[int]
 
     @classmethod
@@ -102,7 +102,7 @@ class KindsSearch:
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
-            # A cut sample may end inside a word. Then its last ids change when the text is encoded again.
+            # A sample that was cut inside a word has other last ids when its text is encoded again.
             if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)
@@ -111,7 +111,7 @@ class KindsSearch:
         return out
 
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
-        """(start of each stretch in characters, its kind). The first stretch starts at 0."""
+        """(start of each stretch in characters, kind of each stretch). The first stretch starts at 0."""
         spans: list[tuple[int, str]] = [(0, QUESTION)]
         offset = 0
         while offset < len(text):
@@ -142,7 +142,7 @@ def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
 
 
 def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
-    """The template's text before a question, before an answer and after it; empty if there is no template."""
+    """The template's texts before a question, before an answer and after an answer; empty without a template."""
     if not getattr(tokenizer, "chat_template", None):
         return ()
     one, two, three = PLACEHOLDERS

@@ -20,10 +20,10 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One check per recipe; a single one while the target's files, which hold its shapes, are not here."""
+    """One check per recipe. If the target's files are not on this machine, one check for all recipes says so."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
-        later = "their cost is told once the target's files are on this machine"
+        later = "their cost can be estimated after the target's files are downloaded"
         return [Check("recipes", "ok", later)] if run.settings.recipes else []
     rows, tokens, longest, source = _tokens(run)
     try:
@@ -57,7 +57,10 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """Which memory is too small: `GPU`, `host`, or an empty string. `gpu` None: there is no GPU."""
+    """The memory that is too small: `GPU`, `host`, or "" if both suffice. `gpu` and `host` are free bytes.
+
+    `gpu` is None without a GPU. `host` is None if the system does not report it.
+    """
     if cost.gpu_bytes and gpu is not None and cost.gpu_bytes > gpu:
         return "GPU"
     if host is not None and cost.host_bytes > host:
@@ -70,7 +73,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
     if cost.gpu_bytes:
         memory = f"{cost.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
-    basis = f"after {cost.source}" if cost.source else "a rough guess: nothing like it was measured"
+    basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess without a measurement"
     text = f"about {duration(max(1, cost.seconds))}{each}, {memory}; {source}; {basis}"
     small = fits(cost, gpu, host)
     if not small:
@@ -83,7 +86,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Rows, tokens and longest row of the largest set, and in words the origin of these numbers."""
+    """Number of rows, number of tokens and longest row (tokens) of the largest set, and a text on their origin."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

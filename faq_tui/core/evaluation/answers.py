@@ -1,4 +1,4 @@
-"""Held-out answers: the unquantized target's answers to questions that are in no calibration set."""
+"""Generate held-out answers: the unquantized target answers questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
-ROWS_A_BATCH = 4  # times evaluate.batch_size: a decoding step reads all weights, however many rows there are
+ROWS_A_BATCH = 4  # rows per batch, as a multiple of evaluate.batch_size; more rows cost little per decoding step
 
 
 def generate(
@@ -62,7 +62,7 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
 
 
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
-    """The complete sampling configuration: any key left out would come from the model's generation_config.json."""
+    """The complete sampling configuration: a missing key would be read from generation_config.json."""
     from transformers import GenerationConfig
 
     return GenerationConfig(
@@ -94,6 +94,6 @@ def _left_padded(batch: Sequence[Sequence[int]], pad: int, device: Any) -> tuple
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:
-    """The answer up to and with its end token; the rest is padding."""
+    """The answer up to and including its end token; the rest is padding."""
     stop = next((position for position, token in enumerate(row) if token in ends), len(row) - 1)
     return row[: stop + 1]

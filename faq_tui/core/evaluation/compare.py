@@ -53,11 +53,11 @@ def measure(
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        # No token is predicted from the last one, which may lie beyond the model's window.
+        # The last token is not an input: it predicts nothing and may lie beyond the model's window.
         states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
-            # The state at a token predicts the next one.
+            # The state at a token predicts the next token.
             own = states[row, item.first - 1 : len(item.ids) - 1]
             if keep is not None:
                 keep.put(index, own)
@@ -89,7 +89,7 @@ def compare(
 
     nll = -log q(target); KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler
     1951), with p the unquantized model's distribution and q this one's, both by log-softmax in float32.
-    Sums over tokens are in float64, so that the order of batches does not affect them.
+    Sums over tokens use float64, so that the order of batches does not change them noticeably.
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""Whole documents for word perplexity, cut and counted as in lm_eval's task wikitext.
+"""Read whole documents for word perplexity, and split and count them as in lm_eval's task wikitext.
 
-lm_eval 0.4.13: lm_eval/tasks/wikitext/preprocess_wikitext.py for the counts and the detokenizer, and
+From lm_eval 0.4.13: lm_eval/tasks/wikitext/preprocess_wikitext.py for the counts and the detokenizer, and
 `ConfigurableTask.count_words` and `count_bytes` in lm_eval/api/task.py (MIT licence, EleutherAI).
 """
 
@@ -29,7 +29,7 @@ class Document:
 
     @classmethod
     def of(cls, page: str, text: str | None = None) -> Document:
-        """A document whose words and bytes are counted on the original page, even if `text` is a detokenized copy."""
+        """A document. Words and bytes are counted on the original page, even if `text` is a detokenized copy."""
         return cls(page if text is None else text, len(re.split(r"\s+", page)), len(page.encode("utf-8")))
 
 
@@ -48,7 +48,7 @@ def load_documents(run: Run, name: str) -> list[Document]:
             Document.of(text_of(value.get("text", value.get("page")), where, "text")) for where, value in lines
         ]
         if not documents:
-            raise UsageError(f"{run.resolve(name)} of {KEY} is empty: give it a document a line")
+            raise UsageError(f"{run.resolve(name)} of {KEY} is empty: add one document per line")
         return documents
     return [Document.of(load_text(run, name, KEY))]
 
@@ -56,7 +56,7 @@ def load_documents(run: Run, name: str) -> list[Document]:
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Split each document into windows, which share its words and bytes in proportion to their predicted tokens.
 
-    The shares allow windows to be resampled. They add up to the documents' own counts.
+    The shares let the bootstrap draw windows. They add up to the documents' counts.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -75,7 +75,7 @@ def prefix_of(tokenizer: object) -> int:
         token_id: int | None = getattr(tokenizer, name, None)
         if token_id is not None:
             return token_id
-    raise FaqError("the target's tokenizer has neither a first nor a last token: word perplexity needs one of them")
+    raise FaqError("the target's tokenizer has neither a bos nor an eos token, and word perplexity needs one of them")
 
 
 def detokenized(page: str) -> str:

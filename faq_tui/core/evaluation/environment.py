@@ -1,4 +1,4 @@
-"""The environment of the measurements (device, dtype, versions): `reports/evaluation.json`, for the report."""
+"""Store the environment of the measurements (device, dtype, versions) in `reports/evaluation.json` for the report."""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
-SHORT = 256  # tokens; a choice or a passage is far shorter, so a batch of four would leave the model idle
+SHORT = 256  # tokens; shorter items, such as choices, are put into larger batches
 
 
 @dataclass(frozen=True)
 class Item:
-    """Token ids. Those from index `first` (at least 1) on are predicted."""
+    """Token ids. The tokens from index `first` (at least 1) are predicted."""
 
     ids: tuple[int, ...]
     first: int
@@ -131,16 +131,17 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 def digest_of(items: Sequence[Item], *more: object) -> str:
     """A hash of the items.
 
-    Texts with equal tokens have equal hashes. `more`: anything else that affects their sums.
+    Texts with equal tokens have equal hashes. `more`: other data that affects their sums.
     """
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
-    """Indices of items of similar length, longest first, so that a batch too large shows at once.
+    """Batches of indices of items of similar length, longest first, so that a batch that is too large fails at once.
 
-    A batch has `size` items; of items below SHORT tokens it has as many as `size` items of SHORT tokens would fill.
+    A batch has `size` items. Items shorter than SHORT tokens are batched up to the tokens of `size` items of SHORT
+    tokens.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:
@@ -157,7 +158,7 @@ def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> li
 
 
 def item_of_pair(tokenizer: object, context: str, continuation: str, longest: int) -> Item | None:
-    """An item that predicts only the continuation; None if none of it is left to predict.
+    """An item that predicts only the continuation; None if no token of it can be predicted.
 
     It is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): both are encoded as one text, and the
     tokens beyond the length of the encoded context are the continuation. A pair of more than `longest` tokens loses

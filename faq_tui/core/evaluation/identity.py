@@ -1,4 +1,4 @@
-"""The models and texts to measure, and the hashes that tell whether a measurement already exists."""
+"""List the models and texts to measure, and compute the hashes that identify a measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TEMPERATURE, TOP_P = 0.6, 0.95  # of the held-out answers
 
 
 def evaluation_hash(run: Run) -> str:
-    """A hash of everything but the seed that affects a held-out answer."""
+    """A hash of everything that affects a held-out answer, except the seed."""
     return digest("heldout", VERSION, fingerprint(run), run.settings.evaluate.answer_tokens, TEMPERATURE, TOP_P)
 
 

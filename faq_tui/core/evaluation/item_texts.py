@@ -1,4 +1,4 @@
-"""The readable text of held-out items, token by token."""
+"""Store the text of each token of held-out items, so that people can read the items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds of held-out text, and how a text's name tells its kind."""
+"""The kinds of held-out text. The name of a text contains its kind."""
 
 from __future__ import annotations
 

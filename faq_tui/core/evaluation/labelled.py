@@ -1,4 +1,4 @@
-"""Held-out items with a right answer: multiple-choice questions, and passages whose last word is predicted.
+"""Read held-out items with a right answer: multiple-choice questions, and passages whose last word is predicted.
 
 The answer to a question is the choice with the highest likelihood. Passages have LAMBADA's form (Paperno et al.
 2016): the model must predict the last word.
@@ -19,7 +19,7 @@ from faq_tui.core.run.run import Run
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
 MIN_WORDS, MAX_WORDS = 25, 120  # words of a passage cut from prose
-MIN_LETTERS = 3  # letters of such a passage's last word: "it" and "of" are too easy
+MIN_LETTERS = 3  # letters of such a passage's last word; shorter words are too easy
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
 
 
@@ -38,7 +38,7 @@ def load_questions(run: Run, name: str) -> list[ChoiceCase]:
     path = starter_file("starter_choices.jsonl") if name == STARTER else run.resolve(name)
     cases = [_case(value, where) for where, value in json_lines(path, CHOICES_KEY, run.settings.evaluate.items)]
     if not cases:
-        raise UsageError(f"{path} of {CHOICES_KEY} is empty: give it a question a line")
+        raise UsageError(f"{path} of {CHOICES_KEY} is empty: add one question per line")
     return cases
 
 
@@ -47,7 +47,7 @@ def _case(value: dict[str, Any], where: str) -> ChoiceCase:
     question = text_of(value.get("question"), where, "question")
     choices, answer = value.get("choices"), value.get("answer")
     if not isinstance(choices, list) or len(choices) < 2:
-        raise UsageError(f'{where} has no list "choices" of two or more: mend the line, or leave it out')
+        raise UsageError(f'{where} has no list "choices" with two or more entries: correct or delete the line')
     texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
     if isinstance(answer, str):
         # Outside ASCII, upper() may return two letters: "ß" becomes "SS".
@@ -106,7 +106,7 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # Skip passages that a wrong sentence cut left unfinished, or that end in markup.
+            # Skip passages that end in the middle of a sentence (wrong sentence split) or in markup.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []

@@ -1,4 +1,4 @@
-"""The metrics: the name, formula and number format of each.
+"""Define the metrics: their names, formulas and number formats.
 
 A metric is an instance of a subclass of `Metric`, registered in `METRICS`. The settings, the report and pane 6 read
 everything about a metric from that instance. docs/extending/metric.md shows how another package adds a metric.
@@ -37,8 +37,8 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats a token"
     higher_is_better: bool
-    # By kind of text: another draw of the calibration set alone can reverse a difference this small. Empty if not
-    # measured.
+    # By kind of text: smaller differences can be caused by another draw of the calibration set alone. Empty if this
+    # was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text that have it
     columns: tuple[str, ...]  # the columns of its formula
@@ -78,9 +78,11 @@ class Metric(Extension):
         return self.title
 
     def legend_line(self) -> str:
-        """The item of the list below the report's table of models."""
+        """The metric's line in the list below the report's table of models."""
         first, second = self.help[:1], self.help[1:2]
-        help_ = self.help if second.isupper() else first.lower() + self.help[1:]  # "KL in bits." keeps its letters
+        help_ = (
+            self.help if second.isupper() else first.lower() + self.help[1:]
+        )  # a first word such as "KL" stays in upper case
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
@@ -99,9 +101,9 @@ class Metric(Extension):
 
 
 class Ratio(Metric):
-    """The sum of one column divided by the sum of another, or the exponential of that.
+    """The sum of one column divided by the sum of another, or the exponential of this ratio.
 
-    It is a ratio of sums, never a mean of the items' own ratios.
+    It is a ratio of sums, not a mean of ratios per item.
     """
 
     numerator: str
@@ -144,15 +146,15 @@ class TokenPerplexity(Ratio):
     """
 
     name, title, unit = "perplexity", "perplexity", "per token"
-    help = "How surprised the model is by the text, token by token; depends on tokenizer and window."
+    help = "How badly the model predicts the text, per token; depends on the tokenizer and the window."
     numerator, denominator, exponential = "nll", TOKENS, True
     higher_is_better = False
     close = NOT_MEASURED
     kinds = (PROSE, ANSWERS)
     heading, heading_rank = "PPL", 1
     legend = (
-        "perplexity, how surprised the model is by the text, token by token; lower is better. It depends on the "
-        "tokenizer and the window, so compare it only within this table."
+        "perplexity per token: how badly the model predicts the text; lower is better. It depends on the tokenizer "
+        "and the window, so compare it only within this table."
     )
 
     def title_for(self, window: int | None) -> str:
@@ -163,20 +165,20 @@ class WordPerplexity(Ratio):
     """exp(sum of nll / sum of words), words as lm_eval counts them for `weighted_perplexity`."""
 
     name, title, unit = "word_perplexity", "word perplexity", "per word"
-    help = "Perplexity by word, as lm_eval counts it and the paper prints it."
+    help = "Perplexity per word, computed as in lm_eval and in the paper."
     numerator, denominator, exponential = "nll", "words", True
     higher_is_better = False
     close = NOT_MEASURED
     kinds = (WORDS,)
     heading, heading_rank = "Word PPL", 2
-    legend = "perplexity by word, as lm_eval counts it; lower is better."
+    legend = "perplexity per word, computed as in lm_eval; lower is better."
 
 
 class BytePerplexity(Ratio):
     """exp(sum of nll / sum of bytes), as lm_eval's `weighted_perplexity` by byte."""
 
     name, title, unit = "byte_perplexity", "byte perplexity", "per byte"
-    help = "Perplexity by byte, as lm_eval counts it."
+    help = "Perplexity per byte, computed as in lm_eval."
     numerator, denominator, exponential = "nll", "bytes", True
     higher_is_better = False
     close = NOT_MEASURED
@@ -191,7 +193,7 @@ class TopTokenAgreement(Ratio):
     """
 
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
-    help = "How often it finds the same next token most likely as the unquantized model does."
+    help = "How often its most likely next token is also the unquantized model's."
     numerator, denominator = "agree", TOKENS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -203,7 +205,7 @@ class Accuracy(Ratio):
     """The share of items with the right answer: lm_eval's acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
-    help = "Share of right answers: the last word found, the right choice the likeliest."
+    help = "Share of items whose last word is predicted correctly or whose right choice is the most likely."
     numerator, denominator = "correct", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -215,7 +217,7 @@ class AccuracyByLength(Ratio):
     """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
 
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
-    help = "The same, each choice's likelihood divided by its length (lm_eval's acc_norm)."
+    help = "Accuracy with each choice's log-likelihood divided by its length (lm_eval's acc_norm)."
     numerator, denominator = "correct_norm", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -226,7 +228,7 @@ class LastWordPerplexity(Ratio):
     """exp(sum of nll / items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
 
     name, title, unit = "last_perplexity", "perplexity of the word", "per word"
-    help = "How surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)."
+    help = "How badly it predicts the passage's last word (lm_eval's perplexity of LAMBADA)."
     numerator, denominator, exponential = "nll", ITEMS, True
     higher_is_better = False
     close = NOT_MEASURED
@@ -240,7 +242,7 @@ class FlippedItems(Ratio):
     """
 
     name, title, unit = "flips", "flips", "share of items"
-    help = "Share of items that quantization turned from right to wrong or back; accuracy can hide them."
+    help = "Share of items that quantization turned from right to wrong or from wrong to right."
     numerator, denominator = FLIPPED, ITEMS
     higher_is_better, percent = False, True
     close = NOT_MEASURED
@@ -248,7 +250,7 @@ class FlippedItems(Ratio):
     heading, heading_rank = "Flips", 6
     legend = (
         "share of items that quantization turned from right to wrong or from wrong to right; 0 is none. Accuracy "
-        "alone can hide them, since the two cancel."
+        "can hide them, because the two directions cancel."
     )
 
 
@@ -263,7 +265,9 @@ def all_metrics() -> tuple[Metric, ...]:
     metrics: tuple[Metric, ...] = METRICS.all()
     for metric in metrics:
         if faults := metric.faults():
-            raise FaqError(f"the metric {metric.name!r} {faults[0]}: update or uninstall the package that brings it")
+            raise FaqError(
+                f"the metric {metric.name!r} {faults[0]}: update or uninstall the package that provides it"
+            )
     return metrics
 
 

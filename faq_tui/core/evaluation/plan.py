@@ -64,13 +64,13 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
 
 
 def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str, Heldout]:
-    """All texts that are read from files. The words of labelled items are stored for readers."""
+    """All texts that are read from files. The texts of labelled items are stored so that people can read them."""
     run, settings = context.run, context.run.settings.evaluate
     longest = longest_input(target)
     loaded = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
     if loaded and settings.window > longest:
         message = (
-            f"evaluate.window = {settings.window} is more than this target reads at once: windows have {longest}"
+            f"evaluate.window = {settings.window} is more than this target can read: windows have {longest} tokens"
         )
         context.emit(Note(f"{message} tokens", "warning"))
     for name in settings.word_perplexity:
@@ -89,7 +89,7 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     for name, heldout in loaded.items():
         if not len(heldout):
             context.emit(
-                Note(f"{name} holds nothing that this target's tokenizer can take apart: left out", "warning")
+                Note(f"{name} is left out, because this target's tokenizer makes no usable items of it", "warning")
             )
     return loaded
 
@@ -127,7 +127,7 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
     if refused:
         context.emit(
             Note(
-                f"{refused} held-out seeds with a special token, or unfit for the chat template, are left out",
+                f"{refused} held-out seeds are left out: special tokens, or refused by the chat template",
                 "warning",
             )
         )

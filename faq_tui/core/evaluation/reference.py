@@ -1,6 +1,6 @@
-"""The unquantized model's answer to every token, kept on disk: its last hidden states and its lm_head.
+"""Store the unquantized model's last hidden states and its lm_head on disk, for the comparison with other models.
 
-Logits would be a hundred times larger, so they are recomputed from the states, a few hundred tokens at a time.
+Logits would take a hundred times as much space, so they are computed from the states, a few hundred tokens at a time.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def reference_path(cache: Path, text_key: str) -> Path:
 
 def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
     """The reference; None if it is missing or unusable and must be computed again."""
-    with suppress(Exception):  # missing, cut short, another format: all are treated alike
+    with suppress(Exception):  # a missing, truncated or unknown file is computed again
         return Reference(path, items, device)
     return None
 

@@ -1,4 +1,4 @@
-"""Held-out answers of a source: its answers to questions that are in no calibration set."""
+"""Request held-out answers from a source: its answers to questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
     answers = [stored[seed.id] for seed in seeds if seed.id in stored]
     fit = [answer for answer in answers if answer.answer_ids]
     if len(fit) < len(seeds):
-        context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unfit and left out", "warning"))
+        context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unusable and left out", "warning"))
     limit = run.settings.evaluate.answer_tokens
     return [Item((*a.prompt_ids, *a.answer_ids[:limit]), len(a.prompt_ids)) for a in fit]
 
@@ -87,9 +87,9 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
 
 
 async def _answering(context: Context, source: Source) -> tuple[Source, int | None]:
-    """The source with its first server that answers, and that server's window.
+    """The source with only its first server that answers, and that server's window.
 
-    One server suffices for few questions.
+    One server is enough for a few questions.
     """
     for url in source.urls:
         server = reachable(context, source.model_copy(update={"base_url": url, "also_at": ()}))
@@ -99,12 +99,12 @@ async def _answering(context: Context, source: Source) -> tuple[Source, int | No
             except EndpointError as error:
                 if url == source.urls[-1]:
                     raise
-                context.emit(Note(f"{error}; the next server is asked", "warning"))
+                context.emit(Note(f"{error}; trying the next server", "warning"))
     raise AssertionError("a source has a server")
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
-    """Render the answer like a calibration sample. It has no ids if it is unusable."""
+    """Render the answer like a calibration sample. An unusable answer has no ids."""
     reasoning, answer = parts_of(reply, source)
     unfit = HeldoutAnswer(seed.id, (), (), answer)
     if flags_of(reply, reasoning, answer):

@@ -45,7 +45,9 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # message of the CPU allocator; CUDA has an exception class
+        if "can't allocate memory" in str(
+            error
+        ):  # message of the CPU allocator; CUDA raises a separate exception class
             raise MemoryError from error
         raise
 
@@ -104,7 +106,9 @@ class _Evaluation:
             items, compared = self.texts[text].items, self.texts[text].compared
             reference = open_reference(self._reference_path(text), items, self.device) if compared else None
             if reference is None and compared:
-                raise FaqError(f"{self._reference_path(text)} vanished during the evaluation: run it again")
+                raise FaqError(
+                    f"{self._reference_path(text)} was deleted during the evaluation: run the stage evaluate again"
+                )
             tick = self._tick(f"{subject} on {text}")
             token_kl: dict[int, list[float]] = {}
             differs: dict[int, list[bool]] = {}

@@ -1,6 +1,6 @@
-"""Held-out prose and files by their names in `[evaluate]`: their content, and their descriptions in words.
+"""Read and describe the held-out prose and files that `[evaluate]` names.
 
-Errors give the settings key, the file and the line.
+Errors name the settings key, the file and the line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # an upper bound of any tokenizer's average, to read only the start of a text
+BYTES_A_TOKEN = 64  # no tokenizer averages more; used to read only the start of a text
 # Which paragraphs of Python's language reference are prose.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
@@ -42,9 +42,9 @@ def json_lines(path: Path, key: str, limit: int) -> Iterator[tuple[str, dict[str
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise UsageError(f"{where} is not JSON: mend the line, or leave it out") from None
+            raise UsageError(f"{where} is not JSON: correct or delete the line") from None
         if not isinstance(value, dict):
-            raise UsageError(f"{where} is not a JSON object: mend the line, or leave it out")
+            raise UsageError(f"{where} is not a JSON object: correct or delete the line")
         yield where, value
 
 
@@ -53,7 +53,7 @@ def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
         with path.open(encoding="utf-8-sig") as file:
             yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
     except FileNotFoundError:
-        raise UsageError(f"no file at {path}: {key} names it") from None
+        raise UsageError(f"there is no file {path}: correct {key}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} of {key} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
     except OSError as error:
@@ -63,7 +63,7 @@ def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
 def text_of(value: Any, where: str, field: str) -> str:
     """The field's text. Raises UsageError if it is missing, empty or cannot be stored."""
     if not isinstance(value, str) or not value.strip():
-        raise UsageError(f'{where} has no text "{field}": mend the line, or leave it out')
+        raise UsageError(f'{where} has no text "{field}": correct or delete the line')
     return storable(value)
 
 
@@ -132,7 +132,7 @@ def _file(path: Path, limit: int | None, key: str) -> str:
             raise UsageError(f"{path} of {key} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
         text = data[: error.start].decode("utf-8")  # a character cut by the limit
     if not text.strip():
-        raise UsageError(f"{path} of {key} is empty: name a text with prose in it")
+        raise UsageError(f"{path} of {key} is empty: name a file that has prose")
     return text.removeprefix("\ufeff")
 
 

@@ -1,6 +1,6 @@
 """Compare each source's set with the baseline's under the same recipe, at equal samples and at equal tokens.
 
-A set of `[sets]` is compared with the set whose size it copies, and with the baseline if both have equally many
+A set of `[sets]` is compared with the set whose size it copies, and with the baseline if both have the same number of
 samples.
 """
 
@@ -68,7 +68,7 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 
 
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Yield (set or source, what is equal, (its set, the other set)), only for sets that compare fairly."""
+    """Yield (set or source, what is equal, (its set, the other set)) for sets that can be compared fairly."""
     settings = run.settings
     for source in settings.sources:
         for equal, suffix in SUFFIXES.items():
@@ -155,7 +155,7 @@ def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
 
 
 def verdict(metric: Metric, change: Estimate, p_adjusted: float | None) -> str:
-    """The conclusion that the interval of ours - baseline and its adjusted p-value allow, in words."""
+    """The verdict from the interval of ours - baseline and from its adjusted p-value."""
     if change.low is None or p_adjusted is None or not math.isfinite(change.value):
         return UNKNOWN
     if not change.excludes(0.0):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
-# The interval excludes zero, but with so many comparisons one such interval is expected by chance.
+# The interval excludes zero, but among so many comparisons this can be chance.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sides have the same token ids, so the same weights
 UNKNOWN = "cannot be told"  # too few items for an interval, or a number that is not finite
@@ -35,7 +35,7 @@ class MetricOutcome:
     ours: float
     baseline: float
     difference: Estimate  # ours - baseline
-    recovered: Estimate | None  # None: the baseline lost nothing beyond noise
+    recovered: Estimate | None  # None: the loss of the baseline is within noise
     p: float | None  # two-sided p-value of no difference; None: no interval
     p_adjusted: float | None  # adjusted over the whole report (Benjamini and Hochberg)
     verdict: str
@@ -72,7 +72,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Flips:
-    """Labelled items that one model gets right and the unquantized one wrong, or the other way round."""
+    """Labelled items that only one of a model and the unquantized model gets right."""
 
     model: str
     text: str

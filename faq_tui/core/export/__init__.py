@@ -1,4 +1,4 @@
-"""Calibration sets in the forms that other quantizers read.
+"""Write calibration sets in formats that other quantizers read.
 
 base.py     what an export format is, and the set that it reads
 formats.py  faq-tui's own formats: jsonl, parquet, text

@@ -1,6 +1,6 @@
-"""The job's side: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
+"""The job's process: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
 
-It runs what `faq-tui run` runs, writes to its files only, and ends by itself or by SIGTERM.
+It runs the same stages as `faq-tui run` and prints nothing; its output goes to the job's files. SIGTERM stops it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
         if not cancel.is_set:
             cancel.set()
 
-    # Before the imports: a signal during them must not end the process.
+    # Set before the imports, so that a signal during them does not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

@@ -1,7 +1,7 @@
-"""Scores that follow from other scores of the whole run: less the effect of length, and mixed.
+"""Derived scores: scores without the effect of length, and weighted mixes of several judges' scores.
 
-They are stored, so that panes need not compute them, and computed anew whenever the stage runs, since every further
-candidate changes them.
+They are stored, so that panes need not compute them. They are computed again whenever the stage runs, because every
+further candidate changes them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from faq_tui.core.store import picks as rows
 from faq_tui.core.store.picks import ScoreRow
 
 Groups = Sequence[Sequence[int]]  # ids of the usable candidates of one seed and source each
-MIN_CANDIDATES = 8  # with another of the same seed: with fewer a slope is chance
+MIN_CANDIDATES = 8  # candidates of seeds with several of them; with fewer, the slope is chance
 
 
 def derive(run: Run, groups: Groups) -> None:
@@ -42,7 +42,7 @@ def _control_length(run: Run, kind: str, groups: Groups) -> None:
     for i, score in raw.items():
         if score is None:
             empty = {"raw": None, "slope": None}
-            derived.append(ScoreRow(i, shown, kind, None, "no score to take the length from", empty))
+            derived.append(ScoreRow(i, shown, kind, None, "no score to correct for length", empty))
         else:
             about = {"raw": round(score, 6), "slope": None if slope is None else round(slope, 6)}
             reason = judge_named(kind).controlled(score, details[i])
@@ -73,8 +73,8 @@ def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
     """Candidate id to (score - mean of its seed's scores) / s, where s is the standard deviation of these differences
     over all seeds of the run that have two scores or more.
 
-    One s serves the whole run: three scores that hardly differ stay close and are not scaled up to the spread of
-    three that differ much. All are 0 if all scores are equal.
+    All seeds share one s, so that small differences within a seed stay small. All results are 0 if all scores are
+    equal.
     """
     differences: dict[int, float] = {}
     paired: list[float] = []
@@ -95,8 +95,8 @@ def mixed(
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
     """Candidate id to (sum of weight * z-score, z-score of each kind).
 
-    A judge that scored no candidate of a seed is left out for that seed. Where it scored some, the others have no
-    mixed score (None): unscored is never taken for average.
+    A judge that scored no candidate of a seed is left out for that seed. If it scored only some of them, the others
+    have no mixed score (None).
     """
     by_kind = {kind: z_scores(scores[kind], groups) for kind in weights}
     sums: dict[int, tuple[float | None, dict[str, float]]] = {}
@@ -112,9 +112,9 @@ def mixed(
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
     """The slope of the score on log length within seeds; None with too few candidates, or if all are equally long.
 
-    values: candidate id to score; lengths: candidate id to tokens. It is ordinary least squares after the mean of
-    each seed is subtracted (the fixed-effects, or within, estimator), so that easy questions, whose answers are short
-    and probable, do not look like an effect of length.
+    `values`: candidate id to score; `lengths`: candidate id to tokens. The slope is fitted by ordinary least squares
+    after subtracting the mean of each seed (the within estimator of a fixed-effects model). Otherwise easy questions,
+    whose answers are short and probable, would look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -135,8 +135,8 @@ def length_controlled(
 ) -> tuple[dict[int, float], float | None]:
     """(candidate id to score - slope * (log length - the run's mean log length), slope).
 
-    The result has the score's unit: it is the score at the run's (geometric) mean length. It is the score itself if
-    there is no slope.
+    The first value is the score adjusted to the geometric mean length of the run, in the score's unit. Without a
+    slope it is the score itself.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

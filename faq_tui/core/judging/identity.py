@@ -1,4 +1,7 @@
-"""Which judge a score belongs to: another judge scores anew and regenerates nothing. No text is read here."""
+"""Find the judge to which a score belongs, and the candidates that it scores.
+
+With another judge in the settings, candidates are scored again but not regenerated. This module reads no text.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,19 @@ def judge_named(kind: str) -> Judge:
 
 
 def column_id(run: Run, kind: str) -> str:
-    """A hash of everything that shapes this judge's scores besides the candidates."""
+    """A hash of everything but the candidates that affects this judge's scores."""
     return judge_named(kind).column_id(run)
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """The id of the scores of this judge that can pick: without the effect of length, where that is removed."""
+    """The id of this judge's scores that decide the pick. They are length-controlled if the settings require it."""
     identity = column_id(run, kind)
     controlled = judge_named(kind).length_matters and run.settings.judge.length_control
     return digest("length control", identity) if controlled else identity
 
 
 def judge_id(run: Run) -> str:
-    """The id of the scores that pick: those of one judge, or the weighted mix of several."""
+    """The id of the scores that decide the pick: those of one judge, or the weighted mix of several."""
     judge = run.settings.judge
     if judge.picks_by != MIX:
         return shown_id(run, judge.picks_by)
@@ -51,7 +54,7 @@ def outlines_of(run: Run, name: str) -> list[CandidateOutline]:
 
 
 def usable_groups(run: Run) -> list[list[int]]:
-    """Ids of the usable candidates of one seed and source each."""
+    """Groups of usable candidates. Each group holds the ids for one seed and one source."""
     sources = run.settings.sources.values()
     return [
         group

@@ -1,7 +1,7 @@
 """One LLM judge at one server: ask for scores, check replies by the schema, ask once for a repair, and salvage.
 
-Every reply is stored and never asked for again. Several answers to one question are shown in two random orders,
-because judges favour the first place.
+Every reply is stored and never requested again. If a prompt shows several answers, the judge gets them in two random
+orders, because judges favour the first position.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ReplyKey, ReplyRow, add_reply, replies_of
 
 TURNS = 2  # orders in which several answers are shown
-REPEATED_TOKENS = 200  # length of an invalid reply when it is shown to the judge again
+REPEATED_TOKENS = 200  # most tokens of an invalid reply in the repair request
 SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 
 class RequestRefusedError(Exception):
-    """The server refuses this request; it may take others."""
+    """The server refuses this request but may accept others."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The result of one prompt: verdicts by label, how they were read, and every reply word for word."""
+    """The result of one prompt: verdicts by label, how they were read, and the full text of every reply."""
 
     verdicts: dict[str, Verdict]
     how: str
@@ -41,7 +41,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class AnswerVerdicts:
-    """The verdicts on one answer: one (place, verdict or None) for each order in which it was shown."""
+    """The verdicts on one answer: a pair (position, verdict or None) for each order in which it was shown."""
 
     seen: tuple[tuple[int, Verdict | None], ...]
     readings: tuple[Reading, ...]
@@ -71,7 +71,7 @@ class AnswerVerdicts:
 
 
 class JudgeClient:
-    """One judge at one server. Stored replies are used and not asked for again."""
+    """One judge at one server. Stored replies are used instead of new requests."""
 
     def __init__(self, store: Store, judge: str, client: Client, endpoint: Endpoint) -> None:
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
@@ -80,7 +80,7 @@ class JudgeClient:
     async def __call__(
         self, question: str, answers: Sequence[ShownAnswer], budget: PromptBudget
     ) -> list[AnswerVerdicts]:
-        """The verdicts on each answer: one alone is shown once, several together in two orders.
+        """The verdicts on each answer. A single answer is shown once; several are shown together in two orders.
 
         Raises RequestRefusedError, and what Retrying raises.
         """
@@ -119,7 +119,7 @@ class JudgeClient:
             ]
         raws = tuple(row.raw for row in stored)
         verdicts: dict[str, Verdict] = {}
-        for raw in raws:  # the repaired reply outweighs the first
+        for raw in raws:  # a repaired reply, which comes later, overrides the first
             verdicts |= salvage(_without_reasoning(raw), labels)
         return Reading(verdicts, SALVAGED if verdicts else UNREAD, raws)
 
@@ -131,7 +131,7 @@ class JudgeClient:
                 lambda: stream_chat(self._client, self._endpoint.model, messages, sampling, sampling.seed, extra)
             )
         except FaqError as error:
-            if type(error) is FaqError:  # neither a failed server nor a stop
+            if type(error) is FaqError:  # subclasses stand for a failed server or a stop
                 raise RequestRefusedError(str(error)) from None
             raise
         try:
@@ -146,9 +146,10 @@ class JudgeClient:
 
 
 def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
-    """Two random orders of `count` answers, the same for the same key; no answer has the same place in both.
+    """Two random orders of `count` answers. No answer has the same position in both.
 
-    Place p of an order holds an answer's index. A single answer has one order.
+    The orders depend only on the key and `count`. Position p of an order holds an answer's index. A single answer has
+    one order.
     """
     if count < 2:
         return (tuple(range(count)),)

@@ -1,7 +1,7 @@
-"""The prompt of an LLM judge: the rubric, the question, and whole answers with their reasoning cut to a budget.
+"""Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
 
-Tokens are estimated as bytes of UTF-8 divided by four, since the judge's tokenizer is not at hand: near the truth
-for English, and no less than it for most other scripts.
+The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
+available. The estimate is about right for English, and not too low for most other scripts.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
 from faq_tui.core.settings import JudgeSettings
 
 BYTES_A_TOKEN = 4
-REPLY_TOKENS = 120  # of one answer's entry in a reply, at least
-TEMPLATE_TOKENS = 32  # what the server's chat template adds
-SHARE = 0.9  # of the window that is filled at most, since tokens are estimated
-LEAST_REASONING = 32  # tokens of a candidate's reasoning; less would tell the judge nothing
+REPLY_TOKENS = 120  # tokens reserved in the reply for each answer, at least
+TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
+SHARE = 0.9  # largest share of the window to fill, because token counts are estimates
+LEAST_REASONING = 32  # tokens of a candidate's reasoning; shorter excerpts are useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 
 
@@ -37,7 +37,7 @@ class PromptBudget:
 
     reasoning_tokens: int  # of each answer
     max_tokens: int  # of the reply
-    cut: bool = False  # the window left less for reasoning than the settings allow
+    cut: bool = False  # reasoning got fewer tokens than the settings allow, because the window is small
 
 
 def labels_of(count: int) -> tuple[str, ...]:
@@ -45,9 +45,9 @@ def labels_of(count: int) -> tuple[str, ...]:
 
 
 def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
-    """The request's text. One answer is scored by itself, several against each other."""
+    """The text of the request. A single answer is scored alone; several are compared with each other."""
     labels = labels_of(len(answers))
-    # No candidate can hold the hash of all candidates, so none can close its own block.
+    # A candidate cannot contain the hash of all candidates, so it cannot forge the end of its block.
     fence = digest(question, [[a.reasoning, a.answer] for a in answers], length=8)
     values = {
         "fence": fence,
@@ -68,14 +68,14 @@ def repair_of(error: str, count: int) -> str:
 
 
 def versions() -> list[str]:
-    """The versions of every prompt that shapes a score."""
+    """The versions of all prompts that affect a score."""
     return [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
 
 
 def budget_for(
     question: str, answers: Sequence[ShownAnswer], judge: JudgeSettings, window: int | None
 ) -> PromptBudget | None:
-    """How the answers fit into a window of so many tokens (None: unknown, taken as enough).
+    """How the answers fit into a window of `window` tokens (None: unknown; assumed to be large enough).
 
     None if even the answers without reasoning do not fit.
     """
@@ -104,11 +104,11 @@ def tokens(text: str) -> int:
 
 
 def shorten(text: str, limit: int) -> str:
-    """A text of at most `limit` tokens whole; of a longer one, its head and tail."""
+    """The whole text if it has at most `limit` tokens, otherwise its beginning and end."""
     over = tokens(text) - limit
     if over <= 0:
         return text
-    # In characters, each as long as this text's are on average.
+    # Convert the limit to characters by this text's average bytes per character.
     kept = len(text) * limit // max(1, tokens(text))
     half = kept // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"

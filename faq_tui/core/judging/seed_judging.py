@@ -1,4 +1,4 @@
-"""One seed's candidates before an LLM judge: scored together if they fit into its window, else one by one."""
+"""Score the candidates of a seed with an LLM judge: together if they fit into its window, otherwise one by one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LISTWISE, POINTWISE = "listwise", "pointwise"
 
 @dataclass
 class JudgingTally:
-    """Counts of what went otherwise than asked for; a person reads them once the scores are there."""
+    """Counts of exceptions, such as candidates that could not be compared. They are reported at the end."""
 
     groups: int = 0
     cut: int = 0  # requests with less reasoning than the settings allow
@@ -31,8 +31,8 @@ class JudgingTally:
         sentences = []
         if self.cut:
             sentences.append(
-                f"{size} leaves reasoning less room than judge.reasoning_tokens: it was cut further in {self.cut} "
-                f"request{'s' * (self.cut > 1)}, answers never"
+                f"{size} has less room for reasoning than judge.reasoning_tokens: reasoning was shortened further in "
+                f"{self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
             )
         if self.apart:
             sentences.append(
@@ -51,7 +51,7 @@ class SeedJudge:
         self.client, self.judge, self.window, self.tally = client, judge, window, JudgingTally()
 
     async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
-        """Score the answers to one question; `ready` gets each answer's verdicts, except where the judge failed.
+        """Score the answers to one question. `ready` gets each answer's verdicts, unless the judge failed on it.
 
         Raises EndpointError if the server cannot be reached.
         """
@@ -71,7 +71,7 @@ class SeedJudge:
         try:
             outcomes = await self.client(question, answers, budget)
         except RequestRefusedError:
-            return False  # most likely too long for a window that the server does not report
+            return False  # the server does not report its window; most likely the request is too long
         except GaveUpError as failure:
             self._failed(failure, len(answers))
             return True

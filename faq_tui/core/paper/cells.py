@@ -1,4 +1,4 @@
-"""The cells of the paper's table that a run has measured on the artefact of their row."""
+"""Fill the cells of the paper's table with the values that a run has measured."""
 
 from __future__ import annotations
 

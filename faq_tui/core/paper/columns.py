@@ -1,4 +1,4 @@
-"""The benchmark behind each column of the paper's tables.
+"""Map each column of the paper's tables to a benchmark.
 
 The paper names its programs and tasks, but not the metric of a task. hellaswag at 57 and openbookqa at 31
 for Qwen3-8B match lm_eval's `acc` (its `acc_norm` is far higher), so `acc` is used throughout. The metrics of ifeval,
@@ -18,7 +18,7 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class BenchmarkMetric:
-    """A metric of a task; for a task without its own number, the mean over its parts."""
+    """A metric of a task. If the task has no overall number, the mean over its parts is used."""
 
     engine: str
     task: str

@@ -40,13 +40,13 @@ tasks = [{", ".join(map(quoted, tasks))}]
 
 def _evalscope(experiment: Experiment, tasks: Sequence[str]) -> str:
     names = {split_subset(task)[0] for task in (t for name in tasks for t in LISTS.get(name, ("", (name,)))[1])}
-    code = "allow_code_execution = false     # LiveCodeBench runs what the model wrote: true does, in Docker\n"
+    code = "allow_code_execution = false     # true: LiveCodeBench runs the model's code in Docker\n"
     thinking = "enable_thinking = true           # (our choice)\n" if experiment.model.startswith("Qwen3") else ""
     return f"""\
-[evaluate.evalscope]             # (paper) the program; it needs an environment of its own
+[evaluate.evalscope]             # (paper) the program; it needs a separate environment
 tasks = [{", ".join(map(quoted, tasks))}]
 # python = "/path/to/venv/bin/python"  # of that environment: pip install evalscope==1.14.0
 base_url = "serve"               # each model in turn, by the command of [evaluate.serve] (vLLM)
-repeats = 4                      # (our choice) answers a question: 30 questions answered once say little
+repeats = 4                      # (our choice) answers per question, because 30 questions are few
 {thinking}sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, max_tokens = 32768 }}  # (our choice)
 {code if names & RUNS_CODE else ""}"""

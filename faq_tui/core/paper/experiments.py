@@ -1,4 +1,4 @@
-"""The experiments in the paper's tables: one target with its recipes and sets, derived from the table."""
+"""List the experiments in the paper's tables: each is one target with its recipes and calibration sets."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Experiment:
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """The measured columns. A mean is replaced by the columns that it averages."""
+        """The measured columns. A column of means is replaced by the columns that it averages."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 
@@ -82,7 +82,7 @@ def find_experiment(name: str, target: str | None = None) -> Experiment:
     if not matches:
         names = list(dict.fromkeys(experiment.name for experiment in all_experiments()))
         raise UsageError(
-            f"no preset {name!r}: there are {names[0]} to {names[-1]}, see `faq-tui init --list-presets`"
+            f"no preset {name!r}: choose from {names[0]} to {names[-1]}, see `faq-tui init --list-presets`"
         )
     spelt = [e for e in matches if target is not None and _is(e, target)]
     return (spelt or matches)[0]

@@ -1,4 +1,4 @@
-"""The complete faq.toml of one of the paper's experiments. What is not published is marked as our choice."""
+"""Write the complete faq.toml of one of the paper's experiments. Unpublished settings are marked as our choice."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def preset_text(name: str, choices: PresetChoices) -> str:
     if ELDER not in experiment.sets() and (choices.elder_url or choices.elder_model):
         raise UsageError(
             f"{name} has no elder for {experiment.model}: its sets are {', '.join(experiment.sets())}; "
-            "leave --elder-url and --elder-model out"
+            "remove --elder-url and --elder-model"
         )
     sources = [source for source in experiment.sets() if source != "baseline"]
     parts = [_head(experiment, choices), *(_source(experiment, source, choices) for source in sources)]
@@ -54,14 +54,14 @@ def preset_text(name: str, choices: PresetChoices) -> str:
 def _head(experiment: Experiment, c: PresetChoices) -> str:
     further = others(experiment)
     more = (
-        f"# The table has further targets, each a run of its own: init with --target {' or '.join(further)}.\n"
+        f"# The table has further targets, each for a separate run: use --target {' or '.join(further)}.\n"
         if further
         else ""
     )
     return f"""\
 # Table {experiment.table} of the FAQ paper (arXiv 2601.11200): {experiment.model}.
-# What the paper says is marked (paper). It names neither its seeds nor its prompts, its judge's prompt and scale,
-# sampling, sample length or damping: what is marked (our choice) is ours, and figures may differ for that alone.
+# Settings from the paper are marked (paper). The paper does not publish its seeds, its prompts, its judge's prompt
+# and scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ.
 {more}
 [preset]
 name = {quoted(experiment.name)}  # `faq-tui status` shows which of the table's cells this run has filled
@@ -78,7 +78,7 @@ heldout = 32                     # (our choice) further seeds, for our own evalu
 
 
 def _names(experiment: Experiment, target: str) -> bool:
-    """Whether the target is spelt as in the paper, which is no hub id."""
+    """Whether the target is spelt as in the paper. That spelling is not a hub id."""
     return target == experiment.model
 
 

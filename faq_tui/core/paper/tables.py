@@ -1,8 +1,8 @@
-"""Tables 1 to 11 of the FAQ paper (arXiv 2601.11200), one value per row.
+"""Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200), one value per row.
 
 `data/paper_tables.csv`: `*_ppl` is lm_eval word perplexity (lower is better), all else accuracy in percent.
-Two corrections of the print: table 1's bit labels follow section 5.2.1, and table 7's unmarked rows are the
-teacher-sourced rows of table 4.
+Two misprints are corrected: table 1's bit labels follow section 5.2.1, and table 7's unmarked rows are the rows of
+table 4 with the teacher as source.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def select(
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two spellings mean one model or method: a hub id, a folder, with or without hyphens."""
+    """Whether two names mean the same model or method: a name, hub id or folder, with or without hyphens."""
     return _bare(one) == _bare(other)
 
 

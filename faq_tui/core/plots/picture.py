@@ -1,4 +1,4 @@
-"""Two landscapes side by side as SVG and as PNG, on one scale, with peaks in red; without any library."""
+"""Draw two landscapes side by side as SVG and as PNG, on one scale, with peaks in red. No library is needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLD, WARM, RED = (247, 249, 252), (44, 98, 168), (224, 40, 40)
 
 
 def svg(titles: Sequence[str], landscapes: Sequence[Floats], top: float, note: str) -> str:
-    """`landscapes`: [slices, columns] each; neighbouring cells of one shade in a row are one rectangle."""
+    """The landscapes, each [slices, columns], as SVG. Equal neighbouring cells of a row are one rectangle."""
     widths = [landscape.shape[1] * CELL for landscape in landscapes]
     height = max(landscape.shape[0] for landscape in landscapes) * CELL
     whole = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
@@ -59,7 +59,7 @@ def _rectangles(landscape: Floats, top: float, left: int) -> list[str]:
 
 
 def png(landscapes: Sequence[Floats], top: float) -> bytes:
-    """The landscapes alone, without words (https://www.w3.org/TR/png-3/: 8-bit RGB, no filter)."""
+    """The landscapes as PNG, without text (https://www.w3.org/TR/png-3/: 8-bit RGB, no filter)."""
     import numpy as np
 
     colours = np.array([_colour(level) for level in range(LEVELS + 2)], dtype=np.uint8)

@@ -1,6 +1,7 @@
-"""The prompts, as text files. A new wording is a new file: the version is part of every candidate's key.
+"""Load the prompts, which are text files. A changed prompt is a new file, because every candidate's key holds the
+version of its prompt.
 
-The FAQ paper does not publish its prompts: these are ours.
+The FAQ paper does not publish its prompts. These were written for faq-tui.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ JUDGE, JUDGE_LIST, JUDGE_REPAIR = "judge-v2", "judge-list-v2", "judge-repair-v2"
 
 @dataclass(frozen=True)
 class Prompt:
-    version: str  # the file's name and a hash of its text
+    version: str  # the file name and a hash of the text
     text: str
 
     def fill(self, **values: str) -> str:
-        """Replace every `{name}` in one pass: braces inside the values stay as they are."""
+        """Replace every `{name}` in one pass. Braces inside the values stay unchanged."""
         return re.sub(r"\{(\w+)\}", lambda mark: values.get(mark[1], mark[0]), self.text)
 
 
 def load_prompt(name: str) -> Prompt:
-    """The prompt file `name`.txt."""
+    """Load the prompt from `name`.txt."""
     text = (files("faq_tui.core.prompts") / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
     return Prompt(f"{name}/{digest(text, length=8)}", text)

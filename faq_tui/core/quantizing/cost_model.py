@@ -1,9 +1,9 @@
-"""What a quantization costs: how long it will take and what memory it will need.
+"""Estimate the time and memory of a quantization.
 
-On CUDA, time and memory are sums of terms. Each method has its own factors (`MethodCost`). They were fitted to rows
-that benchmarks/cuda_scale.py measured, by non-negative least squares of the relative errors. The sums are within 25%
-of the rows they were fitted to; `estimate` scales them by the nearest measured row. On a CPU, a few rough speeds are
-used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
+On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
+fitted to measurements of benchmarks/cuda_scale.py by non-negative least squares of the relative errors. The sums are
+within 25% of these measurements. `estimate` scales them by the most similar measurement. On a CPU, a few rough speeds
+are used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORK = 9_400_000_000  # bytes that a batch of rows may take: a sixteenth of the 
 
 @dataclass(frozen=True)
 class MethodCost:
-    """What a method's time and memory depend on.
+    """The factors of a method's time and memory.
 
     `seconds` holds GPU seconds per layer and unit of `layer_terms`; `gpu_bytes` and `host_bytes` hold bytes per unit
     of `memory_terms`. The defaults fit a method that loads the whole model and solves matrices of one shape together,
@@ -141,7 +141,7 @@ STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gp
 READING = 5e8  # bytes of the model per second, to read and to write
 # Rough work per second on a CPU, for the terms of `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-OTHER_GPU = math.log(1.5)  # distance of a row measured on another GPU: as far as a job 1.5 times as large
+OTHER_GPU = math.log(1.5)  # a row measured on another GPU counts as far as a job 1.5 times as large
 
 
 @dataclass(frozen=True)
@@ -230,7 +230,7 @@ def costs() -> tuple[dict[str, Any], ...]:
 def read_costs() -> dict[str, Any]:
     """The data file.
 
-    `measured` feeds the estimates; `kept_apart` holds rows that only tests of the estimates read.
+    `measured` feeds the estimates; `kept_apart` has rows that only the tests of the estimates use.
     """
     text = (files("faq_tui.core") / "data" / "quantize_costs.json").read_text(encoding="utf-8")
     body: dict[str, Any] = json.loads(text)

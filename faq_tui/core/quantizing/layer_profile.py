@@ -1,4 +1,4 @@
-"""What a quantization's cost depends on: the shapes of one layer, and how many tokens pass through it."""
+"""Describe the size of a quantization: the shapes of one layer, and the number of calibration tokens."""
 
 from __future__ import annotations
 

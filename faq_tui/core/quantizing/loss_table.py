@@ -1,4 +1,4 @@
-"""The losses of one artefact as a table, layer by module, small enough for any screen."""
+"""Arrange the losses of one artefact as a table of layers and modules. Experts share a column."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Place = tuple[int, str]  # layer, module
 
 @dataclass
 class LossTable:
-    """`losses`: the largest loss per cell, as experts share one; None: all were rounded without calibration."""
+    """`losses`: the largest loss per cell, which experts share; None: all were rounded without calibration."""
 
     layers: int = 0
     modules: list[str] = field(default_factory=list)  # in order of first appearance
@@ -37,7 +37,7 @@ class LossTable:
                 self.working.add(cell)
 
     def scale(self) -> tuple[float, float] | None:
-        """Range of most positive losses. Outliers are left out, since they would make all other losses look alike."""
+        """Range of the positive losses without outliers, which would make all other losses look alike."""
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:
             return None

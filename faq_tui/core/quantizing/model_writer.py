@@ -42,7 +42,7 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
     lost = sorted(set(names) - set(tensors_of(target)))
     if lost:
         raise FaqError(
-            f"{lost[0]} has no tensor of its name in {target}: its layout cannot be written back, "
+            f"{target} has no tensor named {lost[0]}, so the quantized weights cannot be written back: "
             "use gptq or awq for this model"
         )
 

@@ -1,6 +1,6 @@
-"""The folder of an artefact: its manifest, its average bits and its side files.
+"""Complete the folder of an artefact: its manifest, its average bits and its side files.
 
-`faq_manifest.json` records how the artefact was made. It is written last: a folder that has it is complete.
+`faq_manifest.json` records how the artefact was made. It is written last, so a folder with a manifest is complete.
 """
 
 from __future__ import annotations

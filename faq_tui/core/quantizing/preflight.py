@@ -1,4 +1,4 @@
-"""Checks before any heavy work. Each raises one sentence that says what is wrong, where, and what to do."""
+"""Check models, sets and memory before the quantization. Each error says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
 MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
-MIN_SET = 64  # tokens in total: fewer do not estimate a layer's inputs, but some quantizers would still run
+MIN_SET = 64  # least tokens in total; some quantizers would run with fewer, but the result would be useless
 GIB = 1 << 30
 
 
@@ -39,8 +39,8 @@ def check_target(folder: Path) -> dict[str, Any]:
 
     if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
         raise UsageError(
-            f"{folder} is no causal language model (architecture {', '.join(architectures) or 'not given'}): "
-            "give one that generates text"
+            f"{folder} is not a causal language model (architecture {', '.join(architectures) or 'not given'}): "
+            "give a model that generates text"
         )
     return config
 
@@ -71,7 +71,9 @@ def check_group_size(
     for name, (_, in_features) in shapes.items():
         if in_features % group_size:
             fits = [size for size in sizes if all(width % size == 0 for _, width in shapes.values())]
-            choice = f"choose one of {', '.join(map(str, fits))}" if fits else "none does: choose another method"
+            choice = (
+                f"choose one of {', '.join(map(str, fits))}" if fits else "no group size does: choose another method"
+            )
             raise UsageError(
                 f"group_size {group_size} does not divide the {in_features} input features of {name}: {choice}"
             )
@@ -86,7 +88,7 @@ def read_rows(path: Path) -> list[list[int]]:
                 ids = json.loads(line)["input_ids"]
                 if not isinstance(ids, list) or not all(type(token) is int for token in ids):
                     raise UsageError(
-                        f"{path} line {number}: input_ids is no list of integers; assemble the set again"
+                        f"{path} line {number}: input_ids is not a list of integers: assemble the set again"
                     )
                 rows.append(ids)
     except OSError as error:
@@ -102,7 +104,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
             raise UsageError(
-                f"calibration row {number} has only {len(row)} tokens: drop it, a row needs {MIN_TOKENS}"
+                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS}"
             )
         wrong = next((token for token in row if not 0 <= token < vocab_size), None)
         if wrong is not None:
@@ -120,7 +122,7 @@ def check_enough(rows: Sequence[list[int]]) -> None:
     if tokens < MIN_SET:
         raise UsageError(
             f"the calibration set has only {tokens} tokens in {len(rows)} row{'s' * (len(rows) > 1)}: "
-            f"give more seeds, a set needs {MIN_SET} tokens to run and some tens of thousands to be of use"
+            f"give more seeds: {MIN_SET} tokens are the minimum, and a useful set has tens of thousands"
         )
 
 
@@ -162,9 +164,9 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
     free = free_bytes(device)
     if free is not None and bytes_needed > free:
         raise FaqError(
-            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: needs about "
-            f"{bytes_needed / GIB:.1f} GiB, {free / GIB:.1f} GiB free; "
-            "free some, or use fewer or shorter rows or a smaller model"
+            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: it needs about "
+            f"{bytes_needed / GIB:.1f} GiB, but {free / GIB:.1f} GiB are free; "
+            "free memory, or use fewer or shorter rows or a smaller model"
         )
 
 

@@ -1,7 +1,7 @@
-"""Progress of a quantization: methods report to it, and the worker child sends the messages.
+"""Report the progress of a quantization as messages of the worker child.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on its own threads, where an exception would end
-the run obscurely. So these methods never raise; `check` raises the first error on the calling thread.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on its threads, where an exception would end the
+run without a clear error. Therefore these methods never raise; `check` raises the first error on the calling thread.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether vLLM and SGLang can load a folder: checks of the files that their loaders read, and the serve commands."""
+"""Check whether vLLM and SGLang can load a model folder, and give the commands that serve it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def problems(folder: Path) -> list[str]:
     if not any((folder / name).is_file() for name in TOKENIZERS):
         sentences.append(f"there is no tokenizer ({', '.join(TOKENIZERS)})")
     if not (folder / "generation_config.json").is_file():
-        sentences.append("there is no generation_config.json: servers would take their own sampling")
+        sentences.append("there is no generation_config.json: servers would use their default sampling")
     if not _has_template(folder):
         sentences.append("there is no chat template")
     text = json.dumps(config)
@@ -49,7 +49,7 @@ def check_servable(folder: Path) -> None:
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
     if grave:
-        raise FaqError(f"{folder.name} cannot be served as it came out: {grave[0]}; quantize it again")
+        raise FaqError(f"{folder.name} cannot be served: {grave[0]}; quantize it again")
 
 
 def doubts(folder: Path) -> list[str]:
@@ -83,7 +83,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A problem if index and files disagree. Loaders read the files of the index if there is one, else every file."""
+    """A problem if index and files disagree. Loaders read the files of the index, or every file if there is none."""
     index = folder / INDEX
     if not index.is_file():
         return []

@@ -47,7 +47,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # Methods copy the folder's files and load them with libraries that do not ask whether its code is trusted.
+    # Methods use libraries that would run the folder's code without asking whether it is trusted.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -77,7 +77,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
     """Check everything that can be checked beforehand. Returns the target's folder and the calibration rows."""
     if job.out.exists() and any(job.out.iterdir()):
-        raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
+        raise FaqError(f"{job.out} is not empty, most likely because an earlier run crashed: remove it first")
     rows = read_rows(job.rows)
     folder = local_folder(job.model, only_config=True)
     config = check_target(folder)
@@ -95,7 +95,7 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 
 
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
-    """Rows of the embedding. A multimodal config has them under `text_config` or as a default of its class."""
+    """The vocabulary size. A multimodal config has it under `text_config` or as a default of its class."""
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:
         from transformers import AutoConfig

@@ -1,4 +1,4 @@
-"""Public benchmarks: every metric with its standard error, and missing results with the reason."""
+"""The section on public benchmarks: each metric with its standard error, and the reason for each missing result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDED = 1e-4  # evalscope rounds to four digits
 
 
 def benchmarks(run: Run) -> dict[str, Any]:
-    """`results` (keys as in `Result`, and the paired difference from the baseline), and what is `missing`."""
+    """`results`: keys as in `Result`, and the difference from the baseline; `missing`: requests without a result."""
     results, problems = current_results(run), all_problems(run.store)
     by_place = {_place(result, result.subject): result for result in results}
     baselines = _baselines(run)
@@ -48,7 +48,7 @@ def fingerprint(run: Run) -> Any:
 
 
 def section(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none if no benchmark is requested. `body` is the whole document."""
+    """The section as lines of Markdown; empty if no benchmark is requested. `body` is the whole document."""
     data = body["benchmarks"]
     if not data["results"] and not data["missing"]:
         return []
@@ -81,10 +81,10 @@ def _baselines(run: Run) -> dict[str, str]:
 
 
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
-    """Ours minus the baseline's, with the standard error of the mean of the items' own differences.
+    """Our value minus the baseline's, with the standard error of the mean difference per item.
 
-    Both answered the same items, so the difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section
-    4.2). None if a value is neither the mean of its items nor the perplexity of their log-likelihoods.
+    Both models answered the same items, so the difficulty of an item cancels out (Miller 2024, arXiv 2411.00640,
+    section 4.2). None if a value is neither the mean of its items nor the perplexity of their log-likelihoods.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
@@ -112,7 +112,10 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 
 
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
-    """True for a task's own numbers, or for its parts if it has none. The JSON holds all of them."""
+    """Whether the Markdown shows the row: a task's overall result, or its parts if it has no overall result.
+
+    The JSON holds all rows.
+    """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
 
@@ -146,11 +149,11 @@ def against(difference: dict[str, Any] | None) -> str:
 def _notes(results: list[dict[str, Any]]) -> list[str]:
     engines = sorted({f"{result['engine']} {result['engine_version']}" for result in results})
     return [
-        f"- Measured by {escape(', '.join(engines))}, every task in its own version (in report.json). "
-        "Accuracies are shares of 1, as the program gives them.",
-        f"- **Std. error**: over a task's items; {MISSING} where the program has none. **Against baseline**: the "
-        "difference on the same items ± its standard error. A difference below two of them is noise, and of "
-        "many such rows some are above it by chance.",
+        f"- Measured by {escape(', '.join(engines))}. The version of each task is in report.json. "
+        "Accuracies range from 0 to 1.",
+        f"- **Std. error**: the standard error over a task's items; {MISSING}: the program gives none. **Against "
+        "baseline**: the difference from the baseline on the same items, ± its standard error. A difference of less "
+        "than two standard errors is within noise. Among many rows, some differences are larger by chance.",
     ]
 
 

@@ -96,7 +96,7 @@ def title(name: str, kind: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value converted to JSON's types."""
+    """Convert the value to types that JSON has."""
     if isinstance(value, dict):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

@@ -91,7 +91,7 @@ def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
 
 
 def without_credentials(url: str | None) -> str | None:
-    """Scheme, host, port and path: user, password, query and fragment may contain a key."""
+    """Scheme, host, port and path only, because user, password, query and fragment may contain a key."""
     if url is None or url == EMBEDDED:
         return url
     try:
@@ -123,7 +123,7 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    """The judge's description of itself; only its name if it is not installed here."""
+    """How the report names the judge; only its kind if the judge is not installed on this machine."""
     return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 
@@ -132,5 +132,5 @@ def _column(column: dict[str, Any]) -> str:
     if column["mean"] is not None:
         text += f", mean {column['mean']:.3f} ({column['low']:.3f} to {column['high']:.3f})"
     if column["length_slope"] is not None:
-        text += f"; the effect of length is taken off ({column['length_slope']:+.3f} for each unit of log tokens)"
+        text += f"; the effect of length is removed ({column['length_slope']:+.3f} for each unit of log tokens)"
     return text

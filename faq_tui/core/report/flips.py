@@ -11,6 +11,9 @@ from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_items
 
+EXPLANATION = (
+    "A flipped item is answered correctly either only before quantization (lost) or only after quantization (won)."
+)
 SHOWN = 12  # items shown per text; the JSON holds all
 LONGEST = 160
 
@@ -51,7 +54,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
 
 
 def flip_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none without labelled items."""
+    """The section as lines of Markdown; empty without labelled items."""
     if not body["flips"]:
         return []
     titles = {text["name"]: text["title"] for text in body["texts"]}
@@ -63,8 +66,8 @@ def flip_lines(body: dict[str, Any]) -> list[str]:
         for one in body["flips"]
         for model in one["models"]
     ]
-    head = ["Model", "Text", "Items", "Right before only", "Right after only"]
-    lines = ["## Items that flipped", "", *table(head, rows, left=2), ""]
+    head = ["Model", "Text", "Items", "Right only before", "Right only after"]
+    lines = ["## Items that flipped", "", *table(head, rows, left=2), "", EXPLANATION, ""]
     for one in body["flips"]:
         lines += [_line(one["text"], item) for item in one["flipped"][:SHOWN]]
         if len(one["flipped"]) > SHOWN:

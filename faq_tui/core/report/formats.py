@@ -1,6 +1,6 @@
-"""The formats of the report, and the report written in them.
+"""The formats of the report, and functions that write the report in them.
 
-What gathers and writes the report is imported when it is used: `faq-tui report --help` reads the formats' words only.
+The code that gathers and writes the report is imported on first use, so that `faq-tui report --help` starts fast.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ReportFormat(Extension):
 
 class Markdown(ReportFormat):
     name, title, suffix = "md", "Markdown", ".md"
-    help = "The answer in words, then every table; it also reads well as plain text."
+    help = "The answer in words, then every table; also readable as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.markdown import markdown
@@ -39,7 +39,7 @@ class Markdown(ReportFormat):
 
 class JsonDocument(ReportFormat):
     name, title, suffix = "json", "JSON", ".json"
-    help = "Every figure with its interval, for programs."
+    help = "All figures with their intervals, for programs."
 
     def render(self, body: dict[str, Any]) -> str:
         # ASCII only, so that model text cannot reach a terminal as a control character.
@@ -48,7 +48,7 @@ class JsonDocument(ReportFormat):
 
 class Html(ReportFormat):
     name, title, suffix = "html", "HTML", ".html"
-    help = "One page with pictures, without scripts or anything from a network."
+    help = "One page with figures; it has no scripts and loads nothing from a network."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.html.page import page

@@ -1,4 +1,4 @@
-"""Format numbers for people, and strip markup and control characters from foreign text."""
+"""Format numbers for people, and remove markup and control characters from text that comes from outside."""
 
 from __future__ import annotations
 
@@ -64,14 +64,14 @@ def change(metric: str, number: float | None) -> str:
 
 
 def _plain(number: float, metric: str, sign: str = "") -> str:
-    """The number with the metric's decimals. A huge perplexity is a power of ten, as its digits mean nothing."""
+    """The number with the metric's decimals. A huge perplexity is a power of ten, because its digits mean nothing."""
     if abs(number) >= HUGE:
         return f"{number:{sign}.2e}"
     return f"{number:{sign}.{METRICS.get(metric).decimals}f}"
 
 
 def interval(metric: str, estimate: dict[str, Any]) -> str:
-    """`[low, high]` of a difference."""
+    """The interval of a difference as `[low, high]`."""
     if estimate["low"] is None or estimate["high"] is None:
         return "no interval"
     low, high = (change(metric, estimate[end]).removesuffix(" points") for end in ("low", "high"))
@@ -89,7 +89,7 @@ def share(estimate: dict[str, Any] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent. If what it is a share of is near zero, only its sign is shown."""
+    """A share in percent. A share beyond ±NO_SHARE is shown as a bound, because its denominator is near zero."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
     return f"{round(100 * share):d}"  # round() avoids -0

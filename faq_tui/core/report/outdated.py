@@ -16,10 +16,10 @@ from faq_tui.core.store.stages import all_rows
 
 STAGE = "evaluate"
 CHANGED = (
-    "The settings or the inputs of the stage evaluate have changed since these figures were measured: run it again"
+    "The settings or inputs of the stage evaluate have changed since these figures were measured: run the stage again"
 )
-UNFINISHED = "The stage evaluate is not finished: until it is, figures are missing, or of earlier settings"
-# Keys of [evaluate] that change none of our measurements. Benchmarks have their own signatures.
+UNFINISHED = "The stage evaluate is not finished: some figures may be missing or come from earlier settings"
+# Keys of [evaluate] that do not affect our own measurements. Benchmarks have their own signatures.
 NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval", "evalscope", "serve"}
 
 

@@ -17,7 +17,7 @@ ARXIV = "arXiv 2601.11200"
 def paper(run: Run) -> dict[str, Any]:
     """The paper's values.
 
-    `model`: whether the paper has the model; `cells`: unquantized and for our methods and bits.
+    `known`: whether the paper has the model; `cells`: its values unquantized and for our methods and bits.
     """
     model = target_name(run.settings)
     recipes = [(recipe.method, recipe.bits) for recipe in run.settings.recipes]
@@ -25,11 +25,11 @@ def paper(run: Run) -> dict[str, Any]:
 
 
 def paper_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: each table of the paper, or one sentence if there is none."""
+    """The section as lines of Markdown: the paper's tables, or one sentence if the paper has none for this run."""
     paper_cells = [Cell(**cell) for cell in body["paper"]["cells"]]
     if not [cell for cell in paper_cells if cell.bits != UNQUANTIZED]:
         what = "these methods at these bits" if body["paper"]["known"] else "this model"
-        return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no row for {what}.", ""]
+        return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no results for {what}.", ""]
     lines = ["## The paper's figures", ""]
     for number in dict.fromkeys(cell.table for cell in paper_cells):
         lines += [
@@ -40,9 +40,9 @@ def paper_lines(body: dict[str, Any]) -> list[str]:
         ]
     return [
         *lines,
-        "- As printed: perplexities are lm_eval's by word, all else is accuracy in percent. The paper gives no "
-        "intervals, and does not say its seeds, prompts, sampling or sequence length: compare the direction of a "
-        "difference, not its size.",
+        "- The figures are as printed in the paper. Perplexities are lm_eval's word perplexities; all other figures "
+        "are accuracies in percent. The paper gives no intervals and does not publish its seeds, prompts, sampling "
+        "or sequence length. Therefore compare the direction of a difference, not its size.",
         "",
     ]
 

@@ -11,7 +11,7 @@ from faq_tui.core.report.formatting import escape
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """A Markdown table that also reads well as plain text; cells are escaped already."""
+    """A Markdown table with aligned columns. The caller has escaped the cells."""
     widths = [max(3, *(len(row[column]) for row in (head, *rows))) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -23,7 +23,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: one row per model, one column per metric with a heading. The JSON holds all metrics."""
+    """Lines of Markdown: one row per model, and one column per metric that has a heading. The JSON has all."""
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
         for metric in _headed()
@@ -54,13 +54,13 @@ def _headed() -> list[Metric]:
 
 def _legend(body: dict[str, Any], shown: set[str]) -> list[str]:
     shared = [
-        f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets hold the same token ids."
+        f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets have the same token ids."
         for row in body["models"]
         if row["same_as"]
     ]
     return [
-        "- **Samples, Tokens**: what the quantizer was calibrated on.",
-        "- **Size MB**: the weight files. **Bits**: average bits of a quantized weight, scales included.",
+        "- **Samples, Tokens**: the size of the calibration set.",
+        "- **Size MB**: the size of the weight files. **Bits**: average bits per weight, including scales.",
         *(metric.legend_line() for metric in _headed() if metric.name in shown),
         *shared,
     ]
@@ -101,11 +101,11 @@ def _notes(body: dict[str, Any]) -> list[str]:
     over = f"{draws} draws of the calibration set and, within them, over items" if draws > 1 else "items"
     return [
         f"- Intervals: {body['interval']['resamples']:,} paired bootstrap resamples over {over} (windows, answers, "
-        "questions), 95%. **Within noise**: the interval of the difference holds zero.",
-        "- **p**: how often noise alone would bring a difference this large, adjusted for all "
-        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg): of all that is "
-        "called better or worse, about 5% at most is noise. **Leans**: its own interval excludes zero, but among so "
-        "many comparisons that is to be expected now and then.",
-        "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% is all that quantization "
-        f"lost. {formatting.MISSING} where the baseline lost nothing beyond noise.",
+        "questions), 95%. **Within noise**: the interval of the difference includes zero.",
+        "- **p**: the probability of a difference at least this large by chance, adjusted for all "
+        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). At most about 5% of "
+        "the results called better or worse are expected to be chance. **Leans**: the interval excludes zero, but "
+        "p is above 0.05 after the adjustment.",
+        "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
+        f"recovers the whole loss. {formatting.MISSING}: the baseline's loss is within noise.",
     ]

@@ -13,7 +13,7 @@ from faq_tui.core.run.run import Run
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage works with. `resources` closes the servers that the stage started, at its end."""
+    """The inputs of a stage. At the end of the stage, `resources` closes the servers that it started."""
 
     run: Run
     emit: Emit
@@ -29,7 +29,7 @@ class Context:
 class Stage:
     """`execute` does the missing work and returns a one-line summary; `signature` hashes settings and inputs.
 
-    `intact` is false if files that the stage made are gone.
+    `intact` returns False if files of the stage are missing.
     """
 
     name: str

@@ -1,7 +1,7 @@
-"""The events that the pipeline emits while it works, and the line of JSON that each of them is in a file.
+"""The events that the pipeline emits, and their form as lines of JSON.
 
-Every consumer (the CLI's bars, `--json`, a job's `events.jsonl`, the app) reads these and nothing else. Texts in
-them come from models, files and servers: whoever shows them passes them through `sanitize` first.
+All consumers (the CLI's bars, `--json`, a job's `events.jsonl`, the app) read only these events. Their texts come
+from models, files and servers, so every consumer must pass them through `sanitize` before it shows them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Event:
 
 
 Emit = Callable[[Event], None]
-Timed = tuple[Event, float]  # an event, and its unix seconds
+Timed = tuple[Event, float]  # (event, its time in unix seconds)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class CandidateStarted(Event):
 
 @dataclass(frozen=True)
 class CandidateDelta(Event):
-    """New text of one growing candidate since its last delta."""
+    """New text of a candidate since the last delta."""
 
     seed_id: str
     source: str
@@ -171,7 +171,7 @@ class ModuleQuantized(Event):
     artefact: str
     layer: int
     module: str
-    loss: float | None  # None: the quantizer gave no number, `note` says why
+    loss: float | None  # None: the quantizer gave no number; `note` is the reason
     seconds: float
     note: str = ""
 
@@ -193,7 +193,7 @@ class ArtefactDone(Event):
 @dataclass(frozen=True)
 class MeasurementReady(Event):
     subject: str  # an artefact's name, or `unquantized`
-    text: str  # the held-out text it was measured on
+    text: str  # the held-out text
     metric: str
     value: float
 
@@ -205,7 +205,7 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # of a JSON line, where it differs from the field's name
+_KEYS = {"number": "index"}  # field name -> key in the JSON line, if they differ
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 
@@ -221,7 +221,7 @@ def to_json(event: Event, at: float | None = None) -> str:
 def from_json(line: str | bytes) -> Timed:
     """The event of one line of `to_json`, and its time.
 
-    Raises ValueError on a line that holds no event: it was cut off, or this version does not know its kind.
+    Raises ValueError if the line was cut off, or has a kind of event that this version does not know.
     """
     body = json.loads(line)
     try:
@@ -236,7 +236,7 @@ def from_json(line: str | bytes) -> Timed:
 
 
 def recorded(file: IO[str], emit: Emit) -> Emit:
-    """An `emit` that writes each event to `file` as a line, and passes it on."""
+    """An `emit` that writes each event to `file` as a line, and then calls the given `emit`."""
 
     def write_and_emit(event: Event) -> None:
         file.write(to_json(event) + "\n")
@@ -246,7 +246,7 @@ def recorded(file: IO[str], emit: Emit) -> Emit:
     return write_and_emit
 
 
-# Most lines of a long file are deltas. What follows tells lines apart by their first bytes, without parsing them.
+# Most lines of a long file are deltas. The code below recognises lines by their first bytes, without parsing them.
 
 
 def line_start(kind: type[Event]) -> bytes:
@@ -255,11 +255,13 @@ def line_start(kind: type[Event]) -> bytes:
 
 
 DELTA_LINE = line_start(CandidateDelta)
-SETTLED_LINES = tuple(map(line_start, (CandidateDone, CandidateRetried, CandidateFailed)))  # end one try
+SETTLED_LINES = tuple(
+    map(line_start, (CandidateDone, CandidateRetried, CandidateFailed))
+)  # kinds of events that end a try of a candidate
 STAGE_LINES = tuple(map(line_start, (StageStarted, StageSkipped, StageDone, StageFailed)))
 
 
 def candidate_of_line(line: bytes) -> bytes:
-    """`"seed_id": …, "source": …, "index": N` of a candidate's line: the same bytes for the same candidate."""
+    """The bytes `"seed_id": …, "source": …, "index": N` of a candidate's line, which identify the candidate."""
     begin = line.find(b'"seed_id": ')
     return line[begin : line.find(b", ", line.find(b', "index": ', begin) + 2)]

@@ -1,4 +1,7 @@
-"""The stage `evaluate`: measure the unquantized target and every artefact on held-out text; store results at once."""
+"""The stage `evaluate`: measure the unquantized target and every artefact on held-out text.
+
+Each result is stored as soon as it is measured.
+"""
 
 from __future__ import annotations
 

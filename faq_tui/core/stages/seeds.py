@@ -1,4 +1,4 @@
-"""The stage `seeds`: read the seeds, report problems, and draw the seeds to regenerate and to hold out."""
+"""The stage `seeds`: read the seeds, report problems, and draw the seeds to regenerate and the held-out seeds."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ def execute(context: Context) -> str:
     total = rows.replace_all(run.store, _good_seeds(context, problems))
     rows.record_skips(run.store, problems.kinds)
     if not total:
-        raise UsageError(f"{settings.path} holds no usable seed{problems.summary()}")
+        raise UsageError(f"{settings.path} contains no usable seed{problems.summary()}: check its lines")
     repeats = problems.kinds.get(DUPLICATE, 0)
     if total == 1 and repeats:
-        raise UsageError(f"{settings.path} holds one seed only: its other {repeats} lines repeat it")
+        raise UsageError(f"{settings.path} contains only one seed: {repeats} more lines repeat it; add other seeds")
     problems.emit_notes()
     _draw(context, total)
     counts = rows.counts(run.store)
     return (
         f"{total} seeds{problems.summary()}: {counts['chosen']} to regenerate, {counts['heldout']} held out, "
-        f"{counts['pool']} in reserve"
+        f"{counts['pool']} unused"
     )
 
 
 class _Problems:
-    """Counts problems by kind. Depending on the settings, the first one ends the stage."""
+    """Counts problems by kind. If `seeds.on_problem` is "refuse", the first problem ends the stage."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -62,7 +62,7 @@ class _Problems:
     def add(self, item: Record | Problem, words: str, kind: str) -> None:
         path = item.file or self.context.run.settings.seeds.path
         if self.context.run.settings.seeds.on_problem == "refuse":
-            raise UsageError(f'{path} line {item.line} {words}: mend it, or set seeds.on_problem = "skip"')
+            raise UsageError(f'{path} line {item.line} {words}: correct the line, or set seeds.on_problem = "skip"')
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         self.context.emit(SeedSkipped(path, item.line, words))
 
@@ -126,17 +126,17 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 
 
 def _draw(context: Context, total: int) -> None:
-    """Rank seeds by a seeded hash of their text, so that added seeds change the draw as little as possible."""
+    """Draw the seeds by a hash of their id and `sample_seed`, so that added seeds change the draw only a little."""
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # each draw of the sets has separate seeds, as long as there are enough
+    repeats = run.settings.evaluate.repeats  # if there are enough seeds, the draws of a set share none
     chosen = min(settings.count * repeats, total - heldout)
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(
             Note(
                 f"{total} seeds are fewer than {_times(repeats)}count {settings.count} + heldout {settings.heldout}: "
-                f"{chosen} are regenerated and {heldout} held out",
+                f"{chosen} are regenerated and {heldout} are held out",
                 "warning",
             )
         )

@@ -1,4 +1,4 @@
-"""The seeds of a run, their roles, and what people did to them."""
+"""Store the seeds of a run, their roles, and people's edits."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from faq_tui.core.store.database import Store
 class Seed:
     """One original calibration sample: a conversation that ends with a question, and its answer if there is one."""
 
-    messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last one is the question, of the user
-    answer: str | None  # the original one
+    messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last message is the user's question
+    answer: str | None  # the original answer
     origin: str  # file:line
     label: str | None = None  # the file's own id
     category: str | None = None
@@ -27,7 +27,7 @@ class Seed:
 
     @property
     def id(self) -> str:
-        """A hash of the question alone: the same one with another answer must not be both chosen and held out."""
+        """A hash of only the question, so that equal questions with different answers are one seed."""
         return digest(self.messages, length=12)
 
     @property
@@ -39,7 +39,7 @@ class Seed:
 def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
     """Make `seeds` the run's seeds and return how many there are.
 
-    Earlier ones that are not among them stay in the database, marked as not present, as do their candidates.
+    Earlier seeds that are not in `seeds` stay in the database, marked as not present. Their candidates stay, too.
     """
     rows = (
         (s.id, position, s.label, s.category, s.language, json.dumps(s.messages), s.answer, s.origin, len(s.question))
@@ -79,7 +79,7 @@ def skips(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
-    """Set which seeds are regenerated and which are kept for the evaluation; all others are the pool."""
+    """Set which seeds are regenerated and which are for the evaluation. All others become the pool."""
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
         db.executemany("UPDATE seeds SET role = 'chosen' WHERE id = ?", ((i,) for i in chosen))
@@ -93,7 +93,7 @@ def ids(store: Store) -> list[str]:
 
 
 def by_role(store: Store, role: str) -> list[Seed]:
-    """Present, not excluded seeds of one role, in file order."""
+    """Seeds of one role that are present and not excluded, in file order."""
     query = "SELECT * FROM seeds WHERE present AND NOT excluded AND role = ? ORDER BY position"
     return [_seed(row) for row in store.db.execute(query, (role,))]
 
@@ -111,15 +111,15 @@ def get(store: Store, seed_id: str) -> Seed | None:
 
 
 def counts(store: Store) -> dict[str, int]:
-    """How many present, not excluded seeds have each role: chosen, heldout and pool."""
+    """Number of seeds by role (chosen, heldout, pool), of those that are present and not excluded."""
     query = "SELECT role, count(*) FROM seeds WHERE present AND NOT excluded GROUP BY role"
     return dict.fromkeys(("chosen", "heldout", "pool"), 0) | dict(store.db.execute(query).fetchall())
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed that `text` names: by its id, the start of it, or its label.
+    """The id of the seed whose id, start of the id, or label is `text`.
 
-    Raises UsageError if no seed has this name, or more than one.
+    Raises UsageError if no seed or more than one seed matches.
     """
     query = "SELECT id FROM seeds WHERE id = ?1 OR label = ?1 OR substr(id, 1, length(?1)) = ?1 LIMIT 3"
     named = [row["id"] for row in store.db.execute(query, (text,))]
@@ -130,7 +130,7 @@ def find(store: Store, text: str) -> str:
             f"no seed {text!r} in this run: give the seed_id of a line in calibration/*.jsonl, its first digits, "
             "or the id that the seed has in your own file"
         )
-    raise UsageError(f"{text!r} names more than one seed ({', '.join(named)}): give more of the id")
+    raise UsageError(f"{text!r} matches more than one seed ({', '.join(named)}): give more digits of the id")
 
 
 def _seed(row: sqlite3.Row) -> Seed:
@@ -149,7 +149,7 @@ OPPOSITE = {"exclude": "include", "include": "exclude", "tag": "untag", "untag":
 
 @dataclass(frozen=True)
 class Edit:
-    """Something that a person did to a seed."""
+    """A person's edit of a seed."""
 
     seed_id: str
     action: str  # a key of OPPOSITE
@@ -164,7 +164,7 @@ def toggle_excluded(store: Store, seed_id: str, who: str) -> Edit:
 
 
 def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
-    """Put the tag on the seed, or take it off if it is there."""
+    """Add the tag to the seed, or remove it if the seed has it."""
     tag = storable(tag)
     with store.writing() as db:
         tagged = db.execute("SELECT 1 FROM seed_tags WHERE seed_id = ? AND tag = ?", (seed_id, tag)).fetchone()
@@ -172,7 +172,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Take back the last edit that was not taken back, and return it; None if there is none."""
+    """Undo the last edit that was not undone, and return it; None if there is none."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"
@@ -185,7 +185,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
-    """Do the edit and record it; `undoes` is the id of the recorded edit that it takes back."""
+    """Apply the edit and record it. `undoes` is the id of the edit that it undoes."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

@@ -1,4 +1,4 @@
-"""Calibration sets. The samples of a set are in `calibration/<set>.jsonl`."""
+"""Store facts about calibration sets. Their samples are in `calibration/<set>.jsonl`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,23 @@ class SetRow:
     ids_hash: str  # hash of all token ids in order
     samples: int
     tokens: int
-    tokens_full: int  # tokens of its samples before any was cut
+    tokens_full: int  # tokens of its samples before cutting
     by_person: int  # samples whose candidate a person picked
-    refused: dict[str, int]  # reason to the number of conversations that became no sample
+    refused: dict[str, int]  # reason -> number of conversations without a sample
     answered: int = 0  # samples with an answer that could be cut
     whole_answers: int = 0  # samples that still hold all of their answer
-    ways: dict[str, int] = field(default_factory=dict)  # template | generation_prompt | inline | raw, to count
+    ways: dict[str, int] = field(
+        default_factory=dict
+    )  # template | generation_prompt | inline | raw -> number of samples
 
     @property
     def kept(self) -> float | None:
-        """Share of its samples' tokens that was kept, from 0 to 1; None for a set without tokens."""
+        """Share of tokens that was kept after cutting, from 0 to 1; None for a set without tokens."""
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 
 def add_set(store: Store, row: SetRow) -> None:
-    """Store a set in place of an earlier one of its name."""
+    """Store a set. It replaces an earlier one of the same name."""
     values = (
         *(row.name, row.ids_hash, row.samples, row.tokens, row.tokens_full, row.by_person),
         *(json.dumps(row.refused), row.answered, row.whole_answers, json.dumps(row.ways), time.time()),
@@ -46,7 +48,7 @@ def add_set(store: Store, row: SetRow) -> None:
 
 
 def remove_set(store: Store, name: str) -> None:
-    """Forget a set; its file stays."""
+    """Delete a set from the database. Its file stays."""
     with store.writing() as db:
         db.execute("DELETE FROM sets WHERE name = ?", (name,))
 

@@ -1,4 +1,4 @@
-"""What each stage did last: its state, and the signature of the settings and inputs that it worked with."""
+"""Store the last run of each stage: its state, and the signature of its settings and inputs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class StageRow:
     job: str  # id of the job that ran it
     pid: int
     started: float  # unix seconds
-    finished: float | None  # unix seconds; None: it runs, or was killed
-    message: str  # its summary, or why it failed
+    finished: float | None  # unix seconds; None: running or killed
+    message: str  # summary, or reason of the failure
 
 
 def begin(store: Store, stage: str, signature: str, job: str) -> None:
@@ -44,5 +44,5 @@ def end(store: Store, stage: str, state: str, message: str = "") -> None:
 
 
 def all_rows(store: Store) -> dict[str, StageRow]:
-    """Stage name to its last run; a stage that never ran is missing."""
+    """Stage name to its last run. A stage that never ran is omitted."""
     return {row["stage"]: StageRow(**dict(row)) for row in store.db.execute("SELECT * FROM stages")}

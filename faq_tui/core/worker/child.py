@@ -1,6 +1,6 @@
 """The child's side: `python -m faq_tui.core.worker.child TASK CHANNEL_FD`, the spec as one JSON line on stdin.
 
-Stdin stays open as a lifeline: when the parent dies, however it dies, it reads as ended and the child ends.
+Stdin stays open. It ends when the parent dies for any reason, and then the child ends, too.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ TASKS = {
 
 
 def follow_lifeline() -> None:
-    """End this process as soon as stdin ends: the other end of that pipe lives exactly as long as the parent."""
+    """End this process as soon as stdin ends. The parent holds the other end of this pipe until it dies."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -88,10 +88,10 @@ def main() -> None:
         code = 1
     except BaseException as error:  # noqa: BLE001  the parent reports any error
         send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
-        with suppress(OSError):  # the log may be on the disk that is full
+        with suppress(OSError):  # the log may be on a full disk
             traceback.print_exc()
         code = 1
-    # Quantizers leave threads behind that abort the interpreter on its way out: leave at once.
+    # Threads left by quantizers abort a normal exit of the interpreter, so exit at once.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -14,11 +14,8 @@ from hypothesis import strategies as st
 
 from faq_tui.core.endpoints import http
 from faq_tui.core.endpoints.chat import BrokenStreamError, Reply, _Completion
-from faq_tui.core.endpoints.faults import backoff
 from faq_tui.core.endpoints.http import ChunkedBody, CutOffError, EventStream, HttpRequest, ResponseHead, exchange
-from faq_tui.core.endpoints.pool import Server
 from faq_tui.core.endpoints.route import Route
-from faq_tui.core.endpoints.window import room_in_refusal
 
 CUTS = st.lists(st.integers(0, 10_000), max_size=20)
 DATA = st.lists(st.binary(min_size=1, max_size=40), max_size=8)
@@ -200,61 +197,3 @@ async def test_every_kind_of_response(answer: bytes, body: bytes | None) -> None
         assert kept.ended == (body is not None) and (body is None or kept.data == body)
     finally:
         server.close()
-
-
-# --- how much a server bears ---
-
-
-class Nobody:
-    endpoint = None
-
-
-@given(st.integers(1, 200), st.lists(st.sampled_from(["fine", "busy"]), max_size=300))
-def test_the_limit_stays_between_one_and_what_the_settings_say(most: int, course: list[str]) -> None:
-    server = Server(Nobody(), most)  # type: ignore[arg-type]
-    for now, what in enumerate(course):
-        before = server.limit
-        if what == "fine":
-            server.succeeded()
-            assert before <= server.limit <= before + 1
-        else:
-            server.lower(began=now, now=now)
-            assert server.limit == max(1.0, before / 2)
-        assert 1 <= server.limit <= most and server.free >= 1
-
-
-def test_requests_that_were_under_way_together_lower_the_limit_once() -> None:
-    server = Server(Nobody(), 64)  # type: ignore[arg-type]
-    for _ in range(20):
-        server.lower(began=1.0, now=2.0)
-    assert server.limit == 32.0
-    for _ in range(32):
-        server.succeeded()
-    assert server.limit == 33.0, "one more for each window of successes"
-
-
-@given(st.integers(1, 10_000), st.floats(0, 60))
-def test_waits_grow_but_stay_bounded(attempt: int, first: float) -> None:
-    assert 0 <= backoff(attempt, first) <= min(60.0, first * 2.0 ** min(attempt - 1, 30))
-
-
-@pytest.mark.parametrize(
-    ("message", "room"),
-    [
-        (
-            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the "
-            "messages, 4000 in the completion). Please reduce the length of the messages or completion.",
-            3096,
-        ),
-        (
-            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total "
-            "of 5000 tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
-            3096,
-        ),
-        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", -904),
-        ("this model's maximum is 4096 tokens", None),
-        ("", None),
-    ],
-)
-def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
-    assert room_in_refusal(message) == room

@@ -206,7 +206,7 @@ def test_a_refusal_of_one_request_is_a_failed_candidate(server: FakeServer, tmp_
     folder = make_run(tmp_path / "run", server.url, seeds=12, source="concurrency = 2")
     said = refused(ExitCode.FAILED, "run", folder, *UNTIL)
     assert said.startswith(f"3 of 36 candidates failed ({server.url} refused the request: HTTP {status} not with us)")
-    assert "exclude the seeds that the server refuses" in said and "run the same command again" not in said
+    assert "exclude the refused seeds" in said and "run the same command again" not in said
     assert len(stored(folder)) == 33 and set(server.stats().asked.values()) == {1}
     server.behaviour = Behaviour()
     assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
@@ -332,3 +332,25 @@ def test_an_answer_that_is_cut_off_here_is_flagged_as_truncated(server: FakeServ
     assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
     found = rows(folder, "SELECT flags, finish_reason, completion_tokens, max_tokens, requests FROM candidates")
     assert found == [('["truncated"]', "length", 40, 40, 2)], "and it is not asked for with more room"
+
+
+@pytest.mark.parametrize(
+    ("message", "room"),
+    [
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the "
+            "messages, 4000 in the completion). Please reduce the length of the messages or completion.",
+            3096,
+        ),
+        (
+            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total "
+            "of 5000 tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
+            3096,
+        ),
+        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", -904),
+        ("this model's maximum is 4096 tokens", None),
+        ("", None),
+    ],
+)
+def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
+    assert room_in_refusal(message) == room

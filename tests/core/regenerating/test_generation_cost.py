@@ -80,4 +80,4 @@ def test_a_changed_prompt_is_stale_and_status_says_what_it_would_cost(server: Fa
     assert (source["to_come"]["candidates"], source["to_come"]["basis"]) == (12, "earlier settings")
     assert source["to_come"]["tokens"] > 12 * 200
     shown = " ".join(faq_tui("status", folder).out.split())
-    assert "elder: 12 candidates to come, about" in shown and "12 of earlier settings are kept" in shown
+    assert "elder: 12 candidates to come, about" in shown and "12 from earlier settings are kept" in shown

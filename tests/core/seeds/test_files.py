@@ -275,7 +275,7 @@ def test_no_such_encoding(name: str) -> None:
 
 def test_text_that_is_not_in_the_named_encoding(tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_bytes(b"\xff\xff\xff")
-    with pytest.raises(UsageError, match="holds no usable"):
+    with pytest.raises(UsageError, match="contains no usable"):
         Made(tmp_path, path="s.txt", encoding="utf-8-sig").go()
     with pytest.raises(UsageError, match="is not text in ascii: set another"):
         Made(tmp_path, path="s.txt", encoding="ascii").go()

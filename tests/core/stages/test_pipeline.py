@@ -345,7 +345,7 @@ def test_a_stop_before_a_stage(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_and_until(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     staged(monkeypatch, fine, fine, fine)
-    with pytest.raises(UsageError, match="s3 needs s1 up to date first: use `--until s3`"):
+    with pytest.raises(UsageError, match="s1 must be up to date before s3: use `--until s3`"):
         go(run, only="s3")
     assert stage_rows.all_rows(run.store) == {}
     assert ran(go(run, until="s2")) == ["s1", "s2"]

@@ -294,6 +294,7 @@ def test_the_key_is_written_nowhere(server: FakeServer, tmp_path: Path) -> None:
 # --- kill -9 ---
 
 
+@pytest.mark.slow
 def test_a_killed_run_asks_again_for_nothing_that_it_had_stored(server: FakeServer, tmp_path: Path) -> None:
     """Four kills at random moments; counted at the server."""
     seeds, at_once, dice = 24, 6, random.Random(20)

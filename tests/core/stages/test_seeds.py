@@ -115,7 +115,7 @@ def test_rows_that_are_no_seeds_are_counted_by_reason(tmp_path: Path) -> None:
 def test_rows_are_counted_also_where_none_is_a_seed(tmp_path: Path) -> None:
     (tmp_path / "s.jsonl").write_text('{"question": "Who?", "image": "a.png"}\n')
     made = Made(tmp_path, path="s.jsonl")
-    with pytest.raises(UsageError, match=r"holds no usable seed \(1 image skipped\)"):
+    with pytest.raises(UsageError, match=r"contains no usable seed \(1 image skipped\)"):
         made.go()
     assert rows.skips(made.run.store.db) == {"image": 1}
 

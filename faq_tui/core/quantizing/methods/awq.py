@@ -73,7 +73,7 @@ class AwqFormat(WeightFormat):
 class Awq(GptqmodelMethod):
     name = "awq"
     title = "AWQ"
-    help = "Scales the channels with large activations up before rounding, by a search over twenty scales."
+    help = "Scales up channels with large activations before rounding; searches over twenty scales."
     recipe = AwqRecipe
     format = AwqFormat()
     cuda_backend = "awq_torch"

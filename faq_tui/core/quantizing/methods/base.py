@@ -1,6 +1,6 @@
-"""What a quantization method is: one object with its settings, checks, cost, writer and weight format.
+"""The base class of quantization methods: settings, checks, cost, writer and weight format of a method.
 
-Neither this module nor one that declares a method imports torch at the top: functions that need torch import it.
+This module and the modules of the methods do not import torch at the top; the functions that need torch import it.
 """
 
 from __future__ import annotations

@@ -32,14 +32,16 @@ class GptaqRecipe(GptqmodelRecipe):
     @classmethod
     def _in_the_columns_own_order(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("desc_act") is True:
-            raise ValueError("gptaq takes no desc_act = true: its second correction stands in the columns' own order")
+            raise ValueError(
+                "gptaq does not support desc_act = true: its second correction needs the original column order"
+            )
         return values
 
 
 class Gptaq(GptqmodelMethod):
     name = "gptaq"
     title = "GPTAQ"
-    help = "GPTQ that also corrects the errors that quantized layers before it make in its inputs."
+    help = "GPTQ that also corrects input errors caused by earlier quantized layers."
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
@@ -56,7 +58,7 @@ class Gptaq(GptqmodelMethod):
         """As `Method.preflight`. Also raises UsageError if not all experts see every token: gptqmodel would fail."""
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(
-                'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '
+                'gptaq does not support the routing of a mixture of experts: set experts = "all" in the recipe, '
                 "which calibrates every expert on every token, or use gptq"
             )
         super().preflight(recipe, config, shapes)

@@ -89,7 +89,7 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # Reorders whole groups, so it needs groups. It costs nothing at run time.
+        # This option reorders whole groups, so it needs groups. It has no cost at inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),

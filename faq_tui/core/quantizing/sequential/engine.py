@@ -1,4 +1,4 @@
-"""Quantize a whole model layer by layer, and write it back in the layout of the target's files."""
+"""Quantize a whole model layer by layer, and write it in the same file layout as the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which modules of a layer are quantized together, and in which order: [q,k,v], [o], [gate,up], [down]."""
+"""Group the modules of a layer that are quantized together, in order: [q,k,v], [o], [gate,up], [down]."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # mlp.experts.17.up_proj
-# Routers are not quantized: choosing other experts would cost more than the few bits saved.
+# Routers are not quantized: wrong choices of experts would cost more than the saved bits.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
@@ -42,7 +42,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
     Experts are grouped by the names of their modules instead, because a single row reaches only some experts.
     """
     modules = linears(layer)
-    seen: list[tuple[str, Any]] = []  # keeps the tensor alive, so that no other gets its address
+    seen: list[tuple[str, Any]] = []  # keeps the tensors alive, so that their addresses stay unique
 
     def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
         return lambda _module, args: seen.append((name, args[0]))

@@ -118,7 +118,7 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a tensor that says whether it failed, so that the host need not wait for the GPU.
+    """Write U into `out`. Returns a tensor that is true on failure, so that the host need not wait for the GPU.
 
     With J the matrix that reverses an order, J H J = L Lᵀ gives H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J is upper
     triangular: one Cholesky factorization instead of the two that inverting H would need.
@@ -136,7 +136,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver only rounds, for modules that too few tokens reached."""
+    """A factor with which the solver only rounds. It is used for modules that too few tokens reached."""
     import torch
 
     return Factor(

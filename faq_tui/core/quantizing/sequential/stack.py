@@ -1,4 +1,4 @@
-"""The decoder layers of a causal model, and the arguments with which the model calls each of them."""
+"""Find the decoder layers of a causal model, and record the arguments with which the model calls them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def find_stack(model: Any) -> Stack:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return Stack(base, name, module)
-    raise FaqError(f"{type(model).__name__} is no plain stack of {count} layers: use gptq or awq for this model")
+    raise FaqError(f"{type(model).__name__} is not a plain stack of {count} layers: use gptq or awq for this model")
 
 
 @dataclass
@@ -97,7 +97,7 @@ def capture(
                     compared.add(size)
                     if not all(map(_equal, before, arguments)):
                         kind = type(stack.layers[0]).__name__
-                        raise FaqError(f"{kind} is handed more than hidden states: use gptq or awq for this model")
+                        raise FaqError(f"{kind} gets more arguments than supported: use gptq or awq for this model")
     finally:
         _move_all_but(stack.base, stack.layers, "cpu", None)
     return inputs

@@ -1,4 +1,4 @@
-"""Quantize layer by layer, each on the hidden states from the quantized layers before it."""
+"""Quantize layer by layer. Each layer gets the hidden states from the quantized layers before it."""
 
 from __future__ import annotations
 

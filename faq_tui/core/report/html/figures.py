@@ -68,7 +68,7 @@ class Scale:
 
 
 def scale(values: Sequence[float], start: float, end: float, margin: float = 0.06) -> Scale:
-    """A scale that contains all `values` and a margin on both sides."""
+    """A scale that contains all `values`, with a margin on both sides."""
     low, high = min(values), max(values)
     room = (high - low) * margin or abs(high) * 0.1 or 1.0
     return Scale(low - room, high + room, start, end)

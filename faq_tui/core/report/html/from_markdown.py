@@ -22,7 +22,7 @@ VERDICTS = {
 
 
 def to_html(lines: Sequence[str]) -> str:
-    """`lines` as `markdown` makes them."""
+    """Convert `lines` of the report's Markdown to HTML."""
     out: list[str] = []
     number = 0
     while number < len(lines):

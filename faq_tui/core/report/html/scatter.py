@@ -1,4 +1,4 @@
-"""Every model by its loss on general text and on specialised text, as in the paper's figure 3."""
+"""A scatter plot: the loss of every model on general text and on specialised text, as in the paper's figure 3."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
 GAP = 18  # pixels between labels
 
-# Kinds of text for each axis: the first measured one is used, with its main metric.
+# The kinds of text for each axis. The first kind that was measured is used, with its main metric.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
@@ -43,7 +43,7 @@ def scatter(body: dict[str, Any]) -> str:
 
 
 def _axis_text(body: dict[str, Any], kinds: tuple[str, ...]) -> tuple[dict[str, Any], str] | None:
-    """The text of an axis and its main metric."""
+    """The text that an axis shows, and its main metric."""
     texts = (text for kind in kinds for text in body["texts"] if text["kind"] == kind)
     return next(((text, text["metrics"][0]) for text in texts), None)
 
@@ -66,7 +66,7 @@ def _points(
 
 
 def _family(set_name: str) -> str:
-    """The set's name without the suffixes of twin and draw; baselines come first."""
+    """The set's name without the suffixes for equal tokens and for draws; baselines come first."""
     name = plain_name(set_name).removesuffix(TOKENS_SUFFIX)
     return "" if name == BASELINE else name
 

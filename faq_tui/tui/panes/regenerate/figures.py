@@ -1,4 +1,4 @@
-"""The figures of the regeneration. Totals are counted on a thread, since they need every candidate's row."""
+"""The figures of the regeneration. A thread counts the totals, since this reads every candidate's row."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.tui.live import LiveState
 
 
 def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
-    """Count on a thread, then call `on_totals` on the app's thread; never if the count fails."""
+    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, do not call it."""
 
     def count() -> None:
         try:
@@ -28,7 +28,7 @@ def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callabl
 
 
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
-    """The pace of the regeneration while it runs, else the totals. `expected`: candidates of all sources."""
+    """The progress and rate of a running regeneration, else the totals. `expected`: candidates of all sources."""
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
         stage, left = live.stage, live.seconds_left(now)
@@ -42,7 +42,7 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
             f"{clock_time(left)} left" if left is not None else "time left not known yet",
         ]
     if totals is None:
-        return [f"{expected:,} candidates wanted"]
+        return [f"{expected:,} candidates to generate"]
     parts = [f"{totals.candidates:,} of {expected:,} candidates", f"{totals.tokens:,} tokens"]
     parts.append(f"{totals.truncated:,} truncated")
     if regeneration.retried:

@@ -1,4 +1,4 @@
-"""Search the seeds on a thread. The first matches are sent at once, and a new search ends the old one."""
+"""Search the seeds on a thread. It sends the first matches at once. A new search ends the old one."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SeedFacts(Message):
 
 @dataclass
 class SeedsFound(Message):
-    """Further matches of search `number`, in file order."""
+    """More matches of the search `number`, in file order."""
 
     number: int
     positions: array[int]
@@ -79,12 +79,12 @@ class Finder:
             with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
                 self._post_matches(number, seed_pages.matches(db, view, seed_filter), began)
         except (FaqError, sqlite3.OperationalError):
-            pass  # interrupted, or the database cannot be read now: keep the matches so far
+            pass  # interrupted, or the database cannot be read: keep the matches found so far
         if number == self._number:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 
     def _post_matches(self, number: int, batches: Iterable[list[int]], began: float) -> None:
-        """Post the first matches at once, the others in groups."""
+        """Post the first matches at once, and the others in groups."""
         waiting, posted_at = array("I"), -POST_EVERY_S
         for batch in batches:
             waiting.extend(batch)
@@ -98,7 +98,7 @@ class Finder:
 
     @contextmanager
     def _interruptible(self, number: int, db: sqlite3.Connection) -> Iterator[None]:
-        """Let `stop` interrupt this connection until it is closed."""
+        """Let `stop` interrupt this connection while it is open."""
         with self._lock:
             if number != self._number:
                 raise sqlite3.OperationalError("interrupted")
@@ -118,7 +118,7 @@ class Finder:
                 names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
                 self._post(SeedFacts(count, dense, *names, seed_pages.roles(db), skips(db)))
         except (FaqError, sqlite3.OperationalError):
-            return  # the next count replaces this one
+            return  # the next count will replace this count
 
     def _post(self, message: Message) -> None:
         try:

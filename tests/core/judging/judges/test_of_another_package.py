@@ -74,7 +74,7 @@ def test_every_key_of_the_section_is_shared_or_read_by_a_judge() -> None:
         assert set(judge_.required) <= set(judge_.keys) and set(judge_.shaping) <= set(judge_.keys)
     names = list(JudgeSettings.model_fields)
     first = names.index("base_url")
-    assert "as are all keys below" in str(JudgeSettings.model_fields["base_url"].description)
+    assert 'this and all keys below are for kind "llm"' in str(JudgeSettings.model_fields["base_url"].description)
     assert set(names[first:]) == set(judge_named("llm").keys)
 
 

@@ -1,17 +1,23 @@
-"""Data sets of the `datasets` library from a folder: configurations, splits, saved folders. Nothing is fetched."""
+"""Data sets of the `datasets` library: rows, errors, configurations, splits, saved folders. Nothing is fetched."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.seeds import Record, read_records
 from faq_tui.core.seeds.formats.hub_dataset import FORMAT, is_dataset_folder
 from faq_tui.core.settings import Seeds
 from tests.support.seed_stage import Made
+
+SETTINGS = Seeds(path="owner/questions", split="test")
+ROWS = [{"question": "Why?"}, {"question": "How?"}]
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +79,6 @@ def test_a_folder_without_configurations_is_no_data_set(folder: Path) -> None:
 
 
 def test_a_saved_folder(tmp_path: Path) -> None:
-    import datasets
-
     rows = {name: datasets.Dataset.from_list([{"prompt": f"{name}?"}]) for name in ("train", "test")}
     datasets.DatasetDict(rows).save_to_disk(str(tmp_path / "saved"))
     rows["test"].save_to_disk(str(tmp_path / "one"))
@@ -107,3 +111,31 @@ def test_a_configuration_behind_a_colon_is_named(
     monkeypatch.setattr("datasets.load_dataset", load)
     with pytest.raises(UsageError, match=f'set path = "{plain}" and config = '):
         Made(tmp_path, path=name).go()
+
+
+def read(rows: Callable[[], Iterator[Any]], monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    asked = []
+
+    def load_dataset(*arguments: Any, **options: Any) -> datasets.IterableDataset:
+        asked.append((arguments, options))
+        return datasets.IterableDataset.from_generator(rows)
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    found = list(read_records(Path("no-such-folder/owner/questions"), SETTINGS))
+    assert asked == [(("owner/questions",), {"name": None, "split": "test", "streaming": True})]
+    return found
+
+
+def test_rows_of_the_split_are_numbered_from_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read(lambda: iter(ROWS), monkeypatch) == [Record(1, ROWS[0]), Record(2, ROWS[1])]
+
+
+def test_a_fetch_that_breaks_off_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[Any]:
+        yield ROWS[0]
+        raise ConnectionError("the hub\nis gone")
+
+    with pytest.raises(
+        FaqError, match=r"no data set 'owner/questions' \(split 'test'\) could be read: .*hub.is gone"
+    ):
+        read(broken, monkeypatch)

@@ -1,6 +1,6 @@
-"""gptqmodel's checkpoints of an artefact: a killed or stopped quantization resumes at its last layer.
+"""Manage gptqmodel's checkpoints of an artefact, so that a killed or stopped quantization resumes at its last layer.
 
-A file beside them keeps the messages about finished layers, because gptqmodel does not report these again.
+A file beside the checkpoints stores the messages about finished layers, because gptqmodel does not repeat them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Quantize with gptqmodel: load lazily, quantize layer by layer, save."""
+"""Quantize with gptqmodel: load weights on demand, quantize layer by layer, and save the model."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ def quantize(
         facts = _quantized(method, gptqmodel, job, target, rows, progress, checkpoint)
     except UnusableCheckpoint as error:
         assert checkpoint is not None
-        print(f"the checkpoint cannot be used, so it is begun anew: {error.__cause__}", flush=True)  # to the log
+        print(
+            f"the checkpoint cannot be used, so quantization starts again: {error.__cause__}", flush=True
+        )  # to the log
         checkpoint.drop()
         progress.send = send
         facts = _quantized(method, gptqmodel, job, target, rows, progress, Checkpoint(checkpoint.folder))
@@ -119,7 +121,7 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            progress.check()  # raises our own stop, or the broken module from which this exception follows
+            progress.check()  # raises Stopped, or the error of the broken module that caused this exception
             if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
             _blame_weights(target, progress)

@@ -1,4 +1,4 @@
-"""The min-max quantizer of a group of weights: its fit, its second level, and the outliers that spoil it.
+"""The min-max quantizer of a group of weights: its fit, its second level, and the detection of outliers.
 
 Weights of a group are [..., group, out]: every output row has its own scale and zero point, [..., out].
 `...` is empty, or one batch dimension: matrices that are quantized together.

@@ -1,4 +1,4 @@
-"""SpQR as a quantization method: dense weights that every engine loads, and the codes beside them."""
+"""SpQR as a quantization method. It writes dense weights that every engine loads, and the codes beside them."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class SpqrRecipe(Recipe):
     damp_percent: Damping = 0.01
     outlier_threshold: Annotated[float, Field(gt=0.0, description="smaller makes more outliers")] = 0.2
     scale_bits: Annotated[int, Field(ge=0, le=8, description="of scales and zeros; 0: both in 16 bits")] = 3
-    scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a scale's scale")] = 16
+    scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a second-level scale")] = 16
 
 
 class Spqr(Method):
     name = "spqr"
     title = "SpQR"
-    help = "Rounds like GPTQ, keeps the most costly weights as 16-bit outliers, and quantizes scales, too."
+    help = "Rounds like GPTQ, keeps the most costly weights as 16-bit outliers, and also quantizes the scales."
     recipe = SpqrRecipe
     format = DENSE
     cost = MethodCost(

@@ -39,7 +39,7 @@ class W8a8Recipe(Recipe):
 class W8a8(Method):
     name = "w8a8"
     title = "W8A8"
-    help = "Rounds weights to INT8 by GPTQ, with a scale for each channel; activations become INT8 as they come."
+    help = "Rounds weights to INT8 by GPTQ, with one scale per channel; activations are rounded at inference."
     recipe = W8a8Recipe
     format = Int8Format()
     cost = MethodCost(
