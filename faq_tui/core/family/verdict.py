@@ -47,7 +47,7 @@ class ModelProfile:
 
     @property
     def model_types(self) -> frozenset[str]:
-        """The model type in config.json; if it belongs to the family, all model types of the family (dense and sparse).
+        """The model type in config.json; if it is one of the family, all types of the family.
 
         Without a config.json: all model types of the family.
         """
