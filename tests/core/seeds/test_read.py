@@ -150,10 +150,10 @@ def test_by_policy_the_first_bad_line_ends_it_and_nothing_is_lost(tmp_path: Path
 
 
 IMPOSTORS: dict[str, tuple[str, bytes, str]] = {
-    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "holds no usable|not what its ending"),
+    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "contains no usable|not what"),
     "prose as jsonl": ("s.jsonl", b"Once upon a time\nthere was a file\n", "not what its ending says"),
     "json as jsonl": ("s.jsonl", b'[{"question": "q"}]', "name it .json"),
-    "indented json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n]\n', "holds no usable|not what"),
+    "indented json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n]\n', "contains no usable|not what"),
     "jsonl as json": ("s.json", b'{"question": "a"}\n{"question": "b"}\n', "not what its ending says"),
     "prose as json": ("s.json", b"Once upon", "not what its ending says"),
     "utf-16 as json": ("s.json", '[{"question": "q"}]'.encode("utf-16"), "not what its ending says"),
