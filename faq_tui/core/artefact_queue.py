@@ -1,4 +1,4 @@
-"""Every artefact the settings ask for, with how it stands."""
+"""Lists every artefact that the settings ask for, with its state."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from faq_tui.core.store.sets import all_sets
 
 @dataclass(frozen=True)
 class Queued:
-    """One artefact: a recipe on a set.
+    """One artefact: the target quantized by one recipe on one calibration set.
 
-    `state` is done, stale (made with other settings or another set), failed, stopped, waiting, or
-    no set (which is assembled first).
+    `state` is "done", "stale" (made with other settings or another set), "failed", "stopped", "waiting", or
+    "no set" (its calibration set is not assembled yet).
     """
 
     recipe_index: int  # 0-based, in `Settings.recipes`
@@ -27,12 +27,12 @@ class Queued:
     set_name: str
     name: str
     state: str
-    artefact: Artefact | None  # what was made last under this name
-    message: str = ""  # why it failed
+    artefact: Artefact | None  # the artefact that was made last under this name; None if there is none
+    message: str = ""  # why the artefact failed
 
 
 def queue_of(run: Run) -> list[Queued]:
-    """In the order in which they are made. Which one is being made only the job's events tell."""
+    """The artefacts in the order in which they are made. Only the job's events show which one is being made now."""
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
     queued, first_missing = [], True
@@ -54,7 +54,7 @@ def queue_of(run: Run) -> list[Queued]:
                 tried, why = failures.get(name, ("", ""))
                 if tried == stage.artefact_signature(run, recipe, sets[set_name]):
                     state, message = "failed", why
-                # They are made one after the other, so the stage was stopped at the first that is not there.
+                # Artefacts are made one after the other, so the stage was stopped at the first missing artefact.
                 elif first_missing and ended:
                     state, message = ended
             first_missing = first_missing and state == "done"
@@ -63,12 +63,12 @@ def queue_of(run: Run) -> list[Queued]:
 
 
 def _ended(run: Run) -> tuple[str, str] | None:
-    """How the stage ended before it was done, and why; None if it goes on, is done or never began."""
+    """(state, reason) of a stage that failed or was stopped; None if the stage is running, is done or never began."""
     last = stage_rows.all_rows(run.store).get(stage.STAGE)
     if last is None or last.state == "done":
         return None
     if last.state == "running":
-        return None if is_busy(run) else ("stopped", "its job ended without a last word")
+        return None if is_busy(run) else ("stopped", "its job ended without a reason")
     return last.state, last.message
 
 

@@ -1,4 +1,6 @@
-"""A person's pick or rejection of one seed, which outweighs the judge's. Each is a new row; no row is ever edited."""
+"""A person's decisions on single seeds: pick a candidate, or reject the seed. They take precedence over the judge's
+picks. Each decision is stored as a new row; no row is ever edited.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,12 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 
-# A person may want a candidate that repeats itself a little; half an answer is never assembled.
+# A person may pick a candidate that repeats itself a little. An incomplete answer is never assembled.
 NEVER_ASSEMBLED = CUT_OFF
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
-    """Add the override that a command line names and return what it did, in a sentence. Raises UsageError."""
+    """Store the decision that a command line asks for. Returns a sentence about the result. Raises UsageError."""
     seed_id = seeds.find(run.store, seed_text)
     source, word = _source_of(run, candidate)
     if word == "judge":
@@ -29,7 +31,7 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
 
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
-    """Let the seed use this candidate. Raises UsageError if there is none, or if it can never be assembled."""
+    """Pick this candidate for the seed. Raises UsageError if it does not exist or can never be assembled."""
     source_hash = source_hash_of(run.settings.sources[source])
     of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = of_seed.get(number)
@@ -44,19 +46,19 @@ def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
 
 
 def reject(run: Run, seed_id: str, source: str, reason: str) -> str:
-    """Let the source's set do without this seed."""
+    """Reject the seed: the source's set will have no sample of it."""
     _add(run, seed_id, source, "reject", None, reason)
     return f"{seed_id}: rejected for {source}"
 
 
 def give_back(run: Run, seed_id: str, source: str, reason: str) -> str:
-    """Take the person's decision back: the judge's pick counts again."""
+    """Remove the person's decision, so that the judge's pick applies again."""
     _add(run, seed_id, source, "clear", None, reason)
     return f"{seed_id}: the choice of {source} is the judge's again"
 
 
 def user() -> str:
-    """The name of the person at the keyboard."""
+    """The user name of the person who runs faq-tui."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -1,4 +1,4 @@
-"""What the panes show: each source under its present settings, and the judge that scores its candidates."""
+"""The views that the panes show: each source with its present settings and the judge that scores its candidates."""
 
 from __future__ import annotations
 
@@ -13,10 +13,8 @@ def views_of(run: Run) -> list[View]:
     """One view for each source; one empty view if the run has no source."""
     try:
         judge, columns = judge_id(run), tuple(shown_id(run, kind) for kind in run.settings.judge.kinds())
-    except (
-        FaqError,
-        OSError,
-    ):  # without the target nothing is judged by it yet, and the panes open nevertheless
+    except (FaqError, OSError):
+        # Without a readable target, no judge has scored anything. The panes must open nevertheless.
         judge, columns = "", ()
     views = [
         View(name, source_hash_of(source), judge, source.candidates, columns)

@@ -1,4 +1,4 @@
-"""Where a run stands, as one JSON-able object. No candidate's text is read for it."""
+"""The state of a run as one object that can be written as JSON. Candidates' texts are not read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ SCHEMA = 1
 
 
 def status_of(run: Run) -> dict[str, Any]:
-    """Each stage is missing, running, interrupted, stopped, failed, stale or done; and counts of all there is."""
+    """The state of each stage (missing, running, interrupted, stopped, failed, stale or done), and counts of the
+    run's seeds, candidates and other contents.
+    """
     busy = is_busy(run)
     return {
         "schema": SCHEMA,
@@ -43,12 +45,12 @@ def status_of(run: Run) -> dict[str, Any]:
 
 
 def is_busy(run: Run) -> bool:
-    """True if a process holds the run's lock; the kernel frees it with the process."""
+    """True if a process holds the run's lock; the operating system releases the lock when the process ends."""
     return lock_owner(run.folder) is not None
 
 
 def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
-    """A stage after one that is not done is stale at best: what it read may change."""
+    """The state of every stage. A stage after an unfinished stage counts as stale, because its inputs may change."""
     rows, states = stages.all_rows(run.store), list[dict[str, Any]]()
     for stage in all_stages():
         earlier_stale = any(before["state"] != "done" for before in states)
@@ -95,7 +97,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 
 
 def _to_come(run: Run, name: str) -> dict[str, Any]:
-    """What the next regeneration will ask of this source, and what that is estimated to cost."""
+    """The requests that the next regeneration will send to this source, and their estimated cost."""
     source = run.settings.sources[name]
     expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
     return {
@@ -109,7 +111,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
 
 
 def _benchmarks(run: Run) -> list[dict[str, Any]]:
-    """Every task on every model that the settings ask for, and why one has no result."""
+    """Every benchmark task on every model that the settings ask for. A task without a result has the reason."""
     left, problems = {request.key for request in benchmark_plan.missing(run)}, benchmarks.all_problems(run.store)
     return [
         {

@@ -1,7 +1,7 @@
 """The kinds of extension. Each kind is a registry with the import paths of faq-tui's own extensions.
 
-The paths are strings. So a name can be checked without importing its module, and the settings can check names of
-packages that they must not import.
+The paths are strings, so that a name can be checked without an import of its module. The settings check the names of
+extensions in packages that they must not import.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # the first metric that supports a kind of text is its main metric
+    {  # the first metric in this table that supports a kind of text is the main metric of that kind
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

@@ -20,8 +20,10 @@ from faq_tui.core.base.errors import FaqError, UsageError
 
 
 class Extension:
-    """Base of all extensions. `name` is the word in `faq.toml`; `title` is a short name for the screen; `help` is one
-    sentence that describes the extension.
+    """The base class of all extensions.
+
+    `name` is the word for the extension in `faq.toml`. `title` is a short name for the screen. `help` is one sentence
+    that describes the extension.
     """
 
     name: str
@@ -32,8 +34,9 @@ class Extension:
 class Registry:
     """The extensions of one kind.
 
-    `group` is the entry point group, `kind` the word for one extension in errors ("quantization method"), `builtin`
-    maps names to "module:attribute", `base` is the import path of the class that every extension is an instance of.
+    `group` is the name of the entry point group. `kind` is the word for one extension in errors, such as "quantization
+    method". `builtin` maps the name of each extension of faq-tui to its import path "module:attribute". `base` is the
+    import path of a class; every extension is an instance of this class.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:
@@ -42,7 +45,7 @@ class Registry:
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
-        """Entry points of other packages by name. Raises FaqError if two packages use the same name."""
+        """The entry points of other packages, by name. Raises FaqError if two packages use the same name."""
         points: dict[str, EntryPoint] = {}
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
             if points.get(point.name, point).value != point.value or point.name in self.builtin:
@@ -81,7 +84,7 @@ class Registry:
         return f"no {self.kind} {str(name)!r}: {hint}there are {', '.join(self.names())}"
 
     def failure(self, name: str, error: Exception) -> FaqError:
-        """The error to raise after the extension's code failed with `error`."""
+        """The FaqError that reports that the code of the extension `name` failed with `error`."""
         reason = " ".join(str(error).split())[:300]
         return FaqError(
             f"the {self.kind} {name!r} failed ({type(error).__name__}: {reason}): update or uninstall its package"
@@ -96,7 +99,7 @@ class Registry:
         where = f"the {self.kind} {name!r} of the package {_package(point)}"
         try:
             extension = point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that package's fault
+        except (Exception, SystemExit) as error:  # noqa: BLE001  any error here is the fault of the other package
             reason = " ".join(str(error).split())[:300]
             raise FaqError(
                 f"{where} cannot be loaded ({type(error).__name__}: {reason}): update or uninstall it"
