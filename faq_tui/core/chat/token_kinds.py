@@ -1,8 +1,8 @@
 """The kind of each token of a sample: template, question, reasoning or answer. The first token is the attention sink.
 
 Rendering records the kind of each token as one byte, an index into KINDS. If a sample is cut, its kinds are cut, too.
-The kinds are stored in a separate file, because other programs rely on the fields of a set's JSONL. Sets made by older
-versions have no recorded kinds. For them, `KindsSearch` finds the kinds in the text.
+The kinds are stored in a separate file, because other programs rely on the fields of a set's JSONL. Sets that were
+made by older versions have no recorded kinds. For them, `KindsSearch` finds the kinds in the text.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ class Extension:
 class Registry:
     """The extensions of one kind.
 
-    `group` is the name of the entry point group. `kind` is the word for one extension in errors, such as "quantization
-    method". `builtin` maps the name of each extension of faq-tui to its import path "module:attribute". `base` is the
-    import path of a class; every extension is an instance of this class.
+    `group` is the name of the entry point group. `kind` is the word for one extension in errors, for example
+    "quantization method". `builtin` maps the name of each extension of faq-tui to its import path "module:attribute".
+    `base` is the import path of a class; every extension is an instance of this class.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:

@@ -120,7 +120,5 @@ class ReasoningStream:
 
 
 def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
-    """The dialect whose opening tag `start` begins with; the longest tag if there are several. None if there is
-    none.
-    """
+    """The dialect with the longest opening tag with which `start` begins; None if there is no such dialect."""
     return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)
