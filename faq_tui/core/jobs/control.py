@@ -31,7 +31,7 @@ TAIL = 1 << 20  # bytes at the end of events.jsonl in which the end of the last 
 
 
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
-    """Start a job and return it once it holds the run's lock. This takes about 1 s, so never call it on the UI's thread.
+    """Start a job and return it once it holds the run's lock. This takes about 1 s, too long for the UI's thread.
 
     Raises FaqError if another process holds the lock (the message contains its pid), or if the job reports an error.
     """

@@ -58,7 +58,7 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 
 
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
-    """Set the role of each seed. `chosen` are regenerated, `heldout` are for the evaluation, all others are the pool."""
+    """Set the role of each seed. `chosen` are regenerated, `heldout` are for the evaluation, the rest is the pool."""
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
         db.executemany("UPDATE seeds SET role = 'chosen' WHERE id = ?", ((i,) for i in chosen))

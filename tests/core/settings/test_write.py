@@ -78,8 +78,8 @@ def commented(text: str) -> list[tuple[str, str, str, bool]]:
         if head := re.match(r"(?:# )?\[\[?([\w.]+)\]\]?", line):
             section = head[1]
         elif key := re.match(r"# (\w+) = (.*)", line):
-            value, _, said = key[2].partition("  #")
-            found.append((section, key[1], value.split(" #")[0].strip(), "left out" in said or "left out" in key[2]))
+            value = key[2].partition("  #")[0]
+            found.append((section, key[1], value.split(" #")[0].strip(), "default: " in key[2]))
     return found
 
 
