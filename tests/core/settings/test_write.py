@@ -62,7 +62,7 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
     text = init_text(Choices("embedded", "starter"))
     path = write_settings(tmp_path / "new" / "run", text)
     assert path.read_text(encoding="utf-8") == text
-    with pytest.raises(UsageError, match="there already"):
+    with pytest.raises(UsageError, match="exists already"):
         write_settings(path.parent, text)
     with pytest.raises(UsageError, match="a run is a folder"):
         write_settings(path, text)
