@@ -128,7 +128,7 @@ COVERED = (
     "drawn {draws} times, and a model was quantized and measured for each draw."
 )
 SHARED = (
-    " The draws overlap, because each uses {seeds} of the same {total} seeds. Draws of new seeds would differ more, so "
+    " The draws share seeds: each uses {seeds} of the same {total} seeds. Draws of new seeds would differ more, so "
     "the intervals are widened to correct for this. To make the result more certain, add seeds rather than draws."
 )
 HOW_TO_READ = (

@@ -24,8 +24,8 @@ ROUNDED = 1e-4  # evalscope rounds values to four digits
 def benchmarks(run: Run) -> dict[str, Any]:
     """The benchmarks as plain data.
 
-    `results` holds the fields of each `Result` and its difference from the baseline. `missing` holds each request that
-    has no result, and the reason.
+    `results` holds the fields of each `Result` and its difference from the baseline. `missing` holds each request
+    that has no result, and the reason.
     """
     results, problems = current_results(run), all_problems(run.store)
     by_place = {_place(result, result.subject): result for result in results}

@@ -132,6 +132,6 @@ def _column(column: dict[str, Any]) -> str:
     if column["mean"] is not None:
         text += f", mean {column['mean']:.3f} ({column['low']:.3f} to {column['high']:.3f})"
     if column["length_slope"] is not None:
-        text += f"; the effect of length is removed "
+        text += "; the effect of length is removed "
         text += f"({column['length_slope']:+.3f} per unit of the natural log of the number of tokens)"
     return text

@@ -10,8 +10,8 @@ from typing import Any
 from faq_tui.core.extensions import METRICS
 
 LONGEST = 200  # characters
-# Unicode categories: control, format (such as the characters that reverse the direction of a line), surrogate, private
-# use, line separator and paragraph separator.
+# Unicode categories: control, format (such as the characters that reverse the direction of a line), surrogate,
+# private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
 LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # GitHub turns these into links
@@ -90,7 +90,7 @@ def share(estimate: dict[str, Any] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent. If it is beyond ±NO_SHARE, only that bound is shown, because its denominator is near zero."""
+    """A share in percent. Beyond ±NO_SHARE only this bound is shown, because the share's denominator is near zero."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
     return f"{round(100 * share):d}"  # round() avoids -0

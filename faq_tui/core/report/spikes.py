@@ -27,8 +27,8 @@ NAMES = {
 
 SENTENCE = 1000  # most characters of a sentence
 DRIFT = (
-    "The table shows the relative error of each layer's output: how much it differs from the unquantized model's output "
-    "on the same held-out text."
+    "The table shows the relative error of each layer's output: how much it differs from the unquantized model's "
+    "output on the same held-out text."
 )
 
 
@@ -86,8 +86,8 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
         lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in data["comparisons"]]
         lines += ["", *table(("set", *NAMES.values()), _rows(data["comparisons"])), ""]
         lines += [
-            "Each number is the median over all layers. It was measured on the inputs of the modules named above, without "
-            "each sample's first token. A higher number means more or larger spikes.",
+            "Each number is the median over all layers. It was measured on the inputs of the modules named above, "
+            "without each sample's first token. A higher number means more or larger spikes.",
             "",
         ]
     for one in data["experts"]:

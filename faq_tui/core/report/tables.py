@@ -100,12 +100,12 @@ def _notes(body: dict[str, Any]) -> list[str]:
     draws = max(c["draws"] for c in body["comparisons"])
     over = f"{draws} draws of the calibration set, and over the items of each draw" if draws > 1 else "items"
     return [
-        f"- **95% interval**: from {body['interval']['resamples']:,} paired bootstrap resamples over {over} (windows, "
-        "answers, questions). **Within noise**: the interval of the difference includes zero.",
+        f"- **95% interval**: from {body['interval']['resamples']:,} paired bootstrap resamples over {over} "
+        "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
         "- **p**: the probability of a difference at least this large by chance, adjusted for all "
         f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). Of the "
-        "results called better or worse, about 5% or fewer are expected to be due to chance. **Leans**: the interval excludes zero, but "
-        "p is above 0.05 after the adjustment.",
+        "results called better or worse, about 5% or fewer are expected to be due to chance. **Leans**: the interval "
+        "excludes zero, but p is above 0.05 after the adjustment.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
         f"recovers the whole loss; {formatting.MISSING} means that the baseline's loss is within noise.",
     ]
