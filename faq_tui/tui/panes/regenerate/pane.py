@@ -53,8 +53,8 @@ class RegeneratePane(Pane):
         self.source = next(iter(run.settings.sources), "")
         self.number = 1
         self.follower = Follower()
-        self._finished: dict[int, Candidate] = {}  # candidates of the selected seed
-        self._lost: dict[int, str] = {}  # its failed candidates, number to reason
+        self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
+        self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
         self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # the last shown seed with its state
