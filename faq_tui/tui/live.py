@@ -14,7 +14,7 @@ from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 
 KEPT_LINES = 500  # maximum number of notes
-KEPT_CHARACTERS = 400_000  # characters kept of one growing text; the database holds the whole finished text
+KEPT_CHARACTERS = 400_000  # maximum characters of one growing text; the database holds the finished text
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
 MIN_SHARE_DONE = 0.01  # share of a stage that must be done before its rate is shown; the start distorts the rate
@@ -98,7 +98,7 @@ class Regeneration:
     learned_tokens: int = 0
     learned_characters: int = 0
     characters: Rate = field(default_factory=Rate)  # streamed characters
-    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose deltas this app did not receive
+    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose streamed text this app did not receive
 
     def tokens_per_second(self, now: float) -> float:
         """Tokens per second, estimated from the streamed characters, because a delta can hold several tokens."""
@@ -186,7 +186,8 @@ class StageLive:
 
 @dataclass
 class LiveState:
-    """`version` grows with every event. A pane redraws only if `version` has changed."""
+    """Everything that the panes show of the running job. Every event increases `version`; a pane redraws
+    only if `version` has changed."""
 
     version: int = 0
     stage: StageLive | None = None
@@ -246,7 +247,7 @@ class LiveState:
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
-                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest is last
+                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest comes last
                 self.artefacts[event.artefact] = ArtefactLive(
                     event.artefact, event.layers, at, event.samples, event.tokens
                 )

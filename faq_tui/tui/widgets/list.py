@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class LineList(ScrollView, can_focus=False):
-    """`count` lines, one of them under the cursor. A subclass draws a line in `line` or `strip`.
+    """A list of `count` lines with a cursor on one of them. A subclass draws a line in `line` or `strip`.
 
     The pane has the focus and handles the keys; a click moves the cursor.
     """
@@ -86,7 +86,7 @@ class LineList(ScrollView, can_focus=False):
         return max(0, min(cursor, self.count - 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
-        self.into_view()  # draws all lines if it scrolls
+        self.into_view()  # if this scrolls, all lines are drawn
         self.refresh_lines(before)
         self.refresh_lines(now)
         self.post_message(self.LineHighlighted(now))
@@ -134,7 +134,7 @@ class QueueList(LineList):
     DEFAULT_CSS = "QueueList { scrollbar-size-vertical: 0; scrollbar-gutter: auto; overflow-y: hidden; }"
 
     def mark(self, index: int) -> str:
-        """The first cells of a line."""
+        """The mark in the first cells of a line."""
         return CURSOR if index == self.cursor else " " * len(CURSOR)
 
     def cursor_strip(self, strip: Strip, bar: Style) -> Strip:  # noqa: ARG002

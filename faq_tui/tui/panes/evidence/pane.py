@@ -135,7 +135,7 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The view of the open item, or else the table."""
+        """The text of the open item. If no item is open, the table."""
         if self.loaded.evidence is None:
             return None
         if self.opened is not None:

@@ -119,7 +119,7 @@ class QuantizePane(Pane):
         self.draw(all_of_it=changed)
 
     def text_to_copy(self) -> str | None:
-        """The log if only the log is shown; else the table of losses."""
+        """The log if only the log is shown, otherwise the table of losses."""
         if self.view == "log" and not self._all_views:
             return "\n".join(self._log(200))
         grid = self._grid()

@@ -19,7 +19,7 @@ WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The progress and rate of a running quantization, or else the number of artefacts."""
+    """The progress and rate of a running quantization. If none is running, the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]

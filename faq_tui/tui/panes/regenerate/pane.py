@@ -206,7 +206,7 @@ of the target's family under [sources.elder] in faq.toml."
         return range(first, min(self.candidates, first + room - 1) + 1)
 
     def _arrange(self) -> None:
-        """Show as many candidates as fit: side by side in a wide pane, else one above another."""
+        """Show as many candidates as fit: side by side in a wide pane, one above another in a narrow pane."""
         wide = self.room.width >= WIDE
         self.set_class(wide, "-wide")
         zoomed = self.has_class("-zoom")

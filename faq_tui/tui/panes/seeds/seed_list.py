@@ -82,7 +82,7 @@ def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: in
 
 
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
-    """The length with its unit: tokens if known, else characters."""
+    """The length with its unit. The unit is tokens if their number is known, otherwise characters."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
 
@@ -114,8 +114,8 @@ class SeedList(LineList):
         self._height = 0  # number of rows; it is kept while the list is hidden
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
-        """List the seeds at `positions`. The cursor goes to the position `keep` if it is listed, else keeps its
-        index."""
+        """List the seeds at `positions`. The cursor goes to the position `keep`. If this position is not
+        listed, the cursor keeps its index."""
         others = positions is not self.positions and positions != self.positions
         self.positions = positions
         self.count = len(positions)
