@@ -38,7 +38,7 @@ def preset_text(name: str, choices: PresetChoices) -> str:
     """Write a complete `faq.toml`.
 
     A table with several targets needs one run for each target. If the table does not have the chosen target, the
-    preset of the table's first target is used. Raises UsageError if there is no such preset, or if an elder is chosen for a
+    preset of its first target is used. Raises UsageError if there is no such preset, or if an elder is chosen for a
     preset without an elder.
     """
     experiment = find_experiment(name, choices.target)
