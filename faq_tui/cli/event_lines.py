@@ -21,7 +21,7 @@ from faq_tui.core.run.events import (
     StageStarted,
 )
 
-SHOWN_SKIPS = 5  # maximum lines for skipped seeds; the summary counts all of them
+SHOWN_SKIPS = 5  # maximum number of lines about skipped seeds; the summary counts all skipped seeds
 
 
 class EventLines:
@@ -40,7 +40,7 @@ class EventLines:
 
 
 def _when(wait_s: float) -> str:
-    """The time until the next try. "" if the next try starts at once, perhaps on another server."""
+    """A phrase for the time until the next try. "" if the next try starts at once, perhaps on another server."""
     return f"; next try in {wait_s:.1f} s" if wait_s else ""
 
 

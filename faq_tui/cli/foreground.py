@@ -51,8 +51,8 @@ def stop_on_signals() -> Iterator[CancelToken]:
 
 @contextmanager
 def event_output(as_json: bool) -> Iterator[Emit]:
-    """Return the `emit` function of a pipeline. It shows progress bars on a terminal, else lines. With `as_json` it
-    also prints JSON on stdout."""
+    """Return the `emit` function of a pipeline. On a terminal it shows events as progress bars, otherwise as
+    lines of text. With `as_json`, it also prints events as JSON on stdout."""
     if sys.stderr.isatty() and not as_json:
         from faq_tui.cli.progress_bars import Bars
 
@@ -67,7 +67,7 @@ def event_output(as_json: bool) -> Iterator[Emit]:
         if listened_to:
             try:
                 print(to_json(event), flush=True)
-            except BrokenPipeError:  # after `| head` the work continues without a reader
+            except BrokenPipeError:  # the reader, such as `head`, has ended; the work continues
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 listened_to = False
         for line in lines.of(event):

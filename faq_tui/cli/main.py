@@ -12,7 +12,7 @@ import click
 from faq_tui import __version__
 from faq_tui.core.base.errors import ExitCode, FaqError
 
-COMMANDS = {  # name to module in faq_tui.cli.commands; the module is loaded when the command is called
+COMMANDS = {  # maps a command to its module in faq_tui.cli.commands, which is loaded only for this command
     "demo": "demo",
     "init": "init",
     "run": "run",
@@ -26,7 +26,7 @@ COMMANDS = {  # name to module in faq_tui.cli.commands; the module is loaded whe
 }
 
 
-APP = ""  # a name that nobody can type; the name of a run opens the app
+APP = ""  # the name of the command that opens the app; nobody can type this name
 OWN_OPTIONS = ("-h", "--help", "-V", "--version")
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, "
@@ -76,11 +76,12 @@ def faq_tui() -> None:
 
 def main() -> None:
     """Run a command and exit with a code from `ExitCode`."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # must precede torch; busy threads slow a shared machine
+    # Set this before torch is imported. Otherwise idle threads of torch keep the cores of a shared machine busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         sys.exit(_call())
-    except BrokenPipeError:  # `faq-tui … | head`
+    except BrokenPipeError:  # the reader has ended, such as `head` in `faq-tui … | head`
         _drop_stdout()
         sys.exit(ExitCode.DONE)
 

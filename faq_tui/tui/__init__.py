@@ -3,5 +3,5 @@
 import os
 
 # Textual reads this when it is imported. A higher frame rate shows the effect of a key sooner. The app has no
-# animations, so it does not draw more frames.
+# animations, so this does not increase the number of frames.
 os.environ.setdefault("TEXTUAL_FPS", "240")

@@ -38,7 +38,7 @@ WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
 class FaqApp(AppController):
-    """The app for one run. With a `player`, it plays that recording and changes nothing."""
+    """The app for one run. With a `player`, it plays the recording of this player and changes nothing."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
@@ -58,7 +58,7 @@ class FaqApp(AppController):
 
         Tests replace `clock`, `sampler` and `panes`. Raises UsageError if `folder` holds no run.
         """
-        # NO_COLOR asks for no colours. Textual then drops ANSI colours, but only turns other colours into greys.
+        # NO_COLOR asks programs not to use colours. Textual then removes ANSI colours and turns others into greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.specs, self.actions = panes, registry(panes)
         self._action = {action.id: action for action in self.actions}
@@ -97,7 +97,7 @@ class FaqApp(AppController):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
-        self._show_keys()  # the first screen is whole
+        self._show_keys()  # so that the first screen already shows the keys
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)

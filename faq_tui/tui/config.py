@@ -25,7 +25,7 @@ MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 @dataclass(frozen=True)
 class Config:
-    keymap: dict[str, str] = field(default_factory=dict)  # action id to Textual's keys, separated by commas
+    keymap: dict[str, str] = field(default_factory=dict)  # maps an action's id to its keys, separated by commas
     theme: str | None = None
     low_bandwidth: bool = False
 

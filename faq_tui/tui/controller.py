@@ -34,8 +34,8 @@ class AppController(App[None]):
     session: Session
     player: Player | None
     specs: tuple[PaneSpec, ...]
-    panes: dict[str, Pane]  # by scope, in the order of their tabs
-    actions: tuple[Action, ...]  # of the app and of its panes
+    panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
+    actions: tuple[Action, ...]  # all actions of the app and of its panes
     farewell = ""  # printed after the app has left the screen
 
     @property

@@ -13,7 +13,7 @@ from rich.text import Text
 from faq_tui.tui.widgets.text import LiteralText
 
 GAP = "  "
-HELP, MORE = "Help", "more"  # must be as long as HELP
+HELP, MORE = "Help", "more"  # both labels must have the same length
 
 
 class KeyFooter(LiteralText):
@@ -23,7 +23,8 @@ class KeyFooter(LiteralText):
         self._always: list[tuple[str, str]] = []
 
     def show_keys(self, keys: Iterable[tuple[str, str]], always: Iterable[tuple[str, str]]) -> None:
-        """Show (key, label) pairs: as many of `keys` as fit, the most important first, then all of `always`.
+        """Show (key, label) pairs: first as many of `keys` as fit, then all of `always`. `keys` begins with the most
+        important key.
 
         Neighbours with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
         """

@@ -19,8 +19,8 @@ class GpuLoad:
     """One GPU at one time."""
 
     name: str
-    load: int  # percent of the last sampling period in which a kernel ran
-    used: int  # bytes
+    load: int  # percent of the last sampling period in which the GPU was busy
+    used: int  # bytes of GPU memory
     total: int
     celsius: int | None
 

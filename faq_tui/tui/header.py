@@ -22,7 +22,7 @@ class Header(LiteralText):
     def __init__(self, run: Run, badge: str = "") -> None:
         super().__init__(id="header")
         self._run, self._badge = run, badge
-        self._kin: dict[str, str] = {}  # name of a source to its relation to the target
+        self._kin: dict[str, str] = {}  # maps the name of a source to its relation to the target
 
     def on_mount(self) -> None:
         if is_quick(self._run):

@@ -69,7 +69,7 @@ def _idle(session: Session, start: str) -> Text:
 
 
 def _running(live: LiveState, now: float, width: int) -> Text:
-    """As many parts as fit, the most important first: stage, bar, count, time left, rate, detail."""
+    """The line with as many parts as fit. The parts by importance: stage, bar, count, time left, rate, detail."""
     stage = live.stage
     if stage is None:
         return Text("Working …")

@@ -13,14 +13,14 @@ from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 
-KEPT_LINES = 500  # notes
-KEPT_CHARACTERS = 400_000  # characters kept of one growing text; the database holds the whole finished text
+KEPT_LINES = 500  # maximum number of notes
+KEPT_CHARACTERS = 400_000  # maximum characters of one growing text; the database holds the finished text
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
-MIN_SHARE_DONE = 0.01  # seconds of a stage before its rate is shown; the start of a stage distorts the rate
+MIN_SHARE_DONE = 0.01  # share of a stage that must be done before its rate is shown; the start distorts the rate
 WINDOW_S, BUCKET_S = 10.0, 0.5  # seconds of a rate's window, and seconds of one slot in the window
 
-CandidateKey = tuple[str, str, int]  # seed, source, number
+CandidateKey = tuple[str, str, int]  # (id of the seed, name of the source, number of the candidate)
 CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.CandidateDone | e.CandidateFailed
 
 
@@ -28,7 +28,7 @@ class Rate:
     """Units per second over a sliding window of half-second slots."""
 
     def __init__(self) -> None:
-        self._buckets: deque[list[float]] = deque()  # each slot: [start, units]
+        self._buckets: deque[list[float]] = deque()  # each slot is [start time, units]
         self._first: float | None = None
 
     def add(self, units: float, at: float) -> None:
@@ -55,7 +55,7 @@ class GrowingText:
 
     def __init__(self) -> None:
         self.length = 0
-        self._text = StringIO(newline="")  # newlines are unchanged
+        self._text = StringIO(newline="")  # with newline="", newlines stay unchanged
 
     def append(self, text: str) -> None:
         if self.length < KEPT_CHARACTERS:
@@ -87,20 +87,21 @@ class Regeneration:
     """The candidates that are being generated, and the totals since this job began to regenerate."""
 
     growing: dict[CandidateKey, GrowingCandidate] = field(default_factory=dict)
-    failures: dict[CandidateKey, str] = field(default_factory=dict)  # candidate to reason; removed at a new try
+    failures: dict[CandidateKey, str] = field(default_factory=dict)  # maps a failed candidate to the reason
     latest: CandidateKey | None = None  # the candidate that received text last
     settled: int = 0
     failed: int = 0
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    learned_tokens: int = 0  # of finished streamed candidates; these two numbers give the
-    learned_characters: int = 0  # number of characters per token
-    characters: Rate = field(default_factory=Rate)  # streamed
-    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose deltas this app did not receive
+    # Tokens and characters of the finished streamed candidates. Their ratio is the number of tokens per character.
+    learned_tokens: int = 0
+    learned_characters: int = 0
+    characters: Rate = field(default_factory=Rate)  # streamed characters
+    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose streamed text this app did not receive
 
     def tokens_per_second(self, now: float) -> float:
-        """Tokens per second, estimated from the streamed characters: a delta can hold several tokens."""
+        """Tokens per second, estimated from the streamed characters, because a delta can hold several tokens."""
         scale = self.learned_tokens / self.learned_characters if self.learned_characters else GUESSED_SCALE
         return self.characters.per_second(now) * scale + self.whole.per_second(now)
 
@@ -163,18 +164,20 @@ class StageLive:
     state: str = "running"  # running | done | failed | stopped
     message: str = ""
     already: int = 0  # units that were already done when the stage began
-    first: tuple[int, float] | None = None  # units units done at the first progress event, and the time of this event
+    first: tuple[int, float] | None = None  # units done at the first progress event, and its time
 
     def seconds_a_unit(self, now: float) -> float | None:
-        """Units per second since the first progress event, without the time to load a model. None if not known
-        yet."""
+        """Mean seconds per unit since the first progress event, without the time to load a model.
+
+        None if it is not known yet.
+        """
         if not self.done or (self.total and self.done < MIN_SHARE_DONE * self.total):
             return None
         done, since = self.first if self.first and self.first[0] < self.done else (0, self.started)
         return max(0.0, now - since) / (self.done - done)
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds left, estimated from the rate. None if not known yet."""
+        """Seconds left, estimated from the rate. None if the rate is not known yet."""
         each = self.seconds_a_unit(now)
         if self.state != "running" or not self.total or each is None:
             return None
@@ -183,13 +186,14 @@ class StageLive:
 
 @dataclass
 class LiveState:
-    """`version` grows with every event. A pane redraws only if `version` has changed."""
+    """Everything that the panes show of the running job. Every event increases `version`; a pane redraws
+    only if `version` has changed."""
 
     version: int = 0
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
-    measured: int = 0  # names of finished measurements
+    measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
     @property
@@ -206,7 +210,7 @@ class LiveState:
     def seconds_left(self, now: float) -> float | None:
         """Estimate the seconds left from the layers of the current artefact, or else from the stage's units.
 
-        Every part of the screen shows this estimate. None if not known yet.
+        Every part of the screen shows this estimate. It is None if it is not known yet.
         """
         artefact = self.running_artefact()
         if artefact is not None and artefact.layers:
@@ -229,7 +233,7 @@ class LiveState:
     def apply(self, event: e.Event, at: float) -> None:
         """Apply one event. `at` is its time in unix seconds."""
         self.version += 1
-        # Thousands of these events arrive each second, and only a few of all others.
+        # Thousands of these events can arrive in a second. All other events are rare.
         if type(event) is e.CandidateDelta:
             self.regeneration.delta(event, at)
             return
@@ -243,7 +247,7 @@ class LiveState:
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
-                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest is last
+                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest comes last
                 self.artefacts[event.artefact] = ArtefactLive(
                     event.artefact, event.layers, at, event.samples, event.tokens
                 )

@@ -17,7 +17,7 @@ class ArtefactLive:
     samples: int = 0
     tokens: int = 0
     modules: dict[tuple[int, str], e.ModuleQuantized] = field(default_factory=dict)
-    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)  # modules of the layers that have begun
+    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)  # maps each begun layer to its modules
     layer_started: dict[int, float] = field(default_factory=dict)
     layer_done: dict[int, float] = field(default_factory=dict)
     seconds: float | None = None  # None until it is finished

@@ -24,7 +24,7 @@ class ActionCommands(Provider):
         return cast("AppController", self.app)
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
-        """(name, help, function to run)"""
+        """For each command: (its name, its help, the function that it runs)."""
         titles = {pane.scope: f"{pane.title}: " for pane in self._app.specs}
         for action in self._app.actions:
             if action.id not in HERE:

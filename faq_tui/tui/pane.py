@@ -26,7 +26,7 @@ class PaneSpec:
 
     scope: str  # the first part of the ids of its actions, and the id of its widget
     title: str  # the text on the tab
-    digit: int  # the key that shows the pane, also with ctrl
+    digit: int  # the digit key that shows the pane, alone or with ctrl
     help: str  # one sentence that describes what the key shows
     path: str  # "module:class" of the Pane; it is imported when the app opens
     actions: tuple[Action, ...]
@@ -40,8 +40,8 @@ class Pane(Container, can_focus=True):
     """A container that reads the store when it is shown, and the live state while it is visible.
 
     The UI thread opens `run` and is the only thread that uses it. Jobs write to the same database from their own
-    process. The visible pane itself has the focus: its keys work, and no widget must be redrawn for the focus. If an
-    action raises FaqError, the app shows it in a notification.
+    process. The visible pane itself has the focus, so its keys work, and no widget is redrawn for the focus. If an
+    action raises FaqError, the app shows this error in a notification.
     """
 
     BLANK = True  # widgets cover the whole pane, so Textual need not draw its background
@@ -68,7 +68,7 @@ class Pane(Container, can_focus=True):
     def __init__(self, run: Run) -> None:
         super().__init__(id=self.SPEC.scope)
         self.run = run
-        self._waits: LiveState | None = None  # shown before the pane was mounted
+        self._waits: LiveState | None = None  # the state to show as soon as the pane is mounted
 
     @property
     def room(self) -> Size:
@@ -108,5 +108,5 @@ class Pane(Container, can_focus=True):
         """Draw changes (see `live.version`) and times. Called at most ten times per second, only while visible."""
 
     def text_to_copy(self) -> str | None:
-        """The text that `y` copies. None copies the text of the focused widget."""
+        """The text that the key `y` copies. If it is None, the key copies the text of the focused widget."""
         return None

@@ -23,14 +23,14 @@ from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 
 LOOK_EVERY_S = 1.0  # seconds between two searches for a job that another program started
-SLICE_S = 0.02  # maximum share of each turn for events, so that keys are handled in time
+SLICE_S = 0.02  # maximum seconds that one call of `pump` spends on events, so that keys are handled in time
 KILLED = "the job was killed before it recorded a reason"
 
 
 class EventSource(Protocol):
     """A source of events: a running job or a recording."""
 
-    failure: str  # the reason if it ended early, or ""
+    failure: str  # why the source ended early; "" if it did not
 
     def drain_timed(self) -> list[Timed]: ...
     @property
@@ -78,7 +78,7 @@ class Session:
         self._follow(source)
 
     def start(self, only: str | None = None, until: str | None = None, confirmed: bool = False) -> None:
-        """Start a job. `confirmed`: the user has agreed to the cost of regeneration."""
+        """Start a job. `confirmed` is true if the user has agreed to the cost of regeneration."""
         self.phase = "starting"
         self._changed()
         threading.Thread(target=self._start, args=(only, until, confirmed), name="start", daemon=True).start()

@@ -44,9 +44,9 @@ class Terminal(io.TextIOWrapper):
 
 @contextmanager
 def own_terminal(log: Path) -> Iterator[int]:
-    """Yields the descriptor of the copy.
+    """Yield the copy of the terminal's descriptor.
 
-    At the end the descriptors 1 and 2 are restored. Raises UsageError if there is no terminal.
+    At the end, the descriptors 1 and 2 are restored. Raises UsageError if there is no terminal.
     """
     if not (os.isatty(0) and (os.isatty(1) or os.isatty(2))):
         raise UsageError("the app needs a terminal; without one use `faq-tui run RUN` or `faq-tui demo --headless`")

@@ -143,7 +143,7 @@ async def test_the_recipe_form_shows_its_keys() -> None:
 
 def test_without_the_package_the_method_is_refused_by_name() -> None:
     assert "rtn" not in METHODS
-    with pytest.raises(UsageError, match="no quantization method 'rtn': there are gptq, gptaq, awq, spqr, w8a8"):
+    with pytest.raises(UsageError, match="no quantization method 'rtn': available: gptq, gptaq, awq, spqr, w8a8"):
         parse_settings(f'{BASE}[[recipes]]\nmethod = "rtn"')
 
 

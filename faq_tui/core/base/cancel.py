@@ -24,5 +24,5 @@ class CancelToken:
             raise Stopped("stopped by request; finished work is kept, run the same command again to continue")
 
     def wait(self, seconds: float) -> bool:
-        """Sleep up to `seconds`. Returns True at once when a stop is requested."""
+        """Sleep for at most `seconds`. If a stop is requested, return True at once; else return False at the end."""
         return self._event.wait(seconds)

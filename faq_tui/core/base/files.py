@@ -1,4 +1,4 @@
-"""Write files atomically: neither a crash nor a full disk leaves half a file, and readers never see one."""
+"""Write files atomically. A crash or a full disk leaves no incomplete file, and readers never see one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.base.errors import FaqError
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # these folders list a process's open files
-MOST_LINKS = 40  # links followed in a row, as in Linux
+MOST_LINKS = 40  # a chain of more symbolic links than this is an error, as in Linux
 
 
 def full_disk(where: Path) -> FaqError:
@@ -95,7 +95,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def _replaceable(path: Path) -> Path | None:
-    """The regular file that `path` leads to, which may not exist yet; None for anything but a regular file."""
+    """The regular file that `path` leads to, which may not exist yet; None if it leads to something else."""
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)

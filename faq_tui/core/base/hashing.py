@@ -1,4 +1,4 @@
-"""Stable hashes of plain values. They are the keys and signatures that tell finished work from stale work."""
+"""Stable hashes of plain values. They are used as keys and signatures, which show whether finished work is stale."""
 
 import hashlib
 import json

@@ -9,7 +9,7 @@ from pathlib import Path
 from faq_tui.core.base.text import sanitize
 
 READ = 32_768  # bytes that are read from the end of the file
-LONGEST = 400  # characters of a line
+LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar, which is redrawn many times
 _RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # a table's rule, with or without a log level before it
@@ -29,7 +29,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
         return []
     raw = data.decode("utf-8", "replace").split("\n")
     if size > READ:
-        del raw[0]  # its first part was not read
+        del raw[0]  # the beginning of this line was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in raw)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
     kept_lines = _last_of_bars([line for line, _ in groupby(kept)])

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 
-NICENESS = 10  # a tenth of the normal CPU share, so that the screen and other programs stay fast
+NICENESS = 10  # gives a tenth of the normal share of the CPU, so that the screen and other programs stay fast
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_identity(pid: int) -> str | None:
     """The boot id of the machine and the clock tick at which the process began; None if the process has ended.
 
-    A pid can be reused by a later process; this identity cannot.
+    A pid can be reused by a later process; the identity is unique.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
@@ -41,9 +41,11 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
     Raises FaqError if the process belongs to another user.
     """
     try:
-        held = os.pidfd_open(pid)  # from here on, the pid cannot refer to another process
+        held = os.pidfd_open(pid)  # while this is open, the pid cannot refer to another process
     except OSError:
-        held = -1  # the process ended, or this kernel has no pidfds, and the pid could be reused before the signal
+        # The process has ended, or this version of Linux has no pidfds. Without a pidfd, another process could get
+        # the pid before the signal is sent.
+        held = -1
     try:
         if process_identity(pid) != began:
             return False

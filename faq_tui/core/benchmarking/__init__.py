@@ -1,10 +1,10 @@
 """Run public benchmarks of lm_eval and evalscope on the unquantized target and its artefacts.
 
 plan.py              finds requested, stored and missing results, and computes their hashes
-serving.py           gives a model an OpenAI-compatible URL: at a running server, or at one started for the benchmarks
+serving.py           gives a model an OpenAI-compatible URL, on a running server or on one started for the benchmarks
 guard.py             runs an external program and ends it when faq-tui ends
 lm_eval.py           runs lm_eval in a worker child, and converts its results
-lm_eval_task.py      the worker's task: lm_eval's tasks on one model, loaded as in the evaluation, or over HTTP
+lm_eval_task.py      the worker's task: runs lm_eval on models that are loaded here or served over HTTP
 evalscope.py         runs evalscope_runner.py, and converts its results
 evalscope_runner.py  runs evalscope, possibly in another Python environment, so it imports nothing from faq-tui
 faults.py            explains the failure of a task in one sentence

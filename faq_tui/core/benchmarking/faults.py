@@ -9,11 +9,11 @@ NO_DATA = frozenset(
         *("RepositoryNotFoundError", "_DownloadDeadlineError", "HTTPError", "ConnectTimeout", "MaxRetryError"),
     }
 )
-LONGEST = 200  # most characters of a foreign message
+LONGEST = 200  # most characters that are shown of another program's message
 
 
 def explain(engine: str, task: str, names: list[str], message: str) -> str:
-    """The sentence for an error. `names`: its class and base classes; `message`: its text."""
+    """The sentence that explains an error. `names` comes from `names_of`, and `message` is the error's text."""
     reason = " ".join(message.split())[:LONGEST]
     if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
         return f"{engine} has no task {task!r}: check its name, or set include_path to the folder of your own task"
@@ -29,7 +29,7 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
 
 
 def names_of(error: BaseException) -> list[str]:
-    """Names of the error's class and base classes, then of those of its causes."""
+    """The names of the error's class and base classes, followed by those of the errors that caused it."""
     names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:

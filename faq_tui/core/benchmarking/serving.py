@@ -1,4 +1,4 @@
-"""Give a model an OpenAI-compatible URL: at a running server, or at one that is started for the benchmarks."""
+"""Give a model an OpenAI-compatible URL, on a running server or on one that is started for the benchmarks."""
 
 from __future__ import annotations
 
@@ -52,9 +52,10 @@ class Subject:
 
 @contextmanager
 def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[ServedModel]:
-    """The subject at `base_url`, or served by the command of `[evaluate.serve]` until the end of the block.
+    """Find the model on the server at `base_url`. If that is "serve", start a server until the end of the block.
 
-    Raises EndpointError if the server does not answer or has another model, FaqError if the command fails.
+    The command of `[evaluate.serve]` starts it. Raises EndpointError if the server does not answer or does not have
+    the model, and FaqError if the command fails.
     """
     if base_url == SERVE:
         with (
@@ -79,17 +80,17 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
 
 
 def _names_of(subject: Subject) -> set[str]:
-    """Names under which a server may list the subject; of a path, its last part."""
+    """The names under which a server may list the model. A listed path matches if its last part is one of them."""
     if subject.name != UNQUANTIZED:
         return {subject.name}
     return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
 
 
 def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """Names of the models that a server lists. It follows no redirects, so that the key reaches only this server.
+    """The names of the models that a server lists. Redirects are not followed, so that no other server gets the key.
 
-    Raises EndpointError if the server does not answer as an OpenAI-compatible one, UsageError if the variable
-    `api_key_env` is not set.
+    Raises EndpointError if there is no OpenAI-compatible server at `base_url`, and UsageError if the environment
+    variable `api_key_env` is not set.
     """
     endpoint = Endpoint(base_url=base_url, model="", api_key_env=api_key_env)
     try:
@@ -149,7 +150,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """Names of the models at `url`; empty if the server does not answer yet."""
+    """The names of the models at `url`. Empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:
@@ -163,7 +164,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port, the same for a name if possible, because evalscope resumes only with its original URL."""
+    """A free port. A name keeps its port if possible, because evalscope resumes only with the same URL."""
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
@@ -177,7 +178,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """Environment variables with which external programs reach servers on this machine without a proxy."""
+    """The environment variables that make external programs reach servers on this machine without a proxy."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

@@ -1,6 +1,6 @@
 """Render a conversation with the target's chat template, and check that no text was lost.
 
-The template runs on placeholders in place of the texts, so that the position of each text is known.
+The template is rendered with placeholders instead of the texts, so that the position of each text is known.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 
 @dataclass(frozen=True)
 class Filled:
-    """A rendered template with its texts, and by placeholder the span [start, end) of each text in characters."""
+    """A rendered template with its texts, and the span of each text by placeholder: [start, end) in characters."""
 
     text: str
     spans: dict[str, Span]
@@ -33,7 +33,7 @@ def message_placeholder(index: int) -> str:
 
 
 def history(messages: Sequence[Message]) -> list[Message]:
-    """The messages without the reasoning of earlier answers. Templates of reasoning models drop it, too.
+    """The messages without the reasoning of earlier answers. The chat templates of reasoning models drop it, too.
 
     Raises NotAssembledError if the reasoning of an earlier answer has no closing tag.
     """
@@ -85,14 +85,14 @@ def check_texts(template: Template, texts: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Rendered:
-    """Token ids of one conversation. Spans are [start, end) in tokens, (0, 0) if there is none."""
+    """The token ids of one conversation. Spans are [start, end) in tokens. The span of a missing text is (0, 0)."""
 
     ids: tuple[int, ...]
     reasoning: Span = (0, 0)
     answer: Span = (0, 0)
     way: str = "template"  # template | generation_prompt | inline | raw
     question: Span = (0, 0)  # the user's last message
-    kinds: bytes = b""  # index into token_kinds.KINDS for each token
+    kinds: bytes = b""  # for each token, an index into token_kinds.KINDS
 
 
 def render_raw(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
@@ -144,9 +144,9 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
-    """Render question, reasoning ("" for none) and answer. Raises NotAssembledError.
+    """Render the question, the reasoning (may be "") and the answer. Raises NotAssembledError.
 
-    White space around reasoning and answer is as the template writes it.
+    The template determines the white space around the reasoning and the answer.
     """
     messages, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
     _check(template, messages, reasoning, answer)
@@ -203,14 +203,14 @@ Write = Callable[[Template, list[Message], str, str], str]  # (template, message
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """(name, function that writes the conversation); the best way comes first."""
+    """Ways to write the conversation, the best first: (name of the way, function that writes the conversation)."""
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):
         yield "generation_prompt", _as_the_model_writes_it
 
 
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """Render with the template alone. If the model has no reasoning tags, the reasoning begins the answer."""
+    """Render with only the template. If the model has no reasoning tags, the answer begins with the reasoning."""
     fields: dict[str, object] = {"content": answer}
     if reasoning and template.dialect:
         fields = template.dialect.message(reasoning, answer)
@@ -220,7 +220,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 
 
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """Join generation prompt and reply, for templates that remove the reasoning from finished turns."""
+    """Join the generation prompt and the reply. Used if the template removes the reasoning from finished turns."""
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
     if template.eos and not _ends(template, ending):

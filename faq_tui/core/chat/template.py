@@ -10,18 +10,18 @@ from typing import Any
 
 from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
-# Some templates write today's date, so that two runs would differ. This fixed date is the default of Llama-3.
+# Some templates write the date. A fixed date keeps two runs equal; this one is the default of the Llama-3 template.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
 
 class NotAssembledError(ValueError):
-    """This conversation cannot be assembled. The message is the reason, and is the same for the same reason."""
+    """The conversation cannot be assembled. The message is the reason; equal reasons have equal messages."""
 
 
 class Template:
-    """Renders conversations as text, and text as token ids. The template, not the tokenizer, adds special tokens.
+    """Renders conversations as text, and encodes text as token ids. Only the template adds special tokens.
 
     eos             the end token's text, or None
     dialect         how the template marks reasoning; None if it cannot write reasoning
@@ -35,7 +35,7 @@ class Template:
         spelled = str(tokenizer.chat_template)
         self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may contain tags that the model never writes (Qwen3-Instruct-2507).
+        # A vocabulary may contain reasoning tags that the model never writes (Qwen3-Instruct-2507).
         vocabulary = tokenizer.get_vocab()
         self.reasoning_tags = tuple(
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags
@@ -67,9 +67,9 @@ class Template:
         return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(token ids, character span of each). Raises NotAssembledError if the ids do not decode to the text.
+        """(token ids, character span of each token). Raises NotAssembledError if the ids do not decode to the text.
 
-        Some vocabularies lack certain bytes and silently drop rare characters.
+        Some vocabularies lack some bytes, so that the tokenizer drops rare characters without an error.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
@@ -82,13 +82,13 @@ class Template:
 
 
 def special_texts(tokenizer: Any) -> tuple[str, ...]:
-    """Spellings that the tokenizer turns into one special token, such as `<|im_end|>`. No text may contain them."""
+    """The texts of the special tokens, such as `<|im_end|>`. No text of a conversation may contain one."""
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 
 
 def _letters(text: str) -> str:
-    """The characters that must survive tokenizing. Tokenizers may normalize Unicode, and some move spaces."""
+    """The characters that tokenizing must keep. Unicode normalization and spaces may change."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
 
 

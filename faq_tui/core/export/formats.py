@@ -16,15 +16,15 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """A set as the stage assemble wrote it: a file of JSON lines."""
+    """A calibration set in the file that the stage assemble wrote, as JSON lines."""
 
     name: str
     path: Path
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        """The samples in their order, one at a time, with the fields of `core.assembly.sample.FIELDS`.
+        """Yield the samples in the order of the file, with the fields of `core.assembly.sample.FIELDS`.
 
-        Raises FaqError at the first line that is damaged.
+        Raises FaqError at the first damaged line.
         """
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -45,20 +45,21 @@ class CalibrationSet:
 
 
 class ExportFormat(Extension):
-    """A format for calibration sets. `name` is the value of `--format`, `help` a sentence for the command's help."""
+    """A format for calibration sets. `name` is the value of `--format`. `help` is one sentence for the command's
+    help."""
 
-    suffix: str  # the usual ending of its files, such as ".jsonl"
-    binary: bool = False  # must not be printed on a terminal
+    suffix: str  # the usual suffix of its files, such as ".jsonl"
+    binary: bool = False  # True if the output must not be printed on a terminal
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
-        """Write the whole set. `out` may be a file, a pipe or standard output: it cannot seek.
+        """Write the whole set. `out` may be a file, a pipe or standard output, so do not call its `seek`.
 
-        Raises FaqError if the set's file is damaged; then nothing should have been written.
+        Raises FaqError if the set's file is damaged. In this case the method should not write anything.
         """
         raise NotImplementedError
 
 
-BATCH = 256  # samples of a row group: about ten megabytes at 2048 tokens each
+BATCH = 256  # samples per row group of the Parquet file: about ten megabytes if each has 2048 tokens
 
 
 class JsonLinesExport(ExportFormat):
@@ -76,7 +77,7 @@ class ParquetExport(ExportFormat):
     binary = True
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
-        """Write the file. The samples are read twice, because a column's type is known only after all samples."""
+        """Write the file. The samples are read twice, because only all samples together give the type of a column."""
         import pyarrow
         import pyarrow.parquet
 

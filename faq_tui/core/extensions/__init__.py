@@ -1,7 +1,7 @@
-"""Extension points: everything that other packages can add to faq-tui without editing it.
+"""Extension points: everything that other packages can add to faq-tui without changing its code.
 
-registry.py  finds the extensions of one kind: ours in a table, those of other packages by entry points
-points.py    the seven kinds, with tables of faq-tui's own extensions
+registry.py  finds the extensions of one kind: faq-tui's in a table, those of other packages by entry points
+points.py    the seven kinds of extension, with tables of faq-tui's extensions
 """
 
 from faq_tui.core.extensions.points import DIALECTS, EXPORTS, JUDGES, METHODS, METRICS, REPORTS, SEED_FORMATS

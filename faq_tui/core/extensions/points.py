@@ -1,7 +1,7 @@
-"""The kinds of extension. Each kind is a registry with the import paths of faq-tui's own extensions.
+"""The kinds of extension. Each kind is a registry with the import paths of faq-tui's extensions.
 
-The paths are strings. So a name can be checked without importing its module, and the settings can check names of
-packages that they must not import.
+The import paths are strings, so a name can be checked without importing its module. Therefore the settings can also
+check names whose modules they must not import.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # the first metric that supports a kind of text is its main metric
+    {  # the main metric of a kind of text is the first metric here that supports it
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

@@ -1,6 +1,6 @@
-"""A registry finds the extensions of one kind by their names. Each extension is loaded at its first use.
+"""A registry finds the extensions of one kind by their names. It loads each extension at the first use.
 
-faq-tui's own extensions are listed in a table of names and import paths. Other packages add theirs by an entry point
+A table lists the names and import paths of faq-tui's extensions. Other packages add extensions by an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:
 
     [project.entry-points."faq_tui.methods"]
@@ -20,8 +20,10 @@ from faq_tui.core.base.errors import FaqError, UsageError
 
 
 class Extension:
-    """Base of all extensions. `name` is the word in `faq.toml`; `title` is a short name for the screen; `help` is one
-    sentence that describes the extension.
+    """Base class of all extensions.
+
+    `name` is the value in `faq.toml`. `title` is a short name for the screen. `help` is one sentence that describes
+    the extension.
     """
 
     name: str
@@ -32,8 +34,8 @@ class Extension:
 class Registry:
     """The extensions of one kind.
 
-    `group` is the entry point group, `kind` the word for one extension in errors ("quantization method"), `builtin`
-    maps names to "module:attribute", `base` is the import path of the class that every extension is an instance of.
+    `group` is the entry point group. `kind` is the word for one extension in errors ("quantization method").
+    `builtin` maps names to "module:attribute". `base` is the import path of the class of all extensions.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:
@@ -47,7 +49,7 @@ class Registry:
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
             if points.get(point.name, point).value != point.value or point.name in self.builtin:
                 raise FaqError(
-                    f"two packages define the {self.kind} {point.name!r}: uninstall one of them, such as "
+                    f"two packages define the {self.kind} {point.name!r}: uninstall one of them, for example "
                     f"{_package(point)}"
                 )
             points[point.name] = point
@@ -78,7 +80,7 @@ class Registry:
         """The error sentence for an unknown name."""
         near = get_close_matches(str(name), self.names(), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"no {self.kind} {str(name)!r}: {hint}there are {', '.join(self.names())}"
+        return f"no {self.kind} {str(name)!r}: {hint}available: {', '.join(self.names())}"
 
     def failure(self, name: str, error: Exception) -> FaqError:
         """The error to raise after the extension's code failed with `error`."""
@@ -96,13 +98,13 @@ class Registry:
         where = f"the {self.kind} {name!r} of the package {_package(point)}"
         try:
             extension = point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that package's fault
+        except (Exception, SystemExit) as error:  # noqa: BLE001  foreign code can raise any error
             reason = " ".join(str(error).split())[:300]
             raise FaqError(
                 f"{where} cannot be loaded ({type(error).__name__}: {reason}): update or uninstall it"
             ) from None
         if not isinstance(extension, load_object(self.base)):
-            raise FaqError(f"{where} is no {self.base.partition(':')[2]}: update or uninstall the package")
+            raise FaqError(f"{where} is not a {self.base.partition(':')[2]}: update or uninstall the package")
         if getattr(extension, "name", None) != name:
             raise FaqError(
                 f"{where} has the name {getattr(extension, 'name', None)!r}: this name and its entry point must agree"

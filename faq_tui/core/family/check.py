@@ -1,6 +1,6 @@
-"""Check each source of a run: the model behind its server's name, and its kinship with the target.
+"""Check for each source of a run which model its server has loaded, and whether it is of the target's family.
 
-A server may use any name for its model. vLLM also lists the model that it loaded (`root`).
+A server may use any name for its model. vLLM also lists the model that it has loaded (`root`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_NAME = 512  # characters
 
 
 def served_name(run: Run, source: Source) -> str:
-    """The model that the server said it loaded when it was last asked; else the name in the settings."""
+    """The model that the server last reported as loaded; if it reported none, the name in the settings."""
     try:
         name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
@@ -80,7 +80,7 @@ class Finding:
 
     @property
     def badge(self) -> str:
-        """The verdict in a word or two, for the header."""
+        """The verdict in one to three words, for the header."""
         if self.kinship.itself:
             return "itself"
         return self.kinship.verdict if self.kinship.known else "family unknown"
@@ -104,9 +104,9 @@ def badges(run: Run) -> dict[str, str]:
 
 
 def is_quick(run: Run) -> bool:
-    """True if fewer than two models have a tokenizer here.
+    """True if the tokenizers of fewer than two models are on this machine.
 
-    Otherwise the check reads tokenizers, which takes half a second.
+    Otherwise the check compares tokenizers, which takes about 0.5 s.
     """
     sources = run.settings.sources.values()
     names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]
@@ -115,9 +115,9 @@ def is_quick(run: Run) -> bool:
 
 
 def warnings(run: Run) -> list[str]:
-    """A sentence for each source that is not of the family. It is a warning only."""
+    """A warning for each source that is not of the target's family."""
     advice = suggestions(run)
-    instead = f"; elders of {target_profile(run).title} are {', '.join(advice)}" if advice else ""
+    instead = f"; elders of {target_profile(run).title}: {', '.join(advice)}" if advice else ""
     return [
         f"source {f.source}: {f.model} {_words(f.kinship)} ({'; '.join(f.kinship.reasons)}){instead}"
         for f in check_sources(run)
@@ -164,7 +164,7 @@ def _files(run: Run, name: str) -> ModelFiles | None:
 
 def _words(kinship: Kinship) -> str:
     if not kinship.known:
-        return "may or may not be of the target's family"
+        return "is of an unknown family"
     if kinship.verdict == FAMILY:
         return "is of the target's family"
     return f"is not of the target's family: {kinship.verdict}"

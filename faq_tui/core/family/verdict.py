@@ -1,7 +1,8 @@
-"""Compare two models. Names and lineage identify families; files confirm them, or decide if names do not.
+"""Compare two models. Names and lineage identify families. If they do not, the models' files decide.
 
-Equal tokenizer files never make a family: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer configuration and
-Qwen3-8B's weights to begin with, and in the FAQ paper (arXiv 2601.11200, table 4) its elder is Qwen3-235B-A22B.
+Equal tokenizer files alone do not make a family. Example: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer
+configuration, but it was tuned from Qwen3-8B. Its elder in the FAQ paper (arXiv 2601.11200, table 4) is
+Qwen3-235B-A22B.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class ModelProfile:
             return None, ""
         for name in self.files.lineage:
             if family := by_name(name):
-                return family, f"{self.title} says that it comes from {bare_name(name)}, of the {family.title} family"
+                return family, f"{self.title} names {bare_name(name)} of the {family.title} family as its origin"
         family = by_config(self.files.model_type, self.files.vocab_size)
         return family, f"{self.title} has the configuration of the {family.title} family" if family else ""
 
@@ -46,7 +47,10 @@ class ModelProfile:
 
     @property
     def model_types(self) -> frozenset[str]:
-        """Model types of its config, with the dense and sparse siblings of its family; else those of its family."""
+        """The model type in config.json; if it is one of the family, all types of the family.
+
+        Without a config.json: all model types of the family.
+        """
         own = self.files.model_type if self.files else None
         siblings = frozenset(self.family.model_types) if self.family else frozenset()
         if own is None:
@@ -69,8 +73,8 @@ class Kinship:
     verdict: str  # family | same tokenizer | stranger
     reasons: tuple[str, ...]
     itself: bool = False  # the source is the target
-    larger: bool | None = None  # larger than the target; None: unknown
-    known: bool = True  # False: a stranger only because nothing on this machine says otherwise
+    larger: bool | None = None  # the source is larger than the target; None: unknown
+    known: bool = True  # False: the verdict is "stranger" only because facts are missing on this machine
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
@@ -87,14 +91,14 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
     verdict, known = _decide(target, source, architecture, vocabulary)
     reasons = (*_of_names(target, source), *_of_files(target, source, architecture, vocabulary))
     if not known:
-        reasons += (f"nothing on this machine tells what {_unplaced(target, source)} is",)
+        reasons += (f"no file on this machine identifies the family of {_unplaced(target, source)}",)
     return Kinship(verdict, reasons, larger=larger, known=known)
 
 
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """(verdict, whether known facts decide it)."""
+    """The verdict, and True if known facts decide it."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False

@@ -1,7 +1,7 @@
 """Jobs: each runs the pipeline in a background process, which continues when the app is closed.
 
-A job is a folder `RUN/jobs/<id>/` with `job.json` (its process), `events.jsonl` and `log.txt`. The job that holds the
-run's lock is the running one. The kernel releases the lock of a killed process, so nothing needs cleaning up.
+A job is a folder `RUN/jobs/<id>/` with `job.json` (its process), `events.jsonl` and `log.txt`. A job is running if it
+holds the run's lock. The operating system releases the lock of a killed process, so that no cleanup is needed.
 """
 
 from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop

@@ -25,15 +25,15 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-PATIENCE_S = 120.0  # seconds until a new job must hold the lock; imports from a slow disk take long
-RECORD_WAIT_S = 1.0  # seconds from taking the lock to a readable job.json
-TAIL = 1 << 20  # bytes at the end of the events that are searched for the end of the last stage
+PATIENCE_S = 120.0  # a new job must hold the lock within this time; imports from a slow disk take long
+RECORD_WAIT_S = 1.0  # after a job takes the lock, job.json must be readable within this time
+TAIL = 1 << 20  # bytes at the end of events.jsonl in which the end of the last stage is searched
 
 
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
-    """Start a job and return it once it holds the run's lock. This takes about 1 s: keep it off the UI's thread.
+    """Start a job and return it once it holds the run's lock. This takes about 1 s, too long for the UI's thread.
 
-    Raises FaqError if another process holds the lock (the message has its pid), or with the child's error.
+    Raises FaqError if another process holds the lock (the message contains its pid), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)
@@ -43,7 +43,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     with full_disk_is_clear(folder):
         job_folder.mkdir(parents=True)
         child = _spawn(folder, job_folder, only, until, confirmed)
-    # A thread waits for the child, because otherwise the ended child would stay a zombie.
+    # A thread waits for the child to end, because otherwise the child would stay a zombie.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     return _begun(job_folder, child)
 
@@ -55,7 +55,7 @@ def _spawn(
     options += ["--yes"] if confirmed else []
     with (job_folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # -P: a `datasets/` or `torch/` in the run's folder must not be imported.
+            # -P prevents the import of a `datasets/` or `torch/` in the run's folder.
             [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -84,7 +84,7 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
 
 
 def _refusal(job_folder: Path, code: int) -> FaqError:
-    """The child's error, after which its folder is removed."""
+    """The error that ended the child before the job began. If the log has the reason, remove the job's folder."""
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(LOG_PREFIX) for line in lines if line.startswith(LOG_PREFIX)]
@@ -103,7 +103,7 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return None  # without a record, it is not a job, or is about to be refused
+            return None  # a lock holder without a record is not a job, or is a job that will be refused
         time.sleep(0.01)
     return None
 

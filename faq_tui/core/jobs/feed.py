@@ -1,4 +1,4 @@
-"""Read a job's `events.jsonl` as a stream of events, from its start and while it grows."""
+"""Read a job's `events.jsonl` as a stream of events, from its start. New events are read as they are written."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.job_record import Job
 
-MERGED_S = 0.5  # deltas of a candidate are merged over this many seconds; a longer time would distort the token rate
-_BREATH = 500  # events of a replay between two pauses, so that the screen's thread can run
+MERGED_S = 0.5  # deltas of a candidate within this time are merged; a longer time would distort the token rate
+_BREATH = 500  # in a replay, pause after this many events, so that the screen's thread can run
 
 
 def follow(
     job: Job, stopped: threading.Event, poll_s: float = 0.1, skip_settled: bool = False
 ) -> Iterator[Timed | None]:
-    """Yield every event of the job in order; None if there was no new event for `poll_s` seconds.
+    """Yield every event of the job in order, and None about every `poll_s` seconds while there is no new event.
 
-    It ends after the job's last event, or when `stopped` is set. `skip_settled` skips deltas of tries that
-    ended before the call, because the database has the finished candidates. Invalid lines are skipped.
+    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, deltas of tries that
+    ended before the call are skipped, because the database has the finished candidates. Invalid lines are skipped.
     """
     settled = _settled(job.events, stopped) if skip_settled else {}
     while not job.events.exists():
@@ -62,7 +62,7 @@ def follow(
 
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """Candidate to the file offset at which its last finished try ends."""
+    """Maps each candidate to the offset in the file at which its last finished try ends."""
     offsets: dict[bytes, int] = {}
     offset = 0
     try:
@@ -81,18 +81,18 @@ def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
 class Feed:
     """Follow one job until its end or `close()`. `drain()` never blocks.
 
-    Until they are drained, deltas of a candidate are merged over `MERGED_S`: a slow screen gets two deltas per
-    second and candidate, not thousands. The order of a candidate's events is kept.
+    Deltas of a candidate that are waiting to be drained are merged if they are at most `MERGED_S` apart. Thus a slow
+    screen gets two deltas per second and candidate instead of thousands. The order of a candidate's events is kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
         self.job = job
-        self.failure = ""  # error that ended the reading before the job ended
+        self.failure = ""  # the error if reading failed before the job ended; else empty
         self._queue: queue.SimpleQueue[list[Timed]] = queue.SimpleQueue()
         self._batch = _Batch()
         self._closed = threading.Event()
         self._finished = threading.Event()
-        # A daemon thread never delays the end of the app.
+        # The app does not wait for a daemon thread when it ends.
         threading.Thread(target=self._work, args=(poll_s,), daemon=True, name=f"feed-{job.id}").start()
 
     def drain(self) -> list[Event]:
@@ -100,7 +100,7 @@ class Feed:
         return [event for event, _at in self.drain_timed()]
 
     def drain_timed(self) -> list[Timed]:
-        """The events since the last call with their times (unix seconds), so that rates are right in a replay."""
+        """The events since the last call, each with its time, so that a replay can compute correct rates."""
         events: list[Timed] = []
         while True:
             try:
@@ -122,7 +122,7 @@ class Feed:
             for count, item in enumerate(follow(self.job, self._closed, poll_s, skip_settled=True)):
                 if item is not None:
                     self._batch.add(item)
-                # Only one batch waits. Until it is taken, new events are merged into the next batch here.
+                # Only one batch waits for `drain`. Until it is taken, new events are merged into the next batch here.
                 if self._queue.empty():
                     self._hand_over()
                 if count % _BREATH == 0:
@@ -144,9 +144,8 @@ class _Batch:
 
     def __init__(self) -> None:
         self.items: list[Timed] = []
-        self._growing: dict[
-            tuple[str, str, int], int
-        ] = {}  # candidate -> index in `items` of the delta that still grows
+        # Maps a candidate to the index in `items` of the delta into which its later deltas are merged.
+        self._growing: dict[tuple[str, str, int], int] = {}
 
     def add(self, item: Timed) -> None:
         event, at = item

@@ -1,4 +1,4 @@
-"""List the experiments in the paper's tables: each is one target with its recipes and calibration sets."""
+"""List the experiments in the paper's tables. Each has one target, its recipes and its calibration sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Experiment:
     """The part of a table for one target."""
 
     table: int
-    model: str  # the target as the paper writes it
+    model: str  # the target's name as the paper writes it
 
     @property
     def name(self) -> str:
@@ -37,12 +37,12 @@ class Experiment:
         return HUB_IDS[self.model]
 
     def cells(self) -> list[Cell]:
-        """The measured values, without averages over rows or columns."""
+        """The measured values of the experiment, without averages over rows or columns."""
         own = [cell for cell in cells() if (cell.table, cell.model) == (self.table, self.model)]
         return [cell for cell in own if cell.bits != AVERAGE and cell.metric != AVERAGE_COLUMN]
 
     def recipes(self) -> list[tuple[str, int]]:
-        """(method, bits) in the table's order."""
+        """The recipes as (method, bits), in the table's order."""
         rows = ((cell.method, cell.bits) for cell in self.cells() if cell.bits != UNQUANTIZED)
         return [(METHODS[method], BITS[bits]) for method, bits in dict.fromkeys(rows)]
 
@@ -74,7 +74,7 @@ def all_experiments() -> list[Experiment]:
 
 
 def find_experiment(name: str, target: str | None = None) -> Experiment:
-    """The experiment `paper/tableN`: of `target` if the table has it, else of its first model.
+    """The experiment `name` (such as `paper/table1`) for `target`, or else for the table's first model.
 
     Raises UsageError if there is no such preset.
     """

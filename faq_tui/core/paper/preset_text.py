@@ -17,7 +17,7 @@ TEACHER_MODEL = "deepseek-ai/DeepSeek-R1-0528"
 JUDGE_MODEL = "Qwen/Qwen2.5-72B-Instruct"
 SEEDS = "starter"
 LOCAL = """\
-base_url = "local"               # the target, loaded here; or the URL of a server of it
+base_url = "local"               # the target is loaded here; or give the URL of a server that serves it
 model = "target"
 """
 
@@ -35,9 +35,11 @@ class PresetChoices:
 
 
 def preset_text(name: str, choices: PresetChoices) -> str:
-    """A complete `faq.toml`. Raises UsageError if there is no such preset, or if it has no elder of this name.
+    """Write a complete `faq.toml`.
 
-    A table with several targets needs one run for each. Without a target of the table, its first target is used.
+    A table with several targets needs one run for each target. If the table does not have the chosen target, the
+    preset of its first target is used. Raises UsageError if there is no such preset, or if an elder is chosen for a
+    preset without an elder.
     """
     experiment = find_experiment(name, choices.target)
     if ELDER not in experiment.sets() and (choices.elder_url or choices.elder_model):
@@ -78,7 +80,7 @@ heldout = 32                     # (our choice) further seeds, for our own evalu
 
 
 def _names(experiment: Experiment, target: str) -> bool:
-    """Whether the target is spelt as in the paper. That spelling is not a hub id."""
+    """Whether the target is written as in the paper. Such a name is not a hub id."""
     return target == experiment.model
 
 
@@ -99,7 +101,7 @@ def _source(experiment: Experiment, source: str, c: PresetChoices) -> str:
     return f"""\
 [sources.{source}]
 {where}candidates = 3                   # (paper)
-reasoning = "native"             # (paper) the answers reason step by step; how is our choice
+reasoning = "native"             # (paper) the answers reason step by step; the paper does not say how
 sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192 }}  # (our choice)
 """
 
@@ -134,4 +136,4 @@ sets = [{sets}]  # (paper) equal samples; add the same names with -tokens for eq
 def _preset(method: str) -> str:
     if method == "w8a8":
         return "(paper) INT8 weights and activations; the solver is our choice"
-    return "(paper) groups of 128; everything else of the method is our choice"
+    return "(paper) groups of 128; all other options of the method are our choice"

@@ -29,7 +29,10 @@ def line(cells: Iterable[Cell]) -> str:
 
 
 def max_pool(values: Sequence[float], points: int) -> list[tuple[int, float]]:
-    """Split `values` into at most `points` stretches; (index, value) of the largest finite value of each."""
+    """Split `values` into at most `points` stretches.
+
+    Returns (index, value) of the largest finite value of each stretch.
+    """
     finite = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
     if len(values) <= points or not finite:
         return finite

@@ -13,10 +13,10 @@ LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 
 
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
-    """Plot `values` over their index on a logarithmic axis, in `width` x `height` cells; "" if that is too small.
+    """Plot `values` over their index on a logarithmic axis, in `width` x `height` cells.
 
-    Only positive, finite values are drawn. The largest value of each half column is drawn, so that spikes stay
-    visible.
+    Returns "" if the plot would be too small. Only positive, finite values are drawn. The largest value of each half
+    column is drawn, so that spikes stay visible.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -37,7 +37,7 @@ def log_curve(values: Sequence[float], width: int, height: int, colour: str = "c
         plotext.ylim(low, high)
         last = max(1, len(values) - 1)
         plotext.xlim(0, last)
-        # plotext's automatic ticks would be fractional powers of ten.
+        # plotext's default ticks would be at fractional powers of ten.
         powers = _spread(low, high, max(2, height // 2))
         plotext.yticks(powers, [f"1e{power}" for power in powers])
         ticks = _spread(0, last, max(2, width // 12))

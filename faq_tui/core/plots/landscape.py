@@ -1,6 +1,6 @@
-"""Draw activations over channels and tokens as text: bars (a skyline) and a map, both on a given scale.
+"""Draw activations over channels and tokens as text: as bars (a skyline) and as a map. The caller gives the scale.
 
-Peaks are visible without colour: they cross the dashed line of the skyline, and are full blocks in the map.
+Peaks are visible without colour. In the skyline they cross the dashed line; in the map they are full blocks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PEAK = 0.5  # a value above this share of the scale's end is a peak
 EIGHTHS = " ▁▂▃▄▅▆▇█"
-SHADES = " ·░▒▓"  # for values below a peak; a peak is █
+SHADES = " ·░▒▓"  # for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
@@ -50,7 +50,7 @@ def fit(values: Floats, columns: int) -> Floats:
 
 
 def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
-    """The largest |x| of each channel as bars, `height` lines; the scale ends at `top`."""
+    """The largest |x| of each channel as bars, in `height` lines of text. The scale ends at `top`."""
     heights = [min(1.0, float(value) / top) if top > 0 else 0.0 for value in fit(values, width)]
     rows = []
     for row in range(height - 1, -1, -1):
@@ -58,7 +58,7 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
         cells: list[Cell] = []
         for share in heights:
             filled = round((share * height - row) * 8)
-            if dashed:  # the dashed line: only bars of peaks cross it
+            if dashed:  # draw the dashed line; only the bars of peaks cross it
                 filled = max(1, filled) if share >= PEAK else 0
             style = "peak" if share >= PEAK and row + 1 > PEAK * height else "low"
             if filled <= 0:
@@ -70,7 +70,9 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
 
 
 def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
-    """[slices, columns] as a map of `height` lines of `width` shades, slices from top to bottom."""
+    """A landscape of shape [slices, columns] as a map: `height` lines of `width` shades. The first slice is on
+    top.
+    """
     columns = fit(landscape, width)
     cells = fit(columns.T, height).T
     rows = []

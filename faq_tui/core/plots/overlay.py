@@ -30,11 +30,12 @@ def overlay(
     ticks: Sequence[tuple[int, str]] | None = None,
     log: bool | None = None,
 ) -> str:
-    """Plot each series over its index, in `width` x `height` cells; "" if that is too small or no value is finite.
+    """Plot each series over its index, in `width` x `height` cells.
 
-    `ticks`: (index, label) under the axis; by default the indices. `log`: whether the axis is logarithmic; by default
-    this depends on the values. `mark_of` gives the marks for a legend. A cell that several curves share shows
-    `SHARED`, so that no curve hides another.
+    Returns "" if the plot would be too small or no value is finite.
+    `ticks` are (index, label) pairs for the axis below; by default the labels are the indices. `log` sets whether the
+    vertical axis is logarithmic; by default this depends on the values. For a legend, use `mark_of`. A cell that
+    several curves share shows `SHARED`, so that no curve hides another.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -52,7 +53,7 @@ def overlay(
     curves = [[(x, y) for x, y in enumerate(values) if y is not None] for values in scaled.values()]
 
     def draw(index: int) -> Cells:
-        """The plot with only this curve. All plots have the same frame, and only the curve is coloured."""
+        """The plot with only this curve. The plots of all curves have the same frame. Only the curve has a colour."""
         import plotext
 
         plotext.clear_figure()
@@ -127,7 +128,10 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
 
 
 def _decades(low: float, high: float) -> list[tuple[int, int]]:
-    """(power of ten, 1, 2 or 5), ascending, starting below `low` and ending above `high`."""
+    """(exponent, digit) of numbers such as 1, 2, 5, 10, 20 and 50, ascending.
+
+    `low` and `high` are logarithms. The first number lies below `low` or at it, the last number above `high`.
+    """
     return [(power, n) for power in range(math.floor(low), math.ceil(high) + 1) for n in (1, 2, 5)]
 
 

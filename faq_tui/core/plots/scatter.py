@@ -32,9 +32,9 @@ def scatter(
     label_x: Callable[[float], str] = "{:.4g}".format,
     label_y: Callable[[float], str] = "{:.4g}".format,
 ) -> str:
-    """Plot the points in `width` x `height` cells; "" if that is too small or no point is finite.
+    """Plot the points in `width` x `height` cells. Returns "" if the plot would be too small or no point is finite.
 
-    If a point's cell is taken, the point moves to the nearest free cell.
+    If another point is already in a point's cell, the point moves to the nearest free cell.
     """
     known = [point for point in points if math.isfinite(point.x) and math.isfinite(point.y)]
     if width < LEAST_WIDTH or height < LEAST_HEIGHT or not known:
@@ -64,7 +64,10 @@ def scatter(
 def _apart(
     points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
-    """(point, x, y), moved so that no two share a cell. `step` is at least the width and height of a cell."""
+    """(point, x, y) of each point. Points are moved so that no two points share a cell, as far as there is room.
+
+    `step` is a width and a height, at least those of a cell.
+    """
     placed: list[tuple[Point, float, float]] = []
     for point in points:
         shifts = (sign * n * APART * step[0] for n in range(len(points) + 1) for sign in (1, -1))
@@ -79,8 +82,11 @@ def _apart(
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis, with a margin at each end. A range too small to divide is replaced by the largest |value|,
-    or by 1."""
+    """The ends of an axis, with a margin at each end.
+
+    The margin is a share of the range. If the range is almost 0, it is a share of the size of the largest value, or
+    of 1 if that is almost 0, too.
+    """
     spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread
 

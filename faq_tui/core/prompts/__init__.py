@@ -1,5 +1,6 @@
-"""Load the prompts, which are text files. A changed prompt is a new file, because every candidate's key holds the
-version of its prompt.
+"""Load the prompts, which are text files. To change a prompt, add a new file: the hash of its text is part of the
+keys of all candidates that were made with it.
+of all candidates that were made with it.
 
 The FAQ paper does not publish its prompts. These were written for faq-tui.
 """
@@ -18,7 +19,7 @@ JUDGE, JUDGE_LIST, JUDGE_REPAIR = "judge-v2", "judge-list-v2", "judge-repair-v2"
 
 @dataclass(frozen=True)
 class Prompt:
-    version: str  # the file name and a hash of the text
+    version: str  # the file name and the hash of the text
     text: str
 
     def fill(self, **values: str) -> str:

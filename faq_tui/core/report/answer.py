@@ -1,4 +1,4 @@
-"""The answer section of the report: whether the data helped.
+"""The answer section of the report: it says whether the data helped.
 
 It begins with one line that gives the answer and one line for each fair comparison. Then it lists every metric of
 every comparison and explains how to read them.
@@ -26,15 +26,16 @@ PHRASES = {
     SAME: "the same model on {}",
     UNKNOWN: "too little was measured on {}",
 }
-# The overall verdict if verdicts contradict each other: MIXED if at least one is beyond noise, otherwise BOTH_WAYS.
+# The overall verdict if some texts get better and others worse: MIXED if one of these verdicts is beyond noise,
+# otherwise BOTH_WAYS.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
     BETTER: "Yes. This data kept the quantized model closer to the original, even {}",
     WORSE: "No. With the same amount of text on both sides, the quantized model is further from the original",
     MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
-    LEANS_BETTER: "Perhaps: {}, this data looks better, which may be chance",
-    LEANS_WORSE: "Probably not: {}, this data looks worse, which may be chance",
-    BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, which may be chance",
+    LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
+    LEANS_WORSE: "No gain was seen: {}, this data looks worse, but chance can explain the difference",
+    BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, but chance can explain this",
     WITHIN_NOISE: "No difference could be seen {}",
     SAME: "No difference is possible: both sides were calibrated on the same tokens",
     UNKNOWN: "Unknown: {}, too little was measured, or a number is not finite",
@@ -56,7 +57,7 @@ UNFAIR = "{} with the same number of questions. The fairer comparison, with the 
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
-    """The short answer as lines of Markdown; empty without a comparison. `body` is what `document` returns."""
+    """The short answer as lines of Markdown. Empty if nothing was compared. `body` is what `document` returns."""
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     lines: list[str] = []
     for recipe, source in pairs:
@@ -72,7 +73,8 @@ def in_short(body: dict[str, Any]) -> list[str]:
 def headline(counts: dict[str, Counter[str]]) -> str:
     """The answer in one line.
 
-    `counts` maps what is equal ("samples" or "tokens") to the count of each verdict on the main metrics.
+    `counts` maps "samples" and "tokens", the units in which the sets are equal, to the number of texts with each
+    verdict. The verdict on a text is that of its main metric.
     """
     if "tokens" not in counts:
         return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
@@ -122,20 +124,21 @@ CAVEAT = (
     f"±{KL.close[PROSE]} nats a token. Set `evaluate.repeats` to 3 or more before you trust a small difference."
 )
 COVERED = (
-    "The intervals account for the random choice of held-out items and of calibration samples: every set was "
+    "The intervals account for the random choice of held-out items and of calibration samples, because every set was "
     "drawn {draws} times, and a model was quantized and measured for each draw."
 )
 SHARED = (
-    " The draws overlap: each has {seeds} of the same {total} seeds. They differ less than draws of new seeds would, "
-    "so the intervals are widened to correct for this. More seeds would make the result more certain than more draws."
+    " The draws share seeds: each uses {seeds} of the same {total} seeds. Draws of new seeds would differ more, so "
+    "the intervals are widened to correct for this. To make the result more certain, add seeds rather than draws."
 )
 HOW_TO_READ = (
     "How to read this: the same model is quantized twice (its weights are stored in fewer bits), once calibrated on "
     "plain questions and once on regenerated answers. Both are compared with the model before quantization: the "
     "closer one is better. At equal *samples*, both sets have the same number of questions, but the regenerated set "
     "has more text, which helps by itself. At equal *tokens*, both sets have the same amount of text, so this is "
-    "the fairer comparison. *Better* and *worse* are beyond noise. *Leans* marks a difference that chance "
-    "can produce among so many comparisons. *Within noise* means that no difference was measured."
+    "the fairer comparison. *Better* and *worse* mark differences that are larger than noise. *Leans* marks a "
+    "difference that chance can produce, because many comparisons were made. *Within noise* means that no difference "
+    "could be measured."
 )
 
 
@@ -153,7 +156,7 @@ def verdict(body: dict[str, Any]) -> list[str]:
 
 
 def details(body: dict[str, Any]) -> list[str]:
-    """Every metric of every comparison and how to read it, as lines of Markdown."""
+    """Every metric of every comparison, and an explanation of how to read it, as lines of Markdown."""
     lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
@@ -179,7 +182,7 @@ def covered(body: dict[str, Any]) -> str:
 def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is no source in the settings, so there is nothing to compare the baseline with."
-    return "No source's model has been measured together with its baseline yet, so there is nothing to compare."
+    return "No source has a model that was measured on the same text as its baseline, so there is nothing to compare."
 
 
 def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:
@@ -203,9 +206,9 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The other set of a comparison: the baseline, or the set whose size this one copies.
+    """The name of the set on the other side: the baseline, or the set whose size our set copies.
 
-    The copy of the baseline with equal tokens counts as the baseline.
+    The baseline that is cut to equal tokens is also called the baseline.
     """
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
@@ -236,7 +239,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """A warning if another draw of the calibration set alone can cause such a difference."""
+    """A warning if another draw of the calibration set can cause such a difference; otherwise an empty string."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

@@ -17,7 +17,7 @@ NO_RELATIVE = (
 
 
 def notices(run: Run) -> list[dict[str, str]]:
-    """A notice for each source that is not an elder: {source, message}. The message is Markdown."""
+    """A notice {source, message} for each source that is not an elder. The message is Markdown."""
     return [{"source": f.source, "message": message} for f in check_sources(run) if (message := _notice(run, f))]
 
 
@@ -54,7 +54,7 @@ def _notice(run: Run, finding: Finding) -> str:
 
 
 def target_name(settings: Settings) -> str:
-    """The target's name, as a server would use it."""
+    """The target's name as servers use it."""
     if settings.target.model != EMBEDDED:
         return settings.target.model
     from faq_tui.core.embedded.gguf_file import MODEL_NAME

@@ -1,4 +1,4 @@
-"""Labelled items that are right for one model and wrong for the other, with their texts."""
+"""The section on flips: labelled items that one model answers right and the other wrong, with their texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.core.store.measurements import all_items
 EXPLANATION = (
     "A flipped item is answered correctly either only before quantization (lost) or only after quantization (won)."
 )
-SHOWN = 12  # items shown per text; the JSON holds all
+SHOWN = 12  # most items that are shown per text; report.json holds all
 LONGEST = 160
 
 
@@ -54,7 +54,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
 
 
 def flip_lines(body: dict[str, Any]) -> list[str]:
-    """The section as lines of Markdown; empty without labelled items."""
+    """The section as lines of Markdown. Empty if there are no labelled items."""
     if not body["flips"]:
         return []
     titles = {text["name"]: text["title"] for text in body["texts"]}

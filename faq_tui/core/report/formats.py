@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 
 class ReportFormat(Extension):
-    """A format of the report. `name` is the value of `--format`, `help` is one sentence for the command's help."""
+    """A format of the report. `name` is the value of `--format`. `help` is one sentence for the command's help."""
 
     suffix: str  # suffix of its file in `reports/`, such as ".md"
 
     def render(self, body: dict[str, Any]) -> str:
-        """The whole report as text. `body` is what `core.report.document` returns, the same as in report.json."""
+        """The whole report as text. `body` is what `core.report.document.document` returns; report.json holds
+        the same data."""
         raise NotImplementedError
 
 
 class Markdown(ReportFormat):
     name, title, suffix = "md", "Markdown", ".md"
-    help = "The answer in words, then every table; also readable as plain text."
+    help = "The answer in words, followed by every table; it is also readable as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.markdown import markdown
@@ -60,14 +61,14 @@ MARKDOWN, JSON, HTML = Markdown(), JsonDocument(), Html()
 
 
 def render(run: Run, name: str) -> str:
-    """The report of all present measurements. Raises UsageError if there are none, or on an unknown format."""
+    """The report in the format `name`. Raises UsageError if nothing is measured, or if the format is unknown."""
     from faq_tui.core.report.document import document
 
     return render_document(document(run), name)
 
 
 def render_document(body: dict[str, Any], name: str) -> str:
-    """Render `body`, which `document` returns, in the format `name`. Raises UsageError on an unknown format."""
+    """Render `body`, which `document` returns, in the format `name`. Raises UsageError if the format is unknown."""
     report_format: ReportFormat = REPORTS.get(name)
     try:
         return report_format.render(body)

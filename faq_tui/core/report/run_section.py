@@ -1,4 +1,4 @@
-"""The section that lists what was run with which data."""
+"""The section that lists the models, data and settings of the run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _set(made: dict[str, Any]) -> str:
 
 
 def _made_from(plan: dict[str, Any] | None) -> str:
-    """The settings of a set that are not the default, in words."""
+    """Describe in words the settings of a set that differ from the default."""
     if plan is None:
         return "cut to the same number of tokens; "
     words = []
@@ -112,5 +112,5 @@ def _pairs(values: dict[str, Any]) -> str:
 
 
 def _without_sets(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's keys without its sets, which are listed elsewhere."""
+    """The recipe's keys without `sets`, because the sets have their own lines."""
     return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

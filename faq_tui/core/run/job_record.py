@@ -14,13 +14,15 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # begins the line in a job's log that gives the reason of its end
+LOG_PREFIX = "faq-tui: "  # the line in a job's log that gives the reason for its end begins with this
 
 
 @dataclass(frozen=True)
 class Job:
-    """One call of the pipeline, in the background or not. `began` is its process's start time: a later process may
-    have the same pid."""
+    """One call of the pipeline, in the background or in the terminal.
+
+    `began` is the start time of its process. It tells this process from a later one with the same pid.
+    """
 
     id: str
     folder: Path  # RUN/jobs/<id>
@@ -29,7 +31,7 @@ class Job:
     until: str | None
     started: float  # unix seconds
     began: str
-    stages: tuple[str, ...]  # stages that were requested, in order
+    stages: tuple[str, ...]  # the requested stages in the order in which they run
 
     @property
     def run(self) -> Path:
@@ -45,7 +47,7 @@ class Job:
 
 
 def new_id() -> str:
-    """A new id. The alphabetical order of ids is their order in time."""
+    """A new id for a job. Ids in alphabetical order are in the order of their creation."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 

@@ -1,4 +1,4 @@
-"""A run: a folder with the settings, database and artefacts of one target model, and its lock."""
+"""A run is a folder with the settings, database and artefacts of one target model. A lock protects it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """Folder of files that can be computed again, so it is safe to delete."""
+        """The cache folder. It is safe to delete, because its files can be computed again."""
         return self.folder / ".cache"
 
     def log(self, job: str) -> Path:
@@ -69,7 +69,10 @@ def run_folder(folder: Path) -> Path:
 
 
 def nearest_run(folder: Path) -> Path:
-    """`folder` if it is a run, else the one run directly inside it. Raises UsageError if there is not exactly one."""
+    """`folder` if it is a run, else the only run directly inside it.
+
+    Raises UsageError if `folder` is no run and contains no run or several runs.
+    """
     if (folder / "faq.toml").is_file():
         return folder
     names = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
@@ -94,7 +97,7 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that holds a run's lock, as recorded in the lock file; pid 0 if it has not written its pid yet."""
+    """The process that holds a run's lock, as recorded in the lock file. The pid is 0 if it is not recorded yet."""
 
     pid: int
     job: str
@@ -102,14 +105,14 @@ class Owner:
 
 @contextmanager
 def locked(run: Run, job: str = "") -> Iterator[None]:
-    """Hold the run's lock for writing. The kernel releases it when the process ends, even after a crash."""
+    """Hold the run's lock for writing. The operating system releases it when the process ends, even after a crash."""
     fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            time.sleep(random.uniform(0.001, 0.01))  # another process only tested the lock, or has just released it
+            time.sleep(random.uniform(0.001, 0.01))  # another process only tests the lock, or has just released it
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)
         try:
@@ -132,7 +135,7 @@ def lock_owner(folder: Path) -> Owner | None:
             owner = _written(fd)
             if _lives(owner.pid) or time.monotonic() > deadline:
                 return owner
-            time.sleep(0.005)  # the last holder is still ending, or the next one has not written its pid yet
+            time.sleep(0.005)  # the last holder has not ended yet, or the next holder has not written its pid yet
         return None
     finally:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""The settings in `faq.toml`: the schema of its sections, reading with clear errors, and writing a new file."""
+"""The settings in `faq.toml`: the schema of its sections, and functions that read, write and edit the file."""
 
 from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.judge import MIX, JudgeSettings

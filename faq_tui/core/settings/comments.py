@@ -1,7 +1,7 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key with a default is commented out and shows this default. A key without a value is commented out and shows an
-example; its description says what happens without the key.
+A key that has a default value is commented out and shows this value. A key whose default is no value is commented out
+and shows an example; its description states what happens without the key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy, Section
 
-COLUMN = 33  # column where comments begin, if the key and its value are short enough
-LONGEST = 116  # characters of a line; a longer comment is written above its key
-LEFT_OUT = "; left out: "  # in a description: what happens without the key
+COLUMN = 33  # comments begin in this column if the key and its value are short enough
+LONGEST = 116  # most characters of a line; a comment that does not fit is written above its key
+DEFAULT_IS = "; default: "  # in a description, this precedes what happens without the key
 
 
 def head_text(head: str, field: FieldInfo) -> str:
-    """The line that opens a section: `head` is "[activations]", or "# [preset]" in a comment."""
+    """The line that begins a section. `head` is, for example, "[activations]", or "# [preset]" in a comment."""
     return with_comment(head, comment_of(field))
 
 
@@ -58,24 +58,24 @@ def keys_text(
 
 
 def comment_of(field: FieldInfo) -> str:
-    """The description of a key, with its possible values if they are words."""
+    """The description of a key. If its possible values are words, they are listed."""
     described = next((one for one in field.metadata if isinstance(one, DescribedBy)), None)
     text = described.function() if described else field.description or ""
     words = " | ".join(word for word in choices(field.annotation) if isinstance(word, str))
     if not words:
         return text
-    before, mark, after = text.partition(LEFT_OUT)
+    before, mark, after = text.partition(DEFAULT_IS)
     return f"{before}: {words}{mark}{after}"
 
 
 def description(section: str, key: str) -> str:
-    """`comment_of` for a key of a fixed section, such as "path" of "seeds"."""
+    """The result of `comment_of` for the key `key` of the section `[section]`, such as "path" of "seeds"."""
     model: Any = Settings.model_fields[section].annotation
     return comment_of(model.model_fields[key])
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a Literal type, also inside an optional or a tuple type; empty for other types."""
+    """The values of a Literal type, even if it is part of an optional or tuple type. Empty for other types."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return arguments
@@ -85,7 +85,7 @@ def choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def with_comment(line: str, comment: str) -> str:
-    """The line with its comment. If both do not fit into one line, the comment is written above."""
+    """The line with its comment. If they do not fit into one line, the comment is written above the line."""
     padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
     if not comment:
         return f"{line}\n"
@@ -104,7 +104,7 @@ def toml_value(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text as a TOML basic string. JSON's escapes are valid in TOML, which also requires an escape for DEL."""
+    """The text as a TOML basic string. The escapes of JSON are valid in TOML. TOML also requires one for DEL."""
     if not text.isascii() and text != storable(text):
         raise UsageError(f"{text!r} is not UTF-8 text and cannot be written to faq.toml: rename it")
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -120,7 +120,7 @@ def _shown(field: FieldInfo) -> Any:
 
 
 def recipe_text(group_size: str) -> str:
-    """The recipe section. `group_size`: a value that fits the target, with an optional comment."""
+    """The recipe section. `group_size` is the text of a value that fits the target, optionally with a comment."""
     model = model_of(DEFAULT_METHOD)
     bits = model.model_fields["bits"].default
     return "".join(
@@ -129,9 +129,9 @@ def recipe_text(group_size: str) -> str:
             with_comment(f'method = "{DEFAULT_METHOD}"', " | ".join(METHODS.names())),
             with_comment(f"bits = {bits}", _bits()),
             f"group_size = {group_size}\n",
-            with_comment('# preset = "paper"', f"left out: none. {' | '.join(_presets())}"),
-            with_comment('# sets = ["baseline", "elder"]', "left out: every set of the run"),
-            "# Keys of single methods; a key that is left out has its method's default:\n",
+            with_comment('# preset = "paper"', f"default: none. {' | '.join(_presets())}"),
+            with_comment('# sets = ["baseline", "elder"]', "default: every set of the run"),
+            "# Keys of only some methods. A key that is not set has the default of its method:\n",
             *_own_keys(),
         ]
     )
@@ -156,7 +156,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """Every bit width; if only one method supports it, the method follows in brackets."""
+    """All bit widths. If only one method supports a width, the method follows in brackets."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

@@ -1,4 +1,4 @@
-"""Change the recipes in a run's `faq.toml` and keep its comments."""
+"""Change the recipes in a run's `faq.toml`. The comments in the file are kept."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def remove_recipe(path: Path, index: int) -> Settings:
 
 
 def move_recipe(path: Path, index: int, by: int) -> Settings:
-    """Move the recipe at `index` up (`by` < 0) or down. At either end of the list nothing changes."""
+    """Move the recipe at `index` up (`by` < 0) or down. At the end of the list, nothing changes."""
 
     def move(recipes: Recipes) -> None:
         _spread_out(recipes)
@@ -55,7 +55,7 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
 
 
 def _spread_out(recipes: Recipes) -> None:
-    """Replace each table that has lists by one table for each recipe, so that an index is that of one recipe."""
+    """Replace each table with lists by one table for each of its recipes. Then each index is that of one recipe."""
     single: Recipes = []
     for table in recipes:
         single_recipes = combinations(table.unwrap())
@@ -75,7 +75,7 @@ def _known(recipes: Recipes, index: int) -> int:
 
 def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     """Read, change and check the file, then write it atomically."""
-    path = path.resolve()  # edit the file that a link points to
+    path = path.resolve()  # if the path is a link, edit the file that it points to
     load_settings(path)  # a broken file raises here and is not edited
     before = path.read_bytes()
     document = tomlkit.parse(before.decode("utf-8-sig"))
@@ -112,7 +112,7 @@ def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:
         if not isinstance(document["recipes"], AoT):
-            del document["recipes"]  # tables cannot replace an inline array between other keys
+            del document["recipes"]  # tables cannot be written where an inline array was, between other keys
             document.append("recipes", array)
         else:
             document["recipes"] = array
@@ -132,7 +132,7 @@ def _replace(path: Path, text: str) -> None:
     half = path.with_name(f".{path.name}.half")
     with full_disk_is_clear(path):
         try:
-            half.write_bytes(text.encode())  # bytes keep the line endings
+            half.write_bytes(text.encode())  # written as bytes, so that line endings stay as they are
             shutil.copymode(path, half)
             half.replace(path)
         except PermissionError:

@@ -13,7 +13,7 @@ from faq_tui.core.settings.source import Sampling
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
 # Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity.
-# The paper does not define "v5" and "v6" of LiveCodeBench. Here they are the problems new in that release.
+# The paper does not define "v5" and "v6" of LiveCodeBench. Here they are the problems that were new in that release.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -26,12 +26,12 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Benchmarks that run the model's code, listed to refuse them early. evalscope reports others when they start.
+# Benchmarks that run the model's code. They can be refused early; evalscope reports other ones when they start.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks without repeats, with lists replaced by their tasks. A list of the other engine gives no tasks.
+    """The tasks without repeats. Lists are replaced by their tasks; a list of the other engine gives no task.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -49,12 +49,12 @@ def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
 
 
 def split_subset(task: str) -> tuple[str, str | None]:
-    """`live_code_bench:v5` -> (`live_code_bench`, `v5`)."""
+    """Split `live_code_bench:v5` into (`live_code_bench`, `v5`). Without a subset, the second value is None."""
     name, _, subset = task.partition(":")
     return name, subset or None
 
 
-SERVE = "serve"  # base_url for models that the command of [evaluate.serve] serves one after the other
+SERVE = "serve"  # value of base_url if the command of [evaluate.serve] serves the models, one after the other
 
 
 class Serve(Section):
@@ -74,12 +74,13 @@ class _BenchmarkSection(Section):
         tuple[str, ...], Field(description="names of tasks, or lists of the paper: general12, ppl3, special5")
     ] = ()
     limit: Annotated[
-        Count | None, Field(description="number of items of each task, from its first; left out: all", examples=[100])
+        Count | None,
+        Field(description="number of items of each task, from its beginning; default: all items", examples=[100]),
     ] = None
     api_key_env: Annotated[
         str | None,
         Field(
-            description="environment variable with the server's API key; left out: no key",
+            description="environment variable with the server's API key; default: no key",
             examples=["SERVER_API_KEY"],
         ),
     ] = None
@@ -105,7 +106,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator that refuses lists of the other engine, because they would give no task."""
+    """A validator that refuses lists of tasks of the other engine, because they would give no task here."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -128,23 +129,24 @@ class LmEval(_BenchmarkSection):
     base_url: Annotated[
         str | None,
         Field(
-            description='for mode "endpoint": a server\'s URL, "serve" or "embedded"; left out: none',
+            description='for mode "endpoint": a server\'s URL, "serve" or "embedded"; default: none',
             examples=["serve"],
         ),
     ] = None
     include_path: Annotated[
         str | None,
         Field(
-            description="folder of your own task files, whose Python code is run; left out: none", examples=["tasks"]
+            description="folder of your own task files, whose Python code is run; default: none", examples=["tasks"]
         ),
     ] = None
     num_fewshot: Annotated[
-        int | None, Field(ge=0, description="examples before each item; left out: as the task defines", examples=[5])
+        int | None,
+        Field(ge=0, description="examples before each item; default: as many as the task defines", examples=[5]),
     ] = None
     batch_size: Annotated[Count, Field(description="items in a batch")] = 4
     max_length: Annotated[
         int | None,
-        Field(ge=8, description="tokens in a window; left out: as many as the model can read", examples=[2048]),
+        Field(ge=8, description="tokens in a window; default: as many as the model can read", examples=[2048]),
     ] = None
     apply_chat_template: Annotated[
         bool, Field(description="true puts each question into the model's chat template")
@@ -175,23 +177,23 @@ class Evalscope(_BenchmarkSection):
     python: Annotated[
         str | None,
         Field(
-            description="the interpreter of the environment with evalscope; left out: this one",
+            description="Python interpreter of the environment with evalscope; default: that of faq-tui",
             examples=["/path/to/venv/bin/python"],
         ),
     ] = None
-    repeats: Annotated[Count, Field(description="answers to each question")] = 1
+    repeats: Annotated[Count, Field(description="number of answers to each question")] = 1
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 8
     sampling: Annotated[
         Sampling, Field(description="how replies are sampled; every request sends all these values")
     ] = Sampling()
     enable_thinking: Annotated[
         bool | None,
-        Field(description="enable_thinking of the chat template; left out: the template's default", examples=[True]),
+        Field(description="enable_thinking of the chat template; default: the template decides", examples=[True]),
     ] = None
     dataset_dir: Annotated[
         str | None,
         Field(
-            description="folder with a subfolder for each benchmark that is not fetched; left out: none",
+            description="folder with a subfolder for each benchmark that is not fetched; default: none",
             examples=["benchmarks"],
         ),
     ] = None
@@ -207,7 +209,7 @@ class Evalscope(_BenchmarkSection):
     _check_url = field_validator("base_url")(_url)
 
 
-TARGET_ANSWERS = "target"  # in `answers`: the unquantized target writes the answers
+TARGET_ANSWERS = "target"  # value of `answers` if the unquantized target writes the answers
 
 
 def _listed(value: Any) -> Any:

@@ -14,7 +14,7 @@ from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.section import Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
-MIX = "mix"  # reserved: no judge may have this name
+MIX = "mix"  # this name is reserved, so no judge may have it
 
 
 def _is_judge(name: str) -> bool:
@@ -36,7 +36,7 @@ def _list(words: list[str]) -> str:
 
 
 def _every_judge() -> str:
-    """All judges, each with its required keys."""
+    """The names of all judges. After each name, its required keys are listed."""
     return " | ".join(
         name + (f" (needs {' and '.join(required)})" if (required := JUDGES.get(name).required) else "")
         for name in JUDGES.names()
@@ -72,18 +72,18 @@ class JudgeSettings(Section):
     base_url: Annotated[
         str | None,
         Field(
-            description='URL of the server; this and all keys below are for kind "llm"; left out: none',
+            description='URL of the server; this and all keys below are for kind "llm"; default: none',
             examples=["http://judge:8000/v1"],
         ),
     ] = None
     model: Annotated[
         str | None,
-        Field(description="the model's name on the server; left out: none", examples=["Qwen/Qwen2.5-72B-Instruct"]),
+        Field(description="the model's name on the server; default: none", examples=["Qwen/Qwen2.5-72B-Instruct"]),
     ] = None
     api_key_env: Annotated[
         str | None,
         Field(
-            description="environment variable with the API key, never the key itself; left out: no key",
+            description="environment variable with the API key, never the key itself; default: no key",
             examples=["JUDGE_API_KEY"],
         ),
     ] = None
@@ -100,7 +100,7 @@ class JudgeSettings(Section):
     ] = 4000
     max_model_len: Annotated[
         Count | None,
-        Field(description="tokens of the judge's context window; left out: as its server reports", examples=[32768]),
+        Field(description="tokens of the judge's context window; default: as its server reports", examples=[32768]),
     ] = None
     probe: Annotated[
         int, Field(ge=0, le=256, description="number of seeds for a test of the judge before use; 0: no test")

@@ -1,4 +1,4 @@
-"""Read `faq.toml`. Every mistake is one sentence with the file, the key and the most similar valid key."""
+"""Read `faq.toml`. Each mistake is reported in one sentence: the file, the key and the most similar valid key."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
 
 
 def _sentence(error: ValidationError) -> str:
-    # A mistyped key is unknown, and the correct key is missing. The unknown key is reported.
+    # If a key is mistyped, that key is unknown and the correct key is missing. The unknown key is reported.
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
@@ -73,7 +73,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     out = ""
     for part in location:
         if isinstance(part, int):
-            out += f"[{part + 1}]"  # people count recipes from one
+            out += f"[{part + 1}]"  # in messages, recipes are counted from one
         else:
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
@@ -96,14 +96,14 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
         field_info = next((field for name, field in fields if part in (name, field.alias)), None)
-        # `part` is the tag of a union, not a field
+        # `part` is the tag of a union member, not the name of a field
         return [annotation] if field_info is None else _members(field_info.annotation)
     arguments = [one for one in typing.get_args(annotation) if one is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The types of a union; a list of one for any other type."""
+    """The member types of a union. For any other type, a list with only that type."""
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return [annotation]
     return [member for one in typing.get_args(annotation) for member in _members(one)]

@@ -1,9 +1,9 @@
 """Settings in `[[recipes]]`: how the target is quantized.
 
 Each quantization method declares its keys in a subclass of `Recipe` (see `faq_tui.core.quantizing.methods`). The
-registry of methods finds the subclass. This module holds what all methods share, and reads the recipes of a file in
-two steps: a recipe with lists becomes several recipes (`combinations`), and then the subclass of its method parses
-each of them (`build_recipe`).
+registry of methods finds the subclass. This module defines the keys that all methods share. It reads the recipes of a
+file in two steps: `combinations` splits a recipe with lists into several recipes, and `build_recipe` parses each of
+them with the subclass of its method.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ from faq_tui.core.settings.section import Section
 DEFAULT_METHOD = "gptq"
 COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
 GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys makes several recipes
-CHOICES = ("bits", "group_size", "preset")  # keys of the grid with different values for each method
+CHOICES = ("bits", "group_size", "preset")  # the keys in GRID whose possible values depend on the method
 
-# all sizes that gptqmodel 7.7 accepts; -1 is one group per row
+# all group sizes that gptqmodel 7.7 accepts; with -1, each row is one group
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
 PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
 Damping = Annotated[
     float,
     Field(gt=0.0, le=10.0, description="share of the mean of the Hessian's diagonal that is added to the diagonal"),
 ]
-Presets = Mapping[str, Mapping[str, Any]]  # name of a preset -> its defaults
+Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its default values
 
 
 class Recipe(Section):
-    """One way to quantize the target on each set in `sets`. Every method has a subclass with its keys.
+    """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
     A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults, and adds its own keys, each
-    with a default and a description. `presets` maps names to other defaults. A key whose value is None counts as
-    absent.
+    with a default and a description. `presets` maps the name of each preset to its default values. A key whose value
+    is None counts as absent.
     """
 
     presets: ClassVar[Presets] = {}
-    # Keys that older artefacts were made without, with the value that applies to those artefacts.
+    # Keys that did not exist when older artefacts were made, each with the value that applies to these artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
@@ -54,7 +54,7 @@ class Recipe(Section):
     preset: Annotated[str | None, Field(description="named defaults of the method")] = None
     sets: Annotated[
         tuple[str, ...] | None,
-        Field(description="calibration sets; left out: baseline and every source, and their twins at equal tokens"),
+        Field(description="calibration sets; default: baseline and every source, and their twins at equal tokens"),
     ] = None
 
     @model_validator(mode="before")
@@ -87,7 +87,7 @@ class Recipe(Section):
 
     @cached_property
     def number(self) -> int:
-        """Number of the `[[recipes]]` table in the file, from one. A table with lists gives several recipes.
+        """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
 
         Comparing two recipes ignores this number.
         """
@@ -105,7 +105,7 @@ class Recipe(Section):
 
     @classmethod
     def describe(cls, key: str) -> str:
-        """What a key means, in a few words."""
+        """A short description of the key."""
         fields = (model.model_fields.get(key) for model in (cls, Recipe))
         return next((field.description for field in fields if field is not None and field.description), "")
 
@@ -122,19 +122,19 @@ class Recipe(Section):
         return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
     def identity(self) -> dict[str, Any]:
-        """`values` as the artefact's signature, the database and the worker's job hold them.
+        """The values of `values` that are stored in the artefact's signature, the database and the worker's job.
 
         A key of `added_later` is omitted if it has the value of older artefacts, so that their signatures stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
     def unusual(self) -> dict[str, Any]:
-        """Keys of only this method whose values are not the defaults."""
+        """The keys that only this method has, if their values are not the defaults."""
         fields = type(self).model_fields
         return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
-        """Name of the artefact's folder under `models/`. It names the preset if that sets keys of the method."""
+        """Name of the artefact's folder under `models/`. It contains the preset if that sets keys of the method."""
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
@@ -160,7 +160,7 @@ def known_keys() -> tuple[str, ...]:
 
 
 def build_recipe(values: Mapping[str, Any]) -> Recipe:
-    """Parse one recipe with the subclass of its method. Only here keys are checked and defaults are set.
+    """Parse one recipe with the subclass of its method. Keys are checked and defaults are set only in this function.
 
     Raises pydantic's ValidationError.
     """
@@ -205,11 +205,12 @@ def parse_recipes(recipes: Any) -> Any:
 
 
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recipes of one `[[recipes]]` table: one for each combination of its lists, in their order.
+    """The recipes of one `[[recipes]]` table: one for each combination of values of its lists, in their order.
 
-    A method uses only the values of a list that it supports. If `method` is a list, a method that supports no given
-    value of another key uses its default: so w8a8 works beside `group_size = 64`. The exception is a list of `bits`:
-    a method that supports none of them is omitted, because its default would be a width that nobody asked for.
+    Each method uses only those values of a list that it supports. If `method` is a list, a method that supports no
+    given value of another key uses its default for this key. Thus w8a8 can be combined with `group_size = 64`. A list
+    of `bits` is an exception: a method that supports none of its widths is omitted, because nobody asked for the
+    default width of this method.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -231,7 +232,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _position(listed_values: Sequence[Any], value: Any) -> int:
-    """Index of a value in its list; 0 for a method's default that is not in the list."""
+    """Index of the value in the list; 0 if the list does not contain it, because it is the default of a method."""
     return listed_values.index(value) if value in listed_values else 0
 
 
@@ -250,7 +251,7 @@ def _has(method: str, key: str, value: Any) -> bool:
 
 
 def _any_has(key: str, value: Any) -> bool:
-    """True if a method supports this value. Other values are refused when the recipe is built."""
+    """True if at least one method supports this value. Other values are refused when the recipe is built."""
     return any(_has(method, key, value) for method in METHODS.names())
 
 
@@ -258,7 +259,7 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
     """Raise ValidationError if no method of a list supports a given value."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
-        return  # one method, or a name that is refused when the recipe is built
+        return  # there is only one method, or a name that is refused when the recipe is built
     for key in CHOICES:
         for value in _listed(recipe.get(key, [])):
             if methods and not any(_has(method, key, value) for method in methods):
@@ -270,7 +271,7 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
 
 
 def _relocated(error: Any, index: int) -> InitErrorDetails:
-    """Change an error detail of a single recipe so that it names the recipe at `index` (0-based) of the file."""
+    """Change an error detail of a single recipe so that it contains the recipe's `index` (0-based) in the file."""
     kind: Any = error["type"]
     if kind not in ("extra_forbidden", "missing"):
         kind = PydanticCustomError("value_error", "{reason}", {"reason": error["msg"]})
@@ -293,7 +294,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def listed(values: Iterable[Any]) -> str:
-    """The values as words in a sentence."""
+    """The values as a list in a sentence."""
     return ", ".join(map(str, values))
 
 

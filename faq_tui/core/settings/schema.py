@@ -81,7 +81,7 @@ class Settings(Section):
         Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")
     ] = Evaluate()
     preset: Annotated[
-        Preset | None, Field(description="written by `faq-tui init --preset`; it changes no result; left out: none")
+        Preset | None, Field(description="written by `faq-tui init --preset`; it changes no result; default: none")
     ] = None
 
     @model_validator(mode="before")
@@ -96,7 +96,7 @@ class Settings(Section):
 
     @field_serializer("recipes")
     def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
-        """Serialize recipes with all keys. The report's signature hashes this form, so it must not change."""
+        """Serialize recipes with all keys. The report's signature hashes this form, so this form must not change."""
         return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
@@ -142,7 +142,7 @@ class Settings(Section):
                 raise ValueError(f"recipes: two recipes would both write models/{folder}")
 
     def set_names(self) -> tuple[str, ...]:
-        """All calibration sets of the run: plain sets (equal samples), their `-tokens` twins, then further sets."""
+        """All calibration sets of the run: the default sets, their twins (`-tokens`), then further sets."""
         further = further_names(self.sources, self.sets, self._asked())
         return (*default_names(self.sources), *twin_names(self.sources), *further)
 
@@ -154,14 +154,14 @@ class Settings(Section):
         return tuple(draw_name(name, n) for n in range(1, self.evaluate.repeats + 1) for name in names)
 
     def set_plans(self) -> dict[str, SetPlan]:
-        """The plan of each set. Twins have no plan, because they are cut from their plain sets."""
+        """The plan of each set. Twins have no plan, because they are cut from the default sets."""
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The sets that recipes name."""
+        """The names of the sets in the recipes."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:
-        """The sets on which a recipe is quantized, with all their draws."""
+        """The sets on which the target is quantized with this recipe, with all their draws."""
         return self._drawn(recipe.sets if recipe.sets is not None else self.set_names())

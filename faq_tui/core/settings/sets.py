@@ -13,18 +13,18 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, Count, Sectio
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
-# Sets that need no section: a recipe can name them in `sets`.
+# These sets need no section. A recipe can name them in `sets`.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
 
 
 class Match(Section):
-    """Sets whose size this set copies. With both keys, samples are cut until samples and tokens agree."""
+    """Sets whose size this set copies. With both keys, samples are cut until both numbers agree."""
 
     samples: Annotated[
-        str | None, Field(description="set with the number of samples; left out: not matched", examples=["baseline"])
+        str | None, Field(description="set whose number of samples is copied; default: none", examples=["baseline"])
     ] = None
     tokens: Annotated[
-        str | None, Field(description="set with the number of tokens; left out: not matched", examples=["baseline"])
+        str | None, Field(description="set whose number of tokens is copied; default: none", examples=["baseline"])
     ] = None
 
     def names(self) -> set[str]:
@@ -40,32 +40,35 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline" or shares; left out: the set\'s name or "baseline"',
+            description='a source, "baseline" or shares; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
-    # seed: question and original answer, if there is one, in the chat template; raw: the texts without a template;
-    # template: only the question, in the template; original: as seed, but only seeds that have an answer.
+    # "seed": the question and the original answer, if there is one, in the chat template. "raw": the same texts
+    # without a template. "template": only the question, in the template. "original": only seeds that have an original
+    # answer, rendered as with "seed".
     kind: Annotated[
-        Kind | None, Field(description="form of the baseline's samples; left out: seed", examples=["seed"])
+        Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
     answer_only: Annotated[bool, Field(description="true removes the reasoning")] = False
     tokens_per_sample: Annotated[
         int | None,
-        Field(ge=16, description="samples are cut to this many tokens; left out: not cut", examples=[256]),
+        Field(ge=16, description="samples are cut to this many tokens; default: not cut", examples=[256]),
     ] = None
     select: Annotated[
         Literal["judge", "diversity", "coverage"] | None,
         Field(
-            description="order of the samples; left out: as drawn",
+            description="order of the samples; default: as drawn",
             examples=["diversity"],
         ),
     ] = None
-    count: Annotated[Count | None, Field(description="number of samples; left out: all", examples=[128])] = None
+    count: Annotated[Count | None, Field(description="number of samples; default: all samples", examples=[128])] = (
+        None
+    )
     match: Annotated[
         Match,
         Field(
-            description="sets whose number of samples or tokens it copies; left out: none",
+            description="sets whose number of samples or tokens it copies; default: none",
             examples=[{"tokens": "baseline"}],
         ),
     ] = Match()
@@ -92,7 +95,7 @@ class SetPlan(Section):
 
 
 class Assemble(Section):
-    """How a picked conversation becomes token ids."""
+    """Settings for turning a picked conversation into token ids."""
 
     max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, including special tokens")] = 2048
     overflow: Annotated[
@@ -125,20 +128,20 @@ def default_names(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The twins of the default sets at equal tokens; empty without sources."""
+    """The twins of the default sets, which have equal numbers of tokens. Empty if the run has no source."""
     names = tuple(sources)
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """Sets in `[sets]`, and kinds of the baseline that a recipe names."""
+    """The names of the sets in `[sets]`, and of the kinds of the baseline that a recipe uses."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
 
 
 def plans(names: Iterable[str], sources: Iterable[str], sets: Mapping[str, SetPlan]) -> dict[str, SetPlan]:
-    """Each set's plan with `from` and `kind` filled in."""
+    """The plan of each set. Missing values of `from` and `kind` are filled in."""
     known = set(sources)
     return {name: _whole(name, name if name in known else BASELINE, sets.get(name, SetPlan())) for name in names}
 

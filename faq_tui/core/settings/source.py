@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_validator
 
 from faq_tui.core.settings.section import EMBEDDED, Count, Fraction, Section
 
-LOCAL = "local"  # base_url for a model that is loaded on this machine in a child process
-TARGET = "target"  # model of a local source that is the run's target
+LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
+TARGET = "target"  # value of `model` if a local source uses the run's target
 
 OnUnfit = Literal["retry", "other_seed", "drop"]
 
@@ -57,7 +57,7 @@ class Endpoint(Section):
     api_key_env: Annotated[
         str | None,
         Field(
-            description="environment variable with the API key, never the key itself; left out: no key",
+            description="environment variable with the API key, never the key itself; default: no key",
             examples=["API_KEY"],
         ),
     ] = None
@@ -109,11 +109,11 @@ class Endpoint(Section):
 class Source(Endpoint):
     """A model that regenerates the seeds' answers."""
 
-    candidates: Annotated[int, Field(ge=1, le=64, description="answers to each seed")] = 3
+    candidates: Annotated[int, Field(ge=1, le=64, description="number of answers to each seed")] = 3
     files: Annotated[
         str | None,
         Field(
-            description="folder with the model's files for the family check; left out: by its name",
+            description="folder with the model's files for the family check; default: found by the model's name",
             examples=["elder-files"],
         ),
     ] = None
@@ -124,8 +124,9 @@ class Source(Endpoint):
     sampling: Annotated[
         Sampling, Field(description="how replies are sampled; every request sends all these values")
     ] = Sampling()
-    # `retry` requests the candidate once more with `retry_room` times max_tokens, `other_seed` once more with another
-    # sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never picked.
+    # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests it once more
+    # with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never
+    # picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
     on_flagged: Annotated[
         OnUnfit, Field(description="what to do if a candidate loops, refuses or changes the language")
@@ -134,12 +135,16 @@ class Source(Endpoint):
     price: Annotated[
         Price | None,
         Field(
-            description="price per million tokens; regenerating asks first; left out: free",
+            description="price per million tokens; if set, regenerating asks first; default: free",
             examples=[{"input": 0.4, "output": 1.6}],
         ),
     ] = None
     confirm_over_tokens: Annotated[
-        int, Field(ge=0, description="regenerating asks before it spends more tokens than this; 0: only with a price")
+        int,
+        Field(
+            ge=0,
+            description="regenerating asks before it spends more tokens than this; with 0, only if a price is set",
+        ),
     ] = 0
 
     @property
@@ -148,7 +153,7 @@ class Source(Endpoint):
 
 
 def checked_url(value: str) -> str:
-    """The normalized base_url. Raises ValueError with the mistake if it is invalid."""
+    """The base_url in its normal form. If it is invalid, raises a ValueError that states the mistake."""
     if value in (EMBEDDED, LOCAL):
         return value
     if not value.startswith(("http://", "https://")):
@@ -165,7 +170,7 @@ def checked_url(value: str) -> str:
 def name_the_target(raw: Any) -> Any:
     """Replace the model "target" of local sources by the target's name, before the file is checked.
 
-    Thus their candidates become stale if the target changes.
+    Thus the candidates of local sources become stale if the target changes.
     """
     try:
         model = raw["target"]["model"]

@@ -11,7 +11,7 @@ from faq_tui.core.settings.section import Count, DescribedBy, Section
 
 
 def seed_kinds() -> str:
-    """The possible values of `seeds.path` in words: file suffixes, then other values."""
+    """The possible values of `seeds.path` as a text for the comment: suffixes of files, then other values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
@@ -51,11 +51,11 @@ class Seeds(Section):
     ] = "auto"
     prompt_field: Annotated[
         str | None,
-        Field(description="field with the question; left out: found by common names", examples=["question"]),
+        Field(description="field with the question; default: found by common names", examples=["question"]),
     ] = None
     answer_field: Annotated[
         str | None,
-        Field(description="field with the original answer; left out: found by common names", examples=["answer"]),
+        Field(description="field with the original answer; default: found by common names", examples=["answer"]),
     ] = None
     split: Annotated[str, Field(description="the split of a data set on the hub that is read")] = "train"
     config: Annotated[

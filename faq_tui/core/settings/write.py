@@ -27,7 +27,7 @@ SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
 HEAD = """\
 # Settings of one faq-tui run. You can edit them at any time: the next run redoes only what depends on the change.
-# A commented-out key shows its default. If its comment says "left out", it shows an example.
+# A commented-out key shows its default. If its comment states the default ("default: ..."), it shows an example.
 """
 NO_SOURCE = """\
 # There is no source yet, so only the baseline will be made. Name a larger model of the target's family:
@@ -85,12 +85,12 @@ def _section(
     live: Collection[str] = (),
     without: Collection[str] = (),
 ) -> str:
-    """The section `[name]` of `Settings`; the other parameters are those of `keys_text`."""
+    """The text of the section `[name]` of `Settings`. The other parameters are the same as in `keys_text`."""
     return head_text(f"[{name}]", SETTINGS[name]) + keys_text(model, values, live, without)
 
 
 def _source(c: Choices) -> str:
-    """The first source: the elder in `c`, the source of the demo, or an example in comments."""
+    """The text of the first source: the elder in `c`, the source of the demo, or an example in comments."""
     if c.elder_url:
         return _elder(c.elder_url, c.elder_model or "")
     if c.target == EMBEDDED:
@@ -121,7 +121,7 @@ def _commented(text: str) -> str:
 
 
 def _group_size(target: str) -> str:
-    """128 as in the paper if it divides the target's widths; else the largest size that divides them."""
+    """The group size: 128 as in the paper if it divides the target's widths, else the largest that divides them."""
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"
     try:

@@ -122,7 +122,7 @@ def _execute_if_stale(context: Context, stage: Stage) -> str | None:
 
 
 def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
-    """Return a FaqError unchanged. Turn other errors into one sentence, and write their traceback to the job's log."""
+    """Return a FaqError unchanged. For any other error, return one sentence; its traceback goes to the job's log."""
     if isinstance(error, FaqError):
         return error
     if isinstance(error, KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""Area under the ROC curve (AUC): how well scores separate better from worse answers."""
+"""Area under the ROC curve (AUC): how well scores separate better answers from worse ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ Z95 = 1.959963984540054
 
 
 def auc(better: Sequence[float], worse: Sequence[float]) -> float:
-    """Probability that a random score of `better` exceeds one of `worse`; a tie counts one half (Mann-Whitney).
+    """Probability that a random score of `better` exceeds a random score of `worse` (Mann-Whitney).
+
+    A tie counts one half.
 
     Raises ValueError if `better` or `worse` is empty.
     """
@@ -20,10 +22,10 @@ def auc(better: Sequence[float], worse: Sequence[float]) -> float:
 
 
 def interval(value: float, better: int, worse: int) -> tuple[float, float]:
-    """95% interval of the AUC `value`, by Newcombe's score method 5. `better` and `worse` count the scores.
+    """95% interval of the AUC `value`, by Newcombe's score method 5 (Statistics in Medicine 25 (2006) 559-573).
 
-    Statistics in Medicine 25 (2006) 559-573. Unlike Wald's interval, it has a width
-    above zero even if the AUC is 1.
+    `better` and `worse` are the numbers of scores. Unlike Wald's interval, this interval has a width above zero even
+    if the AUC is 1.
     """
     n = (better + worse) / 2 - 1
 
@@ -36,7 +38,7 @@ def interval(value: float, better: int, worse: int) -> tuple[float, float]:
 
 
 def _edge(reaches: Callable[[float], float], inside: float, outside: float) -> float:
-    """The point between `inside` and `outside` at which `reaches` turns negative, to 1e-9."""
+    """The point between `inside` and `outside` at which `reaches` turns negative, with an error of at most 1e-9."""
     while abs(outside - inside) > 1e-9:
         middle = (inside + outside) / 2
         if reaches(middle) >= 0:

@@ -3,11 +3,11 @@
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
 (Hesterberg 2015, "What teachers should know about the bootstrap"): with few items, plain percentiles are too
-narrow by the factor sqrt((n - 1) / n), and they ignore Student's t.
+narrow by the factor sqrt((n - 1) / n), and they lack the longer tails of Student's t.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
-items. All draws share the same items, because they were measured on them. Three draws can be resampled in only ten
-ways. Therefore the interval is stretched around the value to a width from Student's t. Its squared half-width is
+items. All draws were measured on the same items. Three draws can be resampled in only ten ways. Therefore the
+interval is stretched around the value to a width from Student's t. Its squared half-width is
 (t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2, as Graybill and Wang (1980) combine variances.
 """
 
@@ -32,7 +32,7 @@ LEVEL = 0.95
 MIN_ITEMS = 5  # with fewer items, no interval is given
 SEED = 20260120
 
-Draws = Sums | Sequence[Sums]  # one artefact, or the same recipe on several draws
+Draws = Sums | Sequence[Sums]  # sums of one artefact, or of the artefacts of one recipe on several draws
 
 
 class Measure(Protocol):
@@ -47,7 +47,7 @@ class Measure(Protocol):
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95% interval; None if there are too few items, or a value is not finite."""
+    """A value and its 95% interval. The interval is None if there are too few items or if a value is not finite."""
 
     value: float
     low: float | None = None
@@ -74,8 +74,9 @@ def compared(
     """The difference and its two-sided p-value; the p-value is None if there is no interval.
 
     For one draw, p is the level at which the interval just includes zero. If p is too small for the number of
-    resamples, a normal distribution with the bootstrap's standard deviation gives it. For several draws, p comes from
-    Student's t. `widening` multiplies the standard error between draws that share seeds (core.assembly.draws).
+    resamples, it is computed from a normal distribution with the bootstrap's standard deviation. For several draws, p
+    comes from Student's t. `widening` is a factor for the standard error between draws, above 1 if draws share seeds
+    (core.assembly.draws).
     """
     mine, others = _paired(ours, theirs)
     one, other = _mean(metric, mine), _mean(metric, others)
@@ -87,8 +88,8 @@ def recovered(
 ) -> Estimate | None:
     """(baseline - ours) / (baseline - unquantized): 1 recovers all that quantization lost, 0 recovers nothing.
 
-    None if the loss of the baseline is not significant, if the baseline is better than the unquantized model, or if a
-    value is not finite. A resample in which the baseline loses nothing gives such a value.
+    Returns None if the loss of the baseline is not significant, if the baseline is better than the unquantized model,
+    or if a value is not finite. The value is not finite in a resample in which the baseline loses nothing.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -148,8 +149,10 @@ def _estimate(
 def _several_draws(
     value: float, over_items: Array, over_both: Array, singles: Array, items: int, widening: float
 ) -> tuple[Estimate, float | None]:
-    """The estimate over several draws. `over_items`: values with only the items resampled. `over_both`: values with
-    draws and items resampled. `singles`: one value for each draw.
+    """The estimate over several draws.
+
+    `over_items` holds values for which only the items were resampled. `over_both` holds values for which draws and
+    items were resampled. `singles` holds one value for each draw.
     """
     import numpy as np
 

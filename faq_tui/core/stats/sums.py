@@ -1,4 +1,4 @@
-"""Columns with one number for each item. A statistic weighs, sums and divides them."""
+"""Columns with one number for each item. A statistic is computed from weighted sums of columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ITEMS = "items"  # the column of ones
 
 @dataclass(frozen=True)
 class Sums:
-    """Columns of shape [items] by name. All columns have the same length; the column `items` always exists."""
+    """Columns by name, each of shape [items]. The column `items`, which is all ones, always exists."""
 
     columns: dict[str, Array]
 

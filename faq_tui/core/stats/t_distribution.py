@@ -1,4 +1,4 @@
-"""Student's t distribution; its degrees of freedom may be fractions."""
+"""Student's t distribution. The degrees of freedom need not be whole numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 POINTS = 4001
 TAILS = 120
-SMALLEST = 1e-6  # smallest tail probability in a table
+SMALLEST = 1e-6  # the smallest tail probability in the result of `table`
 
 
 def tail(t: float, freedom: float) -> float:
@@ -32,7 +32,7 @@ def tail(t: float, freedom: float) -> float:
 
 @lru_cache(maxsize=4096)
 def quantile(share: float, freedom: float) -> float:
-    """The t with P(T > t) = share, for a share below one half."""
+    """The value t with P(T > t) = `share`. The share must be below one half."""
     low, high = 0.0, 1.0
     while tail(high, freedom) > share:
         low, high = high, high * 2
@@ -44,7 +44,7 @@ def quantile(share: float, freedom: float) -> float:
 
 @lru_cache(maxsize=32)
 def table(freedom: float) -> tuple[Array, Array]:
-    """(tail probabilities from one half downwards, their t), to interpolate many quantiles quickly."""
+    """(tail probabilities, t values) for fast interpolation of many quantiles. The probabilities descend from 0.5."""
     import numpy as np
 
     tails = np.geomspace(0.5, SMALLEST, TAILS)

@@ -1,11 +1,11 @@
 """The run's SQLite database. Each module reads and writes one group of tables, and only that module has SQL for it.
 
 database.py         opens the file; transactions, read-only copies, lock timeouts
-migrate.py          applies migrations/NNNN_name.sql, each once
+migrate.py          applies each file migrations/NNNN_name.sql once
 seeds.py            the seeds, their roles, and people's edits
-seed_pages.py       the list of seeds by filter, a page at a time
+seed_pages.py       pages of the list of seeds that match a filter
 candidates.py       candidates of the sources, and failed requests
-candidate_pages.py  the chosen seeds with counts of their candidates, a page at a time
+candidate_pages.py  pages of the list of chosen seeds, with counts of their candidates
 picks.py            scores and picks
 judged.py           decisions of the judge and of people for each seed
 judge_log.py        replies and tests of an LLM judge

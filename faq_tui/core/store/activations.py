@@ -19,14 +19,14 @@ class ActivationsRow:
 
     set_name: str
     signature: str  # hash of target, settings and token ids
-    samples: int  # samples that the target has read
+    samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    summary: dict[str, Any]  # places: [{layer, module, channels, ...statistics}], kinds, experts
+    summary: dict[str, Any]  # keys: places [{layer, module, channels, ...statistics}], kinds, experts
 
 
 def add_activations(store: Store, row: ActivationsRow) -> None:
-    """Store a set's activations. They replace earlier ones."""
+    """Store a set's activations. They replace earlier activations of the set."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO activations (set_name, signature, samples, tokens, seconds, summary, created)"
@@ -39,7 +39,7 @@ def add_activations(store: Store, row: ActivationsRow) -> None:
 
 
 def remove_activations(store: Store, set_name: str) -> None:
-    """Delete a set's activations from the database. The file stays."""
+    """Delete a set's activations from the database. The file with their arrays stays."""
     with store.writing() as db:
         db.execute("DELETE FROM activations WHERE set_name = ?", (set_name,))
 
@@ -63,7 +63,7 @@ class LayerErrors:
 
 
 def add_layer_errors(store: Store, row: LayerErrors) -> None:
-    """Store an artefact's layer errors. They replace earlier ones."""
+    """Store an artefact's layer errors. They replace earlier errors of the artefact."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO layer_errors (subject, signature, text, tokens, errors, created)"

@@ -15,11 +15,11 @@ from faq_tui.core.store.database import Store
 class Artefact:
     """The target quantized by one recipe on one calibration set."""
 
-    name: str  # also of the folder under models/, unless `same_as` is set
+    name: str  # also the name of its folder under models/, unless `same_as` is set
     signature: str  # hash of recipe, token ids and target
-    recipe: dict[str, Any]  # Recipe.identity
+    recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    same_as: str | None  # another artefact of the same recipe and token ids, whose folder is used
+    same_as: str | None  # name of an artefact with the same recipe and token ids, whose folder this artefact uses
     samples: int
     tokens: int
     bits: float  # average bits of a quantized weight
@@ -57,7 +57,7 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """Artefact name to (signature that was tried, reason of the failure)."""
+    """Maps the name of each failed artefact to (signature that was tried, reason of the failure)."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 

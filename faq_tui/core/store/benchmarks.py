@@ -23,16 +23,16 @@ class Result:
     task: str  # as in the settings
     name: str  # name of the task or of one of its parts
     metric: str
-    filter: str  # how the answer was extracted from the reply; "" or "none": not extracted
-    value: float | None  # None: not finite
-    stderr: float | None  # standard error over items; None: the engine does not report it
+    filter: str  # how the answer was extracted from the reply; "" or "none" if it was not extracted
+    value: float | None  # None if it is not finite
+    stderr: float | None  # standard error over items; None if the engine does not report it
     n: int  # number of items
     repeats: int  # answers to each item
     num_fewshot: int | None
     version: str  # version of the task
     engine_version: str
-    higher_is_better: bool | None  # None: the engine does not report it
-    items: tuple[float, ...] | None  # the metric of each item in the order of the data; None: not known
+    higher_is_better: bool | None  # None if the engine does not report it
+    items: tuple[float, ...] | None  # the metric of each item in the order of the data; None if not known
     signature: str  # hash of subject, task and settings
 
     @property

@@ -1,4 +1,4 @@
-"""Read the chosen seeds (those that are regenerated) page by page, with counts of a source's candidates."""
+"""Read the chosen seeds page by page, with counts of a source's candidates. Chosen seeds are those to regenerate."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class QueuedSeed:
 
     seed_id: str
     position: int  # in the seed file, from 0
-    question: str  # its first QUESTION_CHARACTERS characters
+    question: str  # the first QUESTION_CHARACTERS characters of the question
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,9 @@ def count(store: Store) -> int:
 
 
 def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
-    """Seed id to the counts of a source's candidates. A seed without candidates and failures is omitted.
+    """Maps each seed id to counts of the source's candidates. Seeds without candidates and failures are omitted.
 
-    It runs two queries for each seed, so call it only for the seeds on the screen.
+    This function runs two queries for each seed, so call it only for the seeds on the screen.
     """
     query = "SELECT flags FROM candidates WHERE generation = ? AND seed_id = ?"
     counts = {}
@@ -79,7 +79,7 @@ def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[st
 
 
 def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Candidate]:
-    """Number (from 1) to candidate, for one seed."""
+    """For one seed: maps the number (from 1) of each candidate to the candidate."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return {row["number"]: candidate_of(row) for row in store.db.execute(query, (source_hash, seed_id))}
 
@@ -94,7 +94,7 @@ class Totals:
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """The totals of a source. It reads every row, so it opens its own connection and can run in a thread."""
+    """The totals of a source. This reads every row, so it can run in a thread: it opens its own connection."""
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (

@@ -1,6 +1,6 @@
-"""Store candidates, each under a key: a hash of the seed, the source's settings and the number.
+"""Store candidates. The key of each candidate is a hash of the seed, the source's settings and the number.
 
-Candidates hold long texts. Signatures, status and picks need no text, so they read outlines and counts instead.
+Candidates contain long texts. Signatures, status and picks need no text, so they read only outlines and counts.
 Failed candidates stay in a table of failures until they are requested again.
 """
 
@@ -42,10 +42,10 @@ class Candidate:
     seconds: float
     dialect: str
     id: int = 0
-    max_tokens: int | None = None  # the limit in the request
-    sampling_seed: int | None = None  # the seed in the request
+    max_tokens: int | None = None  # the limit of tokens in the request
+    sampling_seed: int | None = None  # the sampling seed in the request
     requests: int = 1  # requests sent for this candidate
-    why: dict[str, str] = field(default_factory=dict, hash=False)  # flag -> reason for the flag
+    why: dict[str, str] = field(default_factory=dict, hash=False)  # maps each flag to the reason for it
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CandidateOutline:
     seed_id: str
     source: str
     number: int  # 1-based
-    flags: tuple[str, ...]  # reasons why it is unusable; empty: usable
+    flags: tuple[str, ...]  # reasons why the candidate is unusable; empty if it is usable
     finish_reason: str
 
 
@@ -69,7 +69,7 @@ class Failure:
     number: int  # 1-based
     source_hash: str  # hash of the source's settings; stored in the column `generation`
     reason: str
-    requests: int  # requests sent for it
+    requests: int  # requests sent for this candidate
 
 
 def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
@@ -112,7 +112,7 @@ def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
 
 
 def of_seed(store: Store, source: str, source_hash: str, seed_id: str) -> list[Candidate]:
-    """One seed's candidates of one source under its present settings, by number."""
+    """One seed's candidates from one source under its present settings, ordered by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash, seed_id))]
 
@@ -125,7 +125,7 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
 
 
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
-    """The candidates of `current` without texts, up to number `candidates` of each seed."""
+    """The candidates that `current` returns, without texts; of each seed only the first `candidates` candidates."""
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
         " ORDER BY s.position, c.number"
@@ -137,7 +137,7 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
 
 
 def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
-    """(seed id, number) of each candidate that `current` returns. It reads no text."""
+    """(seed id, number) of each candidate that `current` returns. This function reads no text."""
     query = f"SELECT c.seed_id, c.number{_CURRENT}"
     return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 
@@ -155,7 +155,7 @@ class Tally:
 
 
 def tally(store: Store, source_hash: str) -> Tally:
-    """Counts over the candidates that `current` returns. It reads no text."""
+    """Counts over the candidates that `current` returns. This function reads no text."""
     return _tally(store, _CURRENT, source_hash)
 
 
@@ -174,13 +174,13 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
-    """Number of candidates of `current` without reasoning. It reads the reasoning texts."""
+    """How many of the candidates that `current` returns have no reasoning. This reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
     return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
 def flag_counts(store: Store, source_hash: str) -> Counter[str]:
-    """How many candidates of `current` have each flag, in seed order. A candidate may have several flags."""
+    """How many of the candidates that `current` returns have each flag. A candidate may have several flags."""
     query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
     return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
 
@@ -211,7 +211,7 @@ def add_failure(store: Store, failure: Failure) -> None:
 
 
 def clear_failures(store: Store, source_hash: str, failed: Iterable[tuple[str, int]]) -> None:
-    """Delete the failures of these (seed id, number) before they are requested again."""
+    """Delete the failures of candidates that will be requested again. `failed` yields (seed id, number) of each."""
     keys = ((candidate_key(seed_id, source_hash, number),) for seed_id, number in failed)
     with store.writing() as db:
         db.executemany("DELETE FROM failed_candidates WHERE key = ?", keys)
@@ -224,7 +224,7 @@ def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, 
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
-    """Number of failed candidates of chosen seeds, up to number `candidates` of each seed."""
+    """Number of failed candidates of chosen seeds; only numbers up to `candidates` are counted."""
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

@@ -20,8 +20,9 @@ class Store:
     def __init__(self, path: Path, read_only: bool = False) -> None:
         """Open or create the file and update its schema.
 
-        With `read_only`, the file stays unchanged; a copy in memory is updated if needed. Raises UsageError if
-        the file is not a database or has a newer schema, FaqError if it is locked or the disk is full.
+        With `read_only`, the file stays unchanged. If its schema is old, a copy in memory is updated and read.
+        Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file is
+        locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
         try:
@@ -45,8 +46,10 @@ class Store:
             ) from None
 
     def _use_wal(self) -> None:
-        """Switch to write-ahead logging. SQLite fails at once while another process opens the file, so this function
-        tries again."""
+        """Switch to write-ahead logging.
+
+        SQLite fails at once while another process opens the file. Therefore this function tries several times.
+        """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:
                 self.db.execute("PRAGMA journal_mode = WAL")
@@ -85,7 +88,7 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection for reading the file, or a copy in memory if the schema must be updated first."""
+    """A connection for reading: to the file, or to a copy in memory if the schema must be updated first."""
     db = _connect(path)
     if migrate.is_current(db):
         return db

@@ -1,4 +1,4 @@
-"""Read the decisions of the judge and of people for each seed of one source. It reads no candidate's text."""
+"""Read the decisions of the judge and of people for each seed of one source. The texts of candidates are not read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Standing:
 
     seed_id: str
     judged: bool
-    judge_pick: int | None  # candidate id; None: no candidate is usable, or not judged yet
+    judge_pick: int | None  # candidate id; None if no candidate is usable, or if the seed is not judged yet
     override: Pick | None  # the person's valid pick or rejection
-    margin: float | None  # difference of the two best scores of usable candidates
+    margin: float | None  # best minus second-best score of the usable candidates
     unusable: int  # candidates with a flag
 
 
@@ -59,7 +59,7 @@ def standings(store: Store, view: View) -> list[Standing]:
 
 
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
-    """Ids of each chosen seed's candidates without a flag, up to number `candidates`, in file order."""
+    """For each chosen seed, in file order: the ids of its candidates without a flag, up to number `candidates`."""
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
         " WHERE c.number <= ? AND c.flags = '[]' AND s.role = 'chosen' AND s.present AND NOT s.excluded"
@@ -82,7 +82,7 @@ def count_scored(store: Store, source_hash: str, judge: str) -> int:
 
 
 def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:
-    """Candidate id to this judge's score; candidates without a score are omitted."""
+    """Maps candidate ids to the scores of this judge. Candidates without a score are omitted."""
     query = "SELECT score, reason, kind, details FROM scores WHERE candidate_id = ? AND judge = ?"
     rows = ((i, store.db.execute(query, (i, judge)).fetchone()) for i in candidate_ids)
     return {
@@ -93,13 +93,13 @@ def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) 
 
 
 def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[ScoreRow, ...]]:
-    """Candidate id to its scores by these judges, in the judges' order; missing scores are omitted."""
+    """Maps candidate ids to scores by these judges, in the order of `judges`. Missing scores are omitted."""
     columns = [scores_by_candidate(store, judge, candidate_ids) for judge in judges]
     return {i: tuple(scores[i] for scores in columns if i in scores) for i in candidate_ids}
 
 
 def last_override(store: Store, source: str, who: str | None = None, seed_id: str | None = None) -> Override | None:
-    """The newest override that is still valid: no later row of its seed replaces or clears it.
+    """The newest override that is still valid. An override is valid until a later row replaces or clears it.
 
     `who` and `seed_id` limit the search to one person or seed.
     """

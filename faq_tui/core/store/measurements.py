@@ -13,7 +13,7 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class HeldoutAnswer:
-    """An answer to a held-out seed, by the unquantized target or a source, in token ids of the target."""
+    """An answer of the unquantized target or of a source to a held-out seed, as token ids of the target."""
 
     seed_id: str
     prompt_ids: tuple[int, ...]
@@ -35,7 +35,7 @@ def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
 
 
 def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
-    """Seed id to answer, in the order in which they were stored."""
+    """Maps seed ids to answers, in the order in which the answers were stored."""
     query = "SELECT * FROM heldout_answers WHERE generation = ? ORDER BY rowid"
     return {
         row["seed_id"]: HeldoutAnswer(
@@ -55,7 +55,9 @@ class Measurement:
     subject: str  # an artefact's folder, or "unquantized"
     text: str  # name of the held-out text
     signature: str  # hash of subject, text and settings
-    items: dict[str, list[float]]  # tokens, nll (nats), kl (nats, to unquantized), agree (top-1): one value per item
+    items: dict[
+        str, list[float]
+    ]  # columns with a value per item: tokens, nll and kl to unquantized (nats), agree (top-1)
     token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.token_kl
 
 
@@ -70,14 +72,14 @@ def add_measurement(store: Store, m: Measurement) -> None:
 
 
 def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
-    """`Measurement.token_kl`; None if it was not measured. `all_measurements` omits it because it is large."""
+    """`Measurement.token_kl`, which `all_measurements` omits because it is large; None if it was not measured."""
     query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
     row = store.db.execute(query, (subject, text)).fetchone()
     return None if row is None else row["token_kl"]
 
 
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    """(subject, text) to measurement, each without its `token_kl`."""
+    """Maps (subject, text) to the measurement, without its `token_kl`."""
     query = "SELECT subject, text, signature, items FROM measurements"  # without token_kl
     return {
         (row["subject"], row["text"]): Measurement(
@@ -98,8 +100,8 @@ MEASURED = """text = :text AND EXISTS (
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
     """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 
-    `items` is the hash of the items. Contents of other items of the text are deleted unless they were measured.
-    Nothing is written if the database already holds the same contents.
+    `items` is the hash of the items. Stored contents of other items of the text are deleted, unless the unquantized
+    target was measured on them. Nothing is written if the database already holds the same contents.
     """
     values = [(items, json.dumps(body)) for body in bodies]
     rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))

@@ -32,7 +32,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied R
 
 @dataclass(frozen=True)
 class Migration:
-    """One change of the schema: `name` is the file name without suffix, `sql` its statements."""
+    """One change of the schema. `name` is the file name without suffix. `sql` contains the SQL statements."""
 
     name: str
     sql: str
@@ -64,7 +64,7 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
 
 
 def applied_names(db: sqlite3.Connection) -> list[str]:
-    """Names of the migrations that the database has, in the order of their numbers."""
+    """Names of the migrations that were applied to the database, in the order of their numbers."""
     version = _version(db)
     names = set(COUNTED[:version] if version <= len(COUNTED) else ())
     if _has_table(db):
@@ -73,26 +73,26 @@ def applied_names(db: sqlite3.Connection) -> list[str]:
 
 
 def is_current(db: sqlite3.Connection) -> bool:
-    """True if the database has all migrations of this faq-tui."""
+    """True if all migrations of this faq-tui were applied to the database."""
     return {migration.name for migration in all_migrations()} <= set(applied_names(db))
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
-    """Apply all missing migrations, each in one transaction. Errors name `path`.
+    """Apply all missing migrations, each in one transaction. `path` is named in errors.
 
-    If the process is killed or fails, the database stays as after the last complete migration. Raises UsageError
+    If the process is killed or fails, the database has only complete migrations. Raises UsageError
     if the database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
     """
     _refuse_newer(db, path)
     applied = applied_names(db)
     pending = [migration for migration in all_migrations() if migration.name not in applied]
     if not pending:
-        return  # write nothing, not even the names: an older faq-tui may be using the file
+        return  # do not even write the names, because an older faq-tui may be using the file
     _record_counted(db)
     for migration in pending:
         applied.append(migration.name)
         try:
-            # The name is inserted first: this fails if another process has applied the migration.
+            # The name is inserted first, because this fails if another process has already applied the migration.
             db.executescript(
                 "BEGIN IMMEDIATE;\n"
                 f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"

@@ -19,12 +19,12 @@ _REPLACING = (
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One judge's score of one candidate. The judge's full reply is stored in the same row, but not read."""
+    """One judge's score of one candidate. The row in the database also holds the judge's full reply."""
 
     candidate_id: int
     judge: str  # the judge's column id
     kind: str  # the judge's name
-    score: float | None  # None: the judge could not score the candidate
+    score: float | None  # None if the judge could not score the candidate
     reason: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)  # values from which the score was computed
 
@@ -33,7 +33,7 @@ class ScoreRow:
 class Pick:
     seed_id: str
     source: str
-    candidate_id: int | None  # None: rejected
+    candidate_id: int | None  # None if the seed was rejected
     picked_by: str  # judge | person
     reason: str
 
@@ -80,13 +80,13 @@ def _json(details: Mapping[str, Any]) -> str:
 
 
 def scores_of(store: Store, judge: str) -> dict[int, float | None]:
-    """Candidate id to score (None: unscored), for one judge."""
+    """For one judge: maps candidate ids to scores. A score is None if the judge could not score the candidate."""
     query = "SELECT candidate_id, score FROM scores WHERE judge = ?"
     return dict(store.db.execute(query, (judge,)).fetchall())
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """Candidate id to the values from which the judge's score was computed."""
+    """For one judge: maps candidate ids to the values from which the score was computed."""
     return dict(each_details(store, judge))
 
 
@@ -111,13 +111,13 @@ def add_picks(
 
 
 def judged_by(store: Store, source: str, judge: str) -> dict[str, int | None]:
-    """Seed id to the candidate that this judge last picked (None: no candidate was usable)."""
+    """Maps seed ids to the candidate that this judge last picked, or to None if no candidate was usable."""
     query = "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ? ORDER BY id"
     return dict(store.db.execute(query, (source, judge)).fetchall())
 
 
 def overrides(store: Store, source: str) -> dict[str, Pick]:
-    """Seed id to its last override by a person; cleared overrides are omitted."""
+    """Maps seed ids to the last override by a person. Cleared overrides are omitted."""
     query = "SELECT * FROM picks WHERE source = ? AND picked_by = 'person' ORDER BY id"
     last: dict[str, Pick] = {}
     for row in store.db.execute(query, (source,)):
@@ -130,7 +130,7 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
 
 
 def current(store: Store, source: str, judge: str, source_hash: str) -> dict[str, Pick]:
-    """Seed id to its valid pick: a person's pick if there is one, else the pick of `judge`.
+    """Maps seed ids to the valid pick: a person's pick if there is one, else the pick of `judge`.
 
     Picks of candidates that were made under earlier settings of the source are ignored.
     """

@@ -1,7 +1,7 @@
 """Read the list of seeds page by page: find the seeds that match a filter, and read rows at given positions.
 
-`matches` yields only positions of matching seeds, in file order, while it still scans. `rows_at` reads the texts of
-the rows on the screen.
+`matches` yields the positions of matching seeds in file order. It yields the first positions before it has searched
+all seeds. `rows_at` reads the texts of the rows on the screen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # characters of a question that a row shows
-FIRST_STRETCH, STRETCH = 2000, 65_536  # seeds in the first step of a search, and in the largest one
+FIRST_STRETCH, STRETCH = 2000, 65_536  # number of seeds in the first step of a search, and in the largest step
 
 # The possible states of a seed for one source and judge. A seed has the first state whose test is true.
 STATES = {
@@ -50,7 +50,7 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# Parts of the stored JSON that are not texts. A search for one of these must parse the JSON.
+# These occur in the stored JSON outside the texts. A search for a part of them must parse the JSON.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")
@@ -61,7 +61,7 @@ class View:
     """The source and the judge to which a seed's state refers. All fields are empty if the run has no source."""
 
     source: str = ""
-    source_hash: str = ""  # hash of the source's present settings; the column `generation`
+    source_hash: str = ""  # hash of the source's present settings, as in the column `generation`
     judge: str = ""
     candidates: int = 0  # planned number of candidates per seed
     columns: tuple[str, ...] = ()  # column ids of all judges that score
@@ -69,14 +69,14 @@ class View:
 
 @dataclass(frozen=True)
 class SeedFilter:
-    """A filter of the list: it shows the seeds that pass every test. None and "" mean no test."""
+    """A filter of the list. The list shows the seeds that pass every test. A field with None or "" is no test."""
 
-    text: str = ""  # in a message, the answer, the file's label, or the start of the id; ASCII case is ignored
+    text: str = ""  # part of a message, answer or label, or the start of the id; ASCII case is ignored
     category: str | None = None
-    file: str | None = None  # file of the seed: one of `origins`
+    file: str | None = None  # file that the seed came from, one of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
-    shortest: int | None = None  # characters
+    shortest: int | None = None  # smallest number of characters
     longest: int | None = None
 
     def __bool__(self) -> bool:
@@ -90,11 +90,11 @@ class SeedListRow:
     position: int  # in the file, from 0
     id: str
     state: str  # a key of STATES
-    made: int  # candidates so far
+    made: int  # number of candidates that exist
     category: str
     language: str
-    question: str  # its first SHOWN_CHARACTERS characters
-    length: int  # characters of the whole question
+    question: str  # the first SHOWN_CHARACTERS characters of the question
+    length: int  # number of characters of the whole question
     origin: str
     label: str
     tags: tuple[str, ...]
@@ -118,8 +118,8 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows of the file, so that a thread rarely takes the interpreter's lock and the screen stays
-    fast.
+    Each query scans many rows. Thus a thread that runs the queries rarely holds Python's global interpreter lock, and
+    the screen stays fast.
     """
     where, values = _where(seed_filter)
     query = (
@@ -137,7 +137,7 @@ def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iter
 
 
 def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, SeedListRow]:
-    """Position to row; positions without a seed are omitted."""
+    """Maps positions to rows. Positions without a seed are omitted."""
     query = (
         f"SELECT s.position, s.id, {STATE_SQL} AS state, {_MADE} AS made, s.category, s.language, s.length,"
         " s.origin, s.label,"

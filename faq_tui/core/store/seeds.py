@@ -19,9 +19,9 @@ class Seed:
     """One original calibration sample: a conversation that ends with a question, and its answer if there is one."""
 
     messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last message is the user's question
-    answer: str | None  # the original answer
+    answer: str | None  # the original answer; None if there is none
     origin: str  # file:line
-    label: str | None = None  # the file's own id
+    label: str | None = None  # the id that the seed has in its file
     category: str | None = None
     language: str | None = None
 
@@ -79,7 +79,7 @@ def skips(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
-    """Set which seeds are regenerated and which are for the evaluation. All others become the pool."""
+    """Set the role of each seed. `chosen` are regenerated, `heldout` are for the evaluation, the rest is the pool."""
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
         db.executemany("UPDATE seeds SET role = 'chosen' WHERE id = ?", ((i,) for i in chosen))
@@ -105,13 +105,13 @@ def ids_by_role(store: Store, role: str) -> list[str]:
 
 
 def get(store: Store, seed_id: str) -> Seed | None:
-    """The seed of this id, present or not; None if there is none."""
+    """The seed with this id, even if it is not present any more; None if the id is unknown."""
     row = store.db.execute("SELECT * FROM seeds WHERE id = ?", (seed_id,)).fetchone()
     return None if row is None else _seed(row)
 
 
 def counts(store: Store) -> dict[str, int]:
-    """Number of seeds by role (chosen, heldout, pool), of those that are present and not excluded."""
+    """Number of seeds by role (chosen, heldout, pool). Only seeds that are present and not excluded are counted."""
     query = "SELECT role, count(*) FROM seeds WHERE present AND NOT excluded GROUP BY role"
     return dict.fromkeys(("chosen", "heldout", "pool"), 0) | dict(store.db.execute(query).fetchall())
 
@@ -157,7 +157,7 @@ class Edit:
 
 
 def toggle_excluded(store: Store, seed_id: str, who: str) -> Edit:
-    """Exclude the seed, or include it again; `who` is the person's user name. Its candidates and picks stay."""
+    """Exclude the seed, or include it again; `who` is the person's user name. Its candidates and picks are kept."""
     with store.writing() as db:
         row = db.execute("SELECT excluded FROM seeds WHERE id = ?", (seed_id,)).fetchone()
         return _apply(db, Edit(seed_id, "include" if row["excluded"] else "exclude"), who)

@@ -21,17 +21,17 @@ from faq_tui.core.base.files import FULL, full_disk
 if TYPE_CHECKING:
     from faq_tui.core.settings import Settings
 
-FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a worker fetches gated models with these
+FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker downloads gated models
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# Rust and C++ libraries wrap the system's error, so only its number is known.
+# Rust and C++ libraries wrap an error of the operating system in their own; its number is in the message.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
 # Torch raises OutOfMemoryError only for its GPU allocator; cuBLAS, cuSOLVER and host memory raise other errors.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# Advice for less memory, by task.
+# For each task: the advice in the error message if memory was not enough.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
@@ -50,11 +50,11 @@ def run_worker(
     log: Path,
     env: dict[str, str] | None = None,
 ) -> None:
-    """Run `task` (a name in `child.TASKS`) with `spec` (JSON-serializable) until it finishes.
+    """Run `task` (a name in `child.TASKS`) with `spec`, which must be JSON-serializable, until the task finishes.
 
     `on_message` gets every message except the last, in order, on the calling thread. The child's stdout and stderr
-    are appended to `log`. Raises `Stopped` after a cancel, the child's `FaqError`, or a `FaqError` that explains how
-    the child died.
+    are appended to `log`. Raises `Stopped` after a cancel, the `FaqError` that the child raised, or a `FaqError` that
+    explains how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -81,7 +81,7 @@ def run_worker(
             else:
                 on_message(message)
     except BrokenPipeError:
-        pass  # the child died at once: `_raise_if_failed` explains it
+        pass  # the child died at once; `_raise_if_failed` raises the error
     finally:
         os.close(read_fd)
         if not last:
@@ -92,7 +92,7 @@ def run_worker(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Wait a moment for the exit status of a child that is about to end, and then kill it."""
+    """Wait up to `LEAVING_S` seconds for the child to end. If it does not end, kill it."""
     try:
         child.wait(LEAVING_S)
     except subprocess.TimeoutExpired:
@@ -100,7 +100,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> Any:
-    """Yield messages until the channel closes. A cancel sends SIGTERM, and SIGKILL after the grace period."""
+    """Yield messages until the channel closes. After a cancel, send SIGTERM, and SIGKILL after the grace period."""
     buffer = b""
     deadline: float | None = None
     while True:
@@ -144,8 +144,10 @@ def _raise_if_failed(
 
 
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
-    """Environment variables that hide API keys from a worker: every variable named by an `api_key_env` is set to "",
-    except `needed`."""
+    """Environment variables that hide API keys from a worker.
+
+    They set every variable that is the value of an `api_key_env` to "", except the variable `needed`.
+    """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 
 

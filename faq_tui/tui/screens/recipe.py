@@ -127,7 +127,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
             if key in ("bits", "group_size") or not usual:
                 values[key] = value
         if sets != self._sets:
-            values["sets"] = sets  # if all are chosen, keep the default, which includes later sources
+            values["sets"] = sets  # if all are chosen, keep the default, which also includes sources added later
         self.dismiss(values)
 
     def _own_widgets(self) -> Iterator[Select[Any] | Input]:

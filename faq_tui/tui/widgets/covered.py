@@ -6,7 +6,7 @@ from textual.containers import Container, Horizontal, Vertical
 
 
 class CoveredContainer(Container):
-    """Must have no borders. Uncovered parts keep the background colour of the screen."""
+    """This container must have no borders. Uncovered parts keep the background colour of the screen."""
 
     BLANK = True
 

@@ -20,12 +20,12 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.thumb import thumb, top_at
 
 Part = tuple[str, str]  # text, style
-BAR = 1  # columns
+BAR = 1  # width of the scroll bar in columns
 
 
 @dataclass(frozen=True)
 class FlowLine:
-    text: str  # sanitized
+    text: str  # sanitized text
     style: str
 
 
@@ -148,7 +148,7 @@ class FlowView(Widget, can_focus=False):
         self._go(self._last_top)
 
     def scroll_by(self, lines: int) -> None:
-        """Scroll down by lines; up if the number is negative."""
+        """Scroll down by `lines` lines. If `lines` is negative, scroll up."""
         last = self._last_top
         # Following may have scrolled further; do not scroll back.
         top = max(0, min(self.top + lines, max(last, self.top)))

@@ -1,6 +1,6 @@
-"""A list of lines with a cursor. It makes only the lines on the screen, so it shows millions as fast as ten.
+"""A list of lines with a cursor. It makes only the lines on the screen, so it shows millions of lines as fast as ten.
 
-Textual's OptionList and DataTable make every entry first; `benchmarks/widgets.py` measures what that costs.
+Textual's OptionList and DataTable first make every entry; `benchmarks/widgets.py` measures how long this takes.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ T = TypeVar("T")
 
 
 class LineList(ScrollView, can_focus=False):
-    """`count` lines, one of them under the cursor. A subclass draws a line in `line` or `strip`.
+    """A list of `count` lines with a cursor on one of them. A subclass draws a line in `line` or `strip`.
 
     The pane has the focus and handles the keys; a click moves the cursor.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "list.tcss").read_text(encoding="utf-8")
-    COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual's own name for it
-    HEADS = 0  # lines at the top that come into view together with the line below them
+    COMPONENT_CLASSES = {"list--cursor"}  # noqa: RUF012  Textual reads this name
+    HEADS = 0  # number of heading lines at the top; they come into view with the line below them
     TO_THE_EDGE = False  # whether the cursor's bar covers the scrollbar's column while there is no scrollbar
     count: reactive[int] = reactive(0, repaint=False)
-    cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
+    cursor: reactive[int] = reactive(0, repaint=False)  # a move changes only two lines
 
     @dataclass
     class LineHighlighted(Message):
@@ -46,15 +46,15 @@ class LineList(ScrollView, can_focus=False):
 
     @dataclass
     class LineClicked(Message):
-        """A line was clicked. `again`: the cursor was on it before."""
+        """A line was clicked. `again` is true if the cursor was already on this line."""
 
         index: int
         again: bool
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._top, self._base = 0, Style()  # of the lines that are drawn now
-        self._width, self._room = 0, 0  # cells of the cursor's bar, and of a line's text
+        self._top, self._base = 0, Style()  # first visible line, and base style of the lines
+        self._width, self._room = 0, 0  # width in cells of the cursor's bar, and of a line's text
 
     def line(self, index: int, width: int) -> Text:
         """One line in at most `width` cells."""
@@ -65,16 +65,16 @@ class LineList(ScrollView, can_focus=False):
         return Strip(list(self.line(index, width).render(self.app.console))).apply_style(base)
 
     def cursor_strip(self, strip: Strip, bar: Style) -> Strip:
-        """The line under the cursor: in one colour, since the bar must be read at a glance."""
+        """The line under the cursor, drawn in one colour so that the bar is easy to see."""
         return Strip([Segment(strip.text, bar)])
 
     @property
     def page(self) -> int:
-        """Lines on the screen."""
+        """The number of lines on the screen."""
         return max(1, self.scrollable_content_region.height)
 
     def move(self, by: int) -> None:
-        """Move the cursor down by `by` lines, or up if that is negative, at most to the end of the list."""
+        """Move the cursor down by `by` lines, or up if `by` is negative. Stop at the ends of the list."""
         self.cursor += by
 
     def into_view(self) -> None:
@@ -86,14 +86,14 @@ class LineList(ScrollView, can_focus=False):
         return max(0, min(cursor, self.count - 1))
 
     def watch_cursor(self, before: int, now: int) -> None:
-        self.into_view()  # draws all lines if it scrolls
+        self.into_view()  # if this scrolls, all lines are drawn
         self.refresh_lines(before)
         self.refresh_lines(now)
         self.post_message(self.LineHighlighted(now))
 
     def watch_count(self) -> None:
         self._resize()
-        self.cursor = self.cursor  # which is validated again
+        self.cursor = self.cursor  # the assignment validates the cursor again
 
     def on_resize(self) -> None:
         self._resize()
@@ -107,7 +107,7 @@ class LineList(ScrollView, can_focus=False):
             self.post_message(self.LineClicked(index, again))
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        # Each of these walks up the tree of widgets: once for all lines, not once for each.
+        # Textual finds these values by a search of the widget tree, so read them once and not for each line.
         self._top, self._base = self.scroll_offset.y, self.rich_style
         self._room = self.scrollable_content_region.width
         self._width = self.size.width if self.TO_THE_EDGE else self._room
@@ -124,17 +124,17 @@ class LineList(ScrollView, can_focus=False):
         return strip.adjust_cell_length(width, base)
 
     def _resize(self) -> None:
-        # It never scrolls sideways; a width that changes would ask for another layout of the screen.
+        # The list never scrolls sideways. A changed width would cause another layout of the screen.
         self.virtual_size = Size(1, self.count)
 
 
 class QueueList(LineList):
-    """A list without a scrollbar. The line under the cursor has a mark, and keeps its colours in reverse."""
+    """A list without a scrollbar. The line under the cursor has a mark, and its colours are reversed."""
 
     DEFAULT_CSS = "QueueList { scrollbar-size-vertical: 0; scrollbar-gutter: auto; overflow-y: hidden; }"
 
     def mark(self, index: int) -> str:
-        """The first cells of a line."""
+        """The mark in the first cells of a line."""
         return CURSOR if index == self.cursor else " " * len(CURSOR)
 
     def cursor_strip(self, strip: Strip, bar: Style) -> Strip:  # noqa: ARG002
@@ -142,9 +142,9 @@ class QueueList(LineList):
 
 
 def index_of(entry: T | None, entries: Sequence[T], otherwise: int) -> int:
-    """Where a cursor stands after its list was read again: on the same entry, else at the nearest valid index.
+    """The index of the cursor after its list was read again.
 
-    -1 if the list is empty.
+    This is the index of `entry`, or else the valid index nearest to `otherwise`. It is -1 if the list is empty.
     """
     if entry is not None and entry in entries:
         return entries.index(entry)

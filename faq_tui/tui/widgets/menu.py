@@ -17,13 +17,13 @@ from textual.widgets.option_list import Option
 from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.text import LiteralText
 
-LONGEST = 200  # maximum options of one group
+LONGEST = 200  # maximum number of options in one group
 LABEL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group of options, from value to label. `chosen` is the current value."""
+    """A group of options. `options` maps each value to its label. `chosen` is the current value."""
 
     name: str
     options: Mapping[str, str]

@@ -183,7 +183,7 @@ def test_answers_only_and_a_budget_a_sample(run: Run) -> None:
     assert (row.answered, row.whole_answers) == (COUNT, 0) and row.kept is not None and row.kept < 1
     assert (all_sets(run.store)["elder"].whole_answers, all_sets(run.store)["elder"].kept) == (COUNT, 1.0)
     said = [event.message for event in events if isinstance(event, Note)]
-    assert "set short: 24 of 24 samples no longer hold their whole answer" in said
+    assert "set short: 24 of 24 samples contain only a part of their answer" in said
 
 
 MATCHED = """

@@ -17,7 +17,7 @@ def test_a_file_that_is_no_gguf_is_refused(embedded_model: EmbeddedModel, tmp_pa
     for number, content in enumerate([b"GGUX" + whole[4:], whole, whole[:11], whole[:40] + b"\xff" * 64]):
         path = tmp_path / f"{number}.gguf"
         path.write_bytes(content)
-        with pytest.raises(FaqError, match="no GGUF"):
+        with pytest.raises(FaqError, match="cannot be read as a GGUF"):
             open_gguf(path)
     with pytest.raises(FaqError, match="not"):
         hf_name("blk.0.attn_rotation.weight")

@@ -45,7 +45,7 @@ def test_a_broken_extension_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_name_of_one_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = registry_with(tmp_path, monkeypatch, "THING = 3", name="llm")
-    with pytest.raises(FaqError, match=r"two packages define the judge 'llm'.*such as faq-broken"):
+    with pytest.raises(FaqError, match=r"two packages define the judge 'llm'.*for example faq-broken"):
         registry.names()
 
 

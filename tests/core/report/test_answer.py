@@ -20,7 +20,7 @@ from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, me
         ([BETTER] * 2, [WORSE, WITHIN_NOISE], "No."),
         ([BETTER] * 2, [WORSE, BETTER], "Mixed"),
         ([BETTER, WITHIN_NOISE], [WITHIN_NOISE] * 2, "No. The gain comes from having more text"),
-        ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], "Probably not: .* looks worse"),
+        ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], "No gain was seen: .* looks worse"),
         ([WITHIN_NOISE] * 2, [LEANS_BETTER, WITHIN_NOISE], "Perhaps: .* looks better"),
         ([WITHIN_NOISE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
         ([WORSE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),

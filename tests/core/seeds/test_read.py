@@ -150,11 +150,7 @@ def test_by_policy_the_first_bad_line_ends_it_and_nothing_is_lost(tmp_path: Path
 
 
 IMPOSTORS: dict[str, tuple[str, bytes, str]] = {
-    "png as jsonl": (
-        "s.jsonl",
-        b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9,
-        "contains no usable|not what its ending",
-    ),
+    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "contains no usable|not what"),
     "prose as jsonl": ("s.jsonl", b"Once upon a time\nthere was a file\n", "not what its ending says"),
     "json and more as jsonl": ("s.jsonl", b'[{"question": "q"}]\n{"question": "q"}', "name it .json"),
     "broken json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n\n', "not what its ending says"),

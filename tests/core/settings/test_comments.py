@@ -60,7 +60,7 @@ def test_every_key_has_a_description_with_its_choices(model: type[BaseModel], na
     assert not comment[0].isupper() or comment.startswith("URL"), "it follows a key, and goes on in a sentence"
     assert all(str(choice) in comment for choice in choices(field.annotation) if isinstance(choice, str))
     may_be_absent = not field.is_required() and (field.default is None or bool(field.examples))
-    assert may_be_absent == ("left out: " in comment), "what leaving it out means"
+    assert may_be_absent == ("default: " in comment), "what leaving it out means"
     if field.default is None:
         assert field.examples or issubclass(Preset, model) or name == "preset", "a value that can be shown"
 

@@ -351,7 +351,7 @@ def test_only_and_until(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ran(go(run, until="s2")) == ["s1", "s2"]
     assert ran(go(run, only="s3")) == ["s3"]
     stage_rows.end(run.store, "s1", "failed")
-    with pytest.raises(UsageError, match="s2 needs s1"):
+    with pytest.raises(UsageError, match="s1 must be up to date before s2"):
         go(run, only="s2")
     for wrong in ({"only": "s9"}, {"until": "s9"}):
         with pytest.raises(UsageError, match="no stage 's9'; the stages are s1, s2, s3"):

@@ -13,12 +13,12 @@ from faq_tui.core.extensions import Extension
 class ReasoningDialect(Extension):
     """The tags around reasoning, the names of response fields, and the message fields that a chat template reads.
 
-    open, close      tags before and after the reasoning in a model's text, without white space;
+    open, close      tags before and after the reasoning in a model's text, without white space around them;
                      both "" for a dialect that only names response fields
     opening, closing the same tags with the white space that the model writes; default: `open` and `close`
     response_fields  fields of a server's message or delta that hold only the reasoning
     special_tokens   tokens that the screen shows in the style of special tokens; default: `open` and `close`
-    opened_by_prompt True if a chat template may end the prompt with `open`: then a reply contains only `close`
+    opened_by_prompt True if a chat template may end the prompt with `open`, so that a reply contains only `close`
     quotable         True if a question may contain the tags as plain text, even if they are special tokens
     in_templates     False if it is unknown how a chat template expects the reasoning
     plain            how often `open` and `close` occur in a turn without reasoning
@@ -57,7 +57,7 @@ class ReasoningDialect(Extension):
         return (self.open, self.close) if self.open else ()
 
     def split(self, text: str) -> tuple[str, str, bool] | None:
-        """(reasoning, answer, closed) of a text that begins with `open`; None for any other text.
+        """(reasoning, answer, closed) of a text that begins with `open`. Returns None for any other text.
 
         If `close` is missing, `closed` is False and the answer is empty.
         """

@@ -25,8 +25,10 @@ def response_fields() -> tuple[str, ...]:
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """Special tokens of every dialect, for the screen. If another package's dialect cannot be loaded, only those of
-    faq-tui's own dialects."""
+    """The special tokens of all dialects, for the screen.
+
+    If a dialect of another package cannot be loaded, only the special tokens of faq-tui's own dialects are returned.
+    """
     try:
         installed = DIALECTS.all()
     except FaqError:
@@ -49,7 +51,7 @@ def closing_tags() -> frozenset[str]:
 def dialect_of_template(template: str) -> ReasoningDialect | None:
     """The first dialect that the chat template with this Jinja source uses.
 
-    None if the model does not mark its reasoning, or does not reason.
+    Returns None if the model does not reason or does not mark its reasoning.
     """
     return next((dialect for dialect in tag_dialects() if dialect.writes(template)), None)
 
@@ -60,10 +62,10 @@ def opened_by(prompt: str) -> str:
 
 
 def split_reasoning(content: str) -> tuple[str, str, bool]:
-    """(reasoning, answer, closed) of a whole reply; `closed` is False if the reasoning has no end.
+    """(reasoning, answer, closed) of a whole reply. `closed` is False if the closing tag is missing.
 
-    The reasoning comes first, between the tags of one dialect. If the prompt may contain the opening tag, the closing
-    tag alone is enough.
+    The reasoning comes first, between the tags of one dialect. If the prompt may contain the opening tag, the reply
+    may contain only the closing tag.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     if dialect is not None and (parts := dialect.split(content)) is not None:
@@ -82,9 +84,10 @@ def begins_with_reasoning(text: str) -> bool:
 
 
 class ReasoningStream:
-    """Split a reply that is still arriving, for display only. `split_reasoning` splits the reply that is stored.
+    """Split a reply that is still arriving, only for display. `split_reasoning` splits the finished reply before it
+    is stored.
 
-    The two results differ if the prompt contains the opening tag, because only the whole reply shows this.
+    If the prompt contains the opening tag, the two results differ, because only the whole reply shows this.
     """
 
     def __init__(self) -> None:
@@ -110,7 +113,7 @@ class ReasoningStream:
         return out, ""
 
     def _begin(self) -> bool:
-        """False while the text so far may be the start of an opening tag."""
+        """Find out whether the text begins with reasoning. Returns False while this is not known yet."""
         start = self._held.lstrip()
         if not start or any(d.open.startswith(start) and d.open != start for d in self._dialects):
             return False
@@ -122,5 +125,5 @@ class ReasoningStream:
 
 
 def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
-    """Of the dialects whose opening tag begins `start`, the one with the longest tag."""
+    """The dialect with the longest opening tag with which `start` begins; None if there is no such dialect."""
     return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)

@@ -37,7 +37,10 @@ def page(body: dict[str, Any]) -> str:
         note = "Each bar is a 95% interval. A bar that crosses the zero line is within noise."
         parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
     if points:
-        note = "Each point is a model with its 95% intervals. Circles: equal samples. Squares: equal tokens."
+        note = (
+            "Each point is a model with its 95% intervals. Circles mark sets at equal samples, and squares mark sets "
+            "at equal tokens."
+        )
         parts.append(f"<section><h2>General and specialised text</h2><p>{note}</p>{points}</section>")
     parts.append(f"<section>{to_html(rest(body))}</section>")
     return (
@@ -56,7 +59,7 @@ def _where(body: dict[str, Any]) -> str:
 
 
 def _cards(body: dict[str, Any]) -> str:
-    """The verdicts as cards: one card per comparison, one line per text."""
+    """The verdicts as cards. Each comparison has a card, and each text has a line in it."""
     texts = {one["name"]: one for one in body["texts"]}
     cards = []
     for c in body["comparisons"]:

@@ -44,9 +44,9 @@ class EvidenceViewState:
 
     view: str = VIEWS[0]
     match: str = MATCHES[0]
-    every: bool = False  # all metrics, or the main one of each text
+    every: bool = False  # show all metrics, not only the main metric of each text
     page: int = 0  # page of the table's columns, if not all columns fit
-    paper: bool | None = None  # show the paper's figures; None: show them if they fit
+    paper: bool | None = None  # whether to show the paper's figures; None means only if they fit
     left: str = ""
     right: str = ""
 
@@ -82,10 +82,10 @@ class LoadedEvidence:
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target's name in the settings
-    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # folder to text
-    bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # labelled text to its items in words
-    about: dict[str, str] = field(default_factory=dict)  # text to what it is
-    report: dict[str, Any] = field(default_factory=dict)  # as data
+    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # maps folder and text to sums
+    bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # maps a labelled text to its items
+    about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
+    report: dict[str, Any] = field(default_factory=dict)  # the report as data
     paper: tuple[Cell, ...] = ()
     paper_known: bool = False  # whether the paper has results of this model
 

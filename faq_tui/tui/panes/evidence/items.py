@@ -46,7 +46,7 @@ class Entry:
     """One item of the list. `cells` are the results of the unquantized, the left and the right model."""
 
     text: str
-    number: int  # from 0
+    number: int  # index of the item in its text, from 0
     cells: tuple[str, str, str]
     words: str  # the item in one line
 
@@ -74,7 +74,8 @@ def _flipped(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -
         return Entry(text, number, (cells[0], cells[1], cells[2]), _words(body_of(loaded, text, number)))
 
     made = [of_number(number) for number in sorted(numbers)]
-    yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)  # first where the shown models differ
+    # Items for which the shown models have different results come first.
+    yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)
 
 
 def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
@@ -119,7 +120,7 @@ class Words:
     """The text of one opened item and its tokens' KL. Empty if the item is labelled or its text was not stored."""
 
     body: dict[str, Any] = field(default_factory=dict)
-    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)  # by model
+    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)  # for each model
     levels: tuple[float, float] = (float("inf"), float("inf"))  # lowest KL of the highest and of the high tokens
 
     @property
@@ -235,7 +236,7 @@ def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry,
 
 
 class ItemView(Vertical):
-    """One item: its text, and below it the result of each model. Empty until `show`."""
+    """One item: its text, and below it the result of each model. It is empty until `show` is called."""
 
     def compose(self) -> ComposeResult:
         yield ShortText(id="item-title")

@@ -14,11 +14,11 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.short import ELLIPSIS
 
 BORDER = 1
-LEAST = 3  # lines
+LEAST = 3  # minimum number of lines
 
 
 class Lines(LineList):
-    """Lines that the pane makes."""
+    """A list whose lines the pane makes."""
 
     HEADS = 1
 

@@ -26,7 +26,7 @@ HEADS = {
 }
 ALWAYS = ("value", "verdict")  # shown on every page, next to the figures
 LEAST_NAME, MOST_NAME = 18, 40
-GAPS = {"value": 1, "interval": 1}  # of the cells before a column; of the others:
+GAPS = {"value": 1, "interval": 1}  # cells before these columns; before all other columns there are GAP cells
 GAP = 2
 ITEM_CELL = 13  # minimum width of a column for an item's model
 ITEMS_SHARE = 0.6  # maximum share of a line for the three models

@@ -59,8 +59,8 @@ class EvidencePane(Pane):
         self.rows: list[TableRow] = []
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
-        self._cursors: dict[str, int] = {}  # view to the last position of its cursor
-        self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and their columns
+        self._cursors: dict[str, int] = {}  # maps a view to the last position of its cursor
+        self._fitted: tuple[object, int, Columns] | None = None  # rows and width, and the columns for them
         self._seen: object = None
         self._described: LoadedEvidence | None = None  # the evidence that the view `run` describes
         self.reader = Reader(run.folder, self._post_loaded)
@@ -95,7 +95,7 @@ class EvidencePane(Pane):
 
     @property
     def busy(self) -> bool:
-        """Whether a thread of the pane is still running."""
+        """Whether a thread of this pane is still running."""
         return self.reader.busy or self.query_one(ScatterBox).busy
 
     def on_evidence_pane_evidence_loaded(self, event: EvidenceLoaded) -> None:
@@ -135,7 +135,7 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The view of the open item, or else the table."""
+        """The text of the open item. If no item is open, the table."""
         if self.loaded.evidence is None:
             return None
         if self.opened is not None:

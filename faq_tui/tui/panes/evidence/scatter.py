@@ -27,11 +27,11 @@ from faq_tui.tui.widgets.text import LiteralText
 
 MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
 UNQUANTIZED_MARK = "U"
-LEAST_PLOT = 8  # lines
-LEGEND_WIDTH = 46  # columns of one entry
+LEAST_PLOT = 8  # minimum number of lines
+LEGEND_WIDTH = 46  # width of one entry in columns
 RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
 
-Axis = tuple[str, str]  # text, metric
+Axis = tuple[str, str]  # (text, metric)
 Request = tuple[LoadedEvidence, int, int]  # the data to draw, and the width and height in cells
 
 

@@ -42,7 +42,7 @@ MEANINGS = {
 
 
 def heading(metric: str, title: str, window: int | None) -> str:
-    """`KL on pydoc · lower is better`."""
+    """A heading such as `KL on pydoc · lower is better`."""
     declared = METRICS.get(metric)
     goal = "higher" if declared.higher_is_better else "lower"
     return f"{declared.title_for(window)} on {short_title(metric, title)} · {goal} is better"
@@ -58,7 +58,7 @@ def value(metric: str, number: float) -> str:
 
 
 def ends(metric: str, estimate: Estimate) -> str:
-    """`[low, high]` of a metric's value; empty without an interval, or if both ends are equal."""
+    """The interval of a value as `[low, high]`. It is empty if there is no interval, or if both ends are equal."""
     if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     low, high = value(metric, estimate.low), value(metric, estimate.high)
@@ -66,7 +66,7 @@ def ends(metric: str, estimate: Estimate) -> str:
 
 
 def change(metric: str, estimate: Estimate) -> str:
-    """`-0.0981 [-0.1003, -0.0960]`."""
+    """The change with its interval, such as `-0.0981 [-0.1003, -0.0960]`."""
     number = estimate.value if math.isfinite(estimate.value) else None
     ends = "" if estimate.low is None else f" {formatting.interval(metric, asdict(estimate))}"
     return f"{formatting.change(metric, number).removesuffix(' points')}{ends}"

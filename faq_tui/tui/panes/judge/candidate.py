@@ -19,12 +19,12 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-LONG = 400  # characters; longer reasoning opens folded, and a longer reason of the judge is shown last
+LONG = 400  # characters; longer reasoning is folded at first, and a longer reason of the judge is shown last
 LABEL_STYLE = "bold cyan"
 
 
 def columns_in_words(columns: Sequence[ScoreRow]) -> str:
-    """`llm 8.5 · lik -1.02 · act 0.30`: the score of each judge."""
+    """The score of each judge, such as `llm 8.5 · lik -1.02 · act 0.30`."""
     return " · ".join(f"{JUDGES.get(row.kind).short} {_number(row)}" for row in columns)
 
 
@@ -58,7 +58,7 @@ def _number(row: ScoreRow) -> str:
 
 
 class CandidateBox(Vertical):
-    """One candidate. Empty until `show`. It draws only changes, so the scroll position stays."""
+    """One candidate. The box is empty until `show` is called. It draws only changes, so the scroll position stays."""
 
     class CandidateChosen(Message):
         def __init__(self, number: int) -> None:
@@ -94,7 +94,7 @@ class CandidateBox(Vertical):
 
 
 def title(case: Case, candidate: Candidate, blind: bool) -> Text:
-    """`2  8 of 10  picked by judge`."""
+    """The title of the box, such as `2  8 of 10  picked by judge`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
     for words, style in (score(case, candidate, blind), picked(case, candidate, blind)):
         if words:
@@ -124,7 +124,7 @@ def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> 
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """Who picked this candidate, as (words, style). The effective pick is bold: the person's, or else the judge's."""
+    """Who picked this candidate, as (words, style). The effective pick is bold."""
     standing = case.standing
     by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
     if not blind and standing.judge_pick == candidate.id:

@@ -22,13 +22,13 @@ class Case:
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    scores: dict[int, ScoreRow]  # by candidate: the score that decides
-    override: Override | None  # with author and time
-    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # by candidate: every judge's score
+    scores: dict[int, ScoreRow]  # maps the id of a candidate to the score that decides
+    override: Override | None  # a person's pick with its author and time
+    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # maps it to every judge's score
 
     @property
     def counts(self) -> int | None:
-        """Id of the candidate that the seed currently uses."""
+        """The id of the candidate that the seed currently uses."""
         person = self.standing.override
         return person.candidate_id if person else self.standing.judge_pick
 

@@ -54,8 +54,8 @@ class JudgePane(Pane):
         self.case: Case | None = None
         self.chosen = 0  # index among the case's candidates
         self.blind = False
-        self.folded: bool | None = None  # None: long reasoning is folded
-        self.reasons: dict[str, str] = {}  # seed id to the reason for the next override
+        self.folded: bool | None = None  # None means that only long reasoning is folded
+        self.reasons: dict[str, str] = {}  # maps a seed id to the reason for its next override
         self._version = -1
 
     def compose(self) -> ComposeResult:
@@ -164,7 +164,7 @@ class JudgePane(Pane):
     def _draw_boxes(self, case: Case) -> None:
         candidates, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
         if len(candidates) > room and self.room.width < 3 * BOX_WIDTH:
-            room = 1  # show one candidate at full width rather than two of three
+            room = 1  # show one candidate at full width, not two of three candidates
         first = max(0, min(self.chosen - room // 2, len(candidates) - room))
         visible = candidates[first : first + room]
         tabs = Text(" ")

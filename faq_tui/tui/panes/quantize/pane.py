@@ -39,7 +39,7 @@ from faq_tui.tui.widgets.list import index_of
 from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
-ALL_VIEWS_HEIGHT = 28  # minimum rows for grid, curve and log together
+ALL_VIEWS_HEIGHT = 28  # minimum number of rows to show grid, curve and log together
 SLOW_S = 1.0  # seconds between two updates of figures and log
 VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
@@ -80,7 +80,7 @@ class QuantizePane(Pane):
                 yield LiteralText(id="log")
 
     def on_mount(self) -> None:
-        # This takes 0.1 s or more, so do it before the first curve is needed.
+        # This import takes 0.1 s or more, so start it before the first curve is needed.
         threading.Thread(target=__import__, args=("plotext",), name="plotext", daemon=True).start()
 
     @property
@@ -119,7 +119,7 @@ class QuantizePane(Pane):
         self.draw(all_of_it=changed)
 
     def text_to_copy(self) -> str | None:
-        """The log if only the log is shown; else the table of losses."""
+        """The log if only the log is shown, otherwise the table of losses."""
         if self.view == "log" and not self._all_views:
             return "\n".join(self._log(200))
         grid = self._grid()

@@ -19,7 +19,7 @@ WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The progress and rate of a running quantization, else the number of artefacts."""
+    """The progress and rate of a running quantization. If none is running, the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -71,14 +71,14 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
 
 
 class ArtefactQueue(QueueList):
-    """The artefacts, with the chosen one in the middle where the list is longer than its room."""
+    """The artefacts. If not all fit, the chosen artefact is in the middle."""
 
     def __init__(self) -> None:
         super().__init__(id="queue")
         self._queue: list[Queued] = []
         self._making: ArtefactLive | None = None
         self._drawn: tuple[object, ...] = ()
-        self._columns: tuple[int, int] = (0, 0)  # widths of recipe and set
+        self._columns: tuple[int, int] = (0, 0)  # widths of the columns for the recipe and the set
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
         """Show the queue, and draw what changed."""

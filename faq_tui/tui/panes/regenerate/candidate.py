@@ -27,7 +27,7 @@ class CandidateView(Vertical):
         self.key: CandidateKey | None = None
         self.finished: Candidate | None = None
         self._growing: GrowingCandidate | None = None
-        self._read = [0, 0]  # maximum characters of reasoning and of answer on the screen
+        self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
         self._more: list[str] = []  # shown after the state if it fits
         self._failure: str | None = None  # the failure that the text shows

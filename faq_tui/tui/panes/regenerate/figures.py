@@ -21,14 +21,17 @@ def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callabl
     def count() -> None:
         try:
             app.call_from_thread(on_totals, queries.totals(path, source_hash))
-        except Exception:  # noqa: BLE001  the figures stay away; the app may be closing
+        except Exception:  # noqa: BLE001  without a count, the pane shows no totals; the app may be closing
             return
 
     threading.Thread(target=count, name="totals", daemon=True).start()
 
 
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
-    """The progress and rate of a running regeneration, else the totals. `expected`: candidates of all sources."""
+    """The progress and rate of a running regeneration. If none is running, the totals.
+
+    `expected` is the number of candidates that all sources together should have.
+    """
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
         stage, left = live.stage, live.seconds_left(now)

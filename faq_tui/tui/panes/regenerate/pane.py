@@ -53,8 +53,8 @@ class RegeneratePane(Pane):
         self.source = next(iter(run.settings.sources), "")
         self.number = 1
         self.follower = Follower()
-        self._finished: dict[int, Candidate] = {}  # candidates of the selected seed
-        self._lost: dict[int, str] = {}  # its failed candidates, number to reason
+        self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
+        self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
         self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # the last shown seed with its state
@@ -206,7 +206,7 @@ of the target's family under [sources.elder] in faq.toml."
         return range(first, min(self.candidates, first + room - 1) + 1)
 
     def _arrange(self) -> None:
-        """Show as many candidates as fit: side by side in a wide pane, else one above another."""
+        """Show as many candidates as fit: side by side in a wide pane, one above another in a narrow pane."""
         wide = self.room.width >= WIDE
         self.set_class(wide, "-wide")
         zoomed = self.has_class("-zoom")

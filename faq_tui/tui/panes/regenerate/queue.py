@@ -29,14 +29,14 @@ class Follower:
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # characters of the candidate, and the time when they last grew
+        self._length, self._since = 0, 0.0  # characters of the candidate, and when this number last grew
 
     def toggle(self) -> None:
         self.on = not self.on
         self._length, self._since = 0, 0.0
 
     def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
-        """The candidate to show next; None to stay."""
+        """The candidate to show next. None means that the shown candidate stays."""
         latest = regeneration.latest
         if not self.on or latest is None:
             return None
@@ -128,10 +128,10 @@ class SeedPage:
 
 
 def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int) -> tuple[str, str]:
-    """The state of a seed as (words, style). `expected` is how many candidates it should have."""
+    """The state of a seed as (words, style). `expected` is the number of candidates that the seed should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # in this job, or in an earlier job from the database
+    if failed := max(failed, answered.failed):  # failures of this job, or of an earlier job
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
@@ -155,7 +155,7 @@ class SeedQueue(QueueList):
     """Draws the page, then only the rows that changed."""
 
     class PageResized(Message):
-        """The page has another height, and so other seeds."""
+        """The height of the page has changed, so the page has other seeds."""
 
     def __init__(self, page: SeedPage) -> None:
         super().__init__(id="queue")
@@ -184,7 +184,7 @@ class SeedQueue(QueueList):
                 self.refresh_lines(index)
 
     def on_resize(self) -> None:
-        if self.size.height != self.page_of_seeds.height:  # else it is shown again as it was
+        if self.size.height != self.page_of_seeds.height:  # with the same height, the page stays unchanged
             self.page_of_seeds.resize(self.size.height)
             self.post_message(self.PageResized())
 

@@ -65,7 +65,7 @@ def length_name(now: SeedFilter) -> str:
 
 
 def in_words(now: SeedFilter) -> str:
-    """`“bread”, picked, code, #hard, up to 100 characters`."""
+    """The filter as text, such as `“bread”, picked, code, #hard, up to 100 characters`."""
     parts = [
         f"“{now.text}”" if now.text else "",
         now.state or "",

@@ -79,7 +79,7 @@ class Finder:
             with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
                 self._post_matches(number, seed_pages.matches(db, view, seed_filter), began)
         except (FaqError, sqlite3.OperationalError):
-            pass  # interrupted, or the database cannot be read: keep the matches found so far
+            pass  # interrupted, or the database cannot be read: keep the matches that were found so far
         if number == self._number:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 

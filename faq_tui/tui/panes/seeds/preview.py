@@ -43,7 +43,7 @@ class SampleSets:
         return [name for name, index in self.indexes.items() if seed_id in index.offsets]
 
     def tokens(self, name: str) -> dict[str, int]:
-        """Seed id to number of tokens."""
+        """Maps the id of each seed in a set to the number of tokens of its sample."""
         index = self.indexes.get(name)
         return {seed_id: offset.n_tokens for seed_id, offset in index.offsets.items()} if index else {}
 

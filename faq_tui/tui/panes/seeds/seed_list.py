@@ -82,7 +82,7 @@ def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: in
 
 
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
-    """The length with its unit: tokens if known, else characters."""
+    """The length with its unit. The unit is tokens if their number is known, otherwise characters."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
 
@@ -103,19 +103,19 @@ class SeedList(LineList):
     """Shows the seeds at `positions` of the seed file, in ascending order; a `range` shows every seed."""
 
     TO_THE_EDGE = True
-    tokens: reactive[Mapping[str, int]] = reactive(dict)  # seed id to its tokens, as far as known
-    candidates: reactive[int] = reactive(0)  # candidates of each seed
+    tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps a seed id to its number of tokens, if known
+    candidates: reactive[int] = reactive(0)  # number of candidates that each seed should have
 
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
         self._fetch = fetch
-        self._rows: dict[int, SeedListRow] = {}  # by position
+        self._rows: dict[int, SeedListRow] = {}  # maps a position to its row
         self.positions: Sequence[int] = range(0)
-        self._height = 0  # rows, while it is hidden too
+        self._height = 0  # number of rows; it is kept while the list is hidden
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
-        """List the seeds at `positions`. The cursor goes to the position `keep` if it is listed, else keeps its
-        index."""
+        """List the seeds at `positions`. The cursor goes to the position `keep`. If this position is not
+        listed, the cursor keeps its index."""
         others = positions is not self.positions and positions != self.positions
         self.positions = positions
         self.count = len(positions)

@@ -149,7 +149,7 @@ def test_an_infinite_score_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("kind", ["lenghty", "mix", ""])
 def test_no_judge_has_no_id(run: Run, kind: str) -> None:
-    with pytest.raises(UsageError, match="there are llm, likelihood, activation"):
+    with pytest.raises(UsageError, match="available: llm, likelihood, activation"):
         column_id(run, kind)
 
 
