@@ -80,7 +80,7 @@ def probe_in_words(probe: ProbeRow) -> str:
     if probe.auc is None:
         return f"in the test before use, no score of the judge could be read{advice}"
     text = (
-        f"in the test before use, the judge separates real answers from garbage and misplaced ones "
+        "in the test before use, the judge separates real answers from garbage and from answers to other questions "
         f"with AUC {probe.auc:.2f} [{probe.low:.2f}, {probe.high:.2f}]"
     )
     return f"{text}, below {LEAST_AUC}{advice}" if is_low(probe) else text
@@ -183,7 +183,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         else:
             below = f", below {LEAST_AUC}: its scores are unreliable" if probe["warning"] else ""
             parts.append(
-                f"the judge separates real answers from garbage and misplaced ones with AUC {probe['auc']:.2f} "
-                f"[{probe['low']:.2f}, {probe['high']:.2f}]{below}"
+                "the judge separates real answers from garbage and from answers to other questions "
+                f"with AUC {probe['auc']:.2f} [{probe['low']:.2f}, {probe['high']:.2f}]{below}"
             )
     return parts
