@@ -24,7 +24,7 @@ class PaneSpec:
     Tabs, digit keys, footer, help screen, palette and docs/keys.md use this data.
     """
 
-    scope: str  # the first part of the ids of its actions, and the id of its widget
+    scope: str  # the id of its widget; the ids of its actions begin with it
     title: str  # the text on the tab
     digit: int  # the digit key that shows the pane, alone or with ctrl
     help: str  # one sentence that describes what the key shows

@@ -82,7 +82,7 @@ class AtPlace:
 
 @dataclass(frozen=True)
 class Measured:
-    """The result of `measure`. `experts`: layer -> tokens per expert.
+    """The result of `measure`. `experts` maps each layer to the number of tokens per expert.
 
     `rows` has one entry per row of ids: the moments and the largest |x| of each channel. It is empty without
     `per_row`.

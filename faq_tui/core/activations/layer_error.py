@@ -111,7 +111,7 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """Tokens of held-out text on which layers are compared; 0: layers are not compared."""
+    """Number of tokens of held-out text on which layers are compared; with 0, layers are not compared."""
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 

@@ -46,7 +46,7 @@ class Overview:
         return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """The metric's value by layer."""
+        """The value of `metric` in each layer, by the layer's number."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
@@ -88,7 +88,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Set -> (outlier channels that it drives, outlier channels of all these sets together)."""
+    """By set: the number of outlier channels that it drives, and the number that all these sets have together."""
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}

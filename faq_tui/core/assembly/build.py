@@ -51,7 +51,7 @@ class Collector:
         candidates: Mapping[int, Candidate],
         plan: SetPlan,
     ) -> Iterator[Sample]:
-        """Each seed with its picked candidate."""
+        """Make a sample of each seed with its picked candidate."""
         for seed in seeds:
             try:
                 pick, candidate = _picked(picks.get(seed.id), candidates)

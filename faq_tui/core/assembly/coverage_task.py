@@ -84,7 +84,7 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Row indexes of `driven` [samples, channels]: each next row drives the most channels not yet covered.
+    """Order the rows of `driven` [samples, channels]: each next row drives the most channels not yet covered.
 
     Greedy set cover: the first k rows cover at least 1 - 1/e of the best k rows (Nemhauser, Wolsey and Fisher 1978).
     When no row adds a channel, a new cover begins with the remaining rows. Among equal gains, the earlier row is

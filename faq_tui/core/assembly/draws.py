@@ -38,7 +38,7 @@ def _random_seeds(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:
 
 
 def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
-    """A sentence on how several draws overlap."""
+    """A sentence that says how several draws overlap."""
     every = {seed.id for seeds in draws_made for seed in seeds}
     sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
     if len(every) == sum(map(len, draws_made)):

@@ -14,7 +14,7 @@ Decode = Callable[[tuple[int, ...]], str]
 
 
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Whole samples in order, then the start of the next one: `budget` tokens in total.
+    """Keep whole samples in order, then the start of the next sample, so that `budget` tokens are kept in total.
 
     No row is shorter than MIN_TOKENS. If the last one would be, the sample before it is shortened by the difference.
     If that sample is too short for this, the total is up to MIN_TOKENS - 1 tokens below the budget.
@@ -37,7 +37,7 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 
 
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Every sample, with the longest ones cut to a common length: `budget` tokens in total.
+    """Keep every sample, but cut the longest ones to a common length, so that `budget` tokens are kept in total.
 
     For sets that need both an equal number of samples and an equal number of tokens. If the budget is below
     MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.

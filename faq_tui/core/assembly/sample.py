@@ -85,7 +85,7 @@ class Sample:
     """One sample. The JSONL has exactly the fields in `FIELDS`; other programs read them, so keep their names."""
 
     seed_id: str
-    candidate_id: int | None  # None: the sample is the seed itself
+    candidate_id: int | None  # None if the sample is the seed itself
     source: str  # a source's name, or `baseline`
     text: str
     input_ids: tuple[int, ...]

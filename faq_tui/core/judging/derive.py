@@ -16,12 +16,12 @@ from faq_tui.core.settings import MIX
 from faq_tui.core.store import picks as rows
 from faq_tui.core.store.picks import ScoreRow
 
-Groups = Sequence[Sequence[int]]  # ids of the usable candidates of one seed and source each
-MIN_CANDIDATES = 8  # candidates of seeds with several of them; with fewer, the slope is chance
+Groups = Sequence[Sequence[int]]  # each group: the ids of the usable candidates of one seed and source
+MIN_CANDIDATES = 8  # with fewer candidates, the fitted slope is mostly chance
 
 
 def derive(run: Run, groups: Groups) -> None:
-    """Store the derived scores of every judge. `groups` covers all sources of the run."""
+    """Compute and store the derived scores of every judge. `groups` holds the groups of all sources of the run."""
     judge = run.settings.judge
     for kind in judge.kinds():
         if shown_id(run, kind) != column_id(run, kind):
@@ -70,11 +70,11 @@ def _sum_in_words(weights: dict[str, float], zs: dict[str, float]) -> str:
 
 
 def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
-    """Candidate id to (score - mean of its seed's scores) / s, where s is the standard deviation of these differences
-    over all seeds of the run that have two scores or more.
+    """Map the id of each candidate to its z-score: (score - mean of its seed's scores) / s.
 
-    All seeds share one s, so that small differences within a seed stay small. All results are 0 if all scores are
-    equal.
+    s is the standard deviation of these differences over all seeds of the run that have at least two scores. All
+    seeds share the same s, so that small differences within a seed stay small. If all scores are equal, every z-score
+    is 0.
     """
     differences: dict[int, float] = {}
     paired: list[float] = []
@@ -93,10 +93,10 @@ def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
 def mixed(
     weights: Mapping[str, float], scores: Mapping[str, Mapping[int, float]], groups: Groups
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
-    """Candidate id to (sum of weight * z-score, z-score of each kind).
+    """Map the id of each candidate to (sum of weight * z-score over the judges, z-score by kind of judge).
 
-    A judge that scored no candidate of a seed is left out for that seed. If it scored only some of them, the others
-    have no mixed score (None).
+    If a judge scored no candidate of a seed, it is left out of the sums for that seed. If it scored only some of the
+    seed's candidates, the mixed score of the others is None.
     """
     by_kind = {kind: z_scores(scores[kind], groups) for kind in weights}
     sums: dict[int, tuple[float | None, dict[str, float]]] = {}
@@ -110,11 +110,12 @@ def mixed(
 
 
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
-    """The slope of the score on log length within seeds; None with too few candidates, or if all are equally long.
+    """The slope of the score on the logarithm of the length, within seeds.
 
-    `values`: candidate id to score; `lengths`: candidate id to tokens. The slope is fitted by ordinary least squares
-    after subtracting the mean of each seed (the within estimator of a fixed-effects model). Otherwise easy questions,
-    whose answers are short and probable, would look like an effect of length.
+    None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
+    its score; `lengths` maps it to the candidate's number of tokens. The slope is fitted by ordinary least squares
+    after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Without this step, easy
+    questions, whose answers are short and probable, would look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -133,10 +134,10 @@ def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Gr
 def length_controlled(
     values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups
 ) -> tuple[dict[int, float], float | None]:
-    """(candidate id to score - slope * (log length - the run's mean log length), slope).
+    """Returns the length-controlled scores by candidate id, and the slope.
 
-    The first value is the score adjusted to the geometric mean length of the run, in the score's unit. Without a
-    slope it is the score itself.
+    A length-controlled score is score - slope * (log length - the run's mean log length): the score adjusted to the
+    geometric mean length of the run, in the score's unit. If no slope can be fitted, it is the score itself.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

@@ -1,6 +1,7 @@
 """Find the judge to which a score belongs, and the candidates that it scores.
 
-With another judge in the settings, candidates are scored again but not regenerated. This module reads no text.
+If the judge in the settings changes, candidates are scored again, but they are not regenerated. This module reads no
+text of candidates.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def judge_named(kind: str) -> Judge:
 
 
 def column_id(run: Run, kind: str) -> str:
-    """A hash of everything but the candidates that affects this judge's scores."""
+    """A hash of all inputs that affect this judge's scores, except the candidates."""
     return judge_named(kind).column_id(run)
 
 
@@ -37,7 +38,7 @@ def shown_id(run: Run, kind: str) -> str:
 
 
 def judge_id(run: Run) -> str:
-    """The id of the scores that decide the pick: those of one judge, or the weighted mix of several."""
+    """The id of the scores that decide the pick: the scores of one judge, or the weighted mix of several judges."""
     judge = run.settings.judge
     if judge.picks_by != MIX:
         return shown_id(run, judge.picks_by)
@@ -45,9 +46,9 @@ def judge_id(run: Run) -> str:
 
 
 def outlines_of(run: Run, name: str) -> list[CandidateOutline]:
-    """The source's candidates under its present settings.
+    """The candidates of the source `name` under its present settings.
 
-    If the settings ask for fewer, later numbers are left out.
+    If the settings now ask for fewer candidates per seed, the candidates with higher numbers are left out.
     """
     source = run.settings.sources[name]
     return candidate_rows.outlines(run.store, name, source_hash_of(source), source.candidates)
@@ -64,5 +65,5 @@ def usable_groups(run: Run) -> list[list[int]]:
 
 
 def current_picks(run: Run, source: str) -> dict[str, Pick]:
-    """Seed id to pick, under the present settings of the source and of the judge."""
+    """The pick of each seed, by seed id, under the present settings of the source and of the judge."""
     return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))

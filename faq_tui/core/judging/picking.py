@@ -11,28 +11,28 @@ from faq_tui.core.store.judged import Standing
 
 FINISHED = "stop"
 FILTERS = ("all", "close calls", "disagreements", "truncated or unusable", "overridden")
-CLOSE_IN_MIX = 0.25  # of a z-score
+CLOSE_IN_MIX = 0.25  # in units of the z-score
 
 
 def best_candidate(
     candidates: Iterable[Candidate | CandidateOutline], scores: Mapping[int, float | None]
 ) -> int | None:
-    """Id of the candidate with the best score among those without a flag; None if there is none.
+    """Id of the candidate with the best score among the candidates without a flag; None if there is no such one.
 
-    Among equal scores, a candidate that ended by itself is preferred, then the lower number, which is random because
-    candidates are independent draws. Length is ignored.
+    If scores are equal, a candidate that ended by itself is preferred, then the candidate with the lower number. The
+    numbers are random, because candidates are independent draws. Length is ignored.
     """
     usable = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
     return max(usable, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if usable else None
 
 
 def close_margin(kind: str) -> float:
-    """Two scores of this kind, or of the mix, count as close if they differ by no more than this."""
+    """The largest difference at which two scores of this kind, or of the mix, count as close."""
     return CLOSE_IN_MIX if kind == MIX else judge_named(kind).close
 
 
 def admits(name: str, standing: Standing, kind: str) -> bool:
-    """True if the filter `name` shows this seed; `kind` is the judge's."""
+    """True if the filter `name` shows this seed. `kind` is the kind of the judge."""
     match name:
         case "close calls":
             return standing.margin is not None and standing.margin <= close_margin(kind) + 1e-9
@@ -51,6 +51,6 @@ def agrees(standing: Standing) -> bool:
 
 
 def agreement(standings: Iterable[Standing]) -> tuple[int, int]:
-    """(number of overrides that equal the judge's pick, number of overrides of judged seeds)."""
+    """The number of overrides that equal the judge's pick, and the number of all overrides of judged seeds."""
     both = [standing for standing in standings if standing.override is not None and standing.judged]
     return sum(map(agrees, both)), len(both)

@@ -1,7 +1,7 @@
 """Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
-available. The estimate is about right for English, and not too low for most other scripts.
+available. For English the estimate is about right; for most other scripts it is not too low.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
 from faq_tui.core.settings import JudgeSettings
 
 BYTES_A_TOKEN = 4
-REPLY_TOKENS = 120  # tokens reserved in the reply for each answer, at least
+REPLY_TOKENS = 120  # least number of tokens that are reserved in the reply for each answer
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
 SHARE = 0.9  # largest share of the window to fill, because token counts are estimates
-LEAST_REASONING = 32  # tokens of a candidate's reasoning; shorter excerpts are useless to the judge
+LEAST_REASONING = 32  # least tokens of a reasoning excerpt; shorter ones are useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """One candidate, or a made-up answer when the judge is tested."""
+    """An answer that the judge sees: a candidate or, when the judge is tested, a made-up answer."""
 
     reasoning: str
     answer: str
@@ -33,10 +33,10 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """How the answers of one request fit into the judge's window."""
+    """The numbers of tokens with which the answers of one request fit into the judge's window."""
 
-    reasoning_tokens: int  # of each answer
-    max_tokens: int  # of the reply
+    reasoning_tokens: int  # most tokens of each answer's reasoning
+    max_tokens: int  # most tokens of the reply
     cut: bool = False  # reasoning got fewer tokens than the settings allow, because the window is small
 
 
@@ -45,9 +45,10 @@ def labels_of(count: int) -> tuple[str, ...]:
 
 
 def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
-    """The text of the request. A single answer is scored alone; several are compared with each other."""
+    """The text of the request. A single answer is scored by itself; several answers are compared with each other."""
     labels = labels_of(len(answers))
-    # A candidate cannot contain the hash of all candidates, so it cannot forge the end of its block.
+    # The end of a block is marked by a hash of all candidates. A candidate cannot contain this hash, so it cannot
+    # forge the end of its block.
     fence = digest(question, [[a.reasoning, a.answer] for a in answers], length=8)
     values = {
         "fence": fence,
@@ -75,9 +76,9 @@ def versions() -> list[str]:
 def budget_for(
     question: str, answers: Sequence[ShownAnswer], judge: JudgeSettings, window: int | None
 ) -> PromptBudget | None:
-    """How the answers fit into a window of `window` tokens (None: unknown; assumed to be large enough).
+    """The budget of a request for a window of `window` tokens. If `window` is None, the window is assumed to suffice.
 
-    None if even the answers without reasoning do not fit.
+    Returns None if the answers do not fit, even without reasoning.
     """
     count = len(answers)
     longest = max((tokens(a.reasoning) for a in answers), default=0)
@@ -99,12 +100,12 @@ def budget_for(
 
 
 def tokens(text: str) -> int:
-    """An estimate of the tokens of a text."""
+    """An estimate of the number of tokens in a text."""
     return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
 
 
 def shorten(text: str, limit: int) -> str:
-    """The whole text if it has at most `limit` tokens, otherwise its beginning and end."""
+    """The whole text if it has at most `limit` tokens, otherwise only its beginning and its end."""
     over = tokens(text) - limit
     if over <= 0:
         return text

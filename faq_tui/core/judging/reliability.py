@@ -1,4 +1,4 @@
-"""Measure how reliable an LLM judge is: a test before its scores are used, and its bias by the order of answers.
+"""Measure how reliable an LLM judge is, by a test before its scores are used and by its bias towards positions.
 
 The test checks whether the judge scores real answers above garbage and above answers to other questions. A judge that
 gives every answer a 10 follows the schema, but its scores are useless.
@@ -34,7 +34,10 @@ class ProbeCase:
 
 
 def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
-    """`real`: questions with one answer each. With a single question there is no misplaced answer."""
+    """The cases of the test. `real` holds questions with one real answer each.
+
+    With a single question, there is no answer to another question.
+    """
     words = [word for _, answer in real for word in answer.answer.split()]
     cases = []
     for number, (question, answer) in enumerate(real):
@@ -50,7 +53,10 @@ def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
 
 
 def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
-    """The result of the test from (kind, score) pairs. Unreadable scores (None) are left out and counted."""
+    """The result of the test from pairs (kind of answer, score).
+
+    Scores that could not be read (None) are only counted.
+    """
     by_kind = {
         kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)
     }
@@ -74,7 +80,7 @@ def probe_in_words(probe: ProbeRow) -> str:
     if probe.auc is None:
         return f"in the test before use, no score of the judge could be read{advice}"
     text = (
-        f"in the test before use, the judge separates real answers from garbage and misplaced ones "
+        "in the test before use, the judge separates real answers from garbage and from answers to other questions "
         f"with AUC {probe.auc:.2f} [{probe.low:.2f}, {probe.high:.2f}]"
     )
     return f"{text}, below {LEAST_AUC}{advice}" if is_low(probe) else text
@@ -105,11 +111,14 @@ class OrderBias:
     groups: int
     changed: int  # groups whose best answer differs between the two orders
     tied: int  # groups in which several answers share the best mean score
-    by_place: tuple[float, ...]  # mean score of the answers at the first position, the second, …
+    by_place: tuple[float, ...]  # for each position, from the first: mean score of the answers shown there
 
 
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
-    """`groups`: for each group and answer, (position, score) in the first order and in the second."""
+    """The bias over `groups`.
+
+    A group holds, for each answer, (position, score) in the first and in the second order.
+    """
     changed = tied = 0
     scores_at: dict[int, list[float]] = {}
     for group in groups:
@@ -133,9 +142,10 @@ def _best(scores: Sequence[float]) -> set[int]:
 
 
 def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> dict[str, Any] | None:
-    """The bias over the seeds whose candidates were all scored in both orders, JSON-able; None without such seeds.
+    """The bias over the seeds whose candidates were all scored in both orders, JSON-able.
 
-    `judge` is the id of the judge's scores. Each group holds the ids of the usable candidates of one seed and source.
+    None if there are no such seeds. `judge` is the id of the judge's scores. Each group holds the ids of the usable
+    candidates of one seed and source.
     """
     details = details_of(store, judge)
     seen = []
@@ -156,9 +166,9 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """Phrases about the bias by order and about the test, for each that has a result.
+    """Phrases about the bias by order and about the test. A phrase is left out if there is no result.
 
-    `judging`: what `judging_of` returns.
+    `judging` is the result of `judging_of`.
     """
     parts = []
     if orders := judging["orders"]:
@@ -173,7 +183,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         else:
             below = f", below {LEAST_AUC}: its scores are unreliable" if probe["warning"] else ""
             parts.append(
-                f"the judge separates real answers from garbage and misplaced ones with AUC {probe['auc']:.2f} "
-                f"[{probe['low']:.2f}, {probe['high']:.2f}]{below}"
+                "the judge separates real answers from garbage and from answers to other questions "
+                f"with AUC {probe['auc']:.2f} [{probe['low']:.2f}, {probe['high']:.2f}]{below}"
             )
     return parts

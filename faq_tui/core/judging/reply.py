@@ -29,7 +29,7 @@ class Verdict:
 
 
 def schema(labels: Sequence[str]) -> dict[str, Any]:
-    """The schema of a reply about the answers with these `labels`; (ALONE,) for a single answer."""
+    """The schema of a reply about the answers with these `labels`. For a single answer, `labels` is (ALONE,)."""
     score = {"type": "integer", "minimum": int(LOWEST), "maximum": int(HIGHEST)}
     # The reason comes first, so that the judge writes it before the scores and can base them on it.
     one = _object(
@@ -49,9 +49,9 @@ def example(labels: Sequence[str]) -> str:
 
 
 def response_format(labels: Sequence[str]) -> dict[str, Any]:
-    """Keys that are added to the request's body.
+    """The keys that are added to the body of the request, so that the server enforces the schema.
 
-    A server that ignores them may answer in prose, which is also read.
+    A server that ignores these keys may answer in prose. Such replies can be read, too.
     """
     return {
         "response_format": {
@@ -84,9 +84,9 @@ class InvalidReplyError(ValueError):
 
 
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
-    """Label to verdict, for every label. Keys that the schema does not name are ignored.
+    """The verdict on every answer, by label. Keys that the schema does not name are ignored.
 
-    Raises InvalidReplyError.
+    Raises InvalidReplyError if the reply does not fit the schema.
     """
     body = next(_objects(raw), None)
     if body is None:
@@ -97,7 +97,7 @@ def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
-    """Label to verdict, for each label whose overall score can be read. Never raises."""
+    """The verdict on each answer whose overall score can be read, by label. Never raises."""
     verdicts: dict[str, Verdict] = {}
     for body in _objects(raw):
         for label in labels:
@@ -115,10 +115,10 @@ def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """The reply as a JSON object, or the JSON object inside its prose."""
+    """Yield the reply if it is a JSON object, otherwise the JSON object inside its prose, if there is one."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
-            body = json.loads(text, strict=False)  # models write line breaks into strings
+            body = json.loads(text, strict=False)  # strict=False: models write line breaks into strings
         except (ValueError, RecursionError):
             continue
         if isinstance(body, dict):
@@ -154,7 +154,7 @@ def _loose(body: dict[str, Any]) -> Verdict | None:
 
 
 def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Map each label to its text: from the last heading with this label to the next heading."""
+    """Yield each label with its text, from the last heading with this label to the next heading."""
     if tuple(labels) == (ALONE,):
         yield ALONE, raw
         return
@@ -182,7 +182,7 @@ def _is_score(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """A score from 1 to 10, also in quotes or with "/10"."""
+    """`value` as a score from 1 to 10, also if it is in quotes or ends with "/10"; None if it is no such score."""
     if isinstance(value, str) and (quoted := QUOTED.fullmatch(value)):
         value = float(quoted[1])
     return float(value) if _is_score(value) else None  # type: ignore[arg-type]

@@ -11,7 +11,8 @@ from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, Request
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
 from faq_tui.core.settings import JudgeSettings
 
-Ready = Callable[[int, AnswerVerdicts | None, str], None]  # (index of the answer, None: too long to be shown, mode)
+# Called with the index of an answer, its verdicts (None if it is too long to be shown) and the mode.
+Ready = Callable[[int, AnswerVerdicts | None, str], None]
 LISTWISE, POINTWISE = "listwise", "pointwise"
 
 
@@ -20,8 +21,8 @@ class JudgingTally:
     """Counts of exceptions, such as candidates that could not be compared. They are reported at the end."""
 
     groups: int = 0
-    cut: int = 0  # requests with less reasoning than the settings allow
-    apart: int = 0  # groups that were scored one by one
+    cut: int = 0  # requests that show less reasoning than the settings allow
+    apart: int = 0  # groups whose candidates were scored one by one
     too_long: int = 0
     unscored: int = 0
     failures: list[str] = field(default_factory=list)
@@ -45,13 +46,15 @@ class JudgingTally:
 
 
 class SeedJudge:
-    """Scores the answers to one question at a time; `tally` counts over all of them."""
+    """Scores the answers to one question at a time. `tally` counts exceptions over all questions."""
 
     def __init__(self, client: JudgeClient, judge: JudgeSettings, window: int | None) -> None:
         self.client, self.judge, self.window, self.tally = client, judge, window, JudgingTally()
 
     async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
-        """Score the answers to one question. `ready` gets each answer's verdicts, unless the judge failed on it.
+        """Score the answers to one question.
+
+        `ready` is called with the verdicts on each answer, unless the judge failed on it.
 
         Raises EndpointError if the server cannot be reached.
         """
@@ -64,7 +67,7 @@ class SeedJudge:
             await self._alone(question, answer, index, ready)
 
     async def _together(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> bool:
-        """Score all answers in one request; False if they cannot be shown together."""
+        """Score all answers in one request. Returns False if they do not fit together into the judge's window."""
         budget = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
         if budget is None:
             return False

@@ -1,4 +1,4 @@
-"""Summarize the judging: every judge's scores, and the further facts that each judge reports."""
+"""Summarize the judging: the scores of every judge, and the further facts that a judge reports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FACTS = ("mode", "replies", "orders", "probe")  # facts that only some judges ha
 
 
 def judging_of(run: Run) -> dict[str, Any]:
-    """A JSON-able object. Each of FACTS is null if no judge of the run has it yet."""
+    """A JSON-able summary of the judging of `run`. Each of FACTS is null until a judge of the run reports it."""
     judge = run.settings.judge
     kinds = judge.kinds()
     groups = usable_groups(run)
@@ -33,7 +33,7 @@ def judging_of(run: Run) -> dict[str, Any]:
 
 
 def _column(run: Run, kind: str, ours: set[int]) -> dict[str, Any]:
-    """One judge's scores over the run's present candidates."""
+    """A summary of one judge's scores of the run's present candidates."""
     identity, shown = column_id(run, kind), shown_id(run, kind)
     scores = {i: score for i, score in rows.scores_of(run.store, identity).items() if i in ours}
     known = [score for score in scores.values() if score is not None]
@@ -59,5 +59,8 @@ def judging_in_words(judging: dict[str, Any]) -> list[str]:
 
 
 def named_in(judging: dict[str, Any]) -> list[str]:
-    """The judges of a `judging_of` object that are installed. A run made elsewhere may have others."""
+    """The judges of a `judging_of` object that are installed here.
+
+    A run from another machine may name further judges.
+    """
     return [column["kind"] for column in judging["columns"] if column["kind"] in JUDGES]

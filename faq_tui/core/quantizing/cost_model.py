@@ -147,7 +147,7 @@ OTHER_GPU = math.log(1.5)  # a row measured on another GPU counts as far as a jo
 @dataclass(frozen=True)
 class QuantizationCost:
     seconds: float
-    gpu_bytes: float  # 0 on a CPU
+    gpu_bytes: float  # is 0 if the device is a CPU
     host_bytes: float
     source: str  # the measured run that the estimate is based on; empty if there is none
 
@@ -191,7 +191,7 @@ def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
     cost = cost_of(method)
     if device == "cuda":
         return summed(cost.seconds, layer_terms(cost, profile))
-    attention = 2 * profile.longest * profile.hidden  # multiply-adds per token, for scores and values
+    attention = 2 * profile.longest * profile.hidden  # multiply-adds per token for attention scores and values
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
     # A module that only a share of the tokens reaches costs only that share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)

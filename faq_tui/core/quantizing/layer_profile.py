@@ -54,7 +54,7 @@ class LayerProfile:
 
     @property
     def columns_together(self) -> float:
-        """As `columns`, for our own walk, which solves about 64 matrices of one shape together."""
+        """Like `columns`, but for faq-tui's own walk, which solves about 64 matrices of one shape together."""
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 
     @property

@@ -20,7 +20,7 @@ class LossTable:
     layers: int = 0
     modules: list[str] = field(default_factory=list)  # in order of first appearance
     losses: dict[Place, float | None] = field(default_factory=dict)
-    working: set[Place] = field(default_factory=set)  # started, no loss yet
+    working: set[Place] = field(default_factory=set)  # modules that have started but have no loss yet
     complete: bool = False
 
     def add(self, layer: int, module: str, loss: float | None) -> None:

@@ -65,7 +65,7 @@ def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], No
         tensors: dict[str, Any] = {}
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {"format": "pt"}
-            for name in reader.keys():  # noqa: SIM118  it is no dict
+            for name in reader.keys():  # noqa: SIM118  the reader is no dict
                 tensors[name] = new.read(name) if name in new.files else reader.get_tensor(name)
                 if f"{name}_scale" in scales:
                     tensors[f"{name}_scale"] = new.read(f"{name}_scale")

@@ -46,7 +46,7 @@ def check_target(folder: Path) -> dict[str, Any]:
 
 
 def check_chat_template(folder: Path) -> None:
-    """Raise UsageError unless the tokenizer of `folder` brings a chat template."""
+    """Raise UsageError unless the tokenizer of `folder` has a chat template."""
     if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return
     path = folder / "tokenizer_config.json"

@@ -91,7 +91,9 @@ class JudgeSettings(Section):
     retries: Annotated[int, Field(ge=0, le=100, description="tries of a request after the first")] = 5
     mode: Annotated[
         Literal["listwise", "pointwise"],
-        Field(description="whether a seed's candidates are judged together, in two orders, or one by one"),
+        Field(
+            description="judge a seed's candidates one by one (pointwise), or together and in two orders (listwise)"
+        ),
     ] = "listwise"
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[

@@ -1,4 +1,4 @@
-"""Containers that their children cover completely, so that Textual need not draw a background."""
+"""Containers without a background: their children cover them completely."""
 
 from __future__ import annotations
 

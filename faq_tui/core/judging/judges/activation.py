@@ -1,9 +1,10 @@
-"""`activation`: how strongly a candidate drives the target. No judge server is needed.
+"""`activation`: how many of the target's outlier channels a candidate drives. No judge server is needed.
 
 The score is the share (0 to 1) of the target's outlier channels that the sample drives above their outlier threshold.
-The sample is the one that the quantizer would get. If no calibration sample drives a channel, the quantizer cannot
-choose its scale well. A fixed set of questions determines the outlier channels, so that a candidate's score does not
-depend on other seeds. Crest and kurtosis at the outlier layers are stored with the score.
+The sample is the candidate in the form in which the quantizer would get it. If no calibration sample drives a
+channel, the quantizer cannot choose its scale well. A fixed set of questions determines the outlier channels, so that
+a candidate's score does not depend on other seeds. Crest and kurtosis at the outlier layers are stored with the
+score.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from faq_tui.core.models.target import fingerprint
 from faq_tui.core.run.run import Run
 from faq_tui.core.seeds.read import starter_path
 
-EVERY = 4  # every fourth starter question: 64 questions from all categories
+EVERY = 4  # use every fourth starter question: 64 questions, from all categories
 DETAILS = ("tokens", "covered", "outliers", "crest", "kurtosis", "layers")
 
 
@@ -68,7 +69,10 @@ class ActivationJudge(TargetJudge):
 
 
 def reference_rows(template: Template) -> list[tuple[int, ...]]:
-    """Token ids of the questions that determine the outlier channels, without those that the template refuses."""
+    """Token ids of the questions that determine the outlier channels.
+
+    Questions that the template refuses are left out.
+    """
     rows = []
     for question in reference_questions():
         try:

@@ -1,7 +1,7 @@
 """The base class of judges: how a judge scores candidates, what its scores depend on, and how they are described.
 
 The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, the `kind` in `[judge]` of `faq.toml`. All
-other modules use this class and never compare the name of a judge.
+other modules use the methods of this class; no code there depends on the name of a judge.
 """
 
 # ruff: noqa: ARG002  default methods ignore arguments that only some judges use
@@ -33,7 +33,7 @@ class Score:
     score: float | None  # None: the candidate could not be scored and is never picked
     reason: str  # shown to a person beside the score
     raw: str = ""  # the judge's whole reply
-    details: dict[str, Any] = field(default_factory=dict)  # JSON-able: the parts of the score
+    details: dict[str, Any] = field(default_factory=dict)  # the parts of the score; JSON-able
 
 
 Item = tuple[Seed, Candidate]
@@ -41,19 +41,19 @@ OnScore = Callable[[Candidate, Score], None]
 
 
 class Judge(Extension, ABC):
-    """One kind of judge. A subclass sets the words below and writes `score_all`; the rest has defaults."""
+    """One kind of judge. A subclass sets the attributes without a default and implements `score_all`."""
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
     short: str  # heading of its scores in the judge pane, three or four letters
-    version: str = "1"  # change it when the same candidate would get another score
+    version: str = "1"  # change it when the same candidate would get a different score than before
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
     shaping: tuple[str, ...] = ()  # the `keys` that affect a score
     needs_target: bool = False  # the scores depend on the target's weights
     length_matters: bool = False  # length affects the score: `judge.length_control` removes this effect
-    explains: bool = False  # a score's reason is the judge's own explanation
+    explains: bool = False  # the reason of a score is an explanation that the judge wrote
     replaces: bool = False  # a new score of the same candidate replaces the old one
-    close: float = 0.0  # two scores that differ by less count as close
+    close: float = 0.0  # two scores that differ by no more than this count as close
 
     def __init__(self) -> None:
         for word in WORDS:
@@ -66,7 +66,7 @@ class Judge(Extension, ABC):
             raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
 
     def check_here(self, run: Run) -> str:
-        """What doctor reports about this judge on this machine; "" if there is nothing to report.
+        """The text that doctor reports about this judge on this machine; "" if there is nothing to report.
 
         Raises FaqError with one sentence if the judge cannot work here. Doctor checks `server` separately.
         """
@@ -77,7 +77,7 @@ class Judge(Extension, ABC):
         return None
 
     def column_id(self, run: Run) -> str:
-        """A hash of everything but the candidate that affects a score. Scores are stored under it and reused."""
+        """A hash of all inputs that affect a score, except the candidate. Scores are stored under it and reused."""
         settings = {key: getattr(run.settings.judge, key) for key in self.shaping}
         return digest("judge", self.name, self.version, settings, fingerprint(run) if self.needs_target else "")
 
@@ -88,17 +88,18 @@ class Judge(Extension, ABC):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """Which of the usable candidates to score.
+        """The usable candidates that this judge still has to score.
 
-        `scores` holds this judge's stored scores by candidate id; `details` reads their parts.
+        `scores` holds this judge's stored scores by candidate id; `details` reads the stored details of scores.
         """
         return [candidate for candidate in candidates if candidate.id not in scores]
 
     @abstractmethod
     def score_all(self, context: Context, items: Sequence[Item], on_score: OnScore) -> None:
-        """Score every candidate, and pass each score at once to `on_score`, which stores it.
+        """Score every candidate. Pass each score to `on_score`, which stores it, as soon as it is known.
 
-        Call `context.cancel.check()` between candidates. Raises FaqError if some candidates got no score.
+        An implementation calls `context.cancel.check()` between candidates. Raises FaqError if the judge failed on
+        some candidates.
         """
 
     def facts(self, run: Run, candidates: Sequence[Sequence[int]]) -> dict[str, Any]:
@@ -109,7 +110,7 @@ class Judge(Extension, ABC):
         return {}
 
     def sentences(self, judging: Mapping[str, Any]) -> list[str]:
-        """Phrases for the stage's summary: how reliable the scores are. `judging`: what `judging_of` returns."""
+        """Phrases for the stage's summary on how reliable the scores are. `judging` is the result of `judging_of`."""
         return []
 
     def report_lines(self, judging: Mapping[str, Any]) -> list[str]:
@@ -117,7 +118,10 @@ class Judge(Extension, ABC):
         return []
 
     def in_report(self, judge: Mapping[str, Any]) -> str:
-        """How the report names this judge. `judge`: kind, model and url of the settings, as in report.json."""
+        """The name of this judge in the report.
+
+        `judge` holds kind, model and url from the settings, as in report.json.
+        """
         return f"{self.name} ({self.measures})"
 
     def number(self, score: float) -> str:
@@ -133,5 +137,5 @@ class Judge(Extension, ABC):
         return ""
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:
-        """The reason that is shown with a score from which the effect of length is removed."""
+        """The reason that is shown beside a length-controlled score."""
         return f"{self.in_words(score)} after length control"

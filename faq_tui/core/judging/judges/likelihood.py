@@ -1,7 +1,8 @@
 """`likelihood`: how probable the target itself finds a candidate. No judge server is needed.
 
-The score is the mean log-probability (nats a token, at most 0) of the candidate's reasoning and answer under the
-target, given the question in the target's chat template. The separate means of reasoning and answer are also stored.
+The score is the mean log-probability (nats per token, at most 0) of the candidate's reasoning and answer under the
+target, given the question in the target's chat template. The means of the reasoning and of the answer are stored,
+too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class LikelihoodJudge(TargetJudge):
     short = "lik"
     version = "likelihood-2"
     task = "likelihood"
-    close = 0.05  # nats a token
+    close = 0.05  # nats per token
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run))
@@ -56,15 +57,16 @@ class LikelihoodJudge(TargetJudge):
 
 JUDGE = LikelihoodJudge()
 
-BATCH_TOKENS = 2048  # padded tokens of one forward pass
-CHUNK_TOKENS = 256  # rows of [tokens, vocabulary] logits that exist at once
+BATCH_TOKENS = 2048  # most tokens of one forward pass, with padding
+CHUNK_TOKENS = 256  # most rows of the logits [tokens, vocabulary] that are in memory at once
 
 
 def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """The worker's task `likelihood`: sum the log-probabilities of token ids over spans.
 
-    spec: model, trust_remote_code, device, dtype, items (a JSONL path: id, input_ids, spans {name: [start, end)}).
-    It sends one `score` message for each item: id, and for each span [sum of log-probabilities in nats, tokens].
+    spec: model, trust_remote_code, device, dtype, items (path of a JSONL file; each line has id, input_ids and
+    spans {name: [start, end)}). The task sends one `score` message for each item, with its id, and for each span
+    [sum of log-probabilities in nats, number of tokens].
     The longest items come first, so that a batch that is too large for the memory fails at the start.
     """
     import torch
@@ -101,7 +103,10 @@ def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def span_logprob(model: Any, states: Any, ids: list[int], spans: list[list[int]]) -> tuple[float, int]:
-    """(sum of log p(ids[t] | ids[:t]) over t in the spans, number of t). `states`: [tokens, hidden]."""
+    """The sum of log p(ids[t] | ids[:t]) over the positions t in the spans, and the number of these positions.
+
+    `states`: the last hidden states, [tokens, hidden].
+    """
     import torch
 
     positions = [t for start, end in spans for t in range(max(1, start), end)]

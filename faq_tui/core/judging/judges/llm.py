@@ -58,7 +58,7 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """In comparing mode, all candidates of a seed if one of them was not yet compared with the others."""
+        """In comparing mode, all candidates of a seed, if one of them was not yet compared with the others."""
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
         known = details()
@@ -146,7 +146,7 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test; None if the judge failed on a part of it. Then the next run repeats the test."""
+    """The result of the test. If the judge failed on a part of the test, None; the next run then repeats the test."""
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
     chosen = list(of_seed.values())[::-1][: seed_judge.judge.probe]
@@ -171,7 +171,7 @@ async def _probe(
 
 
 def _window_of_embedded(judge: JudgeSettings) -> int | None:
-    """The window of the embedded server, which does not report it; None for any other server."""
+    """The context window of the embedded server, which does not report its window; None for any other server."""
     if judge.base_url != EMBEDDED:
         return None
     from faq_tui.core.embedded.server import SLOT_TOKENS
@@ -184,7 +184,7 @@ def _by_seed(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _grouped(things: Sequence[T], key: Callable[[T], tuple[str, str]]) -> list[list[T]]:
-    """Group by (seed id, source), in the order of each group's first item."""
+    """Group `things` by their key (seed id, source). Groups are in the order of their first items."""
     groups: dict[tuple[str, str], list[T]] = {}
     for thing in things:
         groups.setdefault(key(thing), []).append(thing)

@@ -47,22 +47,22 @@ class TargetJudge(Judge):
             file.unlink(missing_ok=True)
 
     def further_files(self, run: Run, template: Template) -> dict[str, Path]:  # noqa: ARG002
-        """Write further files for the task. Returns their paths by key in the task's spec."""
+        """Write further files that the task needs. Returns their paths; each key is a field of the task's spec."""
         return {}
 
     @abstractmethod
     def score_of(self, message: Mapping[str, Any]) -> Score:
-        """The score in one message of the worker."""
+        """The score from one `score` message of the worker."""
 
     def parts_before_control(self, shown: list[str], details: Mapping[str, Any]) -> str:
-        """The judge's name followed by `shown`, and by the score before length control if there is one."""
+        """The judge's name, then the phrases in `shown`, then the score before length control if there is one."""
         if details.get("slope") is not None:
             shown = [*shown, f"{details['raw']:.2f} before length control"]
         return f"{self.name}: {', '.join(shown)}" if shown else ""
 
 
 def _write_items(path: Path, template: Template, items: Iterable[Item], on_score: OnScore) -> None:
-    """Write a line for each candidate: id, input_ids, and spans of reasoning and answer in tokens.
+    """Write one line of JSON for each candidate: id, input_ids, and the token spans of reasoning and answer.
 
     A candidate that the template refuses gets no score.
     """

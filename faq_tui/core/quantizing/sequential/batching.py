@@ -84,7 +84,7 @@ class SolveBatch:
 def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], budget: int) -> list[SolveBatch]:
     """The batches of a group. `few`: Hessians with too few tokens; `budget`: bytes that a batch may take.
 
-    A batch holds at least one module, even one above the budget.
+    A batch holds at least one module, even if this module alone exceeds the budget.
     """
     alike: dict[tuple[Any, ...], list[list[str]]] = {}
     for shared in dict.fromkeys(group.inputs.values()):

@@ -69,8 +69,8 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
     For each column c: err = (w - ŵ) / U_cc, then W[:, c+1:] -= err · U[c, c+1:] (GPTQ, arXiv:2210.17323,
-    algorithm 1). The loss is sum(err²) / 2, the mean squared output error a token as the damped Hessian has it.
-    `group_size` -1 is one group; `check` is called once a block and may raise.
+    algorithm 1). The loss is sum(err²) / 2, the mean squared output error per token by the damped Hessian.
+    `group_size` -1 is one group; `check` is called once per block and may raise.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size

@@ -77,7 +77,10 @@ class LayerWalk:
         return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
 
     def _tokens_at_once(self, longest: int) -> int:
-        """Tokens per batch, such that a layer's intermediate values fit: about six copies of its widest tensor."""
+        """The most tokens per batch for which the intermediate values of a layer fit into memory.
+
+        They take about as much memory as six copies of the layer's widest tensor.
+        """
         layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
         token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
         if config._attn_implementation == "eager":  # it holds the whole attention matrix, in two dtypes

@@ -21,7 +21,7 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 
 
 class EngineOptions(Protocol):
-    """What the engine needs to know of a method. `GptqmodelMethod` provides it."""
+    """The attributes of a method that the engine uses. `GptqmodelMethod` provides them."""
 
     cuda_backend: str
     checkpoints: bool

@@ -37,8 +37,8 @@ class GptqmodelRecipe(Recipe):
 class GptqmodelMethod(Method):
     """A method that gptqmodel runs.
 
-    `cuda_backend` is a kernel that neither downloads nor compiles anything. `checkpoints` is True if gptqmodel can
-    resume this method from its checkpoints.
+    `cuda_backend` is a CUDA kernel that neither downloads nor compiles anything. `checkpoints` is True if gptqmodel
+    can resume this method from its checkpoints.
     """
 
     cuda_backend: str

@@ -41,7 +41,7 @@ class Quantized:
     weight: Any  # [..., out, in] float32, in the original column order
     codes: Any  # [..., in, out] uint8
     outliers: Any  # [..., in, out] bool
-    levels: list[Pair]  # of each group of columns
+    levels: list[Pair]  # scales and zeros of each group of columns
     loss: Any  # [...]; a float for a single matrix
 
     def one(self, index: int) -> Quantized:

@@ -17,8 +17,8 @@ class Bits:
 
     weights: int = 0
     codes: int = 0
-    scales: int = 0  # and zeros, both levels
-    outliers: int = 0  # 16-bit value and 16-bit column each
+    scales: int = 0  # bits of scales and zeros, at both levels
+    outliers: int = 0  # each outlier has a 16-bit value and a 16-bit column
     row_pointers: int = 0
     permutation: int = 0
 

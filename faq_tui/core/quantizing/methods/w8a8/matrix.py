@@ -27,7 +27,7 @@ class _ChannelRule:
         self.rows: Sequence[Any] = ()
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """Does nothing, because the scale of a channel is computed before the walk."""
+        """Do nothing, because the scale of a channel is computed before the walk."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         del diagonal
