@@ -62,7 +62,7 @@ class Seeds(Section):
         str | None,
         Field(
             min_length=1,
-            description="configuration (subset) of a data set on the hub; left out: its only one",
+            description="configuration (subset) of a data set on the hub; default: its only one",
             examples=["main"],
         ),
     ] = None
@@ -70,7 +70,7 @@ class Seeds(Section):
         str | None,
         Field(
             min_length=1,
-            description="branch, tag or commit of a data set on the hub; left out: its main branch",
+            description="branch, tag or commit of a data set on the hub; default: its main branch",
             examples=["main"],
         ),
     ] = None
@@ -81,13 +81,13 @@ class Seeds(Section):
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
-            description="names of the file's fields; left out: found by common names",
+            description="names of the file's fields; default: found by common names",
             examples=[{"prompt": "data.ask"}],
         ),
     ] = None
     encoding: Annotated[
         str | None,
-        Field(description="encoding of a text file; left out: UTF-8", examples=["latin-1"]),
+        Field(description="encoding of a text file; default: UTF-8", examples=["latin-1"]),
     ] = None
     on_problem: Annotated[
         Literal["skip", "refuse"], Field(description="what to do with a broken, empty or repeated line")
