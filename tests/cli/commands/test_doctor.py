@@ -108,7 +108,7 @@ def test_a_headless_run_warns_and_goes_on(tmp_path: Path) -> None:
         done = faq_tui("run", folder, "--until", "regenerate")
     assert done.code == ExitCode.DONE, done
     assert "warning: source elder: Llama-3.1-405B is not of the target's family: stranger" in done.err
-    assert "elders of Qwen3-8B are Qwen/Qwen3-235B-A22B, Qwen/Qwen3-32B" in done.err
+    assert "; elders of Qwen3-8B: Qwen/Qwen3-235B-A22B, Qwen/Qwen3-32B" in done.err
 
 
 pytest_plugins = ["tests.support.weightless_run"]

@@ -188,8 +188,8 @@ def test_shared_seeds_widen_the_intervals_and_the_report_says_so(
         assert overlap(run) == found
         widened, text = collect(run).comparisons[0].texts["pydoc"][KL.name].difference, render(run, "md")
         told = document(run)["run"]["shared_seeds"]
-    assert (told is None) == (found is None) == ("The draws overlap" not in text)
-    assert found is None or f"each has {found.seeds} of the same {found.total} seeds" in text
+    assert (told is None) == (found is None) == ("The draws share seeds" not in text)
+    assert found is None or f"each uses {found.seeds} of the same {found.total} seeds" in text
     ratio = (widened.high - widened.low) / (alone.high - alone.low)  # type: ignore[operator]
     assert ratio == pytest.approx(1.0 if found is None else found.widening(3), rel=0.02)
     assert widened.value == alone.value

@@ -32,7 +32,7 @@ def registry_with(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, name
         ("import sys\nsys.exit(7)", r"cannot be loaded \(SystemExit: 7\)"),
         ("import faq_no_such_module", r"cannot be loaded \(ModuleNotFoundError: "),
         ("THIN = 3", r"cannot be loaded \(AttributeError: "),
-        ("THING = 3", "is no Judge"),
+        ("THING = 3", "is not a Judge"),
     ],
 )
 def test_a_broken_extension_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:

@@ -162,7 +162,7 @@ def test_a_foreground_run_is_found_and_can_be_stopped(server: FakeServer, folder
 def test_what_cannot_begin_says_why_and_leaves_nothing(server: FakeServer, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stage 'nonsense'; the stages are seeds, "):
         start(folder, until="nonsense")
-    with pytest.raises(UsageError, match="judge needs seeds"):
+    with pytest.raises(UsageError, match="seeds must be up to date before judge"):
         start(folder, only="judge")
     assert list((folder / "jobs").iterdir()) == []
     with pytest.raises(UsageError, match="no run folder at"):

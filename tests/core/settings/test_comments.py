@@ -57,7 +57,9 @@ def test_every_key_has_a_description_with_its_choices(model: type[BaseModel], na
     field = model.model_fields[name]
     comment = comment_of(field)
     assert len(comment) > 10 and "\n" not in comment and not comment.endswith((".", ":", ",", ";", " "))
-    assert not comment[0].isupper() or comment.startswith("URL"), "it follows a key, and goes on in a sentence"
+    assert not comment[0].isupper() or comment.startswith(("URL", "Python")), (
+        "it follows a key, and goes on in a sentence"
+    )
     assert all(str(choice) in comment for choice in choices(field.annotation) if isinstance(choice, str))
     may_be_absent = not field.is_required() and (field.default is None or bool(field.examples))
     assert may_be_absent == ("default: " in comment), "what leaving it out means"

@@ -73,13 +73,14 @@ def test_init_never_overwrites(tmp_path: Path) -> None:
 
 def commented(text: str) -> list[tuple[str, str, str, bool]]:
     """(section, key, value, whether it is an example) of each key that stands in a comment."""
-    section, found = "", []
+    section, before, found = "", "", []
     for line in text.splitlines():
         if head := re.match(r"(?:# )?\[\[?([\w.]+)\]\]?", line):
             section = head[1]
         elif key := re.match(r"# (\w+) = (.*)", line):
-            value, _, said = key[2].partition("  #")
-            found.append((section, key[1], value.split(" #")[0].strip(), "left out" in said or "left out" in key[2]))
+            value = key[2].split(" #")[0].strip()
+            found.append((section, key[1], value, "default: " in f"{before} {key[2]}"))
+        before = "" if " = " in line else line  # a long comment stands above its key
     return found
 
 

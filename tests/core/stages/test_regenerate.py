@@ -102,8 +102,8 @@ def test_reasoning_is_kept_apart_in_every_dialect(server: FakeServer, tmp_path: 
         assert json.loads(flags) == (["unclosed_think", "empty"] if dialect == "unclosed" else [])
         assert told == {"unopened": "inline", "unclosed": "inline"}.get(dialect, dialect)
     assert Counter(row[0] for row in kept) == {"elder": 1, **dict.fromkeys(dialects, 3)}
-    notes = [e["message"] for e in found if e["event"] == "Note" and "without reasoning" in e["message"]]
-    assert [note.partition(" came")[0] for note in notes] == [
+    notes = [e["message"] for e in found if e["event"] == "Note" and "have no reasoning" in e["message"]]
+    assert [note.partition(" have")[0] for note in notes] == [
         "1 of 1 candidates of elder",
         "3 of 3 candidates of none",
     ]
