@@ -86,9 +86,9 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
     """Order the rows of `driven` [samples, channels]: each next row drives the most channels not yet covered.
 
-    Greedy set cover: the first k rows cover at least 1 - 1/e of the best k rows (Nemhauser, Wolsey and Fisher 1978).
-    When no row adds a channel, a new cover begins with the remaining rows. Among equal gains, the earlier row is
-    taken.
+    This is a greedy set cover: the first k rows cover at least 1 - 1/e as many channels as the best k rows would
+    (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining rows. If
+    several rows add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

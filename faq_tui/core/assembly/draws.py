@@ -1,4 +1,4 @@
-"""Choose the seeds of each draw of the calibration sets (`evaluate.repeats`), and describe how draws overlap."""
+"""Choose the seeds of each of the `evaluate.repeats` draws of the calibration sets, and describe their overlap."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
     """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
     If there are at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
-    `repeats = 1` gives. Otherwise each draw is a random subset: `count` seeds if there are more than that, else the
-    share `share` of all seeds. Draws that share seeds differ less than draws of new seeds would.
+    `repeats = 1` gives. Otherwise each draw is a random subset of the seeds. It has `count` seeds if there are more
+    than `count` seeds in total; otherwise it has the fraction `share` of all seeds. Draws that share seeds differ less than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -28,7 +28,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """Seeds per draw if `total` seeds are too few for disjoint draws."""
+    """The number of seeds per draw if `total` seeds are too few for draws that share no seed."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -66,7 +66,7 @@ class Overlap:
 
 
 def overlap(run: Run) -> Overlap | None:
-    """How the draws of this run overlap; None if no seed is in two draws."""
+    """The overlap of this run's draws. None if no seed is in two draws."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:
