@@ -225,7 +225,7 @@ class Builder:
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """The samples, plus samples of seeds in reserve up to the budget of tokens."""
+        """Add samples of reserve seeds to `samples` until the token budget is reached. Only for baseline-only sets."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

@@ -1,6 +1,6 @@
 """The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
 
-Messages: `order` (indexes of the rows, and the number of outlier channels).
+It sends one message, `order`: the indexes of the rows in their new order, and the number of outlier channels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype, modules, and rows (a file with one JSON list of ids a line)."""
+    """Order the samples of the file `rows`, and send the order.
+
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules` and `rows`. `rows` is a file with
+    one JSON list of token ids on each line.
+    """
     import numpy as np
     import torch
 

@@ -17,7 +17,8 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
     If there are at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
     `repeats = 1` gives. Otherwise each draw is a random subset of the seeds. It has `count` seeds if there are more
-    than `count` seeds in total; otherwise it has the fraction `share` of all seeds. Draws that share seeds differ less than draws of new seeds would.
+    than `count` seeds in total; otherwise it has the fraction `share` of all seeds. Draws that share seeds differ
+    less than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -56,10 +57,11 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """Factor by which overlapping draws understate the standard error of their mean over new seeds.
 
-        In units of the variance of one seed: the mean of n of N seeds drawn without replacement varies by
-        (1 - n/N) / n around the mean of the N seeds, and that mean varies by 1/N around the true one (Cochran,
-        Sampling Techniques, 1977, section 2.5). The spread of the draws shows the first part only. The second part
-        is common to all draws, so averaging over k draws does not reduce it.
+        Variances are in units of the variance of one seed. The mean of n seeds, drawn from N seeds without
+        replacement, has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
+        variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5). The spread of the draws
+        shows only the first variance. The second is common to all draws, so averaging over k draws does not reduce
+        it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)

@@ -17,8 +17,8 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
     """Keep whole samples in order, then the start of the next sample, so that `budget` tokens are kept in total.
 
     No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
-    sample before it loses as many. If the sample before it is too short for this, the last sample is dropped, and the
-    total is up to MIN_TOKENS - 1 tokens below the budget.
+    sample before it is shortened by the difference. If the sample before it is too short for this, the last sample is
+    dropped, and the total is up to MIN_TOKENS - 1 tokens below the budget.
     """
     out: list[Sample] = []
     left = budget
@@ -81,7 +81,8 @@ def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key:
     """Choose one sample per seed from the parts in proportion to `shares`, in the order of the first part's seeds.
 
     Seeds are assigned to parts in an order that depends only on `key`. Each seed is assigned to the part that is
-    furthest below its share, among the parts that have a sample of the seed. If every part has every seed, the shares are exact to within one sample.
+    furthest below its share, among the parts that have a sample of the seed. If every part has every seed, the
+    shares are exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

@@ -46,8 +46,8 @@ def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
 def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
     """The first `max_tokens` tokens of the conversation. They hold the question and the beginning of the reply.
 
-    Raises NotAssembledError if the question alone fills the budget. The token that ends the turn is also cut, because a
-    truncated answer does not end its turn.
+    Raises NotAssembledError if the question alone fills the budget. The token that ends the turn is also cut, because
+    a truncated answer does not end its turn.
     """
     reply_start = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
     if reply_start >= max_tokens:
