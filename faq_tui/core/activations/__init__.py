@@ -6,7 +6,7 @@ capture.py               runs rows of token ids through a model and measures the
 statistics.py            accumulates sums and maxima of one module's input, and computes statistics such as kurtosis
 files.py                 writes and reads the files activations/<set>.safetensors
 task.py                  the worker's task "activations"
-compare.py               compares two sets over all layers by bootstrap and sign test, and states the result in a sentence
+compare.py               compares two sets over all layers, and states the result in a sentence
 layer_error.py           the error of each layer's output: a quantized model compared with the unquantized one
 layer_error_task.py      the worker's task "layer_error"
 view.py                  reads the measurements for panes, reports and exports

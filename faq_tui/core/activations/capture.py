@@ -71,8 +71,8 @@ class AtPlace:
     """The results for one module's input: statistics, largest |x| of each channel, and the landscape of |x|.
 
     The landscape is a max-pooled map of |x|. Its first axis divides the concatenated tokens of all rows into `SLICES`
-    equal parts. Its second axis divides the channels into at most 256 groups of neighbouring channels. `absmax` and the landscape exclude each row's first
-    token.
+    equal parts. Its second axis divides the channels into at most 256 groups of neighbouring channels.
+    `absmax` and the landscape exclude each row's first token.
     """
 
     statistics: Statistics

@@ -2,8 +2,8 @@
 
 Each layer is compared with the same layer under the other set. A metric's change is the mean over layers of the
 logarithm of its ratio. Shares can be zero, so they are compared by their differences. Each change has a bootstrap
-interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores ties. Layers of
-one model are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the
+interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores ties. Layers
+of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the
 interval and the sign test agree.
 """
 
@@ -35,8 +35,8 @@ TOKENS_APART = 0.05  # above this relative difference in tokens, peaks of the tw
 class Compared:
     """The comparison of one metric between two sets, over all layers of a module.
 
-    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise a value was zero, and
-    `change` is the mean over layers of ours - theirs.
+    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise some value is zero,
+    and `change` is the mean over layers of ours - theirs.
     """
 
     metric: str

@@ -78,7 +78,7 @@ class Histogram:
         self.total += magnitudes.numel()
 
     def _add_sorted(self, bins: Any, everywhere: bool) -> None:
-        """Sort `bins`, then count them. numpy sorts with vector instructions, so this is faster than counting unsorted."""
+        """Sort `bins`, then count them. This is faster than counting them unsorted: numpy sorts with SIMD."""
         import numpy as np
 
         if not len(bins):
@@ -99,7 +99,7 @@ class Histogram:
         self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """The blocks around the running median and in the tail. `ends`: number of values up to the end of each block."""
+        """The blocks around the running median and in the tail. `ends`: number of values below each block's end."""
         import numpy as np
 
         middle, tail = (int(np.searchsorted(ends, share * int(ends[-1]))) for share in (0.5, TAIL))

@@ -162,7 +162,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the text, its uncut rows up to `limit` tokens). Held-out answers are used if there are any, else prose."""
+    """(name of the text, its rows up to `limit` tokens). Held-out answers are used if there are any, else prose."""
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]
     if answers:

@@ -18,8 +18,8 @@ from faq_tui.core.base.cancel import CancelToken
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """Compare the layer outputs of every artefact in `subjects` with those of the unquantized model.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `rows`, `out` and `subjects`. `rows` is a JSON
-    file of token ids, `out` is a scratch file, and `subjects` maps each artefact's name to its folder.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `rows`, `out` and `subjects`. `rows` is a
+    JSON file of token ids, `out` is a scratch file, and `subjects` maps each artefact's name to its folder.
     """
     import torch
 

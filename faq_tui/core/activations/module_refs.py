@@ -32,8 +32,8 @@ def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]
     """Find the torch modules whose last name is one of `modules`, in the model's order.
 
     Modules inside experts are left out, because they get only some of the tokens. To measure fused experts, name
-    `experts` in `modules`. If several chosen modules share an input (q, k, v; gate, up), only the first of them is returned.
-    Raises UsageError if the model has none of them.
+    `experts` in `modules`. If several chosen modules share an input (q, k, v; gate, up), only the first of them
+    is returned. Raises UsageError if the model has none of the `modules`.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}

@@ -27,8 +27,8 @@ Send = Callable[..., None]
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Measure every set of the spec.
 
-    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules`, `samples`, `tokens` and `sets`. Each
-    entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules`, `samples`, `tokens` and `sets`.
+    Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
     """
     import torch
 
@@ -85,7 +85,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of a set's first rows. If the set is older and has no record of them, they are searched in the text."""
+    """The token kinds of a set's first rows. If an older set has no record of them, they are searched in the text."""
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
         return [list(kinds) for kinds in recorded]
@@ -93,7 +93,7 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The set's first samples, at most `samples` and at most `tokens` tokens in total, but at least one. None is cut."""
+    """The set's first samples, uncut: at most `samples`, with at most `tokens` tokens in total, but at least one."""
     rows: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:

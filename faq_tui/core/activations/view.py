@@ -53,7 +53,7 @@ class Overview:
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Pairs (set, baseline). Sets cut to equal tokens are paired with the baseline cut in the same way, and come first."""
+        """Pairs (set, baseline). Sets cut to equal tokens come first, paired with the baseline cut in this way."""
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
