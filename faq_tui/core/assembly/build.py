@@ -225,7 +225,7 @@ class Builder:
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """Add samples of reserve seeds up to the token budget, but only if the set has no part besides the baseline."""
+        """Add samples of reserve seeds up to the token budget, but only if the set's only part is the baseline."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

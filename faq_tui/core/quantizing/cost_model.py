@@ -30,8 +30,8 @@ class MethodCost:
     """The factors of a method's time and memory.
 
     `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
-    `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults fit a method that loads the whole model and solves matrices of one shape together.
-    For any other method they are a rough guess. If data/quantize_costs.json has no measured rows of a method, the
+    `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults fit a method that loads the
+    whole model and solves matrices of one shape together. For any other method they are a rough guess. If data/quantize_costs.json has no measured rows of a method, the
     method's estimate uses the sums alone, and its `source` is empty.
     """
 
@@ -48,7 +48,7 @@ class MethodCost:
     # True if the method reads the whole model into host memory and solves matrices of one shape together, as in
     # sequential/. gptqmodel reads one layer at a time and solves one matrix after the other.
     whole_model: bool = False
-    # True if the method also keeps the unquantized model's hidden states, and a second matrix as large as the Hessian.
+    # True if the method also keeps the unquantized model's hidden states, and a second matrix of the Hessian's size.
     twofold: bool = False
     solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
 
@@ -62,8 +62,8 @@ def cost_of(method: str) -> MethodCost:
 def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
     """The quantities on which the time of one layer depends, keyed by name.
 
-    `forward` is the number of multiply-adds in one forward pass of all tokens. `hessian` is the number of multiply-adds
-    for the second moments of the modules' inputs. `input` is the number of values that enter the modules.
+    `forward` is the number of multiply-adds in one forward pass of all tokens. `hessian` is the number of
+    multiply-adds for the second moments of the modules' inputs. `input` is the number of values that enter the modules.
     """
     return {
         "layer": 1.0,
@@ -77,7 +77,7 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """For each shape: (out, in, number of matrices that process one token). Of the experts, only chosen ones count."""
+    """For each shape: (out, in, number of matrices that process one token). Only chosen experts count."""
     share = profile.chosen / profile.experts if profile.experts else 1.0
     return [(o, i, n * share if 0 < profile.experts <= n else n) for o, i, n in profile.shapes]
 
@@ -120,8 +120,8 @@ def min_memory(target: Path, method: str, longest: int, tokens: int, device: str
 
     Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, its losses,
     and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
-    hidden states of all tokens before and after the layer. faq-tui's own layer-by-layer quantization keeps these two
-    in host memory if the GPU is small.
+    hidden states of all tokens before and after the layer. The methods in sequential/ keep these two in host memory
+    if the GPU is small.
     """
     cost, tensors, shapes = cost_of(method), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2

@@ -42,7 +42,7 @@ class LossTable:
                 self.working.add(cell)
 
     def scale(self) -> tuple[float, float] | None:
-        """The range of the positive losses. Outliers are left out, because with them all other losses would look alike."""
+        """The range of the positive losses, without outliers: with them, all other losses would look alike."""
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:
             return None

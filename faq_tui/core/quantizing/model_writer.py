@@ -48,7 +48,7 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """Write the target's model into the folder `out`. Each of the `new` tensors replaces the tensor with the same name.
+    """Write the target's model into the folder `out`. A `new` tensor replaces the tensor of the same name.
 
     A new `X.weight_scale` goes into the file of `X.weight`. config.json and the index are written, too. `check` is
     called before each file is written and may raise an exception. Raises FaqError if a `new` tensor is missing from the target's files.

@@ -80,7 +80,7 @@ def check_group_size(
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with the file and line of a bad entry."""
+    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with the file and line."""
     rows: list[list[int]] = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -136,7 +136,7 @@ def expert_count(config: Mapping[str, Any]) -> int:
 
 
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
-    """Raise FaqError if one of the tensors with the names `tensors` holds NaN or infinity. Tensors are read one by one.
+    """Raise FaqError if a tensor named in `tensors` holds NaN or infinity. The tensors are read one by one.
 
     This checks embeddings, norms and the head. NaN in a quantized module shows in the module's loss.
     """
@@ -153,7 +153,7 @@ def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
             tensor = reader.get_tensor(name)
-            # The minimum and maximum reveal NaN and infinity without extra memory; a mask would raise the peak memory.
+            # Minimum and maximum reveal NaN and infinity without extra memory; a mask would need memory.
             if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
                 return name
     return None
@@ -173,8 +173,8 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if the target is no causal model, has no chat template, or a recipe cannot quantize it.
 
-    Without `recipes`, only the model and the chat template are checked, because a set can be made for other quantizers. Nothing is
-    downloaded here: a hub id is checked after it has been fetched.
+    Without `recipes`, only the model and the chat template are checked, because a set can be made for other
+    quantizers. Nothing is downloaded here: a hub id is checked after it has been fetched.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

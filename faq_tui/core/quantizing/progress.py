@@ -37,7 +37,7 @@ class QuantizationProgress:
         self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
 
     def start_layer(self, layer: int, modules: list[str]) -> None:
-        """Report on the calling thread that `layer` begins; modules are named relative to it. Repeats are not sent."""
+        """Send that `layer` begins, once per layer. Modules are named relative to it. For the calling thread only."""
         if layer not in self._layers:
             self._layers.add(layer)
             self.send("layer_started", layer=layer, modules=modules)
@@ -89,7 +89,7 @@ class QuantizationProgress:
             send(kind, **body)
 
     def broken(self, layer: int, module: str, why: object) -> None:
-        """Record that the module cannot be quantized because of `why`; `check` raises it. Any thread may call this."""
+        """Record that the module cannot be quantized, and why. `check` raises this error. Any thread may call it."""
         self._keep(
             FaqError(
                 f"quantization of layer {layer} {module} failed because {why}: look for NaN "
@@ -98,7 +98,7 @@ class QuantizationProgress:
         )
 
     def layer_done(self, layer: int) -> None:
-        """Record that all modules of the layer are quantized and packed. Any thread may call this; it never raises."""
+        """Send that all modules of the layer are quantized and packed. Any thread may call this; it never raises."""
         try:
             self.send("layer_done", layer=layer)
         except Exception as error:  # noqa: BLE001

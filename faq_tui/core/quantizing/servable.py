@@ -83,7 +83,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A problem if the index and the files disagree. Without an index, servers load every file."""
+    """A list with one problem if the index and the files disagree. Without an index, servers load every file."""
     index = folder / INDEX
     if not index.is_file():
         return []

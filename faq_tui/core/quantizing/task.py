@@ -1,7 +1,7 @@
 """The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
-It sends these messages in order: `quantize_started`; then for each layer `layer_started`, one `module` for each module
-when it is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
+It sends these messages in order: `quantize_started`; then for each layer `layer_started`, one `module` for each
+module when it is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
 `layer_done` of a layer may follow the `layer_started` of the next layer.
 """
 
