@@ -118,8 +118,8 @@ LIBRARIES_USUALLY = 1_500_000_000
 def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
     """A lower bound, in bytes, of the peak memory on `device`. A job that has less memory is refused.
 
-    Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, its losses,
-    and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
+    Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, losses, and
+    the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
     hidden states of all tokens before and after the layer. The methods in sequential/ keep these two in host memory
     if the GPU is small.
     """

@@ -1,4 +1,4 @@
-"""Make batches of weight matrices whose inputs are known at the same time and that are solved column by column together.
+"""Make batches of weight matrices whose inputs are known at the same time, to solve them together.
 
 Matrices that share a Hessian are concatenated. Experts of one shape, each with its own Hessian, form a batch.
 """
@@ -59,7 +59,7 @@ class SolveBatch:
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """The weights [batch, out, in] of each position in `modules`. Raises UnsolvableMatrix if a weight is not finite."""
+        """The weights [batch, out, in] of each position. Raises UnsolvableMatrix if a weight is not finite."""
         import torch
 
         stacks = [
@@ -86,7 +86,7 @@ class SolveBatch:
 
 
 def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], budget: int) -> list[SolveBatch]:
-    """Split a group into batches. `few` names Hessians with too few tokens. `budget` is the bytes that a batch may take.
+    """Split a group into batches of at most `budget` bytes. `few` names the Hessians with too few tokens.
 
     A batch holds at least one module, even if this module alone exceeds the budget.
     """

@@ -14,7 +14,7 @@ KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 @dataclass
 class ModuleGroup:
-    """Modules that can be quantized at the same time. `inputs` maps each module to the module whose input it shares."""
+    """Modules that are quantized together. `inputs` maps each module to the module whose input it shares."""
 
     modules: list[str]
     inputs: dict[str, str]

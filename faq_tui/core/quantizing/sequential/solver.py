@@ -20,10 +20,12 @@ class Rule(Protocol):
     """How a method rounds weights. W is stored transposed, so that a column of W is one contiguous row."""
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """Begin a group at column `first`. `weights` [..., group, out] are compensated; `diagonal` [..., group]: of U."""
+        """Begin a group at column `first`.
+
+        `weights` [..., group, out] include the corrections so far. `diagonal` [..., group] is the diagonal of U."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
-        """Begin a block of the columns `start` to `stop`. `diagonal` [..., block] has their entries of U's diagonal."""
+        """Begin the block of columns `start` to `stop`. `diagonal` [..., block] has their part of U's diagonal."""
 
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         """Write the quantized `weights` to `values`, and weights - values to `error`.

@@ -116,7 +116,7 @@ class LayerCall:
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Replace each layer's `forward` by a function that records the call and returns the hidden states unchanged.
+    """Let each layer's `forward` only record the call and return the hidden states unchanged.
 
     The layer objects stay, because models read their attributes, such as the type of attention, to make masks.
     """

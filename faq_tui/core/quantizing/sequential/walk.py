@@ -69,7 +69,7 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device for the hidden states: the GPU if they need less than a third of its free memory, else the CPU."""
+        """The device of the hidden states: the GPU if they need less than a third of its free memory, else the CPU."""
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -113,7 +113,7 @@ class LayerWalk:
     def _hessians(
         self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
     ) -> dict[str, Hessian]:
-        """The Hessians of a group. Modules that share an input have one Hessian, stored under the first module's name."""
+        """The Hessians of a group. Modules with a shared input have one Hessian under the first module's name."""
         hessians = {
             name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
         }
