@@ -31,8 +31,9 @@ class MethodCost:
 
     `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
     `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults fit a method that loads the
-    whole model and solves matrices of one shape together. For any other method they are a rough guess. If data/quantize_costs.json has no measured rows of a method, the
-    method's estimate uses the sums alone, and its `source` is empty.
+    whole model and solves matrices of one shape together. For any other method they are a rough guess. If
+    data/quantize_costs.json has no measured rows of a method, the method's estimate uses the sums alone, and its
+    `source` is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -63,7 +64,8 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
     """The quantities on which the time of one layer depends, keyed by name.
 
     `forward` is the number of multiply-adds in one forward pass of all tokens. `hessian` is the number of
-    multiply-adds for the second moments of the modules' inputs. `input` is the number of values that enter the modules.
+    multiply-adds for the second moments of the modules' inputs. `input` is the number of values that enter the
+    modules.
     """
     return {
         "layer": 1.0,
@@ -118,8 +120,8 @@ LIBRARIES_USUALLY = 1_500_000_000
 def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
     """A lower bound, in bytes, of the peak memory on `device`. A job that has less memory is refused.
 
-    Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, losses, and
-    the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
+    Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, losses,
+    and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
     hidden states of all tokens before and after the layer. The methods in sequential/ keep these two in host memory
     if the GPU is small.
     """

@@ -51,7 +51,8 @@ def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], No
     """Write the target's model into the folder `out`. A `new` tensor replaces the tensor of the same name.
 
     A new `X.weight_scale` goes into the file of `X.weight`. config.json and the index are written, too. `check` is
-    called before each file is written and may raise an exception. Raises FaqError if a `new` tensor is missing from the target's files.
+    called before each file is written and may raise an exception. Raises FaqError if a `new` tensor is missing from
+    the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file

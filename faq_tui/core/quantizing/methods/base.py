@@ -41,7 +41,7 @@ class Method(Extension):
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
-        """The profile for the cost estimate. It is changed if the recipe changes how many tokens reach the experts."""
+        """The profile for the cost estimate. It differs if the recipe changes how many tokens experts get."""
         del recipe
         return profile
 

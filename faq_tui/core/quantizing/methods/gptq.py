@@ -28,7 +28,7 @@ class GptqRecipe(GptqmodelRecipe):
 
 
 class GptqFormat(WeightFormat):
-    """Packed codes with scales and zero points by group. GPTQConfig and GPTQMarlinConfig of vLLM and SGLang read it."""
+    """Packed codes with scales and zero points by group, for GPTQConfig and GPTQMarlinConfig of vLLM and SGLang."""
 
     quant_method = "gptq"
     kernels: ClassVar[Kernels] = {

@@ -71,8 +71,8 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
 
     For each column c, err = (w - ŵ) / U_cc is computed and err · U[c, c+1:] is subtracted from W[:, c+1:] (GPTQ,
     arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token, computed with
-    the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per block and may raise
-    an exception.
+    the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per block and may
+    raise an exception.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size

@@ -80,8 +80,8 @@ def capture(
     """Embed `batches` on `device` in `dtype` and record the arguments of every layer; no layer computes.
 
     While this runs, `device` holds the model's base without its layers. Hidden states are kept on the device `store`.
-    Raises FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds one set for all rows
-    of a length.
+    Raises FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds one set for
+    all rows of a length.
     """
     import torch
 

@@ -69,7 +69,7 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device of the hidden states: the GPU if they need less than a third of its free memory, else the CPU."""
+        """The device of the hidden states: the GPU if they fit into a third of its free memory, else the CPU."""
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size

@@ -60,7 +60,7 @@ class Checkpoint:
         return noted
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of all layers before `layer`, the first to be computed. Later calls do nothing."""
+        """Send the recorded messages of layers before `layer`, the first to be computed. Later calls do nothing."""
         if self._begun:
             return
         self._begun = True

@@ -69,7 +69,7 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """The checkpoint of an earlier attempt cannot be used, because versions or the GPU differ or files are damaged."""
+    """An earlier attempt's checkpoint cannot be used: versions or the GPU differ, or files are damaged."""
 
 
 def _checkpoint(

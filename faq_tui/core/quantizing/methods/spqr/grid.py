@@ -41,7 +41,8 @@ class Grid:
 def fit(low: Any, high: Any, bits: int) -> Grid:
     """Compute the scale s = (max - min) / (2^b - 1) and the zero point z = -min / s (SpQR, section 4.3).
 
-    If the weights of a row hardly differ, its scale is at least 1/2048 of the weights, so that float16 can hold its zero point.
+    If the weights of a row hardly differ, its scale is at least 1/2048 of the weights, so that float16 can hold its
+    zero point.
     """
     import torch
 
@@ -64,8 +65,8 @@ def stored(grid: Grid) -> Grid:
 class Level:
     """Values that are quantized in runs of neighbours: their codes, and the minimum and step of each run.
 
-    The minimum is stored instead of its ratio to the step, because the ratio would be large, and float16 stores a step
-    of a few millionths with few digits.
+    The minimum is stored instead of its ratio to the step, because the ratio would be large, and float16 stores a
+    step of a few millionths with few digits.
     """
 
     codes: Any  # [..., runs, group] uint8; the last run is padded
@@ -96,10 +97,10 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
     """Mask [..., group, out] of the weights that are likely outliers.
 
-    A weight is one if the error E = sum(((ŵ - w) / U_jj)²) of its row falls by more than `threshold` when the weight is
-    left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a number, or has the shape [..., out].
-    If a row's minimum or maximum is left out, the row is fitted again. If any other weight is left out, only its term
-    is removed. Therefore two further fits per row suffice.
+    A weight is one if the error E = sum(((ŵ - w) / U_jj)²) of its row falls by more than `threshold` when the weight
+    is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a number, or has the shape [...,
+    out]. If a row's minimum or maximum is left out, the row is fitted again. If any other weight is left out, only
+    its term is removed. Therefore two further fits per row suffice.
     """
     import torch
 

@@ -108,8 +108,8 @@ def quantize_stack(
 ) -> list[Quantized]:
     """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
 
-    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales never spans two
-    matrices.
+    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales
+    never spans two matrices.
     """
     import torch
 

@@ -35,7 +35,8 @@ class Bits:
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
     """Count the bits of one matrix: about b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ per weight (SpQR, section 4.3).
 
-    The count is exact, also for short groups and runs. The row pointers of the outliers and the column order are counted, too.
+    The count is exact, also for short groups and runs. The row pointers of the outliers and the column order are
+    counted, too.
     """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:
@@ -55,10 +56,10 @@ def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: boo
 def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
     """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
-    `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero` are
-    float16 [groups, out], or they are packed 3-bit codes with a `_step` and a `_least` [groups, runs] each. `crow`,
-    `col` and `values` are the outliers as a CSR matrix whose columns are in solving order. `order` maps each position
-    in solving order to its column.
+    `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
+    are float16 [groups, out], or they are packed 3-bit codes with a `_step` and a `_least` [groups, runs] each.
+    `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order. `order` maps each
+    position in solving order to its column.
     """
     import torch
 

@@ -51,11 +51,11 @@ def rounded_per_token(inputs: Any) -> Any:
 
     The scale is max|x| / 127 in float32.
 
-    This matches vLLM's CUDA kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): the codes
-    are x · (127 / max|x|), rounded half to even. compressed-tensors' own forward pass takes max|x| / 127.5 and 256 levels
-    instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the codes.
-    Here the scale is applied before the product and the result is rounded to the dtype of `inputs`, which is one more
-    rounding in bfloat16.
+    This matches vLLM's CUDA kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): the
+    codes are x · (127 / max|x|), rounded half to even. compressed-tensors' own forward pass takes max|x| / 127.5 and
+    256 levels instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the
+    codes. Here the scale is applied before the product and the result is rounded to the dtype of `inputs`, which is
+    one more rounding in bfloat16.
     """
     import torch
 
