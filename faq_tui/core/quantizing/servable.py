@@ -11,7 +11,7 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-WORK = ("offload_to_disk_path", ".work")  # texts that only a local path in config.json contains
+WORK = ("offload_to_disk_path", ".work")  # if config.json contains one of these texts, it contains a local path
 
 
 def problems(folder: Path) -> list[str]:
