@@ -55,7 +55,7 @@ class Gptaq(GptqmodelMethod):
     )
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Like `Method.preflight`. Also raises UsageError unless each expert gets all tokens: gptqmodel requires it."""
+        """Like `Method.preflight`. Also raises UsageError unless each expert gets all tokens, which GPTAQ needs."""
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(
                 'gptaq does not support the routing of a mixture of experts: set experts = "all" in the recipe, '

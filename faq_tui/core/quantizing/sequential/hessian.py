@@ -120,7 +120,7 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a tensor that is true if this fails, so that the CPU need not wait.
+    """Write U into `out`. Returns a tensor that is true if this fails, so that the CPU need not wait for the GPU.
 
     Let J be the matrix that reverses the order of rows. From J H J = L Lᵀ follows H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), where
     J L⁻¹ J is upper triangular. This needs one Cholesky factorization; inverting H would need two.

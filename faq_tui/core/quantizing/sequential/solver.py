@@ -22,7 +22,8 @@ class Rule(Protocol):
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
         """Begin a group at column `first`.
 
-        `weights` [..., group, out] include the corrections so far. `diagonal` [..., group] is the diagonal of U."""
+        `weights` [..., group, out] include the corrections so far. `diagonal` [..., group] is the diagonal of U.
+        """
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         """Begin the block of columns `start` to `stop`. `diagonal` [..., block] has their part of U's diagonal."""

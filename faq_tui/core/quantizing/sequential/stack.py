@@ -42,9 +42,8 @@ class Inputs:
     """
 
     hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
-    arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(
-        default_factory=dict
-    )  # maps (rows, tokens) of a batch to a list with the arguments of each layer
+    # Maps (rows, tokens) of a batch to a list with the arguments of each layer.
+    arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
         """The other arguments of `layer`.

@@ -97,10 +97,10 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
     """Mask [..., group, out] of the weights that are likely outliers.
 
-    A weight is an outlier if the error E = sum(((ŵ - w) / U_jj)²) of its row falls by more than `threshold` when the weight
-    is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a number, or has the
-    shape [..., out]. If a row's minimum or maximum is left out, the row is fitted again. If any other weight is left out,
-    only its term is removed. Therefore two further fits per row suffice.
+    A weight is an outlier if the error E = sum(((ŵ - w) / U_jj)²) of its row falls by more than `threshold` when the
+    weight is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a number, or has the
+    shape [..., out]. If a row's minimum or maximum is left out, the row is fitted again. If any other weight is left
+    out, only its term is removed. Therefore two further fits per row suffice.
     """
     import torch
 
