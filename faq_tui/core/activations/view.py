@@ -34,9 +34,8 @@ class Overview:
     """Every measured set, in the order of the settings, and the modules that were measured for all of them."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
-    errors: dict[str, list[float]] = field(
-        default_factory=dict
-    )  # maps each artefact's folder name to the errors of its layers
+    # Maps each artefact's folder name to the errors of its layers.
+    errors: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def modules(self) -> list[str]:

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-EXPERT = re.compile(
-    r"\.\d+(?=\.|$)"
-)  # the number in a name such as mlp.experts.17.gate_proj, which the table replaces by *
+# The number in a name such as mlp.experts.17.gate_proj. The table replaces the number by *.
+EXPERT = re.compile(r"\.\d+(?=\.|$)")
 
 Place = tuple[int, str]  # layer, module
 
