@@ -1,9 +1,10 @@
 """Compare the activations of two sets over all layers of one module: outlier channels, spikes and smoothness.
 
-Layers are paired: the same layer under both sets. A metric's change is the mean of its logarithmic ratios over
-layers (shares, which can be zero, are compared by their differences), with a bootstrap interval over layers and a
-sign test (Conover, "Practical nonparametric statistics", 3.4; ties are left out). Layers of one model are not
-independent, so the interval tends to be too narrow: a change is reported only if interval and sign test agree.
+Each layer is compared with the same layer under the other set. A metric's change is the mean over layers of the
+logarithm of its ratio. Shares can be zero, so they are compared by their differences. Each change has a bootstrap
+interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores ties. Layers
+of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the
+interval and the sign test agree.
 """
 
 from __future__ import annotations
@@ -32,17 +33,21 @@ TOKENS_APART = 0.05  # above this relative difference in tokens, peaks of the tw
 
 @dataclass(frozen=True)
 class Compared:
-    """`change` is a ratio (ours / theirs; geometric mean over layers) or, for shares with a zero, a difference."""
+    """The comparison of one metric between two sets, over all layers of a module.
+
+    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise some value is zero,
+    and `change` is the mean over layers of ours - theirs.
+    """
 
     metric: str
-    ours: float | None  # medians over layers
+    ours: float | None  # median over layers, as is `theirs`
     theirs: float | None
     change: Estimate
     is_ratio: bool
     layers: int
-    higher: int  # layers where ours is higher
-    lower: int
-    p: float  # significance level of the sign test, two-sided
+    higher: int  # number of layers in which our value is higher
+    lower: int  # number of layers in which our value is lower
+    p: float  # two-sided p-value of the sign test
     verdict: str
 
 
@@ -57,7 +62,7 @@ class SetComparison:
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
-    """Compare two sets at `module`. `ours` and `theirs`: set_name, tokens and places, as in the store's summary."""
+    """Compare two sets at `module`. `ours` and `theirs` have the keys `set_name`, `tokens` and `places`."""
     mine, other = (
         {entry["layer"]: entry for entry in one["places"] if entry["module"] == module} for one in (ours, theirs)
     )
@@ -74,7 +79,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, res
 
 
 def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float | None], resamples: int) -> Compared:
-    """Compare one metric's values layer by layer. Layers with a missing value are left out."""
+    """Compare one metric's values layer by layer. A layer is left out if either value is missing."""
     import numpy as np
 
     pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]).reshape(
@@ -109,7 +114,7 @@ def _mean(changes: Any, resamples: int) -> Estimate:
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """Two-sided p-value of the sign test: whether both signs are equally likely. Ties are left out."""
+    """The two-sided p-value of the sign test, whose null hypothesis is that both signs are equally likely."""
     trials = higher + lower
     if not trials:
         return 1.0
@@ -182,7 +187,7 @@ def outlier_channels(reference: Floats) -> Mask:
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """The share of the reference's outlier channels that `absmax` drives over the same threshold.
+    """The share of the reference's outlier channels in which `absmax` exceeds the reference's threshold.
 
     None if the reference has no outlier channel.
     """

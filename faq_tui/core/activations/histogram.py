@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # mantissa bits of float32; all values are counted in float32
 COARSE = 7  # mantissa bits that number the blocks
-BELOW = 2  # octaves below the first median
-FIRST_VALUES = 1 << 12  # number of first values from which that median is computed
-ALL_UNTIL = 1 << 15  # all bins are filled for this many first values
+BELOW = 2  # number of octaves below the median of the first values that have bins
+FIRST_VALUES = 1 << 12  # the median is computed from about this many of the first values
+ALL_UNTIL = 1 << 15  # for this many of the first values, all bins are filled
 ROOM = 2  # spare octaves above the largest value; an unwritten table takes no memory
-AROUND = 1 << (COARSE - 1)  # blocks on either side of the running median: half an octave
+AROUND = 1 << (COARSE - 1)  # bins are filled in this many blocks (half an octave) on each side of the running median
 TAIL = 0.97  # quantile where the tail begins: at most 1/36 of values exceed 6 sigma (Chebyshev)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # blocks from the median to 19 medians: the tail begins there at the latest
+)  # number of blocks between the median and 19 medians, where the tail begins at the latest
 
-ENDLESS = 1 << 30  # blocks
+ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # half-open range of blocks
 
 
@@ -49,16 +49,16 @@ class Histogram:
 
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
-        self.block = 1 << (self.bits - COARSE)  # bins in a block
+        self.block = 1 << (self.bits - COARSE)  # number of bins in a block
         self.edge: int | None = None  # the number of the bin at which bin 0 ends
         self.counts: Any = None  # int32 [bins], on the device
-        self.blocks: Counts | None = None  # counts of all values; None if all bins are filled
-        self.filled: list[Interval] = []  # blocks whose bins hold all of their values; empty: all blocks
-        self.used = 1  # bins up to the highest one with a value
+        self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
+        self.filled: list[Interval] = []  # blocks whose bins hold all values of the block; if empty, all blocks
+        self.used = 1  # number of bins up to the highest bin that holds a value
         self.total = 0
 
     def add(self, magnitudes: Any, largest: float) -> None:
-        """Count `magnitudes`: float32 of any shape, all finite and >= 0. `largest`: their maximum."""
+        """Count `magnitudes`, a float32 tensor of any shape with finite values >= 0. `largest` is its maximum."""
         import torch
 
         if self.edge is None:
@@ -78,7 +78,7 @@ class Histogram:
         self.total += magnitudes.numel()
 
     def _add_sorted(self, bins: Any, everywhere: bool) -> None:
-        """Sort, then count: numpy sorts integers with vector instructions, faster than counting unsorted ones."""
+        """Sort `bins`, then count them. This is faster than counting them unsorted: numpy sorts with SIMD."""
         import numpy as np
 
         if not len(bins):
@@ -99,7 +99,7 @@ class Histogram:
         self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """Blocks around the running median and in the tail. `ends`: values up to the end of each block."""
+        """The blocks around the running median and in the tail. `ends`: number of values below each block's end."""
         import numpy as np
 
         middle, tail = (int(np.searchsorted(ends, share * int(ends[-1]))) for share in (0.5, TAIL))
@@ -129,7 +129,7 @@ class Histogram:
         return max(self.block, ((_bits_of(middle) >> FULL) - BELOW) << self.bits)
 
     def freeze(self) -> Quantiles:
-        """The final counts, on the CPU."""
+        """Return the final counts as an object for quantiles, on the CPU."""
         import torch
 
         if self.counts is None or self.edge is None:
@@ -148,7 +148,7 @@ class Quantiles:
     """Quantiles and tail counts of the counted values."""
 
     def __init__(self, counts: Any, blocks: Counts, filled: list[Interval], edge: int, bits: int) -> None:
-        """`counts`: int32 [bins], a torch tensor; `blocks`: [blocks]. Block 1 begins with the bin number `edge`."""
+        """`counts` is a torch tensor, int32 [bins]. `blocks` has the shape [blocks]. Block 1 begins at bin `edge`."""
         self._edge, self._bits, self._block = edge, bits, 1 << (bits - COARSE)
         self._counts: Counts = counts.numpy()
         self._blocks, self._filled = blocks, filled
@@ -221,15 +221,15 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The intersection of two lists of intervals; one empty interval if they share no block."""
+    """The intersection of two lists of intervals. If they share no block, the result is one empty interval."""
     overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
     return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 
 
 def _zeros(length: int, device: Any) -> Any:
-    """Zeros, int32.
+    """An int32 tensor of `length` zeros.
 
-    On the CPU numpy makes them, because its large arrays are allocated lazily and use large pages.
+    On the CPU numpy makes the zeros, because numpy allocates large arrays lazily and with large pages.
     """
     import numpy as np
     import torch

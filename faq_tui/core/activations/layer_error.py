@@ -29,7 +29,7 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # layer, offset of the row's first token, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # arguments: layer, offset of the row's first token, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
@@ -58,7 +58,7 @@ def write_reference(model: Any, rows: Sequence[Sequence[int]], path: Path, cance
 
 
 def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: CancelToken) -> list[float]:
-    """The error of each layer against the file that `write_reference` wrote from the same rows."""
+    """The error of each layer, compared with the file that `write_reference` wrote for the same rows."""
     import numpy as np
     import torch
 
@@ -111,13 +111,13 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """Number of tokens of held-out text on which layers are compared; with 0, layers are not compared."""
+    """The number of tokens of held-out text on which layers are compared. If it is 0, layers are not compared."""
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date. A failure is only a warning."""
+    """Measure and store layer errors that are missing or out of date. If this fails, a warning is emitted."""
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
         return
@@ -162,7 +162,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the text, its whole rows up to `limit` tokens). The text is held-out answers, or else prose."""
+    """(name of the text, its rows up to `limit` tokens). Held-out answers are used if there are any, else prose."""
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]
     if answers:

@@ -10,7 +10,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 
 EXPERTS = "experts"
-# These share an input, which is measured once
+# The modules of each group share an input, which is measured only once
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module of one unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
@@ -29,11 +29,11 @@ class ModuleRef:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """The torch modules whose last name is one of `modules`, in the model's order; experts are left out.
+    """Find the torch modules whose last name is one of `modules`, in the model's order.
 
-    Modules inside experts are left out, because they get only some of the tokens; fused experts are requested as
-    `experts`. If several chosen modules share an input (q, k, v; gate, up), only the first of them is returned.
-    Raises UsageError if the model has none of them.
+    Modules inside experts are left out, because they get only some of the tokens. To measure fused experts, name
+    `experts` in `modules`. If several chosen modules share an input (q, k, v; gate, up), only the first of them
+    is returned. Raises UsageError if the model has none of the `modules`.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}

@@ -34,7 +34,8 @@ class Overview:
     """Every measured set, in the order of the settings, and the modules that were measured for all of them."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
-    errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder -> error of each layer
+    # Maps each artefact's folder name to the errors of its layers.
+    errors: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def modules(self) -> list[str]:
@@ -51,7 +52,7 @@ class Overview:
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(ours, theirs): each set with the baseline of equal size; pairs at equal tokens come first."""
+        """Pairs (set, baseline). Sets cut to equal tokens come first, paired with the baseline cut in this way."""
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
@@ -88,7 +89,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """By set: the number of outlier channels that it drives, and the number that all these sets have together."""
+    """For each set: (outlier channels that the set drives, outlier channels that all these sets have together)."""
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
@@ -100,7 +101,7 @@ def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, 
 def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
     """Write the files of one module under reports/spikes/ and return their paths.
 
-    Raises FaqError if there is no data.
+    Raises FaqError if there is no activation data of this module.
     """
     maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}

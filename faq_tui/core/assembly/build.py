@@ -1,4 +1,4 @@
-"""Make every calibration set of a run: turn seeds and picks into samples, order, mix and cut them."""
+"""Make every calibration set of a run: turn seeds and picks into samples; then mix, sort and cut the samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faq_tui.core.store.seeds import Seed
 
 
 class Collector:
-    """Makes samples in the order of the given seeds. `refused` counts refused seeds by set name and reason."""
+    """Makes samples in the order of the given seeds. `refused` counts the refused seeds of each set by reason."""
 
     def __init__(self, template: Template, settings: Assemble) -> None:
         self.template = template
@@ -31,7 +31,7 @@ class Collector:
     def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
         """Samples of the seeds, in the form that the plan's `kind` names.
 
-        Seeds that are too long keep their beginning, as is usual for calibration sets.
+        A sample that is too long keeps its beginning, as is usual for calibration sets.
         """
         overflow = "head" if self.settings.overflow == "keep_answer" else self.settings.overflow
         for seed in seeds:
@@ -122,13 +122,16 @@ EQUAL = 0.005  # token counts that differ by a smaller share count as equal
 
 @dataclass(frozen=True)
 class Material:
-    """The material of the sets. Seeds are in the random order of the draw: every prefix is a random sample."""
+    """The seeds, picks and candidates from which the sets are made.
+
+    Seeds are in the random order of the draw, so the first n seeds are a random sample for every n.
+    """
 
     chosen: Sequence[Seed]
     reserve: Callable[[], Iterable[Seed]]  # further seeds that were not regenerated
-    picks: Mapping[str, Mapping[str, Pick]]  # source -> seed id -> pick
+    picks: Mapping[str, Mapping[str, Pick]]  # for each source: maps seed ids to picks
     candidates: Mapping[int, Candidate]
-    key: object  # random seed of the mixtures
+    key: object  # random seed for mixing the sources of a set
 
 
 class Builder:
@@ -147,7 +150,7 @@ class Builder:
         self.warnings: list[str] = []
 
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
-        """The sets of the plans. With `common_seeds` all sets use only seeds that every `default` set has."""
+        """Build the sets of the plans. With `common_seeds`, all sets use only seeds that every `default` set has."""
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():
             if not any(of_set.values()):
@@ -173,9 +176,9 @@ class Builder:
         return {name: sets[name] for name in self.plans}
 
     def twins(self, plain: Sets) -> Sets:
-        """Each set cut to the token count of the smallest.
+        """Cut each set to the token count of the smallest set, and return the cut sets.
 
-        The baseline has no answers, so seeds in reserve are first added to it at no cost.
+        The baseline has no answers. Therefore seeds of the reserve are first added to it, which costs nothing.
         """
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
@@ -222,7 +225,7 @@ class Builder:
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """The samples, plus samples of seeds in reserve up to the budget of tokens."""
+        """Add samples of reserve seeds up to the token budget, but only if the set's only part is the baseline."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

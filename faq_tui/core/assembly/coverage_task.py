@@ -1,6 +1,6 @@
 """The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
 
-Messages: `order` (indexes of the rows, and the number of outlier channels).
+It sends one message, `order`: the indexes of the rows in their new order, and the number of outlier channels.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype, modules, and rows (a file with one JSON list of ids a line)."""
+    """Order the samples of the file `rows`, and send the order.
+
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules` and `rows`. `rows` is a file with
+    one JSON list of token ids on each line.
+    """
     import numpy as np
     import torch
 
@@ -86,9 +90,9 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
     """Order the rows of `driven` [samples, channels]: each next row drives the most channels not yet covered.
 
-    Greedy set cover: the first k rows cover at least 1 - 1/e of the best k rows (Nemhauser, Wolsey and Fisher 1978).
-    When no row adds a channel, a new cover begins with the remaining rows. Among equal gains, the earlier row is
-    taken.
+    This is a greedy set cover: the first k rows cover at least 1 - 1/e as many channels as the best k rows would
+    (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining rows. If
+    several rows add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

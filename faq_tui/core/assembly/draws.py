@@ -1,4 +1,4 @@
-"""Choose the seeds of each draw of the calibration sets (`evaluate.repeats`), and describe how draws overlap."""
+"""Choose the seeds of each of the `evaluate.repeats` draws of the calibration sets, and describe their overlap."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
     """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
     If there are at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
-    `repeats = 1` gives. Otherwise each draw is a random subset: `count` seeds if there are more than that, else the
-    share `share` of all seeds. Draws that share seeds differ less than draws of new seeds would.
+    `repeats = 1` gives. Otherwise each draw is a random subset of the seeds. It has `count` seeds if there are more
+    than `count` seeds in total; otherwise it has the fraction `share` of all seeds. Draws that share seeds differ
+    less than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -28,7 +29,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """Seeds per draw if `total` seeds are too few for disjoint draws."""
+    """The number of seeds per draw if `total` seeds are too few for draws that share no seed."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -56,17 +57,18 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """Factor by which overlapping draws understate the standard error of their mean over new seeds.
 
-        In units of the variance of one seed: the mean of n of N seeds drawn without replacement varies by
-        (1 - n/N) / n around the mean of the N seeds, and that mean varies by 1/N around the true one (Cochran,
-        Sampling Techniques, 1977, section 2.5). The spread of the draws shows the first part only. The second part
-        is common to all draws, so averaging over k draws does not reduce it.
+        Variances are in units of the variance of one seed. The mean of n seeds, drawn from N seeds without
+        replacement, has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
+        variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5). The spread of the draws
+        shows only the first variance. The second is common to all draws, so averaging over k draws does not reduce
+        it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)
 
 
 def overlap(run: Run) -> Overlap | None:
-    """How the draws of this run overlap; None if no seed is in two draws."""
+    """The overlap of this run's draws. None if no seed is in two draws."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

@@ -16,8 +16,9 @@ Decode = Callable[[tuple[int, ...]], str]
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
     """Keep whole samples in order, then the start of the next sample, so that `budget` tokens are kept in total.
 
-    No row is shorter than MIN_TOKENS. If the last one would be, the sample before it is shortened by the difference.
-    If that sample is too short for this, the total is up to MIN_TOKENS - 1 tokens below the budget.
+    No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
+    sample before it is shortened by the difference. If the sample before it is too short for this, the last sample is
+    dropped, and the total is up to MIN_TOKENS - 1 tokens below the budget.
     """
     out: list[Sample] = []
     left = budget
@@ -39,7 +40,7 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
     """Keep every sample, but cut the longest ones to a common length, so that `budget` tokens are kept in total.
 
-    For sets that need both an equal number of samples and an equal number of tokens. If the budget is below
+    This is for sets that need both an equal number of samples and an equal number of tokens. If the budget is below
     MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.
     """
     lengths = sorted(sample.n_tokens for sample in samples)
@@ -77,10 +78,11 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """One sample per seed, taken from the parts in proportion to `shares`; in the order of the first part's seeds.
+    """Choose one sample per seed from the parts in proportion to `shares`, in the order of the first part's seeds.
 
-    Seeds are assigned in an order that depends only on `key`. Each goes to the part that is furthest below its share
-    and has a sample of the seed. If every part has every seed, the shares are exact to within one sample.
+    Seeds are assigned to parts in an order that depends only on `key`. Each seed is assigned to the part that is
+    furthest below its share, among the parts that have a sample of the seed. If every part has every seed, the
+    shares are exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

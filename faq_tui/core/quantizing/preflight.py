@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
 MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
-MIN_SET = 64  # least tokens in total; some quantizers would run with fewer, but the result would be useless
+MIN_SET = 64  # smallest total number of tokens; some quantizers run with fewer, but give useless results
 GIB = 1 << 30
 
 
@@ -61,10 +61,10 @@ def check_chat_template(folder: Path) -> None:
 def check_group_size(
     shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = get_args(GroupSize)
 ) -> None:
-    """Raise UsageError if `group_size` does not divide the in_features of a module; the error lists sizes that do.
+    """Raise UsageError with possible sizes if `group_size` does not divide the in_features of a module.
 
-    `shapes`: (out_features, in_features) by module; `sizes`: all sizes that the method has. Without this check GPTQ
-    would write a model that no fast kernel can run.
+    `shapes` maps each module's name to (out_features, in_features). `sizes` lists all group sizes of the method.
+    Without this check, GPTQ would write a model that no fast CUDA kernel can run.
     """
     if group_size == -1:
         return
@@ -80,7 +80,7 @@ def check_group_size(
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with file and line."""
+    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with the file and line."""
     rows: list[list[int]] = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -127,7 +127,7 @@ def check_enough(rows: Sequence[list[int]]) -> None:
 
 
 def expert_count(config: Mapping[str, Any]) -> int:
-    """Experts per layer, 0 for a dense model. `config` is the body of config.json."""
+    """The number of experts per layer, or 0 for a dense model. `config` is the body of config.json."""
     for part in (config, config.get("text_config") or {}):
         for key in ("num_experts", "num_local_experts", "n_routed_experts"):
             if part.get(key):
@@ -136,9 +136,9 @@ def expert_count(config: Mapping[str, Any]) -> int:
 
 
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
-    """Raise FaqError if one of `tensors` (names) holds NaN or infinity; each is read once, one at a time.
+    """Raise FaqError if a tensor named in `tensors` holds NaN or infinity. The tensors are read one by one.
 
-    For embeddings, norms and the head. In a quantized module, NaN shows in the loss.
+    This checks embeddings, norms and the head. NaN in a quantized module shows in the module's loss.
     """
     name = not_finite(folder, tensors)
     if name is not None:
@@ -146,14 +146,14 @@ def check_finite(folder: Path, tensors: Iterable[str]) -> None:
 
 
 def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
-    """The first of `tensors` (names) that holds NaN or infinity."""
+    """The first name in `tensors` whose tensor holds NaN or infinity. None if there is none."""
     from safetensors import safe_open
 
     files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
             tensor = reader.get_tensor(name)
-            # Minimum and maximum reveal both and need no memory; a mask would raise the peak memory.
+            # Minimum and maximum reveal NaN and infinity without extra memory; a mask would need memory.
             if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
                 return name
     return None
@@ -173,8 +173,8 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if the target is no causal model, has no chat template, or a recipe cannot quantize it.
 
-    Without `recipes` only the first two are checked, because a set can be made for another quantizer. Nothing is
-    downloaded here: a hub id is checked after it has been fetched.
+    Without `recipes`, only the model and the chat template are checked, because a set can be made for other
+    quantizers. Nothing is downloaded here: a hub id is checked after it has been fetched.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

@@ -11,11 +11,11 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-WORK = ("offload_to_disk_path", ".work")  # signs of a local path in config.json
+WORK = ("offload_to_disk_path", ".work")  # if config.json contains one of these texts, it contains a local path
 
 
 def problems(folder: Path) -> list[str]:
-    """Reasons why a server's loader would refuse the folder, one sentence each; empty if it would load."""
+    """The reasons why a server would not load the folder, one sentence each. The list is empty if it would load."""
     sentences = []
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -53,16 +53,16 @@ def check_servable(folder: Path) -> None:
 
 
 def doubts(folder: Path) -> list[str]:
-    """Reasons why a server may refuse a complete folder: one sentence per setting that its kernels do not support."""
+    """Settings of a complete folder that a server's CUDA kernels may not support, one sentence for each setting."""
     quantization = quantization_of(folder) or {}
     format = format_of(quantization.get("quant_method"))
     return format.doubts(quantization) if format is not None else []
 
 
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
-    """The command that serves a folder of this format, by engine. Engines read the format from config.json.
+    """For each engine, the command that serves a folder of this format. Engines read the format from config.json.
 
-    Empty if no engine loads the format. The folder need not exist.
+    The result is empty if no engine can load the format. The folder need not exist.
     """
     path = shlex.quote(str(folder))
     commands = {
@@ -83,7 +83,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A problem if index and files disagree. Loaders read the files of the index, or every file if there is none."""
+    """A list with one problem if the index and the files disagree. Without an index, servers load every file."""
     index = folder / INDEX
     if not index.is_file():
         return []

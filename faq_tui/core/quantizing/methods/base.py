@@ -41,7 +41,7 @@ class Method(Extension):
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
-        """The profile for the cost estimate, changed if the recipe changes how many tokens reach the experts."""
+        """The profile for the cost estimate. It differs if the recipe changes how many tokens experts get."""
         del recipe
         return profile
 
@@ -55,7 +55,7 @@ class Method(Extension):
     ) -> EngineResult:
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
-        Called in the worker child. Reports to `progress`, calls `cancel.check` between steps, and raises FaqError
+        The worker child calls it. It reports to `progress`, calls `cancel.check` between steps, and raises FaqError
         with layer and module if a weight matrix cannot be quantized.
         """
         raise NotImplementedError

@@ -27,7 +27,7 @@ class EngineOptions(Protocol):
     checkpoints: bool
 
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
-        """gptqmodel's configuration object for `recipe`; `scratch` is a folder for what it offloads."""
+        """Make gptqmodel's configuration for `recipe`. gptqmodel offloads weights to the folder `scratch`."""
 
 
 def quantize(
@@ -41,8 +41,8 @@ def quantize(
     """Write the quantized model into `job.out`. This implements `Method.quantize` for every method of gptqmodel.
 
     The model sees exactly `rows` (token ids), in order, one row per batch.
-    Raises `Stopped` at the end of the step during which the cancel arrived. Raises FaqError with the layer and
-    the module as soon as a module turns out broken.
+    After a cancel, raises `Stopped` at the end of the current step. Raises FaqError with the layer and the module as
+    soon as a module cannot be quantized.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -69,13 +69,13 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """The checkpoint of an earlier attempt cannot be used: other versions, another GPU, damaged files."""
+    """An earlier attempt's checkpoint cannot be used: versions or the GPU differ, or files are damaged."""
 
 
 def _checkpoint(
     method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """The job's checkpoint folder; None if the job is too short for one, or gptqmodel could not read one back.
+    """The job's checkpoint. None if the job is too short for one, or if gptqmodel could not resume from it.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
@@ -98,9 +98,9 @@ def _quantized(
     progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """Quantize once and resume from `checkpoint` if it holds layers. Returns further entries of the manifest."""
+    """Quantize once. Resume from `checkpoint` if it holds layers. Returns further entries for the manifest."""
     device, send = device_of(job.device), progress.send
-    # On Hopper, `auto` downloads CUTLASS. The kernel does not change the quantized weights.
+    # On Hopper GPUs, `auto` downloads CUTLASS. The CUDA kernel does not change the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
@@ -137,7 +137,7 @@ def _quantized(
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """If weights hold NaN, raise a clear error: GPTAQ and AWQ fail obscurely because of it."""
+    """If weights hold NaN, raise a clear error, because GPTAQ and AWQ fail with an unclear one."""
     tensors = tensors_of(folder)
     name = not_finite(
         folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in tensors]
@@ -183,7 +183,7 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
 
 @contextlib.contextmanager
 def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
-    """Pass each module's log row to `progress` when gptqmodel makes it: there is no callback for it."""
+    """Pass each module's log row to `progress` when gptqmodel makes the row. gptqmodel has no callback for this."""
     from gptqmodel.looper.loop_processor import LoopProcessor
 
     original = LoopProcessor.log_new_row

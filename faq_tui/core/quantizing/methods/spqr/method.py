@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
     from faq_tui.core.quantizing.sequential.hessian import Factor
 
-SIDECAR = "spqr"  # the folder with the codes
+SIDECAR = "spqr"  # the name of the folder that holds the codes
 EXPORT = (
     "The safetensors files hold the dequantized weights in the target's own type: this export saves no memory "
     f"and no time. The codes, scales, zeros, outliers and column orders that average_bits counts are in {SIDECAR}/."
@@ -31,7 +31,7 @@ EXPORT = (
 
 
 class SpqrRecipe(Recipe):
-    # Damping 0.01 is ours; 1.0 is the preset in the README of the authors' own code.
+    # The default damping 0.01 is faq-tui's choice. The README of the authors' code uses 1.0.
     presets: ClassVar[Presets] = {"paper": PAPER, "default": {}, "reference": {"damp_percent": 1.0}}
 
     method: Literal["spqr"] = "spqr"
@@ -65,7 +65,7 @@ class Spqr(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """As `Method.quantize`. The codes go into the folder `spqr` beside the dense weights."""
+        """Like `Method.quantize`, but also writes the codes into the folder `spqr` beside the dense weights."""
         from safetensors.torch import save_file
 
         from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack

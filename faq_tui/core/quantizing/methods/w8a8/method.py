@@ -100,9 +100,9 @@ class W8a8(Method):
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
-    """The `quantization_config` of config.json, checked and completed by the library itself.
+    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes it.
 
-    `ignored`: names of the Linears that are not quantized.
+    `ignored` lists the names of the Linear modules that are not quantized.
     """
     library = importlib.import_module("compressed_tensors.quantization")
     channel = library.QuantizationArgs(num_bits=8, type="int", symmetric=True, strategy="channel", dynamic=False)
