@@ -1,4 +1,4 @@
-"""Which format reads the seeds that `seeds.path` names, and their records."""
+"""Find the format for the seeds that `seeds.path` names, and read their records."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ STARTER = "starter"
 
 
 def starter_path() -> Path:
-    """The seeds that ship with faq-tui: questions written for it."""
+    """The path of the seeds in this package. Their questions were written for faq-tui."""
     return Path(str(files("faq_tui.core") / "data" / "starter_seeds.jsonl"))
 
 
 def suffixes() -> tuple[str, ...]:
-    """The endings of every seed file, those of faq-tui's own formats first."""
+    """The endings of all seed files. The endings of faq-tui's own formats come first."""
     return tuple(suffix for seed_format in SEED_FORMATS.all() for suffix in seed_format.suffixes)
 
 
 def read_records(path: Path, settings: Seeds) -> Records:
-    """The records of the file at `path`, or of what else `settings.path` names, such as a data set.
+    """The records of the file at `path`, or of the data set that `settings.path` names.
 
-    Raises UsageError for a missing file, an unknown ending, or content that is not what the ending says.
+    Raises UsageError if the file is missing, its ending is unknown, or its content does not fit its ending.
     """
     if settings.path == STARTER:
         path = starter_path()
@@ -34,10 +34,10 @@ def read_records(path: Path, settings: Seeds) -> Records:
 
 
 def format_of(path: Path, name: str) -> SeedFormat:
-    """The format that reads the seeds called `name` in `seeds.path`; as a file they would lie at `path`.
+    """The format for the seeds with the name `name` in `seeds.path`. `path` is where a file of this name would be.
 
-    Formats of faq-tui come before those of other packages, and files before data sets. Raises UsageError if there is
-    no such file, or no format for it.
+    Formats of faq-tui take precedence over formats of other packages, and files over data sets. Raises UsageError if
+    there is no such file, or no format for it.
     """
     if path.is_dir():
         raise UsageError(f"seeds.path {name} is a folder: name one file ({', '.join(suffixes())})")
@@ -55,9 +55,9 @@ def format_of(path: Path, name: str) -> SeedFormat:
 
 
 def _of_suffix(suffix: str) -> SeedFormat | None:
-    """The format of files with this ending. Raises FaqError if two other packages bring one."""
+    """The format for files with this ending. Raises FaqError if two other packages each add a format for it."""
     further = []
-    for name in SEED_FORMATS.names():  # loaded one by one: a broken package must not stop a file of ours
+    for name in SEED_FORMATS.names():  # loaded one by one, because our formats must work beside a broken package
         seed_format: SeedFormat = SEED_FORMATS.get(name)
         if suffix in seed_format.suffixes:
             if name in SEED_FORMATS.builtin:

@@ -1,7 +1,7 @@
-"""Makes a seed of one raw record of a file. A record has one of three shapes, see `seeds.shape`:
+"""Turns one raw record of a file into a seed. A record has one of three shapes (setting `seeds.shape`):
 
-messages  a chat, in OpenAI's keys (role, content) or ShareGPT's (from, value)
-prompt    a question with or without its answer, in the usual fields, Alpaca's instruction and input included
+messages  a chat with the keys of OpenAI (role, content) or of ShareGPT (from, value)
+prompt    a question with or without its answer, in fields with usual names, such as Alpaca's instruction and input
 text      a text, which becomes the user's message
 """
 
@@ -25,7 +25,7 @@ class ShapeError(ValueError):
 
 
 def to_seed(raw: Any, settings: Seeds, origin: str) -> Seed:
-    """The seed in a record's `raw`, a dict or a str. `origin` is its `file:line`. Raises ShapeError."""
+    """Make a seed from a record's `raw`, which is a dict or a str. `origin` is its `file:line`. Raises ShapeError."""
     if isinstance(raw, str):
         return _whole(Seed(({"role": "user", "content": _text(raw, "the line")},), None, origin))
     if not isinstance(raw, dict):
@@ -44,7 +44,7 @@ def to_seed(raw: Any, settings: Seeds, origin: str) -> Seed:
 
 
 def _whole(seed: Seed) -> Seed:
-    """The seed itself. Raises ShapeError if its text is not valid Unicode, which no tokenizer or server takes."""
+    """Returns `seed`. Raises ShapeError if its text is invalid Unicode, which no tokenizer or server accepts."""
     for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
         if text != storable(text):
             raise ShapeError("holds half a character (a lone surrogate)")
@@ -96,7 +96,7 @@ def _from_chat(turns: list[Any]) -> tuple[tuple[dict[str, str], ...], str | None
 
 
 def _content(content: Any) -> str:
-    """A message's text; of a list of parts, the text parts."""
+    """The text of a message. If the content is a list of parts, the result has only the text parts."""
     if isinstance(content, list):
         parts = [part.get("text") for part in content if isinstance(part, dict)]
         content = "\n".join(part for part in parts if isinstance(part, str))
@@ -110,7 +110,7 @@ def _user(text: str) -> dict[str, str]:
 
 
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
-    """The field that holds the text: `named` if the settings name one, else the first usual one with text in it."""
+    """The name of the field to read: `named` if the settings name a field, else the first usual field with text."""
     if named is not None:
         return named if named in raw else None
     return next((name for name in usual if isinstance(raw.get(name), str) and raw[name].strip()), None)

@@ -1,12 +1,12 @@
-"""Seed formats: one object for each kind of file or data set that seeds can come in.
+"""Seed formats: one object for each kind of file or data set from which seeds can be read.
 
-base.py          what a format is, and what several formats need
-json_lines.py    jsonl: a JSON value a line
+base.py          the base class of formats, and functions that several formats use
+json_lines.py    jsonl: one JSON value per line
 json_array.py    json: one list of seeds
 delimited.py     csv and tsv
 parquet.py       parquet
-plain_text.py    txt: a question a line
+plain_text.py    txt: one question per line
 hub_dataset.py   an id of the `datasets` library
 
-`faq_tui.core.extensions.SEED_FORMATS` finds them, and those of other packages.
+`faq_tui.core.extensions.SEED_FORMATS` finds these formats and the formats of other packages.
 """

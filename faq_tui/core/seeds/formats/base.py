@@ -1,4 +1,4 @@
-"""What a seed format is: it turns a file or a data set into records, one for each seed, each with its line."""
+"""The base of seed formats. A format turns a file or a data set into records: one record, with its line, per seed."""
 
 from __future__ import annotations
 
@@ -10,20 +10,21 @@ from typing import Any
 from faq_tui.core.extensions import Extension
 from faq_tui.core.settings import Seeds
 
-CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
+# Keys of a JSON object. The value of such a key is the list of a chat's messages.
+CHAT_FIELDS = ("messages", "conversations", "conversation")
 
 
 @dataclass(frozen=True)
 class Record:
-    """One seed as the file holds it. `core.seeds.shapes` makes the seed of it."""
+    """The data of one seed as they are in the file. `core.seeds.shapes` turns them into a seed."""
 
-    line: int  # 1-based; the row, where a format has no lines
-    raw: Any  # a dict of fields, or a str: the question itself
+    line: int  # number of the line, from 1; number of the row if the format has no lines
+    raw: Any  # a dict of fields, or the question as a str
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A place in the file that holds no record. `reason` continues the sentence "line 3 is …"."""
+    """A line or row without a usable record. `reason` continues the sentence "line 3 is …"."""
 
     line: int
     reason: str
@@ -35,30 +36,30 @@ Records = Iterator[Record | Problem]
 class SeedFormat(Extension):
     """Reads seeds from one kind of file.
 
-    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes reads
-    something else than files, and says by `recognises` which names it takes.
+    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes does not read
+    files, and `recognises` decides which names it accepts.
     """
 
     suffixes: tuple[str, ...] = ()
 
     def recognises(self, path: Path, name: str) -> bool:
-        """True if this format reads the seeds called `name` in `seeds.path`; as a file they would lie at `path`."""
+        """True if this format reads the seeds that `seeds.path` calls `name`. A file of that name would be `path`."""
         del name
         return path.suffix.lower() in self.suffixes
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        """The records in the order of the file, one at a time, so that a file may be larger than memory.
+        """Yield the records in the order of the file. They are read one at a time: a file may be larger than memory.
 
-        `path` is absolute; `settings` is the section `[seeds]`. A broken record is yielded as a `Problem`, and
-        reading goes on behind it. Raises UsageError if the whole file is not what its ending says.
+        `path` is absolute; `settings` is the section `[seeds]`. For a broken record a `Problem` is yielded,
+        and reading continues with the next record. Raises UsageError if the file's content does not fit its ending.
         """
         raise NotImplementedError
 
 
 def decoded_lines(path: Path) -> Records:
-    """The lines of a UTF-8 text file, without white space at either end.
+    """Yield the lines of a UTF-8 text file, without white space at their beginning and end.
 
-    Empty lines and lines that are not UTF-8 are problems. A byte order mark is dropped.
+    Empty lines, and lines that are not UTF-8, are yielded as problems. A byte order mark is removed.
     """
     with path.open("rb") as file:
         for number, raw in enumerate(file, 1):

@@ -10,11 +10,11 @@ from faq_tui.core.base.text import storable
 from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat, one_line
 from faq_tui.core.settings import Seeds
 
-LONGEST_CELL = 1 << 24  # characters
+LONGEST_CELL = 1 << 24  # in characters
 
 
 class Delimited(SeedFormat):
-    """A table of text whose cells are divided by `delimiter`. A quoted cell may hold line ends."""
+    """A text table with cells separated by `delimiter`. A quoted cell may contain line ends."""
 
     def __init__(self, name: str, title: str, delimiter: str, between: str) -> None:
         self.name, self.title, self.delimiter = name, title, delimiter
@@ -24,7 +24,7 @@ class Delimited(SeedFormat):
     def records(self, path: Path, settings: Seeds) -> Records:
         del settings
         csv.field_size_limit(LONGEST_CELL)
-        # Bytes that are not UTF-8 are read as lone surrogates, so that each is reported with its line.
+        # Bytes that are not UTF-8 become lone surrogates, which are later reported with their line.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             rows = csv.reader(file, delimiter=self.delimiter, strict=True)
             try:

@@ -1,4 +1,4 @@
-"""A data set of the `datasets` library by its id, such as `openai/gsm8k`."""
+"""A data set that the `datasets` library loads by its id, such as `openai/gsm8k`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class HubDataset(SeedFormat):
         return not path.exists() and not name.startswith((".", "/", "~")) and name.count("/") <= 1
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        """The rows of the split, fetched while they are read. Raises FaqError if they cannot be."""
+        """Yield the rows of the split while they are downloaded. Raises FaqError if the download fails."""
         import datasets
 
         del path
@@ -26,7 +26,7 @@ class HubDataset(SeedFormat):
             rows = datasets.load_dataset(settings.path, split=settings.split, streaming=True)
             for row, raw in enumerate(rows, 1):
                 yield Record(row, raw)
-        except Exception as error:  # noqa: BLE001  the library raises whatever its hub client does
+        except Exception as error:  # noqa: BLE001  the library also raises all errors of its hub client
             raise FaqError(
                 f"no file and no data set {settings.path!r} (split {settings.split!r}) could be read: "
                 f"{one_line(error)}; check seeds.path, or the network"

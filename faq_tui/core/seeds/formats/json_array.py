@@ -1,4 +1,4 @@
-"""JSON: one list of seeds, an object that holds one list, or a single conversation."""
+"""JSON files: a list of seeds, an object that contains one list of seeds, or a single conversation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _rows(path: Path) -> list[Any]:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not what its ending says: not JSON ({one_line(error)})") from None
     if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
-        return [data]  # one conversation
+        return [data]  # the file is one conversation
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         if len(lists) != 1:

@@ -1,4 +1,4 @@
-"""JSON lines: a JSON value a line."""
+"""JSON Lines files, which have one JSON value per line."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat, decoded_lines, one_line
 from faq_tui.core.settings import Seeds
 
-BROKEN_AT_FIRST = 20  # after so many broken lines and no good one the file is taken for one of another kind
+BROKEN_AT_FIRST = 20  # if the first so many lines are all broken, the file is not JSON Lines
 
 
 class JsonLines(SeedFormat):
@@ -30,7 +30,7 @@ class JsonLines(SeedFormat):
             except (ValueError, RecursionError) as error:
                 broken += 1
                 if not good and broken > BROKEN_AT_FIRST:
-                    break  # the error below says so
+                    break  # the error below is raised
                 yield Problem(item.line, f"not JSON ({one_line(error)})")
                 continue
             if not good and not broken and isinstance(raw, list):
