@@ -12,14 +12,14 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Largest allowed difference, as a share of the largest logit. Rounding to bfloat16 causes a smaller difference; a head
-# with another scale causes a much larger one.
+# Largest allowed difference, as a share of the largest logit. Rounding to bfloat16 causes a smaller difference; a
+# head with another scale causes a much larger one.
 TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
 class LmHead:
-    """logits = cap(scale * (states @ weight.T + bias)). cap(x) is softcap * tanh(x / softcap), or x without softcap."""
+    """logits = cap(scale * (states @ weight.T + bias)). cap(x) is softcap * tanh(x / softcap); without softcap, x."""
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None

@@ -99,7 +99,7 @@ def _line(path: str, name: str) -> str:
 
 
 def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
-    """Torch's name of the dtype for computations. `auto` means float32 on the CPU, and the target's own dtype on a GPU.
+    """Torch's name of the dtype for computations. `auto` means float32 on the CPU and the target's dtype on a GPU.
 
     Computing in bfloat16 changes the KL by 1e-3, which is as much as the whole loss of an 8-bit artefact.
     """

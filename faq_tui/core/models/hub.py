@@ -1,4 +1,4 @@
-"""Find the folder of a model: a local folder, or the folder in the hub's cache for a hub id (downloaded if needed)."""
+"""Find the folder of a model: a local folder, or for a hub id the folder in the hub's cache, after a download."""
 
 from __future__ import annotations
 
