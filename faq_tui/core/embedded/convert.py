@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: the type of special tokens, which merges never produce
 
-# Map tensor names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) to names in transformers' LlamaModel.
+# These dicts map tensor names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) to the names in
+# transformers' LlamaModel.
 TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
 BLOCK = {
     "attn_norm": "input_layernorm",
@@ -93,8 +94,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     llama.cpp's pre-tokenizer `smollm` first splits off every digit and then applies GPT-2's pattern (llama-vocab.cpp,
     LLAMA_VOCAB_PRE_TYPE_SMOLLM). transformers' GGUF import omits the first step.
 
-    Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them. After
-    that, this tokenizer (but not llama.cpp) may merge the characters before and after such a byte into one token.
+    Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
+    Then this tokenizer, but not llama.cpp, may merge the characters before and after such a byte into one token.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -167,8 +168,8 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
     The original model and gptqmodel use bfloat16, and CPUs compute it fast. Rounding the weights to bfloat16 gives a
-    KL divergence of 5e-5 from float32 for the next token (rounding to float16 gives 3e-6). Computing in bfloat16 gives
-    1e-3, and plain 4-bit rounding gives 0.6. All comparisons are between this folder and its quantized versions.
+    KL divergence of 5e-5 from float32 for the next token (rounding to float16 gives 3e-6). Computing in bfloat16
+    gives 1e-3, and plain 4-bit rounding gives 0.6. All comparisons are between this folder and its quantized versions.
     """
     import torch
     from gguf.quants import dequantize

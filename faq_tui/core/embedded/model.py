@@ -29,8 +29,9 @@ class EmbeddedModel:
 def ensure_model(say: Say) -> EmbeddedModel:
     """The embedded model. If it is not in the cache, it is downloaded (93 MB) and converted (10 s) first.
 
-    `say` is called with one line per slow step. Several processes may call this function at once. Raises EndpointError
-    without a network, UsageError without the `gguf` package, and FaqError if a hash is wrong or the disk is full.
+    `say` is called with one line per slow step. Several processes may call this function at once.
+
+    Raises EndpointError without a network, UsageError without the `gguf` package, and FaqError if a hash is wrong or the disk is full.
     """
     gguf = ensure_gguf(say)
     folder = cache_folder()

@@ -34,7 +34,8 @@ HEALTH_TIMEOUT_S = 60.0
 def start(gguf: Path, port: int) -> Any:
     """Load the model and listen on `port`, or on a free port if `port` is 0.
 
-    Returns the server, which ends when the object is deleted. Raises UsageError without xllamacpp, and FaqError if the model does not load or the port is taken.
+    Returns the server, which ends when the object is deleted. Raises UsageError without xllamacpp, and FaqError if
+    the model does not load or the port is taken.
     """
     # llama.cpp's OpenMP reads these variables when it is loaded. Without them, threads that wait actively can block
     # the server on a busy machine.
@@ -62,7 +63,7 @@ def start(gguf: Path, port: int) -> Any:
 
 
 def threads() -> int:
-    """The number of server threads. The pipeline keeps one core. This model is not faster with more than 8 threads."""
+    """The number of server threads. The pipeline keeps one core. With more than 8, this model is not faster."""
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 
 

@@ -26,8 +26,8 @@ SERVERS = ("vllm", "sglang")
 class WeightFormat:
     """One way to store weights.
 
-    `servers` names the servers that can load the format. `kernels` lists, for keys of `quantization_config`, the values
-    that vLLM's CUDA kernels support. vLLM refuses to serve a folder with other values.
+    `servers` names the servers that can load the format. `kernels` lists, for keys of `quantization_config`, the
+    values that vLLM's CUDA kernels support. vLLM refuses to serve a folder with other values.
     """
 
     quant_method: str | None
@@ -48,7 +48,7 @@ class WeightFormat:
         """
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """Reasons why a server's loader would refuse the folder. `tensors` has the names of all tensors in the folder."""
+        """Reasons why a server's loader would refuse the folder. `tensors` has the names of all its tensors."""
         del quantization, tensors
         return []
 
@@ -119,7 +119,7 @@ def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
 
 
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
-    """A list with one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing."""
+    """A list with a sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing."""
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
     if not modules:

@@ -1,7 +1,7 @@
 """Detect Python code in a model's folder, and refuse the folder or load it without the code.
 
-A key such as `auto_map` in config.json names classes in .py files of the folder or of another hub repository. transformers
-imports these files only with trust_remote_code; gptqmodel 7.7 and tokenicer import them even without it.
+A key such as `auto_map` in config.json names classes in .py files of the folder or of another hub repository.
+transformers imports these files only with trust_remote_code; gptqmodel 7.7 and tokenicer import them even without it.
 """
 
 from __future__ import annotations

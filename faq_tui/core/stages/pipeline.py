@@ -74,7 +74,7 @@ def run_pipeline(
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
             for stage in selected:
-                # A server that a stage starts is stopped at the end of that stage. Then the next stage can use its memory.
+                # A server that a stage starts is stopped when that stage ends. Then the next stage can use its memory.
                 with ExitStack() as resources:
                     context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
                     _run_stage(context, stage)
@@ -122,7 +122,7 @@ def _execute_if_stale(context: Context, stage: Stage) -> str | None:
 
 
 def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
-    """Return a FaqError unchanged. Turn any other error into one sentence, and write its traceback to the job's log."""
+    """Return a FaqError unchanged. Turn any other error into a sentence, and write its traceback to the job's log."""
     if isinstance(error, FaqError):
         return error
     if isinstance(error, KeyboardInterrupt):

@@ -190,7 +190,7 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
 def _quantize(
     context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, checkpoints: Path
 ) -> dict[str, Any]:
-    """Quantize in a worker child and move the folder to models/. Returns the body of the worker's message `quantized`."""
+    """Quantize in a worker child and move the folder to models/. Returns the body of its message `quantized`."""
     run, name = context.run, recipe.folder(set_row.name)
     half = run.models / f"{HALF}{name}"
     spec = {
