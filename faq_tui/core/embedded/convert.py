@@ -168,8 +168,8 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
     The original model and gptqmodel use bfloat16, and CPUs compute it fast. Rounding the weights to bfloat16 gives a
-    KL divergence of 5e-5 from float32 for the next token (rounding to float16 gives 3e-6). Computing in bfloat16
-    gives 1e-3, and plain 4-bit rounding gives 0.6. All comparisons are between this folder and its quantized versions.
+    KL divergence of 5e-5 from float32 for the next token (rounding to float16: 3e-6). Computing in bfloat16 gives
+    1e-3, and plain 4-bit rounding gives 0.6. All comparisons are between this folder and quantized versions of it.
     """
     import torch
     from gguf.quants import dequantize

@@ -31,7 +31,8 @@ def ensure_model(say: Say) -> EmbeddedModel:
 
     `say` is called with one line per slow step. Several processes may call this function at once.
 
-    Raises EndpointError without a network, UsageError without the `gguf` package, and FaqError if a hash is wrong or the disk is full.
+    Raises EndpointError without a network, UsageError without the `gguf` package, and FaqError if a hash is wrong or
+    the disk is full.
     """
     gguf = ensure_gguf(say)
     folder = cache_folder()

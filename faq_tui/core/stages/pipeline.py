@@ -74,7 +74,7 @@ def run_pipeline(
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
             for stage in selected:
-                # A server that a stage starts is stopped when that stage ends. Then the next stage can use its memory.
+                # A server that a stage starts is stopped when that stage ends, so that the next stage has the memory.
                 with ExitStack() as resources:
                     context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
                     _run_stage(context, stage)
