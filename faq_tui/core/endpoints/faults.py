@@ -79,7 +79,7 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
 def backoff(attempt: int, first_s: float) -> float:
     """Seconds to wait before try `attempt` + 1: a random time up to a limit.
 
-    The limit starts at `first_s` and doubles with each try.
+    The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
     A random time ("full jitter") best separates the next tries of clients that failed at the same time.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/

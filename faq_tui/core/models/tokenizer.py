@@ -46,7 +46,7 @@ def load_tokenizer(target: TargetModel) -> Any:
     return tokenizer
 
 
-HEAD = 4 << 20  # number of characters to read of tokenizer.json; added tokens precede the vocabulary (up to 100 MB)
+HEAD = 4 << 20  # number of characters to read from tokenizer.json; added tokens precede the vocabulary (up to 100 MB)
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
 

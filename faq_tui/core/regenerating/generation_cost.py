@@ -31,7 +31,7 @@ class GenerationCost:
     candidates: int
     prompt_tokens: int
     completion_tokens: int
-    seconds: float | None  # None if no candidate has finished yet
+    seconds: float | None  # None if too few candidates have finished
     cost: float | None  # in the money of the settings; None without a price
     basis: str  # MEASURED (same settings), EARLIER (earlier settings) or BOUND (from max_tokens)
 
@@ -57,7 +57,8 @@ class GenerationCost:
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
-    Candidates with the present settings count; if there are none, candidates with earlier settings do.
+    Finished candidates with the present settings are used. If there are fewer than `SAMPLE`, candidates with earlier
+    settings are used. If there are too few of these, too, the estimate is an upper bound from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:

@@ -188,7 +188,7 @@ class _Writer:
         return False
 
     def _send_delta(self, row: _Row) -> None:
-        """Send the row's new text, at most ten times a second. An incomplete character at the end is not sent yet."""
+        """Send the row's new text, at most ten times a second. Text with an incomplete last character waits."""
         now = time.monotonic()
         if now - row.sent_at < DELTA_PERIOD_S:
             return

@@ -63,7 +63,10 @@ class RemoteGenerator:
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
 
     async def _look_at_servers(self) -> None:
-        """Ask each server for its models. A server that is down is tried again later, unless all servers are down."""
+        """Ask each server for its models. If all requests fail, the first error is raised.
+
+        Otherwise a server that is down is tried again later, and a server with another error is left out.
+        """
         servers = self.pool.servers
         looks = (look(server.client, server.endpoint, self.context.cancel) for server in servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
