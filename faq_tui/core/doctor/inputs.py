@@ -23,7 +23,7 @@ class Check:
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
-    advice: str = ""  # what to do; empty if all is well
+    advice: str = ""  # what the person should do; "" if the check found no problem
 
 
 def endpoint_checks(settings: Settings) -> list[Check]:
@@ -62,7 +62,7 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def judge_checks(run: Run) -> list[Check]:
-    """One check for each judge that reports something about this machine."""
+    """One check for each judge that has a finding about this machine."""
     checks = []
     for kind in run.settings.judge.kinds():
         try:
@@ -99,7 +99,7 @@ def _quantizable(run: Run) -> Check:
 
 
 def family_checks(run: Run) -> list[Check]:
-    """One check for each source. The only request to each server asks which model it has loaded."""
+    """One check for each source. Each server gets only one request, which asks for its loaded model."""
     ask_servers(run)
     elders = suggestions(run)
     advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"

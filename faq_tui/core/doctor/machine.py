@@ -40,7 +40,7 @@ def machine_checks(folder: Path) -> list[Check]:
 
 
 def extension_checks() -> list[Check]:
-    """One check for each extension from another package, because a broken extension would end a run halfway."""
+    """One check for each extension from another package. A broken extension would end a run in the middle."""
     checks = []
     for registry in points.ALL:
         try:
@@ -82,7 +82,7 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 
 
 def _gpu() -> Check:
-    """The GPUs, as NVIDIA's own library lists them. Every driver includes this library, and torch is not loaded."""
+    """The check of the GPUs. NVIDIA's library, a part of every driver, lists them, so torch need not be loaded."""
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:
         return Check("GPU", "ok", "none: the CPU computes, which is fast enough up to about 1B parameters")

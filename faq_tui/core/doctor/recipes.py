@@ -1,4 +1,4 @@
-"""Time and memory of each recipe, and whether this machine has enough memory."""
+"""Estimate time and memory for each recipe, and check whether this machine has enough memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One check per recipe. If the target's files are not on this machine, one check for all recipes says so."""
+    """One check per recipe. If the target's files are not on this machine, the only check says so."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
         later = "their cost can be estimated after the target's files are downloaded"
@@ -29,7 +29,7 @@ def recipe_checks(run: Run) -> list[Check]:
     try:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
-        return []  # the check of the target reports it
+        return []  # the check of the target reports the problem
     gpu = first_gpu() if run.settings.target.device != "cpu" else None
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
@@ -57,9 +57,10 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """The memory that is too small: `GPU`, `host`, or "" if both suffice. `gpu` and `host` are free bytes.
+    """The name of the memory that is too small, `GPU` or `host`; "" if both are large enough.
 
-    `gpu` is None without a GPU. `host` is None if the system does not report it.
+    `gpu` and `host` are the free bytes of these memories. `gpu` is None if there is no GPU. `host` is None if the
+    system does not report its free memory.
     """
     if cost.gpu_bytes and gpu is not None and cost.gpu_bytes > gpu:
         return "GPU"
@@ -86,7 +87,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Number of rows, number of tokens and longest row (tokens) of the largest set, and a text on their origin."""
+    """The largest set's numbers of rows and tokens, the tokens in its longest row, and a text on their origin."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

@@ -1,4 +1,4 @@
-"""The cache folder: its path, a lock for one process at a time, and atomic writes into it."""
+"""Find the cache folder, lock it for one process at a time, and write files into it atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRATCH_PREFIX = "unfinished-"
 
 
 def cache_folder() -> Path:
-    """`embedded/` in the user's cache of faq-tui, or in `$FAQ_TUI_CACHE`. It may not exist yet."""
+    """The folder `embedded/` in the user's faq-tui cache, or in `$FAQ_TUI_CACHE` if that is set. It may not exist."""
     override = os.environ.get("FAQ_TUI_CACHE")
     if override:
         return Path(override).expanduser().absolute() / "embedded"
@@ -50,7 +50,7 @@ def disk_full(folder: Path) -> str:
 
 @contextmanager
 def locked(folder: Path, say: Say) -> Iterator[None]:
-    """Hold the folder's lock. The kernel releases the lock when this process ends, also after a crash."""
+    """Hold the folder's lock. The operating system releases the lock when this process ends, even after a crash."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
@@ -65,7 +65,7 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A new empty folder on the cache's file system. Finished files can be moved out of it atomically.
 
-    The caller must hold the lock, because folders that killed processes have left are removed first.
+    The function first removes folders that killed processes have left. So the caller must hold the lock.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -76,7 +76,8 @@ def scratch(folder: Path) -> Iterator[Path]:
 def flush(path: Path) -> None:
     """Flush the file to disk.
 
-    Call it before the file gets its final name. Then a file with that name is complete, even after a power cut.
+    Call this function before the file gets its final name. Then a file with its final name is complete, even after a
+    power cut.
     """
     with path.open("rb") as file:
         os.fsync(file.fileno())

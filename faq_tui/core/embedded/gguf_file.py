@@ -1,4 +1,4 @@
-"""The pinned GGUF file of the embedded model. llama.cpp's `gguf` package reads its metadata."""
+"""Read the pinned GGUF file of the embedded model with llama.cpp's `gguf` package."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ class LlamaShape:
     heads: int
     kv_heads: int
     vocabulary: int
-    context: int  # tokens
+    context: int  # length of the context window in tokens
     rope_theta: float
     rms_norm_eps: float
 
 
 def open_gguf(path: Path) -> GGUFReader:
-    """A reader of the file, whose tensors are mapped into memory.
+    """A reader of the GGUF file. The file's tensors are mapped into memory.
 
     The reader trusts the sizes in the file, so the caller must have checked the file's hash. Raises UsageError
-    without the `gguf` package, FaqError if the file is not a GGUF file.
+    without the `gguf` package, and FaqError if the file is not a GGUF file.
     """
     try:
         from gguf import GGUFReader
@@ -66,7 +66,7 @@ def open_gguf(path: Path) -> GGUFReader:
 
 
 def value(reader: GGUFReader, key: str) -> Any:
-    """The value of a metadata key (arrays as lists). Raises FaqError if the file has no such key."""
+    """The value of a metadata key; an array is returned as a list. Raises FaqError if the file has no such key."""
     field = reader.get_field(key)
     if field is None:
         raise FaqError(f"the embedded model's file lacks the key {key!r}: delete the file and run again")
@@ -74,7 +74,7 @@ def value(reader: GGUFReader, key: str) -> Any:
 
 
 def llama_shape(reader: GGUFReader) -> LlamaShape:
-    """The sizes for LlamaConfig. Raises FaqError if the model has another architecture."""
+    """The sizes of the model for LlamaConfig. Raises FaqError if the model is not a Llama model."""
     architecture = value(reader, "general.architecture")
     if architecture != "llama":
         raise FaqError(f"the embedded model has the architecture {architecture!r}, not llama")

@@ -1,4 +1,4 @@
-"""Run the embedded server as a child process. The child ends when the block ends or when this process ends."""
+"""Run the embedded server as a child process, which ends with a `with` block or with this process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GRACE_S = 5.0  # seconds from SIGTERM to SIGKILL
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    base_url: str  # for an OpenAI client: http://127.0.0.1:PORT/v1
+    base_url: str  # the URL for an OpenAI client: http://127.0.0.1:PORT/v1
     model: str
 
 
@@ -44,10 +44,10 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.embedded.server", "--lifeline"],
-            stdin=subprocess.PIPE,  # nothing is written to it: the server ends when this pipe is closed
+            stdin=subprocess.PIPE,  # no data is written to this pipe; the server ends when it is closed
             stdout=subprocess.PIPE,
             stderr=output,
-            start_new_session=True,  # a Ctrl-C in the terminal must reach only this process
+            start_new_session=True,  # so that a Ctrl-C in the terminal reaches only this process
             env={**os.environ, **QUIET_THREADS},
         )
     try:
@@ -65,7 +65,7 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
 
 
 def _endpoint(child: subprocess.Popen[bytes], log: Path) -> EmbeddedServer:
-    """The URL and model from the line that the server prints when it is ready."""
+    """Read URL and model from the line that the server prints when it is ready."""
     assert child.stdout is not None
     fd, deadline, line = child.stdout.fileno(), time.monotonic() + READY_TIMEOUT_S, b""
     while not line.endswith(b"\n"):

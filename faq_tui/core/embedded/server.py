@@ -26,15 +26,16 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # concurrent requests; further requests wait in the server. 8 slots give 1.6 times the tokens/s of 1 slot
-SLOT_TOKENS = 1024  # tokens of prompt and answer of one request; the cache of all slots takes 190 MB
+SLOTS = 8  # requests at once; more requests wait in the server. 8 slots give 1.6 times the tokens/s of 1 slot
+SLOT_TOKENS = 1024  # limit for prompt and answer of one request together; the cache of all slots takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
 
 def start(gguf: Path, port: int) -> Any:
-    """Load the model and listen on `port` (0: a free port). Returns the server, which ends when it is deleted.
+    """Load the model and listen on `port`, or on a free port if `port` is 0.
 
-    Raises UsageError without xllamacpp, FaqError if the model does not load or the port is taken.
+    Returns the server, which ends when the object is deleted. Raises UsageError without xllamacpp, and FaqError if
+    the model does not load or the port is taken.
     """
     # llama.cpp's OpenMP reads these variables when it is loaded. Without them, threads that wait actively can block
     # the server on a busy machine.
@@ -46,14 +47,14 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # a set: a string would be read as a set of its letters
+    params.model_alias = {MODEL_NAME}  # a set is needed: xllamacpp turns a string into a set of its letters
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
-    # By default, llama.cpp keeps the prompts of finished requests in memory, up to 8 GB.
+    # By default, llama.cpp keeps the prompts of finished requests in up to 8 GB of memory.
     params.cache_ram_mib, params.cache_idle_slots = 0, False
     params.endpoint_metrics, params.ui = True, False
-    params.cors_origins = f"http://{HOST}"  # web pages of other sites must not use the server
+    params.cors_origins = f"http://{HOST}"  # so that web pages of other sites cannot use the server
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
@@ -62,12 +63,12 @@ def start(gguf: Path, port: int) -> Any:
 
 
 def threads() -> int:
-    """Number of server threads. One core is left for the pipeline. More than 8 threads do not speed up this model."""
+    """The number of server threads. The pipeline keeps one core. With more than 8, this model is not faster."""
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 
 
 def wait_until_healthy(port: int) -> None:
-    """Return when `/health` answers 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
+    """Wait until `/health` answers with status 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
     deadline = time.monotonic() + HEALTH_TIMEOUT_S
     while time.monotonic() < deadline:
         # urllib would send the request to a proxy that the environment names; http.client does not.

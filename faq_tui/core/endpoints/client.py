@@ -1,4 +1,4 @@
-"""The client of one endpoint: how a request is written, where its key comes from, how a whole response is read."""
+"""The client of one endpoint: it writes a request, finds the API key, and reads a response that is not streamed."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The key in the named environment variable. UsageError if it is named but not set."""
+    """The API key from the environment variable that the endpoint names. UsageError if the variable is not set."""
     if endpoint.api_key_env is None:
-        return "none"  # local servers ask for no key, some want the header all the same
+        return "none"  # local servers need no key, but some require the header
     key = key_of(endpoint)
     if key is None:
         raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
@@ -44,15 +44,15 @@ def api_key(endpoint: Endpoint) -> str:
 
 
 def key_of(endpoint: Endpoint) -> str | None:
-    """The key, or None where none is named or set."""
+    """The API key; None if the endpoint names no environment variable, or the variable is not set."""
     return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
 
 
 class Client:
-    """Sends requests to one endpoint. It neither retries nor limits the total time: the caller does.
+    """Sends requests to one endpoint. It neither retries a request nor limits the total time; its caller does both.
 
-    Every request has its own connection: servers close connections after a stream or when they were idle, and a
-    request that is sent just then fails.
+    Every request has its own connection. Servers close a connection after a stream or when it is idle, and a request
+    fails if it is sent at that moment.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -70,8 +70,8 @@ class Client:
         self._headers = {"Authorization": basic or f"Bearer {key}", "User-Agent": "faq-tui"}
 
     async def post(self, path: str, body: dict[str, Any], sink: Sink) -> None:
-        """Send `body` as JSON. Raises what `exchange` does."""
-        data = json.dumps(body, ensure_ascii=True).encode()  # a lone surrogate in a seed is no UTF-8
+        """Send `body` as JSON. Raises the same errors as `exchange`."""
+        data = json.dumps(body, ensure_ascii=True).encode()  # UTF-8 cannot encode a lone surrogate in a seed
         headers = {**self._headers, "Content-Type": "application/json"}
         await self._exchange(HttpRequest("POST", f"{self._path}{path}", headers, data), sink)
 
@@ -85,12 +85,12 @@ class Client:
 
 @asynccontextmanager
 async def open_client(endpoint: Endpoint) -> AsyncIterator[Client]:
-    """A client of the endpoint's (first) server."""
+    """A client for the first server of the endpoint."""
     yield Client(endpoint)
 
 
 class WholeResponse:
-    """Reads a response that is no stream to its end; raises StatusError unless its status is 200."""
+    """Reads a response that is not streamed to its end. Raises StatusError unless its status is 200."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -111,7 +111,7 @@ class WholeResponse:
             raise self._refusal()
 
     def json(self) -> Any:
-        """The parsed body. Raises NotAnApiError if it is no JSON."""
+        """The parsed body. Raises NotAnApiError if it is not JSON."""
         try:
             return json.loads(self._body)
         except (ValueError, RecursionError):

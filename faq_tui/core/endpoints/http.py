@@ -1,7 +1,7 @@
-"""One HTTP/1.1 request on its own connection: the response is handed over as it arrives, and split into events.
+"""Send one HTTP/1.1 request on its own connection, pass on the response as it arrives, and split it into events.
 
-h11 reads the protocol. The event loop's callback hands it the bytes, since a task that wakes for each of a hundred
-tokens a second and stream costs three times as much as the parsing.
+h11 parses the protocol. The event loop's callback passes the bytes to it, without a task between them: a stream has a
+hundred tokens a second, and to wake a task for each token would cost three times as much as the parsing.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import h11
 
 from faq_tui.core.endpoints.route import Route
 
-AFTER_ENOUGH_S = 1.0  # grace period after the end of the data ([DONE]) until the server ends its response
-MOST_HEAD_BYTES = 4096  # of a chunk: its size and extensions
+AFTER_ENOUGH_S = 1.0  # how long the server may take to end its response after the end of the data ([DONE])
+MOST_HEAD_BYTES = 4096  # for a chunk's first line: its size and extensions
 MOST_CHUNK_BYTES = 64 << 20
-MOST_LINE_BYTES = 16 << 20  # no line of an honest server comes near
-MOST_EVENT_BYTES = 16 << 20  # of its lines together
+MOST_LINE_BYTES = 16 << 20  # far more than any line of a well-behaved server
+MOST_EVENT_BYTES = 16 << 20  # for all lines of the event together
 
 
 class IdleError(TimeoutError):
-    """Nothing came for the idle time."""
+    """The server sent nothing during the idle time."""
 
 
 class CutOffError(ConnectionError):
-    """The connection ended before the response did, or what came is no HTTP."""
+    """The connection ended before the response was complete, or the response is not HTTP."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class HttpRequest:
 @dataclass(frozen=True)
 class ResponseHead:
     status: int
-    headers: dict[str, str] = field(default_factory=dict)  # lower-case names
+    headers: dict[str, str] = field(default_factory=dict)  # header names in lower case
 
 
 class Sink(Protocol):
-    """Takes a response. What its methods raise ends the exchange and is raised by it."""
+    """Receives a response. An exception from its methods ends the exchange, which then raises it."""
 
     def head(self, head: ResponseHead) -> None: ...
     def body(self, data: bytes) -> bool:
-        """True: no more is needed."""
+        """Take a piece of the body. Returns True if the rest of the response is not needed."""
         ...
 
     def end(self) -> None: ...
@@ -57,10 +57,10 @@ class Sink(Protocol):
 async def exchange(
     route: Route, request: HttpRequest, sink: Sink, connect_timeout_s: float, idle_timeout_s: float
 ) -> None:
-    """Ask, and feed `sink` to the response's end. A cancelled call closes the connection at once.
+    """Send the request, and pass the whole response to `sink`. A cancelled call closes the connection at once.
 
-    Raises OSError (ssl.SSLError among them), IdleError, CutOffError, TimeoutError while connecting, and what the
-    sink raises.
+    Raises OSError (including ssl.SSLError), IdleError, CutOffError, TimeoutError if connecting takes too long, and
+    the exceptions of the sink.
     """
     loop = asyncio.get_running_loop()
     protocol = _Exchange(loop, request, route, sink, idle_timeout_s)
@@ -82,7 +82,7 @@ class _Exchange(asyncio.Protocol):
         self._loop, self._request, self._route, self._sink = loop, request, route, sink
         self._idle_s = idle_timeout_s
         self._h11 = h11.Connection(h11.CLIENT)
-        self._chunked: ChunkedBody | None = None  # takes over from h11 after the head of a chunked response
+        self._chunked: ChunkedBody | None = None  # reads a chunked body instead of h11
         self._enough = False
         self._heard = loop.time()
         self._timer: asyncio.TimerHandle | None = None
@@ -103,7 +103,7 @@ class _Exchange(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         if self.done.done() and not self.done.cancelled():
-            self.done.exception()  # seen: nobody may await it any more
+            self.done.exception()  # mark it as retrieved, because perhaps no task awaits it any more
 
     def data_received(self, data: bytes) -> None:
         if self.done.done():
@@ -117,7 +117,7 @@ class _Exchange(asyncio.Protocol):
                 self._read()
         except h11.RemoteProtocolError as error:
             self._finish(CutOffError(f"what came is no HTTP ({error})"))
-        except Exception as error:  # noqa: BLE001  a callback: whoever awaits the exchange must hear of it
+        except Exception as error:  # noqa: BLE001  the task that awaits the exchange must get it
             self._finish(error)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -126,10 +126,10 @@ class _Exchange(asyncio.Protocol):
         if error is None and self._chunked is None:
             try:
                 self._h11.receive_data(b"")
-                self._read()  # a response without a length ends with its connection
+                self._read()  # a response without a length ends when its connection ends
             except h11.RemoteProtocolError:
                 pass
-            except Exception as failure:  # noqa: BLE001  as above
+            except Exception as failure:  # noqa: BLE001  the task that awaits the exchange must get it
                 self._finish(failure)
         self._finish(error or CutOffError("the connection was closed before the answer was whole"))
 
@@ -182,18 +182,18 @@ class _Exchange(asyncio.Protocol):
     def _finish(self, error: BaseException | None) -> None:
         if self.done.done():
             return
-        if error is None or self._enough:  # the answer is whole, whatever became of its connection
+        if error is None or self._enough:  # the answer is complete even if the connection failed
             self.done.set_result(None)
         else:
             self.done.set_exception(error)
 
 
 class ChunkedBody:
-    """The body of a chunked response (RFC 9112, 7.1), one whole chunk at a time.
+    """Reads the body of a chunked response (RFC 9112, 7.1), one complete chunk at a time.
 
-    `feed` returns the data of the chunks that are complete. `ended` is true after the last chunk; trailers are not
-    awaited. h11 would take 20 µs for each chunk and this takes 1 µs: with 256 streams of a hundred tokens a second
-    that decides whether one core keeps up.
+    `feed` returns the data of the chunks that are complete. `ended` is true after the last chunk, because
+    the trailers are not needed. This class takes 1 µs for a chunk and h11 takes 20 µs. With h11, one core could not
+    keep up with 256 streams of a hundred tokens a second each.
     """
 
     def __init__(self) -> None:
@@ -201,7 +201,7 @@ class ChunkedBody:
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
-        """Raises ValueError on what is no chunk."""
+        """The data of the chunks that `data` completes. Raises ValueError if a chunk is malformed."""
         buffer = self._rest + data
         offset, chunks = 0, []
         while not self.ended:
@@ -211,7 +211,7 @@ class ChunkedBody:
                     raise ValueError("a chunk without a size")
                 break
             field = buffer[offset:line]
-            # Extensions after a semicolon mean nothing here.
+            # Extensions after a semicolon are ignored.
             size = int(field, 16) if field.isalnum() else int(field.partition(b";")[0].strip() or b"-", 16)
             if not 0 <= size <= MOST_CHUNK_BYTES:
                 raise ValueError("a chunk of an impossible size")
@@ -230,22 +230,22 @@ class ChunkedBody:
 
 
 class EventStream:
-    """Server-sent events from bytes that arrive in any pieces; `feed` returns the data of each complete event.
+    """Reads server-sent events from bytes in pieces of any size; `feed` returns the data of each complete event.
 
-    A character, a line or an event may be cut anywhere, so nothing is decoded before its line is complete. An event
-    that repeats the `id` of the one before it was sent again by something in between, and is dropped.
+    A piece may end inside a character, a line or an event, so a line is decoded only when it is complete. An event
+    with the same `id` as the event before it is dropped: a proxy has sent it twice.
     https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """
 
     def __init__(self) -> None:
-        self._rest = bytearray()  # of a line that is not whole: it grows in place, however small the pieces are
+        self._rest = bytearray()  # bytes of the incomplete line; they grow in place, which is fast for small pieces
         self._data: list[bytes] = []
-        self._size = 0  # bytes of the event's lines
+        self._size = 0  # total bytes of the event's lines so far
         self._id: bytes | None = None
         self._last_id: bytes | None = None
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Raises ValueError on a line or an event that does not end."""
+        """The data of the events that `piece` completes. Raises ValueError if a line or an event is too long."""
         if b"\n" not in piece:
             self._rest += piece
             self._check_rest()
@@ -274,7 +274,7 @@ class EventStream:
             raise ValueError("a line of the stream does not end")
 
     def end(self) -> list[bytes]:
-        """What is left when the stream is over: some servers end without the last empty line."""
+        """The data of the last event if no empty line ended it; some servers leave this line out."""
         return self.feed(b"\n\n") if self._rest or self._data else []
 
     def _dispatch(self, events: list[bytes]) -> None:

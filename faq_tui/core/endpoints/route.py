@@ -1,4 +1,4 @@
-"""The way to a server: its address, TLS, and a proxy where the environment names one."""
+"""Connect to a server: by its address, with TLS, and through a proxy if the environment names one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ PORTS = {"http": 80, "https": 443}
 
 
 class ProxyError(ConnectionError):
-    """The proxy of the environment did not let us through."""
+    """The proxy that the environment names refused the connection."""
 
 
 class Route:
-    """To the server of one base URL."""
+    """How to connect to the server of one base URL."""
 
     def __init__(self, url: str) -> None:
         self._url = urlsplit(url)
@@ -32,22 +32,22 @@ class Route:
 
     @property
     def host_header(self) -> str:
-        """The name and port as the URL has them, without user and password."""
+        """The host name and port from the URL, without user and password."""
         return self._url.netloc.rpartition("@")[2]
 
     @property
     def credentials(self) -> str | None:
-        """`Basic …` of a URL that holds a user and a password."""
+        """The value `Basic …` of the authorization header; None if the URL has no user and password."""
         return _basic(self._url)
 
     def target(self, path: str) -> str:
-        """What stands in the request line: a proxy of plain HTTP is told the whole URL."""
+        """The target in the request line: the whole URL for a plain-HTTP proxy, otherwise only the path."""
         if self._proxy is not None and self._url.scheme == "http":
             return f"http://{self.host_header}{path}"
         return path
 
     async def connect(self, protocol: Callable[[], asyncio.Protocol]) -> Any:
-        """An open transport with `protocol` on it. Raises OSError."""
+        """Open a connection that uses `protocol`, and return its transport. Raises OSError."""
         loop = asyncio.get_running_loop()
         secure = _tls() if self._url.scheme == "https" else None
         if self._proxy is None:
@@ -90,7 +90,7 @@ class Route:
 
 
 def _proxy_for(url: SplitResult) -> SplitResult | None:
-    """None for this machine's own loopback, which no proxy can reach."""
+    """The proxy for this URL, or None. A loopback address of this machine has none, because no proxy can reach it."""
     host = url.hostname or ""
     if host in LOOPBACK or urllib.request.proxy_bypass(host):
         return None
@@ -107,7 +107,10 @@ def _basic(url: SplitResult) -> str | None:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """The system's certificates; where there are none (a bare container), those of certifi if it is there."""
+    """A TLS context with the system's certificates.
+
+    If the system has none (as in a bare container), the certificates of certifi are used if it is installed.
+    """
     context = ssl.create_default_context()
     if not context.get_ca_certs():
         try:

@@ -1,6 +1,6 @@
-"""Check for each source of a run which model its server has loaded, and whether it is of the target's family.
+"""Check which model each source's server has loaded, and whether that model belongs to the target's family.
 
-A server may use any name for its model. vLLM also lists the model that it has loaded (`root`).
+A server may use any name for its model. vLLM's list of models also contains the name of the loaded model (`root`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.settings.source import LOCAL, TARGET
 
 TIMEOUT_S = 5.0
-MAX_NAME = 512  # characters
+MAX_NAME = 512  # in characters
 
 
 def served_name(run: Run, source: Source) -> str:
@@ -53,7 +53,7 @@ async def _root(source: Source) -> str | None:
             await client.get("/models", answer)
         listed = answer.json()["data"]
         roots = [model.get("root") for model in listed if model.get("id") == source.model]
-    except Exception:  # noqa: BLE001  another check reports what is wrong with the server
+    except Exception:  # noqa: BLE001  another check reports the server's fault
         return None
     return next((root[:MAX_NAME] for root in roots if isinstance(root, str) and root), None)
 
@@ -72,10 +72,10 @@ SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """The result for one source of the run."""
+    """The result of the check for one source of the run."""
 
     source: str  # its name in the settings
-    model: str  # the model that the server reports as loaded, or else its served name
+    model: str  # the loaded model's name if the server reports it, else the served name
     kinship: Kinship
 
     @property
@@ -99,7 +99,7 @@ def check_sources(run: Run) -> list[Finding]:
 
 
 def badges(run: Run) -> dict[str, str]:
-    """Source -> badge; "" for the target itself."""
+    """Maps each source's name to its badge. The badge is "" if the source is the target itself."""
     return {f.source: "" if f.kinship.itself else f.badge for f in check_sources(run)}
 
 
@@ -115,7 +115,7 @@ def is_quick(run: Run) -> bool:
 
 
 def warnings(run: Run) -> list[str]:
-    """A warning for each source that is not of the target's family."""
+    """A warning for each source that does not belong to the target's family."""
     advice = suggestions(run)
     instead = f"; elders of {target_profile(run).title}: {', '.join(advice)}" if advice else ""
     return [
@@ -145,14 +145,18 @@ def target_profile(run: Run) -> ModelProfile:
 
 
 def _is_target(run: Run, name: str, source: Source) -> bool:
-    """True for a source named `self`, the target loaded here, or the embedded server with the embedded target."""
+    """True if the source is the target.
+
+    This is so for a source with the name `self`, for a source that loads the target on this machine, and for the
+    embedded server if the target is the embedded model.
+    """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True
     return run.settings.target.model == EMBEDDED and source.base_url == EMBEDDED
 
 
 def _files(run: Run, name: str) -> ModelFiles | None:
-    """The files of a folder, or of a hub id in the cache; None if they are not on this machine."""
+    """The model files of a folder, or of a hub id in the hub's cache; None if they are not on this machine."""
     try:
         folder = run.resolve(name)
         if folder.is_dir():

@@ -26,10 +26,10 @@ class ModelFamily:
 
     id: str
     title: str
-    names: tuple[str, ...]  # regular expressions for a whole bare name
+    names: tuple[str, ...]  # regular expressions, which match the whole bare name
     model_types: tuple[str, ...]
     vocab_sizes: tuple[int, ...]
-    elders: tuple[tuple[str, float], ...]  # hub id and billions of parameters, largest first
+    elders: tuple[tuple[str, float], ...]  # pairs of hub id and billions of parameters, largest model first
 
 
 @cache
@@ -38,7 +38,7 @@ def families() -> tuple[ModelFamily, ...]:
 
 
 def by_name(name: str) -> ModelFamily | None:
-    """The family of a model by its name (hub id, path, file name, tag); None if it is not known."""
+    """The family that fits a model's name (hub id, path, file name or tag); None if no family fits."""
     bare = bare_name(name)
     return next((f for f in families() if any(re.fullmatch(pattern, bare) for pattern in f.names)), None)
 
@@ -76,7 +76,7 @@ def _sized(elders: list[str]) -> Iterator[tuple[str, float]]:
 
 
 def bare_name(name: str) -> str:
-    """The name in lower case, without path, organisation, tag and quantization; "" if nothing is left."""
+    """The name in lower case, without path, organisation, tag and quantization suffix; "" if nothing remains."""
     while (shorter := _stripped(name)) != name:
         name = shorter
     return name
@@ -94,7 +94,7 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """Billions of parameters that the name states, with all experts; None if the name states no size."""
+    """The number of parameters (in billions, all experts included) in the model's name; None if it contains none."""
     match = _SIZE.search(bare_name(name))
     if match is None:
         return None

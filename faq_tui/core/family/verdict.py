@@ -1,7 +1,7 @@
-"""Compare two models. Names and lineage identify families. If they do not, the models' files decide.
+"""Compare two models. Names and lineage identify the models' families. Without them, the models' files decide.
 
-Equal tokenizer files alone do not make a family. Example: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer
-configuration, but it was tuned from Qwen3-8B. Its elder in the FAQ paper (arXiv 2601.11200, table 4) is
+Equal tokenizer files alone do not make a family. For example, DeepSeek-R1-0528-Qwen3-8B has the tokenizer
+configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its elder is
 Qwen3-235B-A22B.
 """
 
@@ -47,9 +47,10 @@ class ModelProfile:
 
     @property
     def model_types(self) -> frozenset[str]:
-        """The model type in config.json; if it is one of the family, all types of the family.
+        """The possible model types of the model.
 
-        Without a config.json: all model types of the family.
+        If config.json names a type outside the family, the result is only this type. Otherwise, or without a
+        config.json, the result is all model types of the family.
         """
         own = self.files.model_type if self.files else None
         siblings = frozenset(self.family.model_types) if self.family else frozenset()
@@ -68,7 +69,7 @@ class ModelProfile:
 
 @dataclass(frozen=True)
 class Kinship:
-    """The relation of a source to the target."""
+    """The relation between a source and the target."""
 
     verdict: str  # family | same tokenizer | stranger
     reasons: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""From a file or data set of any known format to seeds: format -> record -> shape -> seed."""
+"""Read seeds from a file or data set. A format splits it into records; a shape turns each record into a seed."""
 
 from faq_tui.core.seeds.formats.base import Problem, Record
 from faq_tui.core.seeds.read import read_records

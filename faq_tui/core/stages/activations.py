@@ -18,11 +18,11 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
-VERSION = 1  # increase this number when a code change gives other numbers for the same sets
+VERSION = 1  # increase this number when a code change changes the statistics of the same sets
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings and all sets. If the stage is switched off, the hash does not depend on the sets."""
+    """A hash of the settings and all sets. If the stage is switched off, the sets are not part of it."""
     settings = run.settings.activations
     return digest(STAGE, settings.enabled, sorted(signatures(run).items()) if settings.enabled else [])
 
@@ -33,7 +33,9 @@ def intact(run: Run) -> bool:
 
 
 def signatures(run: Run) -> dict[str, str]:
-    """Set name -> hash of everything that affects the set's numbers. Sets with equal token ids have equal hashes."""
+    """Maps each set's name to a hash of everything that affects its statistics. Sets with equal token ids have equal
+    hashes.
+    """
     settings, target = run.settings.activations, run.settings.target
     chosen = [VERSION, settings.modules, settings.samples, settings.tokens, target.device, target.dtype]
     sets, model = all_sets(run.store), fingerprint(run)
@@ -78,7 +80,7 @@ def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
 
 
 def _measure(context: Context, todo: dict[str, str]) -> str:
-    """Run the worker on these sets. Returns why the target cannot be measured, or an empty string."""
+    """Run the worker on the sets in `todo`. Returns the reason if the target cannot be measured, else ""."""
     run, settings = context.run, context.run.settings.activations
     target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {

@@ -1,6 +1,7 @@
 """The stage `assemble`: build all calibration sets.
 
-The sets are the baseline of plain seeds, one set per source from its picks, their twins, and the sets of `[sets]`.
+The sets are the baseline of plain seeds, one set of picks per source, the twins of these sets, and the sets in the
+section `[sets]` of the settings.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # increase this number when a code change gives other token ids for the same settings and picks
+VERSION = 2  # increase this number when a code change changes the token ids for the same settings and picks
 
 
 def signature(run: Run) -> str:
@@ -69,7 +70,7 @@ def execute(context: Context) -> str:
             sets[draw_name(name, number)] = built[name]
         for text in builder.warnings:
             context.emit(Note(text, "warning"))
-    for name in all_sets(run.store).keys() - set(names):  # sets that the settings no longer name
+    for name in all_sets(run.store).keys() - set(names):  # sets that are no longer in the settings
         for folder in (run.calibration, run.token_kinds):
             (folder / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
@@ -77,7 +78,7 @@ def execute(context: Context) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if every set's file exists, because a person may have deleted one. Files of token kinds are not needed."""
+    """True if every set's file exists; a person may have deleted one. The files of token kinds need not exist."""
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
@@ -87,13 +88,16 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """Seeds of a role in a random order that `seeds.sample_seed` fixes, so that every prefix is a random sample."""
+    """The seeds with the role `role` in random order, so that every prefix is a random sample.
+
+    The order depends only on `seeds.sample_seed`.
+    """
     key = run.settings.seeds.sample_seed
     return sorted(seed_rows.by_role(run.store, role), key=lambda seed: digest(key, seed.id))
 
 
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
-    """The material of one draw. Each draw has a different order of the unused seeds."""
+    """The material for one draw of a set. The order of the unused seeds differs from draw to draw."""
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
@@ -107,7 +111,7 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
 
 
 def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample], drawn: str) -> None:
-    """Write the set's files and its row in the database. `drawn` is the set's name with the number of its draw."""
+    """Write the set's files and its row in the database. `drawn` is the set's name with the number of the draw."""
     run, refused = context.run, dict(collector.refused[name])
     row = SetRow(
         name=drawn,

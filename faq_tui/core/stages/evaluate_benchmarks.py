@@ -138,7 +138,7 @@ class _Benchmarks:
 
     def _failed(self, request: BenchmarkRequest, message: str) -> None:
         rows.set_problem(self.context.run.store, request.key, message)
-        if message not in self.said:  # a missing package gives one warning, not one for each task and model
+        if message not in self.said:  # emit one warning for a missing package, not one for each task and model
             self.said.add(message)
             self.context.emit(Note(f"{request.subject}: {message}", "warning"))
         self._tick(request)

@@ -1,6 +1,6 @@
-"""The stage `judge`: each judge of the settings scores the candidates that lack its score; then picks are made.
+"""The stage `judge`: each judge in the settings scores the candidates without its score; then picks are made.
 
-The stage reads only the texts of candidates that it scores now.
+The stage reads only the texts of the candidates that lack a score.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ def _pending(run: Run, kind: str, usable: Sequence[CandidateOutline]) -> list[Ca
 
 
 def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], done: int, total: int) -> int:
-    """One judge scores these candidates. Each score is stored at once. Returns the number of scores made so far.
+    """Score the candidates with one judge, and store each score at once. Returns the number of scores made so far.
 
-    `done` and `total` are the numbers of scores made before and of all scores, over all judges.
+    `done` is the number of scores made before, and `total` is the number of all scores. Both count all judges.
     """
     run, judge = context.run, judge_named(kind)
     identity = column_id(run, kind)
@@ -85,12 +85,12 @@ def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], do
 def _with_texts(run: Run, outlines: Sequence[CandidateOutline]) -> list[Item]:
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
     texts = candidate_rows.by_ids(run.store, (outline.id for outline in outlines))
-    # After a source is renamed, stored candidates still have its old name; the outline has the new name.
+    # After a source was renamed, its stored candidates still have the old name; the outlines have the new name.
     return [(seeds[o.seed_id], replace(texts[o.id], source=o.source)) for o in outlines]
 
 
 def _pick(context: Context, name: str, candidates: Sequence[CandidateOutline]) -> str:
-    """Store the changed picks of one source's seeds. Returns a summary."""
+    """Pick candidates for one source's seeds, and store the picks that changed. Returns a summary."""
     run, judge = context.run, judge_id(context.run)
     scores = rows.scores_of(run.store, judge)
     by_seed: dict[str, list[CandidateOutline]] = defaultdict(list)

@@ -23,7 +23,7 @@ from faq_tui.core.store import stages as stage_rows
 
 
 def all_stages() -> tuple[Stage, ...]:
-    """The pipeline, in order."""
+    """All stages of the pipeline, in the order in which they run."""
     from faq_tui.core.stages import STAGES
 
     return STAGES
@@ -42,7 +42,7 @@ def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
 
 
 def is_current(run: Run, stage: Stage) -> bool:
-    """True if the stage is done, and was done with the present settings and inputs."""
+    """True if the stage has finished, and its settings and inputs have not changed since then."""
     row = stage_rows.all_rows(run.store).get(stage.name)
     return row is not None and row.state == "done" and row.signature == stage.signature(run) and stage.intact(run)
 
@@ -58,8 +58,8 @@ def run_pipeline(
 ) -> None:
     """Run the selected stages in order. Raises the FaqError of the first stage that fails. Finished work is kept.
 
-    `job` is the name of the job's folder under `jobs/`; by default a new name. `confirmed`: a person has agreed to
-    the cost of regenerating.
+    `job` is the name of the job's folder in `jobs/`; by default, a new name is made. `confirmed` is true if a person
+    has agreed to the cost of regenerating.
     """
     selected = select(only, until)
     job = job or new_id()
@@ -74,7 +74,7 @@ def run_pipeline(
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
             for stage in selected:
-                # A server that one stage starts is stopped after that stage, so that the next stage has its memory.
+                # A server that a stage starts is stopped when that stage ends, so that the next stage has the memory.
                 with ExitStack() as resources:
                     context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
                     _run_stage(context, stage)
@@ -93,7 +93,7 @@ def _run_stage(context: Context, stage: Stage) -> None:
     started = time.monotonic()
     try:
         summary = _execute_if_stale(context, stage)
-    except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, also Ctrl-C
+    except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, even by Ctrl-C
         failure = _as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))
@@ -109,7 +109,7 @@ def _run_stage(context: Context, stage: Stage) -> None:
 def _execute_if_stale(context: Context, stage: Stage) -> str | None:
     """Execute the stage and return its summary, or return None if the stage is current.
 
-    The signature is computed only once, because that may take long.
+    The signature is computed only once, because computing it may take long.
     """
     run = context.run
     signature = stage.signature(run)
@@ -122,7 +122,7 @@ def _execute_if_stale(context: Context, stage: Stage) -> str | None:
 
 
 def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
-    """Return a FaqError unchanged. For any other error, return one sentence; its traceback goes to the job's log."""
+    """Return a FaqError unchanged. Turn any other error into a sentence, and write its traceback to the job's log."""
     if isinstance(error, FaqError):
         return error
     if isinstance(error, KeyboardInterrupt):

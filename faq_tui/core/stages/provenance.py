@@ -16,7 +16,7 @@ from faq_tui.core.store.sets import SetRow
 
 
 def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
-    """Add these facts, and the commands that serve the folder under its final `name`, to the worker's manifest.
+    """Add facts about the run to the worker's manifest, and commands that serve the folder under its final `name`.
 
     Raises FaqError if there is no manifest.
     """
@@ -50,6 +50,6 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
             for name, source in settings.sources.items()
         },
     }
-    from_the_run = Path(run.models.name) / name  # relative, because the run folder may be moved
+    from_the_run = Path(run.models.name) / name  # a relative path, because a person may move the run folder
     body["serve"] = serve_commands(from_the_run, format_of_folder(folder))
     write_manifest(folder, body)

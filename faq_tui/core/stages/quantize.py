@@ -38,7 +38,7 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "quantize"
-CHECKPOINTS = "checkpoints"  # in the run's cache
+CHECKPOINTS = "checkpoints"  # name of a folder in the run's cache
 HALF = ".half-"  # prefix of folders that are being written
 
 
@@ -49,13 +49,13 @@ def signature(run: Run) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if the folder of every artefact of the settings is complete."""
+    """True if the folder of every artefact in the settings is complete."""
     rows, names = all_artefacts(run.store), [recipe.folder(name) for recipe, name in jobs(run)]
     return all(name in rows and is_whole(run.models / rows[name].folder) for name in names)
 
 
 def jobs(run: Run) -> list[tuple[Recipe, str]]:
-    """Every (recipe, set) of the settings, in order."""
+    """All pairs (recipe, set name) of the settings, in order."""
     return [(recipe, name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
 
 
@@ -109,7 +109,7 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
 
 
 def _good(run: Run, signatures: dict[str, str]) -> set[str]:
-    """Names of the artefacts that are complete and match the settings.
+    """The names of the artefacts that are complete and match the settings.
 
     If an artefact shares the folder of another artefact, both must match the settings.
     """
@@ -145,14 +145,14 @@ def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
     for entry in folder.glob("*"):
         if entry not in kept:
             shutil.rmtree(entry, ignore_errors=True)
-    with suppress(OSError):  # it is missing or not empty
+    with suppress(OSError):  # the folder is missing or not empty
         folder.rmdir()
 
 
 def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, signatures: dict[str, str]) -> None:
     """Make one artefact, or let it share the weights of a finished artefact with the same signature.
 
-    `signatures`: artefact name -> signature, for all artefacts of the settings.
+    `signatures` maps the name of each artefact in the settings to its signature.
     """
     run, name = context.run, recipe.folder(set_row.name)
     signature = signatures[name]
@@ -177,7 +177,7 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
     """Another complete artefact with the signature of `name`; None if there is none.
 
-    The other artefact must match the settings and must not share its weights from a third one.
+    The other artefact must match the settings, and must have its own weights, not those of a third artefact.
     """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():
@@ -190,7 +190,7 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
 def _quantize(
     context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, checkpoints: Path
 ) -> dict[str, Any]:
-    """Quantize in a worker child and move the folder to models/. Returns the body of the message `quantized`."""
+    """Quantize in a worker child and move the folder to models/. Returns the body of its message `quantized`."""
     run, name = context.run, recipe.folder(set_row.name)
     half = run.models / f"{HALF}{name}"
     spec = {

@@ -1,4 +1,4 @@
-"""The stage `regenerate`: request the pending candidates of every source and store each one when it is complete."""
+"""The stage `regenerate`: request the pending candidates of every source, and store each when it is complete."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _after_sample(
     generate: LocalGenerator | RemoteGenerator,
     pending: list[PendingCandidate],
 ) -> list[PendingCandidate]:
-    """Generate a sample if the source has no candidates yet, and return the pending rest.
+    """Generate a sample if the source has no candidates yet. Returns the candidates that are still pending.
 
     Raises UsageError if the sample shows that a person must agree to the cost of the rest.
     """

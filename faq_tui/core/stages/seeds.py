@@ -126,11 +126,11 @@ def _good_seeds(context: Context, problems: _Problems) -> Iterator[Seed]:
 
 
 def _draw(context: Context, total: int) -> None:
-    """Draw the seeds by a hash of their id and `sample_seed`, so that added seeds change the draw only a little."""
+    """Draw the seeds by a hash of their id and `sample_seed`. Added seeds then change the draw only a little."""
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # if there are enough seeds, the draws of a set share none
+    repeats = run.settings.evaluate.repeats  # if there are enough seeds, two draws of a set have no seed in common
     chosen = min(settings.count * repeats, total - heldout)
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(

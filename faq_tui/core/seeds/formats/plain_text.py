@@ -1,4 +1,4 @@
-"""Plain text: a question a line."""
+"""Plain text files with one question per line."""
 
 from __future__ import annotations
 
