@@ -40,7 +40,7 @@ class Compared:
     """
 
     metric: str
-    ours: float | None  # median over layers, as is `theirs`
+    ours: float | None  # median over layers; `theirs` is a median, too
     theirs: float | None
     change: Estimate
     is_ratio: bool

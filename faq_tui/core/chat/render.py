@@ -118,8 +118,8 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
 def split_original(template: Template, answer: str) -> tuple[str, str]:
     """(reasoning, answer) of a seed's original answer, which may begin with reasoning in any dialect's tags.
 
-    It is one text, ("", `answer`), if the target's template writes no reasoning and the target would not mistake the
-    tags for its own. Raises NotAssembledError if the reasoning never ends.
+    Returns ("", `answer`) if the target's template writes no reasoning and the answer contains no tag that the target
+    uses for reasoning. Raises NotAssembledError if the reasoning never ends.
     """
     mistaken = any(tag in answer for tag in template.reasoning_tags)
     if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):

@@ -53,7 +53,7 @@ _SENTENCE = re.compile(r"(?:^|(?<=[.!?。！？\n]))\s*[*_>#\"“]*\s*")
 
 
 def words_of(flag: str) -> FlagWords:
-    """The wordings of the flag. A flag that only another version of faq-tui knows is returned as its own wording."""
+    """The wordings of the flag. An unknown flag is returned unchanged."""
     return FLAG_WORDS.get(flag) or FlagWords(flag, flag, flag)
 
 

@@ -120,7 +120,7 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
 
 CAVEAT = (
     "The intervals account for the random choice of held-out items. They do not account for the random choice of "
-    "calibration seeds: in our own tests (SmolLM2-135M, GPTQ INT4), another draw of seeds alone changed KL by about "
+    "calibration seeds: in our own tests (SmolLM2-135M, GPTQ INT4), a new draw of the seeds changed KL by about "
     f"±{KL.close[PROSE]} nats a token. Set `evaluate.repeats` to 3 or more before you trust a small difference."
 )
 COVERED = (

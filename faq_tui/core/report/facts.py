@@ -123,7 +123,7 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    """The judge's name in the report. It is the bare kind if the judge is not installed on this machine."""
+    """The judge's name in the report, or `kind` if the judge is not installed on this machine."""
     return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 

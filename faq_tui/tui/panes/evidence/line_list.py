@@ -18,7 +18,7 @@ LEAST = 3  # minimum number of lines
 
 
 class Lines(LineList):
-    """A list whose lines the pane makes."""
+    """A list of lines. The pane creates the lines."""
 
     HEADS = 1
 

@@ -38,7 +38,7 @@ class Drawing(LiteralText):
 
 
 class SpikesPane(Pane):
-    """Draws on a daemon thread, from the database's numbers and the arrays in activations/*.safetensors."""
+    """The pane Spikes. A daemon thread draws the figures from faq.db and activations/*.safetensors."""
 
     SPEC = SPIKES
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SPIKES.actions)]

@@ -130,7 +130,7 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # if the checkpoint held all layers, no callback has run
+            )  # no callback runs if the checkpoint contains all layers
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
