@@ -105,7 +105,10 @@ class Pane(Container, can_focus=True):
         """Called when the pane becomes visible. Reads the data to show."""
 
     def tick(self, live: LiveState) -> None:
-        """Redraw what changed (see `live.version`) and the elapsed times. Called at most ten times per second, only while visible."""
+        """Redraw what changed (see `live.version`) and the elapsed times.
+
+        Called at most ten times per second, and only while the pane is visible.
+        """
 
     def text_to_copy(self) -> str | None:
         """The text that the key `y` copies. If it is None, the key copies the text of the focused widget."""

@@ -58,7 +58,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """Indexes of the samples, ordered so that the first n samples together cover as many outlier channels as possible.
+    """Indexes of the samples, ordered so that the first ones together cover as many outlier channels as possible.
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
