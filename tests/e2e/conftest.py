@@ -31,10 +31,17 @@ def demo(make_once: MakeOnce) -> Path:
     return folder
 
 
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
 @pytest.fixture(scope="module")
 def demo_copy(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy for the tests of one file, which may add to it. Its weights are links to the demo's."""
     folder = tmp_path_factory.mktemp("demo") / "run"
     shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("models"))
-    shutil.copytree(demo / "models", folder / "models", copy_function=os.link)
+    shutil.copytree(demo / "models", folder / "models", copy_function=_link_or_copy)
     return folder
