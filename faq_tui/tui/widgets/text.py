@@ -25,7 +25,11 @@ class LiteralText(Static):
         """Show text. Draw only if the text is new, and update the layout only if the size can change."""
         before, self._shown = self._shown, plain(text) if isinstance(text, str) else text.copy()
         if not _same(before, self._shown):
-            self.update(self._shown, layout=self._may_resize(before, self._shown))
+            resizes, pending = self._may_resize(before, self._shown), self._layout_required
+            self.update(self._shown, layout=resizes)
+            if resizes and pending:
+                # Textual ignores the second request until it has handled the first, and may lay out the old text.
+                self.call_after_refresh(self.refresh, layout=True)
 
     def _may_resize(self, before: Text, now: Text) -> bool:
         if not self.styles.auto_dimensions:
