@@ -46,7 +46,7 @@ def status_of(run: Run) -> dict[str, Any]:
 
 
 def _seeds(run: Run) -> dict[str, Any]:
-    """Seeds by role; `skipped`, rows by the reason they are not used, is there if there are such rows."""
+    """Seeds by role. If rows were skipped, `skipped` holds their number by reason."""
     skipped = seeds.skips(run.store.db)
     return seeds.counts(run.store) | ({"skipped": skipped} if skipped else {})
 

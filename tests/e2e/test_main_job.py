@@ -11,12 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from faq_tui.core.embedded import EmbeddedModel
 from faq_tui.core.evaluation.texts import pydoc_prose
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import valid
 from tests.support.shell import faq_tui, faq_tui_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]  # the first test may have to make the demo
@@ -123,8 +122,7 @@ def test_plain_transformers_loads_the_folder_and_finds_the_reports_perplexity(
 
 def test_the_report_validates_and_its_file_says_the_same(demo_copy: Path) -> None:
     printed = json.loads(faq_tui("report", demo_copy, "--format", "json").out)
-    schema = json.loads((SCHEMAS / "report.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(printed)
+    valid("report", printed)
     assert printed == json.loads((demo_copy / "reports" / "report.json").read_text(encoding="utf-8"))
     page = (demo_copy / "reports" / "report.md").read_text(encoding="utf-8")
     assert faq_tui("report", demo_copy).out.strip() == page.strip()

@@ -126,7 +126,7 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
         return "", answer
     reasoning, rest, closed = split_reasoning(answer)
     if not closed:
-        raise NotAssembledError("the original answer never left its think block")
+        raise NotAssembledError("the reasoning of the original answer has no closing tag")
     return reasoning, rest
 
 

@@ -1,4 +1,4 @@
-"""Which files `seeds.path` names: one, those of a folder, or those that a pattern matches."""
+"""Find the seed files that `seeds.path` names: the files of a folder, or the files that match a pattern."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.seeds.formats.hub_dataset import SAVED
 from faq_tui.core.seeds.formats.opening import plain_suffix
 
 MOST_FILES = 100_000
 MAGIC = re.compile(r"[*?[]")
-# Files beside the rows in folders from the hub, and in those that `datasets` saved.
-NO_ROWS = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "config.json")
+# Files without rows in folders from the hub, and in folders that `save_to_disk` of `datasets` wrote.
+NO_ROWS = (*SAVED, "dataset_infos.json", "dataset_info.json", "config.json")
 SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
 SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class SeedFile:
-    """A file, and its name in the origins of seeds."""
+    """A seed file. `name` stands for the file in the origins of seeds."""
 
     path: Path
     name: str
@@ -52,8 +53,9 @@ def _matching(path: Path, name: str) -> list[SeedFile]:
 def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bool]) -> list[SeedFile]:
     """The seed files of a folder and the folders in it, in alphabetical order; hidden ones are left out.
 
-    `known` says which endings are those of seed files. Text files are left out beside files of other kinds. If names
-    of files begin with that of a split, those of `split` are used. Raises UsageError if there is none.
+    `known` is true for the suffixes of seed files. Text files are left out if there are seed files of another kind.
+    If the names of files begin with the names of splits, only the files of `split` are used. Raises UsageError if
+    there is none.
     """
     found = [one for one in _walk(path) if known(plain_suffix(one)) and one.name not in NO_ROWS]
     tables = [one for one in found if plain_suffix(one) != ".txt"]
@@ -75,9 +77,9 @@ def split_of(path: Path) -> str:
 
 
 def state_of(path: Path, name: str) -> object:
-    """What changes if the seeds called `name` in `seeds.path` do: size and time of each file that they come from.
+    """The size and the modification time of each seed file that `name` (the value of `seeds.path`) stands for.
 
-    None if there is no such file, as for the id of a data set.
+    None if there is no such file, for example if `name` is the id of a data set.
     """
     if path.is_file():
         return [path.stat().st_size, path.stat().st_mtime_ns]

@@ -1,4 +1,4 @@
-"""Recognises questions that rest on an image, a sound or a film, which text alone cannot answer."""
+"""Recognise questions about an image, a sound or a video. A text model cannot answer them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.seeds.reasons import AUDIO, IMAGE, VIDEO
+from faq_tui.core.seeds.reasons import AUDIO, IMAGE, VIDEO, ShapeError
 
 
 @dataclass(frozen=True)
 class Media:
-    """What a question rests on: `reason` is what it is counted as, `words` how it is called."""
+    """One kind of media. `reason` is the reason under which a skipped row is counted; `words` names the kind."""
 
     reason: str
     words: str
@@ -42,8 +42,14 @@ PLACEHOLDER = re.compile(
 VISION_START = "<|vision_start|>"
 
 
+def refuse_media(media: Media | None) -> None:
+    """Raise ShapeError if the question needs `media`."""
+    if media is not None:
+        raise ShapeError(f"rests on {media.words}", media.reason)
+
+
 def media_of_fields(record: Mapping[str, Any]) -> Media | None:
-    """What the record, or the turn, holds in a field such as `image` or `videos`; None if nothing."""
+    """The media in a field such as `image` or `videos` of a record or a turn; None if there is none."""
     for name, value in record.items():
         media = _field(name)
         if media is not None and _holds(value):
@@ -52,7 +58,7 @@ def media_of_fields(record: Mapping[str, Any]) -> Media | None:
 
 
 def media_in_part(part: Mapping[str, Any]) -> Media | None:
-    """What a part of a message's content is, if it is not text."""
+    """The kind of media in a part of a message; None for a part with text."""
     kind = part.get("type")
     if isinstance(kind, str):
         match = PART_TYPES.fullmatch(kind.lower())
@@ -61,7 +67,7 @@ def media_in_part(part: Mapping[str, Any]) -> Media | None:
 
 
 def media_in_text(text: str) -> Media | None:
-    """What a placeholder in the text stands for: one that begins the text or stands alone on its line."""
+    """The kind of media that a placeholder in the text stands for; None if there is no placeholder."""
     if "<" not in text and "[" not in text:
         return None
     for match in PLACEHOLDER.finditer(text):
@@ -80,7 +86,7 @@ def _field(name: object) -> Media | None:
 
 
 def _holds(value: Any, depth: int = 0) -> bool:
-    """True if there is something in the field: text, bytes, or a list or an object with such."""
+    """True if the field contains text or bytes, or a list or an object that contains some."""
     if isinstance(value, str):
         return bool(value.strip())
     if isinstance(value, list | tuple) and depth < 3:

@@ -1,4 +1,4 @@
-"""Which format reads the seeds that `seeds.path` names, and their records."""
+"""Choose the format that reads the seeds of `seeds.path`, and read their records."""
 
 from __future__ import annotations
 
@@ -105,14 +105,14 @@ def _of_copy(seed_format: SeedFormat, path: Path, settings: Seeds) -> Records:
 
 
 def _of_content(path: Path, suffix: str) -> SeedFormat | None:
-    """The format of a file whose ending says something else than its content; None if the ending is believed."""
+    """The format of a file whose content does not fit its suffix; None if the suffix decides."""
     if not path.is_file():
         return None
     head = first_bytes(path)
     if head.startswith(PARQUET):
         return _builtin("parquet")
     by_suffix = _of_suffix(suffix)
-    if by_suffix is not None and by_suffix.name not in (*SEED_FORMATS.builtin,):
+    if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
         return None  # a line of text may be JSON, and both JSON formats read each other's files

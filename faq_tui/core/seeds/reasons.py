@@ -1,4 +1,4 @@
-"""Why a row of a seed file is not used, or not used whole: the reasons that are counted."""
+"""The reasons for which a row of a seed file is skipped, or a part of it is left out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ EMPTY, DUPLICATE, BROKEN = "empty", "duplicate", "broken"
 ENCODING, NO_QUESTION, TOOLS = "encoding", "no question", "tools"
 IMAGE, AUDIO, VIDEO = "image", "audio", "video"
 
-# What a row that is used can lack, as the sentence "in 3 seeds …".
+# The parts that a used row can lack. Each text ends the sentence "in 3 seeds …".
 LEFT_OUT = {
     TOOLS: "the turns from the first tool call on are left out",
     "system": "the text of the system column is left out, since the chat has a system turn",
@@ -15,7 +15,7 @@ LEFT_OUT = {
 
 
 class ShapeError(ValueError):
-    """The record has no question that can be asked. The message says why, `reason` is what it is counted as."""
+    """The record has no question that can be used. The message explains this; the row is counted under `reason`."""
 
     def __init__(self, message: str, reason: str = BROKEN) -> None:
         super().__init__(message)
@@ -23,14 +23,14 @@ class ShapeError(ValueError):
 
 
 def reason_of(problem: str) -> str:
-    """What a place without a record is counted as; `problem` continues the sentence "line 3 is …"."""
+    """The reason under which a problem is counted. `problem` ends the sentence "line 3 is …"."""
     if problem == EMPTY:
         return EMPTY
     return ENCODING if problem.startswith("not UTF-8") else BROKEN
 
 
 def in_short(reasons: dict[str, int]) -> str:
-    """`2 empty, 4 broken, 1 image` for counts by reason. Reasons that mean a faulty row are one number."""
+    """`2 empty, 4 broken, 1 image` for counts by reason. The reasons for a faulty row are added up."""
     short: dict[str, int] = {}
     for reason, count in reasons.items():
         name = BROKEN if reason in (ENCODING, NO_QUESTION) else reason

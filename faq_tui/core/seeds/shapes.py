@@ -1,10 +1,10 @@
-"""Makes a seed of one raw record of a file. A record has one of three shapes, see `seeds.shape`:
+"""Make a seed of one record of a file. A record has one of three shapes (`seeds.shape`):
 
 messages  a chat, see `turns`
-prompt    a question with or without its answer, in the usual fields, Alpaca's instruction and input included
+prompt    a question in one of the usual fields, with or without an answer (includes Alpaca's instruction and input)
 text      a text, which becomes the user's message
 
-The first usual name that holds something is used; names that few exports use are looked up last.
+The first field with a usual name that contains text is used. Unusual names are tried last.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from faq_tui.core.base.text import storable
-from faq_tui.core.seeds.media import media_in_text, media_of_fields
+from faq_tui.core.seeds.media import media_in_text, media_of_fields, refuse_media
 from faq_tui.core.seeds.reasons import NO_QUESTION, ShapeError
 from faq_tui.core.seeds.turns import CHAT_FIELDS, Chat, as_turns, kind_of, parsed_json, read_answer, read_chat
 from faq_tui.core.settings import Seeds
@@ -30,16 +30,7 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-FURTHER_CHATS = (
-    "prompt",
-    "dialog",
-    "dialogue",
-    "chat",
-    "turns",
-    "history",
-    "data",
-    "chosen",
-)  # prompt, chosen: of TRL
+FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")  # TRL: prompt, chosen
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (
     *("answers", "chosen", "responses", "outputs", "completions", "assistant", "gpt", "reply", "target", "targets"),
@@ -51,7 +42,7 @@ TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # of HH-RLHF
 
 @dataclass(frozen=True)
 class SeedOfRecord:
-    """A record's seed, and what of the record it lacks: keys of `reasons.LEFT_OUT`."""
+    """A record's seed. `left_out` lists the parts of the record that it lacks, as keys of `reasons.LEFT_OUT`."""
 
     seed: Seed
     left_out: tuple[str, ...] = ()
@@ -63,7 +54,7 @@ def to_seed(raw: Any, settings: Seeds, origin: str) -> Seed:
 
 
 def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
-    """As `to_seed`, with what of the record is left out."""
+    """Like `to_seed`; the result also names the parts of the record that are left out."""
     if isinstance(raw, str):
         parsed = parsed_json(raw)
         if not (as_turns(parsed) or (isinstance(parsed, dict) and _chat_field(parsed, strict=True))):
@@ -76,9 +67,7 @@ def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
     raw = {name: value for name, value in raw.items() if isinstance(name, str)}
     fields = _names(settings)
     chat = _with_system(_conversation(raw, settings, 0), raw, settings)
-    media = media_of_fields(raw)
-    if media is not None:
-        raise ShapeError(f"rests on {media.words}", media.reason)
+    refuse_media(media_of_fields(raw))
     seed = Seed(
         messages=chat.messages,
         answer=chat.answer,
@@ -91,13 +80,11 @@ def read_seed(raw: Any, settings: Seeds, origin: str) -> SeedOfRecord:
 
 
 def _whole(seed: Seed) -> Seed:
-    """The seed itself. Raises ShapeError if its text is not valid Unicode, or stands for something beside it."""
+    """Return the seed. Raises ShapeError if its text is not valid Unicode, or if a placeholder stands for media."""
     for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
         if text != storable(text):
             raise ShapeError("holds half a character (a lone surrogate)")
-    media = media_in_text(seed.question)
-    if media is not None:
-        raise ShapeError(f"rests on {media.words}", media.reason)
+    refuse_media(media_in_text(seed.question))
     return seed
 
 
@@ -132,7 +119,7 @@ def _conversation(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat:
 
 
 def _further(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat | None:
-    """The conversation under names that few exports use, or in an object within the record; None if there is none."""
+    """The chat in fields with unusual names, or in an object within the record; None if there is none."""
     chat = _chat_field(raw)
     if chat is not None:
         return _with_answer(_chat(raw[chat]), chat, raw, settings)
@@ -154,7 +141,7 @@ def _further(raw: dict[str, Any], settings: Seeds, depth: int) -> Chat | None:
 
 
 def _of_prompt(raw: dict[str, Any], prompt: str, settings: Seeds) -> Chat:
-    """The chat of a question in the field `prompt`, which may hold turns itself."""
+    """Make a chat of the question in the field `prompt`. The field may also contain turns."""
     value = _value(raw, prompt)
     turns = as_turns(value)
     if turns:
@@ -180,13 +167,13 @@ def _named_chat(raw: dict[str, Any], name: str) -> Chat:
 
 
 def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
-    """The field that holds a chat beyond doubt. `strict`: only one that is usual for chats."""
+    """The name of the field that certainly contains a chat. If `strict`, only the usual names are tried."""
     names = CHAT_FIELDS if strict else (*CHAT_FIELDS, *FURTHER_CHATS)
     return next((name for name in names if as_turns(raw.get(name)) or (not strict and _texts(name, raw))), None)
 
 
 def _texts(name: str, raw: dict[str, Any]) -> bool:
-    """True if the field holds the turns of a dialogue as bare texts, the user's first."""
+    """True if the field contains a dialogue as a list of texts that begins with the user's text."""
     value = raw.get(name)
     return (
         name in ("dialog", "dialogue", "data", "turns")
@@ -226,14 +213,14 @@ def _transcript(text: str) -> list[dict[str, str]]:
 
 
 def _with_answer(chat: Chat, name: str, raw: dict[str, Any], settings: Seeds) -> Chat:
-    """The chat of the field `name`; one that ends with its question takes the answer of the record's other fields."""
+    """The chat of the field `name`. If it has no answer, the answer comes from the other fields of the record."""
     if chat.answer is not None or chat.left_out:
         return chat
     return replace(chat, answer=_answer({key: value for key, value in raw.items() if key != name}, settings))
 
 
 def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
-    """The chat, with the text of the record's system column as its first message if it has no system turn."""
+    """Add the text of the record's system column as the first message, unless the chat has a system turn."""
     fields = _names(settings)
     named = fields.get("system")
     names = SYSTEM_FIELDS if named is None else (named,)
@@ -251,7 +238,7 @@ def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
 
 
 def _instruction(raw: dict[str, Any], chat: Chat) -> str:
-    """An instruction beside the question in a field of its own; "" if there is none, or the question repeats it."""
+    """The text of the field `instruction`; "" if there is none, or if it and the question contain each other."""
     given = raw.get("instruction")
     if not isinstance(given, str) or len(chat.messages) != 1:
         return ""
@@ -266,14 +253,14 @@ def _user(text: str) -> dict[str, str]:
 
 
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
-    """The field that holds the text: `named` if the settings name one, else the first usual one with text in it."""
+    """The name of the field with the text: `named` if it is given, else the first usual field that contains text."""
     if named is not None:
         return named if _has(raw, named) else None
     return next((name for name in usual if isinstance(raw.get(name), str) and raw[name].strip()), None)
 
 
 def _any_case(raw: dict[str, Any], usual: tuple[str, ...]) -> str | None:
-    """The first usual field with text in it, in capitals or small letters."""
+    """The first usual field that contains text; upper and lower case are not distinguished."""
     lower = {name.lower().strip(): name for name in raw if isinstance(raw[name], str) and raw[name].strip()}
     return next((lower[name] for name in usual if name in lower), None)
 
@@ -294,7 +281,7 @@ def _answer(raw: dict[str, Any], settings: Seeds) -> str | None:
 
 
 def _first(value: Any) -> str | None:
-    """The first text in an answer's field; None if it holds none."""
+    """The first text in the value of an answer field; None if there is no text."""
     if isinstance(value, str):
         return value.strip() or None
     if isinstance(value, dict):
@@ -308,7 +295,7 @@ def _first(value: Any) -> str | None:
 
 
 def _names(settings: Seeds) -> Mapping[str, str]:
-    """Our names of fields to the file's, as far as the settings name them."""
+    """Maps our names of fields to the names in the file, for the fields that the settings name."""
     return {str(ours): theirs for ours, theirs in (settings.fields or {}).items()}
 
 

@@ -1,8 +1,7 @@
-"""Makes the messages of a seed, and its answer, of the turns of a chat as exports write them.
+"""Read the messages and the answer of a seed from the turns of an exported chat.
 
-A turn is an object with a role and a text under one of several names, a pair of question and answer, or two entries
-of a list. Turns without text are ignored. A chat ends before its first tool call, since what follows rests on a
-tool's reply.
+A turn is an object with a role and a text, under one of several names, or a pair of a question and its answer. Turns
+without text are ignored. A chat is read up to its first tool call, because later turns depend on the tool's reply.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.seeds.media import media_in_part, media_in_text, media_of_fields
+from faq_tui.core.seeds.media import media_in_part, media_in_text, media_of_fields, refuse_media
 from faq_tui.core.seeds.reasons import NO_QUESTION, TOOLS, ShapeError
 
 CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
@@ -54,7 +53,7 @@ class _Turn:
 
 
 def read_chat(turns: Sequence[Any]) -> Chat:
-    """The chat in `turns`. Raises ShapeError if it holds no question that text alone can answer."""
+    """Read the chat in `turns`. Raises ShapeError if it has no question, or if the question needs media."""
     read, nothing, cut = list[_Turn](), False, False
     tools = any(_role(turn) == "tool" for turn in turns)
     for raw in turns:
@@ -85,7 +84,7 @@ def read_chat(turns: Sequence[Any]) -> Chat:
 
 
 def read_answer(turns: Sequence[Any]) -> str | None:
-    """The assistant's first text behind the last question of `turns`; None if there is none that text alone gives."""
+    """The assistant's first text after the last question in `turns`; None if there is none, or if it needs media."""
     try:
         both = read_chat([{"role": "user", "content": "?"}, *turns])
     except ShapeError:
@@ -94,9 +93,9 @@ def read_answer(turns: Sequence[Any]) -> str | None:
 
 
 def as_turns(value: Any) -> list[Any] | None:
-    """The turns in a value that is a chat beyond doubt: a list of turns, lists of roles and texts, or JSON of these.
+    """The turns in a value that is certainly a chat. None for every other value.
 
-    None for every other value.
+    Such a value is a list of turns, an object with a list of roles and a list of texts, or JSON text of one of these.
     """
     if isinstance(value, str):
         parsed = parsed_json(value)
@@ -112,7 +111,7 @@ def as_turns(value: Any) -> list[Any] | None:
 
 
 def parsed_json(text: str) -> Any:
-    """The list or object that the text is in JSON; None for every other text."""
+    """The list or object that a JSON text contains; None for every other text."""
     text = text.strip()
     if not text.startswith(("[", "{")) or not text.endswith(("]", "}")) or len(text) > LONGEST_JSON:
         return None
@@ -135,7 +134,7 @@ def kind_of(value: Any) -> str:
 
 
 def _as_object(turn: Any) -> Any:
-    """A turn that is a list of (key, value) pairs, as Parquet's maps are read, as an object."""
+    """Convert a list of (key, value) pairs to an object: pyarrow reads the maps of a Parquet file as such lists."""
     if isinstance(turn, list) and turn and all(isinstance(pair, tuple) and len(pair) == 2 for pair in turn):
         return dict(turn)
     return turn
@@ -151,7 +150,7 @@ def _transposed(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _given_role(turn: Any) -> str | None:
-    """The role as the turn writes it."""
+    """The role exactly as it stands in the turn; None if the turn has no role."""
     if not isinstance(turn, dict):
         return None
     for key in ROLE_KEYS:
@@ -174,7 +173,7 @@ def _pair(turn: Mapping[str, Any]) -> tuple[str, str] | None:
 
 
 def _turns_in(raw: Any) -> list[dict[str, Any]]:
-    """The turns in one entry of the list: itself, or what a pair of question and answer holds."""
+    """The turns of one entry of the list. A pair of a question and its answer gives two or three turns."""
     turn = _as_object(raw)
     if not isinstance(turn, dict):
         raise ShapeError(f"has {kind_of(turn)} among its messages")
@@ -192,29 +191,26 @@ def _turns_in(raw: Any) -> list[dict[str, Any]]:
 
 
 def _read(turn: dict[str, Any], tools: bool) -> _Turn | None:
-    """The turn; None if it holds nothing. `tools`: some turn of the chat is a tool's."""
+    """Read one turn; None if it is empty. `tools` is true if any turn of the chat belongs to a tool."""
     role = _role(turn) or ""
     if role == "tool" or (role == "assistant" and any(turn.get(key) for key in CALL_KEYS)):
         return _Turn("tool", "")
-    media = media_of_fields(turn)
-    if media is not None:
-        raise ShapeError(f"rests on {media.words}", media.reason)
+    refuse_media(media_of_fields(turn))
     content = next((turn[key] for key in TEXT_KEYS if turn.get(key) is not None), None)
     if content is None:
         return None
     text = _text_of(content)
     if text is None or (tools and role == "assistant" and text.startswith(CALL_STARTS)):
         return _Turn("tool", "")
-    media = media_in_text(text)
-    if media is not None and role != "system":
-        raise ShapeError(f"rests on {media.words}", media.reason)
+    if role != "system":
+        refuse_media(media_in_text(text))
     return _Turn(role, text)
 
 
 def _text_of(content: Any) -> str | None:
-    """A message's text; of a list of parts, the text parts. None if a part is a tool's.
+    """A message's text. Text parts of a list are joined. None if a part belongs to a tool.
 
-    Raises ShapeError for a part that is no text, and for content of another kind.
+    Raises ShapeError for a part with media, and for content of an unknown type.
     """
     if isinstance(content, dict):
         content = next((content[key] for key in ("parts", "text", "content", "value") if key in content), content)
@@ -228,9 +224,7 @@ def _text_of(content: Any) -> str | None:
             texts.append(part)
         if not isinstance(part, dict):
             continue
-        media = media_in_part(part)
-        if media is not None:
-            raise ShapeError(f"rests on {media.words}", media.reason)
+        refuse_media(media_in_part(part))
         if str(part.get("type")).startswith(("tool_", "function_")):
             return None
         if isinstance(part.get("text"), str):

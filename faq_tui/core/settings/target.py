@@ -33,8 +33,8 @@ class Target(Section):
 FieldName = Literal[
     "rows", "messages", "system", "prompt", "input", "answer", "id", "category", "language"
 ]  # rows: of a JSON object, the list of seeds
-# Keys of [seeds] that came after the first signatures, and their defaults.
-LATER: dict[str, Any] = {"config": None, "revision": None, "streaming": True, "fields": None, "encoding": None}
+# Keys of [seeds] that are newer than the first signatures.
+LATER = ("config", "revision", "streaming", "fields", "encoding")
 
 
 class Seeds(Section):
@@ -106,9 +106,10 @@ class Seeds(Section):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Serialize without unset keys of `LATER`, so that signatures of runs made before them stay as they are."""
+        """Leave out keys of `LATER` that have their default values, so that signatures of earlier runs stay valid."""
         body: dict[str, Any] = serialize(self)
-        return {key: value for key, value in body.items() if key not in LATER or value != LATER[key]}
+        fields = type(self).model_fields
+        return {key: value for key, value in body.items() if key not in LATER or value != fields[key].default}
 
 
 class Preset(Section):

@@ -35,10 +35,10 @@ def execute(context: Context) -> str:
     context.emit(StageStarted("seeds", None, "seeds"))
     problems = _Problems(context)
     total = rows.replace_all(run.store, _good_seeds(context, problems))
-    rows.record_skips(run.store, problems.kinds)
+    rows.record_skips(run.store, problems.reasons)
     if not total:
         raise UsageError(f"{settings.path} contains no usable seed{problems.summary()}: check its lines")
-    repeats = problems.kinds.get(DUPLICATE, 0)
+    repeats = problems.reasons.get(DUPLICATE, 0)
     if total == 1 and repeats:
         raise UsageError(f"{settings.path} contains only one seed: {repeats} more lines repeat it; add other seeds")
     problems.emit_notes()
@@ -51,28 +51,28 @@ def execute(context: Context) -> str:
 
 
 class _Problems:
-    """Counts problems by kind. If `seeds.on_problem` is "refuse", the first problem ends the stage."""
+    """Counts skipped rows by reason. If `seeds.on_problem` is "refuse", the first problem ends the stage."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
-        self.kinds: dict[str, int] = {}
+        self.reasons: dict[str, int] = {}
         self.left_out: Counter[str] = Counter()
         self.reasoned = 0  # seeds whose original answer begins with reasoning
 
-    def add(self, item: Record | Problem, words: str, kind: str) -> None:
+    def add(self, item: Record | Problem, words: str, reason: str) -> None:
         path = item.file or self.context.run.settings.seeds.path
         if self.context.run.settings.seeds.on_problem == "refuse":
             raise UsageError(f'{path} line {item.line} {words}: correct the line, or set seeds.on_problem = "skip"')
-        self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.reasons[reason] = self.reasons.get(reason, 0) + 1
         self.context.emit(SeedSkipped(path, item.line, words))
 
     def kept(self, made: SeedOfRecord) -> None:
-        """Count what this seed lacks of its record."""
+        """Count the parts of the record that this seed lacks."""
         self.left_out.update(made.left_out)
         self.reasoned += begins_with_reasoning(made.seed.answer or "")
 
     def summary(self) -> str:
-        listed = in_short(self.kinds)
+        listed = in_short(self.reasons)
         return f" ({listed} skipped)" if listed else ""
 
     def emit_notes(self) -> None:
@@ -81,11 +81,11 @@ class _Problems:
         if self.reasoned:
             self.context.emit(
                 Note(
-                    f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning, which "
-                    "sets hold apart from the answer if the target's template writes reasoning"
+                    f"in {self.reasoned} {_seeds(self.reasoned)} the original answer begins with reasoning; "
+                    "sets keep it apart from the answer if the target's template writes reasoning"
                 )
             )
-        count = self.kinds.get(ENCODING, 0)
+        count = self.reasons.get(ENCODING, 0)
         if count:
             path, lines = self.context.run.settings.seeds.path, "line is" if count == 1 else "lines are"
             self.context.emit(

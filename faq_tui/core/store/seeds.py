@@ -58,9 +58,10 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
 
 
 def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
-    """Store how many rows were skipped when the seeds were read: reason -> count.
+    """Store the number of skipped rows by reason.
 
-    The table is made when the first row is skipped, by no migration, so that earlier versions open the database, too.
+    The table is created when the first row is skipped, and not by a migration: earlier versions of faq-tui can then
+    still open the database.
     """
     if not skipped and not skips(store.db):
         return
@@ -71,7 +72,7 @@ def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
 
 
 def skips(db: sqlite3.Connection) -> dict[str, int]:
-    """Reason -> rows of the seed file that were skipped for it, most frequent first; empty if none is known."""
+    """Maps each reason to the number of rows skipped for it, the most frequent first; empty if there is none."""
     if db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'seed_skips'").fetchone() is None:
         return {}
     query = "SELECT reason, count FROM seed_skips ORDER BY count DESC, reason"

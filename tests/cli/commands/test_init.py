@@ -13,10 +13,10 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run.run import open_run
 from faq_tui.core.settings import load_settings
 from faq_tui.core.store.benchmarks import set_problem
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import schema
 from tests.support.shell import faq_tui, faq_tui_process, refused
 
-SCHEMA = json.loads((SCHEMAS / "status.json").read_text())
+SCHEMA = schema("status")
 
 
 def test_presets_are_listed_without_a_run() -> None:

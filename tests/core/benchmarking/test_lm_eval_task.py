@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from faq_tui.core.stages import evaluate_benchmarks
 from faq_tui.core.store.benchmarks import Result, all_problems, all_results
 from tests.support.benchmark_bench import BASELINE, ELDER, PROSE, QUESTIONS, benchmark_run, offline, repeat, target_of
 from tests.support.evaluate_bench import context_of
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import schema
 
 pytestmark = pytest.mark.slow
 
@@ -119,8 +118,8 @@ def test_both_reports_hold_results_and_what_is_missing(done: Done) -> None:
     row = next(line for line in text.splitlines() if "local_choice" in line and ELDER in line)
     assert "±" in row, "the paired difference from the baseline"
     assert f"local_hub on unquantized, {BASELINE}, {ELDER}: the data of local_hub" in text
-    schema = json.loads((SCHEMAS / "report.json").read_text())
-    jsonschema.validate(body["benchmarks"], {**schema["properties"]["benchmarks"], "$defs": schema.get("$defs", {})})
+    whole = schema("report")
+    jsonschema.validate(body["benchmarks"], {**whole["properties"]["benchmarks"], "$defs": whole.get("$defs", {})})
     assert len(body["benchmarks"]["results"]) == 6 and len(body["benchmarks"]["missing"]) == 6
     by_name = {(r["subject"], r["name"]): r for r in body["benchmarks"]["results"]}
     ours, base = (done.result(s, "local_choice").items for s in (ELDER, BASELINE))

@@ -109,7 +109,7 @@ def test_the_reasoning_of_an_original_answer_goes_where_the_template_has_it(toke
 
 def test_an_original_answer_that_never_ends_its_reasoning_is_refused(tokenizer: Any) -> None:
     tokenizer.chat_template = WRITES_REASONING
-    with pytest.raises(NotAssembledError, match="original answer never left its think block"):
+    with pytest.raises(NotAssembledError, match="the reasoning of the original answer has no closing tag"):
         render_seed(Template(tokenizer), QUESTION, "<think>because")
 
 

@@ -12,10 +12,10 @@ import pytest
 from faq_tui.core.report.spikes import spike_lines, spikes
 from faq_tui.core.stages import report
 from faq_tui.core.store.activations import LayerErrors, add_layer_errors
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import schema
 from tests.support.spikes_run import add_made_up, spiky_run
 
-SCHEMA = json.loads((SCHEMAS / "report.json").read_text())
+SCHEMA = schema("report")
 
 
 def checked(body: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from faq_tui.core.run.events import Note
 from faq_tui.core.settings import Seeds
 from faq_tui.core.stages import seeds as stage
 from faq_tui.core.store import seeds as rows
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import valid
 from tests.support.seed_stage import PER_EXAMPLE, Made
 from tests.support.shell import faq_tui, make_run
 
@@ -105,7 +104,7 @@ def test_rows_that_are_no_seeds_are_counted_by_reason(tmp_path: Path) -> None:
     told = faq_tui("run", run, "--only", "seeds").err
     assert "(1 duplicate, 1 empty, 1 image, 1 tools, 2 broken, 1 audio skipped)" in " ".join(told.split())
     status = json.loads(faq_tui("status", run, "--json").out)
-    jsonschema.Draft202012Validator(json.loads((SCHEMAS / "status.json").read_text())).validate(status)
+    valid("status", status)
     assert status["seeds"]["skipped"] == SKIPPED
     (run / "s.jsonl").write_text('{"question": "one"}\n{"question": "two"}\n')
     faq_tui("run", run, "--only", "seeds")

@@ -1,6 +1,6 @@
-"""The records of JSON files, whichever of two ways they are written: a value a line, or one list.
+"""Read the records of JSON files: one value per line, or one list.
 
-A file that is written the other way than its ending says is read as what it is.
+The content decides between the two ways, even if the suffix of the file stands for the other way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.seeds.turns import CHAT_FIELDS, as_turns
 from faq_tui.core.settings import Seeds
 
-BROKEN_AT_FIRST = 20  # after so many broken lines and no good one the file is taken for one of another kind
+BROKEN_AT_FIRST = 20  # if the first lines are all broken, the file is not JSON
 CHUNK = 1 << 20  # bytes
 LONGEST_FIRST_LINE = 1 << 24  # characters that are searched for the end of the first line
 LONGEST_ROW = 1 << 28  # characters of one row of a list
@@ -62,10 +62,8 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
 def rows_of_document(path: Path, settings: Seeds) -> Records:
     """A record for each row of the list in the file, or for each line if it holds JSON lines."""
     with _document(path, settings) as text:
-        if text.begins_with_json_lines():
-            lines = True
-        else:
-            lines = False
+        lines = text.begins_with_json_lines()
+        if not lines:
             rows = text.rows() if text.peek() == "[" else iter(_rows_of_objects(text, settings))
             for row, raw in enumerate(rows, 1):
                 yield Record(row, raw)

@@ -1,6 +1,6 @@
-"""Opens a seed file as UTF-8 bytes: unpacks it while it is read, and converts another encoding.
+"""Open a seed file as UTF-8 bytes: decompress it while it is read, and convert other encodings.
 
-What a file is packed with is seen by its first bytes, not by its ending.
+The first bytes of a file, not its suffix, show how it is compressed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\x
 PARQUET = b"PAR1"
 TAR_AT = 257  # a tar archive has `ustar` there
 
-# Text of real data sets is 3 to 30 times smaller when packed. A file that grows more is a trap for the reader.
+# Compression makes the text of real data sets 3 to 30 times smaller. A file that grows much more is an attack.
 MOST_GROWTH = 250
 FREE_BYTES = 1 << 28  # unpacked bytes before the growth is looked at
 BUFFER = 1 << 17
@@ -53,7 +53,7 @@ def plain_suffix(path: Path) -> str:
 
 
 def packing_of(path: Path) -> str:
-    """What the file is packed with: gzip, bzip2, xz, zstd, or "" for a file that is not packed.
+    """The compression of the file: gzip, bzip2, xz or zstd; "" for a file that is not compressed.
 
     Raises UsageError for an archive of several files.
     """
@@ -140,35 +140,50 @@ def _decompressor(raw: BinaryIO, packing: str, path: Path) -> IO[bytes]:
     return cast(IO[bytes], io.BufferedReader(_Zstd(raw, zstandard.ZstdDecompressor()), BUFFER))
 
 
-class _Zstd(io.RawIOBase):
-    """The frames of a zstd file, one after the other. The library's own reader ends a cut-off file in silence."""
+class _Pieces(io.RawIOBase):
+    """A readable file whose bytes come in pieces of any size."""
 
-    def __init__(self, raw: BinaryIO, zstd: Any) -> None:
-        self._raw, self._zstd = raw, zstd
-        self._frame: Any = None
-        self._packed, self._left = b"", b""
+    _left = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._left:
-            self._packed = self._packed or self._raw.read(ZSTD_CHUNK)
-            if not self._packed:
-                if self._frame is not None:
-                    raise EOFError("its end is missing")
-                return 0
-            self._frame = self._frame or self._zstd.decompressobj()
-            self._left, self._packed = self._frame.decompress(self._packed), b""
-            if self._frame.eof:
-                self._packed, self._frame = self._frame.unused_data, None
+        self._left = self._left or self._next()
         count = min(len(buffer), len(self._left))
         buffer[:count], self._left = self._left[:count], self._left[count:]
         return count
 
+    def _next(self) -> bytes:
+        """The next piece; empty at the end of the file."""
+        raise NotImplementedError
+
+
+class _Zstd(_Pieces):
+    """The decompressed frames of a zstd file. The library's own reader does not report a truncated file."""
+
+    def __init__(self, raw: BinaryIO, zstd: Any) -> None:
+        self._raw, self._zstd = raw, zstd
+        self._frame: Any = None
+        self._packed = b""
+
+    def _next(self) -> bytes:
+        data = b""
+        while not data:
+            self._packed = self._packed or self._raw.read(ZSTD_CHUNK)
+            if not self._packed:
+                if self._frame is not None:
+                    raise EOFError("its end is missing")
+                break
+            self._frame = self._frame or self._zstd.decompressobj()
+            data, self._packed = self._frame.decompress(self._packed), b""
+            if self._frame.eof:
+                self._packed, self._frame = self._frame.unused_data, None
+        return data
+
 
 class _Unpacked(io.RawIOBase):
-    """What a decompressor gives, as long as it is whole and does not grow out of all measure."""
+    """The output of a decompressor. Reading fails if the file is truncated or grows too much."""
 
     def __init__(self, source: IO[bytes], raw: BinaryIO, path: Path, packing: str) -> None:
         self._source, self._raw, self._path, self._packing = source, raw, path, packing
@@ -195,25 +210,15 @@ class _Unpacked(io.RawIOBase):
         return len(data)
 
 
-class _Converted(io.RawIOBase):
-    """Text in another encoding as UTF-8."""
+class _Converted(_Pieces):
+    """A text file converted to UTF-8."""
 
     def __init__(self, file: BinaryIO, path: Path, encoding: str) -> None:
         self._text = io.TextIOWrapper(file, encoding=encoding, errors="strict", newline="")
-        self._path, self._encoding, self._left = path, encoding, b""
+        self._path, self._encoding = path, encoding
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._left:
-            try:
-                self._left = self._text.read(BUFFER).encode("utf-8")
-            except UnicodeError:
-                raise UsageError(
-                    f"{self._path} is not text in {self._encoding}: set another seeds.encoding"
-                ) from None
-        count = min(len(buffer), len(self._left))
-        buffer[:count] = self._left[:count]
-        self._left = self._left[count:]
-        return count
+    def _next(self) -> bytes:
+        try:
+            return self._text.read(BUFFER).encode("utf-8")
+        except UnicodeError:
+            raise UsageError(f"{self._path} is not text in {self._encoding}: set another seeds.encoding") from None

@@ -370,8 +370,10 @@ class SeedsPane(Pane):
         self.query_one(SeedPreview).scroll_text(lines=-3)
 
     def _move(self, by: int, pages: int = 0) -> None:
-        """Move the cursor by `by` seeds. In the large preview, scroll by `pages`, or by `by` lines if `pages` is
-        0."""
+        """Move the cursor by `by` seeds.
+
+        In the large preview, scroll by `pages`, or by `by` lines if `pages` is 0.
+        """
         if self.has_class("-zoom"):
             self.query_one(SeedPreview).scroll_text(pages, 0 if pages else by)
         else:
