@@ -1,4 +1,4 @@
-"""What it costs to look: all o_proj inputs of the embedded model, against the plain forward pass, in one process.
+"""Measure the cost of recording all o_proj inputs of the embedded model, compared with a plain forward pass.
 
 python benchmarks/activations.py [--rounds N] [--out FILE]
 """
@@ -17,19 +17,19 @@ from typing import Any
 
 from machine import about, publish, table
 
-MOST_TIME, MOST_MEMORY = 1.15, 1.1  # times the plain forward pass
+MOST_TIME, MOST_MEMORY = 1.15, 1.1  # limit, as a multiple of the plain forward pass
 ROWS, TOKENS = 4, 300
 STATUS = Path("/proc/self/status")
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now."""
+    """The resident memory of this process in bytes."""
     line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
 
 
 def peak_of(do: Callable[[], None]) -> tuple[float, int]:
-    """(CPU seconds, highest resident bytes) of a call; CPU time, since other programs share the machine."""
+    """(CPU seconds, peak resident bytes) of a call. It measures CPU time, since other programs share the machine."""
     highest, ended = resident(), threading.Event()
 
     def watch() -> None:
@@ -57,7 +57,7 @@ def main() -> None:
     torch.set_num_threads(1)
     passes = made_passes()
     for do in passes.values():
-        do()  # the first one fills the allocator's and the library's caches
+        do()  # the first call fills the caches of the allocator and the library
     found: dict[str, list[tuple[float, int]]] = {name: [] for name in passes}
     for _ in range(asked.rounds):
         for name, do in passes.items():
@@ -112,7 +112,7 @@ def made_passes() -> dict[str, Callable[[], None]]:
 
 
 def void(_found: object) -> None:
-    """The result is let go."""
+    """Call the function and discard the result."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What `benchmarks/regenerate.py` compares with: aiohttp and nothing else. `bare_client.py URL STREAMS BODIES`."""
+"""The minimal client for `benchmarks/regenerate.py`: it uses only aiohttp. `bare_client.py URL STREAMS BODIES`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import aiohttp  # noqa: TID253  this is what is measured
 
 
 async def main(url: str, at_once: int, bodies: list[dict[str, object]]) -> None:
-    """Sends them all, so many at once, and reads every answer to its end."""
+    """Send all requests, at most `at_once` at a time, and read every answer to its end."""
     waiting = iter(bodies)
     connector = aiohttp.TCPConnector(limit=0)
     timeout = aiohttp.ClientTimeout(total=None, sock_read=300)

@@ -1,4 +1,4 @@
-"""Methods × sets × draws on one GPU, several at once, and their evidence in one report.
+"""Quantize with all methods, sets and draws on one GPU, several at a time, and write one report of the evidence.
 
     python benchmarks/cuda_evidence.py make RUN OUT [--work FOLDER] [--budget SECONDS] [--device cuda]
                                        [--methods gptq-4,spqr-4,…]
@@ -32,18 +32,18 @@ from faq_tui.core.report.formats import write
 from faq_tui.core.run.run import open_run
 
 METHODS = "w8a8-8,gptq-4,gptaq-4,spqr-4"
-SETS = "baseline;self,self-tokens;baseline-tokens"  # a process each; the two of one process share what is equal
+SETS = "baseline;self,self-tokens;baseline-tokens"  # one process per group; a group shares common work
 BROUGHT = ("artefacts", "measurements", "heldout_answers", "heldout_items")
 
 
 def recipes(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every recipe of the grid, as faq.toml holds it."""
+    """Every recipe of the grid in the form of faq.toml."""
     sets = options.sets.replace(";", ",").split(",")
     return [recipe(name, options.group, sets) for name in options.methods.split(",")]
 
 
 class Part:
-    """One process: one recipe on some sets in all their draws, in a copy of the run."""
+    """One process: one recipe on some sets in all draws, in a copy of the run."""
 
     def __init__(self, run: Path, work: Path, name: str, sets: list[str], group: int, device: str) -> None:
         self.folder = work / f"{name}-{sets[0]}"
@@ -54,10 +54,10 @@ class Part:
 
 
 def faq_tui_run(folder: Path, until: str) -> subprocess.Popen[bytes]:
-    """Its output goes to the end of a log beside the folder."""
+    """Start the process. Its output is appended to a log beside the folder."""
     command = [sys.executable, "-m", "faq_tui", "run", str(folder), "--until", until]
     with folder.with_name(f"{folder.name}.log").open("ab") as log:
-        # Many processes with a thread for each core would wait for each other.
+        # With one thread per core in every process, the processes would wait for each other.
         return subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
@@ -103,7 +103,7 @@ def make(options: argparse.Namespace) -> None:
 
 
 def bring(source: Path, to: Path, tables: tuple[str, ...]) -> None:
-    """The rows of `tables`, from one database into another of the same schema."""
+    """Copy the rows of `tables` from one database into another database with the same schema."""
     db = sqlite3.connect(to, timeout=30.0)
     db.execute("ATTACH ? AS part", (str(source),))
     with db:

@@ -1,4 +1,4 @@
-"""Seconds and memory of one layer of a large model, method by method, and what that makes for all layers.
+"""Measure the time and memory of one layer of a large model with each method, and extrapolate to all layers.
 
     python benchmarks/cuda_scale.py [--out FOLDER] [--budget SECONDS] [--only qwen3-8b:gptq,…] [--work FOLDER]
                                     [--device cuda] [--tiny]
@@ -30,14 +30,14 @@ from watched import cost_row, told_beforehand, watch, whole_seconds
 class Case:
     model: str
     method: str
-    layers: int  # made and measured
+    layers: int  # layers that are created and measured
     rows: int
     tokens: int  # a row
     seconds: float  # after which it is stopped
 
 
-# The most telling first. Where rows are fewer than the paper's 256, the method's cost forbids more in the time there
-# is: the table says so. The small model is for doctor's estimate, which is not fitted to it.
+# The most important cases come first. A case with fewer rows than the paper's 256 would need too much time with more;
+# the table shows the number of rows. The small model tests doctor's estimate, which is not fitted to it.
 CASES = (
     Case("qwen3-8b", "gptq", 2, 256, 2048, 75),
     Case("qwen3-8b", "spqr", 2, 256, 2048, 75),
@@ -55,7 +55,7 @@ CASES = (
     Case("qwen3-1.7b", "gptaq", 2, 128, 1024, 60),
     Case("qwen3-1.7b", "awq", 2, 128, 1024, 75),
 )
-LEAST = 25.0  # seconds: in less no case gets anywhere
+LEAST = 25.0  # minimum seconds that are left for a case; otherwise it is not started
 
 
 def spec_of(method: str, moe: bool, model: Path, rows: Path, out: Path, device: str) -> dict[str, Any]:

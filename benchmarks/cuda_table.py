@@ -1,4 +1,5 @@
-"""Every recipe on the embedded model, one at a time: time, memory, perplexity, KL, top-1, and doctor's estimate.
+"""Run every recipe on the embedded model, one at a time, and print time, memory, perplexity, KL, top-1 and doctor's
+estimate.
 
     python benchmarks/cuda_table.py RUN [--out FOLDER] [--budget SECONDS] [--device cuda] [--group 64]
                                     [--recipes gptq-4,spqr-4,…] [--tiny]
@@ -34,13 +35,13 @@ from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.measurements import all_measurements
 from faq_tui.core.store.sets import all_sets
 
-# The most telling first: time may end before the list does.
+# The most important recipes come first, since the time may not be enough for all.
 RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptaq-8", "gptq-8", "spqr-4-reference")
-FOR_EVALUATION = 0.25  # of the budget
+FOR_EVALUATION = 0.25  # share of the budget
 
 
 def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
-    """`name`: method-bits, or method-bits-preset."""
+    """The recipe for `name`, which is method-bits or method-bits-preset."""
     method, bits, *preset = name.split("-")
     sized = {} if method == "w8a8" else {"group_size": group}
     return {"method": method, "bits": int(bits), **sized, **({"preset": preset[0]} if preset else {}), "sets": sets}
@@ -59,12 +60,12 @@ def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> Non
         tables.append(one)
     if recipes:
         document["recipes"] = tables
-    none = "" if recipes else "recipes = []\n"  # left out, there would be one
+    none = "" if recipes else "recipes = []\n"  # the default would add one
     path.write_text(none + tomlkit.dumps(document), encoding="utf-8")
 
 
 def pipeline(folder: Path, until: str, seconds: float, meter: Meter | None = None) -> str:
-    """Run it, stopped after `seconds`; why it ended early, or nothing."""
+    """Run the stage and stop it after `seconds`. Returns the reason of an early end, or ""."""
     cancel = CancelToken()
     timer = threading.Timer(max(1.0, seconds), cancel.set)
     timer.daemon = True
@@ -89,11 +90,11 @@ def pipeline(folder: Path, until: str, seconds: float, meter: Meter | None = Non
 
 
 def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
-    """By model, text and metric."""
+    """The results by model, text and metric."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for (subject, text), measurement in all_measurements(run.store).items():
         sums = Sums.of(measurement.items)
-        if {"nll", "kl", "agree", "tokens"} <= set(measurement.items):  # questions have other figures
+        if {"nll", "kl", "agree", "tokens"} <= set(measurement.items):  # questions have other metrics
             found.setdefault(subject, {})[text] = {
                 metric.name: metric.value_of(sums) for metric in (PERPLEXITY, KL, TOP1)
             }
@@ -101,7 +102,7 @@ def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def rows(folder: Path, costs: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One a finished artefact: its manifest's figures, what was measured of it, what doctor says it costs."""
+    """One row per finished artefact: figures of its manifest, its measurements, and doctor's estimate."""
     found = []
     with open_run(folder) as run:
         measured = figures(run)
@@ -127,7 +128,7 @@ def rows(folder: Path, costs: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def against_doctor(cost: dict[str, Any]) -> dict[str, float | None]:
-    """What a quantization took, and what was said of it beforehand over that."""
+    """The cost of a quantization, and the ratio of the estimate to it."""
     told, seconds = told_beforehand(cost), whole_seconds(cost)
     return {
         "seconds": seconds,
@@ -178,7 +179,7 @@ def _metric(values: dict[str, Any], name: str) -> str:
 
 
 def make_tiny(folder: Path) -> None:
-    """A run with a tiny target and one set, for trying this program out."""
+    """A run with a tiny target and one set, to test this program."""
     from shapes import Shape, make_model
 
     make_model(folder / "target", Shape(128, 256, 4, 2, 32, 2, vocab=512), 2, "cpu")

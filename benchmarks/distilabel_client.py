@@ -1,4 +1,4 @@
-"""distilabel's OpenAILLM asking the same, as a pipeline would: a batch of so many prompts after the other.
+"""Send the same requests with distilabel's OpenAILLM, one batch of prompts after another, as a pipeline does.
 
 `distilabel_client.py URL STREAMS BODIES`, run by the Python of an environment with `distilabel[openai]==1.5.3` and
 `requests`. It reads whole answers, not streams.

@@ -1,7 +1,7 @@
-"""How long from `exec` to a whole first screen: `faq-tui RUN` beside harlequin and posting, in turn.
+"""Measure the time from `exec` to the first complete screen of `faq-tui RUN`, harlequin and posting, in turn.
 
-`python benchmarks/first_paint.py RUN [--venvs DIR] [--runs N] [--size 120x36] [--out FILE]`. DIR holds a venv for
-each of the others, `DIR/harlequin` and `DIR/posting`; what is missing there is installed first. It fails if torch is
+`python benchmarks/first_paint.py RUN [--venvs DIR] [--runs N] [--size 120x36] [--out FILE]`. DIR has a venv for each
+of the other programs, `DIR/harlequin` and `DIR/posting`. Missing programs are installed first. It fails if torch is
 in the app's process.
 """
 
@@ -28,29 +28,29 @@ from on_pty import OnPty
 from replayed import Lines, Replay
 from workload import environment
 
-# What pip is asked for. posting 2.11.1 dies of a segmentation fault with the newest tree-sitter.
+# The packages to install. posting 2.11.1 crashes with the newest tree-sitter (segmentation fault).
 REQUIREMENTS = {"harlequin": ["harlequin"], "posting": ["posting", "tree-sitter<0.26"]}
 OWN_WORDS = ("Seeds", "Regenerate", "Nothing is running", "Quit")
 PATIENCE_S = 30.0
-SETTLE_S = 1.0  # after the whole screen: torch would be found even if it were loaded behind it
+SETTLE_S = 1.0  # seconds after the complete screen, so that a later import of torch is also found
 
 
 @dataclass
 class App:
-    """`shows`: words of the top, the middle and the bottom of its first screen."""
+    """A program to measure. `shows` has words from the top, the middle and the bottom of its first screen."""
 
     name: str
     command: Sequence[str | Path]
     shows: tuple[str, ...]
     version: str = ""
-    missing: str = ""  # why it is not measured
-    first: list[float] = field(default_factory=list)  # seconds to any text
-    whole: list[float] = field(default_factory=list)  # seconds to all of `shows`
+    missing: str = ""  # the reason if it is not measured
+    first: list[float] = field(default_factory=list)  # seconds to the first text
+    whole: list[float] = field(default_factory=list)  # seconds until all words of `shows` are visible
     loads: list[float] = field(default_factory=list)
 
 
 def installed(name: str, place: Path, shows: tuple[str, ...], *arguments: str) -> App:
-    """From its own venv, which is made if there is none."""
+    """The program from its venv. The venv is created if it is missing."""
     command = place / name / "bin" / name
     if not command.exists():
         venv.create(place / name, with_pip=True, clear=True)
@@ -66,7 +66,7 @@ def installed(name: str, place: Path, shows: tuple[str, ...], *arguments: str) -
 
 
 def open_once(app: App, size: tuple[int, int], home: Path, counted: bool) -> None:
-    """Raises RuntimeError if the screen never comes, or torch does."""
+    """Raises RuntimeError if the screen does not appear, or if torch is loaded."""
 
     def any_text(lines: Lines) -> bool:
         return any(line.strip() for line in lines)
@@ -114,7 +114,7 @@ def row_of(app: App, own: App) -> tuple[str, ...]:
 
 
 def seeds_in(run: Path) -> tuple[int, str]:
-    """How many, and how the first one begins: it stands in the first row of the pane that opens."""
+    """The number of seeds, and the beginning of the first seed, which the first row of the first pane shows."""
     with closing(sqlite3.connect(run / "faq.db")) as database:
         count = database.execute("SELECT count(*) FROM seeds").fetchone()[0]
         messages = database.execute("SELECT messages FROM seeds ORDER BY position LIMIT 1").fetchone()[0]
@@ -146,7 +146,7 @@ def main() -> None:
             installed("harlequin", asked.venvs, ("Data Catalog", "Query Editor", "memory", "Quit")),
             installed("posting", asked.venvs, ("Collection", "Request", "Response", "Quit")),
         ]
-        for number in range(asked.runs + 1):  # the first fills the caches, and does not count
+        for number in range(asked.runs + 1):  # the first run fills the caches and is not counted
             for app in apps:
                 if not app.missing:
                     open_once(app, (columns, rows), home, counted=number > 0)

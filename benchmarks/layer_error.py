@@ -1,4 +1,5 @@
-"""RTN, GPTQ and SpQR on every matrix of the embedded model, at the same bits a code: relative output error.
+"""Compare the relative output error of RTN, GPTQ and SpQR on every matrix of the embedded model, at the same bits per
+code.
 
     python benchmarks/layer_error.py [--bits 4] [--group 64] [--rows 16] [--tokens 256] [--layers N] [--out FILE]
 
@@ -40,7 +41,7 @@ def prose(folder: Path, rows: int, tokens: int) -> list[list[int]]:
 
 
 def hessians(model: Any, rows: list[list[int]]) -> dict[str, Hessian]:
-    """Of every Linear inside the layers, by its name."""
+    """The inputs of every Linear inside the layers, by name."""
     import torch
 
     found: dict[str, Hessian] = {}
@@ -58,7 +59,7 @@ def hessians(model: Any, rows: list[list[int]]) -> dict[str, Hessian]:
 
 
 def figures(weight: Any, fit: Hessian, test: Hessian, bits: int, group: int) -> dict[str, Figure]:
-    """By method."""
+    """The relative error by method."""
     metric = test.mean()
     whole = float(((weight @ metric) * weight).sum())
 

@@ -1,4 +1,4 @@
-"""On what was measured, and the tables that say so."""
+"""Describe the machine of a measurement, and format tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def load() -> float:
-    """Load average of the last minute."""
+    """The load average of the last minute."""
     return os.getloadavg()[0]
 
 
@@ -27,13 +27,13 @@ def machine() -> str:
 
 
 def about(*packages: str) -> str:
-    """One line: when, where, with what."""
+    """One line with date, machine and versions."""
     found = ", ".join(f"{name} {version(name)}" for name in packages)
     return f"{time.strftime('%Y-%m-%d %H:%M')} · {machine()} · Python {platform.python_version()}, {found}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, in columns that also read well as plain text."""
+    """A Markdown table whose columns are also aligned in plain text."""
     widths = [max(len(row[place]) for row in [head, *rows]) for place in range(len(head))]
     lines = [
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
@@ -43,7 +43,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Nearest rank: a value that was measured."""
+    """The percentile by nearest rank, which is always a measured value."""
     ranked = sorted(values)
     return ranked[max(0, math.ceil(len(ranked) * percent / 100) - 1)]
 

@@ -1,4 +1,4 @@
-"""What each quantization of a run's pipeline took, from its events."""
+"""Measure the cost of each quantization in a run's pipeline from its events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.run.run import open_run
 
 
 class Meter:
-    """Hears the events of quantizations, and knows what each took."""
+    """Reads the events of quantizations and stores the cost of each."""
 
     def __init__(self, run: Path, device: str) -> None:
         self.run, self.device = run, device
@@ -42,13 +42,13 @@ class Meter:
             self.path.write_text(json.dumps(self.costs() | {event.artefact: self._row(event.artefact, seen)}))
 
     def end(self) -> None:
-        """Of an artefact that was not finished, or is another's twin."""
+        """The cost of an artefact that was not finished or shares the weights of another."""
         if self._seen is not None:
             self._seen.end(whole=False)
             self._seen = None
 
     def costs(self) -> dict[str, dict[str, Any]]:
-        """By artefact, those of an earlier call of this program too."""
+        """The costs by artefact, including the costs from earlier calls of this program."""
         found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
         return found
 

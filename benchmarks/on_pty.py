@@ -1,4 +1,4 @@
-"""A program on a pseudo-terminal of a given size, and when each byte of its screen came."""
+"""Run a program on a pseudo-terminal of a given size, and record the time of each output byte."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ from pathlib import Path
 from types import TracebackType
 
 TICK = os.sysconf("SC_CLK_TCK")
-# Every common terminal can take a frame at once, and says so when it is asked.
+# The reply of a common terminal that it supports synchronized output.
 ASKED_SYNC, SAID_SYNC = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 
 
 class OnPty:
-    """Started by `with`, killed at its end together with nothing else. Times are of `time.perf_counter`."""
+    """A program that `with` starts and kills at its end; no other process is killed. Times are from
+    `time.perf_counter`."""
 
     def __init__(
         self, command: Sequence[str | Path], size: tuple[int, int], env: Mapping[str, str], cwd: Path | None = None
     ) -> None:
-        """`size`: columns, rows."""
+        """`size` is (columns, rows)."""
         self.size = size
         self.chunks: list[tuple[float, bytes]] = []
         self._command, self._env, self._cwd = [str(part) for part in command], dict(env), cwd
@@ -58,7 +59,7 @@ class OnPty:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """As if the window were closed; then harder."""
+        """End the program as if its window were closed. Kill it if it does not end."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self._process.poll() is None:
                 self._process.send_signal(number)
@@ -76,19 +77,19 @@ class OnPty:
         return self._process.poll() is not None
 
     def press(self, keys: bytes) -> float:
-        """Returns when."""
+        """Send the text. Returns the time."""
         at = time.perf_counter()
         os.write(self._ours, keys)
         return at
 
     def read(self, seconds: float) -> None:
-        """Take what comes for so long."""
+        """Read output for the given number of seconds."""
         until = time.perf_counter() + seconds
         while (left := until - time.perf_counter()) > 0:
             if not select.select([self._ours], [], [], left)[0]:
                 return
             data = b""
-            with suppress(OSError):  # Linux ends a pty with EIO
+            with suppress(OSError):  # Linux reports the end of a pty as EIO
                 data = os.read(self._ours, 1 << 16)
             at = time.perf_counter()
             if not data:
@@ -100,7 +101,7 @@ class OnPty:
                 os.write(self._ours, SAID_SYNC)
 
     def wait_for(self, text: bytes, seconds: float = 60) -> None:
-        """Raises TimeoutError with the last bytes if `text` never comes in one piece of output."""
+        """Wait for `text` in the output. Raises TimeoutError with the last bytes if it does not appear."""
         deadline, seen = time.perf_counter() + seconds, 0
         while True:
             if any(text in data for _at, data in self.chunks[seen:]):
@@ -114,7 +115,7 @@ class OnPty:
         return sum(len(data) for at, data in self.chunks if begin <= at < end)
 
     def cpu_seconds(self) -> float:
-        """What the process itself has used so far."""
+        """The CPU seconds that the process itself has used."""
         return cpu_seconds(self.pid)
 
     def maps(self) -> str:
@@ -122,7 +123,7 @@ class OnPty:
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process; 0 if it is gone."""
+    """User and system time of a process in seconds; 0 if the process is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,7 +1,5 @@
-"""The official client reading the same streams by aiohttp and its own event models, as a plain script would.
-
-`openai_client.py URL STREAMS BODIES`.
-"""
+"""Read the same streams with the official OpenAI client, as a simple script does. `openai_client.py URL STREAMS
+BODIES`."""
 
 from __future__ import annotations
 
@@ -14,11 +12,11 @@ from typing import Any
 import httpx2  # noqa: TID253
 from openai import AsyncOpenAI, DefaultAioHttpClient  # noqa: TID253  this is what is measured
 
-OWN = ("top_k", "min_p", "chat_template_kwargs")  # not of OpenAI's protocol: they travel in extra_body
+OWN = ("top_k", "min_p", "chat_template_kwargs")  # not part of OpenAI's protocol, so they are sent in extra_body
 
 
 async def main(url: str, at_once: int, bodies: list[dict[str, Any]]) -> None:
-    """Sends them all, so many at once, and reads every answer to its end."""
+    """Send all requests, at most `streams` at a time, and read every answer to its end."""
     waiting = iter(bodies)
     http_client = DefaultAioHttpClient(limits=httpx2.Limits(max_connections=0), timeout=600)
     async with AsyncOpenAI(base_url=url, api_key="none", http_client=http_client) as client:

@@ -1,4 +1,4 @@
-"""A server that writes a hundred tokens a second into each stream, one a chunk, and costs as little as it can.
+"""A cheap server that writes 100 tokens per second into each stream, one token per chunk.
 
 `python benchmarks/paced_server.py TOKENS [PER_SECOND]` prints its URL. The chunks are made once; one loop writes to
 every stream that is due. `GET /count` tells what was taken since the last `GET /begin`: an answer is taken when its
@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-SPREAD = 0.5  # share by which answers are longer or shorter: equal ones would all end at one moment
+SPREAD = 0.5  # relative variation of the answers' lengths; answers of equal length would all end at the same time
 
 
 def event(body: object) -> bytes:
@@ -35,7 +35,7 @@ def chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, 
 
 
 def length_of(question: str, tokens: int) -> int:
-    """Of the answer: every client that asks the same gets the same."""
+    """The length of the answer. Equal requests get equal lengths."""
     return round(tokens * random.Random(question).uniform(1 - SPREAD, 1 + SPREAD))
 
 
@@ -43,8 +43,8 @@ def length_of(question: str, tokens: int) -> int:
 class Count:
     answers: int = 0
     tokens: int = 0
-    first: float = 0.0  # unix seconds: the first request came
-    last: float = 0.0  # the last answer was taken
+    first: float = 0.0  # unix seconds of the first request
+    last: float = 0.0  # unix seconds of the end of the last answer
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Open:
 class Paced:
     def __init__(self, tokens: int, per_second: float) -> None:
         self.tokens, self.per_second, self.count = tokens, per_second, Count()
-        # Words differ, as text that repeats itself is flagged.
+        # The words differ, since repeating text would be flagged.
         self.words = [f" {place * 7919 % 100_003:x}" for place in range(round(tokens * (1 + SPREAD)))]
         names = ("reasoning", "content")
         self.pieces = [event(chunk({names[2 * place >= tokens]: word})) for place, word in enumerate(self.words)]
@@ -92,10 +92,10 @@ class Paced:
             writer.close()
 
     async def _answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> int:
-        """Tokens of the answer, once it is written whole."""
+        """The tokens of the answer after it is completely written."""
         self.count.first = self.count.first or time.time()
         tokens = length_of(asked["messages"][-1]["content"], self.tokens)
-        if not asked.get("stream"):  # the same answer after the same time, in one piece
+        if not asked.get("stream"):  # without streaming, send the same answer after the same time in one piece
             await asyncio.sleep(tokens / self.per_second if self.per_second else 0)
             message = {"role": "assistant", "content": "".join(self.words[:tokens])}
             lone = {"index": 0, "message": message, "finish_reason": "stop"}

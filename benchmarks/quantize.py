@@ -1,4 +1,4 @@
-"""What faq-tui adds to a quantization, and SpQR beside gptqmodel's GPTQ.
+"""Measure the overhead of faq-tui in a quantization, and compare SpQR with gptqmodel's GPTQ.
 
     python benchmarks/quantize.py [--layers 8] [--rows 8] [--tokens 128] [--runs 2] [--out FILE]
 
@@ -52,11 +52,11 @@ os._exit(0)
 class Cost:
     wall: float
     cpu: float  # seconds of processor time, user and system
-    memory: float  # MB, resident at most
+    memory: float  # peak resident memory in MB
 
 
 def cut(source: Path, folder: Path, layers: int) -> Path:
-    """The first `layers` of a model, in a folder of its own."""
+    """The first `layers` layers of a model, in a new folder."""
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(source, folder)
@@ -74,7 +74,7 @@ def _layer(name: str) -> int:
 
 
 def cost(work: Callable[[], None]) -> Cost:
-    """Of the one child that `work` starts and waits for; memory from its own maximum, which the kernel keeps."""
+    """The cost of the one child that `work` starts and waits for. The kernel records the child's peak memory."""
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     work()
     wall, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -83,7 +83,7 @@ def cost(work: Callable[[], None]) -> Cost:
 
 
 def apart(which: str, job: dict[str, Any]) -> Cost:
-    """Measured in a process of its own, so that the largest child so far is the only one."""
+    """Measure in a separate process, so that the maximum over children belongs to only one child."""
     done = subprocess.run(
         [sys.executable, __file__, "--one", which], input=json.dumps(job), capture_output=True, text=True
     )

@@ -1,4 +1,5 @@
-"""The regeneration's client beside a bare one, at the same server: throughput, CPU, memory; and what a kill costs.
+"""Compare the regeneration's client with a minimal client on the same server (throughput, CPU, memory), and measure
+the cost of a kill.
 
 `python benchmarks/regenerate.py [--streams N …] [--rounds N] [--openai] [--distilabel PYTHON] [--kills N]`. A server
 writes 100 tokens a second into each stream. For 1, 32, 128 and 256 streams at once the clients take turns with the
@@ -23,7 +24,7 @@ STREAMS = [1, 32, 128, 256]
 
 
 def memory(candidates: int) -> str:
-    """Resident memory while so many short answers are taken: the first is after a tenth of them."""
+    """Resident memory while reading this many short answers. The first value is taken after a tenth of them."""
     with paced(60, 0) as url, tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "run"
         with regenerating(folder, url, 64, seeds=candidates // 5, candidates=5) as process:

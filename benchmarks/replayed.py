@@ -1,4 +1,5 @@
-"""What a terminal would have shown, worked out from its bytes afterwards: measuring costs nothing meanwhile."""
+"""Reconstruct the screen of a terminal from recorded output. This runs after the measurement, so it does not disturb
+it."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ import pyte
 Chunk = tuple[float, bytes]
 Lines = list[str]
 
-# What pyte takes for text or for something else: modes and queries of newer terminals, and strings for them.
+# Sequences of newer terminals (modes, queries, strings) that pyte misinterprets as text.
 FOREIGN = re.compile(rb"\x1b\[[<>=][0-9;]*[a-zA-Z]|\x1b\[\?[0-9;]*(?:\$p|[^0-9;hl$])|\x1b[P_^].*?\x1b\\", re.DOTALL)
 
 
 class Replay:
-    """Feeds recorded output to an emulator, in order, each byte once."""
+    """Feeds recorded output to an emulator in order. Each byte is fed once."""
 
     def __init__(self, chunks: list[Chunk], size: tuple[int, int]) -> None:
         self._chunks = chunks
@@ -25,13 +26,13 @@ class Replay:
         self._half = b""
 
     def until(self, at: float) -> Lines:
-        """The screen just before `at`."""
+        """The screen immediately before the time `at`."""
         for _ in self._steps(at):
             pass
         return self.lines()
 
     def first(self, holds: Callable[[Lines], bool], before: float) -> float | None:
-        """When `holds` first held, from here on; None if it did not before `before`."""
+        """The first time from here on at which `holds` is true. None if it is not true before the time `before`."""
         for at in self._steps(before):
             if holds(self.lines()):
                 return at
@@ -44,7 +45,7 @@ class Replay:
         while self._next < len(self._chunks) and self._chunks[self._next][0] < before:
             at, data = self._chunks[self._next]
             self._next += 1
-            # A sequence may be cut in two by the end of a read.
+            # The end of a read may split a sequence.
             data, self._half = self._half + data, b""
             start = data.rfind(b"\x1b", max(0, len(data) - 64))
             if start >= 0 and not re.match(rb"\x1b(?:\[[0-9;?<>=$]*[a-zA-Z]|[^\[P_^\]])", data[start:]):

@@ -1,4 +1,4 @@
-"""Random models with the layer shapes of real ones, and rows for them."""
+"""Create random models with the layer shapes of real models, and calibration rows for them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Shape:
-    """As config.json of the real model has it; `real_layers` is how many that has."""
+    """A shape from the config.json of the real model. `real_layers` is the number of layers of the real model."""
 
     hidden: int
     intermediate: int
@@ -20,7 +20,7 @@ class Shape:
     head_dim: int
     real_layers: int
     experts: int = 0
-    chosen: int = 0  # experts a token goes to
+    chosen: int = 0  # number of experts per token
     expert_size: int = 0
     vocab: int = 32_768
 
@@ -68,7 +68,7 @@ def config_of(shape: Shape, layers: int) -> Any:
 
 
 def make_model(folder: Path, shape: Shape, layers: int, device: str) -> Path:
-    """Write the model, once. It has a config, weights and a tokenizer's files, though no tokenizer's sense."""
+    """Write the model once. It has a config, weights, and the files of a dummy tokenizer."""
     if (folder / "config.json").is_file():
         return folder
     import torch
@@ -88,7 +88,7 @@ def make_model(folder: Path, shape: Shape, layers: int, device: str) -> Path:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Bytes and three special tokens: what loaders look for is there."""
+    """A byte-level tokenizer with three special tokens. It has all files that loaders need."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 

@@ -1,4 +1,4 @@
-"""One client after the other at the paced server, all with the same requests; the server's clock and count decide."""
+"""Run one client after another on the paced server with the same requests. The server measures time and tokens."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from workload import FAQ_TUI, REGENERATION, ROOT, environment, question, serving
 from faq_tui.core.settings import Sampling
 
 TOKENS, PER_SECOND = 500, 100.0
-ANSWERS = 5  # of each stream, about
+ANSWERS = 5  # approximate seconds of each stream
 CANDIDATES = 3
 BARE = "bare aiohttp"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """From the first request to the moment when the last answer was taken, both seen by the server."""
+    """Seconds from the first request to the end of the last answer, measured by the server."""
 
     tokens_per_s: float
-    cpu_per_million: float  # seconds of the client's processor time
+    cpu_per_million: float  # CPU seconds of the client
 
 
 def paced(tokens: int, per_second: float) -> AbstractContextManager[str]:
@@ -62,7 +62,7 @@ def regenerating(
 
 
 def throughput(streams: list[int], rounds: int, others: Mapping[str, str], say: Callable[[str], None]) -> str:
-    """`others`: the clients beside the bare one and faq-tui, and the Python of each."""
+    """`others`: the additional clients with the Python of each."""
     rows = []
     with paced(TOKENS, PER_SECOND) as url, tempfile.TemporaryDirectory() as place:
         for at_once in streams:
@@ -94,7 +94,7 @@ def _row(at_once: int, name: str, results: list[Measured], bare: list[Measured],
 
 
 def ideal(at_once: int, lengths: list[int]) -> float:
-    """Tokens per second of a client that costs no time at all: each stream at its pace, the next one at once."""
+    """Tokens per second of an ideal client without overhead, which starts the next request at once."""
     free = [0.0] * at_once
     for tokens in lengths:
         heapq.heappush(free, heapq.heappop(free) + tokens / PER_SECOND)
@@ -102,7 +102,7 @@ def ideal(at_once: int, lengths: list[int]) -> float:
 
 
 def _body(number: int, candidate: int) -> dict[str, Any]:
-    """What faq-tui sends for it."""
+    """The request that faq-tui sends."""
     sampling = Sampling().model_dump()
     return {
         "model": "fake-8b",
@@ -150,7 +150,7 @@ def _watch(process: subprocess.Popen[bytes], spent: list[tuple[float, float]]) -
             spent.append((time.time(), sum(used.cpu_times()[:2])))
             time.sleep(0.05)
     except psutil.Error:
-        pass  # it has ended
+        pass  # the process has ended
 
 
 def _get(url: str, path: str) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""How the app feels and what it costs, with 64 streams at 100 tokens/s each and a quantization running.
+"""Measure the response time and the cost of the app during 64 streams of 100 tokens/s and a quantization.
 
-`python benchmarks/ui.py [--quick] [--out FILE]` prints a table: how long a pressed key needs to be seen, whether
-the generation is slowed, and how much goes to the terminal. It needs `pip install pyte`, and ends by itself.
+`python benchmarks/ui.py [--quick] [--out FILE]` prints a table: the time from a key press to its effect on the
+screen, the speed of the generation, and the bytes sent to the terminal. It needs `pip install pyte`, and ends by
+itself.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ SIZES = ((80, 24), (200, 60))
 KEY_EVERY_S = 0.8  # give or take a half: keys must not fall into step with the drawing
 PATIENCE_S = 3.0  # for the last key; for the others, until the next one
 
-# The least that anything can need here: one wake-up, one read, one write.
+# The minimum on this machine: one wake-up, one read and one write.
 ECHO = "import os, tty; tty.setraw(0); os.write(1, b'ready')\nwhile data := os.read(0, 99): os.write(1, data)"
 
 
 @dataclass(frozen=True)
 class Pressed:
-    """A key, and how its effect is told from everything else that moves on the screen."""
+    """A key, and a test that recognises its effect among other changes on the screen."""
 
     kind: str
     key: bytes
@@ -53,7 +54,7 @@ class Pressed:
 
 @dataclass
 class Figures:
-    """Of one size of the terminal."""
+    """The results for one size of the terminal."""
 
     latencies: dict[str, list[float]] = field(default_factory=dict)  # ms
     lost: int = 0
@@ -68,7 +69,7 @@ class Figures:
 
 
 def cursor(lines: Lines) -> str:
-    """The seed that the queue points at."""
+    """The selected seed of the queue."""
     found = re.search(r"▸.*?(Question \d+)", "\n".join(lines))
     return found[1] if found else ""
 
@@ -90,7 +91,7 @@ def came(_before: Lines, now: Lines) -> bool:
 
 
 class Measuring:
-    """The app on one job, again and again."""
+    """Run the app repeatedly on one job."""
 
     def __init__(self, job: Job, size: tuple[int, int], env: dict[str, str], window: float, keys: int) -> None:
         self.job, self.size, self.env, self.window, self.keys = job, size, env, window, keys
@@ -116,7 +117,7 @@ class Measuring:
             self.figures.note(self.figures.loads, "low", load())
 
     def echo(self) -> None:
-        """The same keys into a program that does nothing but write them back."""
+        """Send the same keys to a program that only writes them back."""
         with OnPty([sys.executable, "-c", ECHO], self.size, self.env) as program:
             program.wait_for(b"ready")
             for _ in range(self.keys):
@@ -133,11 +134,11 @@ class Measuring:
 
     def _throughput(self, into: list[float], begin: float) -> None:
         end = time.time()
-        time.sleep(0.5)  # until what came before `end` is written
+        time.sleep(0.5)  # until all earlier output is written
         into.append(streamed_tokens(self.job, begin, end) / (end - begin))
 
     def _quiet(self, app: OnPty, mode: str) -> None:
-        """Nobody presses anything; the pane follows what is being written."""
+        """Measure without key presses while the pane follows the generated text."""
         begin, used = time.perf_counter(), app.cpu_seconds()
         _read_for(app, self.window)
         end = time.perf_counter()
@@ -162,7 +163,7 @@ class Measuring:
 
 
 class _Opened(OnPty):
-    """The app, once it shows its pane Regenerate and follows the streams."""
+    """Start the app and wait until the pane Regenerate follows the streams."""
 
     def __enter__(self) -> _Opened:
         super().__enter__()

@@ -1,4 +1,4 @@
-"""A quantization with the time of each layer and what it held at most."""
+"""Run a quantization and record the time of each layer and the peak memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from faq_tui.core.worker import run_worker
 
 @dataclass
 class Watched:
-    """`layer`, `saving` and `end` are told what happens; memory is sampled ten times a second until then."""
+    """The methods `layer`, `saving` and `end` receive the events. Memory is sampled ten times per second until
+    `end`."""
 
     device: str  # cuda | cpu
     limit: float | None = None  # seconds; then `cancel` is set
@@ -29,8 +30,8 @@ class Watched:
     before: float = 0.0  # seconds until the first layer began: imports, loading, embedding
     layer_seconds: list[float] = field(default_factory=list)
     after: float | None = None  # seconds from the last layer to the end: saving
-    gpu_bytes: int | None = None  # on the device as a whole, less what was there before
-    gpu_allocated_bytes: int | None = None  # by torch's own count
+    gpu_bytes: int | None = None  # peak of the whole device, less the memory used before
+    gpu_allocated_bytes: int | None = None  # peak by torch's allocator
     host_bytes: int = 0
     note: str = ""
 
@@ -74,7 +75,7 @@ class Watched:
 
 
 def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
-    """Run `spec` in a worker child; stopped after `limit` seconds, with what is known by then."""
+    """Run `spec` in a worker child and stop it after `limit` seconds. Returns the measurements up to then."""
     seen = Watched("cuda" if spec["device"] == "cuda" else "cpu", limit)
     told = {"layer_started": seen.layer, "saving": seen.saving}
     whole = False
@@ -97,7 +98,7 @@ def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
 
 
 def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> dict[str, Any]:
-    """As faq_tui/core/data/quantize_costs.json has them."""
+    """Rows in the format of faq_tui/core/data/quantize_costs.json."""
     return {
         "method": method,
         "model": model,
@@ -118,12 +119,12 @@ def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> d
 
 
 def told_beforehand(row: dict[str, Any]) -> QuantizationCost:
-    """What doctor would have said of a row's quantization."""
+    """Doctor's estimate for the quantization of a row."""
     return estimate(row["method"], LayerProfile.from_json(row["profile"]), row["device"], name=row["device_name"])
 
 
 def whole_seconds(row: dict[str, Any]) -> float | None:
-    """What a row's quantization took, from the worker's start to its end; None if it was not seen."""
+    """Seconds of a row's quantization, from the start to the end of the worker. None if not recorded."""
     if row["seconds_per_layer"] is None or row["seconds_after"] is None:
         return None
     layers: int = row["profile"]["layers"]
@@ -131,7 +132,7 @@ def whole_seconds(row: dict[str, Any]) -> float | None:
 
 
 def children_bytes() -> int:
-    """Resident set of all children of this process."""
+    """The resident memory of all children of this process."""
     total = 0
     for child in psutil.Process().children(recursive=True):
         try:

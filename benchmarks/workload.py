@@ -1,6 +1,6 @@
-"""What keeps the machine busy: a server with paced streams, a regeneration from it, a quantization beside it.
+"""The background load: a server with paced streams, a regeneration from this server, and a quantization.
 
-All of it in processes of their own, on loopback, in a folder that goes away; what is killed is killed by its pid.
+Each part runs in a separate process, on loopback, in a temporary folder. Processes are killed only by their pid.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ MAKE_TARGET = (
 
 
 def environment(home: Path) -> dict[str, str]:
-    """This one's, with no settings of a person and no way out of the machine."""
+    """The environment of this process without user settings and without network access."""
     dropped = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TMUX", "SSH_TTY", "SSH_CONNECTION")
     kept = {name: value for name, value in os.environ.items() if name not in dropped}
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
@@ -85,7 +85,7 @@ def write_seeds(path: Path, count: int) -> None:
 
 @contextmanager
 def serving(command: list[str]) -> Iterator[str]:
-    """A server in a process of its own; yields the URL that it prints first."""
+    """A server in a separate process. Yields the URL that the server prints first."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None
@@ -97,7 +97,7 @@ def serving(command: list[str]) -> Iterator[str]:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The fake server in a process of its own; yields its URL."""
+    """The fake server in a separate process. Yields its URL."""
     options = {
         "--pieces-per-s": PIECES_PER_S,
         "--piece": TOKENS_PER_PIECE * CHARACTERS_PER_TOKEN,
@@ -114,7 +114,8 @@ def server() -> Iterator[str]:
 
 @contextmanager
 def regeneration(folder: Path, url: str) -> Iterator[Job]:
-    """A job as the app starts it, with all streams open; it outlives every screen, and is killed at the end."""
+    """A job as the app starts it, with all streams open. It keeps running between measurements and is killed at the
+    end."""
     folder.mkdir()
     (folder / "faq.toml").write_text(REGENERATION.format(url=url, streams=STREAMS, seeds=SEEDS, candidates=3))
     write_seeds(folder / "seeds.jsonl", SEEDS)
@@ -132,7 +133,7 @@ def regeneration(folder: Path, url: str) -> Iterator[Job]:
 
 
 def streamed_tokens(job: Job, begin: float, end: float) -> float:
-    """Tokens that the job read between two moments (unix seconds), from what its deltas hold."""
+    """The tokens that the job read between two times (unix seconds), counted from its deltas."""
     characters = 0
     with job.events.open() as file:
         for line in file:
@@ -144,7 +145,7 @@ def streamed_tokens(job: Job, begin: float, end: float) -> float:
 
 
 class Quantization:
-    """`faq-tui run` over a small random model, begun anew whenever it is through."""
+    """Runs `faq-tui run` on a small random model, and starts it again whenever it has finished."""
 
     def __init__(self, folder: Path, env: dict[str, str], layers: int) -> None:
         self.folder, self._env = folder, {**env, "OMP_WAIT_POLICY": "passive"}
@@ -175,7 +176,7 @@ class Quantization:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         if (process := self._process) is not None and process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)  # it stops its own worker
+            os.killpg(process.pid, signal.SIGINT)  # the command stops its worker
             with suppress(subprocess.TimeoutExpired):
                 process.wait(20)
             process.kill()

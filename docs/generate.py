@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.settings.comments import LEFT_OUT, toml_value
+from faq_tui.core.settings.comments import DEFAULT_IS, toml_value
 from faq_tui.core.settings.recipe import COMMON, Recipe, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy
@@ -71,7 +71,7 @@ def keys_page() -> str:
 
 def _section(heading: str, field: FieldInfo, model: type[BaseModel]) -> str:
     plain = {name: one for name, one in model.model_fields.items() if not _is_subsection(heading, one)}
-    parts = [f"## {heading}\n\n{_sentence((field.description or '').partition(LEFT_OUT)[0])}\n"]
+    parts = [f"## {heading}\n\n{_sentence((field.description or '').partition(DEFAULT_IS)[0])}\n"]
     parts.append(_table(("key", "values", "default", "meaning"), (_row(*one) for one in plain.items())))
     for name, one in plain.items():
         inner = _model(one.annotation)
@@ -89,7 +89,7 @@ def _recipes(field: FieldInfo) -> str:
     rows = []
     for name in COMMON:
         one = Recipe.model_fields[name]
-        meaning, _, left_out = (one.description or "").partition(LEFT_OUT)
+        meaning, _, left_out = (one.description or "").partition(DEFAULT_IS)
         default = left_out or ("none" if name == "preset" else "see the method")
         values = _values(one.annotation, one.metadata)
         if name == "method":
@@ -111,7 +111,7 @@ def _recipes(field: FieldInfo) -> str:
 
 
 def _row(name: str, field: FieldInfo, description: str | None = None, fixed: bool = False) -> list[str]:
-    meaning, _, left_out = (description or field.description or "").partition(LEFT_OUT)
+    meaning, _, left_out = (description or field.description or "").partition(DEFAULT_IS)
     default = "required" if field.is_required() else _default(field.get_default(call_default_factory=True), left_out)
     values = "only this" if fixed else _values(field.annotation, field.metadata)
     for described in (one for one in field.metadata if isinstance(one, DescribedBy)):

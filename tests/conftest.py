@@ -30,10 +30,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Test processes for `-n auto`: one per file or core, whichever is fewer. A single file is run without any."""
+    """Test processes for `-n auto`: one per file, at most one more than cores. A single file is run without any."""
     paths = {Path(argument.partition("::")[0]) for argument in config.args}
     files = MAX_PROCESSES if any(path.is_dir() for path in paths) else len(paths)
-    processes = min(files, MAX_PROCESSES, os.cpu_count() or 1)
+    # One more than there are cores: a fifth of the time goes into waiting for servers, screens and children.
+    processes = min(files, MAX_PROCESSES, (os.cpu_count() or 1) + 1)
     return processes if processes > 1 else 0
 
 

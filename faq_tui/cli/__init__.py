@@ -1,1 +1,1 @@
-"""The headless twin of the app: the same stages. Stdout is data, stderr is narration."""
+"""The command line. It runs the same stages as the app. Data goes to stdout, messages go to stderr."""

@@ -1,4 +1,4 @@
-"""The line of text for each event that deserves one, on the terminal or in a log."""
+"""The lines of text that the terminal or a log shows for events."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from faq_tui.core.run.events import (
     StageStarted,
 )
 
-SHOWN_SKIPS = 5  # of skipped seeds; the summary counts them all
+SHOWN_SKIPS = 5  # maximum number of lines about skipped seeds; the summary counts all skipped seeds
 
 
 class EventLines:
-    """The lines that stay on the screen, or in a log, for the events that deserve one."""
+    """Turns events into lines of text. Many events have no line."""
 
     def __init__(self) -> None:
         self._skipped = 0
@@ -40,13 +40,13 @@ class EventLines:
 
 
 def _when(wait_s: float) -> str:
-    """When the next try comes; "" if it comes at once, perhaps at another server."""
-    return f"; again in {wait_s:.1f} s" if wait_s else ""
+    """A phrase for the time until the next try. "" if the next try starts at once, perhaps on another server."""
+    return f"; next try in {wait_s:.1f} s" if wait_s else ""
 
 
 def _started(event: StageStarted) -> str:
     todo = f" {event.total} {event.unit}" if event.total is not None else ""
-    return f"{event.stage}:{todo}{f' ({event.already} already there)' if event.already else ''} …"
+    return f"{event.stage}:{todo}{f' ({event.already} already done)' if event.already else ''} …"
 
 
 _LINES: dict[type[Event], Callable[..., str]] = {
@@ -56,7 +56,7 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     StageFailed: lambda e: f"{e.stage}: stopped" if e.exit_code == 4 else f"{e.stage}: failed",
     Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",
-    CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up, {e.reason}",
+    CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up: {e.reason}",
     SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
     ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
     ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds, exact=True)}",

@@ -1,4 +1,4 @@
-"""Stages in the foreground: Ctrl-C, and events as progress bars, as lines on stderr, or as JSON on stdout."""
+"""Run stages in the foreground: handle Ctrl-C, and show events as progress bars, as lines on stderr, or as JSON."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ def run_in_foreground(
 
 @contextmanager
 def stop_on_signals() -> Iterator[CancelToken]:
-    """The first Ctrl-C (or SIGTERM) asks to stop at the next safe point; the second leaves at once.
+    """The first Ctrl-C (or SIGTERM) requests a stop at the next safe point. The second ends the program at once.
 
-    Leaving at once loses only what was unfinished: everything finished is on disk, and child processes end
-    with this one.
+    The second Ctrl-C loses only unfinished work: finished work is on disk. Child processes end with this process.
     """
     cancel = CancelToken()
 
@@ -39,7 +38,7 @@ def stop_on_signals() -> Iterator[CancelToken]:
         if cancel.is_set:
             os._exit(ExitCode.STOPPED)
         cancel.set()
-        # Past the stream's buffer: this may have interrupted a write to it.
+        # Write without the stream's buffer, since the signal may have interrupted a buffered write.
         os.write(2, b"\nfaq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)\n")
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -52,7 +51,8 @@ def stop_on_signals() -> Iterator[CancelToken]:
 
 @contextmanager
 def event_output(as_json: bool) -> Iterator[Emit]:
-    """The `emit` of a pipeline: progress bars on a terminal, else lines; with `as_json` also JSON on stdout."""
+    """Return the `emit` function of a pipeline. On a terminal it shows events as progress bars, otherwise as
+    lines of text. With `as_json`, it also prints events as JSON on stdout."""
     if sys.stderr.isatty() and not as_json:
         from faq_tui.cli.progress_bars import Bars
 
@@ -67,7 +67,7 @@ def event_output(as_json: bool) -> Iterator[Emit]:
         if listened_to:
             try:
                 print(to_json(event), flush=True)
-            except BrokenPipeError:  # `| head`: the work goes on without its reader
+            except BrokenPipeError:  # the reader, such as `head`, has ended; the work continues
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 listened_to = False
         for line in lines.of(event):

@@ -1,4 +1,4 @@
-"""The help of a command that writes in one of several formats."""
+"""The help of a command that can write several formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faq_tui.core.extensions import Registry
 
 
 class FormatCommand(click.Command):
-    """A command whose help says what each format of a registry is."""
+    """A command whose help describes each format of a registry."""
 
     def __init__(self, *args: Any, formats: Registry, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""The command `faq-tui`: finds the subcommand, and turns every error into one sentence and an exit code."""
+"""The command `faq-tui`. It finds the subcommand, and converts every error into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import click
 from faq_tui import __version__
 from faq_tui.core.base.errors import ExitCode, FaqError
 
-COMMANDS = {  # name: module under faq_tui.cli.commands, loaded when it is called
+COMMANDS = {  # maps a command to its module in faq_tui.cli.commands, which is loaded only for this command
     "demo": "demo",
     "init": "init",
     "run": "run",
@@ -26,7 +26,7 @@ COMMANDS = {  # name: module under faq_tui.cli.commands, loaded when it is calle
 }
 
 
-APP = ""  # no person can type it: the app is opened by the name of a run
+APP = ""  # the name of the command that opens the app; nobody can type this name
 OWN_OPTIONS = ("-h", "--help", "-V", "--version")
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, "
@@ -35,7 +35,7 @@ EXIT_CODES = (
 
 
 class LazyGroup(click.Group):
-    """`--help` and `--version` answer before anything heavy is imported."""
+    """Loads the commands. `--help` and `--version` work without slow imports."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(COMMANDS)
@@ -49,7 +49,7 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """What names no command is a run, to be opened in the app."""
+        """If the first argument is not a command, open it as a run in the app."""
         if not args:
             opens = sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())
         else:
@@ -65,22 +65,23 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, "-V", "--version", message="faq-tui %(version)s")
 def faq_tui() -> None:
-    """Family-Aware Quantization: regenerate calibration data with a larger model of the family, judge it,
-    quantize on it, and see whether it helped.
+    """Family-Aware Quantization: regenerate calibration data with a larger model of the same family, judge the
+    answers, quantize with this data, and measure whether it helped.
 
-    faq-tui [RUN] [--low-bandwidth] opens RUN in the app, or the run in this folder.
+    faq-tui [RUN] [--low-bandwidth] opens RUN in the app. Without RUN, it opens the run in this folder.
 
-    A first look, without a GPU, a server or an account:  faq-tui demo
+    To try it without a GPU, a server or an account: faq-tui demo
     """
 
 
 def main() -> None:
-    """Run, and leave with a code of `ExitCode`."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch: spinning threads stall a shared machine
+    """Run a command and exit with a code from `ExitCode`."""
+    # Set this before torch is imported. Otherwise idle threads of torch keep the cores of a shared machine busy.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         sys.exit(_call())
-    except BrokenPipeError:  # `faq-tui … | head`
+    except BrokenPipeError:  # the reader has ended, such as `head` in `faq-tui … | head`
         _drop_stdout()
         sys.exit(ExitCode.DONE)
 
@@ -101,7 +102,7 @@ def _call() -> int:
         return ExitCode.USAGE
     except BrokenPipeError:
         raise
-    except OSError as error:  # a file that cannot be written, a full disk behind standard output
+    except OSError as error:  # for example an unwritable file, or standard output on a full disk
         _complain(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
         _drop_stdout()
         return ExitCode.FAILED
@@ -111,7 +112,7 @@ def _call() -> int:
 
 
 def _drop_stdout() -> None:
-    """If what is still buffered cannot be written, the interpreter would complain about it on its way out."""
+    """Discard output that cannot be written, so that the interpreter prints no error at exit."""
     try:
         sys.stdout.flush()
     except OSError:

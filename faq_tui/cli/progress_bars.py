@@ -1,4 +1,4 @@
-"""Live progress on a terminal: one bar for the stage, one for the layers of the artefact that is being made."""
+"""Progress on a terminal: one bar for the stage, and one for the layers of the artefact that is being quantized."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Rate(ProgressColumn):
 
 
 class Bars:
-    """Shows events as bars; the lines that stay scroll above them."""
+    """Shows events as bars. Lines of text scroll above the bars."""
 
     def __init__(self, lines: EventLines) -> None:
         self._lines = lines
@@ -70,7 +70,7 @@ class Bars:
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Take one event, on the pipeline's thread."""
+        """Show one event. Called on the pipeline's thread."""
         for line in self._lines.of(event):
             if not isinstance(event, StageStarted):
                 self._console.print(Text(line))

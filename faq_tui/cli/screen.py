@@ -1,4 +1,4 @@
-"""Open the app from a command. This is the only module of the CLI that imports the app, when it is opened."""
+"""Open the app from a command. Only this module of the CLI imports the app, and only when it opens the app."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show_run(folder: Path, low_bandwidth: bool = False, start: bool = False) -> None:
-    """`start`: begin the pipeline in it. Raises FaqError."""
+    """Open the app. `start` starts the pipeline. Raises FaqError."""
     from faq_tui.tui.app import FaqApp
     from faq_tui.tui.launch import open_app
 
@@ -21,7 +21,7 @@ def show_run(folder: Path, low_bandwidth: bool = False, start: bool = False) -> 
 
 
 def show_replay(folder: Path, job: str | None, speed: float, low_bandwidth: bool = False) -> None:
-    """Raises FaqError."""
+    """Open a replay in the app. Raises FaqError."""
     from faq_tui.core.run.run import run_folder
     from faq_tui.tui.app import FaqApp
     from faq_tui.tui.launch import open_app

@@ -1,4 +1,4 @@
-"""The tables of `faq-tui status`: stages, sets, artefacts, benchmarks, and how far the paper's table is filled."""
+"""The tables of `faq-tui status`: stages, sets, artefacts, benchmarks, and the filled cells of the paper's table."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.text import Text
 
 from faq_tui.core.base.text import sanitize
 
-WIDEST = 10_000  # cells: a width that every table fits into
-EMPTY = "·"  # a cell that was not measured yet
+WIDEST = 10_000  # width in cells that is enough for every table
+EMPTY = "·"  # a cell that is not measured yet
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -28,7 +28,7 @@ def print_status(status: dict[str, Any]) -> None:
     console.print(stages)
     for source in status["sources"].values():
         if source["to_come"]["candidates"]:
-            stale = f" ({source['outdated']:,} of earlier settings are kept)" if source["outdated"] else ""
+            stale = f" ({source['outdated']:,} from earlier settings are kept)" if source["outdated"] else ""
             console.print(Text(sanitize(source["to_come"]["sentence"] + stale), style="dim"))
     if status["judging"]:
         _print_judging(console, status["judging"])
@@ -80,9 +80,9 @@ def _table(*columns: str) -> Table:
 
 
 def print_paper(console: Console, paper: dict[str, Any]) -> None:
-    """One row for each quantized model, one column for each metric: our value, and the paper's in brackets."""
+    """One row per quantized model, one column per metric. A cell has our value, and the paper's value in brackets."""
     cells = paper["cells"]
-    head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (the paper's value)"
+    head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (paper in brackets)"
     console.print(Text(sanitize(head), style="bold"))
     metrics = list(dict.fromkeys(cell["metric"] for cell in cells))
     for part in _parts(console, cells, metrics):
@@ -90,7 +90,7 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
 
 
 def _parts(console: Console, cells: list[dict[str, Any]], metrics: list[str]) -> list[list[str]]:
-    """The metrics by table: columns for which there is no room go into a further table with the same rows."""
+    """The metrics of each table. Columns that do not fit go into another table with the same rows."""
     parts: list[list[str]] = [[]]
     for metric in metrics:
         longer = [*parts[-1], metric]

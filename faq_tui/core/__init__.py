@@ -1,1 +1,1 @@
-"""The pipeline: no screen, no printing, and torch only inside the functions that need it."""
+"""The pipeline. It has no screen and prints nothing. It imports torch only inside the functions that need torch."""

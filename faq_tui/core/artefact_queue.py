@@ -1,4 +1,4 @@
-"""Every artefact the settings ask for, with how it stands."""
+"""List every artefact that the settings ask for, with its state."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from faq_tui.core.store.sets import all_sets
 class Queued:
     """One artefact: a recipe on a set.
 
-    `state` is done, stale (made with other settings or another set), failed, stopped, waiting, or
-    no set (which is assembled first).
+    `state` is one of: done, stale (made with other settings or from another set), failed, stopped, waiting, no set
+    (the set must be assembled first).
     """
 
     recipe_index: int  # 0-based, in `Settings.recipes`
@@ -27,12 +27,15 @@ class Queued:
     set_name: str
     name: str
     state: str
-    artefact: Artefact | None  # what was made last under this name
+    artefact: Artefact | None  # the last artefact that was made under this name
     message: str = ""  # why it failed
 
 
 def queue_of(run: Run) -> list[Queued]:
-    """In the order in which they are made. Which one is being made only the job's events tell."""
+    """All artefacts in the order in which they are made.
+
+    No state marks the artefact that is being made now: only the job's events name it.
+    """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
     queued, first_missing = [], True
@@ -54,7 +57,7 @@ def queue_of(run: Run) -> list[Queued]:
                 tried, why = failures.get(name, ("", ""))
                 if tried == stage.artefact_signature(run, recipe, sets[set_name]):
                     state, message = "failed", why
-                # They are made one after the other, so the stage was stopped at the first that is not there.
+                # Artefacts are made one after the other, so the stage ended at the first missing artefact.
                 elif first_missing and ended:
                     state, message = ended
             first_missing = first_missing and state == "done"
@@ -63,12 +66,12 @@ def queue_of(run: Run) -> list[Queued]:
 
 
 def _ended(run: Run) -> tuple[str, str] | None:
-    """How the stage ended before it was done, and why; None if it goes on, is done or never began."""
+    """State and message of a stage that ended early; None if the stage is running, is done or never began."""
     last = stage_rows.all_rows(run.store).get(stage.STAGE)
     if last is None or last.state == "done":
         return None
     if last.state == "running":
-        return None if is_busy(run) else ("stopped", "its job ended without a last word")
+        return None if is_busy(run) else ("stopped", "its job ended without a final message")
     return last.state, last.message
 
 

@@ -1,4 +1,7 @@
-"""A person's pick or rejection of one seed, which outweighs the judge's. Each is a new row; no row is ever edited."""
+"""Store a person's pick or rejection for one seed. It takes precedence over the judge's pick.
+
+Each decision is a new row in the database; no row is ever edited.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 
-# A person may want a candidate that repeats itself a little; half an answer is never assembled.
+# A person may pick a candidate that repeats itself. A candidate whose answer is cut off is never assembled.
 NEVER_ASSEMBLED = CUT_OFF
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
-    """Add the override that a command line names and return what it did, in a sentence. Raises UsageError."""
+    """Store the override that a command line names. Returns a sentence about the change. Raises UsageError."""
     seed_id = seeds.find(run.store, seed_text)
     source, word = _source_of(run, candidate)
     if word == "judge":
@@ -29,7 +32,7 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
 
 
 def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
-    """Let the seed use this candidate. Raises UsageError if there is none, or if it can never be assembled."""
+    """Pick this candidate for the seed. Raises UsageError if it does not exist or can never be assembled."""
     source_hash = source_hash_of(run.settings.sources[source])
     of_seed = {c.number: c for c in candidate_rows.of_seed(run.store, source, source_hash, seed_id)}
     chosen = of_seed.get(number)
@@ -44,19 +47,19 @@ def pick(run: Run, seed_id: str, source: str, number: int, reason: str) -> str:
 
 
 def reject(run: Run, seed_id: str, source: str, reason: str) -> str:
-    """Let the source's set do without this seed."""
+    """Leave this seed out of the source's set."""
     _add(run, seed_id, source, "reject", None, reason)
     return f"{seed_id}: rejected for {source}"
 
 
 def give_back(run: Run, seed_id: str, source: str, reason: str) -> str:
-    """Take the person's decision back: the judge's pick counts again."""
+    """Remove the person's decision, so that the judge's pick is used again."""
     _add(run, seed_id, source, "clear", None, reason)
-    return f"{seed_id}: the choice of {source} is the judge's again"
+    return f"{seed_id}: the judge's pick of {source} is used again"
 
 
 def user() -> str:
-    """The name of the person at the keyboard."""
+    """The login name of the current user; "unknown" if the system has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):
@@ -77,5 +80,5 @@ def _source_of(run: Run, candidate: str) -> tuple[str, str]:
             raise UsageError(f"no source {source!r}; this run has {', '.join(names)}")
         return source, word
     if len(names) > 1:
-        raise UsageError(f"this run has the sources {', '.join(names)}: say which, as in {names[0]}:{candidate}")
+        raise UsageError(f"this run has the sources {', '.join(names)}: name one, for example {names[0]}:{candidate}")
     return names[0], candidate

@@ -1,4 +1,4 @@
-"""What the panes show: each source under its present settings, and the judge that scores its candidates."""
+"""The views that the panes show: each source with its present settings, and the judge that scores its candidates."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def views_of(run: Run) -> list[View]:
     except (
         FaqError,
         OSError,
-    ):  # without the target nothing is judged by it yet, and the panes open nevertheless
+    ):  # the target's files are missing, so there are no scores yet; the panes must open nevertheless
         judge, columns = "", ()
     views = [
         View(name, source_hash_of(source), judge, source.candidates, columns)

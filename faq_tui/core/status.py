@@ -1,4 +1,4 @@
-"""Where a run stands, as one JSON-able object. No candidate's text is read for it."""
+"""The state of a run as one object that can be written as JSON. Texts of candidates are not read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ SCHEMA = 1
 
 
 def status_of(run: Run) -> dict[str, Any]:
-    """Each stage is missing, running, interrupted, stopped, failed, stale or done; and counts of all there is."""
+    """The state of each stage, and counts of seeds, candidates, scores, picks, sets, artefacts and benchmarks.
+
+    A stage is missing, running, interrupted, stopped, failed, stale or done.
+    """
     busy = is_busy(run)
     return {
         "schema": SCHEMA,
@@ -32,7 +35,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "target": run.settings.target.model,
         "busy": busy,
         "stages": _stages(run, busy),
-        "seeds": seeds.counts(run.store),
+        "seeds": _seeds(run),
         "sources": {name: _source(run, name) for name in run.settings.sources},
         "judging": judging_of(run) if run.settings.sources else None,
         "sets": [{**asdict(row), "kept": row.kept} for row in all_sets(run.store).values()],
@@ -42,13 +45,19 @@ def status_of(run: Run) -> dict[str, Any]:
     }
 
 
+def _seeds(run: Run) -> dict[str, Any]:
+    """Seeds by role. If rows were skipped, `skipped` holds their number by reason."""
+    skipped = seeds.skips(run.store.db)
+    return seeds.counts(run.store) | ({"skipped": skipped} if skipped else {})
+
+
 def is_busy(run: Run) -> bool:
-    """True if a process holds the run's lock; the kernel frees it with the process."""
+    """True if a process holds the run's lock. The kernel releases the lock when that process ends."""
     return lock_owner(run.folder) is not None
 
 
 def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
-    """A stage after one that is not done is stale at best: what it read may change."""
+    """The state of each stage. A finished stage is stale if an earlier stage is not done: its inputs may change."""
     rows, states = stages.all_rows(run.store), list[dict[str, Any]]()
     for stage in all_stages():
         earlier_stale = any(before["state"] != "done" for before in states)
@@ -95,7 +104,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 
 
 def _to_come(run: Run, name: str) -> dict[str, Any]:
-    """What the next regeneration will ask of this source, and what that is estimated to cost."""
+    """The number of candidates that the next regeneration requests from this source, and their estimated cost."""
     source = run.settings.sources[name]
     expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
     return {
@@ -109,7 +118,7 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
 
 
 def _benchmarks(run: Run) -> list[dict[str, Any]]:
-    """Every task on every model that the settings ask for, and why one has no result."""
+    """Every benchmark task on every model of the settings, with a message if a task could not run."""
     left, problems = {request.key for request in benchmark_plan.missing(run)}, benchmarks.all_problems(run.store)
     return [
         {

@@ -1,7 +1,7 @@
-"""The app. It talks to core through events, jobs and the store only; torch is never loaded in its process."""
+"""The app. It uses core only through events, jobs and the store. Its process never loads torch."""
 
 import os
 
-# How long a key's effect may wait behind a frame just drawn; Textual reads it when it is imported. Nothing here is
-# animated, so more frames are not drawn for it.
+# Textual reads this when it is imported. A higher frame rate shows the effect of a key sooner. The app has no
+# animations, so this does not increase the number of frames.
 os.environ.setdefault("TEXTUAL_FPS", "240")

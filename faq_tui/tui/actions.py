@@ -11,17 +11,18 @@ APP = "app"
 
 @dataclass(frozen=True)
 class Action:
-    """Something that a key does.
+    """An action that a key starts.
 
-    `id` is `scope.name`. The scope's widget, the app or a pane, has a method `action_name`, or the one in `call`.
+    `id` is `scope.name`. The widget of the scope (the app or a pane) has the method `action_name`, or the method
+    named in `call`.
     """
 
     id: str
-    keys: str  # Textual's spelling, comma between alternatives
+    keys: str  # in Textual's spelling; commas separate alternatives
     label: str  # one or two words, for the footer
     help: str  # one sentence, for the help screen and the palette
     footer: bool = True
-    call: str = ""  # of a method that takes arguments, as Textual writes it: `show_pane('seeds')`
+    call: str = ""  # the call of a method with arguments, in Textual's spelling: `show_pane('seeds')`
 
     @property
     def scope(self) -> str:
@@ -33,12 +34,12 @@ class Action:
 
     @property
     def command(self) -> str:
-        """What Textual runs: the name of the method without `action_`, with arguments if it takes any."""
+        """The call that Textual runs: the method's name without `action_`, and its arguments."""
         return self.call or self.name
 
 
 def bindings_of(actions: tuple[Action, ...]) -> list[Binding]:
-    """Textual's bindings for the actions of one scope. The config file's keymap names them by their ids."""
+    """Textual's bindings for the actions of one scope. The keymap of the config file uses their ids."""
     return [
         Binding(action.keys, action.command, action.label, show=action.footer, id=action.id, tooltip=action.help)
         for action in actions

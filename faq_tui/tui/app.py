@@ -1,4 +1,4 @@
-"""The app: what is on the screen, and which pane is shown. Its actions are in `controller`."""
+"""The app: it composes the screen and switches the panes. The module `controller` has its actions."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from faq_tui.tui.session import Session
 from faq_tui.tui.themes import suited_theme
 
 HZ, LOW_HZ = 10, 2
-ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # in the footer, however narrow
+ALWAYS = ("app.start", "app.stop", "app.help", "app.quit")  # the footer shows these at every width
 WHEN_BUSY = {"app.start": False, "app.stop": True}
 
 
 class FaqApp(AppController):
-    """The app on one run. With a `player` it plays that recording and changes nothing."""
+    """The app for one run. With a `player`, it plays the recording of this player and changes nothing."""
 
     CSS_PATH = Path(__file__).with_name("app.tcss")
     COMMANDS: ClassVar = {ActionCommands}
@@ -54,11 +54,11 @@ class FaqApp(AppController):
         sampler: MachineSampler | None = None,
         panes: tuple[PaneSpec, ...] = PANES,
     ) -> None:
-        """`start`: run the pipeline as soon as the app is open. Tests replace `clock`, `sampler` and `panes`.
+        """`start` starts the pipeline as soon as the app is open.
 
-        Raises UsageError if there is no run in `folder`.
+        Tests replace `clock`, `sampler` and `panes`. Raises UsageError if `folder` holds no run.
         """
-        # With NO_COLOR Textual turns its colours into greys; with ANSI colours it drops them, as NO_COLOR asks.
+        # NO_COLOR asks programs not to use colours. Textual then removes ANSI colours and turns others into greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.specs, self.actions = panes, registry(panes)
         self._action = {action.id: action for action in self.actions}
@@ -74,7 +74,7 @@ class FaqApp(AppController):
         self.session = Session(self.opened.folder, self.complain)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
-        # These are kept here, since a query searches the topmost screen, which may be a dialogue.
+        # Keep these widgets here: a query searches only the topmost screen, which may be a dialogue.
         self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
@@ -97,7 +97,7 @@ class FaqApp(AppController):
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self._keys_changed())
         self.show_pane(next(iter(self.panes)))
-        self._show_keys()  # the first screen is whole
+        self._show_keys()  # so that the first screen already shows the keys
         self.sampler.start()
         if self.player is not None:
             self.session.play(self.player)
@@ -120,7 +120,7 @@ class FaqApp(AppController):
 
     @property
     def hz(self) -> int:
-        """How often a second the screen may change by itself."""
+        """How many times per second the screen may change without a key press."""
         return LOW_HZ if self.config.low_bandwidth else HZ
 
     @property
@@ -129,7 +129,7 @@ class FaqApp(AppController):
 
     @property
     def _base(self) -> Screen[Any]:
-        """The screen of the panes, also while a dialogue covers it."""
+        """The screen of the panes. A dialogue may cover it."""
         return self.screen_stack[0]
 
     def show_pane(self, scope: str) -> None:
@@ -142,7 +142,7 @@ class FaqApp(AppController):
         self._keys_changed()
 
     def _keys_changed(self) -> None:
-        """Draw the keys once, after the next refresh: showing a pane changes the bindings several times."""
+        """Draw the keys once after the next refresh, since showing a pane changes the bindings several times."""
         if not self._keys_due:
             self._keys_due = True
             self.call_after_refresh(self._show_keys)
@@ -166,7 +166,7 @@ class FaqApp(AppController):
         )
 
     def key(self, action_id: str) -> str:
-        """The key of an action as people read it; empty if the focused widget takes the key as text."""
+        """The readable name of an action's key. Empty if the focused widget reads this key as text."""
         focused = self._base.focused
         for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
@@ -174,7 +174,7 @@ class FaqApp(AppController):
         return ""
 
     def action_help_quit(self) -> None:
-        """Handle ctrl+c: name our key for leaving, since Textual's message names its default one."""
+        """Handle ctrl+c: show the app's key for leaving. Textual's message would show its default key."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
 
     def _is_possible(self, action: Action) -> bool:
@@ -192,7 +192,7 @@ class FaqApp(AppController):
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase
             self._keys_changed()
-        # Times and rates change also without an event.
+        # Times and rates also change when no event arrives.
         if live.version != self._drawn_version or (self.session.busy and now - self._drawn_at >= 1):
             self._drawn_version, self._drawn_at = live.version, now
             self.pane.tick(live)

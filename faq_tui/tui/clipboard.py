@@ -1,6 +1,7 @@
-"""Copy text to the clipboard through the terminal, by OSC 52, and to a file.
+"""Copy text to the clipboard and to a file.
 
-OSC 52 also works over SSH, but the terminal does not report whether it worked; so the text goes to a file too.
+An escape sequence (OSC 52) asks the terminal to set the clipboard. This also works over SSH. The terminal does not
+report whether it has set the clipboard, so the text also goes to a file.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def save(text: str, path: Path) -> None:
 
 
 def text_of(widget: Widget | None) -> str:
-    """The plain text of a widget, or of its highlighted entry; "" if it has none."""
+    """The plain text of a widget, or of its highlighted entry. "" if the widget has no text."""
     match widget:
         case None:
             return ""

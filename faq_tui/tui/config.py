@@ -1,4 +1,4 @@
-"""A person's settings of the app: `config.toml` in the user's config folder."""
+"""The user's settings of the app: `config.toml` in the user's config folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODIFIERS = ("ctrl", "shift", "alt", "super", "hyper", "meta")
 
 @dataclass(frozen=True)
 class Config:
-    keymap: dict[str, str] = field(default_factory=dict)  # action id: Textual's keys, commas between
+    keymap: dict[str, str] = field(default_factory=dict)  # maps an action's id to its keys, separated by commas
     theme: str | None = None
     low_bandwidth: bool = False
 
@@ -35,7 +35,7 @@ def config_path() -> Path:
 
 
 def load_config(path: Path) -> Config:
-    """Read the settings; defaults if there is no file. Raises UsageError, which suggests the nearest name."""
+    """Read the settings. Without a file, return the defaults. A UsageError suggests the nearest valid name."""
     try:
         settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -49,9 +49,9 @@ def load_config(path: Path) -> Config:
     if theme is not None and theme not in theme_names():
         raise UsageError(f"{path}: no theme {_quoted(theme)}{_nearest(str(theme), theme_names())}")
     if not isinstance(settings.get("low_bandwidth", False), bool):
-        raise UsageError(f"{path}: low_bandwidth is true or false")
+        raise UsageError(f"{path}: low_bandwidth must be true or false")
     if not isinstance(settings.get("keys", {}), dict):
-        raise UsageError(f'{path}: keys is a table, as in\n[keys]\n"judge.pick_1" = "a"')
+        raise UsageError(f'{path}: keys must be a table, as in\n[keys]\n"judge.pick_1" = "a"')
     return Config(_keymap(path, settings.get("keys", {})), theme, settings.get("low_bandwidth", False))
 
 
@@ -62,7 +62,7 @@ def _keymap(path: Path, table: dict[str, Any]) -> dict[str, str]:
         if name not in known:
             raise UsageError(f"{path}: no action {_quoted(name)}{_nearest(name, known)}")
         if not isinstance(keys, str) or not keys.strip():
-            raise UsageError(f'{path}: the keys of {name} are text, as in "{name}" = "a" or "a,ctrl+a"')
+            raise UsageError(f'{path}: the keys of {name} must be text, as in "{name}" = "a" or "a,ctrl+a"')
         keymap[name] = ",".join(_key(path, name, key.strip()) for key in keys.split(",") if key.strip())
     _no_clash(path, keymap)
     return keymap
@@ -77,14 +77,14 @@ def _key(path: Path, name: str, key: str) -> str:
 
 
 def _no_clash(path: Path, keymap: dict[str, str]) -> None:
-    """Raise UsageError if two actions of one scope share a key: one could never be reached."""
+    """Raise UsageError if two actions of one scope share a key: the key could start only one of them."""
     taken: dict[tuple[str, str], str] = {}
     for action in registry():
         for key in keys_of(action, keymap):
             other = taken.setdefault((action.scope, key), action.id)
             if other != action.id and (action.id in keymap or other in keymap):
                 where = "" if action.scope == APP else f" in {action.scope}"
-                raise UsageError(f"{path}: {shown(key)} would be both {other} and {action.id}{where}")
+                raise UsageError(f"{path}: {shown(key)} would start both {other} and {action.id}{where}")
 
 
 def _quoted(name: object) -> str:

@@ -1,4 +1,4 @@
-"""The actions of the scope `app`: start and stop jobs, show panes, copy texts. How the app looks is in `app`."""
+"""The actions of the scope `app`: start and stop jobs, show panes, copy text. The module `app` defines the layout."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ from faq_tui.tui.session import Session
 
 
 class AppController(App[None]):
-    """Performs the app's actions on a run, a session and panes, which its subclass opens."""
+    """Performs the app's actions. The subclass opens the run, the session and the panes."""
 
     config: Config
     opened: Run
     session: Session
     player: Player | None
     specs: tuple[PaneSpec, ...]
-    panes: dict[str, Pane]  # by scope, in the order of their tabs
-    actions: tuple[Action, ...]  # of the app and of its panes
-    farewell = ""  # printed when the screen is gone
+    panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
+    actions: tuple[Action, ...]  # all actions of the app and of its panes
+    farewell = ""  # printed after the app has left the screen
 
     @property
     def keymap(self) -> dict[str, str]:
@@ -51,13 +51,13 @@ class AppController(App[None]):
         raise NotImplementedError
 
     async def run_action(self, *arguments: Any, **named: Any) -> bool:
-        """Run an action; if it cannot be done, a notification says why."""
+        """Run an action. If the action fails, show the reason in a notification."""
         try:
             return await super().run_action(*arguments, **named)
         except FaqError as error:
             self.complain(str(error))
         except sqlite3.OperationalError as error:
-            self.complain(f"the database did not answer ({error}): try again")
+            self.complain(f"the database did not answer ({error}); try again")
         return False
 
     def complain(self, sentence: str) -> None:
@@ -67,7 +67,7 @@ class AppController(App[None]):
         self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
-        """Run the action from anywhere: an action of a pane shows the pane first."""
+        """Run an action. For an action of a pane, show that pane first."""
         if action.scope != APP:
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)
@@ -99,9 +99,9 @@ class AppController(App[None]):
 
     def _start_job(self, only: str | None, until: str | None) -> None:
         if self.player is not None:
-            self.complain("this is a replay: it starts no jobs")
+            self.complain("this is a replay, which cannot start jobs")
         elif self.session.busy:
-            self.say("a job is running already: one works on a run at a time")
+            self.say("a job is already running; a run can have only one job at a time")
         elif (
             (only or "regenerate") == "regenerate"
             and until != "seeds"
@@ -137,7 +137,7 @@ class AppController(App[None]):
         self.say(f"copied {len(text):,} characters, also to {path}")
 
     def copy_to_clipboard(self, text: str) -> None:
-        """Copy as Textual does, but also inside tmux."""
+        """Copy text as Textual does. This also works inside tmux."""
         self._clipboard = text
         if self._driver is not None:
             self._driver.write(clipboard.osc52(text, os.environ))
@@ -159,9 +159,9 @@ class AppController(App[None]):
     def _leave(self, answer: str | None) -> None:
         again = f"`faq-tui {self.opened.folder}`"
         if answer == LEAVE:
-            self.farewell = f"the job runs on; {again} shows it again"
+            self.farewell = f"the job keeps running; {again} shows it again"
             self.exit()
         elif answer == STOP:
             self.session.stop()
-            self.farewell = f"the job was asked to stop; finished work is kept, {again} goes on with it"
+            self.farewell = f"the job will stop; finished work is kept, and {again} opens the run again"
             self.exit()

@@ -1,4 +1,4 @@
-"""Durations and rates in short words."""
+"""Format durations and rates briefly."""
 
 
 def clock_time(seconds: float) -> str:

@@ -1,6 +1,6 @@
-"""The footer: the keys of the shown pane, as many as fit, and always those for help and quit.
+"""The footer shows as many keys of the visible pane as fit, and always the keys for help and quit.
 
-If some keys do not fit, the label of the help key says so.
+If some keys do not fit, the label of the help key shows this.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rich.text import Text
 from faq_tui.tui.widgets.text import LiteralText
 
 GAP = "  "
-HELP, MORE = "Help", "more"  # of the same length
+HELP, MORE = "Help", "more"  # both labels must have the same length
 
 
 class KeyFooter(LiteralText):
@@ -23,9 +23,10 @@ class KeyFooter(LiteralText):
         self._always: list[tuple[str, str]] = []
 
     def show_keys(self, keys: Iterable[tuple[str, str]], always: Iterable[tuple[str, str]]) -> None:
-        """Show (key, label) pairs: as many of `keys` as fit, the most important first, then `always`.
+        """Show (key, label) pairs: first as many of `keys` as fit, then all of `always`. `keys` begins with the most
+        important key.
 
-        Neighbours with equal labels share one label. The label HELP in `always` becomes MORE if `keys` are left out.
+        Neighbours with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
         """
         self._keys, self._always = list(keys), list(always)
         self._draw()
@@ -34,7 +35,7 @@ class KeyFooter(LiteralText):
         self._draw()
 
     def _draw(self) -> None:
-        room = self.size.width - _width(self._always) + len(GAP)  # none is needed behind the last
+        room = self.size.width - _width(self._always) + len(GAP)  # the last key needs no gap after it
         every = _together(self._keys)
         shown = list(every)
         while shown and _width(shown) > room:

@@ -1,6 +1,6 @@
-"""The load of the machine, sampled by a daemon thread: of its GPUs, or of CPU and memory if it has none.
+"""A daemon thread samples the load of the GPUs, or of CPU and memory if there is no GPU.
 
-`pynvml` blocks until the driver answers, so that the screen only reads the last sample.
+`pynvml` blocks until the driver answers, so the screen reads only the last sample.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class GpuLoad:
     """One GPU at one time."""
 
     name: str
-    load: int  # per cent of the last sampling period in which a kernel ran
-    used: int  # bytes
+    load: int  # percent of the last sampling period in which the GPU was busy
+    used: int  # bytes of GPU memory
     total: int
     celsius: int | None
 
@@ -30,7 +30,7 @@ class MachineSample:
     """The machine at one time."""
 
     gpus: tuple[GpuLoad, ...]
-    cpu: float | None  # per cent of all cores; None before the second look
+    cpu: float | None  # percent of all cores; None until the second sample
     used: int  # bytes of main memory
     total: int
 
@@ -47,7 +47,7 @@ class MachineSampler:
         threading.Thread(target=self._sample, name="machine", daemon=True).start()
 
     def close(self) -> None:
-        """End the thread at its next sample, without waiting for it."""
+        """Ask the thread to end at its next sample. Does not wait for it."""
         self._end.set()
 
     def _sample(self) -> None:
@@ -58,7 +58,7 @@ class MachineSampler:
 
 
 def reader() -> Callable[[], MachineSample]:
-    """The function that reads a sample on this machine."""
+    """Return the function that reads a sample on this machine."""
     import psutil
 
     handles = _handles()
@@ -70,7 +70,7 @@ def reader() -> Callable[[], MachineSample]:
             tuple(filter(None, map(_gpu, handles))), cpu, memory.total - memory.available, memory.total
         )
 
-    psutil.cpu_percent(None)  # the first call has nothing to compare with
+    psutil.cpu_percent(None)  # the first call only sets the start of the measured time
     return read
 
 
@@ -85,7 +85,7 @@ def _handles() -> list[Any]:
 
 
 def _gpu(handle: Any) -> GpuLoad | None:
-    """None if the driver does not report memory or load (a MIG slice, a lost device)."""
+    """Return None if the driver does not report memory or load (a MIG slice or a lost device)."""
     import pynvml
 
     try:
@@ -103,7 +103,7 @@ def _gpu(handle: Any) -> GpuLoad | None:
 
 
 def describe(sample: MachineSample | None, width: int) -> str:
-    """One line of at most `width` characters, the fullest that fits."""
+    """One line of at most `width` characters, with as much detail as fits."""
     if sample is None:
         return ""
     fits = [line for line in (_gpu_lines(sample.gpus) if sample.gpus else _cpu_lines(sample)) if len(line) <= width]

@@ -1,4 +1,4 @@
-"""The two lines on top: the run with its models, and the tabs of the panes."""
+"""The two lines at the top of the screen: the run with its models, and the tabs of the panes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from faq_tui.tui.widgets.text import LiteralText
 
 
 class Header(LiteralText):
-    """The run, its target, and its sources with their kinship. `badge` marks an unusual session, such as a replay."""
+    """The run, its target and its sources, each with its relation to the target. `badge` marks an unusual session,
+    such as a replay."""
 
     def __init__(self, run: Run, badge: str = "") -> None:
         super().__init__(id="header")
         self._run, self._badge = run, badge
-        self._kin: dict[str, str] = {}  # source to its kinship with the target
+        self._kin: dict[str, str] = {}  # maps the name of a source to its relation to the target
 
     def on_mount(self) -> None:
         if is_quick(self._run):
@@ -95,7 +96,7 @@ class TabLine(Horizontal):
         yield self._machine
 
     def show(self, current: str, labels: dict[str, tuple[str, str]], switch: str) -> None:
-        """`labels`: scope to (key or nothing, name)."""
+        """`labels` maps a scope to (key, name). The key may be empty."""
         if self._shown == (current, labels, switch) or not self.is_mounted:
             return
         self._shown = current, labels, switch
@@ -107,7 +108,7 @@ class TabLine(Horizontal):
 
 
 class Machine(LiteralText):
-    """The load of the machine, in the space that the tabs leave."""
+    """The load of the machine, in the space beside the tabs."""
 
     def __init__(self) -> None:
         super().__init__(id="machine")

@@ -1,4 +1,4 @@
-"""The line on the running job: its stage, progress, pace and time left."""
+"""The line that shows the running job: its stage, progress, rate and time left."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from faq_tui.tui.live import LiveState
 from faq_tui.tui.session import Session
 from faq_tui.tui.widgets.text import LiteralText
 
-BAR = 30  # cells at most
+BAR = 30  # maximum width in cells
 NARROWEST = 6
 STYLES = {"failed": "bold red", "killed": "bold red", "stopped": "yellow", "done": "green"}
 
 
 class JobsLine(LiteralText):
-    """Shows the job. The app draws it again at regular times, with the present keys for start and stop."""
+    """Shows the job. The app redraws it regularly, with the current keys for start and stop."""
 
     def __init__(self) -> None:
         super().__init__(id="jobs")
@@ -69,7 +69,7 @@ def _idle(session: Session, start: str) -> Text:
 
 
 def _running(live: LiveState, now: float, width: int) -> Text:
-    """As many parts as fit, the most important first: stage, bar, count, time left, pace, detail."""
+    """The line with as many parts as fit. The parts by importance: stage, bar, count, time left, rate, detail."""
     stage = live.stage
     if stage is None:
         return Text("Working …")
@@ -100,7 +100,7 @@ def _running(live: LiveState, now: float, width: int) -> Text:
 
 
 def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, str, float | None]:
-    """done, total, unit, detail, pace, seconds left. A quantization counts its layers: artefacts are too coarse."""
+    """Return done, total, unit, detail, rate and seconds left. During quantization the units are layers."""
     stage = live.stage
     assert stage is not None
     artefact, left = live.running_artefact(), live.seconds_left(now)
@@ -115,7 +115,7 @@ def _progress(live: LiveState, now: float) -> tuple[int, int | None, str, str, s
 
 
 def bar(share: float, cells: int) -> Text:
-    """A bar in steps of half cells, drawn like Rich's bars."""
+    """A bar in steps of half a cell, in the style of Rich's bars."""
     halves = round(max(0.0, min(1.0, share)) * cells * 2)
     full, half = divmod(halves, 2)
     rest = cells - full - half

@@ -1,4 +1,4 @@
-"""The names of keys: as Textual writes them, and as people read and write them."""
+"""Convert between Textual's names of keys and readable names."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ NAMES = {
 
 
 def keys_of(action: Action, keymap: Mapping[str, str]) -> list[str]:
-    """Textual's names of the keys for `action`, with the changes in `keymap`. The footer shows the first."""
+    """Textual's names of the keys for `action`, after the changes in `keymap`. The footer shows the first key."""
     return [key.strip() for key in keymap.get(action.id, action.keys).split(",") if key.strip()]
 
 
 def shown(key: str) -> str:
-    """A key as people read it: `ctrl+question_mark` becomes `ctrl+?`."""
+    """The readable name of a key: `ctrl+question_mark` becomes `ctrl+?`."""
     *modifiers, last = key.split("+")
     return "+".join([*modifiers, NAMES.get(last, last)])
 
 
 def written(key: str) -> str:
-    """Textual's name of a key as people write it in the config file: `?` becomes `question_mark`."""
+    """Textual's name of a key from the config file: `?` becomes `question_mark`."""
     *modifiers, last = key.split("+") if key != "+" else ["+"]
     names = {sign: name for name, sign in NAMES.items()}
     return "+".join([*modifiers, names.get(last, last)])

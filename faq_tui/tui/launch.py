@@ -1,4 +1,4 @@
-"""Open the app on a real terminal, and leave the terminal as it was found."""
+"""Open the app on a real terminal. Restore the terminal at the end."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from faq_tui.tui.app import FaqApp
 from faq_tui.tui.terminal import hung_up, own_terminal
 
 LOOK_EVERY_S = 1.0
-PATIENCE_S = 3.0  # for an app whose terminal is gone
-SWITCH_S = 0.0005  # the threads that read keys and write frames: Python lets them wait ten times longer
-GARBAGE = 20_000  # new objects before a look for garbage: to draw a whole screen makes fewer
+PATIENCE_S = 3.0  # maximum seconds for the app to end after its terminal is gone
+SWITCH_S = 0.0005  # seconds between thread switches; Python's default is ten times longer and delays keys
+GARBAGE = 20_000  # new objects before a garbage collection; drawing a whole screen creates fewer
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -29,14 +29,14 @@ def log_path() -> Path:
 
 
 def open_app(app: FaqApp) -> str:
-    """Run the app until the person leaves. Returns the text to print then. Raises FaqError if the app crashed."""
+    """Run the app until the user leaves. Return the text to print afterwards. Raises FaqError if the app crashed."""
     log = log_path()
     sys.setswitchinterval(SWITCH_S)
     with own_terminal(log) as terminal:
         asyncio.run(_run(app, terminal))
         crash = app.crash
         if crash is not None:
-            traceback.print_exception(crash)  # to the log: 2 is still there
+            traceback.print_exception(crash)  # descriptor 2 still points to the log
     if crash is not None:
         raise FaqError(f"the app crashed with {type(crash).__name__}: {crash}; the details are in {log}")
     return app.farewell
@@ -54,13 +54,13 @@ async def _run(app: FaqApp, terminal: int) -> None:
 
 
 async def _watch(app: FaqApp, terminal: int) -> None:
-    """End the app when its terminal is gone. Not every lost terminal sends a signal, and nohup blocks it."""
+    """End the app when its terminal is gone. A lost terminal may send no signal, and nohup blocks the signal."""
     stands = False
     while True:
         await asyncio.sleep(LOOK_EVERY_S)
         if app.is_running and not stands:
-            # Modules, styles and widgets stay to the end, and to search through all of them for garbage would hold
-            # a pressed key up for 70 ms.
+            # Modules, styles and widgets exist until the end. A garbage collection over all of them would delay a key
+            # by 70 ms.
             stands = True
             gc.freeze()
             gc.set_threshold(GARBAGE)
@@ -70,7 +70,7 @@ async def _watch(app: FaqApp, terminal: int) -> None:
 
 
 def _end(app: FaqApp) -> None:
-    """End the app; jobs go on. If the app does not end in time, end the process."""
+    """End the app; jobs keep running. If the app does not end in time, end the process."""
     watchdog = threading.Timer(PATIENCE_S, os._exit, (128 + signal.SIGHUP,))
     watchdog.daemon = True
     watchdog.start()

@@ -1,6 +1,6 @@
-"""The state of the running job, made of its events: the one place that maps events to what is drawn.
+"""The state of the running job, built from its events.
 
-It holds no widgets. Panes read it ten times a second at most, and draw only what is visible.
+Panes read this state at most ten times per second and draw only what is visible. This module contains no widgets.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 
-KEPT_LINES = 500  # notes
-KEPT_CHARACTERS = 400_000  # of one growing part; the whole text is in the database when it is finished
+KEPT_LINES = 500  # maximum number of notes
+KEPT_CHARACTERS = 400_000  # maximum characters of one growing text; the database holds the finished text
 KEPT_FAILURES = 10_000
-GUESSED_SCALE = 0.25  # tokens a character, until a finished candidate tells
-MIN_SHARE_DONE = 0.01  # of a stage: before that its pace is mostly its start
-WINDOW_S, BUCKET_S = 10.0, 0.5  # of a rate: the time that it is taken over, and the time of one number that is kept
+GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
+MIN_SHARE_DONE = 0.01  # share of a stage that must be done before its rate is shown; the start distorts the rate
+WINDOW_S, BUCKET_S = 10.0, 0.5  # seconds of a rate's window, and seconds of one slot in the window
 
-CandidateKey = tuple[str, str, int]  # seed, source, number
+CandidateKey = tuple[str, str, int]  # (id of the seed, name of the source, number of the candidate)
 CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.CandidateDone | e.CandidateFailed
 
 
 class Rate:
-    """Units a second over a sliding window; one number is kept for each half second."""
+    """Units per second over a sliding window of half-second slots."""
 
     def __init__(self) -> None:
-        self._buckets: deque[list[float]] = deque()  # [its start, units]
+        self._buckets: deque[list[float]] = deque()  # each slot is [start time, units]
         self._first: float | None = None
 
     def add(self, units: float, at: float) -> None:
-        """`at`: unix seconds, not falling."""
+        """`at` is the time in unix seconds. It must not decrease between calls."""
         if self._buckets and at - self._buckets[-1][0] < BUCKET_S:
             self._buckets[-1][1] += units
             return
@@ -43,7 +43,7 @@ class Rate:
             self._buckets.popleft()
 
     def per_second(self, now: float) -> float:
-        """The mean of the last ten seconds, or of the time since the first unit if that is less."""
+        """The mean of the last ten seconds, or of the time since the first unit if this time is shorter."""
         if self._first is None:
             return 0.0
         span = min(WINDOW_S, max(now - self._first, 1.0))
@@ -51,11 +51,11 @@ class Rate:
 
 
 class GrowingText:
-    """Text that grows at its end and is read from any place: both cost only the new characters."""
+    """Text that grows at its end. Appending and reading take time only for the new characters."""
 
     def __init__(self) -> None:
         self.length = 0
-        self._text = StringIO(newline="")  # newlines as they came
+        self._text = StringIO(newline="")  # with newline="", newlines stay unchanged
 
     def append(self, text: str) -> None:
         if self.length < KEPT_CHARACTERS:
@@ -72,35 +72,36 @@ class GrowingText:
 
 @dataclass(slots=True)
 class GrowingCandidate:
-    """A candidate that is being written, or waits for its next try."""
+    """A candidate that is being generated, or waits for its next try."""
 
     started: float = 0.0
-    attempt: int = 0  # tries that were thrown away
-    waits_until: float | None = None  # unix seconds; set between two tries
-    why: str = ""  # of the last retry
+    attempt: int = 0  # number of discarded tries
+    waits_until: float | None = None  # time of the next try in unix seconds; set between two tries
+    why: str = ""  # reason of the last retry
     reasoning: GrowingText = field(default_factory=GrowingText)
     answer: GrowingText = field(default_factory=GrowingText)
 
 
 @dataclass
 class Regeneration:
-    """The candidates that are being written, and the figures since the regeneration began in this job."""
+    """The candidates that are being generated, and the totals since this job began to regenerate."""
 
     growing: dict[CandidateKey, GrowingCandidate] = field(default_factory=dict)
-    failures: dict[CandidateKey, str] = field(default_factory=dict)  # why; a new try takes it out
-    latest: CandidateKey | None = None  # the candidate that spoke last
+    failures: dict[CandidateKey, str] = field(default_factory=dict)  # maps a failed candidate to the reason
+    latest: CandidateKey | None = None  # the candidate that received text last
     settled: int = 0
     failed: int = 0
     truncated: int = 0
     retried: int = 0
     tokens: int = 0
-    learned_tokens: int = 0  # of streamed candidates that are finished,
-    learned_characters: int = 0  # which tell how many characters a token has here
-    characters: Rate = field(default_factory=Rate)  # streamed
-    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose deltas were never seen
+    # Tokens and characters of the finished streamed candidates. Their ratio is the number of tokens per character.
+    learned_tokens: int = 0
+    learned_characters: int = 0
+    characters: Rate = field(default_factory=Rate)  # streamed characters
+    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose streamed text this app did not receive
 
     def tokens_per_second(self, now: float) -> float:
-        """An estimate from the streamed characters, since one delta holds any number of tokens."""
+        """Tokens per second, estimated from the streamed characters, because a delta can hold several tokens."""
         scale = self.learned_tokens / self.learned_characters if self.learned_characters else GUESSED_SCALE
         return self.characters.per_second(now) * scale + self.whole.per_second(now)
 
@@ -162,18 +163,21 @@ class StageLive:
     started: float = 0.0
     state: str = "running"  # running | done | failed | stopped
     message: str = ""
-    already: int = 0  # units found finished when it began
-    first: tuple[int, float] | None = None  # units done at the first report, and when it came
+    already: int = 0  # units that were already done when the stage began
+    first: tuple[int, float] | None = None  # units done at the first progress event, and its time
 
     def seconds_a_unit(self, now: float) -> float | None:
-        """The pace since the first report, so that loading a model does not count; None if it is not known yet."""
+        """Mean seconds per unit since the first progress event, without the time to load a model.
+
+        None if it is not known yet.
+        """
         if not self.done or (self.total and self.done < MIN_SHARE_DONE * self.total):
             return None
         done, since = self.first if self.first and self.first[0] < self.done else (0, self.started)
         return max(0.0, now - since) / (self.done - done)
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate from the pace; None if it is not known yet."""
+        """Seconds left, estimated from the rate. None if the rate is not known yet."""
         each = self.seconds_a_unit(now)
         if self.state != "running" or not self.total or each is None:
             return None
@@ -182,13 +186,14 @@ class StageLive:
 
 @dataclass
 class LiveState:
-    """`version` grows with every event: a pane that saw it needs no redraw."""
+    """Everything that the panes show of the running job. Every event increases `version`; a pane redraws
+    only if `version` has changed."""
 
     version: int = 0
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
-    measured: int = 0  # measurements that were reported
+    measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
     @property
@@ -203,9 +208,9 @@ class LiveState:
         return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate the time left from the layers of the artefact that is being made, else from the stage's units.
+        """Estimate the seconds left from the layers of the current artefact, or else from the stage's units.
 
-        Every part of the screen shows this estimate. None if it is not known yet.
+        Every part of the screen shows this estimate. It is None if it is not known yet.
         """
         artefact = self.running_artefact()
         if artefact is not None and artefact.layers:
@@ -213,22 +218,22 @@ class LiveState:
         return self.stage.seconds_left(now) if self.stage is not None else None
 
     def running_artefact(self) -> ArtefactLive | None:
-        """The artefact that is being made now."""
+        """The artefact that is being quantized now."""
         if not self.is_running("quantize"):
             return None
         return next((a for a in reversed(self.artefacts.values()) if a.seconds is None), None)
 
     def lost(self, message: str) -> None:
-        """The job's process is gone, and recorded no end of its stage."""
+        """Mark the stage as ended: the job's process is gone and has not recorded the end of its stage."""
         self.version += 1
         if self.stage is not None and self.stage.state == "running":
             self.stage.state, self.stage.message = "failed", message
         self.growing.clear()
 
     def apply(self, event: e.Event, at: float) -> None:
-        """Take one event; `at` is its time (unix seconds)."""
+        """Apply one event. `at` is its time in unix seconds."""
         self.version += 1
-        # Thousands of these come each second, of all others a few.
+        # Thousands of these events can arrive in a second. All other events are rare.
         if type(event) is e.CandidateDelta:
             self.regeneration.delta(event, at)
             return
@@ -242,7 +247,7 @@ class LiveState:
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
-                self.artefacts.pop(event.artefact, None)  # of an earlier try: the last one begun stands last
+                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest comes last
                 self.artefacts[event.artefact] = ArtefactLive(
                     event.artefact, event.layers, at, event.samples, event.tokens
                 )

@@ -1,4 +1,4 @@
-"""The artefacts that this job has made or is making."""
+"""The artefacts that this job has quantized or is quantizing."""
 
 from __future__ import annotations
 
@@ -17,20 +17,21 @@ class ArtefactLive:
     samples: int = 0
     tokens: int = 0
     modules: dict[tuple[int, str], e.ModuleQuantized] = field(default_factory=dict)
-    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)  # modules of the layers begun
+    expected: dict[int, tuple[str, ...]] = field(default_factory=dict)  # maps each begun layer to its modules
     layer_started: dict[int, float] = field(default_factory=dict)
     layer_done: dict[int, float] = field(default_factory=dict)
-    seconds: float | None = None  # None while it is being made
+    seconds: float | None = None  # None until it is finished
     version: int = 0
 
     def seconds_a_layer(self) -> float | None:
-        """Mean seconds of the layers done so far, without loading the model. None before a layer is done."""
+        """Mean seconds per finished layer, without the time to load the model. None until one layer is finished."""
         if not self.layer_done or not self.layer_started:
             return None
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
 
     def seconds_left(self, now: float) -> float | None:
-        """Time left at the present pace, less the time spent on the present layer. None before a layer is done."""
+        """Seconds left at the current rate, less the time spent on the current layer. None until one layer is
+        finished."""
         pace = self.seconds_a_layer()
         if pace is None:
             return None

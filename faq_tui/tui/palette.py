@@ -1,4 +1,4 @@
-"""The command palette: every action by its name."""
+"""The command palette: it finds every action by name."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from faq_tui.tui.actions import Action
 from faq_tui.tui.controller import AppController
 from faq_tui.tui.keys import keys_of, shown
 
-HERE = ("app.command_palette",)  # the palette does not list itself
+HERE = ("app.command_palette",)  # the palette omits the action that opens the palette
 
 
 class ActionCommands(Provider):
-    """The commands of the palette. An action of a pane shows that pane first."""
+    """The commands of the palette. An action of a pane first shows that pane."""
 
     @property
     def _app(self) -> AppController:
         return cast("AppController", self.app)
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], None]]]:
-        """(name, help, what to do)"""
+        """For each command: (its name, its help, the function that it runs)."""
         titles = {pane.scope: f"{pane.title}: " for pane in self._app.specs}
         for action in self._app.actions:
             if action.id not in HERE:

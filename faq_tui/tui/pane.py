@@ -19,38 +19,37 @@ from faq_tui.tui.live import LiveState
 
 @dataclass(frozen=True)
 class PaneSpec:
-    """What the app must know of a pane before it opens it.
+    """The data that the app needs before it opens a pane.
 
-    Tab, digit key, footer, help screen, palette and docs/keys.md follow from it.
+    Tabs, digit keys, footer, help screen, palette and docs/keys.md use this data.
     """
 
-    scope: str  # the first part of its actions' ids, and the id of its widget
-    title: str  # on the tab
-    digit: int  # the key that shows the pane, also with ctrl
-    help: str  # one sentence on what the key shows
-    path: str  # "module:class" of the Pane, which is loaded when the app opens
+    scope: str  # the id of its widget; the ids of its actions begin with it
+    title: str  # the text on the tab
+    digit: int  # the digit key that shows the pane, alone or with ctrl
+    help: str  # one sentence that describes what the key shows
+    path: str  # "module:class" of the Pane; it is imported when the app opens
     actions: tuple[Action, ...]
 
     def load(self) -> type[Pane]:
-        """The class of the pane."""
+        """Import the class of the pane."""
         return cast("type[Pane]", load_object(self.path))
 
 
 class Pane(Container, can_focus=True):
     """A container that reads the store when it is shown, and the live state while it is visible.
 
-    `run` is opened by and for the UI thread; jobs write to the same database from their own process.
-
-    The pane has the focus itself while it is shown, so that its keys work and no widget is drawn again for the focus.
-    A FaqError that an action raises is shown to the person in a notification.
+    The UI thread opens `run` and is the only thread that uses it. Jobs write to the same database from their own
+    process. The visible pane itself has the focus, so its keys work, and no widget is redrawn for the focus. If an
+    action raises FaqError, the app shows this error in a notification.
     """
 
-    BLANK = True  # its widgets cover it: Textual need not draw its lines first
+    BLANK = True  # widgets cover the whole pane, so Textual need not draw its background
     SPEC: ClassVar[PaneSpec]
 
     @dataclass
     class StartJob(Message):
-        """The pane asks the app to run stages in a job. The app refuses if a job is running already."""
+        """The pane asks the app to run stages in a job. The app refuses if a job is already running."""
 
         only: str | None = None
         until: str | None = None
@@ -61,7 +60,7 @@ class Pane(Container, can_focus=True):
 
     @dataclass
     class Exported(Message):
-        """A thread of the pane has ended an export. `message` names the files, or says why it failed."""
+        """An export thread of the pane has ended. `message` names the files or the reason of a failure."""
 
         message: str
         failed: bool = False
@@ -69,27 +68,28 @@ class Pane(Container, can_focus=True):
     def __init__(self, run: Run) -> None:
         super().__init__(id=self.SPEC.scope)
         self.run = run
-        self._waits: LiveState | None = None  # to be shown
+        self._waits: LiveState | None = None  # the state to show as soon as the pane is mounted
 
     @property
     def room(self) -> Size:
-        """The size of the pane; while it is hidden, the size that it will have, so that it is laid out only once."""
+        """The size of the pane. For a hidden pane this is its future size, so that one layout is enough."""
         if self.size or not isinstance(self.parent, Widget):
             return self.size
         return self.parent.size
 
     def open(self, live: LiveState) -> None:
-        """Call `shown` as soon as the pane's widgets are mounted: the first pane is opened before that."""
+        """Call `shown` as soon as the widgets of the pane are mounted. The app opens the first pane earlier than
+        that."""
         if self.is_mounted:
             self.shown(live)
         else:
             self._waits = live
 
     def watch_has_focus(self, _has_focus: bool) -> None:
-        """Skip Textual's update of the styles inside: none depends on the focus."""
+        """Skip Textual's update of the inner styles: no style depends on the focus."""
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """Draw the given regions only: without one there is nothing to draw, since the pane's widgets cover it."""
+        """Draw only the given regions. Without regions, draw nothing, since widgets cover the whole pane."""
         return super().refresh(*regions, repaint=repaint and bool(regions), layout=layout, recompose=recompose)
 
     def on_mount(self) -> None:
@@ -102,11 +102,14 @@ class Pane(Container, can_focus=True):
         self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
 
     def shown(self, live: LiveState) -> None:
-        """The pane became visible: read what it shows."""
+        """Called when the pane becomes visible. Reads the data to show."""
 
     def tick(self, live: LiveState) -> None:
-        """Draw what changed (`live.version`), and times. Called at most ten times a second, only while visible."""
+        """Redraw what changed (see `live.version`) and the elapsed times.
+
+        Called at most ten times per second, and only while the pane is visible.
+        """
 
     def text_to_copy(self) -> str | None:
-        """The text that `y` copies; None to copy the text of the focused widget."""
+        """The text that the key `y` copies. If it is None, the key copies the text of the focused widget."""
         return None

@@ -1,4 +1,4 @@
-"""Play a recorded job: its events come at their recorded pace, or at once."""
+"""Play a recorded job: its events arrive at their recorded times, or all at once."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run.events import Timed, from_json
 
-MOST = 5_000  # events a turn, read from the file as they are needed
+MOST = 5_000  # maximum number of events that one call reads from the file
 
 
 class Player:
-    """An `EventSource` that plays a recording. `speed` 2 is twice as fast as the job was, 0 as fast as possible."""
+    """An `EventSource` that plays a recording. `speed` 2 is twice as fast as the job; 0 is as fast as possible."""
 
     failure = ""
 
     def __init__(self, events: Path, speed: float = 1.0, timer: Callable[[], float] = time.monotonic) -> None:
-        """Raises UsageError if there is nothing to play."""
+        """Raises UsageError if the recording has no events or cannot be read."""
         self._speed, self._timer = speed, timer
         try:
             self._file = events.open("rb")
@@ -33,7 +33,7 @@ class Player:
         self.badge = f"replay ×{speed:g}" if speed else "replay"
 
     def clock(self) -> float:
-        """The time in the recording."""
+        """The current time in the recording."""
         return self._now
 
     @property
@@ -67,11 +67,11 @@ class Player:
 
 
 def recording(folder: Path, job: str | None) -> Path:
-    """The events of the run's job, by default of the one that was recorded last. Raises UsageError."""
+    """The events of a job of the run, by default of the newest job. Raises UsageError."""
     paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
         if not paths:
-            raise UsageError(f"{folder} has no recorded job to play: run it first with `faq-tui run {folder}`")
+            raise UsageError(f"{folder} has no recorded job; first run it with `faq-tui run {folder}`")
         return paths[-1]
     named = [path for path in paths if path.parent.name == job]
     if not named:

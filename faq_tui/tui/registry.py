@@ -1,6 +1,7 @@
-"""Every action, from which footer, palette, help screen, key bindings and docs/keys.md follow.
+"""All actions.
 
-`python -m faq_tui.tui.registry` prints the table of keys.
+Footer, palette, help screen, key bindings and docs/keys.md are built from this list. `python -m faq_tui.tui.registry`
+prints the table of keys.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ APP_ACTIONS = (
     Action("app.start", "r", "Run", "Start the pipeline, or resume it where it stopped."),
     Action("app.stop", "x", "Stop", "Stop the running job; finished work is kept."),
     Action("app.copy", "y", "Copy", "Copy the focused text to the clipboard and to a file.", footer=False),
-    Action("app.theme", "T", "Colours", "Choose the colours of the screen.", footer=False),
+    Action("app.theme", "T", "Colours", "Choose the colour theme of the screen.", footer=False),
     Action("app.command_palette", "ctrl+p", "All actions", "Find any action by its name.", footer=False),
     Action("app.help", "question_mark", "Help", "Show every key."),
-    Action("app.quit", "q", "Quit", "Leave; asks what becomes of a running job."),
+    Action("app.quit", "q", "Quit", "Leave the app. If a job is running, ask whether to stop it."),
 )
 
 
 def show_actions(panes: Iterable[PaneSpec] = PANES) -> tuple[Action, ...]:
-    """For each pane the action of the app that shows it."""
+    """The actions of the app that show the panes, one for each pane."""
     return tuple(
         Action(
             f"{APP}.show_{pane.scope}",

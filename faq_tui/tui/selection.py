@@ -1,4 +1,4 @@
-"""The seed that the person looks at. The panes share it, so that the next pane opens on the same seed."""
+"""The selected seed. All panes share it, so the next pane opens on the same seed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 @dataclass
 class SeedSelected(Message):
-    """The person looks at another seed."""
+    """The user has selected another seed."""
 
     seed_id: str
 
@@ -21,7 +21,7 @@ def selected_seed(app: Any) -> str | None:
 
 
 def select_seed(widget: Widget, seed_id: str) -> None:
-    """Store the seed on the app, and post SeedSelected if it is a new one."""
+    """Store the selected seed in the app. Post SeedSelected if it has changed."""
     app: Any = widget.app
     if selected_seed(app) != seed_id:
         app.selected_seed = seed_id

@@ -1,7 +1,7 @@
-"""The run's job as the screen sees it: found, started, followed and stopped without making the screen wait.
+"""Find, start, follow and stop the job of a run without blocking the screen.
 
-Everything that can block (a lock, a new process, a disk) happens on daemon threads. They put callbacks into a
-queue, and `pump` calls them on the UI's thread.
+Daemon threads do everything that can block (locks, new processes, disk access). They put callbacks into a queue, and
+`pump` calls these callbacks on the UI thread.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from faq_tui.core.run.events import Timed
 from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 
-LOOK_EVERY_S = 1.0  # for a job that somebody else starts
-SLICE_S = 0.02  # of each turn at most goes into events: a key pressed meanwhile is not late
-KILLED = "the job was killed before it could say why"
+LOOK_EVERY_S = 1.0  # seconds between two searches for a job that another program started
+SLICE_S = 0.02  # maximum seconds that one call of `pump` spends on events, so that keys are handled in time
+KILLED = "the job was killed before it recorded a reason"
 
 
 class EventSource(Protocol):
-    """Where events come from: a job that is followed, or a recording that is played."""
+    """A source of events: a running job or a recording."""
 
-    failure: str  # why it ended early, or ""
+    failure: str  # why the source ended early; "" if it did not
 
     def drain_timed(self) -> list[Timed]: ...
     @property
@@ -39,7 +39,7 @@ class EventSource(Protocol):
 
 
 class Session:
-    """`phase` is looking, idle, starting, running, stopping or replay; `outcome` is how the last job ended."""
+    """`phase` is looking, idle, starting, running, stopping or replay. `outcome` is the result of the last job."""
 
     def __init__(self, folder: Path, say: Callable[[str], None], clock: Callable[[], float] = time.time) -> None:
         self.live = LiveState()
@@ -59,32 +59,32 @@ class Session:
 
     @property
     def waiting(self) -> int:
-        """How many events were read and are not shown yet."""
+        """The number of events that were read but not applied yet."""
         return len(self._pending)
 
     def open(self) -> None:
-        """Begin to look for a job; the last one is shown if none is running."""
+        """Begin to look for a running job. If there is none, show the last job."""
         threading.Thread(target=self._look, name="look", daemon=True).start()
 
     def close(self) -> None:
-        """Returns at once; jobs go on."""
+        """End the session at once. Jobs keep running."""
         self._closed.set()
         if self._source is not None:
             self._source.close()
 
     def play(self, source: EventSource) -> None:
-        """Show the events of `source` in place of a job's."""
+        """Show the events of `source` instead of the events of a job."""
         self.phase = "replay"
         self._follow(source)
 
     def start(self, only: str | None = None, until: str | None = None, confirmed: bool = False) -> None:
-        """Start a job. `confirmed`: a person has agreed to what regenerating costs."""
+        """Start a job. `confirmed` is true if the user has agreed to the cost of regeneration."""
         self.phase = "starting"
         self._changed()
         threading.Thread(target=self._start, args=(only, until, confirmed), name="start", daemon=True).start()
 
     def stop(self) -> None:
-        """Ask the job to stop at its next safe point. Raises FaqError if it is another user's."""
+        """Ask the job to stop at its next safe point. Raises FaqError if the job belongs to another user."""
         if self.job is not None and jobs.stop(self.job):
             self.phase = "stopping"
             self._changed()
@@ -94,7 +94,7 @@ class Session:
             jobs.kill(self.job)
 
     def pump(self) -> None:
-        """Apply some of the events that came since the last call, so that the screen never waits."""
+        """Apply some of the new events. One call handles a limited number, so that the screen never waits."""
         while not self._callbacks.empty():
             self._callbacks.get_nowait()()
         if self._source is None:
@@ -131,7 +131,7 @@ class Session:
     def _ended(self, job: Job, state: State) -> None:
         if self.job != job:
             return
-        if state == "running":  # its feed could not be read to the end
+        if state == "running":  # the reader failed before the end of the events
             self.job = None
             return
         self.outcome = state
@@ -154,7 +154,7 @@ class Session:
     def _changed(self) -> None:
         self.live.version += 1
 
-    # On threads of their own.
+    # These run on daemon threads.
 
     def _look(self) -> None:
         self._later(self._attach, jobs.find_live(self._folder), True)
@@ -173,5 +173,5 @@ class Session:
         self._later(self._ended, job, jobs.state(job))
 
     def _later(self, do: Callable[..., None], *arguments: object) -> None:
-        """Run a function on the app's thread, at the next `pump`."""
+        """Run a function on the app's thread at the next `pump`."""
         self._callbacks.put(partial(do, *arguments))

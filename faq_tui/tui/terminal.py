@@ -1,8 +1,8 @@
-"""The terminal belongs to the app alone: what native code, children or threads print goes to a log file.
+"""Only the app writes to the terminal: output of native code, child processes and threads goes to a log file.
 
-Python can redirect its own `print`, but CUDA, tokenizers and subprocesses write to file descriptors 1 and 2
-themselves, in the middle of the screen. So Textual gets a copy of the terminal's descriptor of its own, and 1 and
-2 point at the log for as long as the app is open.
+Python can redirect its own `print`. But CUDA, tokenizers and child processes write directly to the file descriptors 1
+and 2, which would destroy the screen. So Textual gets a copy of the terminal's descriptor, and the descriptors 1 and
+2 point to the log while the app is open.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 
-LOG_LIMIT = 5_000_000  # bytes, beyond which an old log is begun anew
+LOG_LIMIT = 5_000_000  # bytes; a longer log is emptied at the next start
 
 
 class Terminal(io.TextIOWrapper):
-    """A terminal that may go away: then what is written to it is lost, and nobody waits or complains.
+    """A terminal that may disappear.
 
-    An error here would end Textual's writing thread, and the screen's thread would wait for it for ever.
+    After that, output is discarded without a wait or an error. An error would end Textual's writing thread, and the
+    screen's thread would wait for it forever.
     """
 
     def write(self, text: str) -> int:
@@ -43,12 +44,12 @@ class Terminal(io.TextIOWrapper):
 
 @contextmanager
 def own_terminal(log: Path) -> Iterator[int]:
-    """Yields the descriptor of the copy; at the end 1 and 2 are what they were.
+    """Yield the copy of the terminal's descriptor.
 
-    Raises UsageError if there is no terminal.
+    At the end, the descriptors 1 and 2 are restored. Raises UsageError if there is no terminal.
     """
     if not (os.isatty(0) and (os.isatty(1) or os.isatty(2))):
-        raise UsageError("the app needs a terminal: elsewhere use `faq-tui run RUN` or `faq-tui demo --headless`")
+        raise UsageError("the app needs a terminal; without one use `faq-tui run RUN` or `faq-tui demo --headless`")
     sys.stdout.flush()
     sys.stderr.flush()
     copy = os.dup(2 if os.isatty(2) else 1)
@@ -59,14 +60,14 @@ def own_terminal(log: Path) -> Iterator[int]:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
-    # Where Textual's driver looks for the terminal: it asks the one for its size and writes to the other.
+    # Textual's driver reads the terminal's size from one of these and writes to the other.
     _set_streams(terminal, terminal)
     try:
         yield copy
     finally:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
-                stream.flush()  # to the log, where it belongs
+                stream.flush()  # remaining output goes to the log
         _set_streams(*streams)
         for number, old in zip((1, 2), before, strict=True):
             os.dup2(old, number)
@@ -75,7 +76,7 @@ def own_terminal(log: Path) -> Iterator[int]:
 
 
 def hung_up(fd: int) -> bool:
-    """Whether the other end is gone: the window was closed or the connection was lost."""
+    """Whether the terminal is gone: the window was closed or the connection was lost."""
     poller = select.poll()
     poller.register(fd, 0)
     return any(what & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, what in poller.poll(0))

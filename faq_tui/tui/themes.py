@@ -1,4 +1,4 @@
-"""Colours: which theme suits the terminal, and which are offered."""
+"""Choose the theme for the terminal, and list the available themes."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def theme_names() -> list[str]:
 
 
 def suited_theme(environ: Mapping[str, str]) -> str:
-    """The terminal's own 16 colours where it does not promise all of them.
+    """Use the 16 ANSI colours if the terminal does not announce 24-bit colour.
 
-    Over SSH `COLORTERM` is mostly lost; themes in 24 bits, squeezed into 256 or 16 colours, turn black on black.
+    SSH usually loses `COLORTERM`. A 24-bit theme reduced to 256 or 16 colours can show black text on black.
     """
     if "NO_COLOR" in environ or environ.get("COLORTERM", "").lower() not in ("truecolor", "24bit"):
         return FEW

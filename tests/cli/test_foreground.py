@@ -72,12 +72,13 @@ def test_an_error_message_of_a_server_is_only_text(server: FakeServer, tmp_path:
     code, shown = on_a_terminal("run", run, "--until", "regenerate")
     assert code == ExitCode.FAILED
     inert(shown)
-    assert "again in" in shown and "gave up" in shown, "the bars' lines were put to the test, too"
+    assert "next try in" in shown and "gave up" in shown, "the bars' lines were put to the test, too"
     code, shown = on_a_terminal("status", run)
     assert code == 0 and "regenerate" in shown
     inert(shown)
 
 
+@pytest.mark.slow
 def test_a_status_message_and_a_models_name_are_only_text(server: FakeServer, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", server.url, seeds=1)
     server.behaviour = Behaviour(models=(EVIL,))
@@ -102,6 +103,7 @@ def test_bars_end_clean(server: FakeServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("asked_by", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_the_first_request_to_stop_keeps_what_is_finished(
     server: FakeServer, tmp_path: Path, asked_by: signal.Signals
 ) -> None:
@@ -114,7 +116,7 @@ def test_the_first_request_to_stop_keeps_what_is_finished(
     said = [line for line in stderr.decode().splitlines() if line.startswith("faq-tui: ")]
     assert said == [
         "faq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)",
-        "faq-tui: stopped by request; finished work is kept, run the same command again to go on",
+        "faq-tui: stopped by request; finished work is kept, run the same command again to continue",
     ]
     assert process.returncode == ExitCode.STOPPED and b"Traceback" not in stderr
     kept, asked = stored(run), server.stats().asked

@@ -74,11 +74,11 @@ def test_both_programs_land_in_the_report(run_folder: Path, monkeypatch: pytest.
     text = (run_folder / "reports" / "report.md").read_text()
     assert "## Benchmarks" in text and "local_choice" in text
     if evalscope_python() is None:
-        assert "python-with-evalscope cannot be run" in text and "2 of 3 benchmark tasks" in summary
+        assert "python-with-evalscope cannot be run" in text and "2 of 3 benchmark tasks are done" in summary
     else:
         mcq = by_task["general_mcq"]
         assert (mcq["engine"], mcq["n"], mcq["metric"]) == ("evalscope", 3, "accuracy")
-        assert summary.endswith("3 of 3 benchmark tasks") and not body["missing"]
+        assert summary.endswith("3 of 3 benchmark tasks are done") and not body["missing"]
     status = json.loads(faq_tui("status", run_folder, "--json").out)["benchmarks"]
     assert [b["done"] for b in status] == [True, True, evalscope_python() is not None]
 
@@ -97,5 +97,5 @@ def test_lm_eval_over_http_asks_the_same_model(run_folder: Path, monkeypatch: py
         with context.resources:
             summary = evaluate_benchmarks.execute(context, target_of(run))
         (found,) = all_results(run.store)
-    assert summary == "; 1 of 1 benchmark tasks"
+    assert summary == "; 1 of 1 benchmark tasks are done"
     assert (found.name, found.metric, found.n) == ("local_word", "exact_match", 6) and found.value is not None

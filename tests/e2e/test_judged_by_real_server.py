@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import valid
 from tests.support.shell import faq_tui_process, rows
 
 # A minute or three alone, many beside other work.
@@ -69,7 +68,7 @@ def judged(
 
 def status_of(run: Path) -> dict[str, Any]:
     body: dict[str, Any] = json.loads(faq_tui_process("status", run, "--json").out)
-    jsonschema.Draft202012Validator(json.loads((SCHEMAS / "status.json").read_text())).validate(body)
+    valid("status", body)
     return body
 
 

@@ -113,9 +113,9 @@ def test_the_settings_know_its_keys_and_bounds() -> None:
     assert (gptq.method, rtn.identity()) == ("gptq", {"method": "rtn", "bits": 4, "group_size": 128, "clip": 1.0})
     for line, said in (
         ("clip = 2.0", "`recipes[1].clip`: input should be less than or equal to 1"),
-        ("bits = 3", "`recipes[1].bits`: rtn has 8, 4, not 3"),
-        ("sym = true", "rtn has no sym; it knows clip"),
-        ('preset = "paper"', "rtn has no preset 'paper': it has none, so leave it out"),
+        ("bits = 3", "`recipes[1].bits`: rtn supports 8, 4, not 3"),
+        ("sym = true", "rtn has no key sym; its keys are clip"),
+        ('preset = "paper"', "rtn has no preset 'paper': it has no presets, so remove the key"),
         ("clop = 1.0", "unknown key `recipes[1].clop`; did you mean `clip`?"),
     ):
         with pytest.raises(UsageError) as caught:
@@ -143,7 +143,7 @@ async def test_the_recipe_form_shows_its_keys() -> None:
 
 def test_without_the_package_the_method_is_refused_by_name() -> None:
     assert "rtn" not in METHODS
-    with pytest.raises(UsageError, match="no quantization method 'rtn': there are gptq, gptaq, awq, spqr, w8a8"):
+    with pytest.raises(UsageError, match="no quantization method 'rtn': available: gptq, gptaq, awq, spqr, w8a8"):
         parse_settings(f'{BASE}[[recipes]]\nmethod = "rtn"')
 
 

@@ -129,7 +129,7 @@ def test_killed_with_checkpoints_it_goes_on_at_its_layer(run: Path) -> None:
     assert done.code == 0, done.err
     said = [json.loads(line) for line in done.out.splitlines()]
     notes = [event["message"] for event in said if event["event"] == "Note"]
-    assert f"{NAME} goes on at layer 2: those before it were solved already" in notes
+    assert f"{NAME} continues at layer 2: earlier layers are already quantized" in notes
     # The app's grid is made of these: the layers before are there, with the losses of then.
     solved = [(event["layer"], event["loss"]) for event in said if event["event"] == "ModuleQuantized"]
     assert [layer for layer, _ in solved] == [0] * 7 + [1] * 7 + [2] * 7 and all(loss > 0 for _, loss in solved)

@@ -30,6 +30,15 @@ def run(tmp_path: Path) -> Path:
     return copy_of_stored(tmp_path / "moved")
 
 
+def without_sentences(value: Any) -> Any:
+    """The same JSON with an empty string for each text of more than three words: sentences may be reworded."""
+    if isinstance(value, dict):
+        return {key: without_sentences(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [without_sentences(inner) for inner in value]
+    return "" if isinstance(value, str) and len(value.split()) > 3 else value
+
+
 def status_of(run: Path) -> dict[str, Any]:
     result = faq_tui("status", run, "--json")
     assert result.code == 0, result.err
@@ -104,7 +113,8 @@ def test_calibration_files_made_anew_are_the_same_bytes(run: Path) -> None:
     assert states(run) == dict.fromkeys(STAGES, "done")
 
 
-def test_the_report_made_anew_differs_in_its_version_only(run: Path) -> None:
+@pytest.mark.slow
+def test_the_report_made_anew_differs_in_its_version_and_its_sentences_only(run: Path) -> None:
     shutil.rmtree(run / "reports", ignore_errors=True)
     (run / "reports").mkdir()
     shutil.copy(STORED / "reports" / "evaluation.json", run / "reports")
@@ -113,7 +123,8 @@ def test_the_report_made_anew_differs_in_its_version_only(run: Path) -> None:
     stored, made = (
         json.loads((folder / "reports" / "report.json").read_text(encoding="utf-8")) for folder in (STORED, run)
     )
-    assert {name for name in stored.keys() | made.keys() if made.get(name) != stored.get(name)} <= {*MAY_DIFFER}
+    stored, other = without_sentences(stored), without_sentences(made)
+    assert {name for name in stored.keys() | other.keys() if other.get(name) != stored.get(name)} <= {*MAY_DIFFER}
     assert json.loads(faq_tui("report", run, "--format", "json").out) == made
     assert states(run) == dict.fromkeys(STAGES, "done")
 

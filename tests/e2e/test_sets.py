@@ -7,11 +7,10 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from faq_tui.core.embedded import EmbeddedModel, EmbeddedServer
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import valid
 from tests.support.shell import faq_tui, faq_tui_process
 
 SETTINGS = """
@@ -87,8 +86,7 @@ def tokens_of(run: Path, name: str) -> int:
 
 def test_every_set_is_made(finished: Path) -> None:
     status = json.loads(faq_tui("status", finished, "--json").out)
-    schema = json.loads((SCHEMAS / "status.json").read_text(encoding="utf-8"))
-    jsonschema.Draft202012Validator(schema).validate(status)
+    valid("status", status)
     assert [row["name"] for row in status["sets"]] == NAMES
     assert sorted(path.stem for path in (finished / "calibration").glob("*.jsonl")) == sorted(NAMES)
     for row in status["sets"]:

@@ -263,7 +263,7 @@ def test_what_is_there_is_in_the_table_of_layers() -> None:
 
 
 def test_folders_beside_the_package_are_in_their_table() -> None:
-    rows = table_under("architecture.md", "Beside `faq_tui/` lie:")
+    rows = table_under("architecture.md", "The repository has these other folders:")
     named = {row[0].strip("`/") for row in rows}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
     folders = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith((".", "faq"))}

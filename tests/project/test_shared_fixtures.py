@@ -59,7 +59,7 @@ def test_the_fast_lane_leaves_out_what_is_slow(suite: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize(
-    ("files", "processes"), [((), 2), (("test_a.py",), 0), (("test_a.py", "test_b.py::test_probe"), 2)]
+    ("files", "processes"), [((), 3), (("test_a.py",), 0), (("test_a.py", "test_b.py::test_probe"), 2)]
 )
 def test_one_file_needs_no_processes(suite: pytest.Pytester, files: tuple[str, ...], processes: int) -> None:
     suite.makeconftest(f"{CONFTEST.read_text(encoding='utf-8')}\nos.cpu_count = lambda: 2\n")

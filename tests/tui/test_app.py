@@ -83,13 +83,14 @@ async def test_help_shows_every_key_and_goes_away(folder: Path) -> None:
         assert not isinstance(app.screen, HelpScreen)
 
 
+@pytest.mark.slow
 async def test_the_palette_finds_an_action_and_does_it(folder: Path) -> None:
     """app.command_palette"""
     app = app_on(folder)
     async with app.run_test(size=(120, 36)) as pilot:
         await pilot.press("ctrl+p")
-        await pilot.press(*"recipes and the layers")
-        await until(pilot, lambda: "Show the recipes" in text_of(app))
+        await pilot.press(*"loss of each layer")
+        await until(pilot, lambda: "Show recipes, artefacts" in text_of(app))
         await pilot.press("enter")
         await pilot.press("enter")
         await until(pilot, lambda: app.pane.SPEC.scope == "quantize")

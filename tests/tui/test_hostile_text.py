@@ -41,7 +41,7 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"\x1b", "Search"),
     (b"3", "0 Reject"),
     (b"l", "0 Reject"),
-    (b"b", "you have not decided"),  # or the judge's endless reason hides what folding does
+    (b"b", "not reviewed"),  # or the judge's endless reason hides what folding does
     (b"f", "0 Reject"),
     (b"b", "0 Reject"),
     (b"F", "Which seeds to show"),
@@ -69,7 +69,7 @@ STEPS: tuple[tuple[bytes, str], ...] = (  # keys, and what must then be on the s
     (b"?", "esc closes"),
     (b"\x1b", "New recipe"),
     (b"\x10", "Search for"),
-    (b"colours", "Choose the colours"),
+    (b"colours", "Choose the colour"),
     (b"\x1b", "New recipe"),
 )
 

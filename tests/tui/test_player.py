@@ -73,8 +73,8 @@ async def test_it_is_shown_and_changes_nothing(recorded: Path) -> None:
         assert "0:06 left" in text_of(app).splitlines()[2], "the time is the recording's"
         assert "replay ×1" in text_of(app).splitlines()[0]
         await pilot.press("r")
-        assert said(app) == ["this is a replay: it starts no jobs"]
-        with pytest.raises(FaqError, match="nothing is changed in a replay"):
+        assert said(app) == ["this is a replay, which cannot start jobs"]
+        with pytest.raises(FaqError, match="is open for reading only"):
             seeds.assign_roles(app.opened.store, [], [])
         now = 20.0
         await until(pilot, lambda: "regenerate done" in text_of(app))

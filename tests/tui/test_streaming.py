@@ -92,6 +92,7 @@ async def test_a_tick_lays_nothing_out_and_sends_little(
 
 
 @SIZES
+@pytest.mark.slow
 async def test_another_pane_and_another_seed_cost_one_layout_at_most(
     streaming: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""`faq-tui [RUN]`: the app."""
+"""`faq-tui [RUN]`: open the app."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import click
 
 @click.command("faq-tui")
 @click.argument("run_folder", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
-@click.option("--low-bandwidth", is_flag=True, help="Draw twice a second and animate nothing.")
+@click.option("--low-bandwidth", is_flag=True, help="Draw at most twice per second, without animations.")
 def command(run_folder: Path | None, low_bandwidth: bool) -> None:
-    """Open RUN in the app; without RUN the one in this folder.
+    """Open RUN in the app. Without RUN, open the run in this folder.
 
-    A running job is shown as if one had never left. `?` shows every key.
+    The app also shows a job that is already running. `?` shows every key.
     """
     from faq_tui.cli.screen import show_run
     from faq_tui.core.run.run import nearest_run

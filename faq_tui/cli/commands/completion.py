@@ -1,4 +1,4 @@
-"""`faq-tui completion`: the script that makes the shell complete our commands."""
+"""`faq-tui completion`: print a script with which the shell completes `faq-tui` commands."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def command(shell: str) -> None:
     from faq_tui.cli.main import faq_tui
 
     completion_class = get_completion_class(shell)
-    assert completion_class is not None  # click knows all three
+    assert completion_class is not None  # click supports all three shells
     click.echo(completion_class(faq_tui, {}, "faq-tui", "_FAQ_TUI_COMPLETE").source())

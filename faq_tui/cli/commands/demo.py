@@ -1,4 +1,4 @@
-"""`faq-tui demo`: the whole pipeline on the embedded default."""
+"""`faq-tui demo`: the whole pipeline on a small embedded model."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import click
 
 @click.command("demo")
 @click.option("--dir", "folder", type=click.Path(path_type=Path), default=Path("faq-demo"), show_default=True)
-@click.option("--headless", is_flag=True, help="Without the app.")
+@click.option("--headless", is_flag=True, help="Run without the app.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 def command(folder: Path, headless: bool, as_json: bool) -> None:
-    """Run everything once on a real small model: no GPU, no server, no account.
+    """Run all stages once on a small real model. Needs no GPU, server or account.
 
-    About ten minutes on two cores after a download of 93 MB. Stopped or killed, the same command goes on.
+    Takes about ten minutes on two cores, after a download of 93 MB. If it is stopped or killed, run the same command
+    again to resume.
     """
     from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run
@@ -38,5 +39,5 @@ def command(folder: Path, headless: bool, as_json: bool) -> None:
         body = document(run)
     click.echo(render_document(body, "md").partition("\n## What was run")[0])
     click.echo("\n".join(["", "## The demo's answer", "", *in_short(body)]))
-    click.echo(f"The whole report: {folder / 'reports' / 'report.md'}", err=True)
+    click.echo(f"Full report: {folder / 'reports' / 'report.md'}", err=True)
     click.echo(f"Next: faq-tui status {folder}, or faq-tui pick {folder} SEED_ID CANDIDATE", err=True)

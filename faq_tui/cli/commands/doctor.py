@@ -1,4 +1,4 @@
-"""`faq-tui doctor`: what this machine and a run's servers can do."""
+"""`faq-tui doctor`: check this machine and the servers of a run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import click
 
 @click.command("doctor")
 @click.argument("run_folder", metavar="[RUN]", type=click.Path(path_type=Path), required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the checks as one JSON object.")
 def command(run_folder: Path | None, as_json: bool) -> int:
-    """Check Python, compiler, libpcre2, torch, GPU, memory, disk and model cache; with RUN also its
-    target, its endpoints, and whether its sources are of the target's family.
+    """Check Python, compiler, libpcre2, torch, GPU, memory, disk and model cache.
 
-    Exit code 1 if a check failed, 3 if an endpoint did.
+    With RUN, also check its target, its endpoints, and whether its sources belong to the target's family. The exit
+    code is 1 if a check failed, 3 if the check of an endpoint failed.
     """
     from faq_tui.core.base.errors import ExitCode
     from faq_tui.core.base.text import sanitize

@@ -12,13 +12,15 @@ from faq_tui.core.extensions import EXPORTS
 
 @click.command("export", cls=FormatCommand, formats=EXPORTS)
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--set", "set_name", required=True, help="Name of the set, as `faq-tui status` lists them.")
+@click.option("--set", "set_name", required=True, help="Name of the set. `faq-tui status` lists the names.")
 @click.option("--format", "kind", type=click.Choice(EXPORTS.names()), default="jsonl", show_default=True)
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="A file instead of standard output.")
+@click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="Write to this file instead of standard output."
+)
 def command(run_folder: Path, set_name: str, kind: str, output: Path | None) -> None:
     """Print a calibration set, or write it to a file.
 
-    A file is replaced when the whole set is written; if the command fails, it stays as it was.
+    An existing file is replaced only after the whole set is written. If the command fails, the file stays unchanged.
     """
     import sys
 

@@ -1,4 +1,4 @@
-"""`faq-tui init`: a new run."""
+"""`faq-tui init`: create a new run."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 
 
 class SettingOption(click.Option):
-    """An option that sets a key of `faq.toml`: its help ends in the key's description in the schema.
+    """An option that sets a key of `faq.toml`. Its help ends with the key's description from the schema.
 
-    The schema is loaded when the help is shown, since it takes time and lists what other packages bring.
+    The schema is loaded only when the help is shown, since loading it takes time. It includes settings of other
+    installed packages.
     """
 
     def __init__(self, *args: Any, section: str, key: str, **kwargs: Any) -> None:
@@ -39,28 +40,30 @@ class SettingOption(click.Option):
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--target", cls=SettingOption, section="target", key="model", help="The model to quantize")
 @click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
-@click.option("--preset", help="One of the paper's experiments, such as paper/table1: all of it is written out.")
+@click.option(
+    "--preset", help="One of the paper's experiments, such as paper/table1. All its settings are written to the file."
+)
 @click.option("--elder-url", help="OpenAI-compatible URL of the larger sibling, ending in /v1.")
-@click.option("--elder-model", help="Its model name there.")
-@click.option("--judge-url", help="URL of the judge; without one the target's own likelihood judges.")
-@click.option("--judge-model", help="Its model name there.")
+@click.option("--elder-model", help="Name of this model on the server.")
+@click.option("--judge-url", help="URL of the judge model. Without it, the judge is the target's likelihood.")
+@click.option("--judge-model", help="Name of this model on the server.")
 @click.option(
     "--list-presets",
     is_flag=True,
     is_eager=True,
     expose_value=False,
     callback=_list_presets,
-    help="Say what the presets are, and nothing else.",
+    help="List the presets and exit.",
 )
 def command(run_folder: Path, target: str | None, seeds: str | None, preset: str | None, **servers: Any) -> None:
     """Write the settings of a new run into RUN/faq.toml.
 
-    With --preset the other options override what it says; one run has one target, and of a table with several the
-    first is taken unless --target names another.
+    With --preset, the other options override the settings of the preset. A run has one target. If the preset's table
+    has several targets, the first is used unless --target names another.
     """
     from faq_tui.core.settings.write import Choices, init_text, write_settings
 
-    # Relative paths are the shell's here, the run folder's in the file.
+    # Relative paths of an option start at the current folder. Relative paths in the file start at the run folder.
     target, seeds = (None if name is None else _absolute(name) for name in (target, seeds))
     if preset is not None:
         from faq_tui.core.paper.preset_text import PresetChoices, preset_text
@@ -75,7 +78,7 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
     path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")
     if preset is not None:
-        click.echo(f"set the servers' URLs in {path} first: it says which", err=True)
+        click.echo(f"first set the servers' URLs in {path}; comments there mark them", err=True)
     click.echo(f"next: faq-tui doctor {run_folder}, then faq-tui run {run_folder}", err=True)
 
 

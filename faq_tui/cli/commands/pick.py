@@ -1,4 +1,4 @@
-"""`faq-tui pick`: a person's override."""
+"""`faq-tui pick`: override the judge's pick."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import click
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("seed_id")
 @click.argument("candidate")
-@click.option("--reason", default="", help="Why; kept with the override.")
+@click.option("--reason", default="", help="The reason; it is stored with the override.")
 def command(run_folder: Path, seed_id: str, candidate: str, reason: str) -> None:
-    """Let SEED_ID use CANDIDATE whatever the judge says.
+    """Choose CANDIDATE for SEED_ID instead of the judge's pick.
 
-    CANDIDATE is 1, 2, 3 …, or SOURCE:NUMBER where the run has several sources; 0 rejects the seed;
-    `judge` gives the choice back. Nothing is edited: every override is a new row.
+    CANDIDATE is 1, 2, 3 …, or SOURCE:NUMBER if the run has several sources. 0 rejects the seed. `judge` restores the
+    judge's pick. Every override is stored as a new row.
     """
     from faq_tui.core.overrides import override
     from faq_tui.core.run.run import open_run

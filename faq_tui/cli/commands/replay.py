@@ -1,4 +1,4 @@
-"""`faq-tui replay`: a recorded run in the app."""
+"""`faq-tui replay`: play a recorded job in the app."""
 
 from __future__ import annotations
 
@@ -9,11 +9,17 @@ import click
 
 @click.command("replay")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--job", metavar="ID", help="Which job under RUN/jobs; by default the newest.")
-@click.option("--speed", type=click.FloatRange(min=0), default=1.0, show_default=True, help="0: as fast as possible.")
-@click.option("--low-bandwidth", is_flag=True, help="Draw twice a second and animate nothing.")
+@click.option("--job", metavar="ID", help="Name of the job in RUN/jobs. The default is the newest job.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=1.0,
+    show_default=True,
+    help="2 is twice the recorded speed; 0 is as fast as possible.",
+)
+@click.option("--low-bandwidth", is_flag=True, help="Draw at most twice per second, without animations.")
 def command(run_folder: Path, job: str | None, speed: float, low_bandwidth: bool) -> None:
-    """Play what a job of RUN did, at the pace it had. Nothing in RUN is changed."""
+    """Play a recorded job of RUN at its original speed. This changes nothing in RUN."""
     from faq_tui.cli.screen import show_replay
 
     show_replay(run_folder, job, speed, low_bandwidth)

@@ -1,4 +1,4 @@
-"""`faq-tui report`: the evidence."""
+"""`faq-tui report`: print the evidence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.core.extensions import REPORTS
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--format", "kind", type=click.Choice(REPORTS.names()), default="md", show_default=True)
 def command(run_folder: Path, kind: str) -> None:
-    """Print what was measured in RUN so far, and what it says."""
+    """Print the results measured in RUN so far, and the conclusions from them."""
     from faq_tui.core.report.formats import render
     from faq_tui.core.run.run import open_run
 

@@ -1,4 +1,4 @@
-"""`faq-tui status`: what is done, running, stale, failed."""
+"""`faq-tui status`: which stages are done, running, stale or failed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import click
 
 @click.command("status")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the status as one JSON object.")
 def command(run_folder: Path, as_json: bool) -> None:
-    """Say how far RUN is, and what is stale."""
+    """Show the progress of RUN, and which stages are stale."""
     from faq_tui.core.run.run import open_run
     from faq_tui.core.status import status_of
 

@@ -1,13 +1,13 @@
-"""The target's activations under a calibration set: spikes, outlier channels, tokens of each expert.
+"""Measure the target's activations under a calibration set: spikes, outlier channels and tokens of each expert.
 
-module_refs.py           which module inputs are measured, layer by layer
-histogram.py             order statistics of |x| to 1e-5, in constant memory
-capture.py               `measure`: one pass of rows through a model; the inputs of fused experts
-statistics.py            sums and maxima of one module's input, and max, crest, kurtosis and more from them
-files.py                 activations/<set>.safetensors
+module_refs.py           finds the module inputs that are measured, layer by layer
+histogram.py             order statistics of |x|, accurate to 1e-5, in constant memory
+capture.py               runs rows of token ids through a model and measures the inputs of its modules
+statistics.py            accumulates sums and maxima of one module's input, and computes statistics such as kurtosis
+files.py                 writes and reads the files activations/<set>.safetensors
 task.py                  the worker's task "activations"
-compare.py               two sets over all layers: bootstrap, sign test, outlier channels, a plain sentence
-layer_error.py           each layer's output: a quantized model compared with the unquantized one
+compare.py               compares two sets over all layers, and states the result in a sentence
+layer_error.py           the error of each layer's output: a quantized model compared with the unquantized one
 layer_error_task.py      the worker's task "layer_error"
-view.py                  the measurements as panes, reports and exports read them
+view.py                  reads the measurements for panes, reports and exports
 """

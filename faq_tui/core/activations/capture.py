@@ -1,6 +1,6 @@
 """Run rows of token ids through a model and measure the inputs of chosen modules.
 
-Experts may be fused: transformers then keeps all experts of a layer in two parameters, gate_up_proj
+Experts may be fused: transformers then stores all experts of a layer in two parameters, gate_up_proj
 [experts, 2 x width, hidden] and down_proj [experts, hidden, width]. No module lies between the two, so the input of
 down_proj is recomputed expert by expert, as the model's own code does.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def tokens_per_expert(experts: Any, chosen: Any) -> Any:
-    """Tokens that each expert got, int64 [experts]. `chosen`: expert numbers, [tokens, experts per token]."""
+    """The number of tokens of each expert, int64 [experts]. `chosen` [tokens, experts per token]: expert numbers."""
     import torch
 
     flat = chosen.reshape(-1)
@@ -40,9 +40,9 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 
 
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield (token numbers in order, input of gate_up_proj, input of down_proj) for each expert that got a token.
+    """For each expert with a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
-    Raises FaqError if the experts have another layout.
+    Raises FaqError if the experts' weights have another layout than the module's docstring describes.
     """
     import torch
 
@@ -53,7 +53,7 @@ def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any,
         or getattr(experts, "gate_up_proj_bias", None) is not None
     ):
         raise FaqError(
-            f'activations.modules: the inputs of {type(experts).__name__} cannot be measured: leave "experts" out'
+            f'the inputs of {type(experts).__name__} cannot be measured: remove "experts" from activations.modules'
         )
     for number in range(experts.num_experts):
         tokens = (chosen == number).any(-1).nonzero().view(-1)
@@ -70,8 +70,9 @@ DEFAULT_MODULES = ("o_proj",)
 class AtPlace:
     """The results for one module's input: statistics, largest |x| of each channel, and the landscape of |x|.
 
-    The landscape is max-pooled: the concatenated tokens of all rows in `SLICES` equal parts, by at most 256 groups of
-    neighbouring channels. The first token of each row is left out of both.
+    The landscape is a max-pooled map of |x|. Its first axis divides the concatenated tokens of all rows into `SLICES`
+    equal parts. Its second axis divides the channels into at most 256 groups of neighbouring channels.
+    `absmax` and the landscape exclude each row's first token.
     """
 
     statistics: Statistics
@@ -81,10 +82,10 @@ class AtPlace:
 
 @dataclass(frozen=True)
 class Measured:
-    """The result of `measure`. `experts`: layer -> tokens per expert.
+    """The result of `measure`. `experts` maps each layer to the number of tokens per expert.
 
-    `rows` has one entry per row of ids: the moments and the largest |x| of each channel. It is empty without
-    `per_row`.
+    `rows` has one entry per row of token ids. An entry maps each module's input to its moments and to the largest |x|
+    of each channel. If `measure` was called without `per_row`, `rows` is empty.
     """
 
     places: dict[ModuleRef, AtPlace]
@@ -104,20 +105,21 @@ def measure(
 ) -> Measured:
     """Run every row of token ids through `model` once, unbatched, and measure the inputs of `modules`.
 
-    `model`: a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16; its lm_head
-    is not run. `modules`: last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds`: an
-    index into `statistics.KINDS` for each token of each row; by default all are questions, but a row's first token is
-    always the sink. `per_row`: also keep the results of each row (one float per channel and row). `tick` gets the
-    number of tokens of each finished row. Memory beside the model: O(channels) per module, a landscape, and a
-    histogram of constant size. Activations are freed layer by layer.
+    `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. Its lm_head is
+    not run. `modules` lists the last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds` holds
+    an index into `token_kinds.KINDS` for each token of each row; by default all tokens are question tokens. A row's
+    first token always counts as the sink. With `per_row`, the results of each row are also kept (one float per
+    channel and row). `tick` is called after each row with the row's number of tokens. Besides the model, each module
+    needs memory for O(channels) numbers, a landscape and a histogram of constant size. Activations are freed layer
+    by layer.
 
-    Raises UsageError if there are no such modules, FaqError if their inputs hold NaN or infinity, Stopped
-    between two rows.
+    Raises UsageError if the model has none of the `modules`, FaqError if their inputs hold NaN or infinity, and
+    Stopped between two rows after a cancel.
     """
     import torch
 
     if not any(len(row) for row in rows):
-        raise FaqError("there are no tokens to look at: assemble the calibration set first")
+        raise FaqError("there are no tokens to measure: assemble the calibration set first")
     capture = _Capture(model, modules, rows, per_row)
     body = model.get_decoder() if hasattr(model, "get_decoder") else model
     try:
@@ -146,7 +148,7 @@ class _Capture:
 
         self.device, self.per_row = model.device, per_row
         self.total = sum(map(len, rows))
-        self.seen = 0  # tokens of earlier rows
+        self.seen = 0  # number of tokens in the rows that are finished
         self.kinds: Any = None
         self.slices: Any = None
         self.runs: list[Run] = []
@@ -231,11 +233,11 @@ class _Capture:
         measured = {}
         for ref, accumulator in sorted(self.accumulators.items()):
             if accumulator.absmax is None or accumulator.histogram is None:
-                continue  # experts without a token
+                continue  # no token reached these experts
             if not accumulator.finite:
                 raise FaqError(
                     f"the input of {ref.module} in layer {ref.layer} holds NaN or infinity: the model's weights "
-                    "are broken, or its dtype is too small for it (see target.dtype)"
+                    "are damaged, or values exceed the range of its dtype (set another target.dtype)"
                 )
             measured[ref] = AtPlace(
                 statistics(
@@ -252,7 +254,7 @@ class _Capture:
 
 
 def _runs(slices: Sequence[int]) -> list[Run]:
-    """Ranges of tokens within one slice of the landscape."""
+    """Split the tokens into ranges that each lie within one slice of the landscape."""
     runs: list[Run] = []
     start = 0
     for index in range(1, len(slices) + 1):

@@ -1,9 +1,10 @@
-"""Compare two sets over all layers of one module: outlier channels, spikes, and which set is smoother.
+"""Compare the activations of two sets over all layers of one module: outlier channels, spikes and smoothness.
 
-Layers are paired: the same layer under both sets. A metric's change is the mean of its logarithmic ratios over
-layers (shares, which can be zero, are compared by their differences), with a bootstrap interval over layers and a
-sign test (Conover, "Practical nonparametric statistics", 3.4; ties are left out). Layers of one model are not
-independent, so the interval tends to be too narrow: a change is reported only if interval and sign test agree.
+Each layer is compared with the same layer under the other set. A metric's change is the mean over layers of the
+logarithm of its ratio. Shares can be zero, so they are compared by their differences. Each change has a bootstrap
+interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores ties. Layers
+of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the
+interval and the sign test agree.
 """
 
 from __future__ import annotations
@@ -27,22 +28,26 @@ if TYPE_CHECKING:
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
 LEVEL = 0.05  # significance level of the sign test
-TOKENS_APART = 0.05  # relative difference in tokens above which the larger set has more chances of a high peak
+TOKENS_APART = 0.05  # above this relative difference in tokens, peaks of the two sets are not comparable
 
 
 @dataclass(frozen=True)
 class Compared:
-    """`change` is a ratio (ours / theirs; geometric mean over layers) or, for shares with a zero, a difference."""
+    """The comparison of one metric between two sets, over all layers of a module.
+
+    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise some value is zero,
+    and `change` is the mean over layers of ours - theirs.
+    """
 
     metric: str
-    ours: float | None  # medians over layers
+    ours: float | None  # median over layers; `theirs` is a median, too
     theirs: float | None
     change: Estimate
     is_ratio: bool
     layers: int
-    higher: int  # layers where ours is higher
-    lower: int
-    p: float  # significance level of the sign test, two-sided
+    higher: int  # number of layers in which our value is higher
+    lower: int  # number of layers in which our value is lower
+    p: float  # two-sided p-value of the sign test
     verdict: str
 
 
@@ -57,7 +62,7 @@ class SetComparison:
 
 
 def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, resamples: int) -> SetComparison:
-    """Compare two sets at `module`. `ours` and `theirs`: set_name, tokens and places, as in the store's summary."""
+    """Compare two sets at `module`. `ours` and `theirs` have the keys `set_name`, `tokens` and `places`."""
     mine, other = (
         {entry["layer"]: entry for entry in one["places"] if entry["module"] == module} for one in (ours, theirs)
     )
@@ -74,7 +79,7 @@ def compare(ours: Mapping[str, Any], theirs: Mapping[str, Any], module: str, res
 
 
 def compared(metric: str, ours: Sequence[float | None], theirs: Sequence[float | None], resamples: int) -> Compared:
-    """Compare one metric's values layer by layer. Layers with a missing value are left out."""
+    """Compare one metric's values layer by layer. A layer is left out if either value is missing."""
     import numpy as np
 
     pairs = np.array([(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]).reshape(
@@ -109,7 +114,7 @@ def _mean(changes: Any, resamples: int) -> Estimate:
 
 
 def sign_test(higher: int, lower: int) -> float:
-    """Two-sided p-value of the split if both signs are equally likely. Ties are left out."""
+    """The two-sided p-value of the sign test, whose null hypothesis is that both signs are equally likely."""
     trials = higher + lower
     if not trials:
         return 1.0
@@ -118,7 +123,7 @@ def sign_test(higher: int, lower: int) -> float:
 
 
 def overall(metrics: Sequence[Compared]) -> str:
-    """The verdict of most metrics of `DECIDING`, unless one of them has the opposite verdict."""
+    """The verdict of the majority of the metrics in `DECIDING`, unless one of them has the opposite verdict."""
     verdicts = [one.verdict for one in metrics if one.metric in DECIDING]
     for verdict, opposite in ((SMOOTHER, ROUGHER), (ROUGHER, SMOOTHER)):
         if verdicts.count(verdict) * 2 > len(verdicts) and opposite not in verdicts:
@@ -137,7 +142,7 @@ def _sentence(
     by_name = {one.metric: one for one in metrics}
     peak = by_name["max"]
     if verdict == SAME:
-        text = f"{names[0]} and {names[1]}: no difference in how spiky {module} is that holds over the layers"
+        text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} that is consistent over layers"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
     details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
@@ -149,7 +154,7 @@ def _sentence(
     low, high = sorted((int(ours["tokens"]), int(theirs["tokens"])))
     if high > low * (1 + TOKENS_APART):
         tokens = f"{int(ours['tokens']):,} and {int(theirs['tokens']):,}"
-        text += f" They differ in tokens ({tokens}): more tokens, higher peaks."
+        text += f" This comparison is not fair: the sets have {tokens} tokens, and more tokens raise the peaks."
     return text
 
 
@@ -182,7 +187,7 @@ def outlier_channels(reference: Floats) -> Mask:
 
 
 def coverage(absmax: Floats, reference: Floats) -> float | None:
-    """The share of the reference's outlier channels that `absmax` drives over the same threshold.
+    """The share of the reference's outlier channels in which `absmax` exceeds the reference's threshold.
 
     None if the reference has no outlier channel.
     """

@@ -1,7 +1,8 @@
-"""`activations/<set>.safetensors`: channel maxima and landscape of each measured module; read with numpy alone.
+"""Write and read `activations/<set>.safetensors`: the channel maxima and the landscape of each measured module.
 
-Tensors: `absmax.<layer>.<module>` float32 [channels], `landscape.<layer>.<module>` float32 [slices, columns],
-`experts.<layer>` int64 [experts]: tokens per expert. The header's metadata holds `faq`: JSON with the signature.
+The file has the tensors `absmax.<layer>.<module>` (float32 [channels]), `landscape.<layer>.<module>` (float32
+[slices, columns]) and `experts.<layer>` (int64 [experts], the number of tokens per expert). The entry `faq` of the
+header's metadata is JSON with the signature. Reading needs numpy, but not torch.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def path_of(run: Run, set_name: str) -> Path:
 
 
 def write(path: Path, tensors: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Write the file atomically. `about` must be JSON-able."""
+    """Write the file atomically. `about` goes into the header and must be serializable as JSON."""
     from safetensors.numpy import save
 
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
@@ -57,13 +58,13 @@ def signature_of(path: Path) -> str | None:
 
 
 def places_of(path: Path) -> list[ModuleRef]:
-    """The measured modules, in order; empty if the file cannot be read."""
+    """The measured modules, sorted by layer and name. The list is empty if the file cannot be read."""
     from safetensors import SafetensorError, safe_open
 
     refs = []
     try:
         with safe_open(path, framework="np") as reader:
-            for name in reader.keys():  # noqa: SIM118  it is no dict
+            for name in reader.keys():  # noqa: SIM118  the reader is no dict
                 kind, _, rest = name.partition(".")
                 layer, _, module = rest.partition(".")
                 if kind == ABSMAX and layer.isdecimal() and module:
@@ -74,7 +75,7 @@ def places_of(path: Path) -> list[ModuleRef]:
 
 
 def read(path: Path, kind: str, ref: ModuleRef) -> Array | None:
-    """One array (`ABSMAX` [channels], `LANDSCAPE` [slices, columns]); None if it is missing."""
+    """Read one array. `kind` is `ABSMAX` ([channels]) or `LANDSCAPE` ([slices, columns]). None if it is missing."""
     from safetensors import SafetensorError, safe_open
 
     try:

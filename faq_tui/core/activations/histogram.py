@@ -1,19 +1,19 @@
 """Order statistics of |x| from a histogram over the bits of floating-point numbers.
 
-The bits of a positive float, read as an integer, increase with its value. So its exponent and leading mantissa bits
-are the number of a logarithmic bin. Every value is counted in a *block*; an octave has 128 blocks. Around the median
-and in the tail, where quantiles are needed, blocks are split into *bins*: 17 of float32's 23 mantissa bits make them
-2^-17 wide, so a bin's middle is off by at most 2^-18 = 3.8e-6, and a ratio of two quantiles by 7.6e-6. bfloat16 and
-float16 keep all their bits: their bins hold one value each.
+The bits of a positive float, read as an integer, increase with its value. Therefore its exponent and leading mantissa
+bits can serve as the number of a logarithmic bin. Every value is counted in a *block*; an octave (a factor of two)
+has 128 blocks. Near the median and in the tail, where quantiles are needed, blocks are split into *bins*. A bin uses
+17 of float32's 23 mantissa bits, so its relative width is 2^-17. The middle of a bin is off by at most 2^-18 =
+3.8e-6, and a ratio of two quantiles by at most 7.6e-6. For bfloat16 and float16, each bin holds a single value.
 
-On a CPU, filling a table of all bins costs several times as much as sorting the values. So after the first 32,768
-values, only bins near the running median and in the running tail are filled (`_wanted`). If the values change so much
-that a quantile falls into a block whose bins were not filled from the start, it is interpolated within the block: the
-error is at most 2^-7 = 0.8%, and mostly a hundredth of that. On other devices all bins are filled.
+On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
+values, only the bins near the running median and in the running tail are filled (`_wanted`). A quantile may later
+fall into a block whose bins were not filled from the start. It is then interpolated within the block: the error is at
+most 2^-7 = 0.8%, and usually a hundredth of that. On other devices all bins are filled.
 
 Every octave from a quarter of the first values' median upwards has bins; octaves are added for larger values. All
-smaller values share block 0 and bin 0. So the memory depends on the octaves between median and maximum, not on the
-number of values: 512 kB per octave of float32; untouched pages take none.
+smaller values share block 0 and bin 0. Therefore the memory depends on the number of octaves between median and
+maximum, not on the number of values. An octave of float32 takes 512 kB, but pages that are never written take none.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # mantissa bits of float32; all values are counted in float32
 COARSE = 7  # mantissa bits that number the blocks
-BELOW = 2  # octaves below the first median
-FIRST_VALUES = 1 << 12  # used to find that median
-ALL_UNTIL = 1 << 15  # all bins are filled for this many values, until the range of the rest is known
+BELOW = 2  # number of octaves below the median of the first values that have bins
+FIRST_VALUES = 1 << 12  # the median is computed from about this many of the first values
+ALL_UNTIL = 1 << 15  # for this many of the first values, all bins are filled
 ROOM = 2  # spare octaves above the largest value; an unwritten table takes no memory
-AROUND = 1 << (COARSE - 1)  # blocks on either side of the running median: half an octave
-TAIL = 0.97  # beyond 6 standard deviations lie at most 1/36 of all values (Chebyshev), so the tail begins before
+AROUND = 1 << (COARSE - 1)  # bins are filled in this many blocks (half an octave) on each side of the running median
+TAIL = 0.97  # quantile where the tail begins: at most 1/36 of values exceed 6 sigma (Chebyshev)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # blocks from the median to 19 medians, where it begins at the latest
+)  # number of blocks between the median and 19 medians, where the tail begins at the latest
 
-ENDLESS = 1 << 30  # blocks
+ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # half-open range of blocks
 
 
@@ -49,16 +49,16 @@ class Histogram:
 
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
-        self.block = 1 << (self.bits - COARSE)  # bins in a block
+        self.block = 1 << (self.bits - COARSE)  # number of bins in a block
         self.edge: int | None = None  # the number of the bin at which bin 0 ends
         self.counts: Any = None  # int32 [bins], on the device
-        self.blocks: Counts | None = None  # counts of all values; None if all bins are filled
-        self.filled: list[Interval] = []  # blocks whose bins hold all of their values; empty: all blocks
-        self.used = 1  # bins up to the highest one with a value
+        self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
+        self.filled: list[Interval] = []  # blocks whose bins hold all values of the block; if empty, all blocks
+        self.used = 1  # number of bins up to the highest bin that holds a value
         self.total = 0
 
     def add(self, magnitudes: Any, largest: float) -> None:
-        """Count `magnitudes`: float32 of any shape, all finite and >= 0. `largest`: their maximum."""
+        """Count `magnitudes`, a float32 tensor of any shape with finite values >= 0. `largest` is its maximum."""
         import torch
 
         if self.edge is None:
@@ -66,7 +66,7 @@ class Histogram:
         shift = FULL - self.bits
         self.used = max(self.used, (_bits_of(largest) >> shift) - self.edge + 1 + self.block)
         self._grow(magnitudes.device)
-        # Values below the edge go to the end of block 0, which is a single bin.
+        # Values below the edge are counted at the end of block 0, which is a single bin.
         least = self.block - 1
         bins = (magnitudes.view(torch.int32) >> shift).sub_(self.edge - self.block).clamp_(min=least).view(-1)
         if bins.device.type == "cpu":
@@ -78,7 +78,7 @@ class Histogram:
         self.total += magnitudes.numel()
 
     def _add_sorted(self, bins: Any, everywhere: bool) -> None:
-        """Sort, then count: numpy sorts integers with vector instructions, faster than counting unsorted ones."""
+        """Sort `bins`, then count them. This is faster than counting them unsorted: numpy sorts with SIMD."""
         import numpy as np
 
         if not len(bins):
@@ -99,7 +99,7 @@ class Histogram:
         self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """Blocks around the running median and in the tail. `ends`: values up to the end of each block."""
+        """The blocks around the running median and in the tail. `ends`: number of values below each block's end."""
         import numpy as np
 
         middle, tail = (int(np.searchsorted(ends, share * int(ends[-1]))) for share in (0.5, TAIL))
@@ -129,7 +129,7 @@ class Histogram:
         return max(self.block, ((_bits_of(middle) >> FULL) - BELOW) << self.bits)
 
     def freeze(self) -> Quantiles:
-        """The final counts, on the CPU."""
+        """Return the final counts as an object for quantiles, on the CPU."""
         import torch
 
         if self.counts is None or self.edge is None:
@@ -148,7 +148,7 @@ class Quantiles:
     """Quantiles and tail counts of the counted values."""
 
     def __init__(self, counts: Any, blocks: Counts, filled: list[Interval], edge: int, bits: int) -> None:
-        """`counts`: int32 [bins], a torch tensor; `blocks`: [blocks]. Block 1 begins with the bin number `edge`."""
+        """`counts` is a torch tensor, int32 [bins]. `blocks` has the shape [blocks]. Block 1 begins at bin `edge`."""
         self._edge, self._bits, self._block = edge, bits, 1 << (bits - COARSE)
         self._counts: Counts = counts.numpy()
         self._blocks, self._filled = blocks, filled
@@ -165,7 +165,7 @@ class Quantiles:
 
     @property
     def floor(self) -> float:
-        """Below this value only the number of values is known."""
+        """Below this value, only the number of values is known, not their size."""
         return self._start(self._block)
 
     def at(self, share: float) -> float:
@@ -213,7 +213,7 @@ class Quantiles:
         return _float_of((self._edge + number - self._block) << (FULL - self._bits))
 
     def _middle(self, number: int) -> float:
-        """The value that stands for a bin: its middle, or the only value that it can hold."""
+        """The value that represents a bin: its middle, or the only value that it can hold."""
         low = self._start(number)
         if self._bits < MANTISSA["float32"]:
             return low
@@ -221,15 +221,15 @@ class Quantiles:
 
 
 def _common(ours: list[Interval], others: list[Interval]) -> list[Interval]:
-    """The intersection of two lists of intervals; one empty interval if they share no block."""
+    """The intersection of two lists of intervals. If they share no block, the result is one empty interval."""
     overlaps = [(max(a, c), min(b, d)) for a, b in ours for c, d in others]
     return [(a, b) for a, b in overlaps if a < b] or [(0, 0)]
 
 
 def _zeros(length: int, device: Any) -> Any:
-    """Zeros, int32.
+    """An int32 tensor of `length` zeros.
 
-    On the CPU numpy makes them, because its large arrays are allocated lazily and use large pages.
+    On the CPU numpy makes the zeros, because numpy allocates large arrays lazily and with large pages.
     """
     import numpy as np
     import torch

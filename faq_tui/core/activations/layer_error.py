@@ -1,7 +1,7 @@
-"""Each layer's error: how far a quantized model's hidden states drift from the unquantized model's on the same text.
+"""Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
 
-error of a layer = ||h_quantized - h||_F / ||h||_F over all tokens but the first of each row, whose state is often a
-thousand times larger. The errors of earlier layers are included, because they enter through a layer's inputs.
+The error of a layer is ||h_quantized - h||_F / ||h||_F over all tokens except the first of each row, whose state is
+often a thousand times larger. It includes the errors of earlier layers, because they change the layer's inputs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from faq_tui.core.store.measurements import heldout
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-Seen = Callable[[int, int, Any], None]  # layer, offset of the row's first token, states [tokens, hidden]
+Seen = Callable[[int, int, Any], None]  # arguments: layer, offset of the row's first token, states [tokens, hidden]
 
 
 def layers_of(model: Any) -> Sequence[Any]:
@@ -58,13 +58,13 @@ def write_reference(model: Any, rows: Sequence[Sequence[int]], path: Path, cance
 
 
 def layer_errors(model: Any, rows: Sequence[Sequence[int]], path: Path, cancel: CancelToken) -> list[float]:
-    """The error of each layer against the file that `write_reference` wrote from the same rows."""
+    """The error of each layer, compared with the file that `write_reference` wrote for the same rows."""
     import numpy as np
     import torch
 
     kept = np.load(path, mmap_mode="r")
     if kept.shape != _shape(model, rows):
-        raise FaqError(f"{type(model).__name__} has other layers than the unquantized model")
+        raise FaqError(f"{type(model).__name__} does not have the same layers as the unquantized model")
     sums = np.zeros((2, len(kept)))
 
     def compare(layer: int, start: int, states: Any) -> None:
@@ -111,13 +111,13 @@ Rows = list[list[int]]
 
 
 def layer_error_limit(run: Run) -> int:
-    """Tokens of held-out text on which layers are compared; 0: layers are not compared."""
+    """The number of tokens of held-out text on which layers are compared. If it is 0, layers are not compared."""
     settings = run.settings.activations
     return settings.layer_error_tokens if settings.enabled else 0
 
 
 def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) -> None:
-    """Measure and store layer errors that are missing or out of date. A failure is only a warning."""
+    """Measure and store layer errors that are missing or out of date. If this fails, a warning is emitted."""
     run, limit = context.run, layer_error_limit(context.run)
     if not limit:
         return
@@ -162,7 +162,7 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the text, its whole rows up to `limit` tokens). The text is held-out answers, or else prose."""
+    """(name of the text, its rows up to `limit` tokens). Held-out answers are used if there are any, else prose."""
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]
     if answers:

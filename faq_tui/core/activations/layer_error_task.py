@@ -1,6 +1,6 @@
-"""The worker child's task `layer_error`: compare the layers of each artefact with the unquantized model's.
+"""The worker child's task `layer_error`: compare each artefact's layer outputs with the unquantized model's.
 
-Messages: `layer_errors`, one for each subject: its name and the errors.
+It sends one message `layer_errors` for each artefact, with the artefact's name and the error of each layer.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from faq_tui.core.base.cancel import CancelToken
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype; rows (a JSON file of token ids), out (a scratch file);
-    subjects {name: folder}.
+    """Compare the layer outputs of every artefact in `subjects` with those of the unquantized model.
+
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `rows`, `out` and `subjects`. `rows` is a
+    JSON file of token ids, `out` is a scratch file, and `subjects` maps each artefact's name to its folder.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""Which module inputs of a model are measured, layer by layer."""
+"""Find the module inputs of a model that are measured, layer by layer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 
 EXPERTS = "experts"
-# These share an input, which is measured once
+# The modules of each group share an input, which is measured only once
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module of one unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
@@ -29,11 +29,11 @@ class ModuleRef:
 
 
 def find_module_refs(model: Any, modules: Sequence[str]) -> dict[ModuleRef, Any]:
-    """The torch modules whose last name is one of `modules`, in the model's order; experts are left out.
+    """Find the torch modules whose last name is one of `modules`, in the model's order.
 
-    Experts see some of the tokens only: fused ones are asked for as `experts`. Of modules that share their
-    input (q, k, v; gate, up) the first chosen one stands for all.
-    Raises UsageError if the model has none of them.
+    Modules inside experts are left out, because they get only some of the tokens. To measure fused experts, name
+    `experts` in `modules`. If several chosen modules share an input (q, k, v; gate, up), only the first of them
+    is returned. Raises UsageError if the model has none of the `modules`.
     """
     suffixes = _without_twins(modules)
     refs: dict[ModuleRef, Any] = {}
@@ -58,7 +58,7 @@ def find_experts(model: Any) -> Iterator[tuple[int, str, Any]]:
 
 
 def find_single_experts(model: Any) -> Iterator[tuple[int, int, Any]]:
-    """(layer, number of the expert, module) of experts that are separate modules, as in some remote code."""
+    """(layer, number of the expert, module) of experts that are separate modules, as in some models' own code."""
     for name, module in model.named_modules():
         match = NUMBERED.fullmatch(name)
         block, _, number = name.rpartition(".")

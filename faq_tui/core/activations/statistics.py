@@ -1,7 +1,6 @@
-"""Statistics of one module's input: an accumulator over tokens, and crest, kurtosis, quantiles and more from its
-sums.
+"""Compute statistics of one module's input, such as crest, kurtosis and quantiles.
 
-Only sums, maxima and a pooled landscape are kept, never the activations themselves.
+An accumulator collects sums, maxima and a pooled landscape over tokens; it does not store the activations.
 """
 
 from __future__ import annotations
@@ -21,20 +20,23 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-SLICES, COLUMNS = 128, 256  # largest size of a landscape
-CHUNK_VALUES = 1 << 18  # 1 MB of float32: intermediate values of a chunk stay in the processor's cache
+SLICES, COLUMNS = 128, 256  # largest number of slices and of columns in a landscape
+CHUNK_VALUES = 1 << 18  # 1 MB in float32, so that the intermediate values of a chunk stay in the processor's cache
 MOMENTS = 5  # count, and sums of x, x^2, x^3, x^4
 
 Run = tuple[int, int, int]  # first token, end token, slice of the landscape
 
 
 def column_width(channels: int) -> int:
-    """Neighbouring channels that share one column of a landscape."""
+    """The number of neighbouring channels that share one column of a landscape."""
     return -(-channels // COLUMNS)
 
 
 class Accumulator:
-    """Accumulates one module's input. `kinds`: number of token kinds. Kind 0, the sink, enters only its own sums."""
+    """Accumulates sums and maxima of a module's input.
+
+    `kinds` is the number of token kinds. Tokens of kind 0, the sink, count only in the sums and peaks of their kind.
+    """
 
     def __init__(self, kinds: int, device: Any) -> None:
         import torch
@@ -52,7 +54,10 @@ class Accumulator:
         self.finite = True
 
     def add(self, x: Any, kinds: Any, runs: Sequence[Run], first_is_sink: bool) -> None:
-        """Add `x`: [tokens, channels] any float dtype; `kinds`: [tokens], int64; `runs` cover all tokens in order."""
+        """Add `x`, [tokens, channels] of any float dtype.
+
+        `kinds` is int64 [tokens]. `runs` cover all tokens in order.
+        """
         import torch
 
         if self.absmax is None:
@@ -114,8 +119,9 @@ class Accumulator:
         self.landscape[slices] = torch.maximum(self.landscape[slices], _pooled(highest))
 
     def end_row(self) -> tuple[Any, Any, Any]:
-        """(moments [kinds, 5], peaks [kinds], absmax [channels] or None) of the finished row, which is added to the
-        totals.
+        """Add the finished row to the totals and return its results.
+
+        The results are moments [kinds, 5], peaks [kinds] and absmax ([channels] or None).
         """
         import torch
 
@@ -151,13 +157,13 @@ METRICS = (
     "over_6_sigma",
     "over_20_median",
     "top_channel_energy",
-)  # for all of them, higher means rougher
+)  # for each of them, higher means rougher
 Number = float | None
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of the values of some tokens. `kurtosis` is Pearson's about the mean: 3 for a normal distribution."""
+    """Moments of the values of some tokens. `kurtosis` is Pearson's: 3 for a normal distribution."""
 
     values: int  # tokens x channels
     max: float  # of |x|
@@ -170,7 +176,7 @@ class Moments:
     def of(cls, sums: Sequence[float], peak: float) -> Moments:
         """Moments from `sums`: count, and sums of x, x^2, x^3 and x^4.
 
-        A value that is not finite, or 0/0, is None.
+        A result is None if it is not finite, or if its denominator is zero.
         """
         n, s1, s2, s3, s4 = (float(part) for part in sums)
         if not n:
@@ -191,12 +197,12 @@ class Moments:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Statistics of one module's input under one set. All but `sink` exclude each sample's first token (attention
-    sink).
+    """Statistics of one module's input under one set.
 
-    Shares and quantiles are of |x|; `over_6_sigma` counts |x| > 6 standard deviations, `over_20_median`
-    |x| > 20 medians, as shares of all values. `top_channel_energy` is the share of the sum of squares in the top
-    1% of channels (at least one channel). None: not finite, or a division by zero.
+    All but `sink` exclude each sample's first token (the attention sink). Shares and quantiles are of |x|.
+    `over_6_sigma` is the share of values whose |x| exceeds 6 standard deviations. `over_20_median` is the share of
+    values whose |x| exceeds 20 medians. `top_channel_energy` is the share of the sum of squares in the top 1% of
+    channels (at least one channel). A statistic is None if it is not finite or if its denominator is zero.
     """
 
     values: int
@@ -219,7 +225,10 @@ class Statistics:
 
 
 def statistics(moments: Array, peaks: Array, quantiles: Quantiles, energy: Array) -> Statistics:
-    """`moments`: [kinds, 5], `peaks`: [kinds], `energy`: [channels]. `quantiles` excludes the sink."""
+    """Compute the statistics from `moments` [kinds, 5], `peaks` [kinds], `energy` [channels] and `quantiles`.
+
+    `quantiles` must exclude the sink.
+    """
     import numpy as np
 
     whole = Moments.of(moments[1:].sum(0), float(np.max(peaks[1:], initial=0.0)))

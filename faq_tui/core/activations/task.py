@@ -1,7 +1,7 @@
-"""The worker child's task `activations`: run one calibration set after the other through the target.
+"""The worker child's task `activations`: run each calibration set through the target and measure its activations.
 
-Messages: `plan` (total tokens); `progress`; `activations` (one for each set, after its file is written); `unfit`
-(the model has none of the modules: nothing was measured).
+The task sends the message `plan` with the total number of tokens, then `progress` after each row, and `activations`
+after each set's file is written. If the model has none of the modules, it sends `unfit` and measures nothing.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Send = Callable[..., None]
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Measure every set of the spec.
 
-    spec: model, trust_remote_code, device, dtype; modules, samples, tokens; sets (name, signature, rows, kinds,
-    ids_hash, out).
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules`, `samples`, `tokens` and `sets`.
+    Each entry of `sets` has the keys `name`, `signature`, `rows`, `kinds`, `ids_hash` and `out`.
     """
     import torch
 
@@ -85,7 +85,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of a set's first rows: as recorded, or searched for if the set is older than that record."""
+    """The token kinds of a set's first rows. If an older set has no record of them, they are searched in the text."""
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
         return [list(kinds) for kinds in recorded]
@@ -93,7 +93,7 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The set's first samples, uncut, within both limits; at least one."""
+    """The set's first samples, uncut: at most `samples`, with at most `tokens` tokens in total, but at least one."""
     rows: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:
@@ -106,7 +106,7 @@ def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
 
 
 def tensors_of(measured: Measured) -> dict[str, Any]:
-    """The file's arrays by name."""
+    """The arrays of a set's activations file, by their names in the file."""
     tensors: dict[str, Any] = {f"{files.EXPERTS}.{layer}": counts for layer, counts in measured.experts.items()}
     for ref, at in measured.places.items():
         tensors[f"{files.ABSMAX}.{ref.name}"] = at.absmax

@@ -1,4 +1,4 @@
-"""The measured activations of a run, for panes, reports and exports; read with numpy alone."""
+"""Read the measured activations of a run for panes, reports and exports. Only numpy is needed."""
 
 from __future__ import annotations
 
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Overview:
-    """Every measured set, in the settings' order, and the modules that they share."""
+    """Every measured set, in the order of the settings, and the modules that were measured for all of them."""
 
     sets: dict[str, ActivationsRow] = field(default_factory=dict)
-    errors: dict[str, list[float]] = field(default_factory=dict)  # artefact's folder -> error of each layer
+    # Maps each artefact's folder name to the errors of its layers.
+    errors: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def modules(self) -> list[str]:
@@ -46,12 +47,12 @@ class Overview:
         return sorted(layers)
 
     def values(self, set_name: str, module: str, metric: str) -> dict[int, float | None]:
-        """The metric's value by layer."""
+        """The value of `metric` in each layer, by the layer's number."""
         places = self.sets[set_name].summary["places"]
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """(ours, theirs): each set with the baseline of equal size; pairs at equal tokens come first."""
+        """Pairs (set, baseline). Sets cut to equal tokens come first, paired with the baseline cut in this way."""
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE
@@ -70,10 +71,10 @@ def overview(run: Run) -> Overview:
 
 def compare_sets(seen: Overview, ours: str, theirs: str, module: str, resamples: int) -> SetComparison:
     """Compare two measured sets over all layers of a module."""
-    return compare(_told(seen.sets[ours]), _told(seen.sets[theirs]), module, resamples)
+    return compare(_summary(seen.sets[ours]), _summary(seen.sets[theirs]), module, resamples)
 
 
-def _told(row: ActivationsRow) -> dict[str, Any]:
+def _summary(row: ActivationsRow) -> dict[str, Any]:
     return {"set_name": row.set_name, "tokens": row.tokens, "places": row.summary["places"]}
 
 
@@ -88,7 +89,7 @@ def landscape(run: Run, set_name: str, ref: ModuleRef) -> Floats | None:
 
 
 def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, int]]:
-    """Set -> (outlier channels that it drives, outlier channels of all these sets together)."""
+    """For each set: (outlier channels that the set drives, outlier channels that all these sets have together)."""
     arrays = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     if not arrays:
         return {}
@@ -100,12 +101,14 @@ def covered(run: Run, names: list[str], ref: ModuleRef) -> dict[str, tuple[int, 
 def export(run: Run, seen: Overview, ref: ModuleRef, names: Sequence[str]) -> list[Path]:
     """Write the files of one module under reports/spikes/ and return their paths.
 
-    Raises FaqError if there is no data.
+    Raises FaqError if there is no activation data of this module.
     """
     maxima = {name: array for name in names if (array := absmax(run, name, ref)) is not None}
     maps = {name: array for name in names if (array := landscape(run, name, ref)) is not None}
     if not maxima or not maps:
-        raise FaqError(f"no activations of layer {ref.layer} {ref.module} are there to export")
+        raise FaqError(
+            f"there are no activations of layer {ref.layer} {ref.module} to export: run the stage activations first"
+        )
     stem = re.sub(r"[^\w.-]", "_", f"layer{ref.layer}-{ref.module}-{'-'.join(maxima)}")
     folder = run.reports / "spikes"
     channels, layers = folder / f"{stem}-channels.csv", folder / f"{stem}-layers.csv"

@@ -1,4 +1,4 @@
-"""From a picked conversation to token ids in exactly the form of the target's own conversations."""
+"""Assemble calibration sets: turn picked conversations into token ids by the target's chat template."""
 
 from faq_tui.core.assembly.sample import Sample, ids_hash, truncate, write_set
 

@@ -1,4 +1,4 @@
-"""Make every calibration set of a run: samples from seeds and picks, in order, mixed, matched and cut."""
+"""Make every calibration set of a run: turn seeds and picks into samples; then mix, sort and cut the samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faq_tui.core.store.seeds import Seed
 
 
 class Collector:
-    """Samples in the order of the seeds given; `refused` counts by set name and reason."""
+    """Makes samples in the order of the given seeds. `refused` counts the refused seeds of each set by reason."""
 
     def __init__(self, template: Template, settings: Assemble) -> None:
         self.template = template
@@ -29,9 +29,9 @@ class Collector:
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
     def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
-        """Samples of the seeds in the plan's kind.
+        """Samples of the seeds, in the form that the plan's `kind` names.
 
-        Seeds that are too long keep their start, as is usual for calibration sets.
+        A sample that is too long keeps its beginning, as is usual for calibration sets.
         """
         overflow = "head" if self.settings.overflow == "keep_answer" else self.settings.overflow
         for seed in seeds:
@@ -51,7 +51,7 @@ class Collector:
         candidates: Mapping[int, Candidate],
         plan: SetPlan,
     ) -> Iterator[Sample]:
-        """Each seed with its picked candidate."""
+        """Make a sample of each seed with its picked candidate."""
         for seed in seeds:
             try:
                 pick, candidate = _picked(picks.get(seed.id), candidates)
@@ -102,7 +102,7 @@ class Collector:
         )
 
     def reasons(self, set_name: str) -> str:
-        """The refusals of a set as a phrase for the screen."""
+        """The reasons and counts of a set's refused seeds as a phrase for the screen."""
         return ", ".join(f"{count} {reason}" for reason, count in self.refused[set_name].items()) or "no seeds"
 
 
@@ -111,28 +111,31 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
         raise NotAssembledError("not judged")
     candidate = candidates.get(pick.candidate_id or 0)
     if candidate is None:
-        raise NotAssembledError("rejected by a person" if pick.picked_by == "person" else "no candidate was fit")
+        raise NotAssembledError("rejected by a person" if pick.picked_by == "person" else "no candidate was usable")
     return pick, candidate
 
 
 Sets = dict[str, list[Sample]]
 Order = Callable[[SetPlan, list[Sample]], list[Sample]]
-EQUAL = 0.005  # sets whose token counts differ by a smaller share count as equal
+EQUAL = 0.005  # token counts that differ by a smaller share count as equal
 
 
 @dataclass(frozen=True)
 class Material:
-    """The material of the sets. Seeds are in the random order of the draw, so that every prefix is equally mixed."""
+    """The seeds, picks and candidates from which the sets are made.
+
+    Seeds are in the random order of the draw, so the first n seeds are a random sample for every n.
+    """
 
     chosen: Sequence[Seed]
-    reserve: Callable[[], Iterable[Seed]]  # further seeds, never regenerated
-    picks: Mapping[str, Mapping[str, Pick]]  # source -> seed id -> pick
+    reserve: Callable[[], Iterable[Seed]]  # further seeds that were not regenerated
+    picks: Mapping[str, Mapping[str, Pick]]  # for each source: maps seed ids to picks
     candidates: Mapping[int, Candidate]
-    key: object  # seeds the mixtures
+    key: object  # random seed for mixing the sources of a set
 
 
 class Builder:
-    """Builds every set of `plans`. `warnings` collects sentences about sets that are smaller than requested."""
+    """Builds every set of `plans`. `warnings` collects a sentence for each set that is smaller than requested."""
 
     def __init__(
         self,
@@ -147,19 +150,19 @@ class Builder:
         self.warnings: list[str] = []
 
     def plain(self, default: Sequence[str], common_seeds: bool) -> Sets:
-        """The sets of the plans. With `common_seeds` all sets use only seeds that every `default` set has."""
+        """Build the sets of the plans. With `common_seeds`, all sets use only seeds that every `default` set has."""
         parts = {name: self._parts(name) for name in self.plans}
         for name, of_set in parts.items():
             if not any(of_set.values()):
                 reasons = self.collector.reasons(name)
                 raise FaqError(
-                    f"set {name} has no sample ({reasons}): see the settings of its source and of the judge"
+                    f"set {name} has no sample ({reasons}): check the settings of its source and of the judge"
                 )
         if common_seeds:
             shared = shared_seeds(list(chain(*parts[name].values())) for name in default)
             if not shared:
                 raise FaqError(
-                    "no seed has a sample in every set: set assemble.common_seeds = false to keep each set's own"
+                    "no seed has a sample in every set: set assemble.common_seeds = false to use different seeds"
                 )
             parts = {name: {part: only(s, shared) for part, s in of_set.items()} for name, of_set in parts.items()}
         sets: Sets = {}
@@ -168,14 +171,14 @@ class Builder:
             sets[name] = self._sized(name, self._ordered(name, parts[name]), sets)
             if not sets[name]:
                 raise FaqError(
-                    f"set {name} shares no seed with the others: set assemble.common_seeds = false, or leave it out"
+                    f"set {name} shares no seed with the others: set assemble.common_seeds = false, or remove the set"
                 )
         return {name: sets[name] for name in self.plans}
 
     def twins(self, plain: Sets) -> Sets:
-        """Each set cut to the token count of the smallest.
+        """Cut each set to the token count of the smallest set, and return the cut sets.
 
-        Plain seeds cost nothing, so seeds of the reserve are first added to the baseline, which has no answers.
+        The baseline has no answers. Therefore seeds of the reserve are first added to it, which costs nothing.
         """
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
@@ -205,7 +208,7 @@ class Builder:
         count = plan.count if match.samples is None else len(sets[match.samples])
         if count is not None:
             if len(samples) < count:
-                self.warnings.append(f"set {name} has {len(samples)} samples, {count} were asked for")
+                self.warnings.append(f"set {name} has {len(samples)} samples, but {count} were requested")
             samples = samples[:count]
         if match.tokens is None:
             return samples
@@ -216,13 +219,13 @@ class Builder:
             samples = self._cut(self._widened(name, plan, samples, budget), budget)
         if abs(tokens(samples) - budget) > EQUAL * budget:
             self.warnings.append(
-                f"set {name} has {tokens(samples)} tokens, {match.tokens} has {budget}: cutting alone cannot make "
-                f"them equal; let {match.tokens} take its size from {name}, or give it more seeds"
+                f"set {name} has {tokens(samples)} tokens and {match.tokens} has {budget}, so cutting cannot make "
+                f"them equal: let {match.tokens} take its size from {name}, or give {name} more seeds"
             )
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """The samples, plus seeds of the reserve up to the budget."""
+        """Add samples of reserve seeds up to the token budget, but only if the set's only part is the baseline."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

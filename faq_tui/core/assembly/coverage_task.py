@@ -1,7 +1,6 @@
-"""The worker child's task `coverage`: find the outlier channels that each sample drives, and the order that covers
-them.
+"""The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
 
-Messages: `order` (indexes of the rows, and how many outlier channels there are).
+It sends one message, `order`: the indexes of the rows in their new order, and the number of outlier channels.
 """
 
 from __future__ import annotations
@@ -29,7 +28,11 @@ if TYPE_CHECKING:
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype, modules, and rows (a file with one JSON list of ids a line)."""
+    """Order the samples of the file `rows`, and send the order.
+
+    `spec` has the keys `model`, `trust_remote_code`, `device`, `dtype`, `modules` and `rows`. `rows` is a file with
+    one JSON list of token ids on each line.
+    """
     import numpy as np
     import torch
 
@@ -55,7 +58,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def covering_order(context: Context, target: TargetModel, samples: Sequence[Sample]) -> list[int]:
-    """Indexes of the samples, such that the first samples together drive the most outlier channels.
+    """Indexes of the samples, ordered so that the first ones together cover as many outlier channels as possible.
 
     Raises FaqError or UsageError if the target has none of the modules of `activations.modules`.
     """
@@ -73,22 +76,23 @@ def covering_order(context: Context, target: TargetModel, samples: Sequence[Samp
         "modules": list(run.settings.activations.modules),
         "rows": str(path),
     }
-    context.emit(Note(f"{len(samples)} samples go through the target to see which outlier channels each one drives"))
+    context.emit(Note(f"measuring which outlier channels of the target each of {len(samples)} samples drives"))
     run_worker("coverage", spec, messages.append, context.cancel, run.log(context.job), without_keys(run.settings))
     path.unlink(missing_ok=True)
     result = next((message for message in messages if message["kind"] == "order"), None)
     if result is None:
-        raise FaqError(f"the target's activations could not be looked at: the details are in {run.log(context.job)}")
+        raise FaqError(f"the target's activations could not be measured: the details are in {run.log(context.job)}")
     if not result["outliers"]:
-        context.emit(Note('no channel of the target stands out: select = "coverage" keeps the order of the draw'))
+        context.emit(Note('the target has no outlier channels: select = "coverage" keeps the order of the draw'))
     return [int(index) for index in result["order"]]
 
 
 def greedy_cover(driven: NDArray[np.bool_]) -> list[int]:
-    """Row indexes of `driven` [samples, channels]: each next row drives the most channels not yet covered.
+    """Order the rows of `driven` [samples, channels]: each next row drives the most channels not yet covered.
 
-    Greedy set cover: the first k rows cover at least 1 - 1/e of the best k rows (Nemhauser, Wolsey and Fisher 1978).
-    When no row adds a channel, a new cover begins with the remaining rows. Of equal gains, the earlier row is taken.
+    This is a greedy set cover: the first k rows cover at least 1 - 1/e as many channels as the best k rows would
+    (Nemhauser, Wolsey and Fisher 1978). When no row adds a channel, a new cover begins with the remaining rows. If
+    several rows add equally many channels, the earliest of them is taken.
     """
     import numpy as np
 

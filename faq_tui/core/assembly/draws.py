@@ -1,4 +1,4 @@
-"""The seeds of each draw of the calibration sets if `evaluate.repeats` is above 1, and how draws overlap."""
+"""Choose the seeds of each of the `evaluate.repeats` draws of the calibration sets, and describe their overlap."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from faq_tui.core.store.seeds import Seed
 
 
 def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: object) -> list[list[Seed]]:
-    """The seeds of each draw, equally many in each, in the order of `seeds`.
+    """The seeds of each draw, in the order of `seeds`. All draws have the same number of seeds.
 
-    With at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
-    `repeats = 1` gives. With more than `count` seeds in all, each draw is a random `count` of them; with fewer, a
-    random `share` of them. Draws that share seeds differ less than draws of new seeds would.
+    If there are at least `count` seeds for each draw, no two draws share a seed, and the first draw is the one that
+    `repeats = 1` gives. Otherwise each draw is a random subset of the seeds. It has `count` seeds if there are more
+    than `count` seeds in total; otherwise it has the fraction `share` of all seeds. Draws that share seeds differ
+    less than draws of new seeds would.
     """
     if repeats == 1:
         return [list(seeds)]
@@ -28,7 +29,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """Seeds per draw if `total` seeds are too few for disjoint draws."""
+    """The number of seeds per draw if `total` seeds are too few for draws that share no seed."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -38,17 +39,17 @@ def _random_seeds(seeds: Sequence[Seed], size: int, key: object) -> list[Seed]:
 
 
 def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
-    """A sentence on how several draws overlap."""
+    """A sentence that says how several draws overlap."""
     every = {seed.id for seeds in draws_made for seed in seeds}
     sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
     if len(every) == sum(map(len, draws_made)):
         return f"{sizes}; no seed is in two draws"
-    return f"{sizes} out of {len(every)}: draws share seeds, and so differ less than draws of new seeds would"
+    return f"{sizes} out of {len(every)}: draws share seeds, so they differ less than draws of new seeds would"
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Each draw is a random subset: `seeds` of the same `total` seeds."""
+    """Each draw is a random subset with `seeds` of the same `total` seeds."""
 
     seeds: int
     total: int
@@ -56,17 +57,18 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """Factor by which overlapping draws understate the standard error of their mean over new seeds.
 
-        In units of the variance of one seed: the mean of n of N seeds drawn without replacement varies by
-        (1 - n/N) / n around the mean of the N seeds, and that mean varies by 1/N around the true one (Cochran,
-        Sampling Techniques, 1977, section 2.5). The spread of the draws shows the first part only. The second part
-        is common to all draws, so averaging over k draws does not reduce it.
+        Variances are in units of the variance of one seed. The mean of n seeds, drawn from N seeds without
+        replacement, has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the
+        variance 1/N around the true mean (Cochran, Sampling Techniques, 1977, section 2.5). The spread of the draws
+        shows only the first variance. The second is common to all draws, so averaging over k draws does not reduce
+        it.
         """
         shown = (1 - self.seeds / self.total) / (self.seeds * draws)
         return math.sqrt((1 / self.total + shown) / shown)
 
 
 def overlap(run: Run) -> Overlap | None:
-    """How the draws of this run overlap; None if no seed is in two draws."""
+    """The overlap of this run's draws. None if no seed is in two draws."""
     seeds, evaluate = run.settings.seeds, run.settings.evaluate
     total = seed_rows.counts(run.store)["chosen"]
     if evaluate.repeats == 1 or total == 0 or total >= seeds.count * evaluate.repeats:

@@ -1,4 +1,7 @@
-"""Cut sets to equal token counts, and mix sets: token count confounds every calibration comparison."""
+"""Cut sets to equal token counts, and mix sets.
+
+Sets are compared at equal token counts, because more calibration tokens alone improve a model.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ Decode = Callable[[tuple[int, ...]], str]
 
 
 def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Whole samples in order, then the start of the next one: `budget` tokens in total.
+    """Keep whole samples in order, then the start of the next sample, so that `budget` tokens are kept in total.
 
-    No row is shorter than MIN_TOKENS. If the last one would be, the sample before it is shortened by the difference.
-    If that sample is too short for this, the total is up to MIN_TOKENS - 1 tokens below the budget.
+    No kept sample is shorter than MIN_TOKENS. If the last sample would be shorter, it gets MIN_TOKENS tokens, and the
+    sample before it is shortened by the difference. If the sample before it is too short for this, the last sample is
+    dropped, and the total is up to MIN_TOKENS - 1 tokens below the budget.
     """
     out: list[Sample] = []
     left = budget
@@ -34,14 +38,14 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 
 
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
-    """Every sample, with the longest ones cut to a common length: `budget` tokens in total.
+    """Keep every sample, but cut the longest ones to a common length, so that `budget` tokens are kept in total.
 
-    For sets that must agree in samples and in tokens. A budget below MIN_TOKENS per sample cannot be met: then each
-    sample keeps MIN_TOKENS.
+    This is for sets that need both an equal number of samples and an equal number of tokens. If the budget is below
+    MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.
     """
     lengths = sorted(sample.n_tokens for sample in samples)
     left, longer = budget, len(lengths)
-    for length in lengths:  # samples below the common length stay whole
+    for length in lengths:  # samples shorter than the common length stay whole
         if length * longer > left:
             break
         left -= length
@@ -65,7 +69,7 @@ def _cut(sample: Sample, n_tokens: int, decode: Decode) -> Sample:
 
 
 def shared_seeds(sets: Iterable[Sequence[Sample]]) -> set[str]:
-    """Ids of the seeds of which every set has a sample."""
+    """Ids of the seeds that have a sample in every set."""
     return set.intersection(*({sample.seed_id for sample in samples} for samples in sets))
 
 
@@ -74,10 +78,11 @@ def only(samples: Iterable[Sample], seeds: set[str]) -> list[Sample]:
 
 
 def mix(parts: Mapping[str, Sequence[Sample]], shares: Mapping[str, float], key: object) -> list[Sample]:
-    """One sample per seed, taken from the parts in proportion to `shares`; in the order of the first part's seeds.
+    """Choose one sample per seed from the parts in proportion to `shares`, in the order of the first part's seeds.
 
-    Seeds are assigned in an order that depends only on `key`. Each goes to the part that is furthest below its share
-    and has a sample of the seed. If every part has every seed, the shares are exact to within one sample.
+    Seeds are assigned to parts in an order that depends only on `key`. Each seed is assigned to the part that is
+    furthest below its share, among the parts that have a sample of the seed. If every part has every seed, the
+    shares are exact to within one sample.
     """
     of_part = {name: {sample.seed_id: sample for sample in samples} for name, samples in parts.items()}
     order = list(dict.fromkeys(sample.seed_id for samples in parts.values() for sample in samples))

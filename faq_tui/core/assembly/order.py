@@ -1,4 +1,4 @@
-"""The order of a set's samples before `count` and `match` cut it (`select` of `[sets]`)."""
+"""Sort a set's samples as its setting `select` in `[sets]` requests. Later, `count` and `match` cut the set."""
 
 from __future__ import annotations
 
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 def ordering(
     context: Context, target: TargetModel, questions: Mapping[str, str]
 ) -> Callable[[SetPlan, list[Sample]], list[Sample]]:
-    """The function that sorts a set's samples by its plan. `questions` maps a seed's id to its text.
+    """Return a function that sorts a set's samples by `select` of the set's plan.
 
-    `judge`: best score first, samples without a score last, equal scores in the order of the draw. `diversity`: the
-    first samples cover the clusters of the questions. `coverage`: they cover the target's outlier channels.
+    `questions` maps each seed's id to the text of its question. With `judge`, samples with a better score come first,
+    samples without a score come last, and samples with equal scores stay in the order of the draw. With `diversity`,
+    the first samples cover the clusters of the questions. With `coverage`, the first samples cover the target's
+    outlier channels.
     """
 
     def order(plan: SetPlan, samples: list[Sample]) -> list[Sample]:
@@ -51,15 +53,15 @@ def _rank(score: float | None) -> tuple[bool, float]:
     return (score is None, -(score or 0.0))
 
 
-WIDTH = 2048  # buckets of the feature hash
+WIDTH = 2048  # number of buckets into which features are hashed
 RUN = 3  # characters per feature
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
-    """Indexes of `texts`: the most central text first, then always the text farthest from all chosen ones.
+    """Indexes of `texts`: first the most central text, then repeatedly the text farthest from all chosen texts.
 
-    Of equal distances, the earlier text is taken. O(n²) comparisons of WIDTH numbers; `check` is called before each
-    round and may raise.
+    If several texts are equally far, the earliest of them is taken. For n texts, this compares O(n²) pairs of vectors
+    with WIDTH numbers each. `check` is called before each text is chosen and may raise an exception.
     """
     import numpy as np
 
@@ -67,7 +69,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
         return []
     vectors = _vectors(texts)
     order = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
-    nearest = vectors @ vectors[order[0]]  # cosine to the nearest chosen text
+    nearest = vectors @ vectors[order[0]]  # each text's cosine similarity to the nearest chosen text
     nearest[order[0]] = np.inf
     while len(order) < len(texts):
         check()
@@ -78,7 +80,11 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
 
 
 def _vectors(texts: Sequence[str]) -> Vectors:
-    """[texts, WIDTH], rows of length 1: (1 + log tf) · log((1 + n) / (1 + df)) + 1, smoothed as in scikit-learn."""
+    """Term weights of each text, [texts, WIDTH]. Each row is scaled to length 1.
+
+    The weight of a feature is (1 + log tf) · (log((1 + n) / (1 + df)) + 1), smoothed as in scikit-learn: `tf` is its
+    count in the text, `n` is the number of texts, and `df` is the number of texts that have it.
+    """
     import numpy as np
 
     counts = np.zeros((len(texts), WIDTH), dtype=np.float32)

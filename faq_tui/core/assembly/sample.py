@@ -1,4 +1,4 @@
-"""A sample of a calibration set: how it is shortened to `max_tokens`, written as a line, and found again."""
+"""A sample of a calibration set: shorten it to `max_tokens`, write it as a line of JSON, and read it again."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from faq_tui.core.chat.template import NotAssembledError
 
 @dataclass(frozen=True)
 class Truncated:
-    """The kept part of a rendered conversation."""
+    """The part of a rendered conversation that is kept after cutting it to the token limit."""
 
     ids: tuple[int, ...]
     kinds: bytes  # kind of each kept token
-    answer_end: int  # token offset of the end of the uncut answer; 0: no answer, or a cut one
+    answer_end: int  # token offset of the end of the answer; 0 if there is no answer or if it was cut
 
 
 def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
-    """At most `max_tokens` tokens of the conversation. Raises NotAssembledError if the policy keeps none.
+    """At most `max_tokens` tokens of the conversation. Raises NotAssembledError if `overflow` keeps no token.
 
-    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and answer keeps its start,
-    as is usual for calibration sets. `head` keeps the start, `tail` the end, and `drop` refuses the sample.
+    `keep_answer` cuts the middle of the reasoning; a sample without reasoning and answer keeps its beginning, as is
+    usual for calibration sets. `head` keeps the beginning, `tail` keeps the end, and `drop` refuses the sample.
     """
     first, second = _kept(rendered, max_tokens, overflow)
     ids, (start, end) = rendered.ids, rendered.answer
@@ -44,10 +44,10 @@ def truncate(rendered: Rendered, max_tokens: int, overflow: str) -> Truncated:
 
 
 def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
-    """The first `max_tokens` tokens: the question, and the beginning of the reply.
+    """The first `max_tokens` tokens of the conversation. They hold the question and the beginning of the reply.
 
-    Raises NotAssembledError if the question alone fills the budget. The end token is cut, too, because a truncated
-    answer does not end a turn.
+    Raises NotAssembledError if the question alone fills the budget. The token that ends the turn is also cut, because
+    a truncated answer does not end its turn.
     """
     reply_start = min((span[0] for span in (rendered.reasoning, rendered.answer) if span != (0, 0)), default=0)
     if reply_start >= max_tokens:
@@ -56,7 +56,7 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 
 
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:
-    """The kept positions, in two ranges."""
+    """The positions of the kept tokens as two ranges. The tokens between the two ranges are cut."""
     total = len(rendered.ids)
     over = total - max_tokens
     nothing = range(total, total)
@@ -82,19 +82,22 @@ FIELDS = ("seed_id", "candidate_id", "source", "text", "input_ids", "n_tokens", 
 
 @dataclass(frozen=True)
 class Sample:
-    """`FIELDS` are a contract: other programs read them from the JSONL, which holds no other field."""
+    """One sample of a set. The JSONL file has exactly the fields in `FIELDS`.
+
+    Other programs read these fields, so keep their names.
+    """
 
     seed_id: str
-    candidate_id: int | None  # None: the seed itself
+    candidate_id: int | None  # None if the sample is the seed itself
     source: str  # a source's name, or `baseline`
     text: str
     input_ids: tuple[int, ...]
     n_tokens: int
-    n_tokens_full: int  # before max_tokens cut it
-    picked_by: str | None  # judge | person; None: the seed itself
-    answered: bool = False  # it has an answer, which may be cut
-    answer_end: int = 0  # token offset of the end of the uncut answer; 0: no answer, or a cut one
-    way: str = "template"  # how it was built: template | generation_prompt | inline | raw
+    n_tokens_full: int  # number of tokens before max_tokens cut the sample
+    picked_by: str | None  # judge | person; None if the sample is the seed itself
+    answered: bool = False  # whether the sample has an answer, even if that answer was cut
+    answer_end: int = 0  # token offset of the end of the answer; 0 if there is no answer or if it was cut
+    way: str = "template"  # how the sample was built: template | generation_prompt | inline | raw
     kinds: bytes = b""  # index into token_kinds.KINDS for each token
 
     @property
@@ -116,26 +119,26 @@ def ids_hash(samples: Sequence[Sample]) -> str:
 
 
 def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
-    """The sample's first `n_tokens` ids, which decode to `text`."""
+    """A copy of the sample that keeps only the first `n_tokens` token ids, which decode to `text`."""
     ids, kinds = sample.input_ids[:n_tokens], sample.kinds[:n_tokens]
     return replace(sample, input_ids=ids, n_tokens=n_tokens, text=text, kinds=kinds)
 
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # the counts follow the ids at the end of the line
+TAIL_BYTES = 400  # the token counts follow the ids and lie within this many bytes at the end of a line
 
 
 @dataclass(frozen=True)
 class SampleOffset:
-    """Byte offset of a sample's line."""
+    """The byte offset of a sample's line in the file of its set, and the sample's number of tokens."""
 
     offset: int
     n_tokens: int
 
 
 class SampleIndex:
-    """Byte offset of each seed's line. `refresh` reads the file again, line by line, if it has changed."""
+    """The byte offset of each seed's line in the file of a set. `refresh` reads the file again if it has changed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -143,7 +146,7 @@ class SampleIndex:
         self._seen: tuple[int, int] | None = None
 
     def refresh(self) -> bool:
-        """Read the file if it has changed. Returns whether it did."""
+        """Read the file if it has changed since the last call. Returns whether the file had changed."""
         state = self._state()
         if state == self._seen:
             return False

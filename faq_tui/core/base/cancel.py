@@ -6,7 +6,7 @@ from faq_tui.core.base.errors import Stopped
 
 
 class CancelToken:
-    """Set once, seen by every loop of a stage at its next safe point."""
+    """A flag that is set once. Every loop of a stage checks it at points where the work can stop safely."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -19,10 +19,10 @@ class CancelToken:
         return self._event.is_set()
 
     def check(self) -> None:
-        """Raise `Stopped` if a stop was asked for."""
+        """Raise `Stopped` if a stop was requested."""
         if self._event.is_set():
-            raise Stopped("stopped by request; finished work is kept, run the same command again to go on")
+            raise Stopped("stopped by request; finished work is kept, run the same command again to continue")
 
     def wait(self, seconds: float) -> bool:
-        """Sleep up to `seconds`; True as soon as a stop is asked for."""
+        """Sleep for at most `seconds`. If a stop is requested, return True at once; else return False at the end."""
         return self._event.wait(seconds)

@@ -1,20 +1,20 @@
-"""The errors a person can cause: one sentence each (what, where, what to do), and the exit codes."""
+"""Errors that a person can cause, and the exit codes. Each message says what failed, where, and what to do."""
 
 from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """What every faq-tui command returns to the shell."""
+    """The exit codes of every faq-tui command."""
 
     DONE = 0
     FAILED = 1  # a stage failed
     USAGE = 2  # bad usage or settings
-    UNREACHABLE = 3  # an endpoint is unreachable, or refuses us
+    UNREACHABLE = 3  # an endpoint is unreachable, or refuses the key or the model name
     STOPPED = 4  # stopped by request; finished work is kept
 
 
 class FaqError(Exception):
-    """A stage failed; the message is the whole sentence a person reads."""
+    """A stage failed. The message is shown to the person as it is."""
 
     exit_code = ExitCode.FAILED
 
@@ -32,6 +32,6 @@ class EndpointError(FaqError):
 
 
 class Stopped(FaqError):
-    """The person asked to stop. What was finished is stored."""
+    """The person asked to stop. All finished work is stored."""
 
     exit_code = ExitCode.STOPPED

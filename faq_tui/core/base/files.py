@@ -1,4 +1,4 @@
-"""Write files atomically, so that neither a reader nor a crash or a full disk leaves half a file."""
+"""Write files atomically. A crash or a full disk leaves no incomplete file, and readers never see one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from typing import IO
 
 from faq_tui.core.base.errors import FaqError
 
-# No space, over quota, over the limit on a file's size.
+# Error numbers: no space left, disk quota exceeded, file too large.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # folders of a process's open files
-MOST_LINKS = 40  # as in Linux
+DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # these folders list a process's open files
+MOST_LINKS = 40  # a chain of more symbolic links than this is an error, as in Linux
 
 
 def full_disk(where: Path) -> FaqError:
-    """The sentence a person reads when `where` could not be written."""
+    """The error for a full disk; `where` is the file that could not be written."""
     return FaqError(
         f"no space left while writing {where}: free some disk space and run the same command again; "
-        "what was finished is kept"
+        "finished work is kept"
     )
 
 
 @contextmanager
 def full_disk_is_clear(where: Path) -> Iterator[None]:
-    """Turn "no space left" into the sentence a person reads."""
+    """Turn an OSError for a full disk into the error of `full_disk`."""
     try:
         yield
     except OSError as error:
@@ -43,7 +43,7 @@ def full_disk_is_clear(where: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_text(path: Path) -> Iterator[IO[str]]:
-    """A UTF-8 file that is moved to `path` when the block ends, and dropped if the block fails."""
+    """Open a UTF-8 file for writing. It is moved to `path` when the block ends, and deleted if the block fails."""
     half = path.with_name(f".{path.name}.{os.getpid()}.half")
     with full_disk_is_clear(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,11 +59,11 @@ def atomic_text(path: Path) -> Iterator[IO[str]]:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """Write to a person's file. It is replaced when the block ends, and stays unchanged if the block fails.
+    """Write the file at `path`. It is replaced when the block ends, and stays unchanged if the block fails.
 
-    The new file keeps the old one's mode. A link at `path` stays, and the file that it points to is replaced. A
-    device, a pipe or an open file (/dev/stdout) cannot be replaced: it is written to at once. Raises OSError, and
-    FaqError if the disk is full or the folder is read-only.
+    The new file keeps the permissions of the old one. If `path` is a link, the link stays and the file that it points
+    to is replaced. A device, a pipe or an open file (/dev/stdout) cannot be replaced, so it is written to directly.
+    Raises OSError, and FaqError if the disk is full or the folder is read-only.
     """
     final = _replaceable(path)
     with full_disk_is_clear(path):
@@ -86,14 +86,16 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             if error.filename != str(half):
                 raise
             if error.errno in READ_ONLY:
-                raise FaqError(f"{path} cannot be written, since its folder {final.parent} is read-only") from None
+                raise FaqError(
+                    f"{path} cannot be written, because its folder {final.parent} is read-only: choose another folder"
+                ) from None
             raise OSError(error.errno, error.strerror, str(path)) from None
         finally:
             half.unlink(missing_ok=True)
 
 
 def _replaceable(path: Path) -> Path | None:
-    """The regular file that `path` leads to, present or new; None for anything else."""
+    """The regular file that `path` leads to, which may not exist yet; None if it leads to something else."""
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)
@@ -107,7 +109,7 @@ def _replaceable(path: Path) -> Path | None:
 
 
 def replace_folder(new: Path, folder: Path) -> None:
-    """Put the finished folder `new` at `folder`, in place of an older one."""
+    """Move the finished folder `new` to `folder`. An older folder there is replaced."""
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():

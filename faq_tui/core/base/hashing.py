@@ -1,4 +1,4 @@
-"""Stable hashes of plain values. The keys and signatures made of them decide what is done and what is stale."""
+"""Stable hashes of plain values. They are used as keys and signatures, which show whether finished work is stale."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The end of a growing log, without reading the rest of it."""
+"""Read the last lines of a growing log without reading the whole file."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 
 from faq_tui.core.base.text import sanitize
 
-READ = 32_768  # bytes from the end
-LONGEST = 400  # characters of a line
+READ = 32_768  # bytes that are read from the end of the file
+LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
-_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # a progress bar, redrawn many times and often alternating with another
-_RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # rules of tables, with or without a log level before them
+_BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar, which is redrawn many times
+_RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # a table's rule, with or without a log level before it
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last lines, sanitized, without colours and rules; [] if there is no such file.
+    """The last `lines` lines, sanitized, without colours and without rules of tables; [] if the file does not exist.
 
-    Of a line overwritten in place and of a progress bar only the last state is kept; repeated lines are merged.
+    If a line or a progress bar was redrawn, only its last state is kept. Repeated lines are merged.
     """
     try:
         with path.open("rb") as file:
@@ -29,7 +29,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
         return []
     raw = data.decode("utf-8", "replace").split("\n")
     if size > READ:
-        del raw[0]  # its start was not read
+        del raw[0]  # the beginning of this line was not read
     shown = (_ANSI.sub("", line.rstrip("\r").rpartition("\r")[2]) for line in raw)
     kept = [line.rstrip() for line in shown if not _RULE.fullmatch(line[:LONGEST])]
     kept_lines = _last_of_bars([line for line, _ in groupby(kept)])
@@ -37,7 +37,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
 
 
 def _last_of_bars(lines: list[str]) -> list[str]:
-    """The lines with the last state of each progress bar only; bars that differ in numbers alone count as one."""
+    """Drop all but the last state of each progress bar. Lines that differ only in numbers are one bar."""
     names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
     last = {name: index for index, name in enumerate(names)}
     return [

@@ -9,20 +9,20 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 
-NICENESS = 10  # a tenth of the weight: the screen and other users of the machine come first
+NICENESS = 10  # gives a tenth of the normal share of the CPU, so that the screen and other programs stay fast
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def process_identity(pid: int) -> str | None:
-    """The id of the machine's boot and the clock tick at which the process began; None if it has ended.
+    """The boot id of the machine and the clock tick at which the process began; None if the process has ended.
 
-    A pid can be reused later; this identity cannot.
+    A pid can be reused by a later process; the identity is unique.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = stat[stat.rindex(b")") + 2 :].split()  # the name before it may contain any characters
+    fields = stat[stat.rindex(b")") + 2 :].split()  # the process name before it may contain any character
     if fields[0] in (b"Z", b"X"):
         return None  # a zombie: it has ended, but its parent has not waited for it
     return f"{_boot()}:{int(fields[19])}"  # field 22 of proc(5)
@@ -36,11 +36,16 @@ def _boot() -> str:
 
 
 def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
-    """Signal the process with this pid and identity; False if it has ended. Raises FaqError if we may not."""
+    """Signal the process with this pid and identity. Returns False if it has ended.
+
+    Raises FaqError if the process belongs to another user.
+    """
     try:
-        held = os.pidfd_open(pid)  # from here on, the pid cannot refer to another process
+        held = os.pidfd_open(pid)  # while this is open, the pid cannot refer to another process
     except OSError:
-        held = -1  # it ended, or the kernel has no pidfds: then the pid could be reused in between
+        # The process has ended, or this version of Linux has no pidfds. Without a pidfd, another process could get
+        # the pid before the signal is sent.
+        held = -1
     try:
         if process_identity(pid) != began:
             return False
@@ -59,10 +64,10 @@ def send_signal(pid: int, began: str, number: signal.Signals) -> bool:
 
 
 def lower_priority() -> None:
-    """Lower the scheduling priority of this process and its session. Without competition this has no effect.
+    """Lower the scheduling priority of this process and its session. It has no effect while the CPU is idle.
 
-    If Linux groups by session (sched(7), autogroup), a process's niceness counts only within its session. So the
-    niceness of the group is set, too.
+    If Linux groups processes by session (sched(7), autogroup), the niceness of a process counts only within its
+    session. Therefore the niceness of the group is set, too.
     """
     with suppress(OSError):
         os.nice(NICENESS)

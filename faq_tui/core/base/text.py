@@ -11,7 +11,7 @@ _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str:
     """The text with every control, bidi and surrogate character replaced by U+FFFD; tabs become spaces.
 
-    Newlines become spaces unless `newlines` is true. `limit` is the most characters of the result.
+    Newlines become spaces unless `newlines` is true. The result has at most `limit` characters.
     """
     if limit is not None and len(text) > limit:
         text = text[: max(0, limit - 1)] + "…"
@@ -20,7 +20,7 @@ def sanitize(text: str, limit: int | None = None, newlines: bool = False) -> str
 
 
 class _Safe(dict[int, str]):
-    """A table for `str.translate` that classifies each character once: a megabyte takes milliseconds."""
+    """A table for `str.translate`. It classifies each character only once, so that long texts are fast."""
 
     def __missing__(self, code: int) -> str:
         self[code] = safe = _safe(chr(code))
@@ -30,7 +30,7 @@ class _Safe(dict[int, str]):
 def _safe(char: str) -> str:
     if char == "\n":
         return char
-    if char in "\t\u2028\u2029":  # the last two end a line for Python's `splitlines` and some terminals
+    if char in "\t\u2028\u2029":  # Python's `splitlines` and some terminals end a line at U+2028 and U+2029
         return " "
     if char in _BIDI or unicodedata.category(char) in ("Cc", "Cs"):
         return "\ufffd"
@@ -41,12 +41,15 @@ _SAFE = _Safe()
 
 
 def storable(text: str) -> str:
-    """The text with each lone surrogate replaced by U+FFFD: JSON and file names can hold one, UTF-8 cannot."""
+    """Replace each lone surrogate by U+FFFD: JSON and file names can contain surrogates, but UTF-8 text cannot."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if not text.isascii() else text
 
 
 def duration(seconds: float, exact: bool = False) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`. With `exact`, for measured times: `4.5 s`, `12 min 03 s`, `3 h 05 min`."""
+    """The duration as text, such as `45 s`, `12 min` or `3 h 05 min`.
+
+    With `exact`, which is for measured times, it is more precise: `4.5 s`, `12 min 03 s`, `3 h 05 min`.
+    """
     if exact and seconds < 60:
         return f"{seconds:.1f} s"
     if not exact and seconds < 90:

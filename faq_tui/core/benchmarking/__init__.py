@@ -1,9 +1,11 @@
-"""Public benchmarks on the unquantized target and its artefacts, by lm_eval and evalscope.
+"""Run public benchmarks of lm_eval and evalscope on the unquantized target and its artefacts.
 
-plan.py requested, stored and missing results, and their hashes serving.py a model behind an OpenAI-compatible URL: at
-a running server, or served for the time of the benchmarks guard.py runs a foreign program that ends when we do
-lm_eval_task.py child: lm_eval's tasks on one model, loaded as the evaluation loads it, or over HTTP lm_eval.py parent
-of that child, and its results as ours evalscope_runner.py run by the Python that has evalscope, which may be another
-environment's: imports nothing of ours evalscope.py parent of that program, and its results as ours faults.py the
-failure of a task in one sentence
+plan.py              finds requested, stored and missing results, and computes their hashes
+serving.py           gives a model an OpenAI-compatible URL, on a running server or on one started for the benchmarks
+guard.py             runs an external program and ends it when faq-tui ends
+lm_eval.py           runs lm_eval in a worker child, and converts its results
+lm_eval_task.py      the worker's task: runs lm_eval on models that are loaded here or served over HTTP
+evalscope.py         runs evalscope_runner.py, and converts its results
+evalscope_runner.py  runs evalscope, possibly in another Python environment, so it imports nothing from faq-tui
+faults.py            explains the failure of a task in one sentence
 """

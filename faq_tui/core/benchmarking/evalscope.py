@@ -1,7 +1,7 @@
-"""One benchmark of evalscope against a served model, run by the Python that has evalscope.
+"""Run one benchmark of evalscope against a served model, with the Python that has evalscope.
 
-evalscope 1.14 requires older releases of packages that the quantizers need, too, so it usually has a separate
-environment: `python` under `[evaluate.evalscope]`.
+evalscope 1.14 and the quantizers need different versions of the same packages. Therefore evalscope usually has a
+separate environment, which the key `python` under `[evaluate.evalscope]` names.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FIND_TIMEOUT_S = 60.0
 
 
 def python_of(run: Run) -> str:
-    """The interpreter that runs evalscope. Raises FaqError if it is missing or has no evalscope."""
+    """The path of the Python that runs evalscope. Raises FaqError if it is missing or has no evalscope."""
     given = run.settings.evaluate.evalscope.python
     python = sys.executable if given is None else shutil.which(given) or str(own_path(run, given))
     try:
@@ -42,7 +42,7 @@ def python_of(run: Run) -> str:
         raise FaqError(f"evaluate.evalscope.python: {given} cannot be run: name the python of a venv") from None
     if done.returncode != 0:
         raise FaqError(
-            f"{python} has no evalscope: make it an environment of its own (python -m venv DIR, then "
+            f"{python} has no evalscope: make a separate environment for it (python -m venv DIR, then "
             'DIR/bin/pip install evalscope==1.14.0) and set python = "DIR/bin/python" under [evaluate.evalscope]'
         )
     return python
@@ -51,9 +51,9 @@ def python_of(run: Run) -> str:
 def run_evalscope(
     context: Context, python: str, request: BenchmarkRequest, served: ServedModel
 ) -> list[dict[str, Any]]:
-    """Rows of the benchmark. Raises FaqError with the reason in one sentence, and Stopped.
+    """Run the benchmark and return its rows. Raises FaqError with the reason in one sentence, or Stopped.
 
-    Answers from before a stop are kept in the run's cache and are not requested again.
+    After a stop, the answers received so far stay in the run's cache and are not requested again.
     """
     settings = context.run.settings.evaluate.evalscope
     work = context.run.cache / "evalscope" / request.signature
@@ -72,7 +72,7 @@ def run_evalscope(
     try:
         body = json.loads(answer.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise FaqError(f"evalscope ended without a result for {request.task}: its words are in {log}") from None
+        raise FaqError(f"evalscope ended without a result for {request.task}: see its output in {log}") from None
     if "error" in body:
         raise FaqError(_sentence(request.task, body["error"]))
     rows = parse(body, request.task, settings.repeats)
@@ -118,7 +118,7 @@ def _order(run: Run, task: str, served: ServedModel, work: Path) -> dict[str, An
 def generation(settings: Evalscope) -> dict[str, Any]:
     """evalscope's generation_config. Parameters that OpenAI does not have go into `extra_body`.
 
-    At the top level of generation_config, evalscope silently drops chat_template_kwargs.
+    chat_template_kwargs goes there too, because evalscope ignores it at the top level of generation_config.
     """
     sampling = settings.sampling
     extra: dict[str, Any] = {"top_k": sampling.top_k, "min_p": sampling.min_p}
@@ -139,22 +139,23 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """The reason for leaving out a benchmark that runs generated code."""
+    """Why a benchmark that runs generated code is left out, and how to allow it."""
     return (
-        f"{task} runs code that the model wrote, so it is left out: set allow_code_execution = true under "
+        f"{task} is left out because it runs code that the model wrote: set allow_code_execution = true under "
         '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'
     )
 
 
-Means = dict[tuple[str, Any], float]  # (subset, question) -> mean over its answers
+Means = dict[tuple[str, Any], float]  # maps (subset, question) to the mean over the question's answers
 
 
 def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any]]:
-    """One row per metric of the benchmark, then of each subset; keys as in `Result`.
+    """Convert evalscope's answer to rows. The keys of a row are those of `Result`.
 
-    evalscope reports no standard error. Ours is over questions: the standard deviation of their means over
-    `repeats` answers, divided by the square root of their number (Miller 2024, "Adding error bars to evals",
-    arXiv 2411.00640, section 3.1: answers to one question are not independent).
+    Each metric has one row for the benchmark, and one for each subset if there are several. evalscope reports no
+    standard error, so it is computed here. Answers to the same question are not independent, so their mean is taken
+    first. The standard error is the standard deviation of these means, divided by the square root of the number of
+    questions (Miller 2024, "Adding error bars to evals", arXiv 2411.00640, section 3.1).
     """
     results = []
     for metric in answer["report"]["metrics"]:
@@ -179,7 +180,7 @@ def parse(answer: dict[str, Any], task: str, repeats: int) -> list[dict[str, Any
 
 
 def _name(identity: dict[str, Any]) -> str:
-    """Name of a metric, such as `accuracy` or `accuracy (pass_at_k, k=1)`."""
+    """The name of a metric, such as `accuracy` or `accuracy (pass_at_k, k=1)`."""
     more = [f"{key}={value}" for key, value in (identity.get("dimensions") or {}).items()]
     if identity.get("aggregation") not in (None, "mean"):
         more.insert(0, str(identity["aggregation"]))
@@ -197,7 +198,7 @@ def _means(scores: Iterable[dict[str, Any]], identity: dict[str, Any]) -> Means:
 
 
 def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, Any]:
-    """Number of questions, standard error, and each question's mean in the order of the data."""
+    """The number of questions, the standard error, and each question's mean in the order of the data."""
     if not means:
         return {"n": int(counted["num"]) // repeats, "stderr": None, "items": None}
     items = [means[key] for key in sorted(means, key=lambda key: (key[0], key[1]))]
@@ -205,7 +206,7 @@ def _spread(means: Means, counted: dict[str, Any], repeats: int) -> dict[str, An
 
 
 def standard_error(items: list[float]) -> float | None:
-    """Standard error of the mean; None for fewer than two items."""
+    """The standard error of the mean. None for fewer than two items."""
     count = len(items)
     if count < 2:
         return None

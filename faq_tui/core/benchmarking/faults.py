@@ -9,25 +9,27 @@ NO_DATA = frozenset(
         *("RepositoryNotFoundError", "_DownloadDeadlineError", "HTTPError", "ConnectTimeout", "MaxRetryError"),
     }
 )
-LONGEST = 200  # most characters of a foreign message
+LONGEST = 200  # most characters that are shown of another program's message
 
 
 def explain(engine: str, task: str, names: list[str], message: str) -> str:
-    """The sentence for an error. `names`: its class and base classes; `message`: its text."""
+    """The sentence that explains an error. `names` comes from `names_of`, and `message` is the error's text."""
     reason = " ".join(message.split())[:LONGEST]
     if "not a registered task" in message or ("Benchmark" in message and "not found" in message):
-        return f"{engine} has no task {task!r}: check its name, or include_path for a task of your own"
+        return f"{engine} has no task {task!r}: check its name, or set include_path to the folder of your own task"
     if {"ModuleNotFoundError", "ImportError"} & set(names):
         return f"{task} of {engine} needs a package that is not installed ({reason}): install it"
     if "APIConnectionError" in names or "APITimeoutError" in names:
-        return f"{task} of {engine}: the server does not answer any more ({reason}): look at its log"
+        return f"{task} of {engine}: the server no longer answers ({reason}): check the server's log"
     if NO_DATA & set(names):
-        return f"the data of {task} ({engine}) cannot be had ({reason}): check the network, or fetch it beforehand"
+        return (
+            f"the data of {task} ({engine}) cannot be loaded ({reason}): check the network, or download it beforehand"
+        )
     return f"{task} of {engine} failed with {names[0]}: {reason}"
 
 
 def names_of(error: BaseException) -> list[str]:
-    """Names of the error's class and base classes, then of those of its causes."""
+    """The names of the error's class and base classes, followed by those of the errors that caused it."""
     names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:

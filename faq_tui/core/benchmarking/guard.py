@@ -1,7 +1,8 @@
-"""`python -m faq_tui.core.benchmarking.guard COMMAND…`: runs a foreign program that must not outlive us.
+"""Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-Such programs start further processes and do not watch our stdin. The guard does: when its stdin ends, or on SIGTERM,
-it ends the program's whole process group, first by SIGTERM, then by SIGKILL.
+Such a program starts further processes and does not notice when faq-tui ends. The guard notices it, because its stdin
+is closed then. In this case, and on SIGTERM, it ends the program's whole process group with SIGTERM, and after a few
+seconds with SIGKILL.
 """
 
 from __future__ import annotations
@@ -17,23 +18,23 @@ from pathlib import Path
 
 Guard = subprocess.Popen[bytes]
 
-GRACE_S = 5.0  # from SIGTERM to SIGKILL
-NOT_FOUND = 127  # as in a shell
+GRACE_S = 5.0  # seconds between SIGTERM and SIGKILL
+NOT_FOUND = 127  # exit code for a missing program, as in a shell
 
 
 @contextmanager
 def guarded(
     command: Sequence[str], log: Path, env: dict[str, str], folder: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` under a guard; both end with the block. Its output is appended to `log`."""
+    """Run `command` under a guard until the end of the block. The output of `command` is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # the lifeline: never written to
+            stdin=subprocess.PIPE,  # it closes when this process ends, so the guard notices the end
             stdout=output,
             stderr=output,
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            start_new_session=True,  # so that Ctrl-C in the terminal reaches only this process
             cwd=folder,
             env={**os.environ, **env},
         )
@@ -67,7 +68,7 @@ def main() -> None:
     while program.poll() is None:
         if stopping.wait(0.2):
             _end(program)
-    _signal(program.pid, signal.SIGKILL)  # its remaining processes
+    _signal(program.pid, signal.SIGKILL)  # end the processes that the program left behind
     os._exit(program.returncode if program.returncode >= 0 else 128 - program.returncode)
 
 
@@ -84,7 +85,7 @@ def _signal(group: int, number: int) -> None:
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
-        return  # the group is empty
+        return  # the group has no process left
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run tasks of lm_eval in a worker child, and turn its results into ours."""
+"""Run tasks of lm_eval in a worker child, and convert their results to `Result` rows."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Rows = list[dict[str, Any]]
 
 
 def refuse_unusable(folder: Path | None) -> None:
-    """Raise FaqError if lm_eval cannot be used at all; `folder`: the person's own tasks."""
+    """Raise FaqError if lm_eval is missing, and UsageError if `folder`, for the user's own tasks, is missing."""
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
     if folder is not None and not folder.is_dir():
-        raise UsageError(f"evaluate.lm_eval.include_path: there is no folder {folder}")
+        raise UsageError(f"there is no folder {folder}: correct evaluate.lm_eval.include_path")
 
 
 def run_lm_eval(
@@ -37,9 +37,10 @@ def run_lm_eval(
     on_done: Callable[[BenchmarkRequest, Rows], None],
     on_failed: Callable[[BenchmarkRequest, str], None],
 ) -> None:
-    """Run all `requests` in one child. If a model crashes it, another child continues with the next model.
+    """Run all `requests` in a worker child. If it crashes on a model, a new child continues with the next model.
 
-    With `served` they are all of one model. Raises Stopped, and FaqError if no model could be reached at all.
+    If `served` is given, all requests must be for that model. Raises Stopped, or FaqError if the child fails before
+    its first model.
     """
     left = {(request.subject, request.task): request for request in requests}
     at = ""
@@ -99,10 +100,11 @@ STDERR = "_stderr"
 
 
 def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """One row per metric of the task, its parts and its groups; keys as in `Result`.
+    """Convert lm_eval's results to rows: one for each metric of the task, of its parts and of its groups.
 
-    `results` is what `simple_evaluate` returns: metrics are keyed `acc,none` (metric, filter), their standard
-    errors `acc_stderr,none`, "N/A" if there is none. Values stay as in lm_eval: shares, not percent.
+    The keys of a row are those of `Result`. `results` is what `simple_evaluate` returns. There, the key of a metric
+    is "METRIC,FILTER", such as `acc,none`, and that of its standard error is `acc_stderr,none`. The standard error is
+    "N/A" if it is unknown. Values stay as in lm_eval: an accuracy is a share, not a percentage.
     """
     rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():
@@ -130,7 +132,7 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def finite(value: Any) -> float | None:
-    """The number, or None if it is not finite or not a number."""
+    """The value as a float. None if it is not a number or not finite."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
@@ -153,7 +155,7 @@ def _text(value: Any) -> str:
 
 
 def _items(samples: list[dict[str, Any]], metric: str, how: str) -> list[float] | None:
-    """The metric of each item in the order of the data; None if it is not a number (such as a pair of sums)."""
+    """The metric's value for each item in the order of the data. None if a value is not a number, such as a pair."""
     own = sorted((s for s in samples if s.get("filter") == how), key=lambda s: int(s["doc_id"]))
     values = [s.get(metric) for s in own]
     numbers = [float(v) for v in values if isinstance(v, int | float)]

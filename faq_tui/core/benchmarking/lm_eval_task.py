@@ -1,7 +1,7 @@
-"""The worker's task "lm_eval": tasks of lm_eval, model after model.
+"""The worker's task "lm_eval": run tasks of lm_eval on one model after the other.
 
-Messages, each with `subject`: `loading`; `started` (a `task`), `done` (with its `rows`), `failed` (and why, in one
-sentence).
+It sends these messages, each with `subject`: `loading`, and for each task `started`, then `done` (with `rows`) or
+`failed` (with the reason in one sentence).
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from faq_tui.core.models.model_code import without_code
 from faq_tui.core.settings.evaluate import LM_EVAL
 
 Send = Callable[..., None]
-CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # methods by which lm_eval calls the model
+CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # lm_eval's methods that call the model
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """`spec`: target, models (subject, folder or "" for the target's own, tasks), served or None, and settings."""
+    """Run the tasks that `spec` lists for each model.
+
+    The folder of a model in `spec` is "" for the unquantized target. `served` is None if models are loaded here.
+    """
     cancel.check()
     own = spec["settings"]["include_path"]
     manager = _manager(own, {task for model in spec["models"] for task in model["tasks"]})
@@ -43,7 +46,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # the person's own tasks may have data files there
+        with contextlib.chdir(own or Path.cwd()):  # data files of the user's own tasks may be there
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -51,7 +54,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
                     send("done", subject=subject, task=task, rows=_evaluate(spec, lm, manager, task))
                 except FaqError:
                     raise
-                except Exception as error:  # noqa: BLE001  data, network and task code: the other tasks go on
+                except Exception as error:  # noqa: BLE001  errors of data, network or task code; the other tasks continue
                     _raise_if_memory(error)
                     traceback.print_exc()
                     send("failed", subject=subject, task=task, message=_sentence(task, error))
@@ -60,9 +63,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _manager(own: str | None, tasks: set[str]) -> Any:
-    """lm_eval's index of tasks.
+    """Load lm_eval's index of tasks.
 
-    Indexing its thousands of tasks takes ten seconds and is skipped if none is requested.
+    It takes ten seconds to index lm_eval's thousands of tasks, so only the user's own tasks are indexed if no others
+    are requested.
     """
     from lm_eval.tasks import TaskManager
 
@@ -89,12 +93,12 @@ def _evaluate(spec: dict[str, Any], lm: Any, manager: Any, task: str) -> list[di
     )
     rows = parse(results)
     if not rows:
-        raise ValueError("it gave no number")
+        raise ValueError("it returned no number")
     return rows
 
 
 def _loaded(spec: dict[str, Any], path: str) -> Any:
-    """The model with dense weights, as the evaluation loads it, so that every method runs the same kernels."""
+    """Load the model with dense weights, as the evaluation does, so that all methods run the same GPU kernels."""
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -117,7 +121,7 @@ def _loaded(spec: dict[str, Any], path: str) -> Any:
 
 
 def _served(spec: dict[str, Any]) -> Any:
-    """The same model behind a server's `/v1/completions`; the tokenizer is the target's own."""
+    """Use the model through a server's `/v1/completions`, with the target's own tokenizer."""
     from lm_eval.models.openai_completions import LocalCompletionsAPI
 
     settings, served = spec["settings"], spec["served"]
@@ -136,7 +140,7 @@ def _served(spec: dict[str, Any]) -> Any:
 
 
 def header_of(api_key_env: str | None) -> dict[str, str]:
-    """The header with the key. Without a header lm_eval sends the value of OPENAI_API_KEY."""
+    """The HTTP header with the API key. It is always set, because otherwise lm_eval would send OPENAI_API_KEY."""
     key = os.environ.get(api_key_env or "", "").strip()
     return {"Authorization": f"Bearer {key or 'none'}"}
 
@@ -151,7 +155,7 @@ def _free() -> None:
 
 
 def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., Any]:
-    """`call`, which raises Stopped once a stop was requested."""
+    """Wrap `call` so that it raises Stopped if a stop was requested."""
 
     def checked(*arguments: Any, **options: Any) -> Any:
         cancel.check()
@@ -161,7 +165,7 @@ def stoppable(call: Callable[..., Any], cancel: CancelToken) -> Callable[..., An
 
 
 def _raise_if_memory(error: Exception) -> None:
-    """Raise if memory ran out: the model is too large, so the next task would fail, too."""
+    """Raise an error if memory ran out, because the next task with the same model would fail too."""
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         raise MemoryError from error
     if type(error).__name__ == "OutOfMemoryError":
@@ -171,7 +175,7 @@ def _raise_if_memory(error: Exception) -> None:
 def _sentence(task: str, error: Exception) -> str:
     if "confirm_run_unsafe_code" in str(error):
         return (
-            f"{task} runs code that the model wrote, on this machine and as you, for lm_eval has no sandbox: "
-            "set allow_code_execution = true under [evaluate.lm_eval] if that is meant"
+            f"{task} runs code that the model wrote on this machine with your rights, because lm_eval has no "
+            "sandbox: set allow_code_execution = true under [evaluate.lm_eval] to allow that"
         )
     return explain(LM_EVAL, task, names_of(error), str(error))

@@ -1,4 +1,4 @@
-"""Plan the benchmarks: requested, stored and missing results."""
+"""Plan the benchmarks: find the requested, stored and missing results."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, LM_EVAL, SERVE, expand, split_subset
 from faq_tui.core.store import benchmarks as rows
 
-VERSION = 1  # increase it when the same model and task would give other numbers
+VERSION = 1  # increase it if a change of the code changes the numbers for the same model and task
 
 
 @dataclass(frozen=True)
 class BenchmarkRequest:
-    """One task on one model."""
+    """A request to run one task on one model."""
 
     subject: str  # `unquantized`, or a folder under `models/`
     engine: str
@@ -30,7 +30,7 @@ class BenchmarkRequest:
 
 
 def wanted(run: Run) -> list[BenchmarkRequest]:
-    """Every requested task on every model, model by model; empty if no task is requested."""
+    """Every requested task on every model, sorted by model. Empty if no task is requested."""
     lm_eval, evalscope = run.settings.evaluate.lm_eval, run.settings.evaluate.evalscope
     tasks = [(LM_EVAL, task, _lm_eval(run)) for task in expand(LM_EVAL, lm_eval.tasks)]
     tasks += [(EVALSCOPE, task, _evalscope(run, task)) for task in expand(EVALSCOPE, evalscope.tasks)]
@@ -44,28 +44,28 @@ def wanted(run: Run) -> list[BenchmarkRequest]:
 
 
 def missing(run: Run) -> list[BenchmarkRequest]:
-    """Requests without a result for the present settings, data and weights."""
+    """The requests without a stored result for the present settings, data and weights."""
     requests = wanted(run)
     stored = rows.signatures(run.store) if requests else {}
     return [request for request in requests if stored.get(request.key) != request.signature]
 
 
 def current_results(run: Run) -> list[rows.Result]:
-    """Stored results of the present settings, in their order."""
+    """The stored results of the present settings, in the order of the settings."""
     order = {request.signature: rank for rank, request in enumerate(wanted(run))}
     results = [result for result in rows.all_results(run.store) if result.signature in order] if order else []
     return sorted(results, key=lambda result: order[result.signature])
 
 
 def folder_of(run: Run, subject: str, target: Path) -> Path:
-    """The folder of a model's weights; `target` is the unquantized one's."""
+    """The folder with a model's weights. `target` is the folder of the unquantized target."""
     from faq_tui.core.evaluation.identity import UNQUANTIZED
 
     return target if subject == UNQUANTIZED else run.models / subject
 
 
 def own_path(run: Run, path: str) -> Path:
-    """A path of the settings, made absolute without resolving links, because a venv's `python` is a link."""
+    """Make a path of the settings absolute. Links are not resolved, because the `python` of a venv is a link."""
     return run.folder / Path(path).expanduser()
 
 
@@ -89,11 +89,11 @@ def _evalscope(run: Run, task: str) -> Any:
 
 
 def _way(run: Run, base_url: str) -> Any:
-    """How a model is served. It is hashed, because servers differ for the same weights."""
+    """How a model is served: by a command or at a URL. It is hashed, because servers can give different results."""
     return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
 
 def _state(folder: Path) -> Any:
-    """A value that changes whenever a file in the folder changes; computed without reading it."""
+    """A value that changes whenever a file in the folder changes. It is computed without reading the files."""
     files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     return sorted((str(f.relative_to(folder)), f.stat().st_size, f.stat().st_mtime_ns) for f in files)

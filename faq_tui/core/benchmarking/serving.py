@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible URL: at a running server, or served for the time of the benchmarks."""
+"""Give a model an OpenAI-compatible URL, on a running server or on one that is started for the benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from faq_tui.core.settings.evaluate import SERVE
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 ASK_TIMEOUT_S = 10.0
-MOST_NAME = 200  # characters of a server's name for a model that an error shows
+MOST_NAME = 200  # most characters of a model name that an error shows
 HOST = "127.0.0.1"
 
 
@@ -52,9 +52,10 @@ class Subject:
 
 @contextmanager
 def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[ServedModel]:
-    """The subject at `base_url`, or served by the command of `[evaluate.serve]` until the end of the block.
+    """Find the model on the server at `base_url`. If that is "serve", start a server until the end of the block.
 
-    Raises EndpointError if the server does not answer or has another model, FaqError if the command fails.
+    The command of `[evaluate.serve]` starts it. Raises EndpointError if the server does not answer or does not have
+    the model, and FaqError if the command fails.
     """
     if base_url == SERVE:
         with (
@@ -79,17 +80,17 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
 
 
 def _names_of(subject: Subject) -> set[str]:
-    """Names under which a server may list the subject; of a path, its last part."""
+    """The names under which a server may list the model. A listed path matches if its last part is one of them."""
     if subject.name != UNQUANTIZED:
         return {subject.name}
     return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
 
 
 def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
-    """Names of the models that a server lists. It follows no redirects, so that the key reaches only this server.
+    """The names of the models that a server lists. Redirects are not followed, so that no other server gets the key.
 
-    Raises EndpointError if the server does not answer as an OpenAI-compatible one, UsageError if the variable
-    `api_key_env` is not set.
+    Raises EndpointError if there is no OpenAI-compatible server at `base_url`, and UsageError if the environment
+    variable `api_key_env` is not set.
     """
     endpoint = Endpoint(base_url=base_url, model="", api_key_env=api_key_env)
     try:
@@ -106,9 +107,13 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
     except OSError as error:
         fault = explain(error, endpoint)
         reason = fault.reason if fault is not None else error
-        raise EndpointError(f"cannot reach {base_url} ({reason}): check base_url, and that the server runs") from None
+        raise EndpointError(
+            f"cannot reach {base_url} ({reason}): check base_url, and whether the server is running"
+        ) from None
     except (NotAnApiError, ValueError, KeyError, TypeError):
-        raise EndpointError(f"{base_url} is no OpenAI-compatible server: check base_url, which ends in /v1") from None
+        raise EndpointError(
+            f"{base_url} is not an OpenAI-compatible server: check base_url, which must end in /v1"
+        ) from None
 
 
 async def _asked(endpoint: Endpoint) -> Any:
@@ -131,10 +136,10 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
             if guard.poll() == NOT_FOUND:
                 raise FaqError(
                     f"there is no program {command[0]!r} to serve {subject.name} with: install it, set command under "
-                    "[evaluate.serve], or give the base_url of a server of yours"
+                    "[evaluate.serve], or set base_url to the URL of your server"
                 )
             if guard.poll() is not None:
-                raise FaqError(f"{command[0]}, which was to serve {subject.name}, ended: its words are in {log}")
+                raise FaqError(f"{command[0]} ended instead of serving {subject.name}: see its output in {log}")
             if waited > settings.ready_timeout_s:
                 raise FaqError(f"{command[0]} did not serve {subject.name} in {waited:.0f} s: see {log}")
             _wait(context.cancel, 0.5)
@@ -143,7 +148,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """Names of the models at `url`; none as long as it does not answer."""
+    """The names of the models at `url`. Empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:
@@ -157,7 +162,7 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port, the same for a name if possible: evalscope resumes only with the URL that it started with."""
+    """A free port. A name keeps its port if possible, because evalscope resumes only with the same URL."""
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
@@ -171,7 +176,7 @@ def _wait(cancel: CancelToken, seconds: float) -> None:
 
 
 def without_proxy() -> dict[str, str]:
-    """An environment in which foreign programs reach this machine's own servers."""
+    """The environment variables that make external programs reach servers on this machine without a proxy."""
     present = {name: value for name in ("NO_PROXY", "no_proxy") if (value := os.environ.get(name))}
     hosts = ",".join(dict.fromkeys([*",".join(present.values()).split(","), HOST, "localhost"])).strip(",")
     return {"NO_PROXY": hosts, "no_proxy": hosts}

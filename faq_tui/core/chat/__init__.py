@@ -1,8 +1,7 @@
-"""What a conversation looks like to a model: its chat template, its reasoning, its tokens.
+"""Turn a conversation into a model's text and tokens, with the chat template and the model's marks of reasoning.
 
-template.py      a tokenizer with its chat template: conversations to text, text to token ids
-dialects/        how families of models write reasoning
-placeholders.py  placeholders that locate each text in the rendered template
-render.py        a conversation to token ids, with the proof that nothing was lost
-token_kinds.py   the kind of each token (template, question, reasoning or answer): recorded, or searched for
+template.py      uses a tokenizer and its chat template to turn conversations into text, and text into token ids
+dialects/        describes how each family of models marks reasoning
+render.py        turns a conversation into token ids, and checks that no text was lost
+token_kinds.py   stores or finds the kind of each token: template, question, reasoning or answer
 """

@@ -1,6 +1,6 @@
-"""Render a conversation with the target's chat template, and prove that no text was lost on the way.
+"""Render a conversation with the target's chat template, and check that no text was lost.
 
-Placeholders stand for the texts while the template runs, so that each text's place in the rendering is known.
+The template is rendered with placeholders instead of the texts, so that the position of each text is known.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from faq_tui.core.chat.dialects import split_reasoning
+from faq_tui.core.chat.dialects import begins_with_reasoning, split_reasoning
 from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.chat.token_kinds import ANSWER, QUESTION, REASONING, kinds_of, tokens_in
@@ -22,7 +22,7 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 
 @dataclass(frozen=True)
 class Filled:
-    """A rendered template with its texts, and the span [start, end) of each text in characters, by placeholder."""
+    """A rendered template with its texts, and the span of each text by placeholder: [start, end) in characters."""
 
     text: str
     spans: dict[str, Span]
@@ -33,9 +33,9 @@ def message_placeholder(index: int) -> str:
 
 
 def history(messages: Sequence[Message]) -> list[Message]:
-    """The messages without the reasoning of earlier answers, as templates of reasoning models drop it, too.
+    """The messages without the reasoning of earlier answers. The chat templates of reasoning models drop it, too.
 
-    Raises NotAssembledError for an earlier answer whose reasoning never ends.
+    Raises NotAssembledError if the reasoning of an earlier answer has no closing tag.
     """
     out = []
     for message in messages:
@@ -43,13 +43,13 @@ def history(messages: Sequence[Message]) -> list[Message]:
         if message["role"] == "assistant":
             _, content, closed = split_reasoning(content)
             if not closed or (message["content"] and not content):
-                raise NotAssembledError("an earlier answer never left its think block")
+                raise NotAssembledError("the reasoning of an earlier answer has no closing tag")
         out.append({"role": message["role"], "content": content})
     return out
 
 
 def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[str, str]]:
-    """The messages with a placeholder for each text, and each placeholder's text in order. Empty texts stay empty."""
+    """The messages with placeholders for their texts, and a map of placeholders to texts. Empty texts stay empty."""
     texts = {message_placeholder(i): message["content"] for i, message in enumerate(messages) if message["content"]}
     return [
         message | ({"content": message_placeholder(i)} if message["content"] else {})
@@ -60,7 +60,7 @@ def with_placeholders(messages: Sequence[Message]) -> tuple[list[Message], dict[
 def fill_placeholders(rendering: str, texts: Mapping[str, str]) -> Filled | None:
     """The rendering with each placeholder replaced by its text.
 
-    None unless it contains every placeholder exactly once, in the order of `texts`.
+    None if a placeholder is missing, repeated, or not in the order of `texts`.
     """
     out, spans, rest = "", {}, rendering
     for placeholder, text in texts.items():
@@ -85,18 +85,18 @@ def check_texts(template: Template, texts: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Rendered:
-    """Token ids of one conversation. Spans are [start, end) in tokens, (0, 0) if there is none."""
+    """The token ids of one conversation. Spans are [start, end) in tokens. The span of a missing text is (0, 0)."""
 
     ids: tuple[int, ...]
     reasoning: Span = (0, 0)
     answer: Span = (0, 0)
     way: str = "template"  # template | generation_prompt | inline | raw
     question: Span = (0, 0)  # the user's last message
-    kinds: bytes = b""  # index into token_kinds.KINDS for each token
+    kinds: bytes = b""  # for each token, an index into token_kinds.KINDS
 
 
 def render_raw(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """The texts without any template, separated by empty lines. Raises NotAssembledError."""
+    """Render the texts without a template, separated by empty lines. Raises NotAssembledError."""
     messages = [message for message in history(messages) if message["content"]]
     texts = [*(message["content"] for message in messages), *([answer] if answer else [])]
     check_texts(template, texts)
@@ -115,10 +115,25 @@ def render_raw(template: Template, messages: Sequence[Message], answer: str | No
     )
 
 
+def split_original(template: Template, answer: str) -> tuple[str, str]:
+    """(reasoning, answer) of a seed's original answer, which may begin with reasoning in any dialect's tags.
+
+    Returns ("", `answer`) if the target's template writes no reasoning and the answer contains no tag that the target
+    uses for reasoning. Raises NotAssembledError if the reasoning never ends.
+    """
+    mistaken = any(tag in answer for tag in template.reasoning_tags)
+    if not mistaken and (template.dialect is None or not begins_with_reasoning(answer)):
+        return "", answer
+    reasoning, rest, closed = split_reasoning(answer)
+    if not closed:
+        raise NotAssembledError("the reasoning of the original answer has no closing tag")
+    return reasoning, rest
+
+
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """The seed in the chat template, with its original answer if it has one. Raises NotAssembledError."""
+    """Render the seed with the chat template, and its original answer if there is one. Raises NotAssembledError."""
     if answer:
-        return render_answered(template, messages, "", answer)
+        return render_answered(template, messages, *split_original(template, answer))
     messages = history(messages)
     check_texts(template, [message["content"] for message in messages])
     stand_ins, texts = with_placeholders(messages)
@@ -129,9 +144,9 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 
 
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
-    """Question, reasoning ("" for none) and answer. Raises NotAssembledError.
+    """Render the question, the reasoning (may be "") and the answer. Raises NotAssembledError.
 
-    The template decides about white space around reasoning and answer.
+    The template determines the white space around the reasoning and the answer.
     """
     messages, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
     _check(template, messages, reasoning, answer)
@@ -149,7 +164,7 @@ def render_answered(template: Template, messages: Sequence[Message], reasoning: 
 
 
 def _check(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> None:
-    """Raise NotAssembledError if a text would be rendered as something other than text."""
+    """Raise NotAssembledError if the answer is empty, or a text contains tags or special tokens."""
     check_texts(template, [*(message["content"] for message in messages), reasoning, answer])
     if not answer:
         raise NotAssembledError("the answer is empty")
@@ -158,7 +173,7 @@ def _check(template: Template, messages: Sequence[Message], reasoning: str, answ
 
 
 def _rendered(template: Template, messages: Sequence[Message], filled: Filled, way: str) -> Rendered:
-    """The text's token ids, with the spans and kinds of the texts in it."""
+    """The token ids, with the spans and the kinds of the texts."""
     ids, offsets = template.encode(filled.text)
     kind = {message_placeholder(i): _kind(message["role"]) for i, message in enumerate(messages)}
     kind |= {REASONING_PLACEHOLDER: REASONING, ANSWER_PLACEHOLDER: ANSWER}
@@ -184,18 +199,18 @@ def _lost(template: Template, messages: list[Message]) -> str:
     return "the reasoning or the answer" if kept else "the question"
 
 
-Write = Callable[[Template, list[Message], str, str], str]  # messages, reasoning, answer: the whole text
+Write = Callable[[Template, list[Message], str, str], str]  # (template, messages, reasoning, answer) -> text
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """(name, function that writes the conversation), best way first."""
+    """Ways to write the conversation, the best first: (name of the way, function that writes the conversation)."""
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):
         yield "generation_prompt", _as_the_model_writes_it
 
 
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """By the template alone. Without tags, the reasoning is written at the start of the answer."""
+    """Render with only the template. If the model has no reasoning tags, the answer begins with the reasoning."""
     fields: dict[str, object] = {"content": answer}
     if reasoning and template.dialect:
         fields = template.dialect.message(reasoning, answer)
@@ -205,7 +220,7 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 
 
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """The generation prompt and the reply: for templates that strip the reasoning from finished turns."""
+    """Join the generation prompt and the reply. Used if the template removes the reasoning from finished turns."""
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
     if template.eos and not _ends(template, ending):
@@ -220,10 +235,7 @@ def _as_the_model_writes_it(template: Template, messages: list[Message], reasoni
 
 
 def _opens_the_turn(template: Template, messages: list[Message], reasoned: bool) -> bool:
-    """Whether the generation prompt opens the model's turn.
-
-    Some templates (R1-0528's) open it after every question.
-    """
+    """True if the generation prompt opens the model's turn. Some templates (R1-0528) open it after every question."""
     prompt = _prompt(template, messages, reasoned)
     return prompt != template.render(messages) or _finished(template, messages).startswith(
         f"{prompt}{ANSWER_PLACEHOLDER}"
@@ -239,7 +251,7 @@ def _finished(template: Template, messages: list[Message]) -> str:
 
 
 def _proven(template: Template, turn: str, reasoned: bool) -> bool:
-    """Check the part of a placeholder rendering after the last question.
+    """Check the text after the last question in a rendering of placeholders.
 
     The reasoning must lie between one pair of tags, and an end token must follow the answer.
     """

@@ -1,4 +1,4 @@
-"""A tokenizer with its chat template, as the renderer needs it."""
+"""Render and tokenize conversations with a tokenizer and its chat template."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
-# Some templates write today's date: two runs would differ. This one is Llama-3's own default.
+# Some templates write the date. A fixed date keeps two runs equal; this one is the default of the Llama-3 template.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
 
 class NotAssembledError(ValueError):
-    """This conversation cannot be assembled. The message says why; equal reasons have equal messages."""
+    """The conversation cannot be assembled. The message is the reason; equal reasons have equal messages."""
 
 
 class Template:
-    """Renders conversations as text, and text as token ids. The tokenizer adds no special tokens: the template did.
+    """Renders conversations as text, and encodes text as token ids. Only the template adds special tokens.
 
     eos             the end token's text, or None
-    dialect         how the template writes reasoning; None if it cannot write any
+    dialect         how the template marks reasoning; None if it cannot write reasoning
     reasoning_tags  texts that the model could mistake for its reasoning tags
     specials        special tokens that no question, reasoning or answer may contain
     """
@@ -35,21 +35,21 @@ class Template:
         spelled = str(tokenizer.chat_template)
         self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
         self.dialect = dialect_of_template(spelled)
-        # A vocabulary may contain tags that the model never writes, as in Qwen3-Instruct-2507.
+        # A vocabulary may contain reasoning tags that the model never writes (Qwen3-Instruct-2507).
         vocabulary = tokenizer.get_vocab()
         self.reasoning_tags = tuple(
             tag for dialect in tag_dialects() if dialect.knows(spelled, vocabulary) for tag in dialect.tags
         )
-        # Tags around the reasoning are checked in the rendering.
+        # `_proven` in render.py checks the tags around the reasoning.
         quotable = {tag for dialect in tag_dialects() if dialect.quotable for tag in dialect.tags}
         self.specials = tuple(text for text in special_texts(tokenizer) if text not in quotable)
 
     def render(
         self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False, **values: bool
     ) -> str:
-        """The template's text. `values` are the template's own switches, such as `enable_thinking`.
+        """Render the messages. `values` are variables of the template, such as `enable_thinking`.
 
-        Raises NotAssembledError if the template refuses, as some do for a system message.
+        Raises NotAssembledError if the template refuses the messages; some refuse a system message.
         """
         from jinja2.exceptions import TemplateError
 
@@ -67,9 +67,9 @@ class Template:
         return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """(token ids, character span of each). Raises NotAssembledError if the ids do not decode to the text.
+        """(token ids, character span of each token). Raises NotAssembledError if the ids do not decode to the text.
 
-        Some vocabularies lack bytes and drop rare characters silently.
+        Some vocabularies lack some bytes, so that the tokenizer drops rare characters without an error.
         """
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
@@ -82,20 +82,20 @@ class Template:
 
 
 def special_texts(tokenizer: Any) -> tuple[str, ...]:
-    """Spellings that the tokenizer turns into one special token, such as `<|im_end|>`. No text may contain them."""
+    """The texts of the special tokens, such as `<|im_end|>`. No text of a conversation may contain one."""
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 
 
 def _letters(text: str) -> str:
-    """The characters that must survive tokenizing. Tokenizers may normalize Unicode, and some move spaces."""
+    """The characters that tokenizing must keep. Unicode normalization and spaces may change."""
     return re.sub("[ \t\r\n]", "", unicodedata.normalize("NFKC", text))
 
 
 def _strftime_now() -> str:
-    """A macro that replaces transformers' own function, which would write today's date.
+    """A Jinja macro that writes the fixed date. It replaces a function of transformers that writes today's date.
 
-    It is a macro because transformers passes only plain data, not functions, to a template.
+    A macro is used because transformers passes only plain data, no functions, to a template.
     """
     spelled = "".join(f" | replace({directive!r}, {DAY.strftime(directive)!r})" for directive in DIRECTIVES)
     return f"{{%- macro strftime_now(form) -%}}{{{{ form{spelled} }}}}{{%- endmacro -%}}"

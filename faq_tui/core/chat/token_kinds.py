@@ -1,8 +1,8 @@
-"""The kind of each token of a sample: template, question, reasoning or answer; the first token is the sink.
+"""The kind of each token of a sample: template, question, reasoning or answer. The first token is the attention sink.
 
-Rendering records the kinds, one byte per token, an index into KINDS. They are cut together with the sample and
-written to a separate file, because other programs rely on the fields of a set's JSONL. For sets made before kinds
-were recorded, `KindsSearch` finds the kinds in the text.
+Rendering records the kind of each token as one byte, an index into KINDS. If a sample is cut, its kinds are cut, too.
+The kinds are stored in a separate file, because other programs rely on the fields of a set's JSONL. Sets that were
+made by older versions have no recorded kinds. For them, `KindsSearch` finds the kinds in the text.
 """
 
 from __future__ import annotations
@@ -25,16 +25,18 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 
 
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
-    """The tokens that share a character with `span`. A byte-level token can cover the edge of a span.
+    """The span of the tokens that share a character with `span`. A byte-level token can be partly inside a span.
 
-    `offsets` has the character span of each token. (0, 0) if there is no such token.
+    `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
     """
     touched = [i for i, (start, end) in enumerate(offsets) if start < span[1] and end > span[0]]
     return (touched[0], touched[-1] + 1) if touched else (0, 0)
 
 
 def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLATE) -> bytes:
-    """The kinds of `tokens` tokens. `spans` are token spans with their kinds; all other tokens are `other`."""
+    """The kinds of `tokens` tokens. `spans` holds spans of tokens, each with its kind; other tokens have the kind
+    `other`.
+    """
     kinds = bytearray([KINDS.index(other)]) * tokens
     for (start, end), kind in spans:
         kinds[start:end] = bytes([KINDS.index(kind)]) * (end - start)
@@ -42,12 +44,12 @@ def kinds_of(tokens: int, spans: Iterable[tuple[Span, str]], other: str = TEMPLA
 
 
 def with_sink(kinds: bytes) -> bytes:
-    """The kinds of a finished sample, with its first token as the sink: attention collects at the first token."""
+    """Mark the first token of a finished sample as the attention sink."""
     return bytes([KINDS.index(SINK)]) + kinds[1:]
 
 
 def write_kinds(path: Path, rows: Iterable[bytes], ids_hash: str) -> None:
-    """Write the kinds of a set, one JSON line per sample: [kind, number of tokens] in order.
+    """Write the kinds of a set, one JSON line per sample: a list of [kind, number of tokens] in order.
 
     The first line holds `ids_hash`, the hash of the set's token ids. The file is written atomically.
     """
@@ -59,9 +61,9 @@ def write_kinds(path: Path, rows: Iterable[bytes], ids_hash: str) -> None:
 
 
 def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes] | None:
-    """The kinds of a set's first samples, which have `lengths` tokens.
+    """The kinds of the first samples of a set. `lengths` holds the number of tokens of each of these samples.
 
-    None if no kinds were recorded for these token ids.
+    Returns None if no kinds were recorded for these token ids.
     """
     try:
         with path.open(encoding="utf-8") as lines:
@@ -78,15 +80,15 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # template text, kind of the text after it: a question or an answer
+Piece = tuple[str, str]  # (template text, kind of the text that follows: question or answer)
 
 
 @dataclass(frozen=True)
 class KindsSearch:
-    """Finds the kinds in samples of one tokenizer's template."""
+    """Finds the kinds of tokens in samples that were rendered with one tokenizer's template."""
 
     tokenizer: Any
-    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text after it
+    pieces: tuple[Piece, ...]  # texts of the template, each with the kind of the text that follows
     specials: frozenset[int]
 
     @classmethod
@@ -95,14 +97,14 @@ class KindsSearch:
         return cls(tokenizer, _pieces(tokenizer), specials)
 
     def kinds(self, text: str, ids: Sequence[int]) -> list[int]:
-        """An index into KINDS for each of `ids`, which decode to `text`."""
+        """The kind of each token of `ids`, as an index into KINDS. `ids` decode to `text`."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         starts, of_text = self._spans(text)
         encoded_ids, offsets = encoded["input_ids"], encoded["offset_mapping"]
         out: list[int] = []
         last = KINDS.index(QUESTION)
         for index, token in enumerate(ids):
-            # A cut sample may end inside a word. Then its last ids change when the text is encoded again.
+            # If the sample was cut inside a word, encoding its text again gives other ids at the end.
             if index < len(encoded_ids) and encoded_ids[index] == token:
                 last = of_text[max(0, bisect.bisect_right(starts, offsets[index][0]) - 1)]
             out.append(KINDS.index(TEMPLATE) if token in self.specials else last)
@@ -111,7 +113,9 @@ class KindsSearch:
         return out
 
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
-        """(start of each stretch in characters, its kind). The first stretch starts at 0."""
+        """Stretches of the text: (start of each stretch in characters, kind of each). The first stretch starts at
+        0.
+        """
         spans: list[tuple[int, str]] = [(0, QUESTION)]
         offset = 0
         while offset < len(text):
@@ -130,7 +134,7 @@ class KindsSearch:
 
 
 def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """The stretches of one answer. The reasoning tags themselves count as template."""
+    """The stretches of one answer: reasoning and answer. The reasoning tags count as template."""
     tags, closing = list(tag_pattern().finditer(text, start, end)), closing_tags()
     if not tags:
         return []
@@ -142,7 +146,7 @@ def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
 
 
 def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
-    """The template's text before a question, before an answer and after it; empty if there is no template."""
+    """The template's texts before a question, before an answer and after an answer. Empty if there is no template."""
     if not getattr(tokenizer, "chat_template", None):
         return ()
     one, two, three = PLACEHOLDERS
@@ -156,7 +160,7 @@ def _pieces(tokenizer: Any) -> tuple[Piece, ...]:
         whole = template.render(conversation)
         prompt = template.render(conversation[:1], add_generation_prompt=True)
         ended = template.render(conversation[:2])
-    except Exception:  # noqa: BLE001  a template is foreign code and may raise anything; special tokens remain
+    except Exception:  # noqa: BLE001  a template may raise anything; then only special tokens show the kinds
         return ()
     if not (whole.find(one) < whole.find(two) < whole.find(three)) or one not in whole:
         return ()

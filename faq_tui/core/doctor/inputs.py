@@ -1,4 +1,4 @@
-"""Checks of a run's inputs: endpoints, target, judges and families. A check is one finding with its advice."""
+"""Checks of a run's inputs: endpoints, target, judges and families. Each check has one finding and its advice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Check:
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
-    advice: str = ""  # what to do; empty if all is well
+    advice: str = ""  # what the person should do; "" if the check found no problem
 
 
 def endpoint_checks(settings: Settings) -> list[Check]:
@@ -41,14 +41,14 @@ def endpoint_checks(settings: Settings) -> list[Check]:
 
 def _check(name: str, endpoint: Endpoint) -> Check:
     if endpoint.base_url == EMBEDDED:
-        return Check(name, "ok", "embedded: started when it is needed")
+        return Check(name, "ok", "embedded: faq-tui starts this server when it needs it")
     if endpoint.base_url == LOCAL:
-        return Check(name, "ok", f"local: {endpoint.model} is loaded when it is needed")
+        return Check(name, "ok", f"local: faq-tui loads {endpoint.model} when it needs it")
     try:
         served = asyncio.run(_probe(endpoint))
     except FaqError as error:
         return Check(name, "failed", endpoint.base_url, str(error))
-    listed = endpoint.model if served else "it lists no models: the first answer will tell"
+    listed = endpoint.model if served else "the server lists no models, so its model name is not checked"
     return Check(name, "ok", f"{endpoint.base_url}: {listed}")
 
 
@@ -62,7 +62,7 @@ def target_checks(run: Run) -> list[Check]:
 
 
 def judge_checks(run: Run) -> list[Check]:
-    """One check for each judge that has something to report about this machine."""
+    """One check for each judge that has a finding about this machine."""
     checks = []
     for kind in run.settings.judge.kinds():
         try:
@@ -80,7 +80,7 @@ def _code(run: Run) -> Check:
         return Check("model code", "ok", "trust_remote_code = true: Python code of the model's folder runs")
     refusal = untrusted_code(run)
     if refusal:
-        return Check("model code", "failed", "the model's folder brings Python code", refusal)
+        return Check("model code", "failed", "the model's folder contains Python code", refusal)
     return Check("model code", "ok", "no Python code of the model's folder runs")
 
 
@@ -90,7 +90,7 @@ def _quantizable(run: Run) -> Check:
     if name == EMBEDDED:
         return Check("target", "ok", "embedded")
     if not folder.is_dir():
-        return Check("target", "ok", f"{name}: a hub id, checked when it is fetched")
+        return Check("target", "ok", f"{name}: a hub id, checked after its download")
     try:
         refuse_unquantizable(run)
     except FaqError as error:
@@ -99,7 +99,7 @@ def _quantizable(run: Run) -> Check:
 
 
 def family_checks(run: Run) -> list[Check]:
-    """One check for each source. The servers are asked which model they loaded; no other request is sent."""
+    """One check for each source. Each server gets only one request, which asks for its loaded model."""
     ask_servers(run)
     elders = suggestions(run)
     advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"
@@ -109,6 +109,6 @@ def family_checks(run: Run) -> list[Check]:
         words = f"{finding.badge}: {finding.model}; {'; '.join(kin.reasons)}"
         well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
         if kin.verdict == FAMILY and not well:
-            words += "; it is no larger than the target, as an elder is"
+            words += "; it is not larger than the target, but an elder must be"
         checks.append(Check(f"family {finding.source}", "ok" if well else "warning", words, "" if well else advice))
     return checks

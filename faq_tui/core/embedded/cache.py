@@ -1,4 +1,4 @@
-"""The cache folder: its path, a lock for one process at a time, and atomic writes into it."""
+"""Find the cache folder, lock it for one process at a time, and write files into it atomically."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCRATCH_PREFIX = "unfinished-"
 
 
 def cache_folder() -> Path:
-    """`embedded/` in the user's cache of faq-tui, or in `$FAQ_TUI_CACHE`. It may not exist yet."""
+    """The folder `embedded/` in the user's faq-tui cache, or in `$FAQ_TUI_CACHE` if that is set. It may not exist."""
     override = os.environ.get("FAQ_TUI_CACHE")
     if override:
         return Path(override).expanduser().absolute() / "embedded"
@@ -30,7 +30,7 @@ def cache_folder() -> Path:
 
 @contextmanager
 def os_errors_in_words(folder: Path) -> Iterator[None]:
-    """Turn an OSError inside the block into a FaqError that says what to do about it."""
+    """Turn an OSError inside the block into a FaqError that advises the user."""
     try:
         yield
     except OSError as error:
@@ -41,31 +41,31 @@ def in_words(error: OSError, folder: Path) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return disk_full(folder)
     reason = error.strerror or str(error)
-    return f"the cache folder {folder} cannot be used ({reason}): set FAQ_TUI_CACHE to a folder that can"
+    return f"the cache folder {folder} cannot be used ({reason}): set FAQ_TUI_CACHE to a folder that can be written"
 
 
 def disk_full(folder: Path) -> str:
-    return f"the disk is full at {folder}: free 600 MB, or set FAQ_TUI_CACHE to a folder elsewhere"
+    return f"the disk is full at {folder}: free 600 MB, or set FAQ_TUI_CACHE to a folder on another disk"
 
 
 @contextmanager
 def locked(folder: Path, say: Say) -> Iterator[None]:
-    """Hold the folder's lock; the kernel releases it when this process ends in any way."""
+    """Hold the folder's lock. The operating system releases the lock when this process ends, even after a crash."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another faq-tui is preparing the embedded model; waiting for it")
+            say("another faq-tui process is preparing the embedded model; waiting for that process")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 @contextmanager
 def scratch(folder: Path) -> Iterator[Path]:
-    """A fresh folder on the cache's file system, so that finished files can be moved out atomically.
+    """A new empty folder on the cache's file system. Finished files can be moved out of it atomically.
 
-    Call it with the lock held: leftovers of killed processes are removed first.
+    The function first removes folders that killed processes have left. So the caller must hold the lock.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -74,8 +74,10 @@ def scratch(folder: Path) -> Iterator[Path]:
 
 
 def flush(path: Path) -> None:
-    """Flush the file to disk before it gets its final name, so that the name means a complete file even after a power
-    cut.
+    """Flush the file to disk.
+
+    Call this function before the file gets its final name. Then a file with its final name is complete, even after a
+    power cut.
     """
     with path.open("rb") as file:
         os.fsync(file.fileno())

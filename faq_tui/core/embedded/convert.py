@@ -1,6 +1,6 @@
-"""GGUF to a Hugging Face folder that plain `AutoModelForCausalLM` and `AutoTokenizer` load without a network.
+"""Convert the GGUF file to a Hugging Face folder, which transformers loads without a network.
 
-`python -m faq_tui.core.embedded.convert GGUF FOLDER` is how `ensure_model` runs it in a child process.
+`ensure_model` runs `python -m faq_tui.core.embedded.convert GGUF FOLDER` in a child process.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import numpy as np
     from gguf import GGUFReader
 
-CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: matched only as a whole, never built from plain pieces
+CONTROL = 3  # llama.cpp's LLAMA_TOKEN_TYPE_CONTROL: the type of special tokens, which merges never produce
 
-# The names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) against transformers' LlamaModel.
+# These dicts map tensor names of llama.cpp (gguf-py/gguf/tensor_mapping.py, MODEL_ARCH.LLAMA) to the names in
+# transformers' LlamaModel.
 TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
 BLOCK = {
     "attn_norm": "input_layernorm",
@@ -38,8 +39,8 @@ BLOCK = {
 def convert(gguf: Path, folder: Path) -> None:
     """Write config, generation settings, tokenizer and weights of `gguf` into the existing `folder`.
 
-    About 10 s and 1 GB of memory. Raises FaqError if the file is not a Llama model of the kind that is
-    pinned, UsageError without the `gguf` package, OSError if it cannot be written.
+    This takes about 10 s and 1 GB of memory. Raises FaqError if the file is not the supported Llama model, UsageError
+    without the `gguf` package, and OSError if `folder` cannot be written.
     """
     reader = open_gguf(gguf)
     token_ids = {
@@ -71,10 +72,10 @@ def _config(reader: GGUFReader, token_ids: dict[str, int]) -> dict[str, Any]:
         "hidden_act": "silu",
         "vocab_size": shape.vocabulary,
         "max_position_embeddings": shape.context,
-        # Two spellings: transformers 5 reads the second, vLLM and older releases the first.
+        # vLLM and transformers 4 read `rope_theta`; transformers 5 reads `rope_parameters`.
         "rope_theta": shape.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": shape.rope_theta},
-        "rms_norm_eps": round(shape.rms_norm_eps, 12),  # stored as float32: 1e-5 comes back as 9.99999975e-06
+        "rms_norm_eps": round(shape.rms_norm_eps, 12),  # the file stores float32, so 1e-5 is read as 9.99999975e-06
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": True,
@@ -91,15 +92,16 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     """Write tokenizer.json and tokenizer_config.json into `folder`.
 
     llama.cpp's pre-tokenizer `smollm` first splits off every digit and then applies GPT-2's pattern (llama-vocab.cpp,
-    LLAMA_VOCAB_PRE_TYPE_SMOLLM); transformers' own GGUF import drops the first step. Six control bytes (04 06 13 14
-    16 1d) are not in the vocabulary. Both drop them, but only here the characters on both sides may then merge into
-    one token.
+    LLAMA_VOCAB_PRE_TYPE_SMOLLM). transformers' GGUF import omits the first step.
+
+    Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
+    Then this tokenizer, but not llama.cpp, may merge the characters before and after such a byte into one token.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
     kind = (value(reader, "tokenizer.ggml.model"), value(reader, "tokenizer.ggml.pre"))
     if kind != ("gpt2", "smollm"):
-        raise FaqError(f"the embedded model has a tokenizer of kind {kind}, not the one this release knows")
+        raise FaqError(f"the embedded model has an unsupported tokenizer {kind}: delete its file and run again")
     tokens: list[str] = value(reader, "tokenizer.ggml.tokens")
     types: list[int] = value(reader, "tokenizer.ggml.token_type")
     merges: list[str] = value(reader, "tokenizer.ggml.merges")
@@ -122,7 +124,7 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
 
     settings = {
-        # GPT2Tokenizer, the original's class, would build its own pre-tokenizer, which does not split digits.
+        # The original model's class, GPT2Tokenizer, would build its own pre-tokenizer, which does not split digits.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": token("bos"),
         "eos_token": token("eos"),
@@ -138,20 +140,24 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
 
 
 def hf_name(gguf_name: str) -> str:
-    """`blk.3.attn_q.weight` -> `model.layers.3.self_attn.q_proj.weight`; FaqError on an unknown name."""
+    """The Hugging Face name of a tensor. Raises FaqError if the name is unknown.
+
+    For `blk.3.attn_q.weight` the result is `model.layers.3.self_attn.q_proj.weight`.
+    """
     if gguf_name in TOP:
         return TOP[gguf_name]
     match = re.fullmatch(r"blk\.(\d+)\.(\w+)\.weight", gguf_name)
     if match is None or match[2] not in BLOCK:
-        raise FaqError(f"the embedded model has a tensor that a Llama model has not: {gguf_name!r}")
+        raise FaqError(f"the embedded model has the tensor {gguf_name!r}, which Llama models do not have")
     return f"model.layers.{match[1]}.{BLOCK[match[2]]}.weight"
 
 
 def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
-    """Rows of a q or k projection [heads * head_dim, hidden] from llama.cpp's order to Hugging Face's.
+    """Reorder the rows of a q or k projection [heads * head_dim, hidden] from llama.cpp's order to Hugging Face's.
 
-    llama.cpp rotates neighbouring pairs, transformers the two halves of a head; its converter therefore
-    reorders the rows (`LlamaModel.permute` in llama.cpp's convert_hf_to_gguf.py), and this is the inverse.
+    For rotary embeddings, llama.cpp pairs neighbouring rows, and transformers pairs row i of a head's first half with
+    row i of its second half. llama.cpp's converter therefore reorders the rows (`LlamaModel.permute` in
+    convert_hf_to_gguf.py). This function reverses that step.
     """
     rows, columns = weight.shape
     pairs = weight.reshape(heads, rows // heads // 2, 2, columns)
@@ -159,11 +165,11 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 
 
 def write_weights(reader: GGUFReader, path: Path) -> None:
-    """Write all tensors to `path` as bfloat16 safetensors; the output layer is the embedding, tied.
+    """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
-    bfloat16 is the original's dtype, gptqmodel's, and the fast one on CPUs. Its rounding changes the next-token
-    distribution by KL 5e-5 against float32 (float16: 3e-6). Computing in bfloat16 changes it by 1e-3, and plain 4-bit
-    rounding by 0.6. All comparisons are between this folder and its quantizations.
+    The original model and gptqmodel use bfloat16, and CPUs compute it fast. Rounding the weights to bfloat16 gives a
+    KL divergence of 5e-5 from float32 for the next token (rounding to float16: 3e-6). Computing in bfloat16 gives
+    1e-3, and plain 4-bit rounding gives 0.6. All comparisons are between this folder and quantized versions of it.
     """
     import torch
     from gguf.quants import dequantize
@@ -173,7 +179,7 @@ def write_weights(reader: GGUFReader, path: Path) -> None:
     tensors = {}
     for entry in reader.tensors:
         name = hf_name(entry.name)
-        weight = dequantize(entry.data, entry.tensor_type)  # float32, rows first as in Hugging Face
+        weight = dequantize(entry.data, entry.tensor_type)  # a float32 array with rows first, as in Hugging Face
         if name.endswith("q_proj.weight"):
             weight = unpermute(weight, shape.heads)
         elif name.endswith("k_proj.weight"):

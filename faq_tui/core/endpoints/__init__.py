@@ -1,4 +1,4 @@
-"""Requests to OpenAI-compatible servers: sent, streamed, repeated after faults, spread over several servers."""
+"""Send requests to OpenAI-compatible servers, stream the responses, retry after faults, and use several servers."""
 
 from faq_tui.core.endpoints.chat import Reply, stream_chat, stream_choices
 from faq_tui.core.endpoints.client import Client, api_key, open_client

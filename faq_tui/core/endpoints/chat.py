@@ -1,4 +1,4 @@
-"""A streamed chat completion: chunks become choices, and reasoning and answer are kept apart in any dialect."""
+"""Read a streamed chat completion: join its chunks into choices, and separate reasoning from answer."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from faq_tui.core.endpoints.chunks import BrokenStreamError, chat_chunks
 from faq_tui.core.endpoints.client import Client, message_of
 from faq_tui.core.settings import Sampling
 
-MOST_CHARACTERS = 32_000_000  # of one reply: a server that sends more is out of order
-MOST_TOKENS = (1 << 31) - 1  # of a reply whose length the server was not asked to limit
-MOST_CHARACTERS_PER_TOKEN = 8  # on average: longer text than this came in chunks of several tokens
-DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time,
-DELTAS_PER_S = 400  # or over a longer one if all open replies together would give more deltas than this
+MOST_CHARACTERS = 32_000_000  # limit for one reply; a server that sends more is faulty
+MOST_TOKENS = (1 << 31) - 1  # limit for a reply whose request has no max_tokens
+MOST_CHARACTERS_PER_TOKEN = 8  # on average; if the text is longer, chunks held several tokens
+DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
+DELTAS_PER_S = 400  # limit for all open replies together: above it, deltas are merged over a longer time
 
 OnDelta = Callable[[str, str], None]  # (new reasoning, new answer)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """A complete reply. A token count is None if the server reports none, or one that cannot be true."""
+    """A complete reply. A token count is None if the server reports no count, or an impossible one."""
 
     reasoning: str
     answer: str
     finish_reason: str
-    closed: bool  # False: a think block was opened and never closed
+    closed: bool  # False if a think block was opened and never closed
     prompt_tokens: int | None
     completion_tokens: int | None
     seconds: float
-    dialect: str  # where the reasoning came from: a field's name, `inline`, or `none`
+    dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
 
 
 async def stream_chat(
@@ -46,10 +46,10 @@ async def stream_chat(
     on_delta: OnDelta | None = None,
     cut_here: bool = False,
 ) -> Reply:
-    """Send one request, and read its reply to the end. `extra` joins the request's body.
+    """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
-    `cut_here` leaves max_tokens out of the request, so that the server uses all the room that its window has. The
-    stream is closed after sampling.max_tokens tokens, and the reply then has the finish_reason "length".
+    With `cut_here`, the request has no max_tokens, so that the answer may fill the rest of the server's window. The
+    stream is closed after sampling.max_tokens tokens; the finish_reason of the reply is then "length".
 
     Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
     """
@@ -71,10 +71,11 @@ async def stream_choices(
     on_delta: OnDelta | None = None,
     cut_here: bool = False,
 ) -> dict[int, Reply | BrokenStreamError]:
-    """As `stream_chat`, for a request with `extra={"n": …}`: index of the choice to its reply, or to why it broke.
+    """Like `stream_chat`, but for a request of several choices (`extra={"n": …}`).
 
-    `on_delta` is called for index 0 only. A server reports the usage of all choices together, so that only the reply
-    of a lone choice has token counts.
+    The result maps the index of each choice to its reply, or to the error that broke it. `on_delta` is called only
+    for index 0. A server reports the usage of all choices together. So a reply has token counts only if it is the
+    only choice.
     """
     body = {
         "model": model,
@@ -85,14 +86,14 @@ async def stream_choices(
         "top_p": sampling.top_p,
         "max_tokens": sampling.max_tokens,
         "seed": seed,
-        # Not in OpenAI's own protocol: vLLM, SGLang and llama.cpp take them at the top level.
+        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
         "top_k": sampling.top_k,
         "min_p": sampling.min_p,
         **extra,
     }
     if cut_here:
         del body["max_tokens"]
-    response_fields()  # raises where a dialect cannot be loaded, before anything is asked
+    response_fields()  # raises before the request is sent if a dialect cannot be loaded
     started = time.monotonic()
     completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
     StreamedChoice.open_now += 1
@@ -104,7 +105,7 @@ async def stream_choices(
     except _CutError:
         pass
     except OSError:
-        if not completion.whole:  # every choice had its finish_reason: what was cut off is the usage at most
+        if not completion.whole:  # if every choice has its finish_reason, at most the usage is missing
             raise
     finally:
         StreamedChoice.open_now -= 1
@@ -120,14 +121,14 @@ async def stream_choices(
 
 
 class _CutError(Exception):
-    """Every choice has as many tokens as it may have: the connection is closed at once."""
+    """Every choice has reached its limit of tokens, so the connection is closed at once."""
 
 
 class Completion:
-    """Reads the chunks of a stream into choices, or the whole response of a server that cannot stream."""
+    """Builds the choices from a stream of chunks, or from one whole response if the server cannot stream."""
 
     def __init__(self, on_delta: OnDelta | None, expected: int, ceiling: int | None = None) -> None:
-        """`expected`: the number of choices in the request. `ceiling`: see StreamedChoice."""
+        """`expected` is the number of choices in the request. `StreamedChoice` explains `ceiling`."""
         self._ceiling = ceiling
         self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
@@ -169,15 +170,15 @@ class Completion:
 
 
 class StreamedChoice:
-    """One choice of a streamed completion, as it grows: reasoning and answer are kept apart."""
+    """One choice of a streamed completion, which grows with each chunk. Reasoning and answer are separate."""
 
-    open_now = 0  # requests of all clients in this process: one reader takes all their deltas
+    open_now = 0  # number of open choices of all clients in this process, whose deltas go to one reader
 
     def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
-        """`ceiling`: tokens after which the choice is cut off here, because the server was given no max_tokens."""
+        """After `ceiling` tokens the choice is cut off here. It is set if the request has no max_tokens."""
         self._ceiling = ceiling
-        self._chunks = 0  # with text: a token each, or more
-        self.cut = False  # at the ceiling
+        self._chunks = 0  # number of chunks with text; each holds one or more tokens
+        self.cut = False  # True if the choice was cut off at the ceiling
         self._reasoning: list[str] = []
         self._content: list[str] = []
         self._field = ""
@@ -193,7 +194,7 @@ class StreamedChoice:
         return bool(self._finish_reason)
 
     def add(self, delta: Any, finish_reason: Any) -> None:
-        """Take one chunk's delta, or a whole message: they have the same fields."""
+        """Add one chunk's delta, or a whole message, which has the same fields."""
         if self.cut:
             return
         if self._ceiling is not None and isinstance(delta, dict) and _has_text(delta):
@@ -207,7 +208,7 @@ class StreamedChoice:
             return
         for name in response_fields():
             text = delta.get(name)
-            # A server that sends both fields sends the same text twice: only the field that came first is read.
+            # A server that sends both fields sends the same text twice, so only the field that came first is read.
             if isinstance(text, str) and text and self._field in ("", name):
                 self._field = name
                 self._reasoning.append(text)
@@ -230,9 +231,9 @@ class StreamedChoice:
                 self._pending, self._sent = ["", ""], now
 
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
-        """The complete reply. Raises BrokenStreamError if the choice did not come to its end.
+        """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        A choice that was cut off here has no usage from the server: its token count is the ceiling.
+        For a choice that was cut off here, the server reports no usage. Its token count is the ceiling.
         """
         if self._finish_reason in ("", "abort", "error"):
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
@@ -269,7 +270,7 @@ def _count(value: Any) -> int | None:
 
 
 def _whole(text: str) -> str:
-    """Join surrogates that came in two chunks into one character; replace a lone surrogate by U+FFFD."""
+    """Join each surrogate pair into one character, even across two chunks; replace lone surrogates by U+FFFD."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The client of one endpoint: where its key comes from, how a request is sent, how a response is read."""
+"""The client of one endpoint: it finds the API key, sends a request, and reads the response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faq_tui.core.settings.source import LOCAL
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
 MOST_STREAM_BYTES = 2 << 30  # decompressed: a million tokens in chunks of 500 bytes are a quarter of it
-ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})  # others turn a small piece into gigabytes at once
+ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})  # with others, a small piece can decompress to gigabytes
 
 
 class NotAnApiError(Exception):
@@ -25,7 +25,10 @@ class NotAnApiError(Exception):
 
 
 class StatusError(Exception):
-    """The response has an HTTP status other than 200. `body` is its parsed JSON; None if it is no JSON."""
+    """The response has an HTTP status other than 200.
+
+    `body` is the parsed JSON of the response, or None if the response is not JSON.
+    """
 
     def __init__(
         self,
@@ -41,9 +44,9 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The key in the named environment variable. UsageError if it is named but not set."""
+    """The API key from the environment variable that the endpoint names. UsageError if the variable is not set."""
     if endpoint.api_key_env is None:
-        return "none"  # local servers ask for no key, some want the header all the same
+        return "none"  # local servers need no key, but some require the header
     key = key_of(endpoint)
     if key is None:
         raise UsageError(f"${endpoint.api_key_env} is not set: export the key for {endpoint.base_url} in it")
@@ -51,7 +54,7 @@ def api_key(endpoint: Endpoint) -> str:
 
 
 def key_of(endpoint: Endpoint) -> str | None:
-    """The key, or None where none is named or set."""
+    """The API key; None if the endpoint names no environment variable, or the variable is not set."""
     return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
 
 
@@ -68,7 +71,7 @@ class Response:
         return str(self._raw.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
     async def pieces(self, most_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
-        """The body, decompressed, as it arrives. Raises CutOffError if it is longer than `most_bytes`."""
+        """Yield the decompressed body as it arrives. Raises CutOffError if it is longer than `most_bytes`."""
         most = MOST_STREAM_BYTES if most_bytes is None else most_bytes
         async with aclosing(_pieces(self._raw)) as pieces:
             async for piece in pieces:
@@ -78,7 +81,7 @@ class Response:
                 yield piece
 
     async def json(self) -> Any:
-        """The parsed body. Raises NotAnApiError if it is no JSON, or longer than any list of models."""
+        """The parsed body. Raises NotAnApiError if it is not JSON, or longer than MOST_JSON_BYTES."""
         body = bytearray()
         async with aclosing(_pieces(self._raw)) as pieces:
             async for piece in pieces:
@@ -92,9 +95,9 @@ class Response:
 
 
 class Client:
-    """Sends requests to one endpoint. It neither retries nor limits the total time: the caller does.
+    """Sends requests to one endpoint. It neither retries a request nor limits the total time; its caller does both.
 
-    Use it as an async context manager, or close it.
+    Use it as an async context manager, or close it. Every request has its own connection.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -124,12 +127,12 @@ class Client:
     async def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
     ) -> AsyncIterator[Response]:
-        """Send `body` as JSON, and hand over the response; its connection is closed unless it is read to its end.
+        """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
 
-        Raises StatusError unless the status is 200, and OSError (IdleError, CutOffError and ProxyError among them) or
-        UnicodeError; the block raises these, too, while it reads.
+        Raises StatusError unless the status is 200. Raises OSError (also IdleError, CutOffError and ProxyError) or
+        UnicodeError if the exchange fails, also while the block reads the response.
         """
-        # A lone surrogate in a seed is no UTF-8.
+        # UTF-8 cannot encode a lone surrogate in a seed
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
         try:
             raw = await self._transport.send(method, path, content, dict(headers or {}))
@@ -144,7 +147,7 @@ class Client:
             raise translated from None
 
     async def get_json(self, path: str) -> Any:
-        """The parsed body of a GET request. Raises what `request` and `Response.json` raise."""
+        """The parsed body of the response to a GET request. Raises the errors of `request` and of `Response.json`."""
         async with self.request("GET", path) as response:
             return await response.json()
 
@@ -157,13 +160,13 @@ async def open_client(endpoint: Endpoint) -> AsyncIterator[Client]:
 
 
 async def _refuse(raw: Any) -> None:
-    """Raise StatusError unless the status is 200. At most MOST_ERROR_BYTES of the body are read."""
+    """Raise StatusError unless the status is 200. It reads at most MOST_ERROR_BYTES of the body."""
     if raw.status_code == 200:
         return
     import httpx2
 
     body = bytearray()
-    with suppress(CutOffError, httpx2.HTTPError):  # the status stands without its body
+    with suppress(CutOffError, httpx2.HTTPError):  # the status matters even if its body cannot be read
         async with aclosing(_pieces(raw)) as pieces:
             async for piece in pieces:
                 body += piece
@@ -178,7 +181,7 @@ async def _refuse(raw: Any) -> None:
 
 
 def _pieces(raw: Any) -> Any:
-    """An async generator of the decompressed body. Raises CutOffError if nobody asked for its encoding."""
+    """An async generator of the decompressed body. Raises CutOffError if the request did not accept its encoding."""
     encoding = raw.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS:
         raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")

@@ -1,4 +1,4 @@
-"""What the exception of a request means: when to try again, or what the person must change."""
+"""Explain the exception of a failed request: when to try again, or what the person must change."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # they refuse one request, and others may pass
-LONGEST_RETRY_AFTER_S = 900.0  # a server that asks for more is asked again after this
-LONGEST_WAIT_S = 60.0  # between two tries, unless the server asks for more
-SECRET_LENGTH = 8  # a shorter key is a stand-in such as "EMPTY", and a part of many words
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # such a status refuses one request; others may pass
+LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
+LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for more
+SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", which also occurs inside many words
 
 
 @dataclass(frozen=True)
 class RequestFault:
-    """Why a request failed. `reason` is for the record; `advice` is the sentence that a person reads if it stays."""
+    """Why a request failed. `reason` is stored; a person reads `advice` if the fault persists."""
 
     retry: bool
     reason: str
     advice: str
     unreachable: bool  # the fault is the server's: exit code 3
-    wait_s: float | None = None  # what Retry-After asks for
+    wait_s: float | None = None  # the wait that the header Retry-After asks for
     busy: bool = False  # the server asks for fewer requests
     connected: bool = True  # False: there was no connection
-    of_request: bool = False  # the server refuses this request, and may answer others
+    of_request: bool = False  # True: the server refuses this request, but may answer others
 
 
 def no_api(endpoint: Endpoint) -> str:
@@ -45,7 +45,8 @@ def no_api(endpoint: Endpoint) -> str:
 def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
     """The fault behind an exception of a request; None if the exception does not come from a request.
 
-    Several servers repeat the API key in their error message. It is replaced by ***: faults are shown and stored.
+    Some servers repeat the API key in their error message. The key is replaced by ***, because faults are shown and
+    stored.
     """
     url = endpoint.base_url
     if isinstance(error, StatusError):
@@ -77,15 +78,17 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
         advice = f"cannot reach {url} ({why}): is the server running, and the URL right{scheme}?"
         return RequestFault(True, f"connection failed ({why})", advice, True, connected=False)
-    if isinstance(error, UnicodeError):  # a host name that cannot be one
+    if isinstance(error, UnicodeError):  # the host name is invalid
         return RequestFault(False, "no such address", f"cannot reach {url}: check base_url", True)
     return None
 
 
 def backoff(attempt: int, first_s: float) -> float:
-    """Seconds to wait before try `attempt` + 1: a random time up to `first_s`, doubled with each try.
+    """Seconds to wait before try `attempt` + 1: a random time up to a limit.
 
-    Full jitter separates clients that failed at the same time best.
+    The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
+
+    A random time ("full jitter") best separates the next tries of clients that failed at the same time.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
@@ -127,7 +130,7 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Seconds to wait by a Retry-After header, which holds seconds or an HTTP date; None if it holds neither."""
+    """The seconds that a Retry-After header asks for. It holds seconds or an HTTP date; None if it holds neither."""
     if not retry_after:
         return None
     try:
@@ -141,7 +144,7 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _clean(text: str, endpoint: Endpoint) -> str:
-    """The text without the key, then shortened: in the other order, half a key could stay."""
+    """Remove the key from the text, then shorten the text. The opposite order could leave a part of the key in it."""
     key = key_of(endpoint)
     return _short(text.replace(key, "***") if key and len(key) >= SECRET_LENGTH else text)
 
@@ -151,7 +154,7 @@ def _bounded(seconds: float) -> float:
 
 
 def _cause(error: OSError) -> str:
-    """The operating system's message, without the address, which the sentence names already."""
+    """The operating system's message without the address, which the rest of the sentence already names."""
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__
 

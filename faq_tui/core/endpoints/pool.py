@@ -1,7 +1,7 @@
-"""How many requests run at once, and on which server of a source.
+"""Decide how many requests run at once, and which server of a source gets each request.
 
-The limit of each server rises by one for every window of successes and halves when the server asks for fewer requests
-(AIMD, as TCP does). So the number of requests follows what the server can bear; it never exceeds `concurrency`.
+Each server has a limit of requests at once. The limit rises by one after as many successes as it allows requests, and
+halves when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from faq_tui.core.settings import Endpoint
 
 T = TypeVar("T")
 
-POLL_S = 0.1  # between two looks for a cancel
-DOWN_AFTER = 3  # failed connections in a row, while another server works
+POLL_S = 0.1  # time between two checks for a cancel
+DOWN_AFTER = 3  # failed connections in a row after which a server is down, if another server works
 FIRST_PAUSE_S = 2.0
 
 
 class Server:
-    """One base URL: how many requests it may have, and whether it is down."""
+    """The server of one base URL: how many requests it may have at once, and whether it is down."""
 
     def __init__(self, client: Client, concurrency: int) -> None:
         self.client = client
@@ -35,7 +35,7 @@ class Server:
         self.in_flight = 0
         self.out = False  # True: it gets no more requests in this run
         self.misses = 0  # failed connections in a row
-        self.paused_until = 0.0  # on the loop's clock
+        self.paused_until = 0.0  # time of the event loop's clock
         self.max_model_len: int | None = None
         self._successes = 0
         self._lowered = 0.0
@@ -59,25 +59,25 @@ class Server:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
 
     def lower(self, began: float, now: float) -> None:
-        """Halve the limit, once for all requests that were under way at the same time."""
+        """Halve the limit. Several requests that were under way at the same time halve it only once."""
         if began >= self._lowered:
             self.limit, self._lowered, self._successes = max(1.0, self.limit / 2), now, 0
 
 
 class Pool:
-    """Hands out slots of the servers, to the lowest `order` first."""
+    """Hands out the servers' slots for requests. The waiting request with the lowest `order` is served first."""
 
     def __init__(self, clients: Sequence[Client], say: Callable[[str], None]) -> None:
-        """`say` gets a sentence when a server is left out, and when it answers again."""
+        """`say` is called with a sentence when a server is left out, and when it answers again."""
         self.servers = [Server(client, client.endpoint.concurrency) for client in clients]
-        self.last_success = float("-inf")  # on the loop's clock
+        self.last_success = float("-inf")  # time of the event loop's clock
         self._say = say
         self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
         self._ticket = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
 
     async def take(self, order: int) -> Server:
-        """Wait for a free slot, and return its server; `give` it back. The lowest `order` is served first."""
+        """Wait for a free slot and return its server. The caller returns the slot with `give`."""
         slot: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (order, next(self._ticket), slot))
         self._serve()
@@ -104,7 +104,7 @@ class Pool:
         self.last_success = self._now()
 
     def failed(self, server: Server, fault: RequestFault, began: float) -> None:
-        """Learn from a failed request, which was sent at `began` on the loop's clock.
+        """Adapt the server's limit after a failed request, which was sent at `began` (by the event loop's clock).
 
         Raises EndpointError if no server is left.
         """
@@ -154,7 +154,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Serve again when the first pause ends; slots that are given back are served at once."""
+        """Hand out slots again when the first pause of a server ends. (Returned slots are handed out at once.)"""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()
@@ -169,9 +169,9 @@ class Pool:
 async def run_bounded(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
 ) -> None:
-    """Await `work(item)` for each item, started in their order, at most `limit` at a time.
+    """Await `work(item)` for each item. The calls start in the order of the items, at most `limit` run at a time.
 
-    The first exception cancels the rest and is raised; a cancel raises `Stopped`.
+    The first exception cancels the other calls and is raised; a cancel raises `Stopped`.
     """
     waiting = iter(items)
 

@@ -1,4 +1,4 @@
-"""The first request to a server: whether it answers, accepts the key, serves the model; and the embedded server."""
+"""Send the first request to a server, which shows if it answers, accepts the key and serves the model."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-PROBE_TIMEOUT_S = 8.0  # with the start of the command, an error is shown within 15 s even on a busy machine
+PROBE_TIMEOUT_S = 8.0  # so an error is shown within 15 s after the command's start, even on a busy machine
 
 
 class DownError(EndpointError):
-    """The server does not answer now; it may later."""
+    """The server does not answer now, but may answer later."""
 
 
 @dataclass(frozen=True)
 class ServerDescription:
-    """What a server's list of models tells."""
+    """The facts in a server's list of models."""
 
-    names: tuple[str, ...] = ()  # of its models; () if it cannot list them
-    max_model_len: int | None = None  # tokens of prompt and answer together; vLLM and SGLang list it
+    names: tuple[str, ...] = ()  # the names of its models; () if it cannot list them
+    max_model_len: int | None = None  # limit for prompt and answer together, in tokens; vLLM and SGLang report it
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
@@ -42,7 +42,7 @@ async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None =
 
 
 async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> ServerDescription:
-    """As `probe`, with the window of the model."""
+    """Like `probe`, but the result also has the window of the model."""
     descriptions: list[ServerDescription] = []
 
     async def one(_: Endpoint) -> None:
@@ -60,7 +60,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
         if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
             return (
                 ServerDescription()
-            )  # some servers have no model list, or fail on it: the first real request decides
+            )  # some servers have no model list, or a broken one; the first real request will show if they work
         fault = explain(error, endpoint)
         if fault is None:
             raise
@@ -74,9 +74,9 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 
 
 def _listed(body: Any) -> dict[str, int | None]:
-    """Model name to window in tokens. Raises NotAnApiError if the body is no list of models.
+    """Map the name of each model to its window in tokens. Raises NotAnApiError if the body is no list of models.
 
-    Some servers send the list alone, without the object around it.
+    Some servers send only the list, without an object around it.
     """
     if isinstance(body, list) and body:
         body = {"data": body}
@@ -93,7 +93,7 @@ def _listed(body: Any) -> dict[str, int | None]:
 
 
 def reachable(context: Context, endpoint: E) -> E:
-    """The endpoint with a real URL: the embedded server is started if the endpoint is that."""
+    """The endpoint with the URL of a running server. If it is the embedded server, this function starts it."""
     if endpoint.base_url != EMBEDDED:
         return endpoint
     if EMBEDDED not in context.servers:

@@ -1,4 +1,4 @@
-"""The one loop that repeats a failed request: which faults are tried again, how often, and after how long."""
+"""The loop that retries a failed request. It decides which faults are retried, how often, and after what wait."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ S = TypeVar("S", bound=HasEndpoint)
 
 
 class Servers(Protocol[S]):
-    """Hands out the server for each try, and learns from the result: see `Pool`."""
+    """Hands out the server for each try, and adapts to the results. `Pool` is an implementation."""
 
     async def take(self, order: int) -> S: ...
     def give(self, server: S) -> None: ...
     def succeeded(self, server: S) -> None: ...
     def failed(self, server: S, fault: RequestFault, began: float) -> None:
-        """Raises EndpointError if no server is left."""
+        """Adapt to a failed request. Raises EndpointError if no server is left."""
 
     def has_another(self, server: S) -> bool: ...
 
@@ -52,8 +52,8 @@ async def with_retries(
     """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses this one request: it changes the
-    request and returns, so that it is sent again at once, or it raises.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
+    changes the request and returns, and the request is sent again at once, or it raises an exception.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
     """
@@ -76,7 +76,7 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                if fault.retry:  # else another server is asked at once
+                if fault.retry:  # otherwise another server gets the request at once
                     failures += 1
                     if failures > endpoint.retries:
                         raise GaveUpError(fault) from None
@@ -91,7 +91,7 @@ async def with_retries(
 
 
 class OneServer:
-    """The server of one endpoint, without a limit: the caller bounds the number of requests."""
+    """The server of one endpoint. It has no limit of requests at once; the caller sets one."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -114,7 +114,7 @@ class OneServer:
 
 
 class Retrying:
-    """`with_retries` for requests to one endpoint."""
+    """Calls `with_retries` for requests to one endpoint."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._server = OneServer(endpoint)
@@ -122,5 +122,5 @@ class Retrying:
     async def __call__(
         self, request: Callable[[], Awaitable[T]], on_retry: Callable[[int, float, str], None] | None = None
     ) -> T:
-        """Raises what `with_retries` raises."""
+        """Await the request with retries. Raises the same errors as `with_retries`."""
         return await with_retries(lambda _server: request(), self._server, self._server.endpoint, on_retry=on_retry)

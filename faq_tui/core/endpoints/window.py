@@ -1,4 +1,4 @@
-"""How long an answer may be, since prompt and answer share the model's window; and what a refusal says about it."""
+"""Compute how long an answer may be, because prompt and answer share the model's window; and read server refusals."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-BYTES_PER_TOKEN = 3.0  # of text in any language; English has 4 to 5, so this asks for a little less than there is
-TEMPLATE_TOKENS = 64  # what a chat template adds
-LEAST_TOKENS = 16  # less is no answer
+BYTES_PER_TOKEN = 3.0  # average over languages; English has 4 to 5, so estimates are on the high side
+TEMPLATE_TOKENS = 64  # tokens that a chat template adds
+LEAST_TOKENS = 16  # an answer needs at least so many
 
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
 # vLLM 0.26: "max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=2048"
@@ -20,7 +20,7 @@ _WINDOW = re.compile(
     r"|max_model_len=(?:max_total_tokens=)?)\D{0,4}(\d{1,9})",
     re.IGNORECASE,
 )
-# vLLM stops counting at the window: a number behind "at least" is the window less max_tokens, and not the prompt's.
+# vLLM stops counting at the window: a number after "at least" is the window minus max_tokens, not the prompt's size.
 _PROMPT = re.compile(
     r"(?<!at least )\b(\d{1,9}) (?:tokens? )?(?:in|from) the (?:input )?(?:messages|prompt|input)"
     r"|(?:request|the input) \((\d{1,9}) tokens\)",
@@ -34,34 +34,37 @@ _PROMPT_ALONE = re.compile(r"even without any output tokens", re.IGNORECASE)
 
 
 def prompt_tokens(messages: Iterable[Mapping[str, str]]) -> int:
-    """An estimate of the prompt's tokens, on the high side."""
+    """An estimate of the number of tokens in the prompt. It tends to be too high."""
     size = sum(len(message["content"].encode("utf-8", "replace")) for message in messages)
     return math.ceil(size / BYTES_PER_TOKEN) + TEMPLATE_TOKENS
 
 
 def room(max_model_len: int | None, messages: Iterable[Mapping[str, str]]) -> int | None:
-    """Tokens left for the answer (0 or less: none); None if the window is not known."""
+    """The number of tokens left for the answer (0 or less if no room is left); None if the window is unknown."""
     return None if max_model_len is None else max_model_len - prompt_tokens(messages)
 
 
 def room_in_refusal(message: str) -> int | None:
-    """Tokens that are left for the answer by the message of a refusal; None if it does not tell both numbers."""
+    """The number of tokens left for the answer, computed from a refusal.
+
+    None if the message does not contain both the window and the prompt's length.
+    """
     window, prompt = window_in_refusal(message), _PROMPT.search(message)
     return None if window is None or prompt is None else window - int(prompt[1] or prompt[2])
 
 
 def window_in_refusal(message: str) -> int | None:
-    """The model's window in tokens by the message of a refusal; None if it does not name it."""
+    """The model's window in tokens, from the message of a refusal; None if the message does not contain it."""
     match = _WINDOW.search(message)
     return None if match is None else int(match[1])
 
 
 def is_about_room(message: str) -> bool:
-    """True if a refusal speaks of the context or of max_tokens: a request for fewer tokens may pass."""
+    """True if a refusal mentions the context or max_tokens. Then a request for fewer tokens may succeed."""
     return _ROOM.search(message) is not None
 
 
 def prompt_fills_window(message: str) -> bool:
-    """True if a refusal says that the prompt alone is too long: no max_tokens can make it fit."""
+    """True if a refusal says that the prompt alone is too long. Then no value of max_tokens can help."""
     left = room_in_refusal(message)
     return _PROMPT_ALONE.search(message) is not None or (left is not None and left <= 0)

@@ -1,4 +1,4 @@
-"""Held-out answers: the unquantized target's answers to questions that are in no calibration set."""
+"""Generate held-out answers: the unquantized target answers questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
-ROWS_A_BATCH = 4  # times evaluate.batch_size: a decoding step reads all weights, however many rows there are
+ROWS_A_BATCH = (
+    4  # rows per batch, as a multiple of evaluate.batch_size; each further row slows a decoding step only a little
+)
 
 
 def generate(
@@ -23,9 +25,10 @@ def generate(
 ) -> None:
     """Sample an answer to each prompt (token ids).
 
-    `on_answer` gets a prompt's index and its answer's ids, with the end token. `tick` gets the number of decoded
-    tokens; a prompt counts `max_new_tokens` in total, even if its answer is shorter. The torch seed of a batch is a
-    hash of its prompts. Raises Stopped between two tokens.
+    `on_answer` gets the index of a prompt and the token ids of its answer, including the end token. `tick` gets the
+    number of newly decoded tokens. If an answer is shorter than `max_new_tokens`, the missing tokens are added to
+    the count, so that each prompt counts `max_new_tokens` in total. The torch seed of a batch is a hash of its
+    prompts. Raises Stopped after the current token if a stop was requested.
     """
     import torch
     from transformers import StoppingCriteriaList
@@ -53,7 +56,7 @@ def generate(
 
 
 def _end_tokens(model: Any) -> tuple[list[int], int]:
-    """(ids that end an answer, id to pad with)."""
+    """Returns (the token ids that end an answer, the token id for padding)."""
     end_ids = model.generation_config.eos_token_id
     end_ids = model.config.get_text_config().eos_token_id if end_ids is None else end_ids
     ends = [] if end_ids is None else [end_ids] if isinstance(end_ids, int) else list(end_ids)
@@ -62,7 +65,10 @@ def _end_tokens(model: Any) -> tuple[list[int], int]:
 
 
 def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
-    """The complete sampling configuration: any key left out would come from the model's generation_config.json."""
+    """The complete sampling configuration.
+
+    Every key is set, because generate() takes missing keys from the model's generation_config.json.
+    """
     from transformers import GenerationConfig
 
     return GenerationConfig(
@@ -77,14 +83,14 @@ def _sampling(max_new_tokens: int, ends: list[int], pad: int) -> Any:
 
 
 def _batches(prompts: Sequence[tuple[int, ...]], size: int) -> Iterator[list[int]]:
-    """Indices of prompts of similar length."""
+    """Yield batches of at most `size` indices. The prompts of a batch have similar lengths."""
     order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
     for start in range(0, len(order), size):
         yield order[start : start + size]
 
 
 def _left_padded(batch: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
-    """(input_ids, attention_mask), both [rows, longest]."""
+    """Returns (input_ids, attention_mask), both of shape [rows, longest]."""
     import torch
 
     longest = max(map(len, batch))
@@ -94,6 +100,6 @@ def _left_padded(batch: Sequence[Sequence[int]], pad: int, device: Any) -> tuple
 
 
 def _until_end(row: list[int], ends: list[int]) -> list[int]:
-    """The answer up to and with its end token; the rest is padding."""
+    """The answer's token ids up to and including its end token, without the padding after it."""
     stop = next((position for position, token in enumerate(row) if token in ends), len(row) - 1)
     return row[: stop + 1]

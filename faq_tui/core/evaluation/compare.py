@@ -1,7 +1,8 @@
 """Compare a model with the unquantized one, item by item, and store the KL divergence of every token.
 
 `measure` runs a model over the items of a held-out text. `compare` computes the sums of one item from hidden states.
-`encode_token_kl` and `decode_token_kl` pack every token's KL as float16, whose sign bit marks another top-1 token.
+`encode_token_kl` packs every token's KL as float16, and `decode_token_kl` unpacks it. The sign bit is set if the two
+models have different top-1 tokens.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOGIT_BYTES = 1 << 26  # bytes of one float32 array over the vocabulary; four exist at once
+LOGIT_BYTES = 1 << 26  # most bytes of one float32 array [tokens, vocabulary]; four such arrays exist at once
 
 Each = Callable[[int, list[float], list[bool]], None]
 
@@ -38,10 +39,12 @@ def measure(
 ) -> Columns:
     """Run `model` over `items`. Returns columns of sums over each item's predicted tokens.
 
-    The columns are tokens, nll, kl, agree (same top-1 token as the reference), hits (the text's token is the top-1
-    token), and the token column of each of `metrics`. Without `reference` the model is the unquantized one: kl is 0
-    and agree is full. `keep` stores its states. `each` gets an item's index, the KL of its tokens and whether their
-    top-1 token differs. `tick` gets the number of tokens of each batch. Raises FaqError if a metric fails.
+    The columns are `tokens`, `nll`, `kl`, `agree` (number of tokens with the same top-1 token as in the reference),
+    `hits` (number of tokens at which the text's token is the top-1 token), and the token column of each of `metrics`.
+    If `reference` is None, `model` is the unquantized model itself: `kl` is 0, and `agree` equals `tokens`. `keep`
+    stores the states of `model`. `each` gets the index of an item, the KL of each token, and for each token whether
+    the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. Raises FaqError if a
+    metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -53,11 +56,11 @@ def measure(
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        # No token is predicted from the last one, which may lie beyond the model's window.
+        # The last token is not an input: it predicts nothing and may lie beyond the model's window.
         states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
-            # The state at a token predicts the next one.
+            # The state at a token predicts the next token.
             own = states[row, item.first - 1 : len(item.ids) - 1]
             if keep is not None:
                 keep.put(index, own)
@@ -82,14 +85,16 @@ def compare(
     differs: list[bool] | None = None,
     metrics: Sequence[Metric] = (),
 ) -> dict[str, float]:
-    """Sums over the tokens of one item. `states`: [tokens, hidden]; `reference`: states of the same shape, and their
-    head.
+    """Sums over the tokens of one item.
 
-    Each token's KL is appended to `token_kl`, and to `differs` whether its top-1 token differs.
+    `states` has the shape [tokens, hidden]. `reference` holds states of the same shape and the lm_head of their
+    model. The function appends each token's KL to `token_kl`, and to `differs` whether the top-1 tokens of the two
+    models differ.
 
-    nll = -log q(target); KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler
-    1951), with p the unquantized model's distribution and q this one's, both by log-softmax in float32.
-    Sums over tokens are in float64, so that the order of batches does not affect them.
+    nll = -log q(target). KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler 1951). Here
+    p is the distribution of the unquantized model and q that of the measured model. Both are computed by log-softmax
+    in float32.
+    Sums over tokens use float64, so that their order does not change the result noticeably.
     """
     import torch
 
@@ -130,7 +135,7 @@ def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
 
 
 def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
-    """Each metric's value of the whole item, by its column."""
+    """Maps the token column of each metric to the metric's number for the whole item."""
     numbers = {}
     for metric in metrics:
         try:
@@ -141,18 +146,21 @@ def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -
 
 
 def _kl(p: Any, q: Any) -> Any:
-    """KL(p || q) of each row. `p` and `q` are log-probabilities; both are overwritten."""
+    """KL(p || q) of each row. `p` and `q` are log-probabilities. The function overwrites both tensors."""
     import torch
 
     return torch.sub(p, q, out=q).mul_(p.exp_()).sum(-1)
 
 
 DTYPE = "<f2"
-MOST = 65504.0  # largest float16
+MOST = 65504.0  # the largest finite float16
 
 
 def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
-    """Pack the KL in nats of each item's predicted tokens. `differs`: whether each token's top-1 token differs."""
+    """Pack the KL, in nats, of each item's predicted tokens.
+
+    `differs` says for each token whether the top-1 tokens of the two models differ.
+    """
     import numpy as np
 
     order = sorted(items)
@@ -165,9 +173,9 @@ def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, 
 def decode_token_kl(
     blob: bytes, tokens: Sequence[float], number: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """(KL in nats, whether the top-1 token differs), both [predicted tokens of item `number`].
+    """Unpack item `number`. Returns (KL in nats, whether the top-1 tokens differ), both for each predicted token.
 
-    `tokens`: the measurement's column of predicted tokens per item.
+    `tokens` is the measurement's column with the number of predicted tokens of each item.
     """
     import numpy as np
 

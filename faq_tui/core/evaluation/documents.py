@@ -1,6 +1,6 @@
-"""Whole documents for word perplexity, cut and counted as in lm_eval's task wikitext.
+"""Read whole documents for word perplexity, and split and count them as in lm_eval's task wikitext.
 
-lm_eval 0.4.13: lm_eval/tasks/wikitext/preprocess_wikitext.py for the counts and the detokenizer, and
+The counts and the detokenizer follow lm_eval/tasks/wikitext/preprocess_wikitext.py of lm_eval 0.4.13, and
 `ConfigurableTask.count_words` and `count_bytes` in lm_eval/api/task.py (MIT licence, EleutherAI).
 """
 
@@ -16,25 +16,28 @@ from faq_tui.core.evaluation.texts import PYDOC, WIKITEXT2, is_jsonl, json_lines
 from faq_tui.core.run.run import Run
 
 KEY = "evaluate.word_perplexity"
-PARAGRAPHS = 20  # paragraphs of the language reference per document
+PARAGRAPHS = 20  # a document of pydoc has this many paragraphs of Python's language reference
 
 SPACED = ":;.!?,"  # punctuation that WikiText surrounds with spaces
 
 
 @dataclass(frozen=True)
 class Document:
-    text: str  # what the model reads
+    text: str  # the text that the model reads
     words: int
     bytes: int
 
     @classmethod
     def of(cls, page: str, text: str | None = None) -> Document:
-        """A document whose words and bytes are counted on the original page, even if `text` is a detokenized copy."""
+        """Make a document. Words and bytes are counted in `page`, even if the model reads the detokenized `text`."""
         return cls(page if text is None else text, len(re.split(r"\s+", page)), len(page.encode("utf-8")))
 
 
 def load_documents(run: Run, name: str) -> list[Document]:
-    """The documents of a file: one for each line of a .jsonl file ("text" or "page"), else the whole file."""
+    """The documents of a held-out text.
+
+    In a .jsonl file, the field "text" or "page" of each line is one document. Any other file is one document.
+    """
     limit = run.settings.evaluate.word_documents
     if name == WIKITEXT2:
         return [Document.of(page, detokenized(page)) for page in _wikitext_pages()[:limit]]
@@ -48,15 +51,16 @@ def load_documents(run: Run, name: str) -> list[Document]:
             Document.of(text_of(value.get("text", value.get("page")), where, "text")) for where, value in lines
         ]
         if not documents:
-            raise UsageError(f"{run.resolve(name)} of {KEY} is empty: give it a document a line")
+            raise UsageError(f"{run.resolve(name)} of {KEY} is empty: add one document per line")
         return documents
     return [Document.of(load_text(run, name, KEY))]
 
 
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
-    """Split each document into windows, which share its words and bytes in proportion to their predicted tokens.
+    """Split each document into windows, and divide its words and bytes among them by their predicted tokens.
 
-    The shares allow windows to be resampled. They add up to the documents' own counts.
+    With its share, each window can be drawn by the bootstrap. The shares of a document's windows add up to the
+    document's counts.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -70,12 +74,15 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 
 
 def prefix_of(tokenizer: object) -> int:
-    """The token before a document's first token: bos, or eos if there is no bos (lm_eval's prefix_token_id)."""
+    """The token that precedes a document's first token. It is bos, or eos if the tokenizer has no bos.
+
+    lm_eval calls it prefix_token_id.
+    """
     for name in ("bos_token_id", "eos_token_id"):
         token_id: int | None = getattr(tokenizer, name, None)
         if token_id is not None:
             return token_id
-    raise FaqError("the target's tokenizer has neither a first nor a last token: word perplexity needs one of them")
+    raise FaqError("the target's tokenizer has neither a bos nor an eos token, and word perplexity needs one of them")
 
 
 def detokenized(page: str) -> str:

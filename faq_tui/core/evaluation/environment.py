@@ -1,4 +1,4 @@
-"""The environment of the measurements (device, dtype, versions): `reports/evaluation.json`, for the report."""
+"""Store the environment of the measurements (device, dtype, versions) in `reports/evaluation.json` for the report."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _path(run: Run) -> Path:
 
 
 def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
-    """`worker`: device, device_name, dtype; weight_bytes and bits of the unquantized target."""
+    """Write the file. `worker`: device, device_name, dtype, and weight_bytes and bits of the unquantized target."""
     texts = {name: describe(run, name, text.items) for name, text in spec.texts.items()}
     if spec.answers:
         texts[ANSWERS] = describe(run, ANSWERS, ())
@@ -30,7 +30,7 @@ def write_environment(run: Run, spec: Spec, worker: dict[str, Any]) -> None:
 
 
 def read_environment(run: Run) -> dict[str, Any]:
-    """The content that `write_environment` wrote; empty if there is none."""
+    """The content that `write_environment` wrote. The dict is empty if the file is missing or damaged."""
     try:
         body = json.loads(_path(run).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -39,12 +39,12 @@ def read_environment(run: Run) -> dict[str, Any]:
 
 
 def weight_bytes(folder: Path) -> int:
-    """The size of a model folder's weight files."""
+    """The size in bytes of the weight files in a model folder."""
     return sum(f.stat().st_size for f in folder.iterdir() if f.suffix in (".safetensors", ".bin"))
 
 
 def stored_bits(folder: Path) -> int | None:
-    """Bits per weight of an unquantized folder, from its config.json."""
+    """Bits per weight of an unquantized model, from its config.json. Returns None for an unknown dtype."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     for part in (config, config.get("text_config", {})):
         name = str(part.get("dtype") or part.get("torch_dtype"))

@@ -1,4 +1,4 @@
-"""A held-out text: its items, their columns, and how texts become items (windows, rolled documents, pairs)."""
+"""A held-out text: its items and their columns, and the functions that split texts into items."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
-SHORT = 256  # tokens; a choice or a passage is far shorter, so a batch of four would leave the model idle
+SHORT = 256  # tokens; items shorter than this, such as choices, are put into larger batches
 
 
 @dataclass(frozen=True)
 class Item:
-    """Token ids. Those from index `first` (at least 1) on are predicted."""
+    """The token ids of one item. The model predicts the tokens from index `first` (at least 1)."""
 
     ids: tuple[int, ...]
     first: int
@@ -34,17 +34,17 @@ class Item:
 
 @dataclass(frozen=True)
 class ChoiceQuestion:
-    """A multiple-choice question. Each choice is an item; the items follow one another."""
+    """A multiple-choice question. Each of its choices is an item of the text, in the same order."""
 
     answer: int  # index of the right choice
-    lengths: tuple[int, ...]  # characters of each choice, for acc_norm
+    lengths: tuple[int, ...]  # number of characters of each choice, for acc_norm
 
 
 @dataclass(frozen=True)
 class Heldout:
     kind: str
     items: list[Item]
-    columns: Columns = field(default_factory=dict)  # for a rolled document: words and bytes of each item
+    columns: Columns = field(default_factory=dict)  # for documents: the number of words and bytes of each item
     questions: list[ChoiceQuestion] = field(default_factory=list)
 
     @property
@@ -58,12 +58,12 @@ class Heldout:
         return self.kind != CHOICES
 
     def __len__(self) -> int:
-        """The number of units that the bootstrap draws: questions, or else items."""
+        """The number of units that the bootstrap draws: the questions, or the items of a text without questions."""
         return len(self.questions) or len(self.items)
 
     @property
     def size(self) -> int:
-        """Tokens that a model must process."""
+        """The number of tokens that a model must process."""
         return sum(len(item.ids) for item in self.items)
 
     def finished(self, sums: Mapping[str, Sequence[float]]) -> Columns:
@@ -77,7 +77,7 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """The chosen answer of each question by log-likelihood (lm_eval's acc) and per character (acc_norm)."""
+        """The columns of the model's choices: by log-likelihood (lm_eval's acc), and per character (acc_norm)."""
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
         start = 0
         for question in self.questions:
@@ -100,10 +100,10 @@ class Heldout:
 
 
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:
-    """Non-overlapping windows of `size` tokens. They share no context; a window's first token is not predicted.
+    """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
 
-    With `bos`, each window starts with that token, because models trained with it fail without it. A shorter last
-    window is kept if it has a token to predict.
+    If `bos` is given, each window starts with that token, because models trained with it predict badly without it.
+    The last window may be shorter. It is dropped if it has no token to predict.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -114,9 +114,10 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
 def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
     """Windows that predict each of `ids` exactly once, for a model that reads `size` tokens at a time.
 
-    The windows of lm_eval 0.4.13 for `loglikelihood_rolling`: `get_rolling_token_windows` of lm_eval/utils.py
-    with context_len 1, then `make_disjoint_window`. `prefix` precedes the first token. A later window has the
-    previous token as context; the last, shorter window has as much context as fits.
+    The windows equal those of lm_eval 0.4.13 for `loglikelihood_rolling`: it calls `get_rolling_token_windows` of
+    lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token `prefix` precedes the first token.
+    Each later window starts with one token of context, the last token of the window before it. The last window
+    predicts fewer tokens, so it starts with more tokens of context.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -129,18 +130,16 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items.
-
-    Texts with equal tokens have equal hashes. `more`: anything else that affects their sums.
-    """
+    """A hash of the items and of `more`, which is other data that affects the sums. Equal items have equal hashes."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
 
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
-    """Indices of items of similar length, longest first, so that a batch too large shows at once.
+    """Yield the indices of each batch. The items of a batch have similar lengths.
 
-    A batch has `size` items; of items below SHORT tokens it has as many as `size` items of SHORT tokens would fill.
+    The longest items come first, so that a batch that needs too much memory fails at once. A batch has `size` items.
+    If its items are shorter than SHORT tokens, it has more items, but at most `size` * SHORT tokens.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:
@@ -150,18 +149,18 @@ def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
 
 
 def encode_pair(tokenizer: object, text: str, special: bool | None = None) -> list[int]:
-    """Token ids of `text`. With `special` None the tokenizer decides whether a special token comes first."""
+    """Token ids of `text`. If `special` is None, the tokenizer decides whether it adds special tokens."""
     assert callable(tokenizer)
     options = {} if special is None else {"add_special_tokens": special}
     return list(tokenizer(text, verbose=False, **options)["input_ids"])
 
 
 def item_of_pair(tokenizer: object, context: str, continuation: str, longest: int) -> Item | None:
-    """An item that predicts only the continuation; None if none of it is left to predict.
+    """An item that predicts only the continuation. Returns None if no token of the continuation can be predicted.
 
-    It is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): both are encoded as one text, and the
-    tokens beyond the length of the encoded context are the continuation. A pair of more than `longest` tokens loses
-    the start of its context.
+    The pair is split as in lm_eval 0.4.13 (`_encode_pair` in lm_eval/api/model.py): context and continuation are
+    encoded as one text. If the context alone has n tokens, the tokens after the first n are the continuation. If the
+    model would have to read more than `longest` tokens, the start of the context is cut off.
     """
     whole, before = encode_pair(tokenizer, context + continuation), encode_pair(tokenizer, context)
     first = len(before)

@@ -1,4 +1,4 @@
-"""The models and texts to measure, and the hashes that tell whether a measurement already exists."""
+"""List the models and texts to measure, and compute the hashes that identify a measurement."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import TARGET_ANSWERS
 from faq_tui.core.store.artefacts import Artefact, all_artefacts
 
-UNQUANTIZED = "unquantized"  # the subject
+UNQUANTIZED = "unquantized"  # the name of the unquantized target among the subjects
 
-VERSION = 1  # increase it when the same model and text would give other numbers
-TEMPERATURE, TOP_P = 0.6, 0.95  # of the held-out answers
+VERSION = 1  # increase it if a change of the code changes the numbers for the same model and text
+TEMPERATURE, TOP_P = 0.6, 0.95  # sampling of the held-out answers
 
 
 def evaluation_hash(run: Run) -> str:
-    """A hash of everything but the seed that affects a held-out answer."""
+    """A hash of everything that affects a held-out answer, except the seed."""
     return digest("heldout", VERSION, fingerprint(run), run.settings.evaluate.answer_tokens, TEMPERATURE, TOP_P)
 
 
 def wanted_artefacts(run: Run) -> list[Artefact]:
-    """The artefacts of the present settings that exist, in the settings' order."""
+    """The existing artefacts that the present settings request, in the order of the settings."""
     made = all_artefacts(run.store)
     names = [recipe.folder(name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
     return [made[name] for name in names if name in made]
 
 
 def subjects(run: Run) -> dict[str, str]:
-    """Subject (`unquantized`, then folders under `models/`) -> hash of its identity.
+    """Maps each subject to a hash that identifies its weights.
 
-    Artefacts that share a folder share its measurements.
+    The subjects are `unquantized` and the folders under `models/`. Artefacts that share a folder are one subject.
     """
     target = fingerprint(run)
     made = all_artefacts(run.store)
@@ -42,7 +42,7 @@ def subjects(run: Run) -> dict[str, str]:
 
 
 def texts(run: Run) -> tuple[str, ...]:
-    """Names of the held-out texts of the present settings, as measurements use them."""
+    """The names of the held-out texts of the present settings, in the form in which measurements are stored."""
     settings = run.settings.evaluate
     answers = settings.answers if run.settings.seeds.heldout else ()
     names = (
@@ -56,13 +56,13 @@ def texts(run: Run) -> tuple[str, ...]:
 
 
 def answers_of(name: str) -> str:
-    """Name of the text that holds the answers of the target or of a source."""
+    """The name of the held-out text with the answers of the target or of a source."""
     return ANSWERS if name == TARGET_ANSWERS else named(ANSWERS, name)
 
 
 def measurement_signature(subject: str, items: str, dtype: str, device: str) -> str:
-    """The key of a measurement.
+    """The signature of a measurement. `subject` and `items` are hashes.
 
-    `subject` and `items` are hashes. Measurements are comparable if only `subject` differs.
+    Two measurements are comparable if their signatures differ only in `subject`.
     """
     return f"{subject}.{items}.{dtype}.{device}"

@@ -1,4 +1,4 @@
-"""The readable text of held-out items, token by token."""
+"""Store the text of each token of held-out items, so that people can read the items."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
 LONGEST_CHARACTER = 8  # most tokens that one character may span
-CONTEXT = 400  # characters before the predicted tokens
+CONTEXT = 400  # most characters of context that are stored before the predicted tokens
 
 
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
-    """Store the words of every unlabelled text. Those of labelled texts are stored when they are loaded."""
+    """Store the readable items of every unlabelled text. The items of labelled texts were stored on loading."""
     readable = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
     if answers := [answer for answer in spec.answers if answer.ids]:
         items = [Item((*a.prompt_ids, *a.ids), len(a.prompt_ids)) for a in answers]
@@ -31,7 +31,7 @@ def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
 
 
 def _questions(run: Run) -> dict[tuple[int, ...], str]:
-    """The question of each held-out seed, by the token ids of its rendered prompt."""
+    """Maps the token ids of each rendered prompt to the question of its held-out seed."""
     questions = {seed.id: seed.messages[-1]["content"] for seed in seed_rows.by_role(run.store, "heldout")}
     rows = run.store.db.execute("SELECT seed_id, prompt_ids FROM heldout_answers")
     return {
@@ -49,10 +49,10 @@ def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> 
 
 
 def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
-    """The text of each token. A character that spans several tokens belongs to the last of them.
+    """The text of each token. A character that spans several tokens is in the text of the last of them.
 
-    Each token is decoded together with the one before it (`before`: the tokens before the first), because some
-    tokenizers drop a leading space.
+    Each token is decoded together with the token before it, because some tokenizers drop a leading space. `before`
+    holds the tokens before the first one.
     """
     texts: list[str] = []
     last, waiting = list(before), list[int]()

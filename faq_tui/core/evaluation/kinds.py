@@ -1,18 +1,18 @@
-"""The kinds of held-out text, and how a text's name tells its kind."""
+"""The kinds of held-out text. The name of a text contains its kind."""
 
 from __future__ import annotations
 
 PROSE, WORDS, ANSWERS, LAST_WORD, CHOICES = "prose", "words", "answers", "last_word", "choices"
 KINDS = (PROSE, ANSWERS, WORDS, LAST_WORD, CHOICES)
-LABELLED = (LAST_WORD, CHOICES)  # kinds whose items are right or wrong and so can flip
+LABELLED = (LAST_WORD, CHOICES)  # the kinds whose items are answered right or wrong, so that they can flip
 
 
 def named(kind: str, name: str) -> str:
-    """The name of a held-out text in the store and in reports: `kind:name`, and for prose the name alone."""
+    """The name of a held-out text in the store and in reports: `kind:name`, or only `name` for prose."""
     return name if kind == PROSE else f"{kind}:{name}"
 
 
 def kind_of(text: str) -> str:
-    """The kind of a text, from a name that `named` made. `answers` alone means the target's own answers."""
+    """The kind of a text, read from the name that `named` made. The name `answers` means the target's own answers."""
     head, colon, _ = text.partition(":")
     return head if head == ANSWERS or (colon and head in KINDS and head != PROSE) else PROSE

@@ -1,4 +1,4 @@
-"""Held-out items with a right answer: multiple-choice questions, and passages whose last word is predicted.
+"""Read held-out items with a right answer: multiple-choice questions, and passages whose last word is predicted.
 
 The answer to a question is the choice with the highest likelihood. Passages have LAMBADA's form (Paperno et al.
 2016): the model must predict the last word.
@@ -18,8 +18,8 @@ from faq_tui.core.run.run import Run
 
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
-MIN_WORDS, MAX_WORDS = 25, 120  # words of a passage cut from prose
-MIN_LETTERS = 3  # letters of such a passage's last word: "it" and "of" are too easy
+MIN_WORDS, MAX_WORDS = 25, 120  # fewest and most words of a passage that is cut from prose
+MIN_LETTERS = 3  # fewest letters of such a passage's last word, because shorter words are too easy to predict
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
 
 
@@ -34,11 +34,11 @@ class ChoiceCase:
 
 
 def load_questions(run: Run, name: str) -> list[ChoiceCase]:
-    """The questions of a file. Raises UsageError on the first invalid one, or if there are none."""
+    """The questions of a file. Raises UsageError on the first invalid question, or if the file has no question."""
     path = starter_file("starter_choices.jsonl") if name == STARTER else run.resolve(name)
     cases = [_case(value, where) for where, value in json_lines(path, CHOICES_KEY, run.settings.evaluate.items)]
     if not cases:
-        raise UsageError(f"{path} of {CHOICES_KEY} is empty: give it a question a line")
+        raise UsageError(f"{path} of {CHOICES_KEY} is empty: add one question per line")
     return cases
 
 
@@ -47,7 +47,7 @@ def _case(value: dict[str, Any], where: str) -> ChoiceCase:
     question = text_of(value.get("question"), where, "question")
     choices, answer = value.get("choices"), value.get("answer")
     if not isinstance(choices, list) or len(choices) < 2:
-        raise UsageError(f'{where} has no list "choices" of two or more: mend the line, or leave it out')
+        raise UsageError(f'{where} has no list "choices" with two or more entries: correct or delete the line')
     texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
     if isinstance(answer, str):
         # Outside ASCII, upper() may return two letters: "ß" becomes "SS".
@@ -59,9 +59,11 @@ def _case(value: dict[str, Any], where: str) -> ChoiceCase:
 
 
 def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) -> tuple[Heldout, list[ChoiceCase]]:
-    """Items of each choice after its question, in the form of lm_eval's arc_easy: "Question: …\\nAnswer: choice".
+    """Make an item of each choice, with the question as context.
 
-    Also returns the measured cases: those in which every choice has a token to predict.
+    The form is that of lm_eval's task arc_easy: "Question: …\\nAnswer: choice".
+
+    Also returns the measured questions. A question is left out if one of its choices has no token to predict.
     """
     items, questions, kept = [], [], []
     for case in cases:
@@ -78,7 +80,7 @@ def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) 
 
 
 def load_passages(run: Run, name: str) -> list[str]:
-    """Passages without their final punctuation. Raises UsageError if there are none."""
+    """The passages without their final punctuation. Raises UsageError if there is no passage."""
     limit = run.settings.evaluate.items
     if name == STARTER or is_jsonl(run, name):
         path = starter_file("starter_last_words.jsonl") if name == STARTER else run.resolve(name)
@@ -95,7 +97,7 @@ def load_passages(run: Run, name: str) -> list[str]:
 
 
 def passages(text: str) -> list[str]:
-    """Runs of whole sentences of one paragraph, with MIN_WORDS to MAX_WORDS words."""
+    """Cut each paragraph into passages of MIN_WORDS to MAX_WORDS words. A passage ends where a sentence ends."""
     cut = []
     for paragraph in re.split(r"\n\s*\n", text):
         words: list[str] = []
@@ -106,7 +108,7 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # Skip passages that a wrong sentence cut left unfinished, or that end in markup.
+            # Skip passages that end in markup, or in the middle of a sentence because SENTENCE_END split it wrongly.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []
@@ -114,7 +116,10 @@ def passages(text: str) -> list[str]:
 
 
 def heldout_passages(candidates: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
-    """Items that predict the last word, split as in lm_eval's lambada_openai, and the passages that are measured."""
+    """Make an item of each passage, split as in lm_eval's task lambada_openai. Only the last word is predicted.
+
+    Also returns the passages that are measured.
+    """
     items, kept = [], []
     for passage in candidates:
         context, _, word = passage.rpartition(" ")

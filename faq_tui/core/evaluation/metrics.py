@@ -1,7 +1,7 @@
-"""The metrics: the name, formula and number format of each.
+"""Define the metrics: their names, formulas and number formats.
 
 A metric is an instance of a subclass of `Metric`, registered in `METRICS`. The settings, the report and pane 6 read
-everything about a metric from that instance. docs/extending/metric.md shows how another package adds a metric.
+all facts about a metric from that instance. docs/extending/metric.md shows how another package adds a metric.
 """
 
 from __future__ import annotations
@@ -19,75 +19,83 @@ from faq_tui.core.stats.sums import ITEMS, Sums
 if TYPE_CHECKING:
     from faq_tui.core.stats.sums import Array
 
-TOKENS = "tokens"  # the column of predicted tokens
-FLIPPED = "flipped"  # the column that `with_flips` adds
+TOKENS = "tokens"  # the name of the column with the number of predicted tokens
+FLIPPED = "flipped"  # the name of the column that `with_flips` adds
 NOT_MEASURED: Mapping[str, float] = MappingProxyType({})
 
 
 class Metric(Extension):
-    """A number for one model on one held-out text, computed from columns with one number per item.
+    """A number for one model on one held-out text. It is computed from columns that hold one number per item.
 
-    The bootstrap draws items: windows of prose, answers, documents, passages or questions. An item's columns are sums
-    over its predicted tokens: `tokens` (count), `nll` (nats), `kl` (nats, from the unquantized model) and `agree`
-    (same top-1 token). Documents also have `words` and `bytes`. Passages and questions have `correct` and `flipped`.
-    Questions have `correct_norm`, but none of the first four.
+    The bootstrap draws items. An item is a window of prose or of a document, an answer, a passage or a question. Each
+    item has these columns, which are sums over its predicted tokens: `tokens` (their number), `nll` (nats), `kl` (KL
+    divergence from the unquantized model, nats) and `agree` (number of tokens with the same top-1 token). Windows of
+    documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions have only
+    `correct`, `correct_norm` and `flipped`.
 
-    `title` is the name in a sentence ("top-1 agreement"), `help` one sentence that says what it measures.
+    `title` is the metric's name within a sentence ("top-1 agreement"). `help` is one sentence that says what the
+    metric measures.
     """
 
     unit: str  # unit of the value, such as "nats a token"
     higher_is_better: bool
-    # By kind of text: another draw of the calibration set alone can reverse a difference this small. Empty if not
-    # measured.
+    # Maps a kind of text to a difference. Any smaller difference can come from another draw of the calibration set
+    # alone. Empty if this was not measured.
     close: Mapping[str, float]
-    kinds: tuple[str, ...]  # the kinds of held-out text that have it
-    columns: tuple[str, ...]  # the columns of its formula
-    percent: bool = False  # a share: written in percent, and its changes in points
-    decimals: int = 3  # digits after the point, unless it is a share
-    heading: str = ""  # its column in the report's table of models; empty: it has no column there
-    heading_kinds: tuple[str, ...] | None = None  # the kinds that have this column; None: all of `kinds`
-    heading_rank: int = 100  # columns are sorted by this
-    legend: str = ""  # the sentences that explain the column; empty: `help`
-    token_column: str = ""  # a column that `token_values` fills; rename it when the formula changes
+    kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
+    columns: tuple[str, ...]  # the columns that its formula reads
+    percent: bool = False  # True for a share: the value is written in percent and a change in percentage points
+    decimals: int = 3  # digits after the decimal point; not used if `percent` is set
+    heading: str = ""  # heading of its column in the report's table of models; if empty, it has no column there
+    heading_kinds: tuple[str, ...] | None = None  # the kinds of text with this column; None means all of `kinds`
+    heading_rank: int = 100  # the columns of the table are sorted by this number
+    legend: str = ""  # the sentences that explain the column; if empty, `help` explains it
+    token_column: str = ""  # name of the column that `token_values` fills; rename it if the formula changes
 
     def values(self, sums: Sums, weights: Array) -> Array:
-        """One value for each row of `weights`, shape [rows, items]: how often each item counts."""
+        """The metric's value for each row of `weights`.
+
+        `weights` has the shape [rows, items]. Each row says how often each item counts.
+        """
         raise NotImplementedError
 
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
-        """The value of each token of a part of an item, shape [tokens], for `token_column`.
+        """The metric's value of each token, shape [tokens]. The tokens are a part of one item.
 
         Called in the evaluation's child process. `unquantized` and `measured` are log-probabilities as torch tensors
         of float32, [tokens, vocabulary]; `targets` are the ids of the text's tokens, [tokens]. Do not
-        change any of them in place. For the unquantized model both tensors are the same.
+        change these tensors in place. When the unquantized model itself is measured, `unquantized` and `measured` are
+        the same tensor.
         """
         raise NotImplementedError
 
     def item_value(self, values: Sequence[float]) -> float:
-        """The item's number in `token_column`, from the values of all its tokens: their sum."""
+        """The item's number in `token_column`: by default the sum of the values of all its tokens."""
         return math.fsum(values)
 
     def value_of(self, sums: Sums) -> float:
-        """The value with each item counted once."""
+        """The metric's value on the whole text: each item counts once."""
         import numpy as np
 
         return float(self.values(sums, np.ones((1, len(sums))))[0])
 
     def title_for(self, window: int | None) -> str:  # noqa: ARG002  a subclass uses it
-        """The name at the head of a table of one text. `window`: the tokens of its windows, None for another kind."""
+        """The name in the heading of a table about one text.
+
+        `window` is the number of tokens per window of prose, and None for other kinds of text.
+        """
         return self.title
 
     def legend_line(self) -> str:
-        """The item of the list below the report's table of models."""
+        """The metric's line in the list below the report's table of models."""
         first, second = self.help[:1], self.help[1:2]
-        help_ = self.help if second.isupper() else first.lower() + self.help[1:]  # "KL in bits." keeps its letters
+        help_ = (
+            self.help if second.isupper() else first.lower() + self.help[1:]
+        )  # a first word such as "KL" keeps its capitals
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
-        """What is missing or wrong in this object.
-
-        Each text completes a sentence that begins with the metric's name.
-        """
+        """List what is missing or wrong in this metric. Each entry continues a sentence that starts with its name."""
         needed = ("name", "title", "help", "unit", "higher_is_better", "close", "kinds", "columns")
         faults = [f"has no {name}" for name in needed if getattr(self, name, None) in (None, "", ())]
         if faults:
@@ -99,9 +107,9 @@ class Metric(Extension):
 
 
 class Ratio(Metric):
-    """The sum of one column divided by the sum of another, or the exponential of that.
+    """The sum of one column divided by the sum of another, or the exponential of this ratio.
 
-    It is a ratio of sums, never a mean of the items' own ratios.
+    It is a ratio of two sums over all items, not the mean of each item's ratio.
     """
 
     numerator: str
@@ -109,7 +117,7 @@ class Ratio(Metric):
     exponential: bool = False
 
     @property
-    def columns(self) -> tuple[str, ...]:  # type: ignore[override]  # a subclass may still set it
+    def columns(self) -> tuple[str, ...]:  # type: ignore[override]  # a subclass may set the attribute instead
         return tuple(name for name in (self.numerator, self.denominator) if name != ITEMS)
 
     def values(self, sums: Sums, weights: Array) -> Array:
@@ -121,14 +129,15 @@ class Ratio(Metric):
 
 
 class KlDivergence(Ratio):
-    """The mean over tokens of KL(p || q), p the unquantized model's distribution over the vocabulary, q this model's.
+    """The mean of KL(p || q) over all predicted tokens.
 
-    KL(p || q) = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` calls
-    it mean KLD.
+    Here p is the unquantized model's distribution over the vocabulary, and q is this model's distribution.
+    KL(p || q) = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` prints
+    this value as mean KLD.
     """
 
     name, title, unit = "kl", "KL", "nats a token"
-    help = "How far its predictions are from the unquantized model's, in nats a token; 0 is none."
+    help = "How far its predictions are from the unquantized model's, in nats a token; 0 means no difference."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
     close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # measured with SmolLM2-135M, GPTQ INT4
@@ -138,21 +147,21 @@ class KlDivergence(Ratio):
 
 
 class TokenPerplexity(Ratio):
-    """exp(sum of nll / sum of tokens): the exponential of a token's mean negative log-likelihood.
+    """exp(sum of nll / sum of tokens): the exponential of the mean negative log-likelihood of a token.
 
     Jelinek et al. 1977, "Perplexity: a measure of the difficulty of speech recognition tasks".
     """
 
     name, title, unit = "perplexity", "perplexity", "per token"
-    help = "How surprised the model is by the text, token by token; depends on tokenizer and window."
+    help = "How badly the model predicts the text, per token; the value depends on the tokenizer and the window."
     numerator, denominator, exponential = "nll", TOKENS, True
     higher_is_better = False
     close = NOT_MEASURED
     kinds = (PROSE, ANSWERS)
     heading, heading_rank = "PPL", 1
     legend = (
-        "perplexity, how surprised the model is by the text, token by token; lower is better. It depends on the "
-        "tokenizer and the window, so compare it only within this table."
+        "perplexity per token: how badly the model predicts the text; lower is better. It depends on the tokenizer "
+        "and the window, so compare it only within this table."
     )
 
     def title_for(self, window: int | None) -> str:
@@ -160,23 +169,23 @@ class TokenPerplexity(Ratio):
 
 
 class WordPerplexity(Ratio):
-    """exp(sum of nll / sum of words), words as lm_eval counts them for `weighted_perplexity`."""
+    """exp(sum of nll / sum of words). Words are counted as in lm_eval's `weighted_perplexity`."""
 
     name, title, unit = "word_perplexity", "word perplexity", "per word"
-    help = "Perplexity by word, as lm_eval counts it and the paper prints it."
+    help = "Perplexity per word, computed as in lm_eval and in the paper."
     numerator, denominator, exponential = "nll", "words", True
     higher_is_better = False
     close = NOT_MEASURED
     kinds = (WORDS,)
     heading, heading_rank = "Word PPL", 2
-    legend = "perplexity by word, as lm_eval counts it; lower is better."
+    legend = "perplexity per word, computed as in lm_eval; lower is better."
 
 
 class BytePerplexity(Ratio):
-    """exp(sum of nll / sum of bytes), as lm_eval's `weighted_perplexity` by byte."""
+    """exp(sum of nll / sum of bytes). Bytes are counted as in lm_eval's `weighted_perplexity`."""
 
     name, title, unit = "byte_perplexity", "byte perplexity", "per byte"
-    help = "Perplexity by byte, as lm_eval counts it."
+    help = "Perplexity per byte, computed as in lm_eval."
     numerator, denominator, exponential = "nll", "bytes", True
     higher_is_better = False
     close = NOT_MEASURED
@@ -187,11 +196,11 @@ class BytePerplexity(Ratio):
 class TopTokenAgreement(Ratio):
     """The share of predicted tokens for which both models have the same top-1 token.
 
-    llama.cpp's `perplexity --kl-divergence` calls it same top p.
+    llama.cpp's `perplexity --kl-divergence` prints this share as same top p.
     """
 
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
-    help = "How often it finds the same next token most likely as the unquantized model does."
+    help = "How often its most likely next token is also the unquantized model's."
     numerator, denominator = "agree", TOKENS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -203,7 +212,7 @@ class Accuracy(Ratio):
     """The share of items with the right answer: lm_eval's acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
-    help = "Share of right answers: the last word found, the right choice the likeliest."
+    help = "Share of items whose last word is predicted correctly or whose right choice is the most likely."
     numerator, denominator = "correct", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -215,7 +224,7 @@ class AccuracyByLength(Ratio):
     """The share of questions whose right choice has the highest log-likelihood per character: lm_eval's acc_norm."""
 
     name, title, unit = "accuracy_norm", "accuracy by length", "share of items"
-    help = "The same, each choice's likelihood divided by its length (lm_eval's acc_norm)."
+    help = "Accuracy with each choice's log-likelihood divided by its length (lm_eval's acc_norm)."
     numerator, denominator = "correct_norm", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -226,7 +235,7 @@ class LastWordPerplexity(Ratio):
     """exp(sum of nll / items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
 
     name, title, unit = "last_perplexity", "perplexity of the word", "per word"
-    help = "How surprised it is by the passage's last word (lm_eval's perplexity of LAMBADA)."
+    help = "How badly it predicts the passage's last word (lm_eval's perplexity of LAMBADA)."
     numerator, denominator, exponential = "nll", ITEMS, True
     higher_is_better = False
     close = NOT_MEASURED
@@ -240,15 +249,15 @@ class FlippedItems(Ratio):
     """
 
     name, title, unit = "flips", "flips", "share of items"
-    help = "Share of items that quantization turned from right to wrong or back; accuracy can hide them."
+    help = "Share of items that quantization turned from right to wrong or from wrong to right."
     numerator, denominator = FLIPPED, ITEMS
     higher_is_better, percent = False, True
     close = NOT_MEASURED
     kinds = (LAST_WORD, CHOICES)
     heading, heading_rank = "Flips", 6
     legend = (
-        "share of items that quantization turned from right to wrong or from wrong to right; 0 is none. Accuracy "
-        "alone can hide them, since the two cancel."
+        "share of items that quantization turned from right to wrong or from wrong to right. Accuracy can "
+        "hide such changes, because the two directions cancel out."
     )
 
 
@@ -259,11 +268,13 @@ LAST_PERPLEXITY, FLIPS = LastWordPerplexity(), FlippedItems()
 
 
 def all_metrics() -> tuple[Metric, ...]:
-    """All installed metrics. Raises FaqError if one of another package is incomplete."""
+    """All installed metrics. Raises FaqError if a metric from another package is incomplete."""
     metrics: tuple[Metric, ...] = METRICS.all()
     for metric in metrics:
         if faults := metric.faults():
-            raise FaqError(f"the metric {metric.name!r} {faults[0]}: update or uninstall the package that brings it")
+            raise FaqError(
+                f"the metric {metric.name!r} {faults[0]}: update or uninstall the package that provides it"
+            )
     return metrics
 
 
@@ -278,10 +289,10 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind whose columns are in all of `columns`, the names that each measurement has.
+    """The metrics of this kind that can be computed from every measurement.
 
-    A measurement that was made before a metric was installed lacks the metric's token column until the stage
-    evaluate has run again.
+    `columns` holds the column names of each measurement. If a measurement is older than the installation of a metric,
+    it lacks the metric's token column until the stage evaluate has run again.
     """
     shared = set.intersection(*map(set, columns))
     return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))
@@ -293,7 +304,7 @@ def token_metrics(kind: str) -> tuple[Metric, ...]:
 
 
 def with_flips(kind: str, sums: Sums, unquantized: Sums) -> Sums:
-    """Add the column `flipped` to labelled items: whether the two models disagree about being right."""
+    """Add the column `flipped` to labelled items: 1 if exactly one of the two models is right, otherwise 0."""
     import numpy as np
 
     if kind not in LABELLED:

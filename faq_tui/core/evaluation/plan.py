@@ -1,4 +1,4 @@
-"""Plan an evaluation: make the worker's job description from settings and store."""
+"""Make the worker's job description of an evaluation from settings and store."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from faq_tui.core.store.seeds import Seed
 
 
 def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
-    """Everything that the worker must measure. Raises UsageError if a held-out text cannot be used."""
+    """Describe everything that the worker must measure. Raises UsageError if a held-out text cannot be used."""
     run, settings = context.run, context.run.settings.evaluate
     for name in settings.perplexity:
         if kind_of(name) != PROSE:
             raise UsageError(
-                f'evaluate.perplexity: "{name}" names held-out text of another kind; write "./{name}" for a file'
+                f'evaluate.perplexity: "{name}" is the name of another kind of held-out text: '
+                f'if you mean a file, write "./{name}"'
             )
     template, names = Template(tokenizer), texts(run)
     loaded = _files(context, target, tokenizer)
@@ -64,15 +65,15 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
 
 
 def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str, Heldout]:
-    """All texts that are read from files. The words of labelled items are stored for readers."""
+    """Load all held-out texts that come from files. Labelled items are also stored in words for people to read."""
     run, settings = context.run, context.run.settings.evaluate
     longest = longest_input(target)
     loaded = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
     if loaded and settings.window > longest:
         message = (
-            f"evaluate.window = {settings.window} is more than this target reads at once: windows have {longest}"
+            f"evaluate.window = {settings.window} is more than this target can read: windows have {longest} tokens"
         )
-        context.emit(Note(f"{message} tokens", "warning"))
+        context.emit(Note(message, "warning"))
     for name in settings.word_perplexity:
         window = longest if settings.word_window == "model" else settings.word_window
         loaded[named(WORDS, name)] = documents.heldout_documents(
@@ -89,7 +90,7 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     for name, heldout in loaded.items():
         if not len(heldout):
             context.emit(
-                Note(f"{name} holds nothing that this target's tokenizer can take apart: left out", "warning")
+                Note(f"{name} is left out, because this target's tokenizer makes no usable items of it", "warning")
             )
     return loaded
 
@@ -108,7 +109,7 @@ def _prose(context: Context, target: TargetModel, tokenizer: object, name: str) 
 
 
 def _leading_bos(tokenizer: object) -> int | None:
-    """The token that this tokenizer puts before every text, if any."""
+    """The bos token, if this tokenizer puts it before every text; otherwise None."""
     bos: int | None = getattr(tokenizer, "bos_token_id", None)
     return bos if bos is not None and encode_pair(tokenizer, "a", special=True)[:1] == [bos] else None
 
@@ -127,7 +128,8 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
     if refused:
         context.emit(
             Note(
-                f"{refused} held-out seeds with a special token, or unfit for the chat template, are left out",
+                f"{refused} held-out seeds are left out: "
+                "they contain special tokens, or the chat template refuses them",
                 "warning",
             )
         )
@@ -135,7 +137,7 @@ def _answers(context: Context, template: Template) -> list[HeldoutQuestion]:
 
 
 def _prompt(template: Template, seed: Seed) -> list[int] | None:
-    """The prompt's token ids; None if a special token would end the turn, or if the template refuses."""
+    """The prompt's token ids. None if a message has a special token, or if the chat template refuses the seed."""
     if any(special in message["content"] for message in seed.messages for special in template.specials):
         return None
     try:

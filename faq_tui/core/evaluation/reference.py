@@ -1,6 +1,7 @@
-"""The unquantized model's answer to every token, kept on disk: its last hidden states and its lm_head.
+"""Store the unquantized model's last hidden states and its lm_head on disk, for the comparison with other models.
 
-Logits would be a hundred times larger, so they are recomputed from the states, a few hundred tokens at a time.
+Logits would take a hundred times as much space. Therefore they are computed from the states when they are needed, for
+a few hundred tokens at a time.
 """
 
 from __future__ import annotations
@@ -17,24 +18,28 @@ from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.models.backbone import LmHead
 
-DTYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}  # torch's names to safetensors'
+DTYPES = {
+    "float32": "F32",
+    "bfloat16": "BF16",
+    "float16": "F16",
+}  # maps torch's names of dtypes to safetensors' names
 
 
 class Writer:
-    """Writes each item's states into the file, in any order."""
+    """Writes the states of items into the file. The items may come in any order."""
 
     def __init__(self, states: Any, items: Sequence[Item]) -> None:
         self._states = states
         self._starts = starts(items)
 
     def put(self, index: int, states: Any) -> None:
-        """Write `states`: [predicted tokens of item `index`, hidden]."""
+        """Write the states of item `index`. `states` has the shape [predicted tokens of the item, hidden]."""
         start = self._starts[index]
         self._states[start : start + len(states)].copy_(states)
 
 
 class Reference:
-    """The finished file. Tensors are loaded to `device` on request."""
+    """Reads the finished file. Each call loads only the requested states to `device`."""
 
     def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
         from safetensors import safe_open
@@ -54,26 +59,26 @@ class Reference:
         )
 
     def states(self, index: int) -> Any:
-        """The states of one item, [predicted tokens of item `index`, hidden]."""
+        """The states of item `index`, shape [predicted tokens of the item, hidden]."""
         start = self._starts[index]
         return self._states[start : start + self._items[index].predicted]
 
 
 def reference_path(cache: Path, text_key: str) -> Path:
-    """The file of a reference. `text_key`: the signature of the unquantized model's measurement on the text."""
+    """The path of a reference. `text_key` is the signature of the unquantized model's measurement on the text."""
     return cache / "reference" / f"{text_key}.safetensors"
 
 
 def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
-    """The reference; None if it is missing or unusable and must be computed again."""
-    with suppress(Exception):  # missing, cut short, another format: all are treated alike
+    """Open the reference. Returns None if it is missing or unusable and must be computed again."""
+    with suppress(Exception):  # the caller computes a missing, truncated or unknown file again
         return Reference(path, items, device)
     return None
 
 
 @contextmanager
 def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]:
-    """A writer of a new file. The file gets its final name at the end of the block."""
+    """Yield a writer for a new file. The file gets its final name at the end of the block."""
     import numpy as np
     import torch
 
@@ -105,17 +110,19 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 
 
 def starts(items: Sequence[Item]) -> list[int]:
-    """Offset of each item's first predicted token among all predicted tokens."""
+    """The offset of each item's first predicted token among those of all items, then their total number."""
     return list(accumulate((item.predicted for item in items), initial=0))
 
 
 def _lay_out(
     path: Path, shapes: dict[str, tuple[int, ...]], head: LmHead
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
-    """Create a safetensors file with header and space for all tensors: (offset of the data, tensor offsets, bytes).
+    """Create a safetensors file with its header and with space for all tensors.
 
-    https://huggingface.co/docs/safetensors: 8 bytes little-endian header length, JSON header, data. The
-    space is allocated at once, because a disk that fills up under a mapped file causes SIGBUS, not an exception.
+    Returns (offset of the data in the file, start and end of each tensor in the data, size of the data), in bytes.
+    The format (https://huggingface.co/docs/safetensors): the length of the header as 8 little-endian bytes, the JSON
+    header, the data. The whole space is allocated at once, because a disk that fills up under a memory-mapped file
+    causes SIGBUS, not an exception.
     """
     import torch
 

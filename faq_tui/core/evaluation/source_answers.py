@@ -1,4 +1,4 @@
-"""Held-out answers of a source: its answers to questions that are in no calibration set."""
+"""Request held-out answers from a source: it answers questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ from faq_tui.core.store.seeds import Seed
 
 
 def source_generation(run: Run, source: Source) -> str:
-    """A hash of everything that affects a source's held-out answer in the target's token ids."""
+    """A hash of everything that affects the token ids of a source's held-out answers."""
     return digest("heldout-source", VERSION, fingerprint(run), source_hash_of(source))
 
 
 def source_answers(context: Context, template: Template, name: str) -> list[Item]:
-    """An item for each held-out seed with a usable answer. Only the answer's tokens are predicted.
+    """Make an item for each held-out seed with a usable answer. Only the answer's tokens are predicted.
 
-    Requests missing answers and stores each at once. Raises EndpointError or FaqError as regenerate does. Unusable
-    answers (cut off, empty, looping) are stored without ids, so that none is requested twice.
+    Missing answers are requested from the source, and each is stored as soon as it arrives. Unusable answers (cut
+    off, empty or looping) are stored without token ids, so that they are not requested again. Raises EndpointError or
+    FaqError in the same cases as the stage regenerate.
     """
     run = context.run
     source, seeds = run.settings.sources[name], seed_rows.by_role(run.store, "heldout")
@@ -50,7 +51,7 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
     answers = [stored[seed.id] for seed in seeds if seed.id in stored]
     fit = [answer for answer in answers if answer.answer_ids]
     if len(fit) < len(seeds):
-        context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unfit and left out", "warning"))
+        context.emit(Note(f"{len(seeds) - len(fit)} held-out answers of {name} are unusable and left out", "warning"))
     limit = run.settings.evaluate.answer_tokens
     return [Item((*a.prompt_ids, *a.answer_ids[:limit]), len(a.prompt_ids)) for a in fit]
 
@@ -87,9 +88,9 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
 
 
 async def _answering(context: Context, source: Source) -> tuple[Source, int | None]:
-    """The source with its first server that answers, and that server's window.
+    """Find the source's first server that answers. Returns (the source with only this server, its context window).
 
-    One server suffices for few questions.
+    One server is enough for the few held-out questions.
     """
     for url in source.urls:
         server = reachable(context, source.model_copy(update={"base_url": url, "also_at": ()}))
@@ -99,12 +100,12 @@ async def _answering(context: Context, source: Source) -> tuple[Source, int | No
             except EndpointError as error:
                 if url == source.urls[-1]:
                     raise
-                context.emit(Note(f"{error}; the next server is asked", "warning"))
+                context.emit(Note(f"{error}; trying the next server", "warning"))
     raise AssertionError("a source has a server")
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:
-    """Render the answer like a calibration sample. It has no ids if it is unusable."""
+    """Render the answer like a calibration sample. For an unusable answer the token ids are empty."""
     reasoning, answer = parts_of(reply, source)
     unfit = HeldoutAnswer(seed.id, (), (), answer)
     if flags_of(reply, reasoning, answer):

@@ -14,11 +14,11 @@ from faq_tui.core.run.run import Run
 
 @dataclass
 class HeldoutQuestion:
-    """A held-out question as token ids, with its answer if there is one."""
+    """The token ids of a held-out question, and those of its answer if it already exists."""
 
     seed_id: str
     prompt_ids: list[int]
-    ids: list[int]
+    ids: list[int]  # the answer; empty if it must be generated
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,13 @@ class Spec:
     dtype: str  # auto | float32 | bfloat16 | float16
     batch_size: int
     answer_tokens: int
-    cache: str  # folder of files that can be recomputed
-    texts: dict[str, Heldout]  # all texts but the target's own answers, which the worker may have to generate
+    cache: str  # folder for files that can be computed again
+    texts: dict[str, Heldout]  # all texts except the target's own answers, which the worker may have to generate
     answers: list[HeldoutQuestion]
-    subjects: dict[str, tuple[str, str]]  # name -> (identity hash, folder); the unquantized one comes first
-    stored: dict[str, dict[str, str]]  # subject -> text -> signature of the stored measurement
+    subjects: dict[
+        str, tuple[str, str]
+    ]  # maps a subject to (identity hash, folder); the unquantized model comes first
+    stored: dict[str, dict[str, str]]  # maps a subject and a text to the signature of the stored measurement
     metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
 
     @property
@@ -41,7 +43,7 @@ class Spec:
         return sum(not answer.ids for answer in self.answers)
 
     def answer_items(self) -> list[Item]:
-        """Items of the questions with answers. Only the answers' tokens are predicted."""
+        """An item for each question with its answer. Only the answer's tokens are predicted."""
         return [Item((*answer.prompt_ids, *answer.ids), len(answer.prompt_ids)) for answer in self.answers]
 
     def to_json(self) -> dict[str, Any]:
@@ -56,17 +58,17 @@ class Spec:
         return cls(**{**body, **more})
 
 
-DEFAULT = 2048
+DEFAULT = 2048  # tokens
 KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # in the order of lm_eval's resolve_max_length
 
 
 def prose_window(run: Run, target: TargetModel) -> int:
-    """Tokens per window of prose: `evaluate.window`, but at most the target's maximum."""
+    """The number of tokens per window of prose: `evaluate.window`, but at most what the target can read."""
     return min(run.settings.evaluate.window, longest_input(target))
 
 
 def longest_input(target: TargetModel) -> int:
-    """Most tokens that the target reads, from its configuration; 2048 if it has no such key."""
+    """The most tokens that the target can read, from its config.json. It is 2048 if that file does not say."""
     config: dict[str, Any] = json.loads(
         (local_folder(target.path, only_config=True) / "config.json").read_text(encoding="utf-8")
     )

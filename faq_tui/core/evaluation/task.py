@@ -1,7 +1,8 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
-Messages: `environment`; `plan` (total and done tokens; sent again when the held-out answers exist); `answer` (one
-each); `progress`; `measurement` (one for each subject and text, as soon as it is complete).
+It sends these messages: `environment`; `plan` (the total number of tokens and the number done; sent again once the
+held-out answers exist); `answer` (one for each answer); `progress`; `measurement` (one for each subject and text, as
+soon as it is complete).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Measure what the `Spec` in the file `spec["order"]` requests, except for what it lists as stored."""
+    """Run the `Spec` in the file `spec["order"]`. Measurements that it lists as stored are not repeated."""
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
     folder = local_folder(order.model)
@@ -45,7 +46,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     try:
         _Evaluation(order, folder, device, dtype, send, cancel).run()
     except RuntimeError as error:
-        if "can't allocate memory" in str(error):  # message of the CPU allocator; CUDA has an exception class
+        if "can't allocate memory" in str(error):  # the CPU allocator's message; CUDA has a separate exception class
             raise MemoryError from error
         raise
 
@@ -70,7 +71,7 @@ class _Evaluation:
                 self._artefact(subject, Path(folder))
 
     def _unquantized(self) -> None:
-        """Generate the target's answers, measure the target, and keep its states for the artefacts."""
+        """Generate the target's missing answers, measure the target, and store its states for the artefacts."""
         model = None
         if self.order.missing_answers:
             self._plan(self.order.missing_answers * self.order.answer_tokens)
@@ -104,7 +105,9 @@ class _Evaluation:
             items, compared = self.texts[text].items, self.texts[text].compared
             reference = open_reference(self._reference_path(text), items, self.device) if compared else None
             if reference is None and compared:
-                raise FaqError(f"{self._reference_path(text)} vanished during the evaluation: run it again")
+                raise FaqError(
+                    f"{self._reference_path(text)} was deleted during the evaluation: run the stage evaluate again"
+                )
             tick = self._tick(f"{subject} on {text}")
             token_kl: dict[int, list[float]] = {}
             differs: dict[int, list[bool]] = {}
@@ -155,7 +158,7 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Send the number of tokens left to process: those of all missing measurements, and `more`."""
+        """Send the number of tokens that are left to process: the tokens of all missing measurements, plus `more`."""
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
         self.total = self.done + missing + more
@@ -172,7 +175,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """Texts that an artefact must still be measured on, but whose target states are missing."""
+        """The texts on which an artefact must still be measured although the target's states for them are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}
@@ -196,7 +199,7 @@ class _Evaluation:
         from faq_tui.core.models.dense import load_dense
 
         self.cancel.check()
-        gc.collect()  # frees the previous model
+        gc.collect()  # free the previous model's memory
         if self.device == "cuda":
             torch.cuda.empty_cache()
         if not folder.is_dir():

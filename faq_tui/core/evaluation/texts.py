@@ -1,6 +1,6 @@
-"""Held-out prose and files by their names in `[evaluate]`: their content, and their descriptions in words.
+"""Read and describe the held-out prose and files that `[evaluate]` names.
 
-Errors give the settings key, the file and the line.
+Error messages name the settings key, the file and the line.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.kinds import ANSWERS, CHOICES, LAST_WORD, WORDS, kind_of
 from faq_tui.core.run.run import Run
 
-STARTER = "starter"  # the small sets that ship with faq-tui
+STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # an upper bound of any tokenizer's average, to read only the start of a text
-# Which paragraphs of Python's language reference are prose.
+BYTES_A_TOKEN = 64  # no tokenizer has more bytes per token on average; this limits how much of a text is read
+# These constants decide which paragraphs of Python's language reference are prose.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
 PLAIN_SHARE = 0.95
 NOT_PROSE = ("::=", ">>>", "://", "->")
-SMALL = "a small set written for faq-tui: it finds big damage, not small differences"
+SMALL = "a small set written for faq-tui, which shows large damage but not small differences"
 
 
 def starter_file(kind_file: str) -> Path:
@@ -36,15 +36,18 @@ def starter_file(kind_file: str) -> Path:
 
 
 def json_lines(path: Path, key: str, limit: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(file and line, object) of the first `limit` non-empty lines. Raises UsageError on a line without an object."""
+    """Yield (file and line, object) for the first `limit` non-empty lines.
+
+    Raises UsageError on a line that is not a JSON object, or if the file cannot be read.
+    """
     for number, line in islice(_lines(path, key), limit):
         where = f"{path} line {number} of {key}"
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise UsageError(f"{where} is not JSON: mend the line, or leave it out") from None
+            raise UsageError(f"{where} is not JSON: correct or delete the line") from None
         if not isinstance(value, dict):
-            raise UsageError(f"{where} is not a JSON object: mend the line, or leave it out")
+            raise UsageError(f"{where} is not a JSON object: correct or delete the line")
         yield where, value
 
 
@@ -53,7 +56,7 @@ def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
         with path.open(encoding="utf-8-sig") as file:
             yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
     except FileNotFoundError:
-        raise UsageError(f"no file at {path}: {key} names it") from None
+        raise UsageError(f"there is no file {path}: correct {key}") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} of {key} is not UTF-8 text ({error.reason}): save it as UTF-8") from None
     except OSError as error:
@@ -61,9 +64,9 @@ def _lines(path: Path, key: str) -> Iterator[tuple[int, str]]:
 
 
 def text_of(value: Any, where: str, field: str) -> str:
-    """The field's text. Raises UsageError if it is missing, empty or cannot be stored."""
+    """The field's text, in a form that can be stored. Raises UsageError if it is missing or empty."""
     if not isinstance(value, str) or not value.strip():
-        raise UsageError(f'{where} has no text "{field}": mend the line, or leave it out')
+        raise UsageError(f'{where} has no text "{field}": correct or delete the line')
     return storable(value)
 
 
@@ -74,16 +77,16 @@ def is_jsonl(run: Run, name: str) -> bool:
 def load_head(run: Run, name: str) -> str:
     """The start of a text of `evaluate.perplexity`, long enough for `evaluate.prose_tokens`.
 
-    Raises as `load_text` does.
+    Raises the same errors as `load_text`.
     """
     return load_text(run, name, "evaluate.perplexity", run.settings.evaluate.prose_tokens * BYTES_A_TOKEN)
 
 
 def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
-    """A held-out text. `limit` cuts it after so many bytes of a file, else characters. `key`: the setting, for
-    errors.
+    """Read a held-out text. `key` is the settings key that errors name.
 
-    Raises UsageError for a file that is missing, empty or not UTF-8, FaqError if `datasets` cannot fetch one.
+    `limit` is the most bytes that are read of a file; for "pydoc" and "wikitext2" it is the most characters. Raises
+    UsageError if a file is missing, empty or not UTF-8, and FaqError if `datasets` cannot fetch the text.
     """
     if name == PYDOC:
         return pydoc_prose()[:limit]
@@ -93,7 +96,7 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 
 
 def state(run: Run, name: str) -> Any:
-    """A value that changes whenever the text changes; computed without reading it."""
+    """A value that changes whenever the text changes. It is computed without reading the text."""
     if name == PYDOC:
         return platform.python_version()
     if name in (WIKITEXT2, STARTER):
@@ -122,7 +125,7 @@ def _file(path: Path, limit: int | None, key: str) -> str:
             data = file.read(limit)
             whole = not file.read(1)
     except (FileNotFoundError, IsADirectoryError):
-        raise UsageError(f'no text file at {path}: {key} takes "{PYDOC}", "{WIKITEXT2}" or a file') from None
+        raise UsageError(f'there is no text file {path}: {key} takes "{PYDOC}", "{WIKITEXT2}" or a file') from None
     except OSError as error:
         raise UsageError(f"cannot read {path} of {key}: {error.strerror}") from None
     try:
@@ -132,14 +135,14 @@ def _file(path: Path, limit: int | None, key: str) -> str:
             raise UsageError(f"{path} of {key} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
         text = data[: error.start].decode("utf-8")  # a character cut by the limit
     if not text.strip():
-        raise UsageError(f"{path} of {key} is empty: name a text with prose in it")
+        raise UsageError(f"{path} of {key} is empty: name a file that has prose")
     return text.removeprefix("\ufeff")
 
 
 def pydoc_prose() -> str:
-    """Paragraphs of `pydoc_data.topics` in the order of the sorted topics, each once, lines joined.
+    """The prose in `pydoc_data.topics`. It differs between Python versions.
 
-    The text differs from one Python version to the next.
+    The topics are sorted. The lines of each paragraph are joined, and a repeated paragraph is kept once.
     """
     try:
         from pydoc_data.topics import topics
@@ -153,7 +156,7 @@ def pydoc_prose() -> str:
 
 
 def is_prose(paragraph: str) -> bool:
-    """Whole sentences in plain words: no grammar, code, table, list or link."""
+    """Whether a paragraph has whole sentences in plain words: no grammar, code, table, list or link."""
     return (
         len(paragraph.split()) >= MIN_WORDS
         and paragraph[0].isupper()
@@ -164,9 +167,9 @@ def is_prose(paragraph: str) -> bool:
 
 
 def describe(run: Run, text: str, items: Sequence[Item]) -> str:
-    """Describe a held-out text and how it is read.
+    """Describe a held-out text and how it is measured, for the report.
 
-    `text` is its name as `named` makes it; `items`: items of prose.
+    `text` is the name that `named` makes. `items` are the text's items; they are used only for prose.
     """
     kind, settings = kind_of(text), run.settings.evaluate
     name = text.partition(":")[2] if kind != "prose" else text
@@ -175,15 +178,16 @@ def describe(run: Run, text: str, items: Sequence[Item]) -> str:
         return f"{who} to held-out seeds; token perplexity of the answers only"
     if kind == CHOICES:
         what = SMALL if name == STARTER else f"multiple-choice file {name}"
-        return f'{what}; "Question: … Answer:" and each choice, by likelihood'
+        return f'{what}; the most likely choice after "Question: … Answer:" is the answer'
     if kind == LAST_WORD:
         what = SMALL if name == STARTER else f"passages of {_prose(name)}"
-        return f"{what}; the last word after all before it"
+        return f"{what}; the model predicts the last word from all words before it"
     if kind == WORDS:
-        window = "as long as the model can read" if settings.word_window == "model" else f"of {settings.word_window}"
-        return f"{_prose(name)}; word perplexity as lm_eval counts it, rolling windows {window} tokens"
+        most = "as many" if settings.word_window == "model" else f"{settings.word_window}"
+        end = " as the model can read" if settings.word_window == "model" else ""
+        return f"{_prose(name)}; word perplexity as in lm_eval, in rolling windows of {most} tokens{end}"
     longest = max(len(item.ids) for item in items)
-    return f"{_prose(name)}; token perplexity at non-overlapping windows of {longest} tokens"
+    return f"{_prose(name)}; token perplexity in non-overlapping windows of {longest} tokens"
 
 
 def _prose(name: str) -> str:

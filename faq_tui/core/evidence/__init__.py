@@ -1,4 +1,4 @@
-"""Whether the regenerated data helped beyond noise: rows and comparisons from stored measurements, as plain data."""
+"""Compare models by their stored measurements, to find whether the regenerated data helped beyond noise."""
 
 from faq_tui.core.evidence.collect import collect, measured
 from faq_tui.core.evidence.model import (

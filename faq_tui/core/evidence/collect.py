@@ -17,7 +17,7 @@ from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.measurements import all_measurements
 
-Measured = dict[str, dict[str, Sums]]  # subject -> text -> sums
+Measured = dict[str, dict[str, Sums]]  # maps a subject and a text to the sums
 
 
 def collect(run: Run) -> Evidence:
@@ -42,12 +42,18 @@ def collect(run: Run) -> Evidence:
 
 
 def measured(run: Run) -> Measured:
-    """Subject (`unquantized`, then folders) -> text -> sums of its items, as `collect` uses them."""
+    """Maps each subject and text to the sums of the text's items, as `collect` uses them.
+
+    The subjects are `unquantized` and the folders under `models/`.
+    """
     return _measured(run)[0]
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """Measurements of the present subjects with the same items, dtype and device as the unquantized target's."""
+    """The comparable measurements: they have the same items, dtype and device as the unquantized target's.
+
+    Also maps each text to the part of its signatures that these measurements share.
+    """
     rows = all_measurements(run.store)
     tails = {
         text: rows[UNQUANTIZED, text].signature.partition(".")[2]
@@ -113,7 +119,7 @@ def _weight_bytes(folder: Path) -> int | None:
 
 
 def all_flips(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Flips, ...]:
-    """The flips of every artefact on every labelled text, even if nothing flipped."""
+    """The flips of every artefact on every labelled text. An entry exists even if no item flipped."""
     return tuple(
         _flips(artefact.name, text, measured[artefact.folder][text], target)
         for text, target in measured[UNQUANTIZED].items()

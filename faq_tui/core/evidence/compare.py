@@ -1,7 +1,7 @@
 """Compare each source's set with the baseline's under the same recipe, at equal samples and at equal tokens.
 
-A set of `[sets]` is compared with the set whose size it copies, and with the baseline if both have equally many
-samples.
+A set from `[sets]` is compared with the set whose size it copies. It is also compared with the baseline if both have
+the same number of samples.
 """
 
 from __future__ import annotations
@@ -42,7 +42,10 @@ SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}
 
 
 def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Comparison, ...]:
-    """All comparisons of artefacts that share a measured text. `measured`: subject -> text -> sums."""
+    """All comparisons of artefacts that are measured on a common text.
+
+    `measured` maps a subject and a text to the sums of the text's items.
+    """
     comparisons = [
         _compare(run, measured, recipe, source, equal, pairs)
         for recipe, source, equal, all_pairs in _pairs(run)
@@ -52,7 +55,7 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
 
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
-    """Yield (recipe, source, what is equal, the pair of artefacts of each draw)."""
+    """Yield (recipe, source, "samples" or "tokens": what is equal, one pair of artefacts for each draw)."""
     made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
         planned = run.settings.sets_of(recipe)
@@ -68,7 +71,7 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 
 
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Yield (set or source, what is equal, (its set, the other set)), only for sets that compare fairly."""
+    """Yield (set or source, "samples" or "tokens", (its set, the other set)) for sets of equal size in that unit."""
     settings = run.settings
     for source in settings.sources:
         for equal, suffix in SUFFIXES.items():
@@ -133,7 +136,7 @@ def _outcome(
 
 
 def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
-    """The comparisons with p-values adjusted over all outcomes, and with the resulting verdicts."""
+    """Adjust the p-values over all outcomes of all comparisons, and update the verdicts accordingly."""
     outcomes = [o for comparison in comparisons for of_text in comparison.texts.values() for o in of_text.values()]
     left = iter(adjusted([outcome.p for outcome in outcomes]))
 
@@ -155,7 +158,7 @@ def _corrected(comparisons: list[Comparison]) -> tuple[Comparison, ...]:
 
 
 def verdict(metric: Metric, change: Estimate, p_adjusted: float | None) -> str:
-    """The conclusion that the interval of ours - baseline and its adjusted p-value allow, in words."""
+    """The verdict on a change (ours - baseline), from its interval and its adjusted p-value."""
     if change.low is None or p_adjusted is None or not math.isfinite(change.value):
         return UNKNOWN
     if not change.excludes(0.0):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
-# The interval excludes zero, but with so many comparisons one such interval is expected by chance.
+# The interval excludes zero, but the adjusted p-value is too high: among many comparisons, this can be chance.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
-SAME = "same model"  # both sides have the same token ids, so the same weights
-UNKNOWN = "cannot be told"  # too few items for an interval, or a number that is not finite
+SAME = "same model"  # both sets have the same token ids, so both models have the same weights
+UNKNOWN = "cannot be told"  # there are too few items for an interval, or a number is not finite
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class ModelRow:
     samples: int | None
     tokens: int | None
     bits: float | None
-    bytes: int | None  # size of its weight files
-    texts: dict[str, dict[str, Estimate]]  # text -> metric
+    bytes: int | None  # the size of its weight files
+    texts: dict[str, dict[str, Estimate]]  # maps a text and a metric to the estimate
 
 
 @dataclass(frozen=True)
 class MetricOutcome:
-    """One metric on one text: a set compared with the baseline."""
+    """The outcome of comparing a set with the baseline by one metric on one text."""
 
     ours: float
     baseline: float
     difference: Estimate  # ours - baseline
-    recovered: Estimate | None  # None: the baseline lost nothing beyond noise
-    p: float | None  # two-sided p-value of no difference; None: no interval
-    p_adjusted: float | None  # adjusted over the whole report (Benjamini and Hochberg)
+    recovered: Estimate | None  # None if the loss of the baseline is within noise
+    p: float | None  # two-sided p-value for the hypothesis of no difference; None if there is no interval
+    p_adjusted: float | None  # adjusted for all comparisons of the report (Benjamini and Hochberg)
     verdict: str
 
 
@@ -48,15 +48,15 @@ class Comparison:
     recipe: str
     source: str
     equal: str  # samples | tokens
-    ours: str  # artefact
-    baseline: str
-    our_samples: int  # for several draws: the mean, rounded
+    ours: str  # name of our artefact
+    baseline: str  # name of the artefact on the other side
+    our_samples: int  # this and the next three numbers are rounded means if there are several draws
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int
     same: bool
-    draws: int  # draws of the calibration set on each side
-    texts: dict[str, dict[str, MetricOutcome]]  # text -> metric
+    draws: int  # number of draws of the calibration set on each side
+    texts: dict[str, dict[str, MetricOutcome]]  # maps a text and a metric to the outcome
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,19 @@ class Text:
     name: str
     kind: str
     items: int
-    tokens: int | None  # predicted tokens; None for multiple choice
-    window: int | None  # tokens per window of prose; None for other kinds
+    tokens: int | None  # number of predicted tokens; None for multiple choice
+    window: int | None  # number of tokens per window of prose; None for other kinds
 
 
 @dataclass(frozen=True)
 class Flips:
-    """Labelled items that one model gets right and the unquantized one wrong, or the other way round."""
+    """The labelled items that either only a quantized model or only the unquantized model answers correctly."""
 
     model: str
     text: str
-    lost: tuple[int, ...]  # numbers of items that only the unquantized model gets right
-    won: tuple[int, ...]  # numbers of items that only this model gets right
-    choices: dict[int, tuple[int, int]]  # multiple choice: item -> (unquantized model's choice, this model's choice)
+    lost: tuple[int, ...]  # numbers of the items that only the unquantized model gets right
+    won: tuple[int, ...]  # numbers of the items that only the quantized model gets right
+    choices: dict[int, tuple[int, int]]  # maps a question's number to (unquantized model's, this model's choice)
 
 
 @dataclass(frozen=True)
@@ -87,9 +87,9 @@ class Evidence:
     rows: tuple[ModelRow, ...]
     comparisons: tuple[Comparison, ...]
     flips: tuple[Flips, ...]
-    dtype: str  # dtype in which the models ran
+    dtype: str  # the dtype in which the models ran
     device: str
-    measured: float  # unix seconds of the newest measurement
+    measured: float  # time of the newest measurement, in Unix seconds
 
     def metrics(self, text: str) -> tuple[str, ...]:
         """Names of the metrics that were measured on a text, the main one first."""

@@ -1,7 +1,6 @@
-"""Calibration sets in the forms that other quantizers read.
+"""Write calibration sets in formats that other quantizers read.
 
-base.py     what an export format is, and the set that it reads
-formats.py  faq-tui's own formats: jsonl, parquet, text
+formats.py  the class of export formats, the set that they read, and faq-tui's own formats jsonl, parquet and text
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What an export format is: one object that writes a calibration set. docs/extending/export-format.md adds one."""
+"""The export formats: each is an object that writes a calibration set. See docs/extending/export-format.md."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """A set as the stage assemble wrote it: a file of JSON lines."""
+    """A calibration set in the file that the stage assemble wrote, as JSON lines."""
 
     name: str
     path: Path
 
     def samples(self) -> Iterator[dict[str, Any]]:
-        """The samples in their order, one at a time, with the fields of `core.assembly.sample.FIELDS`.
+        """Yield the samples in the order of the file, with the fields of `core.assembly.sample.FIELDS`.
 
-        Raises FaqError at the first line that is damaged.
+        Raises FaqError at the first damaged line.
         """
         with self.path.open("rb") as file:
             for number, line in enumerate(file, 1):
@@ -39,31 +39,32 @@ class CalibrationSet:
                 yield sample
 
     def check(self) -> None:
-        """Read the whole file once, so that nothing is written of a damaged one. Raises FaqError."""
+        """Read the whole file once, so that no output is written if it is damaged. Raises FaqError."""
         for _ in self.samples():
             pass
 
 
 class ExportFormat(Extension):
-    """A form of a calibration set. `name` is the value of `--format`, `help` one sentence of the command's help."""
+    """A format for calibration sets. `name` is the value of `--format`. `help` is one sentence for the command's
+    help."""
 
-    suffix: str  # the usual ending of its files, such as ".jsonl"
-    binary: bool = False  # not to be printed on a terminal
+    suffix: str  # the usual suffix of its files, such as ".jsonl"
+    binary: bool = False  # True if the output must not be printed on a terminal
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
-        """Write the whole set. `out` may be a file, a pipe or standard output: it cannot seek.
+        """Write the whole set. `out` may be a file, a pipe or standard output, so do not call its `seek`.
 
-        Raises FaqError if the set's file is damaged; then nothing should have been written.
+        Raises FaqError if the set's file is damaged. In this case the method should not write anything.
         """
         raise NotImplementedError
 
 
-BATCH = 256  # samples of a row group: at 2048 tokens each some ten megabytes
+BATCH = 256  # samples per row group of the Parquet file: about ten megabytes if each has 2048 tokens
 
 
 class JsonLinesExport(ExportFormat):
     name, title, suffix = "jsonl", "JSON lines", ".jsonl"
-    help = "The set's own file: a JSON object a line, with the contract's fields."
+    help = "The set's own file: one JSON object per line with the documented fields."
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         with calibration.path.open("rb") as file:
@@ -72,11 +73,11 @@ class JsonLinesExport(ExportFormat):
 
 class ParquetExport(ExportFormat):
     name, title, suffix = "parquet", "Parquet", ".parquet"
-    help = "The same fields as columns."
+    help = "A Parquet file with the same fields as columns."
     binary = True
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
-        """Read the file twice: a column's type follows from all samples, and the first ones may have null in it."""
+        """Write the file. The samples are read twice, because only all samples together give the type of a column."""
         import pyarrow
         import pyarrow.parquet
 
@@ -95,7 +96,7 @@ class ParquetExport(ExportFormat):
 
 class TextExport(ExportFormat):
     name, title, suffix = "text", "texts alone", ".txt"
-    help = "The samples as the target reads them, each as one JSON string a line, so that newlines in it stay in it."
+    help = "The text of each sample as the target reads it, as one JSON string per line."
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         calibration.check()

@@ -1,7 +1,7 @@
-"""The kinds of extension, each a registry, with the import paths of what faq-tui itself brings.
+"""The kinds of extension. Each kind is a registry with the import paths of faq-tui's extensions.
 
-Paths are strings, so that a name can be checked without importing what it stands for, and so that settings need not
-import the packages above them.
+The import paths are strings, so a name can be checked without importing its module. Therefore the settings can also
+check names whose modules they must not import.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # the main metric of a kind of text is the first here that has the kind
+    {  # the main metric of a kind of text is the first metric here that supports it
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

@@ -1,6 +1,6 @@
-"""A registry finds the extensions of one kind by their names, and loads each when it is first asked for.
+"""A registry finds the extensions of one kind by their names. It loads each extension at the first use.
 
-What faq-tui brings stands in a table of names and import paths. Other packages add theirs by an entry point
+A table lists the names and import paths of faq-tui's extensions. Other packages add extensions by an entry point
 (https://packaging.python.org/specifications/entry-points/) in the registry's group:
 
     [project.entry-points."faq_tui.methods"]
@@ -20,8 +20,10 @@ from faq_tui.core.base.errors import FaqError, UsageError
 
 
 class Extension:
-    """What every extension has. `name` is the word in `faq.toml`; `title` names it on the screen in a few words;
-    `help` is one sentence that says what it does.
+    """Base class of all extensions.
+
+    `name` is the value in `faq.toml`. `title` is a short name for the screen. `help` is one sentence that describes
+    the extension.
     """
 
     name: str
@@ -32,8 +34,8 @@ class Extension:
 class Registry:
     """The extensions of one kind.
 
-    `group` is the entry point group, `kind` the word for one extension in errors ("quantization method"), `builtin`
-    maps names to "module:attribute", `base` is the import path of the class that every extension is an instance of.
+    `group` is the entry point group. `kind` is the word for one extension in errors ("quantization method").
+    `builtin` maps names to "module:attribute". `base` is the import path of the class of all extensions.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:
@@ -42,30 +44,30 @@ class Registry:
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
-        """Entry points of other packages by name. Raises FaqError where two packages bring the same name."""
+        """Entry points of other packages by name. Raises FaqError if two packages use the same name."""
         points: dict[str, EntryPoint] = {}
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
             if points.get(point.name, point).value != point.value or point.name in self.builtin:
                 raise FaqError(
-                    f"two packages bring the {self.kind} {point.name!r}: uninstall one of them, such as "
+                    f"two packages define the {self.kind} {point.name!r}: uninstall one of them, for example "
                     f"{_package(point)}"
                 )
             points[point.name] = point
         return points
 
     def names(self) -> tuple[str, ...]:
-        """Every name: those of faq-tui in their own order, then those of other packages in alphabetical order."""
+        """All names: faq-tui's in the order of its table, then those of other packages in alphabetical order."""
         return (*self.builtin, *self._found)
 
     def outside(self) -> tuple[str, ...]:
-        """The names that other packages bring."""
+        """The names of other packages' extensions."""
         return tuple(self._found)
 
     def __contains__(self, name: object) -> bool:
         return name in self.builtin or name in self._found
 
     def get(self, name: str) -> Any:
-        """The extension of this name. Raises UsageError if there is none, FaqError if it cannot be loaded."""
+        """The extension `name`. Raises UsageError if it does not exist, FaqError if it cannot be loaded."""
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]
@@ -75,17 +77,16 @@ class Registry:
         return tuple(self.get(name) for name in self.names())
 
     def unknown(self, name: object) -> str:
-        """The sentence for a name that no extension has."""
+        """The error sentence for an unknown name."""
         near = get_close_matches(str(name), self.names(), n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"no {self.kind} {str(name)!r}: {hint}there are {', '.join(self.names())}"
+        return f"no {self.kind} {str(name)!r}: {hint}available: {', '.join(self.names())}"
 
     def failure(self, name: str, error: Exception) -> FaqError:
-        """The error to raise where the extension's own code failed with `error`."""
+        """The error to raise after the extension's code failed with `error`."""
         reason = " ".join(str(error).split())[:300]
         return FaqError(
-            f"the {self.kind} {name!r} failed ({type(error).__name__}: {reason}): update or uninstall the package "
-            "that brings it"
+            f"the {self.kind} {name!r} failed ({type(error).__name__}: {reason}): update or uninstall its package"
         )
 
     def _load(self, name: str) -> Any:
@@ -97,16 +98,16 @@ class Registry:
         where = f"the {self.kind} {name!r} of the package {_package(point)}"
         try:
             extension = point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  whatever it raises is that package's fault
+        except (Exception, SystemExit) as error:  # noqa: BLE001  foreign code can raise any error
             reason = " ".join(str(error).split())[:300]
             raise FaqError(
                 f"{where} cannot be loaded ({type(error).__name__}: {reason}): update or uninstall it"
             ) from None
         if not isinstance(extension, load_object(self.base)):
-            raise FaqError(f"{where} is no {self.base.partition(':')[2]}: update or uninstall the package")
+            raise FaqError(f"{where} is not a {self.base.partition(':')[2]}: update or uninstall the package")
         if getattr(extension, "name", None) != name:
             raise FaqError(
-                f"{where} calls itself {getattr(extension, 'name', None)!r}: name and entry point must agree"
+                f"{where} has the name {getattr(extension, 'name', None)!r}: this name and its entry point must agree"
             )
         return extension
 

@@ -1,8 +1,8 @@
-"""Whether a source is of the target's family, from names and local files alone.
+"""Check whether a source belongs to the target's family, from model names and local files only.
 
-known.py     the families of data/families.toml; names without organisation, path and quantization suffix
-verdict.py   two models compared: the verdict and its reasons
-check.py     the sources of a run compared with its target; the models behind servers' names; elders of the target
+known.py     read data/families.toml; remove organisation, path and quantization suffix from model names
+verdict.py   compare two models; return a verdict with its reasons
+check.py     compare a run's sources with its target; ask servers for the loaded models; list the target's elders
 """
 
 from faq_tui.core.family.check import Finding, badges, check_sources, is_quick, suggestions, warnings

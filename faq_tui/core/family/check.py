@@ -1,6 +1,6 @@
-"""Check each source of a run: the model behind its server's name, and its kinship with the target.
+"""Check which model each source's server has loaded, and whether that model belongs to the target's family.
 
-A server may use any name for its model. vLLM also lists the model that it loaded (`root`).
+A server may use any name for its model. vLLM's list of models also contains the name of the loaded model (`root`).
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.settings.source import LOCAL, TARGET
 
 TIMEOUT_S = 5.0
-MAX_NAME = 512  # characters
+MAX_NAME = 512  # in characters
 
 
 def served_name(run: Run, source: Source) -> str:
-    """The model that the server said it loaded when it was last asked; else the name in the settings."""
+    """The model that the server last reported as loaded; if it reported none, the name in the settings."""
     try:
         name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
@@ -50,7 +50,7 @@ async def _root(source: Source) -> str | None:
         async with open_client(source) as client, asyncio.timeout(TIMEOUT_S):
             listed = (await client.get_json("/models"))["data"]
         roots = [model.get("root") for model in listed if model.get("id") == source.model]
-    except Exception:  # noqa: BLE001  another check reports what is wrong with the server
+    except Exception:  # noqa: BLE001  another check reports the server's fault
         return None
     return next((root[:MAX_NAME] for root in roots if isinstance(root, str) and root), None)
 
@@ -69,15 +69,15 @@ SUGGESTED = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """The result for one source of the run."""
+    """The result of the check for one source of the run."""
 
     source: str  # its name in the settings
-    model: str  # the model that the server reports as loaded, or else its served name
+    model: str  # the loaded model's name if the server reports it, else the served name
     kinship: Kinship
 
     @property
     def badge(self) -> str:
-        """The verdict in a word or two, for the header."""
+        """The verdict in one to three words, for the header."""
         if self.kinship.itself:
             return "itself"
         return self.kinship.verdict if self.kinship.known else "family unknown"
@@ -96,14 +96,14 @@ def check_sources(run: Run) -> list[Finding]:
 
 
 def badges(run: Run) -> dict[str, str]:
-    """Source -> badge; "" for the target itself."""
+    """Maps each source's name to its badge. The badge is "" if the source is the target itself."""
     return {f.source: "" if f.kinship.itself else f.badge for f in check_sources(run)}
 
 
 def is_quick(run: Run) -> bool:
-    """True if fewer than two models have a tokenizer here.
+    """True if the tokenizers of fewer than two models are on this machine.
 
-    Otherwise the check reads tokenizers, which takes half a second.
+    Otherwise the check compares tokenizers, which takes about 0.5 s.
     """
     sources = run.settings.sources.values()
     names = [target_profile(run).name, *(source.files or served_name(run, source) for source in sources)]
@@ -112,9 +112,9 @@ def is_quick(run: Run) -> bool:
 
 
 def warnings(run: Run) -> list[str]:
-    """A sentence for each source that is not of the family. It is a warning only."""
+    """A warning for each source that does not belong to the target's family."""
     advice = suggestions(run)
-    instead = f"; elders of {target_profile(run).title} are {', '.join(advice)}" if advice else ""
+    instead = f"; elders of {target_profile(run).title}: {', '.join(advice)}" if advice else ""
     return [
         f"source {f.source}: {f.model} {_words(f.kinship)} ({'; '.join(f.kinship.reasons)}){instead}"
         for f in check_sources(run)
@@ -142,14 +142,18 @@ def target_profile(run: Run) -> ModelProfile:
 
 
 def _is_target(run: Run, name: str, source: Source) -> bool:
-    """True for a source named `self`, the target loaded here, or the embedded server with the embedded target."""
+    """True if the source is the target.
+
+    This is so for a source with the name `self`, for a source that loads the target on this machine, and for the
+    embedded server if the target is the embedded model.
+    """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True
     return run.settings.target.model == EMBEDDED and source.base_url == EMBEDDED
 
 
 def _files(run: Run, name: str) -> ModelFiles | None:
-    """The files of a folder, or of a hub id in the cache; None if they are not on this machine."""
+    """The model files of a folder, or of a hub id in the hub's cache; None if they are not on this machine."""
     try:
         folder = run.resolve(name)
         if folder.is_dir():
@@ -161,7 +165,7 @@ def _files(run: Run, name: str) -> ModelFiles | None:
 
 def _words(kinship: Kinship) -> str:
     if not kinship.known:
-        return "may or may not be of the target's family"
+        return "is of an unknown family"
     if kinship.verdict == FAMILY:
         return "is of the target's family"
     return f"is not of the target's family: {kinship.verdict}"

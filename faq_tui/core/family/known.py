@@ -1,4 +1,4 @@
-"""The families of data/families.toml, and what a model's name reveals: its family and its size."""
+"""The families of data/families.toml, and how to read family and size from a model's name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class ModelFamily:
 
     id: str
     title: str
-    names: tuple[str, ...]  # regular expressions for a whole bare name
+    names: tuple[str, ...]  # regular expressions, which match the whole bare name
     model_types: tuple[str, ...]
     vocab_sizes: tuple[int, ...]
-    elders: tuple[tuple[str, float], ...]  # hub id and billions of parameters, largest first
+    elders: tuple[tuple[str, float], ...]  # pairs of hub id and billions of parameters, largest model first
 
 
 @cache
@@ -38,13 +38,13 @@ def families() -> tuple[ModelFamily, ...]:
 
 
 def by_name(name: str) -> ModelFamily | None:
-    """The family of a model by its name (hub id, path, file name, tag); None if it is not known."""
+    """The family that fits a model's name (hub id, path, file name or tag); None if no family fits."""
     bare = bare_name(name)
     return next((f for f in families() if any(re.fullmatch(pattern, bare) for pattern in f.names)), None)
 
 
 def by_config(model_type: str | None, vocab_size: int | None) -> ModelFamily | None:
-    """The one family with this architecture and size of vocabulary; None if there is none, or more than one."""
+    """The family with this architecture and vocabulary size; None if no family matches, or several do."""
     matches = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
     return matches[0] if len(matches) == 1 else None
 
@@ -76,14 +76,14 @@ def _sized(elders: list[str]) -> Iterator[tuple[str, float]]:
 
 
 def bare_name(name: str) -> str:
-    """Lower case, without path, organisation, tag and quantization; "" if nothing else is left."""
+    """The name in lower case, without path, organisation, tag and quantization suffix; "" if nothing remains."""
     while (shorter := _stripped(name)) != name:
         name = shorter
     return name
 
 
 def _stripped(name: str) -> str:
-    """Strip one layer; the rest may have another one."""
+    """Remove one level of path, tag and quantization suffixes; the result may contain another level."""
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]
@@ -94,7 +94,7 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """Billions of parameters by the name, all experts counted; None if it names no size."""
+    """The number of parameters (in billions, all experts included) in the model's name; None if it contains none."""
     match = _SIZE.search(bare_name(name))
     if match is None:
         return None

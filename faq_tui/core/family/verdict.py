@@ -1,7 +1,8 @@
-"""Compare two models. Names and lineage identify families; files confirm them, or decide if names do not.
+"""Compare two models. Names and lineage identify the models' families. Without them, the models' files decide.
 
-Equal tokenizer files never make a family: DeepSeek-R1-0528-Qwen3-8B has DeepSeek's tokenizer configuration and
-Qwen3-8B's weights to begin with, and in the FAQ paper (arXiv 2601.11200, table 4) its elder is Qwen3-235B-A22B.
+Equal tokenizer files alone do not make a family. For example, DeepSeek-R1-0528-Qwen3-8B has the tokenizer
+configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its elder is
+Qwen3-235B-A22B.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class ModelProfile:
             return None, ""
         for name in self.files.lineage:
             if family := by_name(name):
-                return family, f"{self.title} says that it comes from {bare_name(name)}, of the {family.title} family"
+                return family, f"{self.title} names {bare_name(name)} of the {family.title} family as its origin"
         family = by_config(self.files.model_type, self.files.vocab_size)
         return family, f"{self.title} has the configuration of the {family.title} family" if family else ""
 
@@ -46,7 +47,11 @@ class ModelProfile:
 
     @property
     def model_types(self) -> frozenset[str]:
-        """Model types of its config, with the dense and sparse siblings of its family; else those of its family."""
+        """The possible model types of the model.
+
+        If config.json names a type outside the family, the result is only this type. Otherwise, or without a
+        config.json, the result is all model types of the family.
+        """
         own = self.files.model_type if self.files else None
         siblings = frozenset(self.family.model_types) if self.family else frozenset()
         if own is None:
@@ -64,13 +69,13 @@ class ModelProfile:
 
 @dataclass(frozen=True)
 class Kinship:
-    """The relation of a source to the target."""
+    """The relation between a source and the target."""
 
     verdict: str  # family | same tokenizer | stranger
     reasons: tuple[str, ...]
     itself: bool = False  # the source is the target
-    larger: bool | None = None  # larger than the target; None: unknown
-    known: bool = True  # False: a stranger only because nothing on this machine says otherwise
+    larger: bool | None = None  # the source is larger than the target; None: unknown
+    known: bool = True  # False: the verdict is "stranger" only because facts are missing on this machine
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
@@ -87,14 +92,14 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
     verdict, known = _decide(target, source, architecture, vocabulary)
     reasons = (*_of_names(target, source), *_of_files(target, source, architecture, vocabulary))
     if not known:
-        reasons += (f"nothing on this machine tells what {_unplaced(target, source)} is",)
+        reasons += (f"no file on this machine identifies the family of {_unplaced(target, source)}",)
     return Kinship(verdict, reasons, larger=larger, known=known)
 
 
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """(verdict, whether known facts decide it)."""
+    """The verdict, and True if known facts decide it."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False

@@ -1,7 +1,7 @@
-"""Jobs: the pipeline in processes of their own, which outlive the screen that started them.
+"""Jobs: each runs the pipeline in a background process, which continues when the app is closed.
 
-A job is `RUN/jobs/<id>/` with `job.json` (whose process), `events.jsonl` and `log.txt`. Which job works on a
-run is decided by the run's lock alone, so that a killed process leaves nothing behind to clear away.
+A job is a folder `RUN/jobs/<id>/` with `job.json` (its process), `events.jsonl` and `log.txt`. A job is running if it
+holds the run's lock. The operating system releases the lock of a killed process, so that no cleanup is needed.
 """
 
 from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop

@@ -1,6 +1,6 @@
-"""The job's side: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
+"""The program of a job's process: `python -m faq_tui.core.jobs.child RUN JOB [--only=STAGE] [--until=STAGE] [--yes]`.
 
-It runs what `faq-tui run` runs, writes to its files only, and ends by itself or by SIGTERM.
+It runs the same stages as `faq-tui run`. It prints nothing; its output goes to the job's files. SIGTERM stops it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
         if not cancel.is_set:
             cancel.set()
 
-    # Before the imports: a signal during them must not end the process.
+    # Set the handler before the imports, so that a signal during the imports does not end the process.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -51,7 +51,7 @@ def _run(arguments: argparse.Namespace, cancel: CancelToken) -> int:
     except FaqError as error:
         print(f"{LOG_PREFIX}{sanitize(str(error))}", file=sys.stderr, flush=True)
         return error.exit_code
-    except Exception as error:  # noqa: BLE001  the process that started it reports any error
+    except Exception as error:  # noqa: BLE001  any error is printed for the process that started the job
         traceback.print_exc()
         print(f"{LOG_PREFIX}{sanitize(f'{type(error).__name__}: {error}', 300)}", file=sys.stderr, flush=True)
         return ExitCode.FAILED

@@ -1,6 +1,6 @@
-"""Start the pipeline as a process of its own, which outlives this one and its terminal; find, judge and end it.
+"""Start a job, find it, report its state, and end it. A job outlives this process and its terminal.
 
-The state of a job follows from the run's lock, its process and the end of its events.
+The job's state is derived from the run's lock, the process and the last events.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-PATIENCE_S = 120.0  # for imports from a cold disk
-RECORD_WAIT_S = 1.0  # from taking the lock to a readable job.json
-TAIL = 1 << 20  # bytes from the end in which the last stage's end is looked for; nothing long comes after it
+PATIENCE_S = 120.0  # a new job must hold the lock within this time; imports from a slow disk take long
+RECORD_WAIT_S = 1.0  # after a job takes the lock, job.json must be readable within this time
+TAIL = 1 << 20  # bytes at the end of events.jsonl in which the end of the last stage is searched
 
 
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
-    """The new job, once it holds the run's lock (about a second: call it off the UI's thread).
+    """Start a job and return it once it holds the run's lock. This takes about 1 s, too long for the UI's thread.
 
-    Raises FaqError: another process holds the lock (its pid is in the sentence), or the child's own reason.
+    Raises FaqError if another process holds the lock (the message contains its pid), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)
@@ -43,7 +43,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     with full_disk_is_clear(folder):
         job_folder.mkdir(parents=True)
         child = _spawn(folder, job_folder, only, until, confirmed)
-    # A thread waits for the child: without it the child would stay a zombie as long as this process lives.
+    # A thread waits for the child to end, because otherwise the child would stay a zombie.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     return _begun(job_folder, child)
 
@@ -55,12 +55,12 @@ def _spawn(
     options += ["--yes"] if confirmed else []
     with (job_folder / "log.txt").open("ab") as log:
         return subprocess.Popen(
-            # -P: a `datasets/` or `torch/` in the run's folder must not be imported.
+            # -P prevents the import of a `datasets/` or `torch/` in the run's folder.
             [sys.executable, "-P", "-m", "faq_tui.core.jobs.child", str(folder), job_folder.name, *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # no terminal, so none of its signals
+            start_new_session=True,  # detached from the terminal and its signals
             cwd=folder,
             env={**os.environ, **QUIET_THREADS},
         )
@@ -69,7 +69,7 @@ def _spawn(
 def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        ended = child.poll()  # before the look at its record: it may end right after writing that
+        ended = child.poll()  # poll first: the child may end right after it wrote its record
         job = read_job(job_folder)
         if job is not None:
             return job
@@ -84,7 +84,7 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
 
 
 def _refusal(job_folder: Path, code: int) -> FaqError:
-    """The reason that the child gave for not beginning; its folder is then removed."""
+    """The error that ended the child before the job began. If the log has the reason, remove the job's folder."""
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(LOG_PREFIX) for line in lines if line.startswith(LOG_PREFIX)]
@@ -96,20 +96,20 @@ def _refusal(job_folder: Path, code: int) -> FaqError:
 
 
 def find_live(folder: Path) -> Job | None:
-    """The job that holds the lock of the run in `folder` now, whoever started it."""
+    """The job that now holds the lock of the run in `folder`; None if there is none."""
     deadline = time.monotonic() + RECORD_WAIT_S
     while (owner := lock_owner(folder)) is not None:
         job = read_job(folder / "jobs" / owner.job) if owner.job else None
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return None  # it holds the lock without a record: it is about to be refused, or is no pipeline
+            return None  # a lock holder without a record is not a job, or is a job that will be refused
         time.sleep(0.01)
     return None
 
 
 def is_running(job: Job) -> bool:
-    """True while its process lives and holds the run's lock."""
+    """True while the job's process holds the run's lock."""
     if process_identity(job.pid) != job.began:
         return False
     owner = lock_owner(job.run)
@@ -117,17 +117,17 @@ def is_running(job: Job) -> bool:
 
 
 def state(job: Job) -> State:
-    """Where the job stands. `killed`: its process is gone and recorded no end of its stage; finished work is kept."""
+    """The job's state. `killed` means that its process ended without recording the end of a stage."""
     return "running" if is_running(job) else _ended(job)
 
 
 def stop(job: Job) -> bool:
-    """Ask the job to stop at its next safe point, and return at once; False if it has ended already."""
+    """Request a stop at the job's next safe point, and return at once. False if the job has already ended."""
     return is_running(job) and send_signal(job.pid, job.began, signal.SIGTERM)
 
 
 def kill(job: Job) -> bool:
-    """End the job now. Unfinished work is lost, and the next job does it again. False if it has ended already."""
+    """End the job now. Unfinished work is lost; the next job repeats it. False if the job has already ended."""
     return is_running(job) and send_signal(job.pid, job.began, signal.SIGKILL)
 
 
@@ -144,11 +144,11 @@ def _ended(job: Job) -> State:
 
 
 def _last_stage_event(path: Path) -> Event | None:
-    """The last event in the file about the start or the end of a stage; None if there is none near its end."""
+    """The last start or end of a stage in the file; None if its last `TAIL` bytes have no such event."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            lines = file.read().split(b"\n")[:-1]  # the last is empty, or was never finished
+            lines = file.read().split(b"\n")[:-1]  # the last piece is empty or incomplete
     except OSError:
         return None
     for line in reversed(lines):

@@ -1,4 +1,4 @@
-"""A job's `events.jsonl` as a stream of events: read from its start, and on as it grows."""
+"""Read a job's `events.jsonl` as a stream of events, from its start. New events are read as they are written."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.job_record import Job
 
-MERGED_S = 0.5  # deltas of one candidate are merged over this time; merging a minute of them would falsify the rate
-_BREATH = 500  # events of a replay between two pauses, in which the screen's thread gets its turn
+MERGED_S = 0.5  # deltas of a candidate within this time are merged; a longer time would distort the token rate
+_BREATH = 500  # in a replay, pause after this many events, so that the screen's thread can run
 
 
 def follow(
     job: Job, stopped: threading.Event, poll_s: float = 0.1, skip_settled: bool = False
 ) -> Iterator[Timed | None]:
-    """Every event of the job in order, from its first; None whenever there is nothing new for `poll_s`.
+    """Yield every event of the job in order, and None about every `poll_s` seconds while there is no new event.
 
-    Ends when the job has ended and all is read, or `stopped` is set. `skip_settled` leaves out the deltas of tries
-    that had ended before the call: the database has the finished candidates. Lines that hold no event are skipped.
+    The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, deltas of tries that
+    ended before the call are skipped, because the database has the finished candidates. Invalid lines are skipped.
     """
     settled = _settled(job.events, stopped) if skip_settled else {}
     while not job.events.exists():
@@ -41,12 +41,12 @@ def follow(
     with job.events.open("rb") as file:
         half, offset = b"", 0
         while not stopped.is_set():
-            running = is_running(job)  # before reading: what it wrote last is then read
+            running = is_running(job)  # checked before reading, so that the last lines are read
             while (line := file.readline()) and not stopped.is_set():
                 offset += len(line)
                 half += line
                 if not half.endswith(b"\n"):
-                    continue  # at the end of the file: the rest comes, or never does
+                    continue  # an incomplete line at the end of the file
                 line, half = half, b""
                 if settled and line.startswith(DELTA_LINE) and offset < settled.get(candidate_of_line(line), 0):
                     continue
@@ -62,7 +62,7 @@ def follow(
 
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """Candidate to the offset in the file at which its last finished try ends."""
+    """Maps each candidate to the offset in the file at which its last finished try ends."""
     offsets: dict[bytes, int] = {}
     offset = 0
     try:
@@ -79,29 +79,28 @@ def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
 
 
 class Feed:
-    """Follows one job until its end or `close()`; `drain()` never waits.
+    """Follow one job until its end or `close()`. `drain()` never blocks.
 
-    Deltas of one candidate that were not drained yet are merged, half a second of them into the first: a
-    screen that is behind gets two a second and candidate, not thousands. Their order with the candidate's
-    other events is kept.
+    Deltas of a candidate that are waiting to be drained are merged if they are at most `MERGED_S` apart. Thus a slow
+    screen gets two deltas per second and candidate instead of thousands. The order of a candidate's events is kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
         self.job = job
-        self.failure = ""  # why following ended before the job did
+        self.failure = ""  # the error if reading failed before the job ended; else empty
         self._queue: queue.SimpleQueue[list[Timed]] = queue.SimpleQueue()
         self._batch = _Batch()
         self._closed = threading.Event()
         self._finished = threading.Event()
-        # A daemon: it never delays the end of the app.
+        # The app does not wait for a daemon thread when it ends.
         threading.Thread(target=self._work, args=(poll_s,), daemon=True, name=f"feed-{job.id}").start()
 
     def drain(self) -> list[Event]:
-        """What came since the last call, in order."""
+        """The events since the last call, in order."""
         return [event for event, _at in self.drain_timed()]
 
     def drain_timed(self) -> list[Timed]:
-        """The same with each event's unix seconds: for rates that survive a replay."""
+        """The events since the last call, each with its time, so that a replay can compute correct rates."""
         events: list[Timed] = []
         while True:
             try:
@@ -110,12 +109,12 @@ class Feed:
                 return events
 
     def close(self) -> None:
-        """Stop following; returns at once. The job goes on."""
+        """Stop following and return at once. The job continues."""
         self._closed.set()
 
     @property
     def ended(self) -> bool:
-        """True when no event will come any more: the job ended, and the last of it was drained."""
+        """True if no more events will come: the job has ended, and all events were drained."""
         return self._finished.is_set() and self._queue.empty()
 
     def _work(self, poll_s: float) -> None:
@@ -123,7 +122,7 @@ class Feed:
             for count, item in enumerate(follow(self.job, self._closed, poll_s, skip_settled=True)):
                 if item is not None:
                     self._batch.add(item)
-                # One batch waits at a time. Until it is taken, the next one grows here, where it can merge.
+                # Only one batch waits for `drain`. Until it is taken, new events are merged into the next batch here.
                 if self._queue.empty():
                     self._hand_over()
                 if count % _BREATH == 0:
@@ -141,11 +140,12 @@ class Feed:
 
 
 class _Batch:
-    """Events in order, consecutive deltas of a candidate as one."""
+    """Events in order, with consecutive deltas of a candidate merged."""
 
     def __init__(self) -> None:
         self.items: list[Timed] = []
-        self._growing: dict[tuple[str, str, int], int] = {}  # candidate to the index of its open delta in `items`
+        # Maps a candidate to the index in `items` of the delta into which its later deltas are merged.
+        self._growing: dict[tuple[str, str, int], int] = {}
 
     def add(self, item: Timed) -> None:
         event, at = item

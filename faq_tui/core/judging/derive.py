@@ -1,7 +1,7 @@
-"""Scores that follow from other scores of the whole run: less the effect of length, and mixed.
+"""Derived scores: scores without the effect of length, and weighted mixes of several judges' scores.
 
-They are stored, so that panes need not compute them, and computed anew whenever the stage runs, since every further
-candidate changes them.
+They are stored, so that panes need not compute them. They are computed again whenever the stage runs, because every
+further candidate changes them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from faq_tui.core.settings import MIX
 from faq_tui.core.store import picks as rows
 from faq_tui.core.store.picks import ScoreRow
 
-Groups = Sequence[Sequence[int]]  # ids of the usable candidates of one seed and source each
-MIN_CANDIDATES = 8  # with another of the same seed: with fewer a slope is chance
+Groups = Sequence[Sequence[int]]  # each group: the ids of the usable candidates of one seed and source
+MIN_CANDIDATES = 8  # with fewer candidates, the fitted slope is mostly chance
 
 
 def derive(run: Run, groups: Groups) -> None:
-    """Store the derived scores of every judge. `groups` covers all sources of the run."""
+    """Compute and store the derived scores of every judge. `groups` holds the groups of all sources of the run."""
     judge = run.settings.judge
     for kind in judge.kinds():
         if shown_id(run, kind) != column_id(run, kind):
@@ -42,7 +42,7 @@ def _control_length(run: Run, kind: str, groups: Groups) -> None:
     for i, score in raw.items():
         if score is None:
             empty = {"raw": None, "slope": None}
-            derived.append(ScoreRow(i, shown, kind, None, "no score to take the length from", empty))
+            derived.append(ScoreRow(i, shown, kind, None, "no score to correct for length", empty))
         else:
             about = {"raw": round(score, 6), "slope": None if slope is None else round(slope, 6)}
             reason = judge_named(kind).controlled(score, details[i])
@@ -70,11 +70,11 @@ def _sum_in_words(weights: dict[str, float], zs: dict[str, float]) -> str:
 
 
 def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
-    """Candidate id to (score - mean of its seed's scores) / s, where s is the standard deviation of these differences
-    over all seeds of the run that have two scores or more.
+    """Map the id of each candidate to its z-score: (score - mean of its seed's scores) / s.
 
-    One s serves the whole run: three scores that hardly differ stay close and are not scaled up to the spread of
-    three that differ much. All are 0 if all scores are equal.
+    s is the standard deviation of these differences over all seeds of the run that have at least two scores. All
+    seeds share the same s, so that small differences within a seed stay small. If all scores are equal, every z-score
+    is 0.
     """
     differences: dict[int, float] = {}
     paired: list[float] = []
@@ -93,10 +93,10 @@ def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
 def mixed(
     weights: Mapping[str, float], scores: Mapping[str, Mapping[int, float]], groups: Groups
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
-    """Candidate id to (sum of weight * z-score, z-score of each kind).
+    """Map the id of each candidate to (sum of weight * z-score over the judges, z-score by kind of judge).
 
-    A judge that scored no candidate of a seed is left out for that seed. Where it scored some, the others have no
-    mixed score (None): unscored is never taken for average.
+    If a judge scored no candidate of a seed, it is left out of the sums for that seed. If it scored only some of the
+    seed's candidates, the mixed score of the others is None.
     """
     by_kind = {kind: z_scores(scores[kind], groups) for kind in weights}
     sums: dict[int, tuple[float | None, dict[str, float]]] = {}
@@ -110,11 +110,12 @@ def mixed(
 
 
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
-    """The slope of the score on log length within seeds; None with too few candidates, or if all are equally long.
+    """The slope of the score on the logarithm of the length, within seeds.
 
-    values: candidate id to score; lengths: candidate id to tokens. It is ordinary least squares after the mean of
-    each seed is subtracted (the fixed-effects, or within, estimator), so that easy questions, whose answers are short
-    and probable, do not look like an effect of length.
+    None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
+    its score; `lengths` maps it to the candidate's number of tokens. The slope is fitted by ordinary least squares
+    after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Without this step, easy
+    questions, whose answers are short and probable, would look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -133,10 +134,10 @@ def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Gr
 def length_controlled(
     values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups
 ) -> tuple[dict[int, float], float | None]:
-    """(candidate id to score - slope * (log length - the run's mean log length), slope).
+    """Returns the length-controlled scores by candidate id, and the slope.
 
-    The result has the score's unit: it is the score at the run's (geometric) mean length. It is the score itself if
-    there is no slope.
+    A length-controlled score is score - slope * (log length - the run's mean log length): the score adjusted to the
+    geometric mean length of the run, in the score's unit. If no slope can be fitted, it is the score itself.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

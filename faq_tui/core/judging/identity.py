@@ -1,4 +1,8 @@
-"""Which judge a score belongs to: another judge scores anew and regenerates nothing. No text is read here."""
+"""Find the judge to which a score belongs, and the candidates that it scores.
+
+If the judge in the settings changes, candidates are scored again, but they are not regenerated. This module reads no
+text of candidates.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +26,19 @@ def judge_named(kind: str) -> Judge:
 
 
 def column_id(run: Run, kind: str) -> str:
-    """A hash of everything that shapes this judge's scores besides the candidates."""
+    """A hash of all inputs that affect this judge's scores, except the candidates."""
     return judge_named(kind).column_id(run)
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """The id of the scores of this judge that can pick: without the effect of length, where that is removed."""
+    """The id of this judge's scores that decide the pick. They are length-controlled if the settings require it."""
     identity = column_id(run, kind)
     controlled = judge_named(kind).length_matters and run.settings.judge.length_control
     return digest("length control", identity) if controlled else identity
 
 
 def judge_id(run: Run) -> str:
-    """The id of the scores that pick: those of one judge, or the weighted mix of several."""
+    """The id of the scores that decide the pick: the scores of one judge, or the weighted mix of several judges."""
     judge = run.settings.judge
     if judge.picks_by != MIX:
         return shown_id(run, judge.picks_by)
@@ -42,16 +46,16 @@ def judge_id(run: Run) -> str:
 
 
 def outlines_of(run: Run, name: str) -> list[CandidateOutline]:
-    """The source's candidates under its present settings.
+    """The candidates of the source `name` under its present settings.
 
-    If the settings ask for fewer, later numbers are left out.
+    If the settings now ask for fewer candidates per seed, the candidates with higher numbers are left out.
     """
     source = run.settings.sources[name]
     return candidate_rows.outlines(run.store, name, source_hash_of(source), source.candidates)
 
 
 def usable_groups(run: Run) -> list[list[int]]:
-    """Ids of the usable candidates of one seed and source each."""
+    """Groups of usable candidates. Each group holds the ids for one seed and one source."""
     sources = run.settings.sources.values()
     return [
         group
@@ -61,5 +65,5 @@ def usable_groups(run: Run) -> list[list[int]]:
 
 
 def current_picks(run: Run, source: str) -> dict[str, Pick]:
-    """Seed id to pick, under the present settings of the source and of the judge."""
+    """The pick of each seed, by seed id, under the present settings of the source and of the judge."""
     return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))

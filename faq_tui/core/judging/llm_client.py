@@ -1,7 +1,10 @@
-"""One LLM judge at one server: ask for scores, check replies by the schema, ask once for a repair, and salvage.
+"""Ask one LLM judge at one server for scores.
 
-Every reply is stored and never asked for again. Several answers to one question are shown in two random orders,
-because judges favour the first place.
+Replies are checked against a schema. If a reply does not fit, the judge is asked once to repair it; then the scores
+that can be found in the text are used.
+
+Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
+them in two random orders, because judges favour the first position.
 """
 
 from __future__ import annotations
@@ -22,17 +25,17 @@ from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ReplyKey, ReplyRow, add_reply, replies_of
 
 TURNS = 2  # orders in which several answers are shown
-REPEATED_TOKENS = 200  # length of an invalid reply when it is shown to the judge again
+REPEATED_TOKENS = 200  # most tokens of the invalid reply that the repair request repeats
 SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 
 class RequestRefusedError(Exception):
-    """The server refuses this request; it may take others."""
+    """The server refuses this request but may accept others."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The result of one prompt: verdicts by label, how they were read, and every reply word for word."""
+    """The result of one prompt: verdicts by label, how they were read, and the full text of every reply."""
 
     verdicts: dict[str, Verdict]
     how: str
@@ -41,14 +44,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class AnswerVerdicts:
-    """The verdicts on one answer: one (place, verdict or None) for each order in which it was shown."""
+    """The verdicts on one answer: a pair (position, verdict or None) for each order in which it was shown."""
 
     seen: tuple[tuple[int, Verdict | None], ...]
     readings: tuple[Reading, ...]
 
     @property
     def verdict(self) -> Verdict | None:
-        """The mean over the orders whose reply could be read; None if no reply could."""
+        """The mean over the orders whose reply could be read; None if no reply could be read."""
         read = [verdict for _, verdict in self.seen if verdict is not None]
         if not read:
             return None
@@ -71,7 +74,7 @@ class AnswerVerdicts:
 
 
 class JudgeClient:
-    """One judge at one server. Stored replies are used and not asked for again."""
+    """One judge at one server. Stored replies are used instead of new requests."""
 
     def __init__(self, store: Store, judge: str, client: Client, endpoint: Endpoint) -> None:
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
@@ -80,9 +83,9 @@ class JudgeClient:
     async def __call__(
         self, question: str, answers: Sequence[ShownAnswer], budget: PromptBudget
     ) -> list[AnswerVerdicts]:
-        """The verdicts on each answer: one alone is shown once, several together in two orders.
+        """The verdicts on each answer. A single answer is shown once; several are shown together, in two orders.
 
-        Raises RequestRefusedError, and what Retrying raises.
+        Raises RequestRefusedError if the server refuses the request, and the errors that Retrying raises.
         """
         unit = digest(question, [[a.reasoning, a.answer] for a in answers])
         labels = labels_of(len(answers))
@@ -119,7 +122,7 @@ class JudgeClient:
             ]
         raws = tuple(row.raw for row in stored)
         verdicts: dict[str, Verdict] = {}
-        for raw in raws:  # the repaired reply outweighs the first
+        for raw in raws:  # the repaired reply comes later, so its verdicts replace those of the first reply
             verdicts |= salvage(_without_reasoning(raw), labels)
         return Reading(verdicts, SALVAGED if verdicts else UNREAD, raws)
 
@@ -131,7 +134,7 @@ class JudgeClient:
                 lambda: stream_chat(self._client, self._endpoint.model, messages, sampling, sampling.seed, extra)
             )
         except FaqError as error:
-            if type(error) is FaqError:  # neither a failed server nor a stop
+            if type(error) is FaqError:  # subclasses of FaqError mean a failed server or a stop
                 raise RequestRefusedError(str(error)) from None
             raise
         try:
@@ -146,9 +149,10 @@ class JudgeClient:
 
 
 def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
-    """Two random orders of `count` answers, the same for the same key; no answer has the same place in both.
+    """Two random orders of `count` answers. No answer has the same position in both.
 
-    Place p of an order holds an answer's index. A single answer has one order.
+    The orders depend only on the key and `count`. Position p of an order holds the index of the
+    answer that is shown there. For a single answer, only one order is returned.
     """
     if count < 2:
         return (tuple(range(count)),)

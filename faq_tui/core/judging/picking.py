@@ -1,4 +1,4 @@
-"""Which candidate the scores pick, and which of the picks a person may want to look at."""
+"""Pick a candidate by its score, and find the picks that a person should review."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from faq_tui.core.store.candidates import Candidate, CandidateOutline
 from faq_tui.core.store.judged import Standing
 
 FINISHED = "stop"
-FILTERS = ("all", "close calls", "disagreements", "truncated or unfit", "overridden")
-CLOSE_IN_MIX = 0.25  # of a z-score
+FILTERS = ("all", "close calls", "disagreements", "truncated or unusable", "overridden")
+CLOSE_IN_MIX = 0.25  # in units of the z-score
 
 
 def best_candidate(
     candidates: Iterable[Candidate | CandidateOutline], scores: Mapping[int, float | None]
 ) -> int | None:
-    """Id of the candidate with the best score among those without a flag; None if there is none.
+    """Id of the candidate with the best score among the candidates without a flag; None if there is no such one.
 
-    Of equal scores, a candidate that finished by itself wins, then the lower number: candidates are equal draws, so
-    the number is chance. Length decides nothing.
+    If scores are equal, a candidate that ended by itself is preferred, then the candidate with the lower number. The
+    numbers are random, because candidates are independent draws. Length is ignored.
     """
     usable = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
     return max(usable, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if usable else None
 
 
 def close_margin(kind: str) -> float:
-    """The difference between two scores of this kind, or of the mix, below which it means little."""
+    """The largest difference at which two scores of this kind, or of the mix, count as close."""
     return CLOSE_IN_MIX if kind == MIX else judge_named(kind).close
 
 
 def admits(name: str, standing: Standing, kind: str) -> bool:
-    """True if the filter `name` shows this seed; `kind` is the judge's."""
+    """True if the filter `name` shows this seed. `kind` is the kind of the judge."""
     match name:
         case "close calls":
             return standing.margin is not None and standing.margin <= close_margin(kind) + 1e-9
         case "disagreements":
             return standing.override is not None and not agrees(standing)
-        case "truncated or unfit":
+        case "truncated or unusable":
             return standing.unusable > 0
         case "overridden":
             return standing.override is not None
@@ -46,11 +46,11 @@ def admits(name: str, standing: Standing, kind: str) -> bool:
 
 
 def agrees(standing: Standing) -> bool:
-    """True if the person's pick is the judge's, too."""
+    """Whether the person and the judge pick the same candidate."""
     return standing.judged and standing.override is not None and standing.override.candidate_id == standing.judge_pick
 
 
 def agreement(standings: Iterable[Standing]) -> tuple[int, int]:
-    """(overrides that equal the judge's pick, overrides of seeds that were judged)."""
+    """The number of overrides that equal the judge's pick, and the number of all overrides of judged seeds."""
     both = [standing for standing in standings if standing.override is not None and standing.judged]
     return sum(map(agrees, both)), len(both)

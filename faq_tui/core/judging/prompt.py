@@ -1,7 +1,7 @@
-"""The prompt of an LLM judge: the rubric, the question, and whole answers with their reasoning cut to a budget.
+"""Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
 
-Tokens are estimated as bytes of UTF-8 divided by four, since the judge's tokenizer is not at hand: near the truth
-for English, and no less than it for most other scripts.
+The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
+available. For English the estimate is about right; for most other scripts it is not too low.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
 from faq_tui.core.settings import JudgeSettings
 
 BYTES_A_TOKEN = 4
-REPLY_TOKENS = 120  # of one answer's entry in a reply, at least
-TEMPLATE_TOKENS = 32  # what the server's chat template adds
-SHARE = 0.9  # of the window that is filled at most, since tokens are estimated
-LEAST_REASONING = 32  # tokens of a candidate's reasoning; less would tell the judge nothing
+REPLY_TOKENS = 120  # least number of tokens that are reserved in the reply for each answer
+TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
+SHARE = 0.9  # largest share of the window to fill, because token counts are estimates
+LEAST_REASONING = 32  # least tokens of a reasoning excerpt; shorter ones are useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """One candidate, or a made-up answer when the judge is tested."""
+    """An answer that the judge sees: a candidate or, when the judge is tested, a made-up answer."""
 
     reasoning: str
     answer: str
@@ -33,11 +33,11 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """How the answers of one request fit into the judge's window."""
+    """The numbers of tokens with which the answers of one request fit into the judge's window."""
 
-    reasoning_tokens: int  # of each answer
-    max_tokens: int  # of the reply
-    cut: bool = False  # the window left less for reasoning than the settings allow
+    reasoning_tokens: int  # most tokens of each answer's reasoning
+    max_tokens: int  # most tokens of the reply
+    cut: bool = False  # reasoning got fewer tokens than the settings allow, because the window is small
 
 
 def labels_of(count: int) -> tuple[str, ...]:
@@ -45,9 +45,10 @@ def labels_of(count: int) -> tuple[str, ...]:
 
 
 def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
-    """The request's text. One answer is scored by itself, several against each other."""
+    """The text of the request. A single answer is scored by itself; several answers are compared with each other."""
     labels = labels_of(len(answers))
-    # No candidate can hold the hash of all candidates, so none can close its own block.
+    # The end of a block is marked by a hash of all candidates. A candidate cannot contain this hash, so it cannot
+    # forge the end of its block.
     fence = digest(question, [[a.reasoning, a.answer] for a in answers], length=8)
     values = {
         "fence": fence,
@@ -68,16 +69,16 @@ def repair_of(error: str, count: int) -> str:
 
 
 def versions() -> list[str]:
-    """The versions of every prompt that shapes a score."""
+    """The versions of all prompts that affect a score."""
     return [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
 
 
 def budget_for(
     question: str, answers: Sequence[ShownAnswer], judge: JudgeSettings, window: int | None
 ) -> PromptBudget | None:
-    """How the answers fit into a window of so many tokens (None: unknown, taken as enough).
+    """The budget of a request for a window of `window` tokens. If `window` is None, the window is assumed to suffice.
 
-    None if even the answers without reasoning do not fit.
+    Returns None if the answers do not fit, even without reasoning.
     """
     count = len(answers)
     longest = max((tokens(a.reasoning) for a in answers), default=0)
@@ -99,16 +100,16 @@ def budget_for(
 
 
 def tokens(text: str) -> int:
-    """An estimate of the tokens of a text."""
+    """An estimate of the number of tokens in a text."""
     return -(-len(text.encode("utf-8", "replace")) // BYTES_A_TOKEN)
 
 
 def shorten(text: str, limit: int) -> str:
-    """A text of at most `limit` tokens whole; of a longer one, its head and tail."""
+    """The whole text if it has at most `limit` tokens, otherwise only its beginning and its end."""
     over = tokens(text) - limit
     if over <= 0:
         return text
-    # In characters, each as long as this text's are on average.
+    # Convert the limit to characters by this text's average bytes per character.
     kept = len(text) * limit // max(1, tokens(text))
     half = kept // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[len(text) - half :]}"

@@ -1,7 +1,7 @@
-"""How far an LLM judge's scores can be trusted: a test before they are used, and the bias by the order of answers.
+"""Measure how reliable an LLM judge is, by a test before its scores are used and by its bias towards positions.
 
-The test asks whether the judge tells real answers from garbage and from answers to other questions: a judge that
-gives everything a 10 fits the schema and carries no signal.
+The test checks whether the judge scores real answers above garbage and above answers to other questions. A judge that
+gives every answer a 10 follows the schema, but its scores are useless.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GARBAGE_WORDS = 60
 
 @dataclass(frozen=True)
 class ProbeCase:
-    """One question with its real answer, another question's, and words in no order."""
+    """A question with its real answer, the answer to another question, and garbage: words in random order."""
 
     question: str
     kinds: tuple[str, ...]
@@ -34,7 +34,10 @@ class ProbeCase:
 
 
 def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
-    """`real`: questions with one answer each. With a single question there is no misplaced answer."""
+    """The cases of the test. `real` holds questions with one real answer each.
+
+    With a single question, there is no answer to another question.
+    """
     words = [word for _, answer in real for word in answer.answer.split()]
     cases = []
     for number, (question, answer) in enumerate(real):
@@ -50,7 +53,10 @@ def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
 
 
 def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
-    """The result from (kind, score) pairs; scores that could not be read (None) are counted and left out."""
+    """The result of the test from pairs (kind of answer, score).
+
+    Scores that could not be read (None) are only counted.
+    """
     by_kind = {
         kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)
     }
@@ -70,12 +76,12 @@ def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
 
 def probe_in_words(probe: ProbeRow) -> str:
     """The test's result in a sentence."""
-    advice = ': its scores say little, let kind "likelihood" pick'
+    advice = ': its scores are unreliable, so set judge.kind = "likelihood"'
     if probe.auc is None:
-        return f"tested before use, the judge gave no score that could be read{advice}"
+        return f"in the test before use, no score of the judge could be read{advice}"
     text = (
-        f"tested before use, the judge tells real answers from garbage and misplaced ones with AUC {probe.auc:.2f} "
-        f"[{probe.low:.2f}, {probe.high:.2f}]"
+        "in the test before use, the judge separates real answers from garbage and from answers to other questions "
+        f"with AUC {probe.auc:.2f} [{probe.low:.2f}, {probe.high:.2f}]"
     )
     return f"{text}, below {LEAST_AUC}{advice}" if is_low(probe) else text
 
@@ -100,16 +106,19 @@ def probe_facts(probe: ProbeRow) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class OrderBias:
-    """How much the order decided, over groups of answers to one seed that were scored in both orders."""
+    """How much the order of the answers affected the result, over seeds that were scored in both orders."""
 
     groups: int
-    changed: int  # no best answer of one order is a best one of the other
-    tied: int  # several answers share the best mean of both
-    by_place: tuple[float, ...]  # mean score of the answers at the first place, the second, …
+    changed: int  # groups whose best answer differs between the two orders
+    tied: int  # groups in which several answers share the best mean score
+    by_place: tuple[float, ...]  # for each position, from the first: mean score of the answers shown there
 
 
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
-    """`groups`: for each group, each answer's (place, score) in the first order and in the second."""
+    """The bias over `groups`.
+
+    A group holds, for each answer, (position, score) in the first and in the second order.
+    """
     changed = tied = 0
     scores_at: dict[int, list[float]] = {}
     for group in groups:
@@ -133,9 +142,10 @@ def _best(scores: Sequence[float]) -> set[int]:
 
 
 def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> dict[str, Any] | None:
-    """The bias over the seeds whose candidates were all scored in both orders, JSON-able; None without such seeds.
+    """The bias over the seeds whose candidates were all scored in both orders, JSON-able.
 
-    `judge` is the column id, `groups` holds ids of the usable candidates of one seed and source each.
+    None if there are no such seeds. `judge` is the id of the judge's scores. Each group holds the ids of the usable
+    candidates of one seed and source.
     """
     details = details_of(store, judge)
     seen = []
@@ -156,24 +166,24 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """A part for the bias by order and one for the test, as far as there are results.
+    """Phrases about the bias by order and about the test. A phrase is left out if there is no result.
 
-    `judging`: what `judging_of` returns.
+    `judging` is the result of `judging_of`.
     """
     parts = []
     if orders := judging["orders"]:
         places = ", ".join(f"{score:.2f}" for score in orders["mean_by_place"])
         parts.append(
-            f"the order changed the winner of {orders['changed']} of {orders['seeds']} seeds, {orders['tied']} ended "
-            f"in a tie, mean score by place {places}"
+            f"the order of the answers changed the winner of {orders['changed']} of {orders['seeds']} seeds, "
+            f"{orders['tied']} ended in a tie, mean score by position {places}"
         )
     if probe := judging["probe"]:
         if probe["auc"] is None:
             parts.append("no score of the judge could be read when it was tested")
         else:
-            below = f", below {LEAST_AUC}: its scores say little" if probe["warning"] else ""
+            below = f", below {LEAST_AUC}: its scores are unreliable" if probe["warning"] else ""
             parts.append(
-                f"the judge tells real answers from garbage and misplaced ones with AUC {probe['auc']:.2f} "
-                f"[{probe['low']:.2f}, {probe['high']:.2f}]{below}"
+                "the judge separates real answers from garbage and from answers to other questions "
+                f"with AUC {probe['auc']:.2f} [{probe['low']:.2f}, {probe['high']:.2f}]{below}"
             )
     return parts

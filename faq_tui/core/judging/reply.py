@@ -1,7 +1,7 @@
-"""The rubric of an LLM judge as a JSON schema, and the reading of its replies.
+"""Define the rubric of an LLM judge as a JSON schema, and read the judge's replies.
 
-The judge gives four parts and the whole a score from 1 to 10. `parse_by_schema` reads the first reply and the
-repaired one; `salvage` reads what it can from replies that do not fit the schema.
+The judge gives a score from 1 to 10 for each of four criteria and one overall score. `parse_by_schema` reads the
+first reply and the repaired one. `salvage` reads the scores that it can find in replies that do not fit the schema.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
-REASON_CHARACTERS = 240  # without a limit a small model under the schema writes one string until max_tokens
-ALONE = ""  # the label of an answer that stands alone
+REASON_CHARACTERS = 240  # without a limit, a small model may write one string until max_tokens
+ALONE = ""  # the label of a single answer
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Verdict:
 
 
 def schema(labels: Sequence[str]) -> dict[str, Any]:
-    """The schema of a reply on the answers called `labels`; (ALONE,) for one alone."""
+    """The schema of a reply about the answers with these `labels`. For a single answer, `labels` is (ALONE,)."""
     score = {"type": "integer", "minimum": int(LOWEST), "maximum": int(HIGHEST)}
-    # The reason comes first, so that it is written before the scores and can shape them.
+    # The reason comes first, so that the judge writes it before the scores and can base them on it.
     one = _object(
         {"reason": {"type": "string", "maxLength": REASON_CHARACTERS}, **dict.fromkeys(PARTS, score)}
         | {OVERALL: score}
@@ -40,7 +40,7 @@ def schema(labels: Sequence[str]) -> dict[str, Any]:
 
 
 def example(labels: Sequence[str]) -> str:
-    """The form of a reply, as the prompt shows it."""
+    """An example of a reply, for the prompt."""
     numbers = ", ".join(f'"{name}": <1 to 10>' for name in (*PARTS, OVERALL))
     one = f'{{"reason": "<one sentence>", {numbers}}}'
     return (
@@ -49,9 +49,9 @@ def example(labels: Sequence[str]) -> str:
 
 
 def response_format(labels: Sequence[str]) -> dict[str, Any]:
-    """Keys that are added to the request's body.
+    """The keys that are added to the body of the request, so that the server enforces the schema.
 
-    A server that ignores them answers in prose, which is read as well.
+    A server that ignores these keys may answer in prose. Such replies can be read, too.
     """
     return {
         "response_format": {
@@ -71,11 +71,11 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # a scale such as 1-10 is no score
+NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # "1-10" is a scale, not a score
 SPELLED = re.compile(rf"\b(?:overall|score)\b\W{{0,6}}{NUMBER}", re.IGNORECASE)
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
 LEADING = re.compile(rf"\W{{0,6}}{NUMBER}")
-# "8" and "8/10", from servers that do not hold a model to the schema.
+# "8" and "8/10", from servers that do not enforce the schema.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:/\s*10)?\s*")
 
 
@@ -84,9 +84,9 @@ class InvalidReplyError(ValueError):
 
 
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
-    """Label to verdict, for every label. Keys that the schema does not name are ignored.
+    """The verdict on every answer, by label. Keys that the schema does not name are ignored.
 
-    Raises InvalidReplyError.
+    Raises InvalidReplyError if the reply does not fit the schema.
     """
     body = next(_objects(raw), None)
     if body is None:
@@ -97,7 +97,7 @@ def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
-    """Label to verdict, for those whose overall score can be read. Never raises."""
+    """The verdict on each answer whose overall score can be read, by label. Never raises."""
     verdicts: dict[str, Verdict] = {}
     for body in _objects(raw):
         for label in labels:
@@ -115,10 +115,10 @@ def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """The reply as a JSON object, or the JSON object inside its prose."""
+    """Yield the reply if it is a JSON object, otherwise the JSON object inside its prose, if there is one."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
-            body = json.loads(text, strict=False)  # models write line breaks into strings
+            body = json.loads(text, strict=False)  # strict=False: models write line breaks into strings
         except (ValueError, RecursionError):
             continue
         if isinstance(body, dict):
@@ -154,7 +154,7 @@ def _loose(body: dict[str, Any]) -> Verdict | None:
 
 
 def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each label with the text from where it last stands as a heading to the next heading."""
+    """Yield each label with its text, from the last heading with this label to the next heading."""
     if tuple(labels) == (ALONE,):
         yield ALONE, raw
         return
@@ -182,7 +182,7 @@ def _is_score(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """A score from 1 to 10, also in quotes or with "/10"."""
+    """`value` as a score from 1 to 10, also if it is in quotes or ends with "/10"; None if it is no such score."""
     if isinstance(value, str) and (quoted := QUOTED.fullmatch(value)):
         value = float(quoted[1])
     return float(value) if _is_score(value) else None  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""One seed's candidates before an LLM judge: scored together if they fit into its window, else one by one."""
+"""Score the candidates of a seed with an LLM judge: together if they fit into its window, otherwise one by one."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, Request
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
 from faq_tui.core.settings import JudgeSettings
 
-Ready = Callable[[int, AnswerVerdicts | None, str], None]  # (index of the answer, None: too long to be shown, mode)
+# Called with the index of an answer, its verdicts (None if it is too long to be shown) and the mode.
+Ready = Callable[[int, AnswerVerdicts | None, str], None]
 LISTWISE, POINTWISE = "listwise", "pointwise"
 
 
 @dataclass
 class JudgingTally:
-    """Counts of what went otherwise than asked for; a person reads them once the scores are there."""
+    """Counts of exceptions, such as candidates that could not be compared. They are reported at the end."""
 
     groups: int = 0
-    cut: int = 0  # requests with less reasoning than the settings allow
-    apart: int = 0  # groups that were scored one by one
+    cut: int = 0  # requests that show less reasoning than the settings allow
+    apart: int = 0  # groups whose candidates were scored one by one
     too_long: int = 0
     unscored: int = 0
     failures: list[str] = field(default_factory=list)
@@ -31,8 +32,8 @@ class JudgingTally:
         sentences = []
         if self.cut:
             sentences.append(
-                f"{size} leaves reasoning less room than judge.reasoning_tokens: it was cut further in {self.cut} "
-                f"request{'s' * (self.cut > 1)}, answers never"
+                f"{size} has less room for reasoning than judge.reasoning_tokens: reasoning was shortened further in "
+                f"{self.cut} request{'s' * (self.cut > 1)}; answers were not shortened"
             )
         if self.apart:
             sentences.append(
@@ -45,13 +46,15 @@ class JudgingTally:
 
 
 class SeedJudge:
-    """Scores the answers to one question at a time; `tally` counts over all of them."""
+    """Scores the answers to one question at a time. `tally` counts exceptions over all questions."""
 
     def __init__(self, client: JudgeClient, judge: JudgeSettings, window: int | None) -> None:
         self.client, self.judge, self.window, self.tally = client, judge, window, JudgingTally()
 
     async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
-        """Score the answers to one question; `ready` gets each answer's verdicts, except where the judge failed.
+        """Score the answers to one question.
+
+        `ready` is called with the verdicts on each answer, unless the judge failed on it.
 
         Raises EndpointError if the server cannot be reached.
         """
@@ -64,14 +67,14 @@ class SeedJudge:
             await self._alone(question, answer, index, ready)
 
     async def _together(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> bool:
-        """Score all answers in one request; False if they cannot be shown together."""
+        """Score all answers in one request. Returns False if they do not fit together into the judge's window."""
         budget = budget_for(question, answers, self.judge, self.window) if len(answers) <= MOST_TOGETHER else None
         if budget is None:
             return False
         try:
             outcomes = await self.client(question, answers, budget)
         except RequestRefusedError:
-            return False  # most likely too long for a window that the server does not report
+            return False  # the server does not report its window; most likely the request is too long
         except GaveUpError as failure:
             self._failed(failure, len(answers))
             return True

@@ -1,4 +1,4 @@
-"""How the judging stands: every judge's scores, and what each judge tells of itself."""
+"""Summarize the judging: the scores of every judge, and the further facts that a judge reports."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from faq_tui.core.judging.identity import column_id, judge_id, judge_named, show
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import picks as rows
 
-FACTS = ("mode", "replies", "orders", "probe")  # what only some judges have
+FACTS = ("mode", "replies", "orders", "probe")  # facts that only some judges have
 
 
 def judging_of(run: Run) -> dict[str, Any]:
-    """A JSON-able object. Each of FACTS is null if no judge of the run has it, or none has it yet."""
+    """A JSON-able summary of the judging of `run`. Each of FACTS is null until a judge of the run reports it."""
     judge = run.settings.judge
     kinds = judge.kinds()
     groups = usable_groups(run)
@@ -33,7 +33,7 @@ def judging_of(run: Run) -> dict[str, Any]:
 
 
 def _column(run: Run, kind: str, ours: set[int]) -> dict[str, Any]:
-    """One judge's scores over the run's present candidates."""
+    """A summary of one judge's scores of the run's present candidates."""
     identity, shown = column_id(run, kind), shown_id(run, kind)
     scores = {i: score for i, score in rows.scores_of(run.store, identity).items() if i in ours}
     known = [score for score in scores.values() if score is not None]
@@ -54,10 +54,13 @@ def _column(run: Run, kind: str, ours: set[int]) -> dict[str, Any]:
 
 
 def judging_in_words(judging: dict[str, Any]) -> list[str]:
-    """How far the judges' scores can be trusted, a part each. `judging` is what `judging_of` returns."""
+    """Phrases about the reliability of the judges. `judging` is what `judging_of` returns."""
     return [part for name in named_in(judging) for part in judge_named(name).sentences(judging)]
 
 
 def named_in(judging: dict[str, Any]) -> list[str]:
-    """The judges of a `judging_of` object that are installed: a report may be of a run made elsewhere."""
+    """The judges of a `judging_of` object that are installed here.
+
+    A run from another machine may name further judges.
+    """
     return [column["kind"] for column in judging["columns"] if column["kind"] in JUDGES]

@@ -1,1 +1,1 @@
-"""Model folders: their location, their content, and how a worker child loads them."""
+"""Find model folders, read their content, and load models in a worker process."""

@@ -1,7 +1,7 @@
-"""A causal model without its lm_head: it returns all hidden states, and logits are computed only in parts.
+"""A causal model without its lm_head. It returns all hidden states; logits are computed later, in parts.
 
-With a vocabulary of 150,000, the logits of a batch of four windows take gigabytes. The hidden states take a hundredth
-of that.
+With a vocabulary of 150,000 tokens, the logits of a batch of four windows take gigabytes. The hidden states take only
+a hundredth of this memory.
 """
 
 from __future__ import annotations
@@ -12,18 +12,19 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Tolerance as a share of the largest logit. A head with another scale is off by far more, bfloat16 rounding by less.
+# Largest allowed difference, as a share of the largest logit. Rounding to bfloat16 causes a smaller difference; a
+# head with another scale causes a much larger one.
 TOLERANCE = 0.03
 
 
 @dataclass(frozen=True)
 class LmHead:
-    """logits = cap(scale * (states @ weight.T + bias)), where cap(x) = softcap * tanh(x / softcap), or x."""
+    """logits = cap(scale * (states @ weight.T + bias)). cap(x) is softcap * tanh(x / softcap); without softcap, x."""
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
     scale: float = 1.0  # Cohere multiplies by logit_scale, Granite divides by logits_scaling
-    softcap: float | None = None  # Gemma
+    softcap: float | None = None  # used by Gemma
 
     @classmethod
     def of(cls, model: Any) -> LmHead:
@@ -46,7 +47,7 @@ class LmHead:
         return int(self.weight.shape[0])
 
     def logits(self, states: Any) -> Any:
-        """[tokens, hidden] -> [tokens, vocabulary] in float32."""
+        """Logits [tokens, vocabulary] (float32) for hidden states [tokens, hidden]."""
         import torch
 
         logits = torch.nn.functional.linear(states.to(self.weight.dtype), self.weight, self.bias).float()
@@ -69,7 +70,10 @@ class Backbone:
         return (args[0][:, :1],)
 
     def states(self, rows: Sequence[Sequence[int]]) -> Any:
-        """Token ids of different lengths -> [rows, longest, hidden]. Values beyond a row's end are meaningless."""
+        """Hidden states [rows, longest row, hidden] for rows of token ids, whose lengths may differ.
+
+        Values after the end of a row have no meaning.
+        """
         import torch
 
         longest, device = max(map(len, rows)), self.model.device
@@ -89,7 +93,7 @@ class Backbone:
         return self._states
 
     def _check(self, logits: Any) -> None:
-        """Raise FaqError unless our head computes the logits of the model's own code."""
+        """Raise FaqError unless our head computes the same logits as the model's own code."""
         ours = self.head.logits(self._states[:, 0])
         off = (ours - logits).abs().max()
         if off > TOLERANCE * logits.abs().max():

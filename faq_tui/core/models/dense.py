@@ -1,8 +1,9 @@
-"""The storage formats of model weights, and loading a folder of any format with dense weights.
+"""Define the storage formats of model weights, and load a folder of any format as a model with dense weights.
 
-A folder's format is `quant_method` in `quantization_config` of its `config.json`. Every quantization method names the
-format that it writes; several methods may share one. A format reads its weights back as dense ones, checks whether
-servers can load a folder, and lists settings that their kernels lack.
+The key `quant_method` in `quantization_config` of `config.json` names a folder's format. Every quantization method
+names the format that it writes; several methods may write the same format. A format converts its weights back to
+dense ones, checks whether servers can load a folder, and lists the settings that the servers' CUDA kernels do not
+support.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.models.model_code import without_code
 
-Config = Mapping[str, Any]  # quantization_config
-Kernels = Mapping[str, tuple[Any, ...]]  # key of quantization_config -> values that kernels support
+Config = Mapping[str, Any]  # the content of quantization_config
+Kernels = Mapping[str, tuple[Any, ...]]  # maps a key of quantization_config to the values that CUDA kernels support
 SERVERS = ("vllm", "sglang")
 
 
 class WeightFormat:
     """One way to store weights.
 
-    `servers` can load it. `kernels` lists the values of a key of `quantization_config` that vLLM's kernels support; a
-    folder may have others, but then vLLM refuses to serve it.
+    `servers` names the servers that can load the format. `kernels` lists, for keys of `quantization_config`, the
+    values that vLLM's CUDA kernels support. vLLM refuses to serve a folder with other values.
     """
 
     quant_method: str | None
@@ -34,21 +35,25 @@ class WeightFormat:
     kernels: ClassVar[Kernels] = {}
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """The dense state dict of a folder, each tensor of `dtype` (a torch dtype): `name.weight` is
-        (out_features, in_features).
+        """The dense state dict of a folder. All its tensors have the torch dtype `dtype`.
+
+        `name.weight` has the shape [out_features, in_features].
         """
         raise NotImplementedError
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` (on the CPU, from `dense_state`) if the format does more than store weights."""
+        """Change the dense `model` if the format does more than store weights.
+
+        The model is on the CPU and has the weights of `dense_state`.
+        """
 
     def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
-        """Reasons why a server's loader would refuse the folder. `tensors`: the names of all tensors."""
+        """Reasons why a server's loader would refuse the folder. `tensors` has the names of all its tensors."""
         del quantization, tensors
         return []
 
     def doubts(self, quantization: Config) -> list[str]:
-        """Reasons why a server may refuse a complete folder: one sentence per setting that its kernels lack."""
+        """Reasons why a server may refuse a complete folder: one sentence per setting that its CUDA kernels lack."""
         if not self.servers:
             return [f"no server that faq-tui knows loads {self.quant_method} weights"]
         return [
@@ -60,7 +65,7 @@ class WeightFormat:
 
 
 class DenseFormat(WeightFormat):
-    """Plain weights, which transformers reads by itself: `dense_state` is never called."""
+    """The format of plain weights. transformers reads them itself, so `dense_state` is never called."""
 
     quant_method = None
 
@@ -69,7 +74,7 @@ DENSE = DenseFormat()
 
 
 def format_of(quant_method: object) -> WeightFormat | None:
-    """The format with this `quant_method`, DENSE for None; None if no method writes it."""
+    """The format with this `quant_method`. The result is DENSE for None, and None if no method writes the format."""
     if quant_method is None:
         return DENSE
     formats = (METHODS.get(name).format for name in METHODS.names())
@@ -78,19 +83,19 @@ def format_of(quant_method: object) -> WeightFormat | None:
 
 
 def quantization_of(folder: Path) -> dict[str, Any] | None:
-    """`quantization_config` of a folder; None if its weights are dense."""
+    """The `quantization_config` of a folder; None if the folder's weights are dense."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     body: dict[str, Any] | None = config.get("quantization_config")
     return body
 
 
 def format_of_folder(folder: Path) -> WeightFormat:
-    """The format of a folder that a method wrote; DENSE if no method writes the `quant_method` of its config.json."""
+    """The format of a folder; DENSE if no method writes the `quant_method` in its config.json."""
     return format_of((quantization_of(folder) or {}).get("quant_method")) or DENSE
 
 
 class FolderTensors:
-    """The tensors of a folder by name, over all its files."""
+    """Reads the tensors of all files of a folder by name."""
 
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open
@@ -99,22 +104,22 @@ class FolderTensors:
         self.readers: dict[Path, Any] = {path: safe_open(path, framework="pt") for path in set(self.files.values())}
 
     def read(self, name: str) -> Any:
-        """The tensor in its stored dtype."""
+        """The tensor `name` in its stored dtype."""
         return self.readers[self.files[name]].get_tensor(name)
 
     def read_as(self, name: str, dtype: Any) -> Any:
-        """The tensor, cast to `dtype` if it is floating-point."""
+        """The tensor `name`. It is cast to `dtype` if its stored dtype is a floating-point type."""
         tensor = self.read(name)
         return tensor.to(dtype) if tensor.is_floating_point() else tensor
 
 
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
-    """A sentence for each of the `keys` that is not in `quantization`."""
+    """One sentence for each of the `keys` that is missing in `quantization`."""
     return [f"quantization_config lacks {key}" for key in keys if key not in quantization]
 
 
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
-    """A sentence if there are no packed weights (`X.qweight`), or one of their `parts` is missing."""
+    """A list with a sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing."""
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
     if not modules:
@@ -123,22 +128,22 @@ def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
 
 
 def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = False) -> Any:
-    """A Hugging Face causal LM in eval mode, every parameter of `dtype` (a torch dtype) on `device`.
+    """A Hugging Face causal LM in eval mode. All its parameters have the torch dtype `dtype` and are on `device`.
 
-    The format of the folder makes its weights dense in float32 and rounds them to `dtype` once. transformers then
-    loads a dense state dict, so that fused experts and tied heads are as in the unquantized model. Formats that
-    quantize activations, too, round the inputs of their modules. No code of the folder runs unless
-    `trust_remote_code`. Raises FaqError if no method has the folder's format, or weights are missing.
+    The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
+    dense state dict, so that fused experts and tied heads are as in the unquantized model. If a format also quantizes
+    activations, the model rounds the inputs of the quantized modules. Code in the folder runs only if
+    `trust_remote_code` is true. Raises FaqError if no method writes the folder's format, or if weights are missing.
     """
     with without_code(folder, trust_remote_code) as safe:
         model, report = _load(safe, dtype, trust_remote_code)
-    if report["missing_keys"]:  # transformers would only warn, and fill them with random numbers
+    if report["missing_keys"]:  # transformers would only warn, and fill the missing weights with random numbers
         raise FaqError(f"{folder} lacks the weights {', '.join(sorted(report['missing_keys'])[:3])}: make it again")
     return model.to(device).eval()
 
 
 def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[str, Any]]:
-    """The model, and what transformers reports about its weights."""
+    """The model, and transformers' report about missing and unexpected weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -10,7 +10,7 @@ from faq_tui.core.models.model_code import without_code
 
 
 def device_of(device: str) -> str:
-    """The device of a setting. `auto` is the GPU if there is one, else the CPU."""
+    """The device for a value of the setting `device`. `auto` means the GPU if there is one, else the CPU."""
     import torch
 
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
@@ -37,9 +37,9 @@ def free_bytes(device: str) -> int | None:
 
 
 def work_bytes(device: str) -> int:
-    """Bytes that one step of a batched computation may take.
+    """The number of bytes that one step of a batched computation may take.
 
-    It depends on total memory, not on free memory, so that the same machine always uses the same batches.
+    The number depends on total memory, not on free memory, so that a machine always uses the same batches.
     """
     if device == "cuda":
         import torch
@@ -50,8 +50,8 @@ def work_bytes(device: str) -> int:
 
 @dataclass(frozen=True)
 class GpuInfo:
-    name: str  # the same name as torch's
-    free: int  # bytes
+    name: str  # the same name as in torch
+    free: int  # free memory in bytes
 
 
 def first_gpu() -> GpuInfo | None:
@@ -62,24 +62,24 @@ def first_gpu() -> GpuInfo | None:
         pynvml.nvmlInit()
         handle = pynvml.nvmlDeviceGetHandleByIndex(0)
         return GpuInfo(str(pynvml.nvmlDeviceGetName(handle)), int(pynvml.nvmlDeviceGetMemoryInfo(handle).free))
-    except Exception:  # noqa: BLE001  no library, no driver, no device: there is nothing to tell
+    except Exception:  # noqa: BLE001  without library, driver or device there is no GPU to report
         return None
 
 
 def used_devices(device: str) -> str:
-    """`device_name`, with the number of GPUs that this process has used if there are several."""
+    """The result of `device_name`. If this process has used several GPUs, their number is added."""
     name = device_name(device)
     used = sum(peak > 0 for peak in _gpu_peaks()) if device == "cuda" else 1
     return f"{used} × {name}" if used > 1 else name
 
 
 def peak_memory_mb(device: str) -> float:
-    """Peak memory of this process: on its fullest GPU, or else its resident set."""
+    """Peak memory of this process in MB: on the GPU where it is highest, or without a GPU the resident set size."""
     if device == "cuda":
         return round(max(_gpu_peaks()) / 1e6, 1)
     import resource
 
-    return float(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1))  # kB on Linux
+    return float(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3, 1))  # Linux reports kB
 
 
 def _gpu_peaks() -> list[float]:
@@ -90,7 +90,7 @@ def _gpu_peaks() -> list[float]:
 
 
 def _line(path: str, name: str) -> str:
-    """The value of `name: value` in a file of /proc, empty if there is none."""
+    """The value in the line `name: value` of a file in /proc; "" if there is no such line."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -99,9 +99,9 @@ def _line(path: str, name: str) -> str:
 
 
 def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
-    """Torch's name of the dtype to compute in. `auto`: float32 on the CPU, the target's own dtype on a GPU.
+    """Torch's name of the dtype for computations. `auto` means float32 on the CPU and the target's dtype on a GPU.
 
-    bfloat16 arithmetic alone changes the KL by 1e-3, as much as an 8-bit artefact's whole loss.
+    Computing in bfloat16 changes the KL by 1e-3, which is as much as the whole loss of an 8-bit artefact.
     """
     if name != "auto":
         return name

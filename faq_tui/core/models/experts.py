@@ -1,4 +1,4 @@
-"""Split experts that transformers keeps fused in one tensor into single matrices, to quantize them one by one."""
+"""Split experts, which transformers fuses into one tensor, into single matrices that can be quantized one by one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from faq_tui.core.base.errors import FaqError
 
 
 def is_fused(module: Any) -> bool:
-    """Whether `module` keeps [experts, 2 · intermediate, hidden] and [experts, hidden, intermediate] tensors."""
+    """True if `module` has fused tensors: [experts, 2 · intermediate, hidden] and [experts, hidden, intermediate]."""
     up, down = getattr(module, "gate_up_proj", None), getattr(module, "down_proj", None)
     return getattr(up, "dim", int)() == 3 and getattr(down, "dim", int)() == 3
 
 
 def unfuse_experts(model: Any) -> None:
-    """Replace every fused block of experts of `model`, or of one layer, by single matrices, in place."""
+    """Replace every fused block of experts in `model` (a model or one layer) by single matrices, in place."""
     for name, module in list(model.named_modules()):
         if is_fused(module):
             parent, _, child = name.rpartition(".")
@@ -22,9 +22,9 @@ def unfuse_experts(model: Any) -> None:
 
 
 def unfuse_block(fused: Any) -> Any:
-    """A module that computes as `fused` does, with `0.gate_proj`, `0.up_proj`, `0.down_proj`, `1.…` as Linears.
+    """A module with the same outputs as `fused`, and with a Linear for each matrix: `0.gate_proj`, `0.up_proj`, …
 
-    Raises FaqError if experts are fused in another layout (with biases, transposed).
+    Raises FaqError if the experts are fused in another layout (with biases, or transposed).
     """
     import torch
 
@@ -44,7 +44,7 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # End of each expert's tokens. Only here the CPU waits for the GPU.
+            # The index where each expert's tokens end. This is the only place where the CPU waits for the GPU.
             ends = torch.bincount(flat, minlength=count).cumsum(0)[:count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
                 if end > start:

@@ -1,4 +1,4 @@
-"""Import gptqmodel with workarounds for its problems. Every import of gptqmodel in faq_tui goes through here."""
+"""Import gptqmodel with workarounds for its problems. All of faq_tui imports gptqmodel through this module."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from typing import Any
 
 
 def import_gptqmodel() -> Any:
-    """gptqmodel 7.7, so that it works on two cores, prints no compiler messages and cannot end the process."""
-    # With one core per device, its loader requests two workers from a pool of one and crashes.
+    """Import gptqmodel 7.7 so that it works on two cores, prints no compiler messages and cannot end the process."""
+    # With one core per device, gptqmodel's loader requests two workers from a pool of one and crashes.
     if (os.cpu_count() or 1) < 4:
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
-    # Compiling the packing extension takes 40 s and saves less than that.
+    # Compiling the packing extension takes 40 s, and the extension saves less time than that.
     os.environ.setdefault("GPTQMODEL_DISABLE_PACK_EXT", "1")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
-        os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # otherwise it downloads CUTLASS
+        os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # otherwise gptqmodel downloads CUTLASS
     import gptqmodel
     from gptqmodel.utils import threadx
 
     def keep_running(worker: Any, error: BaseException) -> None:
         del worker, error
 
-    # By default an exception in one of its threads calls os._exit(1). With this, quantize() raises it.
+    # By default, gptqmodel calls os._exit(1) after an exception in one of its threads. With this line, quantize()
+    # raises the exception.
     threadx._DeviceWorker._abort_process = keep_running
     return gptqmodel
 
@@ -34,8 +35,8 @@ def import_gptqmodel() -> Any:
 def scratch_folder(out: Path) -> Iterator[Path]:
     """A temporary working directory inside `out`, for gptqmodel's logs/ and offloaded modules.
 
-    gptqmodel's default offload folder is in /tmp, which is often in memory, and remains when the process is killed or
-    calls os._exit. This folder is removed together with `out`.
+    By default, gptqmodel offloads modules to a folder in /tmp, which is often in memory. That folder remains when the
+    process is killed or calls os._exit. The folder from this function is removed together with `out`.
     """
     folder = out / ".work"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The content of a model folder, from its safetensors headers alone: without torch, and without reading weights."""
+"""Read the content of a model folder only from its safetensors headers, without torch and without the weights."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that a loader reads: those of the index if there is one, else all.
+    """The safetensors files that a loader reads: the files that the index names, or without an index all files.
 
-    Some publishers add a second copy of the weights under other names (Mistral's `consolidated.safetensors`).
-    Raises UsageError if there is none, or one that the index names is missing.
+    Some publishers add a second copy of the weights under other names (Mistral: `consolidated.safetensors`), which no
+    loader reads. Raises UsageError if there is no file, or if a file that the index names is missing.
     """
     index = folder / INDEX
     if index.is_file():
@@ -43,14 +43,17 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
-    """Every tensor's file, shape and size in bytes, in `files` or in all `weight_files`. Raises as `weight_files`."""
+    """File, shape and size in bytes of every tensor in `files`. By default, `files` are the folder's `weight_files`.
+
+    Raises the same errors as `weight_files`.
+    """
     from safetensors import SafetensorError, safe_open
 
     tensors: Tensors = {}
     for path in weight_files(folder) if files is None else files:
         try:
             with safe_open(path, framework="np") as reader:
-                for name in reader.keys():  # noqa: SIM118  it is no dict
+                for name in reader.keys():  # noqa: SIM118  the reader is not a dict
                     part = reader.get_slice(name)
                     shape = tuple(part.get_shape())
                     tensors[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
@@ -62,7 +65,7 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
 def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
     """(out_features, in_features) of every weight matrix inside the text layers of an unquantized model.
 
-    Embeddings and the head are not quantized; their names have no layer number.
+    Embeddings and the head are left out: their names have no layer number, and they are not quantized.
     """
     return {
         name.removesuffix(".weight"): (shape[0], shape[1])
@@ -72,11 +75,11 @@ def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def packed_modules(folder: Path) -> list[str]:
-    """The names of every module that a GPTQ or AWQ folder holds packed."""
+    """The names of all modules with packed weights in a GPTQ or AWQ folder."""
     return [name.removesuffix(".qweight") for name in tensors_of(folder) if name.endswith(".qweight")]
 
 
 def _bits(dtype: str) -> int:
-    """Width of a safetensors dtype such as BF16, I32, F8_E4M3; BOOL is a byte."""
+    """The width in bits of a safetensors dtype such as BF16, I32 or F8_E4M3. BOOL has 8 bits."""
     width = _BITS.search(dtype)
     return int(width.group(1)) if width else 8

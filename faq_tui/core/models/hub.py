@@ -1,4 +1,4 @@
-"""The folder of a model: a local folder, or a hub id whose files are fetched into the hub's cache."""
+"""Find the folder of a model: a local folder, or for a hub id the folder in the hub's cache, after a download."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
 
-# Weights only as safetensors, not again as .bin, .pth, .gguf or .onnx.
+# Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
-AGAIN = ["consolidated*"]  # Mistral's second copy of the weights
+AGAIN = ["consolidated*"]  # not downloaded: Mistral's second copy of the weights
 
 
 def cached_folder(model: str) -> Path | None:
-    """The cached folder of a hub id on this machine; None if it was not fetched. No network is used."""
+    """The folder of a hub id in this machine's cache; None if it was not downloaded. No network is used."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -23,7 +23,7 @@ def cached_folder(model: str) -> Path | None:
 
 
 def local_folder(model: str, only_config: bool = False) -> Path:
-    """The folder of `model`. Raises UsageError if it is neither a folder nor a model of the hub."""
+    """The folder of `model`. Raises UsageError if `model` is neither a local folder nor a model of the hub."""
     if Path(model).is_dir():
         return Path(model)
     from huggingface_hub import snapshot_download

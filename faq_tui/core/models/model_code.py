@@ -1,7 +1,7 @@
-"""Python code in a model's folder: detect it, refuse it, or load the folder without it.
+"""Detect Python code in a model's folder, and refuse the folder or load it without the code.
 
-A key such as `auto_map` in config.json names classes in .py files of the folder, or of another repository of the hub.
-transformers imports them only with trust_remote_code; gptqmodel 7.7 and tokenicer import them without it.
+A key such as `auto_map` in config.json names classes in .py files of the folder or of another hub repository.
+transformers imports these files only with trust_remote_code; gptqmodel 7.7 and tokenicer import them even without it.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
-ELSEWHERE = "configuration_files"  # names files that are read instead of config.json
-FOLDER = "custom_generate"  # holds the generate.py that transformers runs
-# Large files without code: no library reads classes from them.
+ELSEWHERE = "configuration_files"  # a key whose value names files that are read instead of config.json
+FOLDER = "custom_generate"  # a folder with a generate.py, which transformers runs
+# Large files without code, because no library reads class names from them.
 _DATA = ("tokenizer.json", INDEX)
 
 
 def named_code(folder: Path) -> str:
-    """The key that names code in `folder`, such as "auto_map in config.json"; empty if there is none.
+    """The key that names code in `folder`, for example "auto_map in config.json"; "" if there is no such key.
 
     A file with invalid JSON is ignored, because no library can read it either.
     """
-    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read; its loader will report that
+    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read, which its loader will report
     for path in (folder / name for name in sorted(names) if _is_json(name)):
         keys: list[str] = []
         try:
@@ -48,10 +48,11 @@ def named_code(folder: Path) -> str:
 
 @contextmanager
 def without_code(folder: Path, trusted: bool) -> Iterator[Path]:
-    """A folder for a library to load from: `folder` itself if it is `trusted` or has no code.
+    """A folder from which a library can load the model without running untrusted code.
 
-    Otherwise a temporary folder of links with the same name, without .py files and without the keys that name code;
-    it is removed at the end of the block. Raises UsageError if a JSON file cannot be read.
+    The result is `folder` itself if it is `trusted` or has no code. Otherwise it is a temporary folder with the same
+    name, which has links to the files. It has no .py files, and its JSON files lack the keys that name code. It is
+    removed at the end of the block. Raises UsageError if a JSON file cannot be read.
     """
     if trusted or not (named_code(folder) or _has_python(folder)):
         yield folder
@@ -72,7 +73,7 @@ def _is_python(name: str) -> bool:
 
 
 def _is_json(name: str) -> bool:
-    """True for a .json file in any case, because some file systems ignore case."""
+    """True if the name ends in .json, in upper or lower case, because some file systems ignore case."""
     return name.lower().endswith(".json")
 
 
@@ -101,7 +102,7 @@ def _checked(path: Path, keys: list[str]) -> Any:
 
 
 def _stripped(path: Path, keys: list[str]) -> Any:
-    """The body of a JSON file without the keys that name code, which are added to `keys`."""
+    """The content of a JSON file without the keys that name code. The names of these keys are added to `keys`."""
     if path.name in _DATA or not path.is_file():
         return None
     return _without(json.loads(path.read_bytes()), keys)
@@ -122,14 +123,14 @@ def _without(value: Any, keys: list[str]) -> Any:
 
 
 def _names_code(key: str, value: Any) -> bool:
-    """True if the key names code. A number does not: vocab.json may have a token of that name."""
+    """True if the key names code. A key whose value is a number names no code: it may be a token in vocab.json."""
     if key == ELSEWHERE:  # only JSON files of the folder itself are checked
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)
 
 
-NO_MODEL = {"seeds", "report"}  # stages that load no model and cost nothing
+NO_MODEL = {"seeds", "report"}  # stages that load no model and cost no money
 
 
 def refuse_code(run: Run) -> None:
@@ -143,7 +144,7 @@ def refuse_code(run: Run) -> None:
 
 
 def untrusted_code(run: Run, fetch: bool = False) -> str:
-    """The sentence for a person; empty if there is none or `trust_remote_code` is on."""
+    """A sentence that names the untrusted code; "" if there is no code or `trust_remote_code` is on."""
     if run.settings.target.trust_remote_code:
         return ""
     models = {"target.model": run.settings.target.model}

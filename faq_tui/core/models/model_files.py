@@ -1,6 +1,6 @@
-"""Facts from a model's own files: config, tokenizer, chat template, model card.
+"""Read facts from a model's own files: config, tokenizer, chat template, model card.
 
-No network; files are read as data.
+No network is used, and no code in the files is run.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-SAME_SHARE = 0.99  # share of the larger vocabulary that the other one has under the same ids
+SAME_SHARE = 0.99  # two vocabularies are the same if this share of the larger one has equal ids in both
 
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """The present files: name -> path. Broken or huge files are ignored."""
+    """The files of one model that are on this machine, by name. Broken or huge files are ignored."""
 
     paths: dict[str, Path]
 
     @classmethod
     def of_folder(cls, folder: Path) -> ModelFiles | None:
-        """The files of a folder; None if it has none of them."""
+        """The model's files in `folder`; None if the folder has none of them."""
         paths = {name: folder / name for name in NAMES if (folder / name).is_file()}
         return cls(paths) if paths else None
 
     @classmethod
     def cached(cls, hub_id: str) -> ModelFiles | None:
-        """The files of a hub id that are in the hub's cache on this machine."""
+        """The files of a hub id in this machine's hub cache; None if the cache has none of them."""
         from huggingface_hub import try_to_load_from_cache
         from huggingface_hub.errors import HFValidationError
 
@@ -55,7 +55,7 @@ class ModelFiles:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """Models that it names as its origin: the original name in the config, and `base_model` of its card."""
+        """The models that this model was made from: the original name in its config, and `base_model` in its card."""
         named = self._config.get("_name_or_path")
         card = self._text("README.md").partition("\n---")[0]
         base = re.search(r"^base_model:[ \t]*(?:\n[ \t]*-[ \t]*)?[\"']?([\w./-]+)", card, re.MULTILINE)
@@ -63,9 +63,9 @@ class ModelFiles:
 
     @cached_property
     def vocabulary(self) -> dict[str, int]:
-        """Token -> id, without added tokens; empty if there is no tokenizer.json."""
+        """Maps each token to its id, without added tokens. The dict is empty if there is no tokenizer.json."""
         vocab = self._model.get("vocab")
-        if isinstance(vocab, list):  # unigram: [piece, score] in the order of the ids
+        if isinstance(vocab, list):  # a unigram tokenizer has a list of [piece, score], sorted by id
             return {str(entry[0]): i for i, entry in enumerate(vocab) if isinstance(entry, list) and entry}
         if not isinstance(vocab, dict):
             return {}
@@ -79,17 +79,17 @@ class ModelFiles:
 
     @cached_property
     def special_tokens(self) -> frozenset[str]:
-        """Tokens that begin, end or separate turns; empty if unknown."""
+        """The tokens that begin, end or separate turns. The set is empty if they are unknown."""
         return frozenset(token for token, special in self._added.items() if special)
 
     @cached_property
     def chat_template(self) -> str:
-        """The chat template without surrounding white space; "" if there is none."""
+        """The chat template without white space at its beginning and end; "" if the model has no chat template."""
         template = self._text("chat_template.jinja") or self._json("tokenizer_config.json").get("chat_template")
         return template.strip() if isinstance(template, str) else ""
 
     def same_vocabulary(self, other: ModelFiles) -> bool | None:
-        """Whether tokens and merges agree, except for added tokens; None if one of the two is unknown."""
+        """True if tokens (except added tokens) and merges agree; None if one of the two vocabularies is unknown."""
         if not (self.vocabulary and other.vocabulary):
             return None
         small, large = sorted((self.vocabulary, other.vocabulary), key=len)

@@ -1,4 +1,4 @@
-"""The run's target: its folder or hub id from `target.model`, and a hash that changes with its weights."""
+"""Find the run's target from `target.model` (a folder or hub id), and compute a hash that detects changed weights."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ SPOTS, SPOT = 16, 16 * 1024  # number of samples per file, evenly spaced, and by
 
 @dataclass(frozen=True)
 class TargetModel:
-    """The arguments of `from_pretrained`, and whether its code is trusted."""
+    """The arguments for loading the target with `from_pretrained`."""
 
-    name: str  # for people and reports
+    name: str  # the name on the screen and in reports
     path: str  # local folder or hub id
     trust_remote_code: bool
     device: str  # auto | cpu | cuda
@@ -29,9 +29,9 @@ class TargetModel:
 
 
 def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
-    """The run's target; the embedded one is fetched and converted once, `say` gets a line about it.
+    """The run's target. The embedded model is downloaded and converted first if the cache lacks it.
 
-    Raises UsageError if a local path is no model folder.
+    `say` is called with a line for each slow step. Raises UsageError if a local path is not a model folder.
     """
     target = run.settings.target
     path = target.model
@@ -47,10 +47,11 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
 
 
 def fingerprint(run: Run) -> str:
-    """A hash of the target: its configuration, and name, size and samples of each file; for a hub model, its id.
+    """A hash of the target.
 
-    It needs neither network nor torch. Further training changes weights everywhere, so a few samples detect it. A
-    copy in another place or with another date is the same model.
+    It covers the configuration, and the name, size and samples of each file; for a hub model, it covers only the id.
+    Computing it needs neither network nor torch. Further training changes almost all weights, so a few samples are
+    enough to detect it. A copy in another folder or with another date has the same hash.
     """
     target = run.settings.target
     if target.model == EMBEDDED:
@@ -72,9 +73,9 @@ def _spots(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
-    """Hash of a file's samples, cached by size and `mtime_ns` because it is often needed.
+    """A hash of samples of the file, or of the whole file if it is small.
 
-    A small file is read whole.
+    The hash is often needed, so it is cached; a new size or `mtime_ns` makes the cached hash invalid.
     """
     sha = hashlib.sha256()
     try:

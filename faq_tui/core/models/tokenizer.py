@@ -1,4 +1,4 @@
-"""Load a tokenizer without the folder's code unless it is trusted, and list the target's special tokens."""
+"""Load a tokenizer, and list the target's special tokens. Code in the model's folder runs only if it is trusted."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from faq_tui.core.settings import EMBEDDED
 
 
 def tokenizer_of(model: str | Path, trusted: bool) -> Any:
-    """The tokenizer of a local folder or of a hub id, whose files transformers fetches.
+    """The tokenizer of a local folder or of a hub id. transformers downloads the files of a hub id.
 
-    Raises what transformers raises.
+    Raises the errors of transformers.
     """
     from transformers import AutoTokenizer
 
@@ -33,7 +33,7 @@ def load_tokenizer(target: TargetModel) -> Any:
     """The target's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template."""
     try:
         tokenizer = tokenizer_of(target.path, target.trust_remote_code)
-    except Exception as error:  # noqa: BLE001  hub client, file and parser errors alike
+    except Exception as error:  # noqa: BLE001  the hub client, files and parsers raise many kinds of errors
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"no tokenizer could be loaded from target.model {target.name}: {reason}") from None
     if not tokenizer.chat_template:
@@ -46,14 +46,15 @@ def load_tokenizer(target: TargetModel) -> Any:
     return tokenizer
 
 
-HEAD = 4 << 20  # characters of tokenizer.json: added tokens precede the vocabulary, which may take 100 MB
+HEAD = 4 << 20  # number of characters to read from tokenizer.json; added tokens precede the vocabulary (up to 100 MB)
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
 
 def special_tokens(run: Run) -> frozenset[str]:
-    """The target's special tokens, and added ones around reasoning or in angle brackets.
+    """The target's special tokens, and its added tokens that mark reasoning or have angle brackets.
 
-    Such tokens (<think>) are not always marked as special. Empty if the files are not on this machine or list none.
+    Such added tokens (for example <think>) are not always marked as special. The set is empty if the target's files
+    are not on this machine or list no such tokens.
     """
     files = _files(run)
     if files is None:
@@ -67,7 +68,7 @@ def special_tokens(run: Run) -> frozenset[str]:
 
 
 def _special(entry: dict[str, Any]) -> str:
-    """The text of an added token that stands out on the screen; "" for others."""
+    """The text of an added token that the screen highlights; "" for other tokens."""
     text = entry.get("content")
     if not isinstance(text, str) or not text.strip():
         return ""

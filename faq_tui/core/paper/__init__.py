@@ -1,1 +1,1 @@
-"""The FAQ paper's own numbers (arXiv 2601.11200), as data."""
+"""The numbers of the FAQ paper (arXiv 2601.11200) as data, and presets for its experiments."""

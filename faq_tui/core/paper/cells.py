@@ -1,4 +1,4 @@
-"""The cells of the paper's table that a run has measured on the artefact of their row."""
+"""Fill the cells of the paper's table with the values that a run measured."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from faq_tui.core.store.benchmarks import Result
 
 
 def paper_cells(run: Run) -> dict[str, Any] | None:
-    """`preset`, `model`, `filled` and `cells` (each the paper's value, and `ours` or None).
+    """The cells of the preset's table, each with the paper's value (`paper`) and with ours (`ours`, None if missing).
 
-    None if the run has no preset, or one for a model that is not in its table.
+    Also returns `preset`, `model` and `filled`, the number of cells that have our value. Returns None if the run has
+    no preset, or if the preset's table does not have its model.
     """
     preset = run.settings.preset
     experiment = next(
@@ -59,7 +60,7 @@ def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, A
 
 
 def _subject(cell: Cell, run: Run) -> str | None:
-    """The subject that is measured for the cell: an artefact's folder or `unquantized`; None if it does not exist."""
+    """The subject to measure for the cell: an artefact's folder or `unquantized`. None if it does not exist."""
     if cell.bits == PAPER_UNQUANTIZED:
         return UNQUANTIZED
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
@@ -72,7 +73,7 @@ def _subject(cell: Cell, run: Run) -> str | None:
 
 
 def _value(metric: str, results: Sequence[Result]) -> float | None:
-    """The value of a column, or the mean of several; None unless all are measured."""
+    """The value of a column. For a mean of columns, it is the mean of their values, or None if one is missing."""
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None

@@ -1,8 +1,8 @@
-"""The benchmark behind each column of the paper's tables.
+"""Map each column of the paper's tables to a benchmark.
 
-The paper names its programs and tasks, but not the metric of a task. hellaswag at 57 and openbookqa at 31
-for Qwen3-8B match lm_eval's `acc` (its `acc_norm` is far higher), so `acc` is used throughout. The metrics of ifeval,
-mgsm and LiveCodeBench are our choice.
+The paper names its programs and tasks, but not the metric of a task. Its values for Qwen3-8B, 57 on hellaswag and 31
+on openbookqa, match lm_eval's `acc`; `acc_norm` would be far higher. Therefore we use `acc` for all such tasks. The
+metrics of ifeval, mgsm and LiveCodeBench are our choice.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PERCENT = 100.0
 
 @dataclass(frozen=True)
 class BenchmarkMetric:
-    """A metric of a task; for a task without its own number, the mean over its parts."""
+    """A metric of a task. If the task has no overall number, the mean over its parts is used."""
 
     engine: str
     task: str
@@ -27,7 +27,7 @@ class BenchmarkMetric:
     scale: float = PERCENT  # the paper prints accuracies in percent
 
     def value(self, results: Sequence[Result]) -> float | None:
-        """The value for one model, from its results."""
+        """The metric's value for one model. `results` are the results of that model."""
         own = [r for r in results if (r.engine, r.task, r.metric) == (self.engine, self.task, self.metric)]
         own = [r for r in own if self.engine == EVALSCOPE or r.filter == self.filter]
         whole = [r for r in own if r.name == self.task] or own
@@ -66,6 +66,6 @@ GENERAL = (
     *("piqa", "siqa", "winogrande", "ifeval", "mgsm", "include_zh"),
 )
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
-# Columns that are means of others: tables 4 and 5 print those of 6 to 9 as "grmc" and "sdc".
+# Columns that are means of other columns: "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
-AVERAGE = "avg"  # mean of other columns: it is not measured and has no cell
+AVERAGE = "avg"  # the mean of other columns; it is not measured, so it has no cell

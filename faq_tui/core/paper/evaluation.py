@@ -1,4 +1,4 @@
-"""The `[evaluate]` part of a preset: the benchmarks of a table's columns."""
+"""Write the `[evaluate]` part of a preset, with the benchmarks of a table's columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE,
 
 
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:
-    """The tasks behind the table's columns, with a list's name if the table has all of its tasks."""
+    """The tasks that the table's columns need. If the table needs a whole list of tasks, the list's name is given."""
     tasks_wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
     lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(tasks_wanted)]
     covered = {task for name in lists for task in LISTS[name][1]}
@@ -19,8 +19,8 @@ def tasks_of(experiment: Experiment, engine: str) -> list[str]:
 
 
 def evaluation(experiment: Experiment) -> str:
-    """Lines of TOML."""
-    parts = ['[evaluate]\nperplexity = ["pydoc"]           # (our choice) ours, beside what the paper measured\n']
+    """The `[evaluate]` tables of the preset as lines of TOML."""
+    parts = ['[evaluate]\nperplexity = ["pydoc"]           # (our choice) the paper does not measure this\n']
     for engine, write in ((LM_EVAL, _lm_eval), (EVALSCOPE, _evalscope)):
         tasks = tasks_of(experiment, engine)
         if tasks:
@@ -32,21 +32,21 @@ def _lm_eval(_: Experiment, tasks: Sequence[str]) -> str:
     return f"""\
 [evaluate.lm_eval]               # (paper) the program; pip install 'faq-tui[lm-eval]'
 tasks = [{", ".join(map(quoted, tasks))}]
-# num_fewshot = 5                # (our choice) left out: each task's own
-# apply_chat_template = true     # (our choice) left out
+# num_fewshot = 5                # (our choice) not set, so each task uses its default
+# apply_chat_template = true     # (our choice) not set
 # limit = 100                    # for a trial: the first items of each task
 """
 
 
 def _evalscope(experiment: Experiment, tasks: Sequence[str]) -> str:
     names = {split_subset(task)[0] for task in (t for name in tasks for t in LISTS.get(name, ("", (name,)))[1])}
-    code = "allow_code_execution = false     # LiveCodeBench runs what the model wrote: true does, in Docker\n"
+    code = "allow_code_execution = false     # true: LiveCodeBench runs the model's code in Docker\n"
     thinking = "enable_thinking = true           # (our choice)\n" if experiment.model.startswith("Qwen3") else ""
     return f"""\
-[evaluate.evalscope]             # (paper) the program; it needs an environment of its own
+[evaluate.evalscope]             # (paper) the program; it needs a separate environment
 tasks = [{", ".join(map(quoted, tasks))}]
-# python = "/path/to/venv/bin/python"  # of that environment: pip install evalscope==1.14.0
-base_url = "serve"               # each model in turn, by the command of [evaluate.serve] (vLLM)
-repeats = 4                      # (our choice) answers a question: 30 questions answered once say little
+# python = "/path/to/venv/bin/python"  # the python of that environment (pip install evalscope==1.14.0)
+base_url = "serve"               # the command of [evaluate.serve] (vLLM) serves one model after the other
+repeats = 4                      # (our choice) answers per question, because 30 questions are few
 {thinking}sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, max_tokens = 32768 }}  # (our choice)
 {code if names & RUNS_CODE else ""}"""

@@ -1,4 +1,4 @@
-"""The experiments in the paper's tables: one target with its recipes and sets, derived from the table."""
+"""List the experiments in the paper's tables. Each has one target, its recipes and its calibration sets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Experiment:
     """The part of a table for one target."""
 
     table: int
-    model: str  # the target as the paper writes it
+    model: str  # the target's name as the paper writes it
 
     @property
     def name(self) -> str:
@@ -37,12 +37,12 @@ class Experiment:
         return HUB_IDS[self.model]
 
     def cells(self) -> list[Cell]:
-        """The measured values, without averages over rows or columns."""
+        """The measured values of the experiment, without averages over rows or columns."""
         own = [cell for cell in cells() if (cell.table, cell.model) == (self.table, self.model)]
         return [cell for cell in own if cell.bits != AVERAGE and cell.metric != AVERAGE_COLUMN]
 
     def recipes(self) -> list[tuple[str, int]]:
-        """(method, bits) in the table's order."""
+        """The recipes as (method, bits), in the table's order."""
         rows = ((cell.method, cell.bits) for cell in self.cells() if cell.bits != UNQUANTIZED)
         return [(METHODS[method], BITS[bits]) for method, bits in dict.fromkeys(rows)]
 
@@ -51,7 +51,7 @@ class Experiment:
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """The measured columns. A mean is replaced by the columns that it averages."""
+        """The measured columns. A column of means is replaced by the columns that it averages."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 
@@ -74,7 +74,7 @@ def all_experiments() -> list[Experiment]:
 
 
 def find_experiment(name: str, target: str | None = None) -> Experiment:
-    """The experiment `paper/tableN`: of `target` if the table has it, else of its first model.
+    """The experiment `name` (such as `paper/table1`) for `target`, or else for the table's first model.
 
     Raises UsageError if there is no such preset.
     """
@@ -82,7 +82,7 @@ def find_experiment(name: str, target: str | None = None) -> Experiment:
     if not matches:
         names = list(dict.fromkeys(experiment.name for experiment in all_experiments()))
         raise UsageError(
-            f"no preset {name!r}: there are {names[0]} to {names[-1]}, see `faq-tui init --list-presets`"
+            f"no preset {name!r}: choose from {names[0]} to {names[-1]}, see `faq-tui init --list-presets`"
         )
     spelt = [e for e in matches if target is not None and _is(e, target)]
     return (spelt or matches)[0]

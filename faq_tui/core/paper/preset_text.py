@@ -1,4 +1,4 @@
-"""The complete faq.toml of one of the paper's experiments. What is not published is marked as our choice."""
+"""Write the complete faq.toml of one of the paper's experiments. Unpublished settings are marked as our choice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEACHER_MODEL = "deepseek-ai/DeepSeek-R1-0528"
 JUDGE_MODEL = "Qwen/Qwen2.5-72B-Instruct"
 SEEDS = "starter"
 LOCAL = """\
-base_url = "local"               # the target, loaded here; or the URL of a server of it
+base_url = "local"               # the target is loaded here; or give the URL of a server that serves it
 model = "target"
 """
 
@@ -35,15 +35,17 @@ class PresetChoices:
 
 
 def preset_text(name: str, choices: PresetChoices) -> str:
-    """A complete `faq.toml`. Raises UsageError if there is no such preset, or if it has no elder of this name.
+    """Write a complete `faq.toml`.
 
-    A table with several targets needs one run for each. Without a target of the table, its first target is used.
+    A table with several targets needs one run for each target. If the table does not have the chosen target, the
+    preset of its first target is used. Raises UsageError if there is no such preset, or if an elder is chosen for a
+    preset without an elder.
     """
     experiment = find_experiment(name, choices.target)
     if ELDER not in experiment.sets() and (choices.elder_url or choices.elder_model):
         raise UsageError(
             f"{name} has no elder for {experiment.model}: its sets are {', '.join(experiment.sets())}; "
-            "leave --elder-url and --elder-model out"
+            "remove --elder-url and --elder-model"
         )
     sources = [source for source in experiment.sets() if source != "baseline"]
     parts = [_head(experiment, choices), *(_source(experiment, source, choices) for source in sources)]
@@ -54,14 +56,14 @@ def preset_text(name: str, choices: PresetChoices) -> str:
 def _head(experiment: Experiment, c: PresetChoices) -> str:
     further = others(experiment)
     more = (
-        f"# The table has further targets, each a run of its own: init with --target {' or '.join(further)}.\n"
+        f"# The table has further targets, each for a separate run: use --target {' or '.join(further)}.\n"
         if further
         else ""
     )
     return f"""\
 # Table {experiment.table} of the FAQ paper (arXiv 2601.11200): {experiment.model}.
-# What the paper says is marked (paper). It names neither its seeds nor its prompts, its judge's prompt and scale,
-# sampling, sample length or damping: what is marked (our choice) is ours, and figures may differ for that alone.
+# Settings from the paper are marked (paper). The paper does not publish its seeds, its prompts, its judge's prompt
+# and scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ.
 {more}
 [preset]
 name = {quoted(experiment.name)}  # `faq-tui status` shows which of the table's cells this run has filled
@@ -78,7 +80,7 @@ heldout = 32                     # (our choice) further seeds, for our own evalu
 
 
 def _names(experiment: Experiment, target: str) -> bool:
-    """Whether the target is spelt as in the paper, which is no hub id."""
+    """Whether the target is written as in the paper. Such a name is not a hub id."""
     return target == experiment.model
 
 
@@ -99,7 +101,7 @@ def _source(experiment: Experiment, source: str, c: PresetChoices) -> str:
     return f"""\
 [sources.{source}]
 {where}candidates = 3                   # (paper)
-reasoning = "native"             # (paper) the answers reason step by step; how is our choice
+reasoning = "native"             # (paper) the answers reason step by step; the paper does not say how
 sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, min_p = 0.0, max_tokens = 8192 }}  # (our choice)
 """
 
@@ -134,4 +136,4 @@ sets = [{sets}]  # (paper) equal samples; add the same names with -tokens for eq
 def _preset(method: str) -> str:
     if method == "w8a8":
         return "(paper) INT8 weights and activations; the solver is our choice"
-    return "(paper) groups of 128; everything else of the method is our choice"
+    return "(paper) groups of 128; all other options of the method are our choice"

@@ -1,8 +1,8 @@
-"""Tables 1 to 11 of the FAQ paper (arXiv 2601.11200), one value per row.
+"""Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200) from `data/paper_tables.csv`, which has one value per row.
 
-`data/paper_tables.csv`: `*_ppl` is lm_eval word perplexity (lower is better), all else accuracy in percent.
-Two corrections of the print: table 1's bit labels follow section 5.2.1, and table 7's unmarked rows are the
-teacher-sourced rows of table 4.
+Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
+Two misprints of the paper are corrected. Table 1 gets the bit labels that section 5.2.1 gives. The unmarked rows of
+table 7 are read as rows with the teacher as source, as in table 4.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
-UNQUANTIZED = "BF16"  # in `bits`
-AVERAGE = "AVG"  # in `bits`: the paper's own average over its quantized rows
+UNQUANTIZED = "BF16"  # the value of `bits` for an unquantized model
+AVERAGE = "AVG"  # the value of `bits` for the paper's own average over its quantized rows
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One printed value."""
+    """One value that the paper prints."""
 
     table: int
     model: str  # the target
@@ -37,7 +37,7 @@ class Cell:
 
 @lru_cache(maxsize=1)
 def cells() -> tuple[Cell, ...]:
-    """Every value, in the paper's order."""
+    """All values, in the paper's order."""
     text = (files("faq_tui.core") / "data" / "paper_tables.csv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines())
     return tuple(
@@ -76,12 +76,12 @@ def select(
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two spellings mean one model or method: a hub id, a folder, with or without hyphens."""
+    """Whether two names mean the same model or method. They may be hub ids or folders; hyphens do not matter."""
     return _bare(one) == _bare(other)
 
 
 def of_recipes(model: str, recipes: Iterable[tuple[str, int]]) -> list[Cell]:
-    """The paper's values for this model, unquantized and with our (method, bits)."""
+    """The paper's values for this model: those of the unquantized model, and those of the given (method, bits)."""
     ours = {("w8a8-int8", "w8a8") if method == "w8a8" else (method, f"INT{bits}") for method, bits in recipes}
     return [
         cell

@@ -1,1 +1,1 @@
-"""Plots as text for a terminal: pure functions of numbers and a size."""
+"""Plots as text for a terminal: functions of numbers and a size, without side effects."""

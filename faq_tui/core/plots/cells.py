@@ -1,4 +1,4 @@
-"""Styled cells as ANSI text, in the sixteen colours that every terminal has."""
+"""Styled cells as ANSI text, in the sixteen standard colours."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ STYLES = {
     "bold": "1",
 }
 
-Cell = tuple[str, str]  # one character, a name of `STYLES`
+Cell = tuple[str, str]  # (one character, a name in `STYLES`)
 
 
 def line(cells: Iterable[Cell]) -> str:
-    """One line; neighbouring cells of one style share an escape sequence."""
+    """The cells as one line of text. Neighbouring cells of the same style share an escape sequence."""
     out = ""
     for style, group in groupby(cells, key=lambda cell: cell[1]):
         text = "".join(mark for mark, _ in group)
@@ -29,7 +29,10 @@ def line(cells: Iterable[Cell]) -> str:
 
 
 def max_pool(values: Sequence[float], points: int) -> list[tuple[int, float]]:
-    """At most `points` of (index, value): the largest finite value of each stretch, with its index."""
+    """Split `values` into at most `points` stretches.
+
+    Returns (index, value) of the largest finite value of each stretch.
+    """
     finite = [(index, value) for index, value in enumerate(values) if math.isfinite(value)]
     if len(values) <= points or not finite:
         return finite

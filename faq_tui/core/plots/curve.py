@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from faq_tui.core.plots.cells import max_pool
 
-_ONE_AT_A_TIME = threading.Lock()  # plotext has a single module-wide figure
+_ONE_AT_A_TIME = threading.Lock()  # plotext has a single global figure
 LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 
 
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
-    """`values` over their index on a logarithmic axis, in `width` x `height` cells; "" where that is too small.
+    """Plot `values` over their index on a logarithmic axis, in `width` x `height` cells.
 
-    Values that are not positive and finite are left out. Spikes stay visible: the largest value of each half column
-    is drawn.
+    Returns "" if the plot would be too small. Only positive, finite values are drawn. The largest value of each half
+    column is drawn, so that spikes stay visible.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -37,7 +37,7 @@ def log_curve(values: Sequence[float], width: int, height: int, colour: str = "c
         plotext.ylim(low, high)
         last = max(1, len(values) - 1)
         plotext.xlim(0, last)
-        # Set by hand, because automatic ticks are fractional powers of ten.
+        # plotext's default ticks would be at fractional powers of ten.
         powers = _spread(low, high, max(2, height // 2))
         plotext.yticks(powers, [f"1e{power}" for power in powers])
         ticks = _spread(0, last, max(2, width // 12))

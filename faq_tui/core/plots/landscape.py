@@ -1,6 +1,6 @@
-"""Activations over channels and tokens as text: a skyline and a map, both on a given scale.
+"""Draw activations over channels and tokens as text: as bars (a skyline) and as a map. The caller gives the scale.
 
-Peaks differ in shape as well as in colour: they cross the dashed line of the skyline, and are full blocks in the map.
+Peaks are visible without colour. In the skyline they cross the dashed line; in the map they are full blocks.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-PEAK = 0.5  # share of the scale's end from which a value is a peak
+PEAK = 0.5  # a value above this share of the scale's end is a peak
 EIGHTHS = " ▁▂▃▄▅▆▇█"
-SHADES = " ·░▒▓"  # below a peak, which is █
+SHADES = " ·░▒▓"  # for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
 def pool(values: Floats, columns: int) -> Floats:
-    """Largest value of each of `columns` equal stretches of the last axis; unchanged if it has no more entries."""
+    """The largest value of each of `columns` equal stretches of the last axis. A shorter axis stays as it is."""
     import numpy as np
 
     length = values.shape[-1]
@@ -34,7 +34,7 @@ def pool(values: Floats, columns: int) -> Floats:
 
 
 def stretch(values: Floats, size: int, axis: int) -> Floats:
-    """At least `size` entries along an axis: repeated if there are too few."""
+    """Repeat entries along an axis until it has at least `size` of them."""
     import numpy as np
 
     length = values.shape[axis]
@@ -45,12 +45,12 @@ def stretch(values: Floats, size: int, axis: int) -> Floats:
 
 
 def fit(values: Floats, columns: int) -> Floats:
-    """Exactly `columns` entries along the last axis; no maximum is lost."""
+    """Exactly `columns` entries along the last axis. Every maximum is kept."""
     return stretch(pool(values, columns), columns, -1)
 
 
 def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
-    """The largest |x| of each channel as bars, `height` lines; the scale ends at `top`."""
+    """The largest |x| of each channel as bars, in `height` lines of text. The scale ends at `top`."""
     heights = [min(1.0, float(value) / top) if top > 0 else 0.0 for value in fit(values, width)]
     rows = []
     for row in range(height - 1, -1, -1):
@@ -58,7 +58,7 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
         cells: list[Cell] = []
         for share in heights:
             filled = round((share * height - row) * 8)
-            if dashed:  # only peaks cross the line
+            if dashed:  # draw the dashed line; only the bars of peaks cross it
                 filled = max(1, filled) if share >= PEAK else 0
             style = "peak" if share >= PEAK and row + 1 > PEAK * height else "low"
             if filled <= 0:
@@ -70,7 +70,9 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
 
 
 def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
-    """[slices, columns] as a map of `height` lines of `width` shades, slices from top to bottom."""
+    """A landscape of shape [slices, columns] as a map: `height` lines of `width` shades. The first slice is on
+    top.
+    """
     columns = fit(landscape, width)
     cells = fit(columns.T, height).T
     rows = []
@@ -88,5 +90,5 @@ def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
 
 
 def peaks(landscape: Floats, top: float) -> int:
-    """How many cells of a landscape are peaks on this scale."""
+    """The number of peaks in a landscape, on a scale that ends at `top`."""
     return int((landscape >= PEAK * top).sum()) if top > 0 else 0

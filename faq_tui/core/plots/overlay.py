@@ -1,4 +1,4 @@
-"""Several curves in one plot, with different marks as well as different colours, drawn by plotext."""
+"""Several curves in one plot, each with its own mark and colour, drawn by plotext."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, 
 MARKS = ("•", "×", "+", "o", "∗", "#")
 COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
 SHARED = "⊗"  # mark of a cell that several curves share
-DEFAULT = "0"  # SGR parameters of a shared cell: a style that is not ""
-LOG_FROM = 20.0  # ratio of largest to smallest value from which the axis is logarithmic
+DEFAULT = "0"  # SGR parameters (terminal style codes) of a shared cell
+LOG_FROM = 20.0  # the axis is logarithmic if largest / smallest value is at least this
 
 Cells = list[list[tuple[str, str]]]
 
 
 def mark_of(index: int) -> tuple[str, str]:
-    """(mark, plotext's and Rich's name of the colour) of a curve."""
+    """(mark, colour) of a curve. plotext and Rich share these names of colours."""
     return MARKS[index % len(MARKS)], COLOURS[index % len(COLOURS)]
 
 
@@ -30,11 +30,12 @@ def overlay(
     ticks: Sequence[tuple[int, str]] | None = None,
     log: bool | None = None,
 ) -> str:
-    """Each series over its index, in `width` x `height` cells; "" if that is too small or no value is finite.
+    """Plot each series over its index, in `width` x `height` cells.
 
-    `ticks`: (index, label) under the axis; by default the indices. `log`: whether the axis is logarithmic; by default
-    the values decide. `mark_of` gives the marks for a legend. Cells that several curves share show `SHARED`, so
-    that no curve hides another.
+    Returns "" if the plot would be too small or no value is finite.
+    `ticks` are (index, label) pairs for the axis below; by default the labels are the indices. `log` sets whether the
+    vertical axis is logarithmic; by default this depends on the values. For a legend, use `mark_of`. A cell that
+    several curves share shows `SHARED`, so that no curve hides another.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -52,7 +53,7 @@ def overlay(
     curves = [[(x, y) for x, y in enumerate(values) if y is not None] for values in scaled.values()]
 
     def draw(index: int) -> Cells:
-        """The plot with this curve alone. The frame is the same for all, and only the curve has a colour."""
+        """The plot with only this curve. The plots of all curves have the same frame. Only the curve has a colour."""
         import plotext
 
         plotext.clear_figure()
@@ -127,11 +128,14 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
 
 
 def _decades(low: float, high: float) -> list[tuple[int, int]]:
-    """(power of ten, 1, 2 or 5), ascending, from below `low` to above `high`."""
+    """(exponent, digit) of numbers such as 1, 2, 5, 10, 20 and 50, ascending.
+
+    `low` and `high` are logarithms. The first number lies below `low` or at it, the last number above `high`.
+    """
     return [(power, n) for power in range(math.floor(low), math.ceil(high) + 1) for n in (1, 2, 5)]
 
 
 def _round_step(step: float) -> float:
-    """1, 2 or 5 times a power of ten, and no smaller than `step`."""
+    """The smallest number of the form 1, 2 or 5 times a power of ten that is at least `step`."""
     power = 10.0 ** math.floor(math.log10(step))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)

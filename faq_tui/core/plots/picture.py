@@ -1,4 +1,4 @@
-"""Two landscapes side by side as SVG and as PNG, on one scale, with peaks in red; without any library."""
+"""Draw two landscapes side by side as SVG and as PNG. Both have one scale, and peaks are red. No library is used."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 CELL, GAP, MARGIN = 4, 24, 48  # pixels
-LEVELS = 16  # shades below a peak
+LEVELS = 16  # values that are not peaks have the shades 0 to 16
 COLD, WARM, RED = (247, 249, 252), (44, 98, 168), (224, 40, 40)
 
 
 def svg(titles: Sequence[str], landscapes: Sequence[Floats], top: float, note: str) -> str:
-    """`landscapes`: [slices, columns] each; neighbouring cells of one shade in a row are one rectangle."""
+    """The landscapes, each of shape [slices, columns], as SVG.
+
+    Neighbouring cells of a row that have the same colour become one rectangle.
+    """
     widths = [landscape.shape[1] * CELL for landscape in landscapes]
     height = max(landscape.shape[0] for landscape in landscapes) * CELL
     whole = sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN
@@ -59,7 +62,7 @@ def _rectangles(landscape: Floats, top: float, left: int) -> list[str]:
 
 
 def png(landscapes: Sequence[Floats], top: float) -> bytes:
-    """The landscapes alone, without words (https://www.w3.org/TR/png-3/: 8-bit RGB, no filter)."""
+    """The landscapes as PNG, without text (https://www.w3.org/TR/png-3/: 8-bit RGB, no filter)."""
     import numpy as np
 
     colours = np.array([_colour(level) for level in range(LEVELS + 2)], dtype=np.uint8)
@@ -84,7 +87,7 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _levels(landscape: Floats, top: float) -> NDArray[np.int64]:
-    """Shade of each cell: 0 to LEVELS below a peak, LEVELS + 1 for a peak."""
+    """The shade of each cell: LEVELS + 1 for a peak, 0 to LEVELS for all other values."""
     import numpy as np
 
     share = np.clip(landscape / top, 0.0, 1.0) if top > 0 else np.zeros_like(landscape)

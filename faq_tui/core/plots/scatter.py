@@ -10,9 +10,9 @@ from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
 AXES = 12, 4  # width and height reserved for frame and ticks; plotext needs less
-APART = 1.1  # least distance, in cells, of two points that do not overlap
+APART = 1.1  # smallest distance in cells at which two points do not overlap
 SMALLEST_SPREAD = 1e-290
-MARGIN = 0.08  # share of the range that is left free on either side
+MARGIN = 0.08  # share of the range that stays empty at each end
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def scatter(
     label_x: Callable[[float], str] = "{:.4g}".format,
     label_y: Callable[[float], str] = "{:.4g}".format,
 ) -> str:
-    """The points in `width` x `height` cells; "" if that is too small or no point is finite.
+    """Plot the points in `width` x `height` cells. Returns "" if the plot would be too small or no point is finite.
 
-    If a point's cell is taken, the point moves to the nearest free cell.
+    If another point is already in a point's cell, the point moves to the nearest free cell.
     """
     known = [point for point in points if math.isfinite(point.x) and math.isfinite(point.y)]
     if width < LEAST_WIDTH or height < LEAST_HEIGHT or not known:
@@ -64,7 +64,10 @@ def scatter(
 def _apart(
     points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
-    """(point, x, y) with no two in one cell; `step` is at least a cell's width and height."""
+    """(point, x, y) of each point. Points are moved so that no two points share a cell, as far as there is room.
+
+    `step` is a width and a height, at least those of a cell.
+    """
     placed: list[tuple[Point, float, float]] = []
     for point in points:
         shifts = (sign * n * APART * step[0] for n in range(len(points) + 1) for sign in (1, -1))
@@ -79,12 +82,16 @@ def _apart(
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis with a margin at each. A spread too small to be divided counts as none."""
+    """The ends of an axis, with a margin at each end.
+
+    The margin is a share of the range. If the range is almost 0, it is a share of the size of the largest value, or
+    of 1 if that is almost 0, too.
+    """
     spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread
 
 
 def _ticks(low: float, high: float, most: int) -> list[float]:
-    """Round numbers between `low` and `high`, at most `most` + 1 of them."""
+    """At most `most` + 1 round numbers between `low` and `high`."""
     step = _round_step((high - low) / most)
     return [n * step for n in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -1,6 +1,8 @@
-"""The prompts, as text files. A new wording is a new file: the version is part of every candidate's key.
+"""Load the prompts, which are text files. To change a prompt, add a new file: the hash of its text is part of the
+keys of all candidates that were made with it.
+of all candidates that were made with it.
 
-The FAQ paper does not publish its prompts: these are ours.
+The FAQ paper does not publish its prompts. These were written for faq-tui.
 """
 
 from __future__ import annotations
@@ -17,15 +19,15 @@ JUDGE, JUDGE_LIST, JUDGE_REPAIR = "judge-v2", "judge-list-v2", "judge-repair-v2"
 
 @dataclass(frozen=True)
 class Prompt:
-    version: str  # the file's name and a hash of its text
+    version: str  # the file name and the hash of the text
     text: str
 
     def fill(self, **values: str) -> str:
-        """Replace every `{name}` in one pass: braces inside the values stay as they are."""
+        """Replace every `{name}` in one pass. Braces inside the values stay unchanged."""
         return re.sub(r"\{(\w+)\}", lambda mark: values.get(mark[1], mark[0]), self.text)
 
 
 def load_prompt(name: str) -> Prompt:
-    """The prompt file `name`.txt."""
+    """Load the prompt from `name`.txt."""
     text = (files("faq_tui.core.prompts") / f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
     return Prompt(f"{name}/{digest(text, length=8)}", text)

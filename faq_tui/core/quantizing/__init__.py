@@ -1,1 +1,1 @@
-"""One recipe on one calibration set makes one quantized Hugging Face folder."""
+"""Quantize the target with a recipe and a calibration set, and write a Hugging Face model folder."""

@@ -1,9 +1,9 @@
-"""What a quantization costs: how long it will take and what memory it will need.
+"""Estimate the time and memory of a quantization.
 
-On CUDA, time and memory are sums of terms. Each method has its own factors (`MethodCost`). They were fitted to rows
-that benchmarks/cuda_scale.py measured, by non-negative least squares of the relative errors. The sums are within 25%
-of the rows they were fitted to; `estimate` scales them by the nearest measured row. On a CPU, a few rough speeds are
-used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
+On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
+fitted to measurements of benchmarks/cuda_scale.py by non-negative least squares of the relative errors. The sums are
+within 25% of these measurements. `estimate` scales them by the most similar measurement. On a CPU, a few rough speeds
+are used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.settings.recipe import Recipe
 
-WORK = 9_400_000_000  # bytes that a batch of rows may take: a sixteenth of the measured GPU
+WORK = 9_400_000_000  # GPU memory for one batch of rows, in bytes: a sixteenth of the memory of the measured GPU
 
 
 @dataclass(frozen=True)
 class MethodCost:
-    """What a method's time and memory depend on.
+    """The factors of a method's time and memory.
 
-    `seconds` holds GPU seconds per layer and unit of `layer_terms`; `gpu_bytes` and `host_bytes` hold bytes per unit
-    of `memory_terms`. The defaults fit a method that loads the whole model and solves matrices of one shape together,
-    and are a rough guess for any other method. If data/quantize_costs.json has no rows of a method, its estimate uses
-    the sums alone and says so.
+    `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
+    `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults fit a method that loads the
+    whole model and solves matrices of one shape together. For any other method they are a rough guess. If
+    data/quantize_costs.json has no measured rows of a method, the method's estimate uses the sums alone, and its
+    `source` is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -42,13 +43,15 @@ class MethodCost:
         default_factory=lambda: {"context": 0.77e9, "square": 9.9, "layer": 8.1, "work": 0.6}
     )
     host_bytes: Mapping[str, float] = field(default_factory=lambda: {"context": 2.1e9, "total": 1.0, "layer": 1.2})
-    passes: float = 3.5  # forward passes through a layer: one per group of modules, and one for its output
-    # The method reads the whole model into host memory (sequential/), and solves matrices of one shape together;
-    # gptqmodel reads a layer at a time and solves one matrix after the other.
+    passes: float = (
+        3.5  # number of forward passes through each layer: one per group of modules, and one for the layer's output
+    )
+    # True if the method reads the whole model into host memory and solves matrices of one shape together, as in
+    # sequential/. gptqmodel reads one layer at a time and solves one matrix after the other.
     whole_model: bool = False
-    # The method keeps the unquantized model's hidden states beside its own, and a second matrix beside the Hessian.
+    # True if the method also keeps the unquantized model's hidden states, and a second matrix of the Hessian's size.
     twofold: bool = False
-    solves: bool = True  # the method computes Hessians and walks over the columns by them
+    solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
 
 
 def cost_of(method: str) -> MethodCost:
@@ -58,10 +61,11 @@ def cost_of(method: str) -> MethodCost:
 
 
 def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
-    """The terms that the seconds of one layer depend on, by name.
+    """The quantities on which the time of one layer depends, keyed by name.
 
-    `forward` and `hessian` are the multiply-adds of one forward pass of all tokens and of their second moments.
-    `input` is the number of values that enter the modules.
+    `forward` is the number of multiply-adds in one forward pass of all tokens. `hessian` is the number of
+    multiply-adds for the second moments of the modules' inputs. `input` is the number of values that enter the
+    modules.
     """
     return {
         "layer": 1.0,
@@ -75,16 +79,16 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """(out, in, matrices that one token passes through) of each shape. Of the experts only the chosen ones count."""
+    """For each shape: (out, in, number of matrices that process one token). Only chosen experts count."""
     share = profile.chosen / profile.experts if profile.experts else 1.0
     return [(o, i, n * share if 0 < profile.experts <= n else n) for o, i, n in profile.shapes]
 
 
 def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
-    """The terms that the memory of a quantization depends on, by name.
+    """The quantities on which the memory of a quantization depends, keyed by name.
 
-    `states` are the hidden states of all tokens between two layers, `inputs` those that enter every module of a
-    layer. `work` is the bytes that a batch of rows may take.
+    `states` is the size of all tokens' hidden states between two layers. `inputs` is the size of the inputs of all
+    modules in a layer. The argument `work` is the number of bytes that a batch of rows may take.
     """
     widest = max((max(out, columns) for out, columns, _ in profile.shapes), default=0)
     experts = [(columns, count) for _, columns, count in profile.shapes if 0 < profile.experts <= count]
@@ -107,18 +111,19 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
     return sum(factor * terms[name] for name, factor in factors.items())
 
 
-# Bytes of host memory once torch, transformers and gptqmodel are imported. A refusal must never
-# be wrong, so it uses the least that any version takes. An estimate uses the usual amount.
+# Host memory in bytes after torch, transformers and gptqmodel are imported. A job must never be refused without
+# need, so this check uses the smallest amount that any version takes. An estimate uses the usual amount.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
 
 def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
-    """Lower bound of the peak memory of a layer-by-layer quantizer on `device`, in bytes; a job is refused below it.
+    """A lower bound, in bytes, of the peak memory on `device`. A job that has less memory is refused.
 
-    Layers are loaded one by one, so only the largest weight counts: its fp32 copy, result and losses, and the
-    Hessian with its inverse (in_features x in_features, fp32). Embeddings stay in memory, as does every token's
-    hidden state before and after the layer. Our own walk keeps both on the host if the GPU is small.
+    Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, losses,
+    and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
+    hidden states of all tokens before and after the layer. The methods in sequential/ keep these two in host memory
+    if the GPU is small.
     """
     cost, tensors, shapes = cost_of(method), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
@@ -132,22 +137,22 @@ def min_memory(target: Path, method: str, longest: int, tokens: int, device: str
 
 
 def min_host_memory(target: Path, method: str) -> int:
-    """Lower bound of host memory in bytes, for any device. Our own walk reads the whole model."""
+    """A lower bound of the host memory in bytes, for any device. The methods in sequential/ read the whole model."""
     whole = cost_of(method).whole_model
     return LIBRARIES_AT_LEAST + (sum(size for _, _, size in tensors_of(target).values()) if whole else 0)
 
 
 STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gptqmodel, and saved its result
-READING = 5e8  # bytes of the model per second, to read and to write
-# Rough work per second on a CPU, for the terms of `layer_seconds`.
+READING = 5e8  # speed at which the model is read and written, in bytes per second
+# Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-OTHER_GPU = math.log(1.5)  # distance of a row measured on another GPU: as far as a job 1.5 times as large
+OTHER_GPU = math.log(1.5)  # a measured row of another GPU gets the same distance as a job that is 1.5 times as large
 
 
 @dataclass(frozen=True)
 class QuantizationCost:
     seconds: float
-    gpu_bytes: float  # 0 on a CPU
+    gpu_bytes: float  # 0 if the device is a CPU
     host_bytes: float
     source: str  # the measured run that the estimate is based on; empty if there is none
 
@@ -187,13 +192,13 @@ def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK
 
 
 def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
-    """Seconds per layer by the formula alone, without measured rows."""
+    """Seconds per layer, computed only from the factors and terms, without measured rows."""
     cost = cost_of(method)
     if device == "cuda":
         return summed(cost.seconds, layer_terms(cost, profile))
-    attention = 2 * profile.longest * profile.hidden  # multiply-adds per token, for scores and values
+    attention = 2 * profile.longest * profile.hidden  # multiply-adds per token for attention scores and values
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # A module that only a share of the tokens reaches costs only that share.
+    # If only a share of the tokens reaches a module, the module costs only that share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.whole_model else profile.columns
@@ -204,7 +209,7 @@ def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
 
 
 def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tuple[float, float]:
-    """Peak bytes on the GPU and on the host."""
+    """The peak memory on the GPU and on the host, in bytes."""
     cost = cost_of(method)
     if device == "cuda":
         terms = memory_terms(profile, work)
@@ -216,21 +221,21 @@ def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tupl
     experts = 4.0 * profile.experts * min((i for _, i, n in profile.shapes), default=0) ** 2
     states = 2.0 * 2 * fold * profile.tokens * profile.hidden
     working = solve + experts + states + 2 * profile.layer_bytes + 40.0 * profile.longest * profile.hidden
-    # Our own walk reads the whole model into host memory; gptqmodel reads a layer at a time.
+    # The methods in sequential/ read the whole model into host memory; gptqmodel reads one layer at a time.
     kept = profile.total_bytes if cost.whole_model else profile.resident_bytes + profile.total_bytes / 3
     return 0.0, LIBRARIES_USUALLY + kept + 2 * working
 
 
 @cache
 def costs() -> tuple[dict[str, Any], ...]:
-    """The measured rows."""
+    """The measured quantizations on which the estimates are based."""
     return tuple(read_costs()["measured"])
 
 
 def read_costs() -> dict[str, Any]:
-    """The data file.
+    """Read the data file of measured quantizations.
 
-    `measured` feeds the estimates; `kept_apart` holds rows that only tests of the estimates read.
+    The estimates use the rows of `measured`. `kept_apart` has rows that only the tests of the estimates use.
     """
     text = (files("faq_tui.core") / "data" / "quantize_costs.json").read_text(encoding="utf-8")
     body: dict[str, Any] = json.loads(text)
@@ -238,9 +243,9 @@ def read_costs() -> dict[str, Any]:
 
 
 def _nearest(method: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
-    """All measured rows of the model and GPU most similar to `profile`.
+    """All measured rows of the model and GPU that are most similar to `profile` and to the job's GPU.
 
-    Dense and mixture models are not mixed if possible.
+    A dense model is compared with dense models, and a mixture of experts with mixtures, if there are any.
     """
     rows = [row for row in costs() if row["method"] == method and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows

@@ -15,16 +15,18 @@ REQUIRED = ("artefact", "model", "recipe", "rows", "out")
 
 @dataclass(frozen=True)
 class QuantizationJob:
-    artefact: str  # name, for messages only
+    artefact: str  # name of the artefact, used only in messages
     model: str  # local folder or hub id of the unquantized target
     recipe: Recipe
-    rows: Path  # calibration JSONL, each line has `input_ids`
-    out: Path  # a new folder; complete once it holds faq_manifest.json
+    rows: Path  # the calibration set as JSONL; each line has `input_ids`
+    out: Path  # a new folder, which is complete when it holds faq_manifest.json
     device: str = "auto"  # cpu | cuda | auto
     backend: str = "auto"
     trust_remote_code: bool = False
-    checkpoints: Path | None = None  # a folder for this artefact only; None: no checkpoints
-    checkpoint_s: float = 600.0  # least interval between checkpoints; a shorter job makes none
+    checkpoints: Path | None = None  # a folder for this artefact only; None if the job makes no checkpoints
+    checkpoint_s: float = (
+        600.0  # shortest interval between two checkpoints in seconds; a shorter job makes no checkpoint
+    )
 
     @classmethod
     def from_spec(cls, spec: Mapping[str, Any]) -> QuantizationJob:

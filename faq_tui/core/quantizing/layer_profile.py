@@ -1,4 +1,4 @@
-"""What a quantization's cost depends on: the shapes of one layer, and how many tokens pass through it."""
+"""Describe the size of a quantization: the shapes of one layer, and the number of calibration tokens."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ LAYER = re.compile(r"\.(\d+)\.")
 class LayerProfile:
     """The average layer of a model and the calibration tokens.
 
-    `shapes`: (out_features, in_features, count) per matrix.
+    `shapes` has one entry (out_features, in_features, count) for each shape of weight matrix in a layer.
     """
 
     shapes: tuple[tuple[int, int, float], ...]
     layers: int
     hidden: int
-    resident_bytes: int  # embeddings, norms, head
+    resident_bytes: int  # size of the embeddings, norms and head
     total_bytes: int
     rows: int
     tokens: int
-    longest: int  # tokens of the longest row
-    experts: int = 0  # per layer
-    chosen: int = 0  # experts per token
+    longest: int  # number of tokens in the longest row
+    experts: int = 0  # number of experts per layer
+    chosen: int = 0  # number of experts that the router chooses per token
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -44,17 +44,17 @@ class LayerProfile:
 
     @property
     def weights(self) -> float:
-        """Weights in one layer."""
+        """The number of weights in one layer."""
         return sum(out * columns * count for out, columns, count in self.shapes)
 
     @property
     def columns(self) -> float:
-        """Columns that a solver visits in one layer."""
+        """The number of columns that a solver quantizes one after the other in one layer."""
         return sum(columns * count for _, columns, count in self.shapes)
 
     @property
     def columns_together(self) -> float:
-        """As `columns`, for our own walk, which solves about 64 matrices of one shape together."""
+        """Like `columns`, but for the methods in sequential/, which solve about 64 matrices of one shape together."""
         return sum(columns * math.ceil(count / 64) for _, columns, count in self.shapes)
 
     @property
@@ -62,12 +62,12 @@ class LayerProfile:
         return (self.total_bytes - self.resident_bytes) / max(1, self.layers)
 
     def routed(self, experts: str | None) -> LayerProfile:
-        """The profile under a recipe's `experts`: with "all", every expert sees every token."""
+        """The profile for a recipe's setting `experts`. With "all", every expert gets every token."""
         return replace(self, chosen=self.experts) if experts == "all" else self
 
     @property
     def active(self) -> float:
-        """Share of a layer's weights that one token passes through. Of the experts only the chosen ones count."""
+        """The share of a layer's weights that are used for one token: unchosen experts are not used."""
         if not self.experts:
             return 1.0
         expert = sum(o * i * n for o, i, n in self.shapes if n >= self.experts)

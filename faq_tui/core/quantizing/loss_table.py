@@ -1,4 +1,4 @@
-"""The losses of one artefact as a table, layer by module, small enough for any screen."""
+"""Arrange the losses of one artefact as a table of layers and modules. Experts share a column."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-EXPERT = re.compile(r"\.\d+(?=\.|$)")  # mlp.experts.17.gate_proj → mlp.experts.*.gate_proj
+# The number in a name such as mlp.experts.17.gate_proj. The table replaces the number by *.
+EXPERT = re.compile(r"\.\d+(?=\.|$)")
 
 Place = tuple[int, str]  # layer, module
 
 
 @dataclass
 class LossTable:
-    """`losses`: the largest loss per cell, as experts share one; None: all were rounded without calibration."""
+    """The losses of one artefact. All experts of a layer share a cell, which holds their largest loss.
+
+    A cell of `losses` is None if all its modules were rounded without calibration.
+    """
 
     layers: int = 0
-    modules: list[str] = field(default_factory=list)  # in order of first appearance
+    modules: list[str] = field(default_factory=list)  # names of modules, in the order in which they first appeared
     losses: dict[Place, float | None] = field(default_factory=dict)
-    working: set[Place] = field(default_factory=set)  # started, no loss yet
+    working: set[Place] = field(default_factory=set)  # modules that have started but have no loss yet
     complete: bool = False
 
     def add(self, layer: int, module: str, loss: float | None) -> None:
@@ -37,7 +41,7 @@ class LossTable:
                 self.working.add(cell)
 
     def scale(self) -> tuple[float, float] | None:
-        """Range of most positive losses. Outliers are left out, since they would make all other losses look alike."""
+        """The range of the positive losses, without outliers: with them, all other losses would look alike."""
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:
             return None
@@ -45,12 +49,12 @@ class LossTable:
         return positive[aside], positive[-1 - aside]
 
     def worst(self) -> tuple[Place, float] | None:
-        """Cell and value of the largest loss."""
+        """The cell with the largest loss, and this loss."""
         known = [(loss, cell) for cell, loss in self.losses.items() if loss is not None and math.isfinite(loss)]
         return (max(known)[1], max(known)[0]) if known else None
 
     def by_layer(self) -> list[float]:
-        """The largest loss of each layer; NaN while a module of the layer has none."""
+        """The largest loss of each layer. It is NaN as long as a module of the layer has no loss."""
         worst = [math.nan] * self.layers
         half = {layer for layer, _module in self.working}
         for (layer, _module), loss in self.losses.items():
@@ -78,7 +82,7 @@ def from_manifest(manifest: Mapping[str, Any]) -> LossTable:
 
 
 def level_of(loss: float, low: float, high: float, levels: int) -> int:
-    """0 to levels - 1, evenly on a logarithmic scale from `low` to `high`; a loss of zero is level 0."""
+    """The level (0 to levels - 1) of a loss on a logarithmic scale from `low` to `high`. Zero has level 0."""
     if loss <= low or high <= low:
         return 0
     return min(levels - 1, int(math.log(loss / low) / math.log(high / low) * levels))

@@ -15,7 +15,7 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 class LayerFiles:
     """The new tensors of each layer, kept on disk until the whole model is written.
 
-    `files`: the file of each tensor.
+    `files` maps each tensor's name to its file.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,16 +42,17 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
     lost = sorted(set(names) - set(tensors_of(target)))
     if lost:
         raise FaqError(
-            f"{lost[0]} has no tensor of its name in {target}: its layout cannot be written back, "
+            f"{target} has no tensor named {lost[0]}, so the quantized weights cannot be written back: "
             "use gptq or awq for this model"
         )
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """Write the target's model into the folder `out`. The `new` tensors replace those of the same name.
+    """Write the target's model into the folder `out`. A `new` tensor replaces the tensor of the same name.
 
     A new `X.weight_scale` goes into the file of `X.weight`. config.json and the index are written, too. `check` is
-    called before each file and may raise. Raises FaqError if a `new` tensor is missing from the target's files.
+    called before each file is written and may raise an exception. Raises FaqError if a `new` tensor is missing from
+    the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
@@ -65,7 +66,7 @@ def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], No
         tensors: dict[str, Any] = {}
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {"format": "pt"}
-            for name in reader.keys():  # noqa: SIM118  it is no dict
+            for name in reader.keys():  # noqa: SIM118  the reader is no dict
                 tensors[name] = new.read(name) if name in new.files else reader.get_tensor(name)
                 if f"{name}_scale" in scales:
                     tensors[f"{name}_scale"] = new.read(f"{name}_scale")

@@ -1,6 +1,6 @@
-"""The folder of an artefact: its manifest, its average bits and its side files.
+"""Complete the folder of an artefact: its manifest, its average bits and its side files.
 
-`faq_manifest.json` records how the artefact was made. It is written last: a folder that has it is complete.
+`faq_manifest.json` records how the artefact was made. It is written last, so a folder with a manifest is complete.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = "faq_manifest.json"
 
 
 def write_manifest(folder: Path, body: dict[str, Any]) -> None:
-    """Write `body` and the package versions in one atomic step."""
+    """Write the manifest atomically. It holds `body` and the package versions."""
     whole = {**body, "versions": versions()}
     part = folder / (NAME + ".part")
     part.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -29,7 +29,7 @@ def write_manifest(folder: Path, body: dict[str, Any]) -> None:
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:
-    """The manifest; None if the folder is not complete."""
+    """The manifest of an artefact's folder. None if the folder is not complete."""
     try:
         body: dict[str, Any] = json.loads((folder / NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -43,11 +43,12 @@ def is_whole(folder: Path) -> bool:
 
 
 def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) -> float:
-    """Bits per quantized weight: b + (16 + b) / group_size, exact over (out_features, in_features).
+    """The average number of bits per quantized weight over all `shapes` (out_features, in_features).
 
-    Each group of `group_size` inputs of an output row stores one 16-bit scale and one b-bit zero point
-    (GPTQ, arXiv:2210.17323, section 4: 3 bits with groups of 128 cost 0.15 bits more). `group_size` -1 is one
-    group per row. `g_idx` is not counted, as in the paper: without desc_act, kernels do not need it.
+    Each output row is split into groups of `group_size` inputs. With `group_size` -1, the whole row is one group.
+    Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about
+    bits + (16 + bits) / group_size bits (GPTQ, arXiv:2210.17323, section 4: 3 bits with groups of 128 cost 0.15 bits
+    more). As in the paper, `g_idx` is not counted: without desc_act, the CUDA kernels do not need it.
     """
     weights = stored = 0
     for out_features, in_features in shapes:
@@ -58,7 +59,7 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of the packages that affect the quantized weights; None for one that is not installed."""
+    """The versions of the packages that affect the quantized weights. A package that is not installed has None."""
     installed: dict[str, str | None] = {"python": platform.python_version(), "faq_tui": faq_tui.__version__}
     for name in ("torch", "transformers", "gptqmodel", "compressed-tensors"):
         try:
@@ -70,11 +71,11 @@ def versions() -> dict[str, str | None]:
 
 @dataclass(frozen=True)
 class EngineResult:
-    average_bits: float  # per quantized weight, with scales, zeros and all else that decoding needs
+    average_bits: float  # bits per quantized weight, including scales, zero points and all other data for decoding
     facts: dict[str, Any] = field(default_factory=dict)  # further entries of the manifest
 
 
-# These are copied byte for byte: gptqmodel would write a changed tokenizer, with a pad token.
+# These files are copied byte for byte, because gptqmodel would write a changed tokenizer with a pad token.
 SIDE_FILES = (
     "tokenizer*",
     "vocab*",
@@ -109,7 +110,7 @@ def complete_folder(out: Path, target: Path) -> None:
 
 
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """How many calibration tokens reached the experts of each layer: fewest, median, most.
+    """The fewest, median and most calibration tokens that reached an expert, for each layer.
 
     `losses` is `QuantizationProgress.losses`. `rounded_experts` lists experts that too few tokens reached.
     """

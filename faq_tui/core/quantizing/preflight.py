@@ -1,4 +1,4 @@
-"""Checks before any heavy work. Each raises one sentence that says what is wrong, where, and what to do."""
+"""Check models, sets and memory before the quantization. Each error says what is wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faq_tui.core.run.run import Run
 
 MIN_TOKENS = 11  # gptqmodel silently drops shorter rows
-MIN_SET = 64  # tokens in total: fewer do not estimate a layer's inputs, but some quantizers would still run
+MIN_SET = 64  # smallest total number of tokens; some quantizers run with fewer, but give useless results
 GIB = 1 << 30
 
 
@@ -39,14 +39,14 @@ def check_target(folder: Path) -> dict[str, Any]:
 
     if not set(architectures) & set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()):
         raise UsageError(
-            f"{folder} is no causal language model (architecture {', '.join(architectures) or 'not given'}): "
-            "give one that generates text"
+            f"{folder} is not a causal language model (architecture {', '.join(architectures) or 'not given'}): "
+            "give a model that generates text"
         )
     return config
 
 
 def check_chat_template(folder: Path) -> None:
-    """Raise UsageError unless the tokenizer of `folder` brings a chat template."""
+    """Raise UsageError unless the tokenizer of `folder` has a chat template."""
     if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
         return
     path = folder / "tokenizer_config.json"
@@ -61,24 +61,26 @@ def check_chat_template(folder: Path) -> None:
 def check_group_size(
     shapes: Mapping[str, tuple[int, int]], group_size: int, sizes: Sequence[int] = get_args(GroupSize)
 ) -> None:
-    """Raise UsageError if `group_size` does not divide the in_features of a module; the error lists sizes that do.
+    """Raise UsageError with possible sizes if `group_size` does not divide the in_features of a module.
 
-    `shapes`: (out_features, in_features) by module; `sizes`: all sizes that the method has. Without this check GPTQ
-    would write a model that no fast kernel can run.
+    `shapes` maps each module's name to (out_features, in_features). `sizes` lists all group sizes of the method.
+    Without this check, GPTQ would write a model that no fast CUDA kernel can run.
     """
     if group_size == -1:
         return
     for name, (_, in_features) in shapes.items():
         if in_features % group_size:
             fits = [size for size in sizes if all(width % size == 0 for _, width in shapes.values())]
-            choice = f"choose one of {', '.join(map(str, fits))}" if fits else "none does: choose another method"
+            choice = (
+                f"choose one of {', '.join(map(str, fits))}" if fits else "no group size does: choose another method"
+            )
             raise UsageError(
                 f"group_size {group_size} does not divide the {in_features} input features of {name}: {choice}"
             )
 
 
 def read_rows(path: Path) -> list[list[int]]:
-    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with file and line."""
+    """The `input_ids` of every line of a calibration JSONL. Raises UsageError with the file and line."""
     rows: list[list[int]] = []
     try:
         with path.open(encoding="utf-8") as lines:
@@ -86,7 +88,7 @@ def read_rows(path: Path) -> list[list[int]]:
                 ids = json.loads(line)["input_ids"]
                 if not isinstance(ids, list) or not all(type(token) is int for token in ids):
                     raise UsageError(
-                        f"{path} line {number}: input_ids is no list of integers; assemble the set again"
+                        f"{path} line {number}: input_ids is not a list of integers: assemble the set again"
                     )
                 rows.append(ids)
     except OSError as error:
@@ -102,7 +104,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
             raise UsageError(
-                f"calibration row {number} has only {len(row)} tokens: drop it, a row needs {MIN_TOKENS}"
+                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS}"
             )
         wrong = next((token for token in row if not 0 <= token < vocab_size), None)
         if wrong is not None:
@@ -120,12 +122,12 @@ def check_enough(rows: Sequence[list[int]]) -> None:
     if tokens < MIN_SET:
         raise UsageError(
             f"the calibration set has only {tokens} tokens in {len(rows)} row{'s' * (len(rows) > 1)}: "
-            f"give more seeds, a set needs {MIN_SET} tokens to run and some tens of thousands to be of use"
+            f"give more seeds: {MIN_SET} tokens are the minimum, and a useful set has tens of thousands"
         )
 
 
 def expert_count(config: Mapping[str, Any]) -> int:
-    """Experts per layer, 0 for a dense model. `config` is the body of config.json."""
+    """The number of experts per layer, or 0 for a dense model. `config` is the body of config.json."""
     for part in (config, config.get("text_config") or {}):
         for key in ("num_experts", "num_local_experts", "n_routed_experts"):
             if part.get(key):
@@ -134,9 +136,9 @@ def expert_count(config: Mapping[str, Any]) -> int:
 
 
 def check_finite(folder: Path, tensors: Iterable[str]) -> None:
-    """Raise FaqError if one of `tensors` (names) holds NaN or infinity; each is read once, one at a time.
+    """Raise FaqError if a tensor named in `tensors` holds NaN or infinity. The tensors are read one by one.
 
-    For embeddings, norms and the head. In a quantized module, NaN shows in the loss.
+    This checks embeddings, norms and the head. NaN in a quantized module shows in the module's loss.
     """
     name = not_finite(folder, tensors)
     if name is not None:
@@ -144,14 +146,14 @@ def check_finite(folder: Path, tensors: Iterable[str]) -> None:
 
 
 def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
-    """The first of `tensors` (names) that holds NaN or infinity."""
+    """The first name in `tensors` whose tensor holds NaN or infinity. None if there is none."""
     from safetensors import safe_open
 
     files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
             tensor = reader.get_tensor(name)
-            # Minimum and maximum reveal both and need no memory; a mask would raise the peak memory.
+            # Minimum and maximum reveal NaN and infinity without extra memory; a mask would need memory.
             if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
                 return name
     return None
@@ -162,17 +164,17 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
     free = free_bytes(device)
     if free is not None and bytes_needed > free:
         raise FaqError(
-            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: needs about "
-            f"{bytes_needed / GIB:.1f} GiB, {free / GIB:.1f} GiB free; "
-            "free some, or use fewer or shorter rows or a smaller model"
+            f"the model does not fit in {'GPU ' if device == 'cuda' else ''}memory: it needs about "
+            f"{bytes_needed / GIB:.1f} GiB, but {free / GIB:.1f} GiB are free; "
+            "free memory, or use fewer or shorter rows or a smaller model"
         )
 
 
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
     """Raise UsageError if the target is no causal model, has no chat template, or a recipe cannot quantize it.
 
-    Without `recipes` only the first two are checked, because a set can be made for another quantizer. Nothing is
-    downloaded here: a hub id is checked after it has been fetched.
+    Without `recipes`, only the model and the chat template are checked, because a set can be made for other
+    quantizers. Nothing is downloaded here: a hub id is checked after it has been fetched.
     """
     folder = run.resolve(run.settings.target.model)
     if run.settings.target.model == EMBEDDED or not (folder / "config.json").is_file():

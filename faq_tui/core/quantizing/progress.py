@@ -1,7 +1,7 @@
-"""Progress of a quantization: methods report to it, and the worker child sends the messages.
+"""Report the progress of a quantization as messages of the worker child.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on its own threads, where an exception would end
-the run obscurely. So these methods never raise; `check` raises the first error on the calling thread.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on its threads, where an exception would end the
+run without a clear error. Therefore these methods never raise; `check` raises the first error on the calling thread.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class QuantizationProgress:
         self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
 
     def start_layer(self, layer: int, modules: list[str]) -> None:
-        """Calling thread: the modules of `layer`, named relative to it. Only the first call for a layer is sent."""
+        """Send that `layer` begins, once per layer. Modules are named relative to it. For the calling thread only."""
         if layer not in self._layers:
             self._layers.add(layer)
             self.send("layer_started", layer=layer, modules=modules)
@@ -48,7 +48,7 @@ class QuantizationProgress:
         return self._cancel.is_set or self.failure is not None
 
     def module_done(self, row: dict[str, Any]) -> None:
-        """Any thread, never raises: record a quantized module from a log row of gptqmodel, whose values are text."""
+        """Record a quantized module from a log row of gptqmodel, whose values are text. Any thread may call it."""
         try:
             layer, module, loss = int(row["layer"]), str(row["module"]), read_loss(str(row["loss"]))
             self.solved(
@@ -79,7 +79,7 @@ class QuantizationProgress:
             self.send("module", **done, **more)
 
     def again(self, messages: list[dict[str, Any]], send: Send) -> None:
-        """Calling thread: send the messages of layers that an earlier attempt has quantized."""
+        """Send again the messages of layers that an earlier attempt has quantized. For the calling thread only."""
         for message in messages:
             body = dict(message)
             kind = body.pop("kind")
@@ -89,7 +89,7 @@ class QuantizationProgress:
             send(kind, **body)
 
     def broken(self, layer: int, module: str, why: object) -> None:
-        """Any thread, never raises: the module cannot be quantized, and `why` is the reason. `check` raises it."""
+        """Record that the module cannot be quantized, and why. `check` raises this error. Any thread may call it."""
         self._keep(
             FaqError(
                 f"quantization of layer {layer} {module} failed because {why}: look for NaN "
@@ -98,14 +98,14 @@ class QuantizationProgress:
         )
 
     def layer_done(self, layer: int) -> None:
-        """Any thread, never raises: all modules of the layer are quantized and packed."""
+        """Send that all modules of the layer are quantized and packed. Any thread may call this; it never raises."""
         try:
             self.send("layer_done", layer=layer)
         except Exception as error:  # noqa: BLE001
             self._keep(error)
 
     def check(self) -> None:
-        """Calling thread: raise the first error, or `Stopped` after a cancel."""
+        """Raise the first recorded error, or `Stopped` after a cancel. Called on the calling thread."""
         if self.failure is not None:
             raise self.failure
         self._cancel.check()
@@ -121,7 +121,7 @@ NO_SCALE = "not applicable"
 
 @dataclass(frozen=True)
 class Loss:
-    value: float | None  # None: the module was only rounded; `note` gives the reason
+    value: float | None  # None if the module was only rounded; `note` then gives the reason
     note: str = ""
     broken: str = ""  # why the module cannot be used
 

@@ -1,4 +1,4 @@
-"""Whether vLLM and SGLang can load a folder: checks of the files that their loaders read, and the serve commands."""
+"""Check whether vLLM and SGLang can load a model folder, and give the commands that serve it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-WORK = ("offload_to_disk_path", ".work")  # signs of a local path in config.json
+WORK = ("offload_to_disk_path", ".work")  # if config.json contains one of these texts, it contains a local path
 
 
 def problems(folder: Path) -> list[str]:
-    """Reasons why a server's loader would refuse the folder, one sentence each; empty if it would load."""
+    """The reasons why a server would not load the folder, one sentence each. The list is empty if it would load."""
     sentences = []
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -26,7 +26,7 @@ def problems(folder: Path) -> list[str]:
     if not any((folder / name).is_file() for name in TOKENIZERS):
         sentences.append(f"there is no tokenizer ({', '.join(TOKENIZERS)})")
     if not (folder / "generation_config.json").is_file():
-        sentences.append("there is no generation_config.json: servers would take their own sampling")
+        sentences.append("there is no generation_config.json: servers would use their default sampling")
     if not _has_template(folder):
         sentences.append("there is no chat template")
     text = json.dumps(config)
@@ -49,20 +49,20 @@ def check_servable(folder: Path) -> None:
     """
     grave = [one for one in problems(folder) if not one.startswith("there is no")]
     if grave:
-        raise FaqError(f"{folder.name} cannot be served as it came out: {grave[0]}; quantize it again")
+        raise FaqError(f"{folder.name} cannot be served: {grave[0]}; quantize it again")
 
 
 def doubts(folder: Path) -> list[str]:
-    """Reasons why a server may refuse a complete folder: one sentence per setting that its kernels do not support."""
+    """Settings of a complete folder that a server's CUDA kernels may not support, one sentence for each setting."""
     quantization = quantization_of(folder) or {}
     format = format_of(quantization.get("quant_method"))
     return format.doubts(quantization) if format is not None else []
 
 
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
-    """The command that serves a folder of this format, by engine. Engines read the format from config.json.
+    """For each engine, the command that serves a folder of this format. Engines read the format from config.json.
 
-    Empty if no engine loads the format. The folder need not exist.
+    The result is empty if no engine can load the format. The folder need not exist.
     """
     path = shlex.quote(str(folder))
     commands = {
@@ -83,7 +83,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A problem if index and files disagree. Loaders read the files of the index if there is one, else every file."""
+    """A list with one problem if the index and the files disagree. Without an index, servers load every file."""
     index = folder / INDEX
     if not index.is_file():
         return []

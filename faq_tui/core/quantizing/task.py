@@ -1,8 +1,8 @@
 """The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
-Messages, in order: `quantize_started`; for each layer `layer_started`, its `module`s in the order in which
-they are solved, `layer_done` (packed in the background: it may follow the next layer's `layer_started`);
-`saving`; `quantized`.
+It sends these messages in order: `quantize_started`; then for each layer `layer_started`, one `module` for each
+module when it is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
+`layer_done` of a layer may follow the `layer_started` of the next layer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Quantize as `spec` says (see `QuantizationJob.from_spec`) into the new folder `spec["out"]`.
 
     Raises UsageError on anything that can be checked beforehand, FaqError with layer and module if a module is
-    broken, and Stopped after a cancel. `out` holds a manifest only if it is complete.
+    broken, and Stopped after a cancel. The folder `out` holds a manifest only if the folder is complete.
     """
     job = QuantizationJob.from_spec(spec)
     method: Method = METHODS.get(job.recipe.method)
@@ -47,7 +47,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
     started = time.monotonic()
     progress = QuantizationProgress(send, cancel)
-    # Methods copy the folder's files and load them with libraries that do not ask whether its code is trusted.
+    # Some methods use libraries that run the folder's code even if it is not trusted.
     with without_code(target, job.trust_remote_code) as safe:
         outcome = method.quantize(job, safe, rows, progress, cancel)
         complete_folder(job.out, safe)
@@ -77,7 +77,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
     """Check everything that can be checked beforehand. Returns the target's folder and the calibration rows."""
     if job.out.exists() and any(job.out.iterdir()):
-        raise FaqError(f"{job.out} is not empty, most likely from a run that died: remove it first")
+        raise FaqError(f"{job.out} is not empty, most likely because an earlier run crashed: remove it first")
     rows = read_rows(job.rows)
     folder = local_folder(job.model, only_config=True)
     config = check_target(folder)
@@ -95,7 +95,7 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 
 
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
-    """Rows of the embedding. A multimodal config has them under `text_config` or as a default of its class."""
+    """The vocabulary size. A multimodal config has it under `text_config` or as a default of its class."""
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:
         from transformers import AutoConfig

@@ -1,10 +1,10 @@
-"""Which candidates are pending, what is sent for each of them, and when one is requested a second time.
+"""Find the pending candidates, write the request for each, and decide whether to request one a second time.
 
 A source has one of three ways of reasoning:
 
 native    the model reasons by itself, and the server (or a think tag) separates the reasoning from the answer
 prompted  the prompt asks for steps first, and for the answer after a line "Answer:"
-off       no reasoning is requested
+off       the request asks for no reasoning
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
-SAMPLE = 3  # candidates from which the cost of the others is estimated
-SEED_STEP = 1000  # to the sampling seed of a second request: more than the 64 candidates that a seed can have
+SAMPLE = 3  # the cost of all candidates is estimated from so many
+SEED_STEP = 1000  # added to the sampling seed of a second request; a seed has at most 64 candidates
 
-# "Answer:", "**Final answer:**", "### Answer:" at the start of a line. `*+` gives nothing back, so that a long run of
-# spaces is read once and not once for each way to divide it.
+# "Answer:", "**Final answer:**", "### Answer:" at the start of a line. The possessive `*+` prevents backtracking:
+# a long run of spaces is read only once.
 ANSWER_LINE = re.compile(
     r"^[ \t]*+[#*_]*+[ \t]*+(?:final )?answer[ \t]*+[*_]*+[:：][*_]*+", re.IGNORECASE | re.MULTILINE
 )
 
 
 def source_hash_of(source: Source) -> str:
-    """A hash of everything that shapes an answer besides the seed and the candidate's number."""
+    """A hash of all settings that influence an answer. The seed and the candidate's number are not part of it."""
     return digest(source.model, source.reasoning, prompt_version(source), source.sampling.model_dump())
 
 
@@ -47,7 +47,7 @@ def prompt_version(source: Source) -> str:
 
 @dataclass(frozen=True)
 class PendingCandidate:
-    """One candidate to request; the lowest `order` goes first."""
+    """One candidate to request. Candidates with a lower `order` are requested earlier."""
 
     seed: Seed
     number: int  # 1-based
@@ -55,7 +55,10 @@ class PendingCandidate:
 
 
 def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
-    """The missing candidates, seed by seed. Seeds that have some already come first: a stop leaves whole seeds."""
+    """The missing candidates, seed by seed.
+
+    Seeds that already have candidates come first, so that as few seeds as possible are incomplete after a stop.
+    """
     stored = rows.numbers(run.store, source_hash_of(source))
     begun = Counter(seed_id for seed_id, _ in stored)
     seeds = sorted(seed_rows.by_role(run.store, "chosen"), key=lambda seed: not begun[seed.id])
@@ -69,20 +72,20 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
 
 
 def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
-    """`SAMPLE` candidates of short and of long seeds; [] if there are not more than these."""
+    """`SAMPLE` candidates, of short and of long seeds; [] if no more than `SAMPLE` candidates are pending."""
     if len(pending) <= SAMPLE:
         return []
     first = {candidate.seed.id: candidate for candidate in reversed(pending)}
     by_length = sorted(first.values(), key=lambda candidate: len(candidate.seed.question))
     if len(by_length) < SAMPLE:
         return list(pending[:SAMPLE])
-    # The borders of the quarters: the shortest and the longest question say little about the others.
+    # Take the quartiles, because the shortest and the longest question say little about the others.
     return [by_length[round(len(by_length) * quarter / (SAMPLE + 1))] for quarter in range(1, SAMPLE + 1)]
 
 
 @dataclass(frozen=True)
 class Question:
-    """The part of a request that the seed decides; the sampling is the other part."""
+    """The part of a request that depends on the seed. The sampling settings are the other part."""
 
     messages: list[dict[str, str]]
     extra: dict[str, Any]
@@ -97,7 +100,7 @@ def question_for(seed: Seed, source: Source) -> Question:
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
-    """(reasoning, answer). A reply to a prompted source without an "Answer:" line is all answer."""
+    """(reasoning, answer). If a prompted source's reply has no "Answer:" line, all of it is the answer."""
     if source.reasoning == "prompted" and not reply.reasoning:
         lines = list(ANSWER_LINE.finditer(reply.answer))
         if lines:
@@ -110,11 +113,11 @@ def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class RequestPolicy:
-    """How a candidate is requested this time."""
+    """The settings for one request of a candidate."""
 
     max_tokens: int
     sampling_seed: int
-    again: str = ""  # why it is requested a second time
+    again: str = ""  # the reason for a second request; "" for the first request
 
 
 def first_request(source: Source, number: int) -> RequestPolicy:
@@ -122,7 +125,7 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
-    """How an unusable candidate is requested a second time, by the source's settings; None if it is not."""
+    """The policy for a second request of an unusable candidate; None if the source's settings ask for none."""
     if not candidate.flags or policy.again:
         return None
     reaction = source.on_truncated if CUT_OFF & set(candidate.flags) else source.on_flagged
@@ -137,5 +140,5 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 
 
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
-    """The usable one; of two unusable ones that with fewer flags, or else the second."""
+    """The usable candidate. If both are unusable: the one with fewer flags; if they have equally many, the second."""
     return first if len(first.flags) < len(second.flags) else second

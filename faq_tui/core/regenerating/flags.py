@@ -1,4 +1,4 @@
-"""The flags that make a candidate unusable for a calibration set, found without any model, and their words."""
+"""The flags of candidates that are unusable for a calibration set: finding them without a model, and naming them."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
-CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more tokens may help; other candidates ended by themselves
+CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more tokens may help only with these
 
 
 @dataclass(frozen=True)
 class FlagWords:
-    """A flag in words, in the forms that summaries and screens need."""
+    """The wordings of one flag for summaries and screens."""
 
-    counted: str  # after a number: 3 …
-    title: str  # of a candidate, where there is little room
-    sentence: str  # a part of a sentence
+    counted: str  # the words after a number, as in "3 cut off"
+    title: str  # a short title for narrow places on the screen
+    sentence: str  # the words inside a sentence
 
 
 FLAG_WORDS = {
@@ -37,15 +37,15 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # bytes by compressed bytes
-GRAM = 8  # words, or characters where a script has no spaces
+LOOP_RATIO = 5.0  # least ratio of bytes to compressed bytes in a loop
+GRAM = 8  # length in words; in characters for a script without spaces
 LEAST_GRAMS = 64
-REPEATED_SHARE = 0.5  # of the grams were there before
+REPEATED_SHARE = 0.5  # share of the grams that occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
-READ = 200_000  # characters, from the end: what loops, loops to the end
+READ = 200_000  # characters at the end that are checked: a loop lasts to the end
 
-REFUSAL_BEGINS = 400  # characters in which a refusal begins
-LONGEST_REFUSAL = 1500  # characters of an answer: a longer one does more than refuse
+REFUSAL_BEGINS = 400  # a refusal begins within so many characters
+LONGEST_REFUSAL = 1500  # in characters; a longer answer does more than refuse
 
 # A word, or one character of a script without spaces between words.
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
@@ -53,23 +53,23 @@ _SENTENCE = re.compile(r"(?:^|(?<=[.!?。！？\n]))\s*[*_>#\"“]*\s*")
 
 
 def words_of(flag: str) -> FlagWords:
-    """The flag in words; a flag of another version stands for itself."""
+    """The wordings of the flag. An unknown flag is returned unchanged."""
     return FLAG_WORDS.get(flag) or FlagWords(flag, flag, flag)
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """`3 cut off, 1 looping`: how many candidates have each flag, the most frequent first."""
+    """The number of candidates with each flag, the most frequent flag first: `3 cut off, 1 looping`."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {words_of(flag).counted}" for flag, count in ranked)
 
 
 def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None) -> tuple[str, ...]:
-    """The flags of a reply. Without a seed the language is not checked."""
+    """The flags of a reply. The language is checked only if a seed is given."""
     return tuple(unusable_reasons(reply, reasoning, answer, seed))
 
 
 def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> dict[str, str]:
-    """Each flag of a reply with its reason; empty if the candidate is usable."""
+    """Maps each flag of a reply to the reason for it. The dict is empty if the candidate is usable."""
     reasons = {}
     if reply.finish_reason == "length":
         reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"
@@ -87,7 +87,7 @@ def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | Non
 
 
 def loop_in(text: str) -> str | None:
-    """A sentence part on what repeats in the text; None if nothing does."""
+    """A phrase that says what repeats in the text; None if nothing repeats."""
     text = text[-READ:]
     data = text.encode("utf-8", "replace")
     if len(data) >= LOOP_MIN_CHARACTERS:
@@ -105,7 +105,7 @@ def loop_in(text: str) -> str | None:
 
 
 def repeated_share(tokens: list[str]) -> float:
-    """Share of the runs of `GRAM` tokens that occurred earlier in the text; 0 for a short one."""
+    """The share of the runs of `GRAM` tokens that occurred earlier in the text; 0 for a short text."""
     grams = [tuple(tokens[start : start + GRAM]) for start in range(len(tokens) - GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if len(grams) >= LEAST_GRAMS else 0.0
 

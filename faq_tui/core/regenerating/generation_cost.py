@@ -18,7 +18,7 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30  # of a prompt, until a server has counted some
+CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30  # estimates, until a server has counted tokens
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
 
@@ -31,9 +31,9 @@ class GenerationCost:
     candidates: int
     prompt_tokens: int
     completion_tokens: int
-    seconds: float | None  # None: no candidate has shown its speed yet
+    seconds: float | None  # None if too few candidates have finished
     cost: float | None  # in the money of the settings; None without a price
-    basis: str  # MEASURED on candidates like these, EARLIER: on those of other settings, BOUND: by max_tokens
+    basis: str  # MEASURED (same settings), EARLIER (earlier settings) or BOUND (from max_tokens)
 
     @property
     def tokens(self) -> int:
@@ -55,7 +55,11 @@ class GenerationCost:
 
 
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
-    """Estimate from the seeds' lengths and the finished candidates, of these settings or else of earlier ones."""
+    """Estimate the cost from the seeds' lengths and from finished candidates.
+
+    Finished candidates with the present settings are used. If there are fewer than `SAMPLE`, candidates with earlier
+    settings are used. If there are too few of these, too, the estimate is an upper bound from max_tokens.
+    """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:
         counts, basis = tally_before(store, name, source_hash_of(source)), EARLIER
@@ -79,7 +83,10 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
 
 
 def needs_consent(source: Source, expected: GenerationCost) -> bool:
-    """True if a person must agree first: it costs money, or more tokens than the settings allow without asking."""
+    """True if a person must agree before the generation starts.
+
+    This is so if the generation costs money, or takes more tokens than the settings allow without asking.
+    """
     over = 0 < source.confirm_over_tokens < expected.tokens
     return bool(expected.candidates) and (expected.cost is not None or over)
 
@@ -93,7 +100,7 @@ def _money(cost: float) -> str:
 
 
 def consent_sentences(run: Run) -> list[str]:
-    """A sentence for each source whose cost a person must agree to first."""
+    """One sentence for each source whose cost a person must accept before its generation starts."""
     sentences = []
     for name, source in run.settings.sources.items():
         if source.price is None and not source.confirm_over_tokens:

@@ -1,4 +1,4 @@
-"""Candidates from a model that is loaded on this machine: a worker process writes them, and this side stores them."""
+"""Generate candidates with a model on this machine: a worker process generates them, and this process stores them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-DIALECT = "local"  # in the place of a server's dialect
+DIALECT = "local"  # stored as the dialect of a reply that no server wrote
 
-Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]  # by the candidate's order, the worker's id for it
+# The key is the candidate's order. It is also the candidate's id in the worker.
+Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]
 
 
 class LocalGenerator:
-    """Writes all pending candidates of one local source."""
+    """Generates and stores all pending candidates of one local source."""
 
     def __init__(self, recorder: CandidateRecorder) -> None:
         self.recorder, self.source, self.context = recorder, recorder.source, recorder.context
-        self._repeated: Requests = {}  # for the next round
+        self._repeated: Requests = {}  # the requests of the next round
         self._first: dict[int, Candidate] = {}  # unusable candidates that are requested a second time
         self._splits: dict[int, ReasoningStream] = {}
 
     def __call__(self, pending: list[PendingCandidate]) -> None:
-        """Write and store all of them. Raises UsageError (no such model), FaqError or Stopped."""
+        """Generate and store all pending candidates. Raises UsageError (no such model), FaqError or Stopped."""
         requests = {one.order: (one, first_request(self.source, one.number)) for one in pending}
         while requests:
             self._repeated = {}
@@ -49,7 +50,7 @@ class LocalGenerator:
             requests = self._repeated
 
     def _round(self, requests: Requests) -> None:
-        """Have one worker process answer all requests."""
+        """Start one worker process, which answers all requests."""
         run, target = self.context.run, self.context.run.settings.target
         path = run.cache / f"generate-{self.recorder.name}.jsonl"
         with atomic_text(path) as file:
@@ -100,7 +101,7 @@ class LocalGenerator:
         )
 
     def _on_message(self, message: dict[str, Any], requests: Requests) -> None:
-        """Take one message of the worker: see `local_task.run`."""
+        """Handle one message of the worker. `local_task.run` lists the messages."""
         kind, emit = message["kind"], self.context.emit
         if kind == "note":
             emit(Note(str(message["text"]), "warning"))
@@ -123,13 +124,13 @@ class LocalGenerator:
     def _keep_or_repeat(self, pending: PendingCandidate, policy: RequestPolicy, candidate: Candidate) -> None:
         """Store the candidate, or request it a second time if it is unusable and the source's policy asks for that.
 
-        After the second request the better of the two is stored.
+        After a second request, the better one of the two candidates is stored.
         """
         first = self._first.pop(pending.order, None)
         best = candidate if first is None else replace(better_candidate(first, candidate), requests=2)
         again = next_request(self.source, policy, candidate)
         if again is not None and again.max_tokens > policy.max_tokens > (candidate.max_tokens or 0):
-            again = None  # the window has no more room than the answer had
+            again = None  # the window has no room for a longer answer
         if again is None:
             self.recorder.keep(best)
             return

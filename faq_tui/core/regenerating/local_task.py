@@ -1,4 +1,4 @@
-"""The worker's task `generate`: a model that is loaded here writes answers, several at a time."""
+"""The worker's task `generate`: load a model in this process and generate answers with it, in batches."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.dialects import dialect_of_template, opened_by
 
 DELTA_PERIOD_S = 0.1
-LEAST_TOKENS = 16  # an answer with less room is refused
-KEPT_TOKENS = 8  # decoded again with the new ones: a character may need several
+LEAST_TOKENS = 16  # an item is refused if its answer has less room
+KEPT_TOKENS = 8  # last tokens that are decoded again, because one character may need several tokens
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """Answer all items.
+    """Generate an answer for each item.
 
-    spec: model, trust_remote_code, device, dtype, batch, sampling, and items: the path of a JSONL file with rows of
-    id, messages, template, seed and max_tokens. Sends for each item `started`, `delta`s (text) and `done` (text,
-    finish_reason, tokens, seconds), or `refused` (why); and `note`s (text).
+    The keys of `spec` are model, trust_remote_code, device, dtype, batch, sampling and items. `items` is the path of
+    a JSONL file whose rows have the keys id, messages, template, seed and max_tokens.
 
-    Each item has a random generator with its seed. On the same machine and with the same neighbours in its batch it
-    gets the same answer again; with other neighbours the last digits are rounded differently.
+    For each item the task sends the messages `started`, `delta` (text; repeatedly) and `done` (text, finish_reason,
+    tokens, seconds), or only `refused` (why). It also sends `note` (text).
+
+    Each item has a random generator that starts from the item's seed. On the same machine, an item gets the same
+    answer again if its batch holds the same items. In a batch with other items, rounding may change the answer.
     """
     import torch
 
@@ -51,17 +53,17 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 @dataclass
 class _Row:
-    """One item and the answer as far as it is written."""
+    """One item and the part of its answer that was generated so far."""
 
     id: int
     prompt: list[int]
-    opened: str  # the tag before reasoning that the template has written into the prompt
+    opened: str  # the opening tag of the reasoning, if the chat template wrote it into the prompt
     limit: int
     seed: int
     dice: random.Random = field(default_factory=random.Random)
     ids: list[int] = field(default_factory=list)
-    shown: int = 0  # characters that were sent,
-    decoded: int = 0  # of so many ids
+    shown: int = 0  # number of characters that were sent
+    decoded: int = 0  # number of ids that were decoded for these characters
     sent_at: float = 0.0
     done: bool = False
 
@@ -75,7 +77,7 @@ def _batches(rows: list[_Row], size: int) -> Iterator[list[_Row]]:
 
 
 class _Writer:
-    """Generates with one model and sends what it writes."""
+    """Generates answers with one model and sends their text as events."""
 
     def __init__(
         self, model: Any, tokenizer: Any, sampling: dict[str, Any], send: Callable[..., None], cancel: CancelToken
@@ -89,7 +91,7 @@ class _Writer:
         self._clamped = False
 
     def row(self, item: dict[str, Any]) -> _Row | None:
-        """The item, tokenized; None if the question leaves no room for an answer."""
+        """The tokenized item; None if the question leaves no room for an answer in the model's window."""
         text = self.tokenizer.apply_chat_template(
             item["messages"], tokenize=False, add_generation_prompt=True, **item["template"]
         )
@@ -111,7 +113,7 @@ class _Writer:
         return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
     def write(self, batch: list[_Row]) -> None:
-        """Write all rows to their ends; if they do not fit into the GPU together, in halves."""
+        """Generate the answers of all rows. If they do not fit into GPU memory together, generate them in halves."""
         import torch
 
         try:
@@ -186,7 +188,7 @@ class _Writer:
         return False
 
     def _send_delta(self, row: _Row) -> None:
-        """Send the new text, ten times a second; a character that is not complete yet waits."""
+        """Send the row's new text, at most ten times a second. Text with an incomplete last character waits."""
         now = time.monotonic()
         if now - row.sent_at < DELTA_PERIOD_S:
             return
@@ -201,13 +203,13 @@ class _Writer:
             row.shown += len(new)
 
     def _decode(self, ids: list[int]) -> str:
-        """The text without special tokens, except those around reasoning, which would be lost with it."""
+        """The text of the ids without special tokens. The tokens that mark reasoning are kept."""
         shown = [token for token in ids if token not in self.hidden]
         return str(self.tokenizer.decode(shown, skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
 def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
-    """Ids of the special tokens, except those with which the chat template's dialect writes reasoning."""
+    """The ids of the special tokens, except the tokens that mark reasoning in the chat template's dialect."""
     dialect = dialect_of_template(str(tokenizer.chat_template))
     shown = dialect.special_tokens if dialect else ()
     added = tokenizer.added_tokens_decoder.items()
@@ -216,10 +218,10 @@ def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
 
 
 def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]) -> list[int]:
-    """One token id a row of `logits` [rows, vocabulary] (float32); row i draws with `dice[i]` alone.
+    """One token id for each row of `logits` [rows, vocabulary] (float32); row i draws with `dice[i]` alone.
 
-    The draw is an inverse of the cumulative distribution at one uniform number of the row's own generator, so it
-    depends on neither the device's generator nor the other rows.
+    The draw inverts the cumulative distribution at one uniform random number from the row's generator. So it depends
+    neither on the device's generator nor on the other rows.
     """
     import torch
 
@@ -229,7 +231,7 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     if sampling["top_k"] > 0:
         probs[:, sampling["top_k"] :] = 0
     total = probs.sum(-1, keepdim=True)
-    # A token stays if what comes before it has not filled top_p yet: the first always stays.
+    # A token stays if the tokens before it have a total probability of at most top_p. So the first always stays.
     probs[(probs / total).cumsum(-1) - probs / total > sampling["top_p"]] = 0
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0
     cumulated = probs.double().cumsum(-1)

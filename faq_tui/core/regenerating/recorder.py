@@ -1,4 +1,4 @@
-"""What becomes of a reply: a candidate with flags, stored at once, and the events about it."""
+"""Make a candidate with flags from a reply, store it at once, and emit events about it."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ STAGE = "regenerate"
 
 @dataclass
 class RegenerationProgress:
-    """The counts of the whole stage, over all sources."""
+    """The counts of candidates in the whole stage, summed over all sources."""
 
     total: int
     done: int = 0
     failed: int = 0
-    refused: int = 0  # of the failed ones: the server takes no such request, however often it is sent
+    refused: int = 0  # failed candidates whose request the server will always refuse
     tokens: int = 0
     last_failure: str = ""
 
 
 class CandidateRecorder:
-    """Stores the candidates of one source, and emits what happens to each of them."""
+    """Stores the candidates of one source, and emits events about each of them."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class CandidateRecorder:
     def candidate(
         self, pending: PendingCandidate, reply: Reply, policy: RequestPolicy, max_tokens: int, requests: int
     ) -> Candidate:
-        """The candidate that a reply makes. It is not stored yet, since it may be requested a second time."""
+        """Make a candidate from a reply. It is not stored yet, because it may be requested a second time."""
         reasoning, answer = parts_of(reply, self.source)
         why = unusable_reasons(reply, reasoning, answer, pending.seed)
         return Candidate(
@@ -80,7 +80,7 @@ class CandidateRecorder:
         )
 
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
-        """Emit that the candidate is requested a second time, and why."""
+        """Emit an event which says that the candidate is requested a second time, and why."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate) -> None:
@@ -97,7 +97,7 @@ class CandidateRecorder:
             self._emit_cost()
 
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
-        """Store why the candidate could not be had. `refused`: asking again cannot help."""
+        """Store why there is no answer for the candidate. `refused` is True if another request cannot help."""
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
         candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
@@ -106,7 +106,7 @@ class CandidateRecorder:
         self.context.emit(CandidateFailed(pending.seed.id, self.name, pending.number, reason))
 
     def _emit_cost(self) -> None:
-        """Emit an estimate of the cost of the rest, once the first candidates show what one takes."""
+        """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one."""
         rest = self._pending[self._stored :]
         if rest:
             self.context.emit(Note(estimate_cost(self.context.run.store, self.name, self.source, rest).sentence()))

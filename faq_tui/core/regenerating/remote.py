@@ -1,4 +1,4 @@
-"""Candidates from a source's servers: as fast as they can, through their faults, in the order of the seeds."""
+"""Request candidates from a source's servers in the order of the seeds, and try again after faults."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
 
-SENT, LEFT_OUT, HALVED = range(3)  # how a request limits the answer: by max_tokens, not at all, by half of it
-LANES = 2  # tasks for each slot: those that wait for their next try leave no slot empty
-ENOUGH_REFUSALS = 8  # seeds refused alike in a row
+SENT, LEFT_OUT, HALVED = range(3)  # max_tokens in a request: sent, left out, or halved
+LANES = 2  # tasks for each slot, so that another task uses the slot while one waits for its next try
+ENOUGH_REFUSALS = 8  # refusals of different seeds in a row, for the same reason
 
-_VARYING_WORDS = re.compile(r"\S*\d\S*")  # counts of tokens, ids of requests
+_VARYING_WORDS = re.compile(r"\S*\d\S*")  # numbers of tokens and ids of requests
 
 
 class RemoteGenerator:
@@ -41,10 +41,13 @@ class RemoteGenerator:
         self.recorder, self.source, self.context = recorder, recorder.source, recorder.context
         self.emit = self.context.emit
         self.refusals = SharedRefusals()
-        self._notes: set[str] = set()  # that were emitted
+        self._notes: set[str] = set()  # the notes that were already emitted
 
     def __call__(self, pending: list[PendingCandidate]) -> None:
-        """Request and store all of them. Raises EndpointError, FaqError or Stopped; finished candidates are kept."""
+        """Request and store all pending candidates.
+
+        Raises EndpointError, FaqError or Stopped; candidates that are finished by then stay stored.
+        """
         asyncio.run(self._all(pending))
 
     async def _all(self, pending: list[PendingCandidate]) -> None:
@@ -61,7 +64,10 @@ class RemoteGenerator:
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
 
     async def _look_at_servers(self) -> None:
-        """Ask each server for its models. A server that is down is tried again later if another one answers."""
+        """Ask each server for its models. If all requests fail, the first error is raised.
+
+        Otherwise a server that is down is tried again later, and a server with another error is left out.
+        """
         servers = self.pool.servers
         looks = (look(server.client, server.endpoint, self.context.cancel) for server in servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
@@ -79,9 +85,9 @@ class RemoteGenerator:
                 server.max_model_len = description.max_model_len
 
     async def _one(self, pending: PendingCandidate) -> None:
-        """Request one candidate, and once more if it is unusable and the source's policy asks for that.
+        """Request one candidate; request it again if it is unusable and the source's policy asks for that.
 
-        The better answer is stored; if there is none, the failure is.
+        The better answer is stored. If there is no answer, the failure is stored.
         """
         best, failure, requests, refused = None, "", 0, False
         policy: RequestPolicy | None = first_request(self.source, pending.number)
@@ -98,7 +104,7 @@ class RemoteGenerator:
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
             if again is not None and again.max_tokens > policy.max_tokens and request.limit_by != SENT:
-                again = None  # the window has no more room than the answer had
+                again = None  # the window has no room for a longer answer
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
@@ -114,19 +120,19 @@ class RemoteGenerator:
 
 
 class _CandidateRequest:
-    """The request for one answer, with as many tries as it takes."""
+    """The request for one answer, with all its tries."""
 
     def __init__(self, generator: RemoteGenerator, pending: PendingCandidate, policy: RequestPolicy) -> None:
         self._generator, self._pending, self._policy = generator, pending, policy
         self._pool, self._emit, self._source = generator.pool, generator.emit, generator.source
         self._question = question_for(pending.seed, generator.source)
         self._who = (pending.seed.id, generator.recorder.name, pending.number)
-        self._ticket = 0  # of the latest try, in the count of refusals
+        self._ticket = 0  # the latest try's ticket from `SharedRefusals`
         self.limit_by = SENT  # how the latest try limited the answer
-        self.requests = 0  # that were sent
+        self.requests = 0  # number of requests that were sent
 
     async def reply(self) -> tuple[Reply, int]:
-        """The answer, and its limit in tokens. Raises GaveUpError, EndpointError or FaqError."""
+        """The answer and its limit, in tokens. Raises GaveUpError, EndpointError or FaqError."""
         begun = asyncio.get_running_loop().time()
         try:
             return await with_retries(
@@ -159,10 +165,10 @@ class _CandidateRequest:
         return reply, limit
 
     def _limit(self, server: Server) -> int:
-        """Tokens that the answer may have.
+        """The number of tokens that the answer may have.
 
-        Where the window may have no room for them beside the prompt, max_tokens is left out of the request: only the
-        server can count the prompt, and it gives the answer the rest of the window.
+        If prompt and answer together may be too long for the window, max_tokens is left out of the request. Then the
+        server, which alone can count the prompt's tokens, gives the answer the rest of the window.
         """
         max_tokens = self._policy.max_tokens
         if self.limit_by == HALVED:
@@ -188,7 +194,8 @@ class _CandidateRequest:
     def _on_refusal(self, server: Server, fault: RequestFault, message: str) -> None:
         """Limit the answer in another way if that can help.
 
-        Raises GaveUpError if this candidate cannot be had, FaqError if the others would be refused, too.
+        Raises GaveUpError if the server can never answer this request, and FaqError if it would also refuse the
+        requests for all other candidates.
         """
         about_room, fills = is_about_room(message), prompt_fills_window(message)
         if server.max_model_len is None:
@@ -203,9 +210,9 @@ class _CandidateRequest:
 
 
 class SharedRefusals:
-    """Counts the seeds whose requests were refused alike, with no request answered between them.
+    """Counts seeds whose requests were refused for the same reason, with no answered request in between.
 
-    If there are many, all requests would be refused, and the stage ends.
+    If there are many such seeds, the servers would refuse all requests, and the stage ends.
     """
 
     def __init__(self) -> None:
@@ -223,18 +230,18 @@ class SharedRefusals:
         return self._last
 
     def close(self, ticket: int) -> None:
-        """The request has ended, with any result."""
+        """Note that the request has ended, with or without success."""
         self._undecided.discard(ticket)
 
     def answered(self, ticket: int) -> None:
-        """The server accepted the request, which ends the row. Only the first call for a ticket counts."""
+        """Note that the server accepted the request, and restart the count. Later calls for a ticket do nothing."""
         if ticket in self._undecided:
             self._undecided.discard(ticket)
             self._row.clear()
             self._any_answered = True
 
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
-        """Count a refusal. Returns True if further requests would be refused, too.
+        """Count a refusal. Returns True if the server would refuse further requests, too.
 
         Once any request was answered, a refusal about the window concerns its own prompt only and is not counted. The
         row is not complete while a request is undecided that was sent before the row's first refusal came.

@@ -1,21 +1,21 @@
-"""The evidence as a document: `document.document` gathers plain data, `formats.render` makes text of it.
+"""Write the report of a run: `document.document` gathers plain data, and `formats.render` turns it into text.
 
-Nothing is imported here: `faq-tui report --help` loads formats.py alone.
+This file imports nothing, so that `faq-tui report --help` loads only formats.py.
 
-document.py        the content of the report as plain data: `report.json`; all other formats are made from it
+document.py        the content of the report as plain data (`report.json`), from which all other formats are made
 formats.py         the formats of the report, and the report as text or files
-outdated.py        whether the figures match the present settings and inputs
-facts.py           what was run: target, sources, candidates, judge, picks, sets, recipes
-family_notices.py  notices about sources that are no elder of the target
+outdated.py        checks whether the figures match the present settings and inputs
+facts.py           facts about the run: target, sources, candidates, judge, picks, sets, recipes
+family_notices.py  notices about sources that are not an elder (a larger model of the target's family)
 
-markdown.py        the document as Markdown, from these sections:
-answer.py          did it help? One line for a newcomer, then every metric of every comparison in words
+markdown.py        the document as Markdown, made of these sections:
+answer.py          the answer in one line, followed by every metric of every comparison in words
 tables.py          a table of models and a table of comparisons
 flips.py           labelled items that are right for one model and wrong for the other
-spikes.py          how spiky activations are under each set, and how far layers drift
+spikes.py          activation spikes on each calibration set, and the errors of the layers
 paper.py           the paper's own figures for the same model and method
-benchmarks.py      public benchmarks with their standard errors
-run_section.py     what was run with which data
-formatting.py      numbers for people, and foreign text without markup
+benchmarks.py      results of public benchmarks with their standard errors
+run_section.py     the models, data and settings of the run
+formatting.py      formats numbers, and escapes markup in text from outside
 html/              the document as one HTML file
 """

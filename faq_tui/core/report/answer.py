@@ -1,7 +1,7 @@
-"""The answer section of the report: whether the data helped.
+"""The answer section of the report: it says whether the data helped.
 
-A newcomer reads one line with the answer and one line per fair comparison; then follow every metric of every
-comparison, and how to read them.
+It begins with one line that gives the answer and one line for each fair comparison. Then it lists every metric of
+every comparison and explains how to read them.
 """
 
 from __future__ import annotations
@@ -17,30 +17,31 @@ from faq_tui.core.report import formatting
 from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 
-SAID = {
+PHRASES = {
     BETTER: "clearly better on {}",
     LEANS_BETTER: "perhaps better on {}",
     WITHIN_NOISE: "no visible difference on {}",
     LEANS_WORSE: "perhaps worse on {}",
     WORSE: "clearly worse on {}",
     SAME: "the same model on {}",
-    UNKNOWN: "too little measured on {}",
+    UNKNOWN: "too little was measured on {}",
 }
-# The overall verdict if verdicts contradict each other: MIXED if some are beyond noise, else BOTH_WAYS.
+# The overall verdict if some texts get better and others worse: MIXED if one of these verdicts is beyond noise,
+# otherwise BOTH_WAYS.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
-    BETTER: "Yes. This data kept the quantized model closer to the original, also {}",
-    WORSE: "No. With the same amount of text on both sides the quantized model came out further from the original",
-    MIXED: "Mixed: {} some held-out texts speak for this data and others against it",
-    LEANS_BETTER: "Perhaps: {} this data leans to better, which may be luck",
-    LEANS_WORSE: "Probably not: {} this data leans to worse, which may be luck",
-    BOTH_WAYS: "Unclear: {} this data leans both ways, which may be luck",
+    BETTER: "Yes. This data kept the quantized model closer to the original, even {}",
+    WORSE: "No. With the same amount of text on both sides, the quantized model is further from the original",
+    MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
+    LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
+    LEANS_WORSE: "No gain was seen: {}, this data looks worse, but chance can explain the difference",
+    BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, but chance can explain this",
     WITHIN_NOISE: "No difference could be seen {}",
-    SAME: "Nothing can differ: both sides were calibrated on the very same tokens",
-    UNKNOWN: "Cannot be told: {} too little was measured, or a number is not finite",
+    SAME: "No difference is possible: both sides were calibrated on the same tokens",
+    UNKNOWN: "Unknown: {}, too little was measured, or a number is not finite",
 }
 EVEN = "with the same amount of text on both sides"
-MORE_TEXT = "Only by bringing more text: with the same amount of it on both sides no gain is left"
+MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is none"
 BY_QUESTIONS = {
     BETTER: "Better",
     WORSE: "Worse",
@@ -50,13 +51,13 @@ BY_QUESTIONS = {
     BOTH_WAYS: "Unclear",
     WITHIN_NOISE: "No visible difference",
     SAME: "The same model",
-    UNKNOWN: "Cannot be told",
+    UNKNOWN: "Unknown",
 }
-UNFAIR = "{} with the same number of questions; the same amount of text, the fairer test, was not compared"
+UNFAIR = "{} with the same number of questions. The fairer comparison, with the same amount of text, was not made"
 
 
 def in_short(body: dict[str, Any]) -> list[str]:
-    """The short answer as lines of Markdown; none without a comparison. `body` is what `document` returns."""
+    """The short answer as lines of Markdown. Empty if nothing was compared. `body` is what `document` returns."""
     pairs = dict.fromkeys((c["recipe"], c["source"]) for c in body["comparisons"])
     lines: list[str] = []
     for recipe, source in pairs:
@@ -72,7 +73,8 @@ def in_short(body: dict[str, Any]) -> list[str]:
 def headline(counts: dict[str, Counter[str]]) -> str:
     """The answer in one line.
 
-    `counts`: what is equal (samples, tokens) -> count of each verdict on the main metrics.
+    `counts` maps "samples" and "tokens", the units in which the sets are equal, to the number of texts with each
+    verdict. The verdict on a text is that of its main metric.
     """
     if "tokens" not in counts:
         return UNFAIR.format(BY_QUESTIONS[_together(counts["samples"])])
@@ -100,9 +102,9 @@ def _verdicts(comparison: dict[str, Any], body: dict[str, Any]) -> Counter[str]:
 
 def _line(c: dict[str, Any], counts: Counter[str]) -> str:
     total = sum(counts.values())
-    first, *others = [word for word in SAID if counts[word]]
-    parts = [f"{SAID[first].format(counts[first])} of {total} held-out texts"]
-    parts += [SAID[word].format(counts[word]) for word in others]
+    first, *others = [word for word in PHRASES if counts[word]]
+    parts = [f"{PHRASES[first].format(counts[first])} of {total} held-out texts"]
+    parts += [PHRASES[word].format(counts[word]) for word in others]
     other = str(c["baseline"]).removeprefix(f"{c['recipe']}-").removesuffix(TOKENS_SUFFIX)
     than = "" if other == BASELINE else f" as in {escape(other)}"
     sizes = (
@@ -117,25 +119,26 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
 
 
 CAVEAT = (
-    "The intervals cover which held-out items were measured. They do not cover which seeds happened to be "
-    "drawn for calibration: in our own probes (SmolLM2-135M, GPTQ INT4) another draw alone moved KL by about "
-    f"±{KL.close[PROSE]}. Set `evaluate.repeats` to 3 or more before you trust a small difference."
+    "The intervals account for the random choice of held-out items. They do not account for the random choice of "
+    "calibration seeds: in our own tests (SmolLM2-135M, GPTQ INT4), a new draw of the seeds changed KL by about "
+    f"±{KL.close[PROSE]} nats a token. Set `evaluate.repeats` to 3 or more before you trust a small difference."
 )
 COVERED = (
-    "The intervals cover both which held-out items were measured and which samples happened to be drawn for "
-    "calibration: every set was drawn {draws} times, and every draw quantized and measured."
+    "The intervals account for the random choice of held-out items and of calibration samples, because every set was "
+    "drawn {draws} times, and a model was quantized and measured for each draw."
 )
 SHARED = (
-    " The draws share seeds, {seeds} of the same {total} in each, so they differ less than draws of new seeds would: "
-    "what the draws add to the intervals is widened for that. A longer seeds file would tell more than further draws."
+    " The draws share seeds: each uses {seeds} of the same {total} seeds. Draws of new seeds would differ more, so "
+    "the intervals are widened to correct for this. To make the result more certain, add seeds rather than draws."
 )
 HOW_TO_READ = (
-    "How to read this: the same model is quantized (its weights stored in fewer bits) twice, once on plain questions "
-    "and once on regenerated answers, and both are held against the model before quantization: the closer, the "
-    "better. At equal *samples* both sets hold as many questions, but the regenerated one has more text, which helps "
-    "by itself. At equal *tokens* both hold as much text: there the method has to show what it adds. *Better* and "
-    "*worse* are beyond noise; *leans* is what luck brings now and then among so many comparisons; *within noise* "
-    "means that this measurement sees no difference."
+    "How to read this: the same model is quantized twice (its weights are stored in fewer bits), once calibrated on "
+    "plain questions and once on regenerated answers. Both are compared with the model before quantization: the "
+    "closer one is better. At equal *samples*, both sets have the same number of questions, but the regenerated set "
+    "has more text, which helps by itself. At equal *tokens*, both sets have the same amount of text, so this is "
+    "the fairer comparison. *Better* and *worse* mark differences that are larger than noise. *Leans* marks a "
+    "difference that chance can produce, because many comparisons were made. *Within noise* means that no difference "
+    "could be measured."
 )
 
 
@@ -145,7 +148,7 @@ def answer(body: dict[str, Any]) -> list[str]:
 
 
 def verdict(body: dict[str, Any]) -> list[str]:
-    """The part that a newcomer reads first, as lines of Markdown."""
+    """The short answer and the notices, as lines of Markdown."""
     lines = ["## Did it help?", ""]
     lines += [f"> **Out of date**: {body['outdated']}.\n"] if body["outdated"] else []
     lines += in_short(body)
@@ -153,7 +156,7 @@ def verdict(body: dict[str, Any]) -> list[str]:
 
 
 def details(body: dict[str, Any]) -> list[str]:
-    """Every metric of every comparison and how to read it, as lines of Markdown."""
+    """Every metric of every comparison, and an explanation of how to read it, as lines of Markdown."""
     lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
@@ -179,7 +182,7 @@ def covered(body: dict[str, Any]) -> str:
 def _nothing(body: dict[str, Any]) -> str:
     if not body["run"]["sources"]:
         return "There is no source in the settings, so there is nothing to compare the baseline with."
-    return "No source's model and its baseline are both measured yet, so there is nothing to compare."
+    return "No source has a model that was measured on the same text as its baseline, so there is nothing to compare."
 
 
 def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str]:
@@ -194,7 +197,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
     if c["same"]:
         return [
             *lines,
-            "  - Both sides hold the same token ids, so they are the same model: nothing can differ.",
+            "  - Both sets have the same token ids, so both models are identical.",
         ]
     return lines + [
         f"  - On {escape(texts[text]['title'])}: {_outcomes(texts[text], outcomes, c['draws'])}."
@@ -203,7 +206,10 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The other set of a comparison: the baseline or its twin, or the set whose size this one copies."""
+    """The name of the set on the other side: the baseline, or the set whose size our set copies.
+
+    The baseline that is cut to equal tokens is also called the baseline.
+    """
     name = str(c["baseline"]).removeprefix(f"{c['recipe']}-")
     return BASELINE if name == f"{BASELINE}{TOKENS_SUFFIX}" else name
 
@@ -233,9 +239,9 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """A warning if another draw of the calibration set alone can cause such a difference."""
+    """A warning if another draw of the calibration set can cause such a difference; otherwise an empty string."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""
     name = formatting.metric_title(metric)
-    return f"a {name} difference below {close} can turn around with another draw of the calibration set"
+    return f"a {name} difference below {close} can change its sign with another draw of the calibration set"

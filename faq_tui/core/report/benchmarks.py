@@ -1,4 +1,4 @@
-"""Public benchmarks: every metric with its standard error, and missing results with the reason."""
+"""The section on public benchmarks: each metric with its standard error, and the reason for each missing result."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
 HIDDEN = {"items", "signature"}  # `items` is as long as the data, and `signature` means nothing to a reader
 NOT_YET = "not run yet"
-ROUNDED = 1e-4  # evalscope rounds to four digits
+ROUNDED = 1e-4  # evalscope rounds values to four digits
 
 
 def benchmarks(run: Run) -> dict[str, Any]:
-    """`results` (keys as in `Result`, and the paired difference from the baseline), and what is `missing`."""
+    """The benchmarks as plain data.
+
+    `results` holds the fields of each `Result` and its difference from the baseline. `missing` holds each request
+    that has no result, and the reason.
+    """
     results, problems = current_results(run), all_problems(run.store)
     by_place = {_place(result, result.subject): result for result in results}
     baselines = _baselines(run)
@@ -48,7 +52,7 @@ def fingerprint(run: Run) -> Any:
 
 
 def section(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none if no benchmark is requested. `body` is the whole document."""
+    """The section as lines of Markdown. Empty if no benchmark is requested. `body` is the whole document."""
     data = body["benchmarks"]
     if not data["results"] and not data["missing"]:
         return []
@@ -67,7 +71,10 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 
 
 def _baselines(run: Run) -> dict[str, str]:
-    """Artefact's folder -> folder of the baseline of the same recipe and draw, at equal samples or tokens."""
+    """Maps the folder of each artefact to the folder of its baseline.
+
+    Both have the same recipe and draw. An artefact at equal tokens gets the baseline at equal tokens.
+    """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}
     for recipe in run.settings.recipes:
@@ -81,10 +88,11 @@ def _baselines(run: Run) -> dict[str, str]:
 
 
 def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
-    """Ours minus the baseline's, with the standard error of the mean of the items' own differences.
+    """Our value minus the baseline's, and the standard error of this difference.
 
-    Both answered the same items, so the difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section
-    4.2). None if a value is neither the mean of its items nor the perplexity of their log-likelihoods.
+    The standard error is computed from the difference at each item: both models answered the same items, so the
+    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). Returns None if one of the values
+    is neither the mean of its items nor the perplexity of their log-likelihoods.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None
@@ -97,9 +105,10 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
 
 
 def _of_items(result: Result) -> tuple[float, float] | None:
-    """The value as a function of the mean m of the items, and its derivative there, for the delta method.
+    """Returns (f(m), f'(m)) for the delta method, where m is the mean of the items and f(m) is the result's value.
 
-    The value is m itself, or exp(-m) for lm_eval's aggregation `perplexity` of log-likelihoods.
+    f(m) is m, or exp(-m) if the items are log-likelihoods that lm_eval aggregated with `perplexity`. Returns None for
+    any other value.
     """
     if not result.items or result.value is None:
         return None
@@ -112,7 +121,10 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 
 
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
-    """True for a task's own numbers, or for its parts if it has none. The JSON holds all of them."""
+    """Whether the Markdown shows the row. It shows a task's overall result, or the parts if there is none.
+
+    report.json holds all rows.
+    """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
 
@@ -146,11 +158,12 @@ def against(difference: dict[str, Any] | None) -> str:
 def _notes(results: list[dict[str, Any]]) -> list[str]:
     engines = sorted({f"{result['engine']} {result['engine_version']}" for result in results})
     return [
-        f"- Measured by {escape(', '.join(engines))}, every task in its own version (in report.json). "
-        "Accuracies are shares of 1, as the program gives them.",
-        f"- **Std. error**: over a task's items; {MISSING} where the program has none. **Against baseline**: the "
-        "difference on the same items ± its standard error. A difference below two of them is noise, and of "
-        "many such rows some are above it by chance.",
+        f"- Measured by {escape(', '.join(engines))}. The version of each task is in report.json. "
+        "An accuracy lies between 0 and 1.",
+        f"- **Std. error**: the standard error over a task's items; {MISSING} means that it is unknown. **Against "
+        "baseline**: the difference from the baseline on the same items, ± its standard error. A difference of less "
+        "than two standard errors is within noise. If a table has many rows, some of them show larger differences by "
+        "chance.",
     ]
 
 

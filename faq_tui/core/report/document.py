@@ -1,4 +1,4 @@
-"""The content of the report as plain data: `report.json`. All other formats are made from it."""
+"""Gather the content of the report as plain data: `report.json`. All other formats are made from this data."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ TITLES = {
 
 
 def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
-    """The report of `run`. Numbers that are not finite are null. Raises UsageError if nothing is measured.
+    """The content of the report of `run`. A number that is not finite becomes None (null in JSON).
 
-    `evidence`: the result of `collect`, if the caller has it already.
+    `evidence` is the result of `collect`, if the caller has it already. Raises UsageError if nothing is measured.
     """
     evidence = collect(run) if evidence is None else evidence
     known = environment.read_environment(run)
@@ -88,7 +88,7 @@ def _texts(evidence: Evidence, known: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def title(name: str, kind: str) -> str:
-    """A held-out text's name for readers."""
+    """The name of a held-out text as readers see it."""
     rest = name.partition(":")[2]
     if kind == PROSE or not rest:
         return name
@@ -96,7 +96,7 @@ def title(name: str, kind: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value converted to JSON's types."""
+    """Convert the value to types that JSON has."""
     if isinstance(value, dict):
         return {str(name): _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

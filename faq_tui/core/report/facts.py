@@ -91,7 +91,7 @@ def _source(run: Run, name: str, source: Source) -> dict[str, Any]:
 
 
 def without_credentials(url: str | None) -> str | None:
-    """Scheme, host, port and path: user, password, query and fragment may contain a key."""
+    """Keep only scheme, host, port and path of a URL, because its other parts may contain a key."""
     if url is None or url == EMBEDDED:
         return url
     try:
@@ -101,11 +101,11 @@ def without_credentials(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-LONGEST_JUDGE = 450  # characters: its name, a model and a URL
+LONGEST_JUDGE = 450  # most characters of a judge's description, which has its name, a model and a URL
 
 
 def judge_lines(judge: dict[str, Any]) -> list[str]:
-    """Lines of Markdown. `judge` is `run.judge` of the report's document."""
+    """Describe the judge in lines of Markdown. `judge` is `run.judge` of the report's document."""
     judging = judge["judging"]
     if judging is None:
         return [f"- **Judge**: {_kind(judge, judge['kind'])}"]
@@ -123,7 +123,7 @@ def judge_lines(judge: dict[str, Any]) -> list[str]:
 
 
 def _kind(judge: dict[str, Any], kind: str) -> str:
-    """The judge's description of itself; only its name if it is not installed here."""
+    """The judge's name in the report, or `kind` if the judge is not installed on this machine."""
     return escape(judge_named(kind).in_report(judge) if kind in JUDGES else kind, LONGEST_JUDGE)
 
 
@@ -132,5 +132,6 @@ def _column(column: dict[str, Any]) -> str:
     if column["mean"] is not None:
         text += f", mean {column['mean']:.3f} ({column['low']:.3f} to {column['high']:.3f})"
     if column["length_slope"] is not None:
-        text += f"; the effect of length is taken off ({column['length_slope']:+.3f} for each unit of log tokens)"
+        text += "; the effect of length is removed "
+        text += f"({column['length_slope']:+.3f} per unit of the natural log of the number of tokens)"
     return text

@@ -1,4 +1,4 @@
-"""Notices about sources that are no elder of the target: a stranger, a relative of its size, or the target itself."""
+"""Notices about sources that are not an elder, that is, not a larger model of the target's family."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Settings
 
-NO_ELDER = "No elder was involved: the target regenerated its own data, and a gain is not promised"
+NO_ELDER = "No elder was used: the target regenerated its own data, so FAQ does not promise a gain"
 NO_RELATIVE = (
-    "No elder was involved: the small embedded model regenerated the data, which is no larger sibling of the "
-    "target, and a gain is not promised"
+    "No elder was used: the small embedded model regenerated the data. It is not a larger model of the target's "
+    "family, so FAQ does not promise a gain"
 )
 
 
 def notices(run: Run) -> list[dict[str, str]]:
-    """One for each source that is no elder: {source, message}. The message is Markdown."""
+    """A notice {source, message} for each source that is not an elder. The message is Markdown."""
     return [{"source": f.source, "message": message} for f in check_sources(run) if (message := _notice(run, f))]
 
 
@@ -45,16 +45,16 @@ def _notice(run: Run, finding: Finding) -> str:
     if kin.verdict == FAMILY:
         if kin.larger is not False:
             return ""
-        return f"{model} is of the target's family, but no larger than the target: no elder in the paper's sense"
+        return f"{model} is of the target's family but not larger than the target, so it is not an elder"
     elders = suggestions(run)
     instead = f". Elders of the target: {escape(', '.join(elders))}" if elders else ""
     if not kin.known:
-        return f"Whether {model} is of the target's family cannot be told from here ({why}){instead}"
-    return f"{model} is not of the target's family ({kin.verdict}: {why}), and a gain is not promised{instead}"
+        return f"It is unknown whether {model} is of the target's family ({why}){instead}"
+    return f"{model} is not of the target's family ({kin.verdict}: {why}), so FAQ does not promise a gain{instead}"
 
 
 def target_name(settings: Settings) -> str:
-    """The target's name, as a server would use it."""
+    """The target's name as servers use it."""
     if settings.target.model != EMBEDDED:
         return settings.target.model
     from faq_tui.core.embedded.gguf_file import MODEL_NAME

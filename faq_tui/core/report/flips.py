@@ -1,4 +1,4 @@
-"""Labelled items that are right for one model and wrong for the other, with their texts."""
+"""The section on flips: labelled items that one model answers right and the other wrong, with their texts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from faq_tui.core.report.tables import table
 from faq_tui.core.run.run import Run
 from faq_tui.core.store.measurements import all_items
 
-SHOWN = 12  # items shown per text; the JSON holds all
+EXPLANATION = (
+    "A flipped item is answered correctly either only before quantization (lost) or only after quantization (won)."
+)
+SHOWN = 12  # most items that are shown per text; report.json holds all
 LONGEST = 160
 
 
@@ -51,7 +54,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
 
 
 def flip_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none without labelled items."""
+    """The section as lines of Markdown. Empty if there are no labelled items."""
     if not body["flips"]:
         return []
     titles = {text["name"]: text["title"] for text in body["texts"]}
@@ -63,8 +66,8 @@ def flip_lines(body: dict[str, Any]) -> list[str]:
         for one in body["flips"]
         for model in one["models"]
     ]
-    head = ["Model", "Text", "Items", "Right before only", "Right after only"]
-    lines = ["## Items that flipped", "", *table(head, rows, left=2), ""]
+    head = ["Model", "Text", "Items", "Right only before", "Right only after"]
+    lines = ["## Items that flipped", "", *table(head, rows, left=2), "", EXPLANATION, ""]
     for one in body["flips"]:
         lines += [_line(one["text"], item) for item in one["flipped"][:SHOWN]]
         if len(one["flipped"]) > SHOWN:

@@ -1,6 +1,6 @@
-"""The formats of the report, and the report written in them.
+"""The formats of the report, and functions that write the report in them.
 
-What gathers and writes the report is imported when it is used: `faq-tui report --help` reads the formats' words only.
+The code that gathers and writes the report is imported on first use, so that `faq-tui report --help` starts fast.
 """
 
 from __future__ import annotations
@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 
 class ReportFormat(Extension):
-    """A format of the report. `name` is the value of `--format`, `help` is one sentence for the command's help."""
+    """A format of the report. `name` is the value of `--format`. `help` is one sentence for the command's help."""
 
     suffix: str  # suffix of its file in `reports/`, such as ".md"
 
     def render(self, body: dict[str, Any]) -> str:
-        """The whole report as text. `body` is what `core.report.document` returns, the same as in report.json."""
+        """The whole report as text. `body` is what `core.report.document.document` returns; report.json holds
+        the same data."""
         raise NotImplementedError
 
 
 class Markdown(ReportFormat):
     name, title, suffix = "md", "Markdown", ".md"
-    help = "The answer in words, then every table; it also reads well as plain text."
+    help = "The answer in words, followed by every table; it is also readable as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.markdown import markdown
@@ -39,7 +40,7 @@ class Markdown(ReportFormat):
 
 class JsonDocument(ReportFormat):
     name, title, suffix = "json", "JSON", ".json"
-    help = "Every figure with its interval, for programs."
+    help = "All figures with their intervals, for programs."
 
     def render(self, body: dict[str, Any]) -> str:
         # ASCII only, so that model text cannot reach a terminal as a control character.
@@ -48,7 +49,7 @@ class JsonDocument(ReportFormat):
 
 class Html(ReportFormat):
     name, title, suffix = "html", "HTML", ".html"
-    help = "One page with pictures, without scripts or anything from a network."
+    help = "One page with figures; it has no scripts and loads nothing from a network."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.html.page import page
@@ -60,14 +61,14 @@ MARKDOWN, JSON, HTML = Markdown(), JsonDocument(), Html()
 
 
 def render(run: Run, name: str) -> str:
-    """The report of all present measurements. Raises UsageError if there are none, or on an unknown format."""
+    """The report in the format `name`. Raises UsageError if nothing is measured, or if the format is unknown."""
     from faq_tui.core.report.document import document
 
     return render_document(document(run), name)
 
 
 def render_document(body: dict[str, Any], name: str) -> str:
-    """Render `body`, which `document` returns, in the format `name`. Raises UsageError on an unknown format."""
+    """Render `body`, which `document` returns, in the format `name`. Raises UsageError if the format is unknown."""
     report_format: ReportFormat = REPORTS.get(name)
     try:
         return report_format.render(body)

@@ -1,4 +1,4 @@
-"""Format numbers for people, and strip markup and control characters from foreign text."""
+"""Format numbers for people, and remove markup and control characters from text that comes from outside."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 
 from faq_tui.core.extensions import METRICS
 
-LONGEST = 200
-# Control, format (bidirectional ones reorder a line), surrogate, private use, line and paragraph ends.
+LONGEST = 200  # characters
+# Unicode categories: control, format (such as the characters that reverse the direction of a line), surrogate,
+# private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
 LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # GitHub turns these into links
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
-    """The text in one line without control and invisible characters, cut at `longest` characters. Markup stays."""
+    """The text in one line of at most `longest` characters. Invisible characters are replaced; markup stays."""
     line = " ".join(str(text).split())
     line = "".join("\ufffd" if unicodedata.category(c) in INVISIBLE else c for c in line)
     return line[: longest - 1] + "…" if len(line) > longest else line
@@ -32,7 +33,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100
+NO_SHARE = 100  # a larger share tells a reader nothing
 
 
 def metric_title(metric: str) -> str:
@@ -41,7 +42,7 @@ def metric_title(metric: str) -> str:
 
 
 def value(metric: str, number: float | None) -> str:
-    """A metric's value as text. None stands for a value that is not finite."""
+    """A metric's value as text. None means that the value is not finite."""
     if number is None:
         return "not finite"
     if METRICS.get(metric).percent:
@@ -64,14 +65,14 @@ def change(metric: str, number: float | None) -> str:
 
 
 def _plain(number: float, metric: str, sign: str = "") -> str:
-    """The number with the metric's decimals. A huge perplexity is a power of ten, as its digits mean nothing."""
+    """The number with the metric's decimals. A huge number is written with a power of ten and few digits."""
     if abs(number) >= HUGE:
         return f"{number:{sign}.2e}"
     return f"{number:{sign}.{METRICS.get(metric).decimals}f}"
 
 
 def interval(metric: str, estimate: dict[str, Any]) -> str:
-    """`[low, high]` of a difference."""
+    """The interval of a difference as `[low, high]`."""
     if estimate["low"] is None or estimate["high"] is None:
         return "no interval"
     low, high = (change(metric, estimate[end]).removesuffix(" points") for end in ("low", "high"))
@@ -79,7 +80,7 @@ def interval(metric: str, estimate: dict[str, Any]) -> str:
 
 
 def share(estimate: dict[str, Any] | None) -> str:
-    """A share of the loss recovered with its interval, in percent."""
+    """The recovered share of the loss with its interval, in percent."""
     if estimate is None or estimate["value"] is None:
         return MISSING
     text = f"{percent(estimate['value'])}%"
@@ -89,7 +90,7 @@ def share(estimate: dict[str, Any] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent. If what it is a share of is near zero, only its sign is shown."""
+    """A share in percent. Beyond ±NO_SHARE only this bound is shown, because the share's denominator is near zero."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
     return f"{round(100 * share):d}"  # round() avoids -0

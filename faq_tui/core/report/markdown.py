@@ -22,6 +22,6 @@ def markdown(body: dict[str, Any]) -> str:
 
 
 def rest(body: dict[str, Any]) -> list[str]:
-    """Lines of everything below the answer."""
+    """The sections below the answer, as lines of Markdown."""
     lines = [*models(body), *comparisons(body), *flip_lines(body), *spike_lines(body), *paper_lines(body)]
     return [*lines, *section(body), *run_lines(body)]

@@ -1,4 +1,4 @@
-"""Whether the figures of a report match the present settings and inputs of its run."""
+"""Check whether the figures of a report match the present settings and inputs of its run."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from faq_tui.core.store.stages import all_rows
 
 STAGE = "evaluate"
 CHANGED = (
-    "The settings or the inputs of the stage evaluate have changed since these figures were measured: run it again"
+    "The settings or inputs of the stage evaluate have changed since these figures were measured: run the stage again"
 )
-UNFINISHED = "The stage evaluate is not finished: until it is, figures are missing, or of earlier settings"
-# Keys of [evaluate] that change none of our measurements. Benchmarks have their own signatures.
+UNFINISHED = "The stage evaluate is not finished: some figures may be missing or come from earlier settings"
+# Keys of [evaluate] that do not affect our own measurements. Benchmarks have their own signatures.
 NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval", "evalscope", "serve"}
 
 
 def outdated(run: Run) -> str | None:
-    """A sentence without full stop if figures may come from earlier settings; else None."""
+    """A sentence without its full stop if figures may come from earlier settings. Otherwise None."""
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None
@@ -49,6 +49,6 @@ def figures_signature(run: Run) -> str:
 
 
 def _token_columns(run: Run) -> list[list[str]]:
-    """The columns that installed metrics add to this run's measurements; empty if there are none."""
+    """The names of the columns that installed metrics add to this run's measurements. Empty if there are none."""
     columns = {metric.token_column for text in texts(run) for metric in token_metrics(kind_of(text))}
     return [sorted(columns)] if columns else []

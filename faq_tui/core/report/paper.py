@@ -1,4 +1,4 @@
-"""The paper's own tables, for the same model and methods as ours."""
+"""The section with the paper's own tables, for the model and the methods of the run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ ARXIV = "arXiv 2601.11200"
 
 
 def paper(run: Run) -> dict[str, Any]:
-    """The paper's values.
+    """The paper's values for the run's model.
 
-    `model`: whether the paper has the model; `cells`: unquantized and for our methods and bits.
+    `known` says whether the paper has the model. `cells` holds its values for the unquantized model, and for the
+    methods and bit widths of the run.
     """
     model = target_name(run.settings)
     recipes = [(recipe.method, recipe.bits) for recipe in run.settings.recipes]
@@ -25,11 +26,11 @@ def paper(run: Run) -> dict[str, Any]:
 
 
 def paper_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: each table of the paper, or one sentence if there is none."""
+    """The section as lines of Markdown: the paper's tables, or one sentence if it has no table for this run."""
     paper_cells = [Cell(**cell) for cell in body["paper"]["cells"]]
     if not [cell for cell in paper_cells if cell.bits != UNQUANTIZED]:
-        what = "these methods at these bits" if body["paper"]["known"] else "this model"
-        return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no row for {what}.", ""]
+        what = "the methods and bit widths of this run" if body["paper"]["known"] else "this model"
+        return ["## The paper's figures", "", f"The FAQ paper ({ARXIV}) has no results for {what}.", ""]
     lines = ["## The paper's figures", ""]
     for number in dict.fromkeys(cell.table for cell in paper_cells):
         lines += [
@@ -40,9 +41,9 @@ def paper_lines(body: dict[str, Any]) -> list[str]:
         ]
     return [
         *lines,
-        "- As printed: perplexities are lm_eval's by word, all else is accuracy in percent. The paper gives no "
-        "intervals, and does not say its seeds, prompts, sampling or sequence length: compare the direction of a "
-        "difference, not its size.",
+        "- The figures are as printed in the paper. Perplexities are lm_eval's word perplexities; all other figures "
+        "are accuracies in percent. The paper gives no intervals and does not publish its seeds, prompts, sampling "
+        "or sequence length. Therefore compare the directions of differences, not their sizes.",
         "",
     ]
 

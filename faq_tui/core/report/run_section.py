@@ -1,4 +1,4 @@
-"""The section that lists what was run with which data."""
+"""The section that lists the models, data and settings of the run."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import EMBEDDED
 
 WAYS = {
-    "generation_prompt": "built from the generation prompt, since the template strips reasoning",
-    "inline": "with the reasoning in the answer's own text, since the template knows no think block",
+    "generation_prompt": "built from the generation prompt, because the template removes reasoning",
+    "inline": "with the reasoning inside the answer text, because the template has no think block",
 }
 KINDS = {
-    "raw": "texts without a template",
-    "template": "questions in the template",
-    "original": "questions and original answers in the template",
+    "raw": "texts without the chat template",
+    "template": "questions in the chat template",
+    "original": "questions and original answers in the chat template",
 }
 
 
 def run_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown."""
+    """The section as lines of Markdown."""
     facts = body["run"]
     return [
         "## What was run",
@@ -29,13 +29,13 @@ def run_lines(body: dict[str, Any]) -> list[str]:
         + (" (embedded)" if facts["target"]["model"] == EMBEDDED else ""),
         f"- **Seeds**: {escape(facts['seeds']['path'])}: {facts['seeds']['chosen']} regenerated, "
         f"{facts['seeds']['heldout']} held out, {facts['seeds']['pool']} in reserve "
-        f"(draw {facts['seeds']['sample_seed']})",
+        f"(random seed {facts['seeds']['sample_seed']})",
         *(line for source in facts["sources"] for line in _source(source)),
         *judge_lines(facts["judge"]),
-        f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens a sample, longer ones by "
+        f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens a sample; longer samples: "
         f"{facts['assemble']['overflow']}",
         *(_set(one) for one in facts["sets"]),
-        *(f"- **Recipe**: {_pairs(_told(recipe))}" for recipe in facts["recipes"]),
+        *(f"- **Recipe**: {_pairs(_without_sets(recipe))}" for recipe in facts["recipes"]),
         *(_text(text) for text in body["texts"]),
         *_evaluation(body),
         f"- **Measured**: {body['measured']}, with faq-tui {body['faq_tui']}",
@@ -48,14 +48,14 @@ def _source(s: dict[str, Any]) -> list[str]:
     return [
         f"- **Source {escape(s['name'])}**: {escape(s['model'])} at {escape(s['url'])}, "
         f"reasoning {s['reasoning']}, prompt version {escape(s['prompt_version'])}; {_pairs(s['sampling'])}",
-        f"  - {s['candidates']} candidates ({s['candidates_per_seed']} a seed asked for): "
-        + f"{s['fit']} finished and fit"
-        + (f", unfit: {unfit}" if unfit else "")
+        f"  - {s['candidates']} candidates ({s['candidates_per_seed']} requested per seed): "
+        + f"{s['fit']} finished and usable"
+        + (f", unusable: {unfit}" if unfit else "")
         + f"; {s['with_reasoning']} with reasoning",
         f"  - {escape(s['family']['verdict'] if s['family']['known'] else 'family unknown')}: "
         f"{escape('; '.join(s['family']['reasons']))}",
         f"  - picks: {s['picked_by_judge']} by the judge, {s['picked_by_person']} by a person, "
-        f"{s['without_pick']} seeds without one",
+        f"{s['without_pick']} seeds without a pick",
     ]
 
 
@@ -73,9 +73,9 @@ def _set(made: dict[str, Any]) -> str:
 
 
 def _made_from(plan: dict[str, Any] | None) -> str:
-    """The settings of a set that are not the default, in words."""
+    """Describe in words the settings of a set that differ from the default."""
     if plan is None:
-        return "cut to equal tokens; "
+        return "cut to the same number of tokens; "
     words = []
     if len(plan["made_from"]) > 1:
         words.append(
@@ -111,6 +111,6 @@ def _pairs(values: dict[str, Any]) -> str:
     return ", ".join(f"{escape(name)} {escape(value)}" for name, value in values.items())
 
 
-def _told(recipe: dict[str, Any]) -> dict[str, Any]:
-    """The recipe's keys without its sets, which are listed elsewhere."""
+def _without_sets(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe's keys without `sets`, because the sets have their own lines."""
     return {key: value for key, value in recipe.items() if key != "sets" and value is not None}

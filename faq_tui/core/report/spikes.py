@@ -1,4 +1,4 @@
-"""The section on activations: spikes under each set, and the layer errors of each artefact."""
+"""The section on activations: the spikes on each calibration set, and the layer errors of each quantized model."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ NAMES = {
 }
 
 
-SENTENCE = 1000  # characters of a sentence, which is ours except for the names in it
-DRIFT = "Relative error of each layer's output against the unquantized model, on the same held-out text."
+SENTENCE = 1000  # most characters of a sentence
+DRIFT = (
+    "The table shows the relative error of each layer's output: how much it differs from the unquantized model's "
+    "output on the same held-out text."
+)
 
 
 def spikes(run: Run) -> dict[str, Any]:
-    """The measurements as JSON-able data; lists are empty if nothing was measured."""
+    """The measurements as plain data for report.json. The lists are empty if nothing was measured."""
     seen = overview(run)
     return {
         "sets": [
@@ -63,7 +66,7 @@ def fingerprint(run: Run) -> Any:
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """For each set of a mixture model: the number of experts, and of experts with too few tokens."""
+    """For a mixture-of-experts model: the number of experts, and of those with too few tokens, for each set."""
     entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]
@@ -75,7 +78,7 @@ def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
 
 
 def spike_lines(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown; none if nothing was measured."""
+    """The section as lines of Markdown. Empty if nothing was measured."""
     data = body["spikes"]
     lines: list[str] = []
     if data["comparisons"]:
@@ -83,14 +86,14 @@ def spike_lines(body: dict[str, Any]) -> list[str]:
         lines += [f"- {escape(one['sentence'], SENTENCE)}" for one in data["comparisons"]]
         lines += ["", *table(("set", *NAMES.values()), _rows(data["comparisons"])), ""]
         lines += [
-            "Medians over layers of the inputs of the modules named above, each sample's first token apart; the "
-            "higher, the spikier.",
+            "Each number is the median over all layers. It was measured on the inputs of the modules named above, "
+            "without each sample's first token. A higher number means more or larger spikes.",
             "",
         ]
     for one in data["experts"]:
         lines += [
-            f"- {escape(one['set'])}: {one['starved']} of {one['experts']} experts got under {one['minimum']:.1%} of "
-            "its tokens.",
+            f"- {escape(one['set'])}: {one['starved']} of {one['experts']} experts received less than "
+            f"{one['minimum']:.1%} of the set's tokens.",
             "",
         ]
     if data["layer_errors"]:

@@ -1,4 +1,4 @@
-"""The tables: one row per model, and one row per comparison."""
+"""The two large tables: one has a row per model, the other a row per metric of each comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faq_tui.core.report.formatting import escape
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """A Markdown table that also reads well as plain text; cells are escaped already."""
+    """A Markdown table with aligned columns. The caller must escape the cells."""
     widths = [max(3, *(len(row[column]) for row in (head, *rows))) for column in range(len(head))]
 
     def line(cells: Sequence[str]) -> str:
@@ -23,7 +23,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
-    """Lines of Markdown: one row per model, one column per metric with a heading. The JSON holds all metrics."""
+    """The table of models as lines of Markdown. Only metrics with a heading have a column; report.json has all."""
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
         for metric in _headed()
@@ -54,13 +54,13 @@ def _headed() -> list[Metric]:
 
 def _legend(body: dict[str, Any], shown: set[str]) -> list[str]:
     shared = [
-        f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets hold the same token ids."
+        f"- {escape(row['name'])} shares the weights of {escape(row['same_as'])}: their sets have the same token ids."
         for row in body["models"]
         if row["same_as"]
     ]
     return [
-        "- **Samples, Tokens**: what the quantizer was calibrated on.",
-        "- **Size MB**: the weight files. **Bits**: average bits of a quantized weight, scales included.",
+        "- **Samples, Tokens**: the size of the calibration set.",
+        "- **Size MB**: the size of the weight files. **Bits**: average bits per weight, including scales.",
         *(metric.legend_line() for metric in _headed() if metric.name in shown),
         *shared,
     ]
@@ -98,14 +98,14 @@ def _comparison(c: dict[str, Any], text: str, metric: str, outcome: dict[str, An
 
 def _notes(body: dict[str, Any]) -> list[str]:
     draws = max(c["draws"] for c in body["comparisons"])
-    over = f"{draws} draws of the calibration set and, within them, over items" if draws > 1 else "items"
+    over = f"{draws} draws of the calibration set, and over the items of each draw" if draws > 1 else "items"
     return [
-        f"- Intervals: {body['interval']['resamples']:,} paired bootstrap resamples over {over} (windows, answers, "
-        "questions), 95%. **Within noise**: the interval of the difference holds zero.",
-        "- **p**: how often noise alone would bring a difference this large, adjusted for all "
-        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg): of all that is "
-        "called better or worse, about 5% at most is noise. **Leans**: its own interval excludes zero, but among so "
-        "many comparisons that is to be expected now and then.",
-        "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% is all that quantization "
-        f"lost. {formatting.MISSING} where the baseline lost nothing beyond noise.",
+        f"- **95% interval**: from {body['interval']['resamples']:,} paired bootstrap resamples over {over} "
+        "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
+        "- **p**: the probability of a difference at least this large by chance, adjusted for all "
+        f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). Of the "
+        "results called better or worse, about 5% or fewer are expected to be due to chance. **Leans**: the interval "
+        "excludes zero, but p is above 0.05 after the adjustment.",
+        "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
+        f"recovers the whole loss; {formatting.MISSING} means that the baseline's loss is within noise.",
     ]

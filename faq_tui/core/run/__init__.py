@@ -1,1 +1,1 @@
-"""A run's folder with settings and database, the context of a stage, and the events it emits."""
+"""The folder of a run (settings, database, files), the context of a stage, and the events that a stage emits."""

@@ -1,4 +1,4 @@
-"""A stage of the pipeline, and the context that it runs in."""
+"""The classes of a stage of the pipeline and of the inputs that each stage gets."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from faq_tui.core.run.run import Run
 
 @dataclass(frozen=True)
 class Context:
-    """What a stage works with. `resources` closes the servers that the stage started, at its end."""
+    """The inputs of a stage. When the stage ends, `resources` is closed, which stops the servers that it started."""
 
     run: Run
     emit: Emit
     cancel: CancelToken
     job: str
-    selected: tuple[str, ...] = ()  # names of the stages of this run of the pipeline
+    selected: tuple[str, ...] = ()  # names of all stages that this call of the pipeline runs
     resources: ExitStack = field(default_factory=ExitStack)
     servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this stage
-    confirmed: bool = False  # a person agreed to the cost
+    confirmed: bool = False  # True if a person agreed to the cost
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`execute` does the missing work and returns a one-line summary; `signature` hashes settings and inputs.
+    """One stage of the pipeline.
 
-    `intact` is false if files that the stage made are gone.
+    `execute` does the missing work and returns a summary of one line. `signature` returns a hash of the stage's
+    settings and inputs. `intact` returns False if files of the stage are missing.
     """
 
     name: str

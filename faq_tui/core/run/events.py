@@ -1,7 +1,7 @@
-"""The events that the pipeline emits while it works, and the line of JSON that each of them is in a file.
+"""The events that the pipeline emits, and their form as lines of JSON.
 
-Every consumer (the CLI's bars, `--json`, a job's `events.jsonl`, the app) reads these and nothing else. Texts in
-them come from models, files and servers: whoever shows them passes them through `sanitize` first.
+All consumers (the CLI's bars, `--json`, a job's `events.jsonl`, the app) read only these events. Their texts come
+from models, files and servers, so every consumer must pass them through `sanitize` before it shows them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import IO, Any
 
 @dataclass(frozen=True)
 class Event:
-    """Base of all events."""
+    """The base class of all events."""
 
 
 Emit = Callable[[Event], None]
-Timed = tuple[Event, float]  # an event, and its unix seconds
+Timed = tuple[Event, float]  # (event, its time in unix seconds)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StageStarted(Event):
     stage: str
     total: int | None  # units of work still to do; None if not known yet
     unit: str
-    already: int = 0  # units that an earlier run finished
+    already: int = 0  # units that are already done
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,13 @@ class Note(Event):
 @dataclass(frozen=True)
 class SeedSkipped(Event):
     path: str
-    line: int  # 1-based; for JSON arrays and Parquet, the row
+    line: int  # number of the line, 1-based; in a JSON array or Parquet file, number of the row
     reason: str
 
 
 @dataclass(frozen=True)
 class CandidateStarted(Event):
-    """A request for this candidate was sent. `number` counts the candidates of a seed and source from 1."""
+    """A request for this candidate was sent. For each seed and source, `number` counts from 1."""
 
     seed_id: str
     source: str
@@ -84,7 +84,7 @@ class CandidateStarted(Event):
 
 @dataclass(frozen=True)
 class CandidateDelta(Event):
-    """New text of one growing candidate since its last delta."""
+    """New text of a candidate since the last delta."""
 
     seed_id: str
     source: str
@@ -101,12 +101,12 @@ class CandidateDone(Event):
     candidate_id: int
     completion_tokens: int
     seconds: float
-    flags: tuple[str, ...]  # empty: the candidate is usable
+    flags: tuple[str, ...]  # reasons why the candidate is unusable; empty if it is usable
 
 
 @dataclass(frozen=True)
 class CandidateRetried(Event):
-    """A try failed and its text is dropped; the next try starts after `wait_s`."""
+    """A try failed, and its text is dropped. The next try starts after `wait_s` seconds."""
 
     seed_id: str
     source: str
@@ -130,7 +130,7 @@ class ScoreReady(Event):
     source: str
     candidate_id: int
     judge: str
-    score: float | None  # None: unscored, never zero
+    score: float | None  # None if the judge could not score the candidate
     reason: str
 
 
@@ -144,7 +144,7 @@ class SetAssembled(Event):
 
 @dataclass(frozen=True)
 class ActivationsReady(Event):
-    """The target has read a set; its file under activations/ is complete."""
+    """The target's activations on a set were measured. The set's file under activations/ is complete."""
 
     set: str
     samples: int
@@ -171,7 +171,7 @@ class ModuleQuantized(Event):
     artefact: str
     layer: int
     module: str
-    loss: float | None  # None: the quantizer gave no number, `note` says why
+    loss: float | None  # None if the quantizer returned no loss; then `note` is the reason
     seconds: float
     note: str = ""
 
@@ -193,7 +193,7 @@ class ArtefactDone(Event):
 @dataclass(frozen=True)
 class MeasurementReady(Event):
     subject: str  # an artefact's name, or `unquantized`
-    text: str  # the held-out text it was measured on
+    text: str  # name of the held-out text
     metric: str
     value: float
 
@@ -205,12 +205,12 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # of a JSON line, where it differs from the field's name
+_KEYS = {"number": "index"}  # maps the name of a field to its key in the JSON line, if these differ
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 
 def to_json(event: Event, at: float | None = None) -> str:
-    """One line: `{"event": <class>, "time": <unix seconds>, ...fields}`."""
+    """The event as one line of JSON: `{"event": <class>, "time": <unix seconds>, ...fields}`."""
     name = type(event).__name__
     body: dict[str, Any] = {"event": name, "time": round(time.time() if at is None else at, 3)}
     for key, field in _FIELDS[name].items():
@@ -219,9 +219,9 @@ def to_json(event: Event, at: float | None = None) -> str:
 
 
 def from_json(line: str | bytes) -> Timed:
-    """The event of one line of `to_json`, and its time.
+    """(event, its time) from a line that `to_json` wrote.
 
-    Raises ValueError on a line that holds no event: it was cut off, or this version does not know its kind.
+    Raises ValueError if the line is incomplete, or if this version does not know the kind of event.
     """
     body = json.loads(line)
     try:
@@ -236,7 +236,7 @@ def from_json(line: str | bytes) -> Timed:
 
 
 def recorded(file: IO[str], emit: Emit) -> Emit:
-    """An `emit` that writes each event to `file` as a line, and passes it on."""
+    """An `emit` that writes each event to `file` as a line, and then calls the given `emit`."""
 
     def write_and_emit(event: Event) -> None:
         file.write(to_json(event) + "\n")
@@ -246,7 +246,7 @@ def recorded(file: IO[str], emit: Emit) -> Emit:
     return write_and_emit
 
 
-# Most lines of a long file are deltas. What follows tells lines apart by their first bytes, without parsing them.
+# Most lines of a long file are deltas. To be fast, the code below compares only the first bytes and parses no line.
 
 
 def line_start(kind: type[Event]) -> bytes:
@@ -255,11 +255,13 @@ def line_start(kind: type[Event]) -> bytes:
 
 
 DELTA_LINE = line_start(CandidateDelta)
-SETTLED_LINES = tuple(map(line_start, (CandidateDone, CandidateRetried, CandidateFailed)))  # end one try
+SETTLED_LINES = tuple(
+    map(line_start, (CandidateDone, CandidateRetried, CandidateFailed))
+)  # kinds of events that end a try of a candidate
 STAGE_LINES = tuple(map(line_start, (StageStarted, StageSkipped, StageDone, StageFailed)))
 
 
 def candidate_of_line(line: bytes) -> bytes:
-    """`"seed_id": …, "source": …, "index": N` of a candidate's line: the same bytes for the same candidate."""
+    """The part `"seed_id": …, "source": …, "index": N` of a candidate's line, which identifies the candidate."""
     begin = line.find(b'"seed_id": ')
     return line[begin : line.find(b", ", line.find(b', "index": ', begin) + 2)]

@@ -1,4 +1,4 @@
-"""`jobs/<id>/job.json`: which process works, or worked, on which stages of the run."""
+"""Read and write `jobs/<id>/job.json`: the process of a job, and its stages."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # begins the one sentence in a job's log that says why it ended
+LOG_PREFIX = "faq-tui: "  # the line in a job's log that gives the reason for its end begins with this
 
 
 @dataclass(frozen=True)
 class Job:
-    """One call of the pipeline, in the background or not. `began` tells its process from later ones with its pid."""
+    """One call of the pipeline, in the background or in the terminal.
+
+    `began` is the start time of its process. It tells this process from a later one with the same pid.
+    """
 
     id: str
     folder: Path  # RUN/jobs/<id>
@@ -28,7 +31,7 @@ class Job:
     until: str | None
     started: float  # unix seconds
     began: str
-    stages: tuple[str, ...]  # what it was asked to run, in order
+    stages: tuple[str, ...]  # the requested stages in the order in which they run
 
     @property
     def run(self) -> Path:
@@ -44,12 +47,12 @@ class Job:
 
 
 def new_id() -> str:
-    """A new id; ids sort by time."""
+    """A new id for a job. Ids in alphabetical order are in the order of their creation."""
     return f"{datetime.now():%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
 def write_job(folder: Path, only: str | None, until: str | None, stages: tuple[str, ...]) -> None:
-    """Record this process as the one that works in `folder`."""
+    """Record that this process runs the job in `folder`."""
     pid = os.getpid()
     body = {
         "pid": pid,
@@ -64,7 +67,7 @@ def write_job(folder: Path, only: str | None, until: str | None, stages: tuple[s
 
 
 def read_job(folder: Path) -> Job | None:
-    """The job in `jobs/<id>`; None if it never began there, or an older version recorded it."""
+    """The job in `jobs/<id>`; None if it never began, or if an older version recorded it."""
     try:
         body = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return Job(
@@ -88,5 +91,5 @@ def all_jobs(folder: Path) -> list[Job]:
 
 
 def last_job(folder: Path) -> Job | None:
-    """The job of the run in `folder` that began last, running or not."""
+    """The newest job of the run in `folder`, running or not."""
     return max(all_jobs(folder), key=lambda job: (job.started, job.id), default=None)

@@ -1,4 +1,4 @@
-"""A run: one folder with the settings, database and artefacts of one target model; and its lock."""
+"""A run is a folder with the settings, database and artefacts of one target model. A lock protects it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Run:
 
     @property
     def token_kinds(self) -> Path:
-        """What kind each token of the calibration sets is, a file a set."""
+        """Folder of the token kinds of the calibration sets, one file per set."""
         return self.folder / "token_kinds"
 
     @property
@@ -48,34 +48,39 @@ class Run:
 
     @property
     def cache(self) -> Path:
-        """Files that can be computed again: safe to delete."""
+        """The cache folder. It is safe to delete, because its files can be computed again."""
         return self.folder / ".cache"
 
     def log(self, job: str) -> Path:
         return self.jobs / job / "log.txt"
 
     def resolve(self, path: str) -> Path:
-        """A path in `faq.toml` is relative to the run's folder."""
+        """The full path of a path in `faq.toml`, which is relative to the run's folder."""
         return (self.folder / Path(path).expanduser()).resolve()
 
 
 def run_folder(folder: Path) -> Path:
     """The folder as an absolute path. Raises UsageError if there is no such folder."""
     if not folder.is_dir():
-        raise UsageError(f"no run folder at {folder}: make one with `faq-tui init {folder} --target M --seeds FILE`")
+        raise UsageError(
+            f"no run folder at {folder}: create one with `faq-tui init {folder} --target M --seeds FILE`"
+        )
     return folder.resolve()
 
 
 def nearest_run(folder: Path) -> Path:
-    """`folder` itself, or the one run directly under it. Raises UsageError."""
+    """`folder` if it is a run, else the only run directly inside it.
+
+    Raises UsageError if `folder` is no run and contains no run or several runs.
+    """
     if (folder / "faq.toml").is_file():
         return folder
     names = sorted(path.parent.name for path in folder.glob("*/faq.toml"))
     if len(names) == 1:
         return folder / names[0]
     if names:
-        raise UsageError(f"which run? Give one of {', '.join(names[:8])}")
-    raise UsageError("no run here: `faq-tui demo` makes a first one, `faq-tui init --help` says how to make your own")
+        raise UsageError(f"several runs are here: give one of {', '.join(names[:8])}")
+    raise UsageError("no run here: try `faq-tui demo`, or create a run (see `faq-tui init --help`)")
 
 
 @contextmanager
@@ -92,7 +97,7 @@ def open_run(folder: Path, read_only: bool = False) -> Iterator[Run]:
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that holds a run's lock, as it wrote into the lock file; pid 0 if it has not written yet."""
+    """The process that holds a run's lock, as recorded in the lock file. The pid is 0 if it is not recorded yet."""
 
     pid: int
     job: str
@@ -100,14 +105,14 @@ class Owner:
 
 @contextmanager
 def locked(run: Run, job: str = "") -> Iterator[None]:
-    """Hold the run for writing. The kernel frees the lock when its process ends, however it ends."""
+    """Hold the run's lock for writing. The operating system releases it when the process ends, even after a crash."""
     fd = os.open(run.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         while not _try(fd, fcntl.LOCK_EX):
             owner = lock_owner(run.folder)
             if owner is not None:
                 raise in_use(run.folder, owner)
-            time.sleep(random.uniform(0.001, 0.01))  # another process only looked at it, or has freed it since
+            time.sleep(random.uniform(0.001, 0.01))  # another process only tests the lock, or has just released it
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()} {job}".encode(), 0)
         try:
@@ -119,7 +124,7 @@ def locked(run: Run, job: str = "") -> Iterator[None]:
 
 
 def lock_owner(folder: Path) -> Owner | None:
-    """The holder of the lock of the run in `folder`; None if it is free, which the kernel decides."""
+    """The holder of the lock of the run in `folder`; None if the lock is free."""
     try:
         fd = os.open(folder / ".lock", os.O_RDONLY)
     except FileNotFoundError:
@@ -130,17 +135,17 @@ def lock_owner(folder: Path) -> Owner | None:
             owner = _written(fd)
             if _lives(owner.pid) or time.monotonic() > deadline:
                 return owner
-            time.sleep(0.005)  # the last holder is still ending, or the next has taken the lock and not written yet
+            time.sleep(0.005)  # the last holder has not ended yet, or the next holder has not written its pid yet
         return None
     finally:
         os.close(fd)
 
 
 def in_use(folder: Path, owner: Owner) -> FaqError:
-    """The sentence for a second process that wants to work on the run."""
+    """The error for a second process that tries to work on the run."""
     return FaqError(
         f"another faq-tui (process {owner.pid or 'unknown'}) is working on {folder}: "
-        f"wait for it, or stop it (Ctrl-C there, or `kill {owner.pid or 'PID'}`; finished work is kept)"
+        f"wait until it ends, or stop it (Ctrl-C there, or `kill {owner.pid or 'PID'}`; finished work is kept)"
     )
 
 

@@ -1,4 +1,4 @@
-"""`faq.toml`: its sections, how it is read (with errors for people), and how a new one is written."""
+"""The settings in `faq.toml`: the schema of its sections, and functions that read, write and edit the file."""
 
 from faq_tui.core.settings.evaluate import Evaluate
 from faq_tui.core.settings.judge import MIX, JudgeSettings

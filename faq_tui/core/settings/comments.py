@@ -1,7 +1,7 @@
-"""The lines of a new `faq.toml`, made from the schema: each key with a value and its description as a comment.
+"""Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key with a default is written as a comment with this default. A key that is left out by default is written as a
-comment with an example, and its description says what leaving it out means.
+A key that has a default value is commented out and shows this value. A key whose default is no value is commented out
+and shows an example; its description states what happens without the key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from faq_tui.core.settings.recipe import DEFAULT_METHOD, model_of
 from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy, Section
 
-COLUMN = 33  # where comments begin, if the key and its value leave room
-LONGEST = 116  # characters of a line; a longer comment is written above its key
-LEFT_OUT = "; left out: "  # in a description: what happens without the key
+COLUMN = 33  # comments begin in this column if the key and its value are short enough
+LONGEST = 116  # most characters of a line; a comment that does not fit is written above its key
+DEFAULT_IS = "; default: "  # in a description, this precedes what happens without the key
 
 
 def head_text(head: str, field: FieldInfo) -> str:
-    """The line that opens a section: `head` is "[activations]", or "# [preset]" in a comment."""
+    """The line that begins a section. `head` is, for example, "[activations]", or "# [preset]" in a comment."""
     return with_comment(head, comment_of(field))
 
 
@@ -38,9 +38,9 @@ def keys_text(
     live: Collection[str] = (),
     without: Collection[str] = (),
 ) -> str:
-    """The keys of a section, a line each: first those of `values` and `live`, then the others in comments.
+    """The keys of a section, one line each: first the keys in `values` and `live`, then the others in comments.
 
-    `values` maps keys to what is set; the keys of `live` get their defaults; those of `without` are left out.
+    `values` maps keys to their values. The keys in `live` get their defaults. The keys in `without` are omitted.
     """
     values = values or {}
     fields = {field.alias or name: field for name, field in model.model_fields.items()}
@@ -58,24 +58,24 @@ def keys_text(
 
 
 def comment_of(field: FieldInfo) -> str:
-    """The description of a key with its possible values, if these are words."""
+    """The description of a key. If its possible values are words, they are listed."""
     described = next((one for one in field.metadata if isinstance(one, DescribedBy)), None)
     text = described.function() if described else field.description or ""
     words = " | ".join(word for word in choices(field.annotation) if isinstance(word, str))
     if not words:
         return text
-    before, mark, after = text.partition(LEFT_OUT)
+    before, mark, after = text.partition(DEFAULT_IS)
     return f"{before}: {words}{mark}{after}"
 
 
 def description(section: str, key: str) -> str:
-    """`comment_of` a key of a section that every `faq.toml` has, such as "seeds" and "path"."""
+    """The result of `comment_of` for the key `key` of the section `[section]`, such as "path" of "seeds"."""
     model: Any = Settings.model_fields[section].annotation
     return comment_of(model.model_fields[key])
 
 
 def choices(annotation: Any) -> tuple[Any, ...]:
-    """The values of a Literal type, of an optional one, or of a tuple of them; empty for every other type."""
+    """The values of a Literal type, even if it is part of an optional or tuple type. Empty for other types."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Literal:
         return arguments
@@ -85,7 +85,7 @@ def choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def with_comment(line: str, comment: str) -> str:
-    """The line with its comment. If both are too long for one line, the comment is above."""
+    """The line with its comment. If they do not fit into one line, the comment is written above the line."""
     padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
     if not comment:
         return f"{line}\n"
@@ -93,7 +93,7 @@ def with_comment(line: str, comment: str) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """The value as TOML on one line, a section as an inline table. Raises UsageError for text that is not UTF-8."""
+    """The value as TOML on one line; a section becomes an inline table. Raises UsageError if text is not UTF-8."""
     if isinstance(value, BaseModel):
         return toml_value(value.model_dump(by_alias=True, exclude_none=True))
     if isinstance(value, Mapping):
@@ -104,9 +104,9 @@ def toml_value(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """A TOML basic string: JSON's escapes are a subset of TOML's, which also requires an escape for DEL."""
+    """The text as a TOML basic string. The escapes of JSON are valid in TOML. TOML also requires one for DEL."""
     if not text.isascii() and text != storable(text):
-        raise UsageError(f"{text!r} is not UTF-8 text, which faq.toml must be: rename it")
+        raise UsageError(f"{text!r} is not UTF-8 text and cannot be written to faq.toml: rename it")
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -115,12 +115,12 @@ def _default(field: FieldInfo) -> Any:
 
 
 def _shown(field: FieldInfo) -> Any:
-    """The value in a comment: the field's example if it has one, else its default."""
+    """The value shown in a comment: the field's example if there is one, else its default."""
     return field.examples[0] if field.examples else _default(field)
 
 
 def recipe_text(group_size: str) -> str:
-    """The recipe section. `group_size`: a value that suits the target, with an optional comment."""
+    """The recipe section. `group_size` is the text of a value that fits the target, optionally with a comment."""
     model = model_of(DEFAULT_METHOD)
     bits = model.model_fields["bits"].default
     return "".join(
@@ -129,9 +129,9 @@ def recipe_text(group_size: str) -> str:
             with_comment(f'method = "{DEFAULT_METHOD}"', " | ".join(METHODS.names())),
             with_comment(f"bits = {bits}", _bits()),
             f"group_size = {group_size}\n",
-            with_comment('# preset = "paper"', f"left out: none. {' | '.join(_presets())}"),
-            with_comment('# sets = ["baseline", "elder"]', "left out: every set of the run"),
-            "# Left out, each of these is the default of the recipe's method:\n",
+            with_comment('# preset = "paper"', f"default: none. {' | '.join(_presets())}"),
+            with_comment('# sets = ["baseline", "elder"]', "default: every set of the run"),
+            "# Keys of only some methods. A key that is not set has the default of its method:\n",
             *_own_keys(),
         ]
     )
@@ -156,7 +156,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """Every width, with the method in brackets if only one has it."""
+    """All bit widths. If only one method supports a width, the method follows in brackets."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

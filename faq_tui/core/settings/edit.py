@@ -1,4 +1,4 @@
-"""Change the recipes in a run's `faq.toml` and keep all its comments."""
+"""Change the recipes in a run's `faq.toml`. The comments in the file are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Recipes = list[Table]
 
 
 def add_recipe(path: Path, values: Mapping[str, Any]) -> Settings:
-    """Put a recipe at the end of the list.
+    """Add a recipe at the end of the list.
 
     Raises UsageError, and leaves the file unchanged, if the recipe is invalid.
     """
@@ -32,19 +32,19 @@ def add_recipe(path: Path, values: Mapping[str, Any]) -> Settings:
 
 
 def remove_recipe(path: Path, index: int) -> Settings:
-    """Take the recipe at `index` (0-based) out. Raises UsageError for the last one."""
+    """Remove the recipe at `index` (0-based). Raises UsageError if it is the only recipe."""
 
     def remove(recipes: Recipes) -> None:
         _spread_out(recipes)
         if len(recipes) == 1:
-            raise UsageError("the last recipe stays: without one there is nothing to quantize")
+            raise UsageError("the only recipe cannot be removed: add another recipe first")
         del recipes[_known(recipes, index)]
 
     return _edit(path, remove)
 
 
 def move_recipe(path: Path, index: int, by: int) -> Settings:
-    """Move the recipe at `index` up (`by` < 0) or down; at either end it stays."""
+    """Move the recipe at `index` up (`by` < 0) or down. At the end of the list, nothing changes."""
 
     def move(recipes: Recipes) -> None:
         _spread_out(recipes)
@@ -55,7 +55,7 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
 
 
 def _spread_out(recipes: Recipes) -> None:
-    """Replace each table with lists by one table per recipe, so that indices count recipes."""
+    """Replace each table with lists by one table for each of its recipes. Then each index is that of one recipe."""
     single: Recipes = []
     for table in recipes:
         single_recipes = combinations(table.unwrap())
@@ -69,13 +69,13 @@ def _spread_out(recipes: Recipes) -> None:
 
 def _known(recipes: Recipes, index: int) -> int:
     if not 0 <= index < len(recipes):
-        raise UsageError("faq.toml has other recipes by now: look again")
+        raise UsageError("the recipes in faq.toml have changed: look at them and try again")
     return index
 
 
 def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     """Read, change and check the file, then write it atomically."""
-    path = path.resolve()  # keep a link a link
+    path = path.resolve()  # if the path is a link, edit the file that it points to
     load_settings(path)  # a broken file raises here and is not edited
     before = path.read_bytes()
     document = tomlkit.parse(before.decode("utf-8-sig"))
@@ -85,7 +85,7 @@ def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     edited = tomlkit.dumps(document)
     settings = parse_settings(edited, str(path))
     if path.read_bytes() != before:
-        raise UsageError(f"{path} was changed by someone else just now: try again")
+        raise UsageError(f"{path} was changed by another program at the same time: try again")
     _replace(path, edited)
     return settings
 
@@ -102,7 +102,7 @@ def _recipes(document: tomlkit.TOMLDocument) -> Recipes:
 
 
 def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
-    """Write the list back to its place, with an empty line after each recipe."""
+    """Write the list of recipes back into the document, with an empty line after each recipe."""
     array = tomlkit.aot()
     for recipe in recipes:
         separated = not array or array[-1].as_string().endswith("\n\n")
@@ -112,7 +112,7 @@ def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:
         if not isinstance(document["recipes"], AoT):
-            del document["recipes"]  # an inline array: tables cannot come between other keys
+            del document["recipes"]  # tables cannot be written where an inline array was, between other keys
             document.append("recipes", array)
         else:
             document["recipes"] = array
@@ -132,10 +132,12 @@ def _replace(path: Path, text: str) -> None:
     half = path.with_name(f".{path.name}.half")
     with full_disk_is_clear(path):
         try:
-            half.write_bytes(text.encode())  # keeps the file's line ends
+            half.write_bytes(text.encode())  # written as bytes, so that line endings stay as they are
             shutil.copymode(path, half)
             half.replace(path)
         except PermissionError:
-            raise UsageError(f"{path} cannot be written: its folder or the file is read-only") from None
+            raise UsageError(
+                f"{path} cannot be written, because the file or its folder is read-only: change its permissions"
+            ) from None
         finally:
             half.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from faq_tui.core.settings.source import Sampling
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
 # Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity.
-# The paper does not say which LiveCodeBench problems "v5" and "v6" are. We take those new in that release.
+# The paper does not define "v5" and "v6" of LiveCodeBench. Here they are the problems that were new in that release.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -26,12 +26,12 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# This one runs the model's code. It is listed to refuse it early; evalscope tells us about others.
+# Benchmarks that run the model's code. They can be refused early; evalscope reports other ones when they start.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """Tasks with lists expanded, without repeats. A list of the other engine expands to nothing.
+    """The tasks without repeats. Lists are replaced by their tasks; a list of the other engine gives no task.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -44,49 +44,55 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """Lists that are requested from an engine that has none of their tasks."""
+    """The lists in `tasks` that have no task of this engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 
 def split_subset(task: str) -> tuple[str, str | None]:
-    """`live_code_bench:v5` -> (`live_code_bench`, `v5`)."""
+    """Split `live_code_bench:v5` into (`live_code_bench`, `v5`). Without a subset, the second value is None."""
     name, _, subset = task.partition(":")
     return name, subset or None
 
 
-SERVE = "serve"  # as a base_url: the command of [evaluate.serve] serves one model after the other
+SERVE = "serve"  # value of base_url if the command of [evaluate.serve] serves the models, one after the other
 
 
 class Serve(Section):
-    """How a model folder is served if `base_url = "serve"`."""
+    """The command that serves a model folder if `base_url = "serve"`."""
 
     command: Annotated[
         tuple[str, ...],
-        Field(description="{folder}, {port} and {name} are filled in; /v1/models must list the name"),
+        Field(description="command line; {folder}, {port} and {name} are replaced; /v1/models must list the name"),
     ] = (*("vllm", "serve", "{folder}", "--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "{name}"),)
-    ready_timeout_s: Annotated[float, Field(gt=0, description="longest wait for its first answer, in seconds")] = (
-        1800.0
-    )
+    ready_timeout_s: Annotated[
+        float, Field(gt=0, description="longest wait until the server is ready, in seconds")
+    ] = 1800.0
 
 
 class _BenchmarkSection(Section):
     tasks: Annotated[
-        tuple[str, ...], Field(description="its own names, or lists of the paper: general12, ppl3, special5")
+        tuple[str, ...], Field(description="names of tasks, or lists of the paper: general12, ppl3, special5")
     ] = ()
     limit: Annotated[
-        Count | None, Field(description="only the first items of each task; left out: all", examples=[100])
+        Count | None,
+        Field(description="number of items of each task, from its beginning; default: all items", examples=[100]),
     ] = None
     api_key_env: Annotated[
         str | None,
-        Field(description="variable that holds the server's key; left out: no key", examples=["SERVER_API_KEY"]),
+        Field(
+            description="environment variable with the server's API key; default: no key",
+            examples=["SERVER_API_KEY"],
+        ),
     ] = None
-    allow_code_execution: Annotated[bool, Field(description="true runs what the model wrote")] = False
+    allow_code_execution: Annotated[
+        bool, Field(description="true allows benchmarks that run code written by the model")
+    ] = False
 
     @field_validator("tasks")
     @classmethod
     def _named(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
         if not all(task.strip() for task in tasks):
-            raise ValueError("a task has a name")
+            raise ValueError("a task needs a name: remove the empty one")
         return tuple(dict.fromkeys(tasks))
 
 
@@ -100,12 +106,12 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator that refuses lists of the other engine, which would expand to no task."""
+    """A validator that refuses lists of tasks of the other engine, because they would give no task here."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
         if wrong:
-            raise ValueError(f"{', '.join(wrong)} holds tasks of {other}: put it under [evaluate.{other}]")
+            raise ValueError(f"{', '.join(wrong)} has tasks of {other}: move it to [evaluate.{other}]")
         return tasks
 
     return field_validator("tasks")(check)
@@ -115,30 +121,36 @@ class LmEval(_BenchmarkSection):
     """Tasks of lm_eval (EleutherAI's lm-evaluation-harness)."""
 
     tasks: Annotated[
-        tuple[str, ...], Field(description='its own names, or the paper\'s lists: ["ppl3", "general12"]')
+        tuple[str, ...], Field(description='names of tasks, or lists of the paper: ["ppl3", "general12"]')
     ] = ()
     mode: Annotated[
-        Literal["process", "endpoint"], Field(description="weights loaded here, or a server that is asked")
+        Literal["process", "endpoint"], Field(description="process loads the model here; endpoint asks a server")
     ] = "process"
     base_url: Annotated[
         str | None,
         Field(
-            description='of mode "endpoint": a server\'s URL, "serve" or "embedded"; left out: none',
+            description='for mode "endpoint": a server\'s URL, "serve" or "embedded"; default: none',
             examples=["serve"],
         ),
     ] = None
     include_path: Annotated[
         str | None,
-        Field(description="folder of your own task files, whose Python is run; left out: none", examples=["tasks"]),
+        Field(
+            description="folder of your own task files, whose Python code is run; default: none", examples=["tasks"]
+        ),
     ] = None
     num_fewshot: Annotated[
-        int | None, Field(ge=0, description="examples before each item; left out: each task's own", examples=[5])
+        int | None,
+        Field(ge=0, description="examples before each item; default: as many as the task defines", examples=[5]),
     ] = None
-    batch_size: Annotated[Count, Field(description="items computed at once")] = 4
+    batch_size: Annotated[Count, Field(description="items in a batch")] = 4
     max_length: Annotated[
-        int | None, Field(ge=8, description="tokens of a window; left out: the model's own", examples=[2048])
+        int | None,
+        Field(ge=8, description="tokens in a window; default: as many as the model can read", examples=[2048]),
     ] = None
-    apply_chat_template: Annotated[bool, Field(description="true asks in the model's chat template")] = False
+    apply_chat_template: Annotated[
+        bool, Field(description="true puts each question into the model's chat template")
+    ] = False
 
     _check_tasks = _own_lists(LM_EVAL, EVALSCOPE)
     _check_url = field_validator("base_url")(_url)
@@ -148,55 +160,56 @@ class LmEval(_BenchmarkSection):
         if self.mode == "endpoint" and self.base_url is None:
             raise ValueError('mode "endpoint" needs base_url: a server\'s URL, "serve" or "embedded"')
         if self.mode == "process" and self.base_url is not None:
-            raise ValueError('base_url is for mode "endpoint": set mode, or take base_url out')
+            raise ValueError('base_url is only for mode "endpoint": set mode, or remove base_url')
         return self
 
 
 class Evalscope(_BenchmarkSection):
-    """Benchmarks of evalscope (ModelScope), over HTTP; `name:subset` takes one subset of a benchmark."""
+    """Benchmarks of evalscope (ModelScope), over HTTP; `name:subset` selects one subset of a benchmark."""
 
     tasks: Annotated[
         tuple[str, ...],
-        Field(description='its own names, name:subset for a part, or the paper\'s list: ["special5"]'),
+        Field(description='names of benchmarks, name:subset for a subset, or the list of the paper: ["special5"]'),
     ] = ()
     base_url: Annotated[
-        str, Field(description='a server\'s URL, "embedded", or "serve": the command of [evaluate.serve]')
+        str, Field(description='a server\'s URL, "embedded", or "serve" for the command of [evaluate.serve]')
     ] = SERVE
     python: Annotated[
         str | None,
         Field(
-            description="of the environment where it is installed; left out: this one",
+            description="Python interpreter of the environment with evalscope; default: that of faq-tui",
             examples=["/path/to/venv/bin/python"],
         ),
     ] = None
-    repeats: Annotated[Count, Field(description="answers to each question")] = 1
+    repeats: Annotated[Count, Field(description="number of answers to each question")] = 1
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 8
     sampling: Annotated[
-        Sampling, Field(description="how replies are sampled; all of it is sent with every request")
+        Sampling, Field(description="how replies are sampled; every request sends all these values")
     ] = Sampling()
     enable_thinking: Annotated[
         bool | None,
-        Field(description="given to the chat template; left out: as the template has it", examples=[True]),
+        Field(description="enable_thinking of the chat template; default: the template decides", examples=[True]),
     ] = None
     dataset_dir: Annotated[
         str | None,
         Field(
-            description="holds a folder for each benchmark that is not to be fetched; left out: none",
+            description="folder with a subfolder for each benchmark that is not fetched; default: none",
             examples=["benchmarks"],
         ),
     ] = None
     dataset_hub: Annotated[
-        Literal["modelscope", "huggingface"], Field(description="where benchmarks are fetched from")
+        Literal["modelscope", "huggingface"], Field(description="hub from which benchmarks are fetched")
     ] = "modelscope"
     sandbox: Annotated[
-        Literal["docker", "none"], Field(description="where allowed code runs (none: here, as you)")
+        Literal["docker", "none"],
+        Field(description="where the model's code runs; none: on this machine with your rights"),
     ] = "docker"
 
     _check_tasks = _own_lists(EVALSCOPE, LM_EVAL)
     _check_url = field_validator("base_url")(_url)
 
 
-TARGET_ANSWERS = "target"  # in `answers`: the unquantized target's own answers
+TARGET_ANSWERS = "target"  # value of `answers` if the unquantized target writes the answers
 
 
 def _listed(value: Any) -> Any:
@@ -208,20 +221,26 @@ class Evaluate(Section):
 
     perplexity: Annotated[
         tuple[str, ...],
-        Field(description='for perplexity, KL and top-1: "pydoc" (needs no network), "wikitext2", text files'),
+        Field(description='texts for perplexity, KL and top-1: "pydoc" (no network), "wikitext2", or text files'),
     ] = ("pydoc",)
-    window: Annotated[int, Field(ge=8, description="tokens of a window of perplexity; windows do not overlap")] = 512
-    prose_tokens: Annotated[Count, Field(description="tokens of each of these texts that are used at most")] = 16384
+    window: Annotated[int, Field(ge=8, description="tokens in a window of these texts; windows do not overlap")] = 512
+    prose_tokens: Annotated[Count, Field(description="largest number of tokens used from each of these texts")] = (
+        16384
+    )
 
     word_perplexity: Annotated[
         tuple[str, ...],
-        Field(description='as lm_eval counts it: the same names, or jsonl files with a "text" a line'),
+        Field(
+            description='texts for word perplexity as in lm_eval: the same names, or jsonl with "text" in each line'
+        ),
     ] = ()
     word_window: Annotated[
         Annotated[int, Field(ge=8)] | Literal["model"],
-        Field(description='tokens of a window; "model": as many as the model can read'),
+        Field(description='tokens in a window; "model": as many as the model can read'),
     ] = 2048
-    word_documents: Annotated[Count, Field(description="documents of each of these texts that are used at most")] = 64
+    word_documents: Annotated[
+        Count, Field(description="largest number of documents used from each of these texts")
+    ] = 64
 
     answers: Annotated[
         tuple[str, ...],
@@ -232,28 +251,29 @@ class Evaluate(Section):
 
     last_word: Annotated[
         tuple[str, ...],
-        Field(description='passages: "starter" (small), "pydoc", text files, or jsonl with a "text" a line'),
+        Field(description='passages for last-word accuracy: "starter" (small), "pydoc", text, or jsonl with "text"'),
     ] = ("starter",)
     multiple_choice: Annotated[
         tuple[str, ...],
-        Field(description='"starter" (small), or jsonl with "question", "choices" and "answer" a line'),
+        Field(description='"starter" (small), or jsonl with "question", "choices" and "answer"'),
     ] = ("starter",)
     items: Annotated[
-        Count, Field(description="items of each last_word and multiple_choice text that are used at most")
+        Count, Field(description="largest number of items used of each last_word and multiple_choice text")
     ] = 500
 
-    # Number of draws of each calibration set. Each draw has seeds.count seeds and is regenerated, quantized and
-    # measured. If the file has too few seeds, draws share some; with at most seeds.count seeds, each draw is
-    # `repeat_share` of them.
+    # Number of draws of each calibration set. Each draw has seeds.count seeds, and is regenerated, quantized and
+    # measured. If the file has too few seeds, the draws share some of them. If it has seeds.count seeds or fewer,
+    # each draw has the share `repeat_share` of them.
     repeats: Annotated[
-        int, Field(ge=1, le=20, description="draws of each set, every one regenerated, quantized and measured")
+        int,
+        Field(ge=1, le=20, description="draws of each set; each is regenerated, quantized and measured"),
     ] = 1
     repeat_share: Annotated[
         float,
-        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw, if there are too few for different ones"),
+        Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws overlap"),
     ] = 0.5
 
-    batch_size: Annotated[Count, Field(description="windows or items computed at once")] = 4
+    batch_size: Annotated[Count, Field(description="windows or items in a batch")] = 4
     bootstrap: Annotated[int, Field(ge=100, description="resamples for each interval")] = 2000
 
     lm_eval: Annotated[LmEval, Field(description="public benchmarks: pip install 'faq-tui[lm-eval]'")] = LmEval()
@@ -261,6 +281,6 @@ class Evaluate(Section):
         Evalscope,
         Field(description="public benchmarks, in another environment: pip install evalscope==1.14.0"),
     ] = Evalscope()
-    serve: Annotated[Serve, Field(description='what base_url = "serve" starts, for one model after the other')] = (
+    serve: Annotated[Serve, Field(description='the server that base_url = "serve" starts for each model in turn')] = (
         Serve()
     )

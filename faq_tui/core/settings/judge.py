@@ -1,6 +1,6 @@
-"""`[judge]`: the judges that score the candidates, and those whose scores pick.
+"""Settings in `[judge]`: which judges score the candidates, and which scores decide the pick.
 
-The judges define their names, their required keys and the comments in `faq.toml`.
+The registry of judges gives the names, the required keys and the comments in `faq.toml`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.section import Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
-MIX = "mix"  # used like a judge's name, so no judge may have it
+MIX = "mix"  # this name is reserved, so no judge may have it
 
 
 def _is_judge(name: str) -> bool:
@@ -36,7 +36,7 @@ def _list(words: list[str]) -> str:
 
 
 def _every_judge() -> str:
-    """Every judge, and the keys that it must have."""
+    """The names of all judges. After each name, its required keys are listed."""
     return " | ".join(
         name + (f" (needs {' and '.join(required)})" if (required := JUDGES.get(name).required) else "")
         for name in JUDGES.names()
@@ -46,64 +46,66 @@ def _every_judge() -> str:
 def _moved_by_length() -> str:
     judges: tuple[Any, ...] = JUDGES.all()
     return (
-        f"{_list([judge.name for judge in judges if judge.length_matters])} pick by scores less what length explains"
+        f"true corrects the scores of {_list([judge.name for judge in judges if judge.length_matters])} "
+        "for length before the pick"
     )
 
 
 class JudgeSettings(Section):
-    """The judges. Each one's scores are a column; one column, or a weighted mix, picks."""
+    """The judges. Each judge gives a column of scores. One column, or a weighted mix of columns, decides the pick."""
 
-    kind: Annotated[JudgeName, Field(description="what scores and picks"), DescribedBy(_every_judge)] = "likelihood"
-    columns: Annotated[
-        tuple[JudgeName, ...], Field(description="further judges whose scores are shown beside it: any of these")
-    ] = ()
+    kind: Annotated[
+        JudgeName, Field(description="the judge whose scores decide the pick"), DescribedBy(_every_judge)
+    ] = "likelihood"
+    columns: Annotated[tuple[JudgeName, ...], Field(description="further judges, whose scores are only shown")] = ()
     pick_by: Annotated[
         dict[str, float],
         Field(
-            description="{ likelihood = 1.0, activation = 0.5 } picks by a weighted mix, not by kind",
+            description="such as { likelihood = 1.0, activation = 0.5 }: a weighted mix picks, not kind",
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[
         bool,
-        Field(description="scores that length alone moves pick without that effect"),
+        Field(description="true corrects scores for the effect of length before the pick"),
         DescribedBy(_moved_by_length),
     ] = True
     base_url: Annotated[
         str | None,
         Field(
-            description='server of kind "llm", as are all keys below; left out: none',
+            description='URL of the server; this and all keys below are for kind "llm"; default: none',
             examples=["http://judge:8000/v1"],
         ),
     ] = None
     model: Annotated[
         str | None,
-        Field(description="the model's name on the server; left out: none", examples=["Qwen/Qwen2.5-72B-Instruct"]),
+        Field(description="the model's name on the server; default: none", examples=["Qwen/Qwen2.5-72B-Instruct"]),
     ] = None
     api_key_env: Annotated[
         str | None,
         Field(
-            description="variable that holds the key, never the key itself; left out: no key",
+            description="environment variable with the API key, never the key itself; default: no key",
             examples=["JUDGE_API_KEY"],
         ),
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
-    retries: Annotated[int, Field(ge=0, le=100, description="further tries of one request")] = 5
+    retries: Annotated[int, Field(ge=0, le=100, description="tries of a request after the first")] = 5
     mode: Annotated[
         Literal["listwise", "pointwise"],
-        Field(description="a seed's candidates together in two orders, or one by one"),
+        Field(
+            description="judge a seed's candidates one by one (pointwise), or together and in two orders (listwise)"
+        ),
     ] = "listwise"
-    max_tokens: Annotated[Count, Field(description="longest reply in tokens, for each candidate that it scores")] = (
-        512
-    )
+    max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
-        Count, Field(description="longer reasoning of a candidate is cut in the middle for the judge; answers never")
+        Count,
+        Field(description="most tokens of reasoning that the judge sees; its middle is cut; answers are never cut"),
     ] = 4000
     max_model_len: Annotated[
         Count | None,
-        Field(description="tokens of the judge's window; left out: as its server says", examples=[32768]),
+        Field(description="tokens of the judge's context window; default: as its server reports", examples=[32768]),
     ] = None
     probe: Annotated[
-        int, Field(ge=0, le=256, description="seeds on which the judge is tested before use; 0: no test")
+        int, Field(ge=0, le=256, description="number of seeds for a test of the judge before use; 0: no test")
     ] = 8
 
     @field_validator("base_url")
@@ -112,7 +114,9 @@ class JudgeSettings(Section):
         if value == LOCAL:
             serverless = [f'"{judge.name}"' for judge in JUDGES.all() if "base_url" not in judge.required]
             asking = [f'"{judge.name}"' for judge in JUDGES.all() if "base_url" in judge.required]
-            raise ValueError(f"a judge of kind {_list(asking)} needs a server; {_list(serverless)} score without one")
+            raise ValueError(
+                f"{_list(serverless)} need no server, but a judge of kind {_list(asking)} needs a server's URL"
+            )
         return None if value is None else checked_url(value)
 
     @field_validator("pick_by")
@@ -132,16 +136,16 @@ class JudgeSettings(Section):
         return self
 
     def kinds(self) -> tuple[str, ...]:
-        """The names of all judges of the run, each once."""
+        """The names of the run's judges, without repeats."""
         return tuple(dict.fromkeys((self.kind, *self.pick_by, *self.columns)))
 
     def weights(self) -> dict[str, float]:
-        """Judge -> weight in the score that picks."""
+        """The weight of each judge in the score that decides the pick."""
         return dict(self.pick_by) or {self.kind: 1.0}
 
     @property
     def picks_by(self) -> str:
-        """The judge that picks, or `mix`."""
+        """The judge whose scores decide the pick, or `mix`."""
         weights = self.weights()
         (kind, weight), *others = weights.items()
         return MIX if others or weight < 0 else kind

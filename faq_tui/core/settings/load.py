@@ -1,4 +1,4 @@
-"""Read `faq.toml`; every mistake becomes one sentence with the key, the file and the nearest right name."""
+"""Read `faq.toml`. Each mistake is reported in one sentence: the file, the key and the most similar valid key."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def load_settings(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise UsageError(f"no settings at {path}: write them with `faq-tui init {path.parent}`") from None
+        raise UsageError(f"no settings at {path}: create them with `faq-tui init {path.parent}`") from None
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
@@ -40,7 +40,7 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where} is not valid TOML: {error}") from None
     except RecursionError:
-        raise UsageError(f"{where} is not valid TOML: nested too deep") from None
+        raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
     try:
         return Settings.model_validate(raw)
     except ValidationError as error:
@@ -48,7 +48,7 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
 
 
 def _sentence(error: ValidationError) -> str:
-    # A mistyped key is unknown and leaves the right one missing: report the unknown key.
+    # If a key is mistyped, that key is unknown and the correct key is missing. The unknown key is reported.
     errors = error.errors(include_url=False)
     first = next((one for one in errors if one["type"] == "extra_forbidden"), errors[0])
     location = first["loc"]
@@ -57,7 +57,7 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         names = _keys_beside(location)
         near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(names))}"
+        hint = f"did you mean `{near[0]}`?" if near else f"valid keys: {', '.join(sorted(names))}"
         return f"unknown key `{key}`; {hint}{more}"
     if first["type"] == "missing":
         return f"`{key}` is missing{more}"
@@ -73,7 +73,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     out = ""
     for part in location:
         if isinstance(part, int):
-            out += f"[{part + 1}]"  # recipes are counted from one for people
+            out += f"[{part + 1}]"  # in messages, recipes are counted from one
         else:
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
@@ -81,7 +81,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
 
 
 def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that the schema has in the section of the unknown key."""
+    """The valid keys of the section that has the unknown key."""
     if location[0] == "recipes":
         return list(known_keys())
     here: list[Any] = [Settings]
@@ -92,18 +92,18 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 
 def _inside(annotation: Any, part: int | str) -> list[Any]:
-    """The types that a value at `part` of a section, a table or a list may have."""
+    """The possible types of the value at key or index `part` of a section, a table or a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         fields = annotation.model_fields.items()
         field_info = next((field for name, field in fields if part in (name, field.alias)), None)
-        # No field: it is the tag of a union
+        # `part` is the tag of a union member, not the name of a field
         return [annotation] if field_info is None else _members(field_info.annotation)
     arguments = [one for one in typing.get_args(annotation) if one is not Ellipsis]
     return _members(arguments[-1]) if arguments else []
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The types of a union, or the one type that it is."""
+    """The member types of a union. For any other type, a list with only that type."""
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return [annotation]
     return [member for one in typing.get_args(annotation) for member in _members(one)]

@@ -1,9 +1,9 @@
-"""`[[recipes]]`: how the target is quantized.
+"""Settings in `[[recipes]]`: how the target is quantized.
 
-Each quantization method declares the keys that it understands in a subclass of `Recipe` (see
-`faq_tui.core.quantizing.methods`), found through the registry of methods. This module holds what all methods share,
-and reads the recipes of a file: first a recipe with lists in it becomes several (`combinations`), then each of them
-is parsed by the model of its method (`build_recipe`).
+Each quantization method declares its keys in a subclass of `Recipe` (see `faq_tui.core.quantizing.methods`). The
+registry of methods finds the subclass. This module defines the keys that all methods share. It reads the recipes of a
+file in two steps: `combinations` splits a recipe with lists into several recipes, and `build_recipe` parses each of
+them with the subclass of its method.
 """
 
 from __future__ import annotations
@@ -24,51 +24,56 @@ from faq_tui.core.settings.section import Section
 DEFAULT_METHOD = "gptq"
 COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every method
 GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys makes several recipes
-CHOICES = ("bits", "group_size", "preset")  # keys of the grid whose values differ from method to method
+CHOICES = ("bits", "group_size", "preset")  # the keys in GRID whose possible values depend on the method
 
-# All sizes that gptqmodel 7.7 accepts; -1: one group per row
+# all group sizes that gptqmodel 7.7 accepts; with -1, each row is one group
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
-PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper names groups of 128, INT4 and INT8, and nothing else
-Damping = Annotated[float, Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, times its mean")]
-Presets = Mapping[str, Mapping[str, Any]]  # name -> further defaults
+PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
+Damping = Annotated[
+    float,
+    Field(gt=0.0, le=10.0, description="share of the mean of the Hessian's diagonal that is added to the diagonal"),
+]
+Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its default values
 
 
 class Recipe(Section):
-    """One way to quantize, applied to each of its sets. Every method has a subclass with the keys of that method.
+    """One way to quantize the target on each set in `sets`. Every method has a subclass, which declares its keys.
 
-    A subclass narrows `method`, `bits` and `group_size` to `Literal` types with a default, and adds its own keys,
-    each with a default and a description. `presets` names further defaults. A key whose value is None counts as
-    absent.
+    A subclass limits `method`, `bits` and `group_size` to `Literal` types with defaults, and adds its own keys, each
+    with a default and a description. `presets` maps the name of each preset to its default values. A key whose value
+    is None counts as absent.
     """
 
     presets: ClassVar[Presets] = {}
-    # Keys that were added after artefacts had been made without them, with the value that those artefacts have.
+    # Keys that did not exist when older artefacts were made, each with the value that applies to these artefacts.
     added_later: ClassVar[Mapping[str, Any]] = {}
 
     method: Annotated[str, Field(description="the quantization method")]
-    bits: Annotated[int, Field(description="bits a weight")]
-    group_size: Annotated[int, Field(description="input features that share a scale; -1: one group a row")]
+    bits: Annotated[int, Field(description="bits per weight")]
+    group_size: Annotated[int, Field(description="input features that share a scale; -1: one group per row")]
     preset: Annotated[str | None, Field(description="named defaults of the method")] = None
     sets: Annotated[
         tuple[str, ...] | None,
-        Field(description="calibration sets; left out: baseline and every source, each also at equal tokens"),
+        Field(description="calibration sets; default: baseline and every source, and their twins at equal tokens"),
     ] = None
 
     @model_validator(mode="before")
     @classmethod
     def _with_preset(cls, values: Any) -> Any:
-        """Add the preset's values for keys that the recipe leaves out."""
+        """Add the preset's values for keys that the recipe does not have."""
         if not isinstance(values, Mapping):
             return values
         given = {key: value for key, value in values.items() if value is not None}
         for key in given:
             if key not in cls.model_fields and key in known_keys():
-                raise ValueError(f"{cls.method_name()} has no {key}; it knows {', '.join(cls.own_keys())}")
+                raise ValueError(f"{cls.method_name()} has no key {key}; its keys are {', '.join(cls.own_keys())}")
         preset = given.get("preset")
         if not isinstance(preset, str):
             return given
         if preset not in cls.presets:
-            choice = f"choose one of {', '.join(cls.presets)}" if cls.presets else "it has none, so leave it out"
+            choice = (
+                f"choose one of {', '.join(cls.presets)}" if cls.presets else "it has no presets, so remove the key"
+            )
             raise ValueError(f"{cls.method_name()} has no preset {preset!r}: {choice}")
         return {**cls.presets[preset], **given}
 
@@ -77,65 +82,65 @@ class Recipe(Section):
     def _one_of_the_method(cls, value: Any, info: ValidationInfo) -> Any:
         choices = cls.choices(str(info.field_name))
         if choices and (type(value) is not int or value not in choices):
-            raise ValueError(f"{cls.method_name()} has {listed(choices)}")
+            raise ValueError(f"{cls.method_name()} supports {listed(choices)}")
         return value
 
     @cached_property
     def number(self) -> int:
-        """Number of its `[[recipes]]` in the file, from one. Lists in one make several recipes.
+        """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
 
-        The number is ignored when recipes are compared.
+        Comparing two recipes ignores this number.
         """
         return 1
 
     @classmethod
     def method_name(cls) -> str:
-        """The word for the method in `faq.toml`."""
+        """The method's name in `faq.toml`."""
         return str(cls.model_fields["method"].default)
 
     @classmethod
     def own_keys(cls) -> tuple[str, ...]:
-        """The keys that the method adds to those of every method, in the order of their declaration."""
+        """The keys that only this method has, in the order of their declaration."""
         return tuple(key for key in cls.model_fields if key not in COMMON)
 
     @classmethod
     def describe(cls, key: str) -> str:
-        """What a key means, in a few words."""
+        """A short description of the key."""
         fields = (model.model_fields.get(key) for model in (cls, Recipe))
         return next((field.description for field in fields if field is not None and field.description), "")
 
     @classmethod
     def choices(cls, key: str) -> tuple[Any, ...]:
-        """The values that a key can have; empty if they cannot be listed."""
+        """The possible values of a key; empty if they cannot be listed."""
         if key == "preset":
             return tuple(cls.presets)
         annotation = cls.model_fields[key].annotation
         return typing.get_args(annotation) if typing.get_origin(annotation) is Literal else ()
 
     def values(self) -> dict[str, Any]:
-        """All keys that affect the weights for a given calibration set: the manifest's `recipe`."""
+        """All keys that affect the weights for a given calibration set. The manifest stores them as `recipe`."""
         return {key: getattr(self, key) for key in ("method", "bits", "group_size", *self.own_keys())}
 
     def identity(self) -> dict[str, Any]:
-        """`values` in the form of the artefact's signature, the database and the worker's job.
+        """The values of `values` that are stored in the artefact's signature, the database and the worker's job.
 
-        Keys of `added_later` are left out if they have the value of older artefacts, which so keep their signatures.
+        A key of `added_later` is omitted if it has the value of older artefacts, so that their signatures stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
     def unusual(self) -> dict[str, Any]:
-        """The method's own keys whose values are not the defaults."""
+        """The keys that only this method has, if their values are not the defaults."""
         fields = type(self).model_fields
         return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
-        """Name of the artefact's folder under `models/`. A preset is part of it if it sets keys of the method."""
+        """Name of the artefact's folder under `models/`. It contains the preset if that sets keys of the method."""
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
     def with_keys_of_all(self) -> dict[str, Any]:
-        """Every field, then the own keys of the methods that ship with faq-tui, None for a key that it lacks."""
+        """All fields and the keys of all methods of faq-tui; a key that this method lacks is None."""
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
             every |= dict.fromkeys(model_of(name).own_keys())
@@ -143,7 +148,7 @@ class Recipe(Section):
 
 
 def model_of(method: str) -> type[Recipe]:
-    """The recipe model of a method. Raises UsageError if there is no such method."""
+    """The `Recipe` subclass of a method. Raises UsageError if the method does not exist."""
     model: type[Recipe] = METHODS.get(method).recipe
     return model
 
@@ -155,7 +160,7 @@ def known_keys() -> tuple[str, ...]:
 
 
 def build_recipe(values: Mapping[str, Any]) -> Recipe:
-    """One recipe, parsed by the model of its method: the only place where keys are checked and defaulted.
+    """Parse one recipe with the subclass of its method. Keys are checked and defaults are set only in this function.
 
     Raises pydantic's ValidationError.
     """
@@ -169,15 +174,15 @@ def build_recipe(values: Mapping[str, Any]) -> Recipe:
 
 
 def default_recipe() -> Recipe:
-    """The recipe of a file that has none."""
+    """The recipe for a file without recipes."""
     return build_recipe({})
 
 
 def parse_recipes(recipes: Any) -> Any:
-    """`[[recipes]]` of a file, each spread out and parsed.
+    """Split the `[[recipes]]` of a file into single recipes and parse them.
 
-    Errors name a recipe by its index in the file, for all of its combinations. A value that is no list is returned
-    unchanged, and the schema refuses it.
+    Errors name the index of the `[[recipes]]` table in the file. A value that is no list is returned unchanged, and
+    the schema refuses it.
     """
     if not isinstance(recipes, list | tuple):
         return recipes
@@ -200,11 +205,12 @@ def parse_recipes(recipes: Any) -> Any:
 
 
 def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The recipes that one `[[recipes]]` of the file stands for, in the order in which its lists are written.
+    """The recipes of one `[[recipes]]` table: one for each combination of values of its lists, in their order.
 
-    A method uses those values of a list that it supports. If `method` itself is a list, a method that supports no
-    value of another key uses its own default, so that `group_size = 64` suits w8a8, too. A list of `bits` leaves out
-    a method that supports none of them: whoever lists 8 bits does not want awq at 4.
+    Each method uses only those values of a list that it supports. If `method` is a list, a method that supports no
+    given value of another key uses its default for this key. Thus w8a8 can be combined with `group_size = 64`. A list
+    of `bits` is an exception: a method that supports none of its widths is omitted, because nobody asked for the
+    default width of this method.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
     if not lists:
@@ -226,12 +232,12 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _position(listed_values: Sequence[Any], value: Any) -> int:
-    """Index of a value in its list; 0 for a method's own default, which is not in it."""
+    """Index of the value in the list; 0 if the list does not contain it, because it is the default of a method."""
     return listed_values.index(value) if value in listed_values else 0
 
 
 def _options(method: Any, key: str, given: Any, several: bool) -> list[Any]:
-    """The values of `key` that a combination can have; none: the method's own default."""
+    """The values of `key` for the combinations of one method; empty if the method uses its default."""
     values = _listed(given)
     if not isinstance(method, str) or method not in METHODS or not (several or isinstance(given, list | tuple)):
         return values
@@ -245,19 +251,19 @@ def _has(method: str, key: str, value: Any) -> bool:
 
 
 def _any_has(key: str, value: Any) -> bool:
-    """Whether any method has this value. Others are refused when the recipe is built."""
+    """True if at least one method supports this value. Other values are refused when the recipe is built."""
     return any(_has(method, key, value) for method in METHODS.names())
 
 
 def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
-    """Raise ValidationError if a list of methods comes with a value that none of them has."""
+    """Raise ValidationError if no method of a list supports a given value."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
-        return  # one method, or a name that is refused when the recipe is built
+        return  # there is only one method, or a name that is refused when the recipe is built
     for key in CHOICES:
         for value in _listed(recipe.get(key, [])):
             if methods and not any(_has(method, key, value) for method in methods):
-                have = "; ".join(f"{method} has {listed(model_of(method).choices(key))}" for method in methods)
+                have = "; ".join(f"{method} supports {listed(model_of(method).choices(key))}" for method in methods)
                 problem = PydanticCustomError("no_method_has", "{reason}", {"reason": have})
                 raise ValidationError.from_exception_data(
                     "recipe", [InitErrorDetails(type=problem, loc=(key,), input=value)]
@@ -265,7 +271,7 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
 
 
 def _relocated(error: Any, index: int) -> InitErrorDetails:
-    """A line of an error about one recipe, as a line about the recipe at `index` (0-based) of the file."""
+    """Change an error detail of a single recipe so that it contains the recipe's `index` (0-based) in the file."""
     kind: Any = error["type"]
     if kind not in ("extra_forbidden", "missing"):
         kind = PydanticCustomError("value_error", "{reason}", {"reason": error["msg"]})
@@ -273,7 +279,7 @@ def _relocated(error: Any, index: int) -> InitErrorDetails:
 
 
 def recipe_of_worker(values: Mapping[str, Any]) -> Recipe:
-    """`Recipe.identity` of the run's process, parsed again in the worker child. Raises UsageError."""
+    """Parse `Recipe.identity` in the worker, which gets it as JSON from the run's process. Raises UsageError."""
     try:
         return build_recipe(values)
     except ValidationError as error:
@@ -288,13 +294,14 @@ def _listed(value: Any) -> list[Any]:
 
 
 def listed(values: Iterable[Any]) -> str:
-    """The values as words in a sentence."""
+    """The values as a list in a sentence."""
     return ", ".join(map(str, values))
 
 
 class Quantize(Section):
-    """Checkpoints for resuming after a kill or a stop (gptq with llama and qwen3_moe)."""
+    """Checkpoints: after a kill or a stop, quantizing continues from them (gptq with llama and qwen3_moe)."""
 
     checkpoint_s: Annotated[
-        float, Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0: one each layer")
+        float,
+        Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0: after each layer"),
     ] = 600.0

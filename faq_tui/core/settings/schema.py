@@ -1,4 +1,4 @@
-"""The schema of `faq.toml`: all sections, and checks between sections."""
+"""The schema of `faq.toml`: all sections, and checks across sections."""
 
 from __future__ import annotations
 
@@ -27,53 +27,61 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 
 
 class Activations(Section):
-    """Measurements for the spikes pane and the report. They change no artefact."""
+    """Measurements of the target's activations, for the spikes pane and the report. They change no artefact."""
 
-    enabled: Annotated[bool, Field(description="false leaves the stage out")] = True
+    enabled: Annotated[bool, Field(description="false skips the stage")] = True
     modules: Annotated[
         tuple[str, ...],
-        Field(description='last parts of module names whose inputs are measured; "experts" of a mixture'),
+        Field(
+            description='modules whose inputs are measured, by the last part of their names; "experts": all experts'
+        ),
     ] = ("o_proj",)
     samples: Annotated[
-        Count, Field(description="samples of each set that are measured at most, from its beginning")
+        Count, Field(description="largest number of samples measured in each set, from its beginning")
     ] = 64
     tokens: Annotated[
-        Count, Field(description="tokens of each set that are measured at most; at least one whole sample")
+        Count, Field(description="largest number of tokens measured in each set, but at least one whole sample")
     ] = 16384
     expert_minimum: Annotated[
-        Fraction, Field(description="experts that get a smaller share of a set's tokens are named")
+        Fraction, Field(description="a warning names experts that get less than this share of a set's tokens")
     ] = 0.005
     layer_error_tokens: Annotated[
-        int, Field(ge=0, description="tokens of held-out text to measure each artefact's layers on; 0: not measured")
+        int,
+        Field(ge=0, description="tokens of held-out text for measuring the error of each layer; 0: no measurement"),
     ] = 1024
 
 
 class Settings(Section):
-    """The whole file."""
+    """All sections of `faq.toml`."""
 
     target: Annotated[Target, Field(description="the model that is quantized")]
     seeds: Annotated[Seeds, Field(description="the questions")]
-    sources: Annotated[dict[str, Source], Field(description="any number of sources, under any names")] = Field(
-        default_factory=dict
-    )
-    judge: Annotated[JudgeSettings, Field(description="who scores the candidates")] = Field(
+    sources: Annotated[
+        dict[str, Source], Field(description="models that regenerate answers; any number, with any names")
+    ] = Field(default_factory=dict)
+    judge: Annotated[JudgeSettings, Field(description="the judges that score the candidates")] = Field(
         default_factory=JudgeSettings
     )
     assemble: Annotated[Assemble, Field(description="how a picked conversation becomes token ids")] = Assemble()
     sets: Annotated[
         dict[str, SetPlan],
-        Field(description="calibration sets beside baseline and those of the sources, under any names"),
+        Field(description="calibration sets in addition to the baseline and the sources' sets, with any names"),
     ] = Field(default_factory=dict)
     activations: Annotated[
-        Activations, Field(description="how spiky the target's activations are under each set; changes no artefact")
+        Activations, Field(description="measurement of spikes in the target's activations; it changes no artefact")
     ] = Activations()
-    recipes: Annotated[tuple[Recipe, ...], Field(description="several of them, or lists in one, make a queue")] = (
-        Field(default_factory=lambda: (default_recipe(),))
-    )
-    quantize: Annotated[Quantize, Field(description="how artefacts are made; changes none of them")] = Quantize()
-    evaluate: Annotated[Evaluate, Field(description="what artefacts are compared on with the target")] = Evaluate()
+    recipes: Annotated[
+        tuple[Recipe, ...],
+        Field(description="how the target is quantized; several recipes, or lists in one, make a queue"),
+    ] = Field(default_factory=lambda: (default_recipe(),))
+    quantize: Annotated[
+        Quantize, Field(description="checkpoints while artefacts are made; they change no artefact")
+    ] = Quantize()
+    evaluate: Annotated[
+        Evaluate, Field(description="texts and benchmarks that compare artefacts with the target")
+    ] = Evaluate()
     preset: Annotated[
-        Preset | None, Field(description="as `faq-tui init --preset` writes it; changes no result; left out: none")
+        Preset | None, Field(description="written by `faq-tui init --preset`; it changes no result; default: none")
     ] = None
 
     @model_validator(mode="before")
@@ -88,12 +96,12 @@ class Settings(Section):
 
     @field_serializer("recipes")
     def _with_keys_of_all(self, recipes: tuple[Recipe, ...]) -> tuple[dict[str, Any], ...]:
-        """Serialize recipes with all keys, as the report's signature, a hash of the settings, has always had them."""
+        """Serialize recipes with all keys. The report's signature hashes this form, so this form must not change."""
         return tuple(recipe.with_keys_of_all() for recipe in recipes)
 
     @model_validator(mode="after")
     def _agrees(self) -> Settings:
-        """Check references between sections. The first mistake is reported."""
+        """Check references between sections and report the first mistake."""
         self._check_source_names()
         check(self.sources, self.sets, self._asked())
         self._check_sets_of_recipes()
@@ -105,7 +113,7 @@ class Settings(Section):
     def _check_source_names(self) -> None:
         for name in self.sources:
             if not name.isidentifier() or name == BASELINE:
-                raise ValueError(f'sources.{name}: a source name is a word, and not "{BASELINE}"')
+                raise ValueError(f'sources.{name}: the name of a source must be one word other than "{BASELINE}"')
 
     def _check_sets_of_recipes(self) -> None:
         known = self.set_names()
@@ -116,10 +124,10 @@ class Settings(Section):
                     raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
 
     def _check_names_of_draws(self) -> None:
-        """With several draws, `elder-r2` is the second draw of `elder` and cannot be a set."""
+        """Refuse sets that have the name of a draw, such as `elder-r2` for the second draw of `elder`."""
         for name in self.set_names():
             if self.evaluate.repeats > 1 and plain_name(name) != name:
-                raise ValueError(f"sets.{name}: with evaluate.repeats this name belongs to a draw: choose another")
+                raise ValueError(f"sets.{name}: evaluate.repeats uses this name for a draw: choose another name")
 
     def _check_answers(self) -> None:
         known = (TARGET_ANSWERS, *self.sources)
@@ -134,26 +142,26 @@ class Settings(Section):
                 raise ValueError(f"recipes: two recipes would both write models/{folder}")
 
     def set_names(self) -> tuple[str, ...]:
-        """Every calibration set of this run: plain sets (equal samples), their `-tokens` twins, then further ones."""
+        """All calibration sets of the run: the default sets, their twins (`-tokens`), then further sets."""
         further = further_names(self.sources, self.sets, self._asked())
         return (*default_names(self.sources), *twin_names(self.sources), *further)
 
     def all_set_names(self) -> tuple[str, ...]:
-        """`set_names` with the further draws that `evaluate.repeats` asks for: `elder-r2`, `elder-r3` …"""
+        """`set_names` and the further draws of `evaluate.repeats`: `elder-r2`, `elder-r3` …"""
         return self._drawn(self.set_names())
 
     def _drawn(self, names: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(draw_name(name, n) for n in range(1, self.evaluate.repeats + 1) for name in names)
 
     def set_plans(self) -> dict[str, SetPlan]:
-        """The plan of each set. Twins have none: they are cut from their plain sets."""
+        """The plan of each set. Twins have no plan, because they are cut from the default sets."""
         further = further_names(self.sources, self.sets, self._asked())
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The sets that recipes name."""
+        """The names of the sets in the recipes."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:
-        """The sets a recipe is quantized on, each in all its draws."""
+        """The sets on which the target is quantized with this recipe, with all their draws."""
         return self._drawn(recipe.sets if recipe.sets is not None else self.set_names())

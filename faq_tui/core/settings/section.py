@@ -1,8 +1,8 @@
-"""The base class of every section of `faq.toml`: unknown keys are refused, and values are frozen.
+"""The base class of all sections of `faq.toml`. It refuses unknown keys, and its values cannot be changed.
 
 Each key has a `Field` with a short description, which becomes its comment in a new `faq.toml` (`settings.comments`).
-A key that is None by default has an example, and its description ends in `; left out: ` and what leaving it out
-means.
+If a key is None by default, it has an example. The description of such a key ends with `; default: ` and states what
+happens without the key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-EMBEDDED = "embedded"  # as a model or base_url: the small model and server that ship with faq-tui
+EMBEDDED = "embedded"  # value of `model` or `base_url` for the small model, and its server, that ship with faq-tui
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"
 
@@ -27,6 +27,6 @@ class Section(BaseModel):
 
 @dataclass(frozen=True)
 class DescribedBy:
-    """In a key's annotation: its comment is what `function` returns, since it depends on what is installed."""
+    """Annotation of a key whose comment depends on the installed packages: `function` returns the comment."""
 
     function: Callable[[], str]

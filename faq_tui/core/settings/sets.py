@@ -1,4 +1,4 @@
-"""`[sets.NAME]`: calibration sets beyond the default ones, or a default one made otherwise."""
+"""Settings in `[sets.NAME]` and `[assemble]`: further calibration sets, and changes to default sets."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, Count, Sectio
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
-# These need no section: naming one in a recipe's `sets` is enough.
+# These sets need no section. A recipe can name them in `sets`.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
 
 
 class Match(Section):
-    """The sets whose size this one copies. With both keys, each sample is cut so that samples and tokens agree."""
+    """Sets whose size this set copies. With both keys, samples are cut until both numbers agree."""
 
     samples: Annotated[
-        str | None, Field(description="set with the number of samples; left out: not matched", examples=["baseline"])
+        str | None, Field(description="set whose number of samples is copied; default: none", examples=["baseline"])
     ] = None
     tokens: Annotated[
-        str | None, Field(description="set with the number of tokens; left out: not matched", examples=["baseline"])
+        str | None, Field(description="set whose number of tokens is copied; default: none", examples=["baseline"])
     ] = None
 
     def names(self) -> set[str]:
@@ -32,7 +32,7 @@ class Match(Section):
 
 
 class SetPlan(Section):
-    """One calibration set: its source, form, selection and size."""
+    """One calibration set: its sources, form, selection and size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
@@ -40,29 +40,36 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source or "baseline", or shares; left out: its name, else "baseline"',
+            description='a source, "baseline" or shares; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
-    # seed: the chat template, with the original answer if there is one; raw: the texts without a template;
-    # template: the question only; original: as seed, but only the seeds that have an answer.
+    # "seed": the question and the original answer, if there is one, in the chat template. "raw": the same texts
+    # without a template. "template": only the question, in the template. "original": only seeds that have an original
+    # answer, rendered as with "seed".
     kind: Annotated[
-        Kind | None, Field(description="how the baseline is written; left out: seed", examples=["seed"])
+        Kind | None, Field(description="form of the baseline's samples; default: seed", examples=["seed"])
     ] = None
-    answer_only: Annotated[bool, Field(description="true leaves the reasoning out")] = False
+    answer_only: Annotated[bool, Field(description="true removes the reasoning")] = False
     tokens_per_sample: Annotated[
         int | None,
-        Field(ge=16, description="longer samples lose their end; left out: as long as they are", examples=[256]),
+        Field(ge=16, description="samples are cut to this many tokens; default: not cut", examples=[256]),
     ] = None
     select: Annotated[
         Literal["judge", "diversity", "coverage"] | None,
-        Field(description="the order that is cut; left out: as they come", examples=["diversity"]),
+        Field(
+            description="order of the samples; default: as drawn",
+            examples=["diversity"],
+        ),
     ] = None
-    count: Annotated[Count | None, Field(description="samples; left out: all", examples=[128])] = None
+    count: Annotated[Count | None, Field(description="number of samples; default: all samples", examples=[128])] = (
+        None
+    )
     match: Annotated[
         Match,
         Field(
-            description="sets whose samples or tokens it is cut to; left out: none", examples=[{"tokens": "baseline"}]
+            description="sets whose number of samples or tokens it copies; default: none",
+            examples=[{"tokens": "baseline"}],
         ),
     ] = Match()
 
@@ -75,40 +82,39 @@ class SetPlan(Section):
     def _agrees(self) -> SetPlan:
         shares = self.made_from
         if shares is not None and abs(sum(shares.values()) - 1.0) > 1e-6:
-            raise ValueError(f"from: the shares add up to {sum(shares.values()):g}, not to 1")
+            raise ValueError(f"from: the shares sum to {sum(shares.values()):g}, but must sum to 1")
         if shares is not None and self.kind is not None and BASELINE not in shares:
-            raise ValueError(f'kind is how "{BASELINE}" is written, which this set is not made from')
+            raise ValueError(f'kind is only for sets made from "{BASELINE}": remove kind')
         if self.count is not None and self.match.samples is not None:
-            raise ValueError("count and match.samples both say how many samples: keep one")
+            raise ValueError("count and match.samples both set the number of samples: remove one of them")
         return self
 
     def parts(self, own: str) -> dict[str, float]:
-        """Source or "baseline" -> share of the samples. Without `from`, all are from `own`."""
+        """The share of the samples for each source or "baseline". Without `from`, all samples are from `own`."""
         return {own: 1.0} if self.made_from is None else dict(self.made_from)
 
 
 class Assemble(Section):
-    """How a picked conversation becomes token ids."""
+    """Settings for turning a picked conversation into token ids."""
 
-    max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, special tokens counted")] = 2048
+    max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, including special tokens")] = 2048
     overflow: Annotated[
-        Literal["keep_answer", "head", "tail", "drop"], Field(description="what is kept of a longer conversation")
+        Literal["keep_answer", "head", "tail", "drop"],
+        Field(description="which part of a longer conversation is kept"),
     ] = "keep_answer"
-    common_seeds: Annotated[
-        bool, Field(description="every set holds the same seeds, those that all have a sample of")
-    ] = True
+    common_seeds: Annotated[bool, Field(description="true keeps only seeds that have a sample in every set")] = True
 
 
 DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")
 
 
 def draw_name(name: str, number: int) -> str:
-    """The set's name in its draw `number`; the first has the plain name."""
+    """The name of a set's draw `number`. The first draw has the plain name."""
     return name if number == 1 else f"{name}-r{number}"
 
 
 def plain_name(name: str) -> str:
-    """The set without its draw number."""
+    """The set's name without the number of the draw."""
     match = DRAW.fullmatch(name)
     return match["set"] if match and int(match["number"]) > 1 else name
 
@@ -117,25 +123,25 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")  # used in file and folder
 
 
 def default_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """The sets of every run: equal samples."""
+    """The default sets, which have equal numbers of samples."""
     return (BASELINE, *sources)
 
 
 def twin_names(sources: Iterable[str]) -> tuple[str, ...]:
-    """Their twins at equal tokens; none without sources."""
+    """The twins of the default sets, which have equal numbers of tokens. Empty if the run has no source."""
     names = tuple(sources)
     return tuple(f"{name}{TOKENS_SUFFIX}" for name in default_names(names)) if names else ()
 
 
 def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> tuple[str, ...]:
-    """Sets of `[sets]`, and the known kinds of the baseline that a recipe asks for by name."""
+    """The names of the sets in `[sets]`, and of the kinds of the baseline that a recipe uses."""
     default = default_names(sources)
     named = (*sets, *(name for name in requested if name in KINDS_BY_NAME))
     return tuple(dict.fromkeys(name for name in named if name not in default))
 
 
 def plans(names: Iterable[str], sources: Iterable[str], sets: Mapping[str, SetPlan]) -> dict[str, SetPlan]:
-    """Each set's plan with `from` and `kind` filled in."""
+    """The plan of each set. Missing values of `from` and `kind` are filled in."""
     known = set(sources)
     return {name: _whole(name, name if name in known else BASELINE, sets.get(name, SetPlan())) for name in names}
 
@@ -146,15 +152,19 @@ def _whole(name: str, own: str, plan: SetPlan) -> SetPlan:
 
 
 def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterable[str]) -> None:
-    """Raise ValueError for a section of `[sets]` that cannot be made."""
+    """Raise ValueError if a set of `[sets]` cannot be made."""
     sources = tuple(sources)
     twins = twin_names(sources)
     names = (*default_names(sources), *further_names(sources, sets, requested))
     for name, plan in sets.items():
         if not NAME.fullmatch(name):
-            raise ValueError(f"sets.{name}: a set's name is letters, digits, _ and -: it names a file and folders")
+            raise ValueError(
+                f"sets.{name}: use only letters, digits, _ and - in the name of a set, because it becomes a file name"
+            )
         if name in twins:
-            raise ValueError(f"sets.{name}: this name belongs to the twin at equal tokens, which is made by itself")
+            raise ValueError(
+                f"sets.{name}: this is the name of the automatic twin at equal tokens: choose another name"
+            )
         for part in plan.parts(name if name in sources else BASELINE):
             if part not in default_names(sources):
                 raise ValueError(
@@ -166,13 +176,16 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
 
 
 def in_order(unordered: Mapping[str, SetPlan]) -> Iterator[str]:
-    """The sets' names, each after those whose size it copies. Raises ValueError if sets refer to each other."""
+    """The names of the sets, each after the sets whose size it copies.
+
+    Raises ValueError if sets copy the size of each other.
+    """
     done: list[str] = []
     waiting = list(unordered)
     while waiting:
         ready = [name for name in waiting if unordered[name].match.names() <= set(done)]
         if not ready:
-            raise ValueError(f"sets: {', '.join(waiting)} take their size from each other: one must set its own")
+            raise ValueError(f"sets: {', '.join(waiting)} copy their size from each other: give one of them a count")
         done += ready
         waiting = [name for name in waiting if name not in ready]
     yield from done

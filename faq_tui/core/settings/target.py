@@ -1,17 +1,17 @@
-"""`[target]` and `[seeds]`: what is quantized, and the questions."""
+"""Settings in `[target]`, `[seeds]` and `[preset]`: the model that is quantized, and the questions."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from faq_tui.core.extensions import SEED_FORMATS
 from faq_tui.core.settings.section import Count, DescribedBy, Section
 
 
 def seed_kinds() -> str:
-    """What `seeds.path` can name, in words: the endings of files, then everything else."""
+    """The possible values of `seeds.path` as a text for the comment: suffixes of files, then other values."""
     formats = SEED_FORMATS.all()
     endings = [suffix.removeprefix(".") for one in formats for suffix in one.suffixes]
     others = [one.title for one in formats if not one.suffixes]
@@ -22,40 +22,98 @@ class Target(Section):
     """The model that is quantized."""
 
     model: Annotated[str, Field(description='hub id, local folder, or "embedded"')]
-    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where it is loaded")] = "auto"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="where the model is loaded")] = "auto"
     dtype: Annotated[
         Literal["auto", "float32", "bfloat16", "float16"],
-        Field(description="precision of judging and evaluation"),
+        Field(description="data type of the weights in judging and evaluation"),
     ] = "auto"
-    trust_remote_code: Annotated[bool, Field(description="true runs Python that the model's folder brings")] = False
+    trust_remote_code: Annotated[bool, Field(description="true runs Python code in the model's folder")] = False
+
+
+FieldName = Literal[
+    "rows", "messages", "system", "prompt", "input", "answer", "id", "category", "language"
+]  # rows: of a JSON object, the list of seeds
+# Keys of [seeds] that are newer than the first signatures.
+LATER = ("config", "revision", "streaming", "fields", "encoding")
 
 
 class Seeds(Section):
     """Where the questions come from, and how many are used."""
 
-    path: Annotated[str, Field(description='a file, the id of a data set, or "starter"'), DescribedBy(seed_kinds)]
-    count: Annotated[Count, Field(description="seeds that are regenerated")] = 256
-    heldout: Annotated[int, Field(ge=0, description="further seeds, kept apart for the evaluation")] = 32
-    sample_seed: Annotated[int, Field(description="another number draws other seeds")] = 0
+    path: Annotated[
+        str, Field(description='a file, the id of a data set on the hub, or "starter"'), DescribedBy(seed_kinds)
+    ]
+    count: Annotated[Count, Field(description="number of seeds that are regenerated")] = 256
+    heldout: Annotated[int, Field(ge=0, description="number of further seeds, which only the evaluation uses")] = 32
+    sample_seed: Annotated[int, Field(description="random seed of the draw; another number draws other seeds")] = 0
     shape: Annotated[
-        Literal["auto", "messages", "prompt", "text"], Field(description="how a record holds its question")
+        Literal["auto", "messages", "prompt", "text"], Field(description="form of the question in a record")
     ] = "auto"
     prompt_field: Annotated[
         str | None,
-        Field(description="field with the question; left out: found by its usual names", examples=["question"]),
+        Field(description="field with the question; default: found by common names", examples=["question"]),
     ] = None
     answer_field: Annotated[
         str | None,
-        Field(description="field with the original answer; left out: found by its usual names", examples=["answer"]),
+        Field(description="field with the original answer; default: found by common names", examples=["answer"]),
     ] = None
-    split: Annotated[str, Field(description="the part of a `datasets` id that is read")] = "train"
+    split: Annotated[str, Field(description="the split of a data set on the hub that is read")] = "train"
+    config: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="configuration (subset) of a data set on the hub; default: its only one",
+            examples=["main"],
+        ),
+    ] = None
+    revision: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            description="branch, tag or commit of a data set on the hub; default: its main branch",
+            examples=["main"],
+        ),
+    ] = None
+    streaming: Annotated[
+        bool, Field(description="false downloads the whole split of a data set on the hub before it is read")
+    ] = True
+    # Our names to the file's; "a.b" is the field b of the object in a, and system = "" leaves system columns out.
+    fields: Annotated[
+        dict[FieldName, str] | None,
+        Field(
+            description="names of the file's fields; default: found by common names",
+            examples=[{"prompt": "data.ask"}],
+        ),
+    ] = None
+    encoding: Annotated[
+        str | None,
+        Field(description="encoding of a text file; default: UTF-8", examples=["latin-1"]),
+    ] = None
     on_problem: Annotated[
-        Literal["skip", "refuse"], Field(description="what is done at a broken, empty or repeated line")
+        Literal["skip", "refuse"], Field(description="what to do with a broken, empty or repeated line")
     ] = "skip"
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            try:
+                "".encode(encoding)  # refuses codecs that do not make bytes of text
+                b"".decode(encoding)
+            except (LookupError, ValueError):
+                raise ValueError('no text encoding of this name; try "utf-16", "latin-1" or "cp1252"') from None
+        return encoding
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out keys of `LATER` that have their default values, so that signatures of earlier runs stay valid."""
+        body: dict[str, Any] = serialize(self)
+        fields = type(self).model_fields
+        return {key: value for key, value in body.items() if key not in LATER or value != fields[key].default}
 
 
 class Preset(Section):
-    """Written by `faq-tui init --preset`; it changes nothing but what `faq-tui status` compares with."""
+    """The published table that `faq-tui status` compares with. `faq-tui init --preset` writes this section."""
 
     name: Annotated[
         str,
@@ -65,4 +123,4 @@ class Preset(Section):
             examples=["paper/table1"],
         ),
     ]
-    model: Annotated[str, Field(description="the target as that table writes it", examples=["Qwen3-8B"])]
+    model: Annotated[str, Field(description="the target's name in that table", examples=["Qwen3-8B"])]

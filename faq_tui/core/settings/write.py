@@ -1,4 +1,4 @@
-"""The first `faq.toml` of a run, with the words a person needs to change it."""
+"""Write the first `faq.toml` of a run, with comments that explain each key."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
 HEAD = """\
-# Settings of one faq-tui run. Edit freely: what a change makes stale is done again, nothing else.
-# A line after # is a key at its default, or an example where it says "left out".
+# Settings of one faq-tui run. You can edit them at any time: the next run redoes only what depends on the change.
+# A commented-out key shows its default. If its comment states the default ("default: ..."), it shows an example.
 """
 NO_SOURCE = """\
-# No source yet: only the baseline will be made. Name a larger model of the target's family:
+# There is no source yet, so only the baseline will be made. Name a larger model of the target's family:
 """
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What `faq-tui init` was told."""
+    """The options of `faq-tui init`."""
 
     target: str
     seeds: str
@@ -47,16 +47,16 @@ class Choices:
 
 
 def demo_text() -> str:
-    """The settings of `faq-tui demo`."""
+    """The text of `faq.toml` for `faq-tui demo`."""
     return (files("faq_tui.core") / "data" / "demo.toml").read_text(encoding="utf-8")
 
 
 def init_text(choices: Choices) -> str:
-    """A complete `faq.toml`. Raises UsageError on choices that do not go together."""
+    """The text of a complete `faq.toml`. Raises UsageError if the choices contradict each other."""
     c = choices
     for url, model, name in ((c.elder_url, c.elder_model, "elder"), (c.judge_url, c.judge_model, "judge")):
         if bool(url) != bool(model):
-            raise UsageError(f"--{name}-url and --{name}-model go together: give both or neither")
+            raise UsageError(f"--{name}-url and --{name}-model belong together: give both or neither")
     parts = [
         HEAD,
         _section("target", Target, {"model": c.target}),
@@ -85,12 +85,12 @@ def _section(
     live: Collection[str] = (),
     without: Collection[str] = (),
 ) -> str:
-    """The section `[name]` of `Settings`; the other parameters are those of `keys_text`."""
+    """The text of the section `[name]` of `Settings`. The other parameters are the same as in `keys_text`."""
     return head_text(f"[{name}]", SETTINGS[name]) + keys_text(model, values, live, without)
 
 
 def _source(c: Choices) -> str:
-    """The first source: the elder that was named, that of the demo, or an example in comments."""
+    """The text of the first source: the elder in `c`, the source of the demo, or an example in comments."""
     if c.elder_url:
         return _elder(c.elder_url, c.elder_model or "")
     if c.target == EMBEDDED:
@@ -121,9 +121,9 @@ def _commented(text: str) -> str:
 
 
 def _group_size(target: str) -> str:
-    """128 as in the paper, where the target's widths are multiples of it; else the largest that divides them."""
+    """The group size: 128 as in the paper if it divides the target's widths, else the largest that divides them."""
     if target == EMBEDDED:
-        return "64                  # 576 input features are no multiple of 128"
+        return "64                  # 576 input features are not a multiple of 128"
     try:
         config = json.loads((Path(target).expanduser() / "config.json").read_text(encoding="utf-8"))
         widths = [int(config[key]) for key in ("hidden_size", "intermediate_size") if key in config]
@@ -132,17 +132,17 @@ def _group_size(target: str) -> str:
     size = next((size for size in (128, 64, 32, 16) if all(width % size == 0 for width in widths)), 128)
     if size == 128:
         return "128"
-    return f"{size}                  # the largest that divides {' and '.join(map(str, widths))}"
+    return f"{size}                  # the largest size that divides {' and '.join(map(str, widths))}"
 
 
 def write_settings(folder: Path, text: str) -> Path:
-    """Write a checked `faq.toml` into a new or empty run. Raises UsageError if there is one already."""
+    """Check `text` and write it as `faq.toml` into `folder`. Raises UsageError if the file exists already."""
     path = folder / "faq.toml"
     parse_settings(text, "the settings")
     if path.exists():
-        raise UsageError(f"{path} is there already: edit it, or choose another folder")
+        raise UsageError(f"{path} exists already: edit it, or choose another folder")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file: a run is a folder")
+        raise UsageError(f"{folder} is a file, but a run is a folder: choose another path")
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_text(path) as file:
         file.write(text)

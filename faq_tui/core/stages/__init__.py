@@ -1,4 +1,4 @@
-"""The stages, one file each, in the order in which they run."""
+"""The stages of the pipeline, one file per stage, and the loop that runs them in order."""
 
 from faq_tui.core.run.context import Stage
 from faq_tui.core.stages import (

@@ -1,4 +1,4 @@
-"""The stage `activations`: run each calibration set through the target once and store statistics of module inputs."""
+"""The stage `activations`: run each calibration set through the target and store statistics of the module inputs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "activations"
-VERSION = 1  # increase it when the same sets would give other numbers
+VERSION = 1  # increase this number when a code change changes the statistics of the same sets
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings and all sets; of no set if the stage is switched off."""
+    """A hash of the settings and all sets. If the stage is switched off, the sets are not part of it."""
     settings = run.settings.activations
     return digest(STAGE, settings.enabled, sorted(signatures(run).items()) if settings.enabled else [])
 
@@ -33,7 +33,9 @@ def intact(run: Run) -> bool:
 
 
 def signatures(run: Run) -> dict[str, str]:
-    """Set -> hash of everything that affects its numbers. Equal sets have equal hashes."""
+    """Maps each set's name to a hash of everything that affects its statistics. Sets with equal token ids have equal
+    hashes.
+    """
     settings, target = run.settings.activations, run.settings.target
     chosen = [VERSION, settings.modules, settings.samples, settings.tokens, target.device, target.dtype]
     sets, model = all_sets(run.store), fingerprint(run)
@@ -54,16 +56,16 @@ def execute(context: Context) -> str:
     for name, signature in todo.items():
         first.setdefault(signature, name)  # only one of several equal sets is measured
     if first:
-        unfit = _measure(context, {name: signature for signature, name in first.items()})
-        if unfit:
-            context.emit(Note(f"{unfit}; no activations are shown", "warning"))
+        reason = _measure(context, {name: signature for signature, name in first.items()})
+        if reason:
+            context.emit(Note(f"{reason}; no activations are shown", "warning"))
             return "nothing measured: the target has none of the modules"
     else:
         context.emit(StageStarted(STAGE, 0, "tokens"))
     for name, signature in todo.items():
         if first[signature] != name:
             _share(context, first[signature], name)
-    return f"{len(current)} sets at {len(_places(run))} places"
+    return f"{len(current)} sets measured at {len(_places(run))} modules"
 
 
 def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
@@ -78,7 +80,7 @@ def _missing(run: Run, current: dict[str, str]) -> dict[str, str]:
 
 
 def _measure(context: Context, todo: dict[str, str]) -> str:
-    """Run the worker on these sets. Returns why the target cannot be measured, or an empty string."""
+    """Run the worker on the sets in `todo`. Returns the reason if the target cannot be measured, else ""."""
     run, settings = context.run, context.run.settings.activations
     target, sets = find_target(run, lambda text: context.emit(Note(text))), all_sets(run.store)
     spec = {
@@ -101,26 +103,26 @@ def _measure(context: Context, todo: dict[str, str]) -> str:
             for name, signature in todo.items()
         ],
     }
-    unfit = ""
+    reason = ""
 
     def hear(message: dict[str, Any]) -> None:
-        nonlocal unfit
+        nonlocal reason
         kind = message.pop("kind")
         if kind == "plan":
             context.emit(StageStarted(STAGE, message["total"], "tokens"))
         elif kind == "progress":
             context.emit(StageProgress(STAGE, **message))
         elif kind == "unfit":
-            unfit = message["message"]
+            reason = message["message"]
         elif kind == "activations":
             _store(context, ActivationsRow(signature=todo[message["set_name"]], **message))
 
     run_worker(STAGE, spec, hear, context.cancel, run.log(context.job), without_keys(run.settings))
-    return unfit
+    return reason
 
 
 def _share(context: Context, source: str, name: str) -> None:
-    """Copy the activations of an equal set: the same ids give the same activations."""
+    """Copy the activations of the set `source` to the set `name`, which has the same token ids."""
     run = context.run
     row = all_activations(run.store)[source]
     half = path_of(run, name).with_suffix(".half")
@@ -135,7 +137,9 @@ def _store(context: Context, row: ActivationsRow) -> None:
     minimum = context.run.settings.activations.expert_minimum
     starved = sum(count < minimum * row.tokens for counts in row.summary["experts"].values() for count in counts)
     if starved:
-        context.emit(Note(f"set {row.set_name}: {starved} experts get under {minimum:.1%} of its tokens", "warning"))
+        context.emit(
+            Note(f"set {row.set_name}: {starved} experts get less than {minimum:.1%} of its tokens", "warning")
+        )
 
 
 def _places(run: Run) -> set[tuple[int, str]]:

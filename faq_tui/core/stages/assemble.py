@@ -1,4 +1,8 @@
-"""The stage `assemble`: build all sets from plain seeds, each source's picks, their twins and `[sets]`."""
+"""The stage `assemble`: build all calibration sets.
+
+The sets are the baseline of plain seeds, one set of picks per source, the twins of these sets, and the sets in the
+section `[sets]` of the settings.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +29,7 @@ from faq_tui.core.store.seeds import Seed
 from faq_tui.core.store.sets import SetRow, add_set, all_sets, remove_set
 
 STAGE = "assemble"
-VERSION = 2  # increase it when the same settings and picks would give other ids
+VERSION = 2  # increase this number when a code change changes the token ids for the same settings and picks
 
 
 def signature(run: Run) -> str:
@@ -66,7 +70,7 @@ def execute(context: Context) -> str:
             sets[draw_name(name, number)] = built[name]
         for text in builder.warnings:
             context.emit(Note(text, "warning"))
-    for name in all_sets(run.store).keys() - set(names):  # sets of a source that the settings no longer name
+    for name in all_sets(run.store).keys() - set(names):  # sets that are no longer in the settings
         for folder in (run.calibration, run.token_kinds):
             (folder / f"{name}.jsonl").unlink(missing_ok=True)
         remove_set(run.store, name)
@@ -74,7 +78,7 @@ def execute(context: Context) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if every set's file is there: a person may have deleted one. Kinds of tokens can be searched for again."""
+    """True if every set's file exists; a person may have deleted one. The files of token kinds need not exist."""
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
@@ -84,13 +88,16 @@ def _draws(run: Run, chosen: Sequence[Seed]) -> list[list[Seed]]:
 
 
 def ranked(run: Run, role: str) -> list[Seed]:
-    """Seeds of a role in the seeded random order of the draw, so that every prefix of a set is equally mixed."""
+    """The seeds with the role `role` in random order, so that every prefix is a random sample.
+
+    The order depends only on `seeds.sample_seed`.
+    """
     key = run.settings.seeds.sample_seed
     return sorted(seed_rows.by_role(run.store, role), key=lambda seed: digest(key, seed.id))
 
 
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
-    """The material of one draw. Each draw has its own order of the reserve."""
+    """The material for one draw of a set. The order of the unused seeds differs from draw to draw."""
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
@@ -104,7 +111,7 @@ def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
 
 
 def _store(context: Context, collector: Collector, name: str, samples: Sequence[Sample], drawn: str) -> None:
-    """Write the set's files and its row in the database. `drawn`: the set's name including its draw."""
+    """Write the set's files and its row in the database. `drawn` is the set's name with the number of the draw."""
     run, refused = context.run, dict(collector.refused[name])
     row = SetRow(
         name=drawn,
@@ -126,4 +133,4 @@ def _store(context: Context, collector: Collector, name: str, samples: Sequence[
         context.emit(Note(f"set {drawn}: {collector.reasons(name)}", "warning"))
     if row.answered > row.whole_answers:
         lost = row.answered - row.whole_answers
-        context.emit(Note(f"set {drawn}: {lost} of {row.answered} samples no longer hold their whole answer"))
+        context.emit(Note(f"set {drawn}: {lost} of {row.answered} samples contain only a part of their answer"))

@@ -1,4 +1,7 @@
-"""The stage `evaluate`: measure the unquantized target and every artefact on held-out text; store results at once."""
+"""The stage `evaluate`: measure the unquantized target and every artefact on held-out text.
+
+Each result is stored as soon as it is measured.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,7 @@ class _Listener:
         getattr(self, f"on_{message['kind']}")(**body)
 
     def with_answers(self) -> Spec:
-        """The job description with the answers that the worker has generated."""
+        """The worker's job description, completed with the answers that the worker has generated."""
         stored = heldout(self.context.run.store, self.source_hash)
         answers = [
             replace(answer, ids=list(stored[answer.seed_id].answer_ids)) if answer.seed_id in stored else answer
@@ -103,5 +106,5 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            for metric in metrics_in(kind_of(text), items):  # flips are left out, because they compare two models
+            for metric in metrics_in(kind_of(text), items):  # without flips, which compare two models
                 self.context.emit(MeasurementReady(name, text, metric.name, metric.value_of(Sums.of(items))))

@@ -1,7 +1,7 @@
-"""The last part of the stage evaluate: public benchmarks, task by task, each stored as soon as it is done.
+"""The last part of the stage `evaluate`: public benchmarks. Each task's result is stored as soon as it is done.
 
-If a task cannot run (its data, program or server is missing), one warning is stored and shown by status and report.
-The other tasks continue, and the next run tries again.
+If a task cannot run (its data, program or server is missing), one warning is stored, which status and report show.
+The other tasks continue. The next run tries the failed task again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def intact(run: Run) -> bool:
 
 
 def execute(context: Context, target: TargetModel) -> str:
-    """Run the missing tasks. Returns the end of the stage's summary; empty without benchmarks."""
+    """Run the missing tasks. Returns the last part of the stage's summary; "" if the settings name no benchmarks."""
     todo, total = missing(context.run), len(wanted(context.run))
     if not total:
         return ""
@@ -42,7 +42,7 @@ def execute(context: Context, target: TargetModel) -> str:
         context.emit(StageStarted(STAGE, len(todo), "benchmark tasks", total - len(todo)))
         _Benchmarks(context, target, len(todo)).run(todo)
     left = len(missing(context.run))
-    return f"; {total - left} of {total} benchmark tasks" + (", the others are in the warnings" if left else "")
+    return f"; {total - left} of {total} benchmark tasks are done{'; the warnings name the others' if left else ''}"
 
 
 class _Benchmarks:
@@ -66,7 +66,7 @@ class _Benchmarks:
             self._try(self._evalscope, requests)
 
     def _try(self, work: Callable[[list[BenchmarkRequest]], None], requests: list[BenchmarkRequest]) -> None:
-        """Run `work`. On a shared failure, store the error for every request without a result."""
+        """Run `work`. If it fails for all requests, store the error for every request without a result."""
         try:
             if requests:
                 work(requests)
@@ -138,7 +138,7 @@ class _Benchmarks:
 
     def _failed(self, request: BenchmarkRequest, message: str) -> None:
         rows.set_problem(self.context.run.store, request.key, message)
-        if message not in self.said:  # one missing package gives one warning, not one per task and model
+        if message not in self.said:  # emit one warning for a missing package, not one for each task and model
             self.said.add(message)
             self.context.emit(Note(f"{request.subject}: {message}", "warning"))
         self._tick(request)
@@ -149,5 +149,5 @@ class _Benchmarks:
 
 
 def _by_subject(requests: list[BenchmarkRequest]) -> list[list[BenchmarkRequest]]:
-    """The requests grouped by model, so that a model is served once for all its tasks."""
+    """The requests grouped by model, so that each model is served only once for all its tasks."""
     return [list(group) for _, group in groupby(requests, key=lambda request: request.subject)]

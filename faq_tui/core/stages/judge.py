@@ -1,6 +1,6 @@
-"""The stage `judge`: score the candidates that lack a score by a judge of the settings, then pick by the scores.
+"""The stage `judge`: each judge in the settings scores the candidates without its score; then picks are made.
 
-Only the texts of candidates that are scored now are read.
+The stage reads only the texts of the candidates that lack a score.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def signature(run: Run) -> str:
 def execute(context: Context) -> str:
     run = context.run
     if not run.settings.sources:
-        return "no sources, nothing to judge"
+        return "the settings have no sources, so there is nothing to judge"
     candidates = {name: outlines_of(run, name) for name in run.settings.sources}
     usable = [c for of_source in candidates.values() for c in of_source if not c.flags]
     pending = {kind: _pending(run, kind, usable) for kind in run.settings.judge.kinds()}
@@ -60,7 +60,10 @@ def _pending(run: Run, kind: str, usable: Sequence[CandidateOutline]) -> list[Ca
 
 
 def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], done: int, total: int) -> int:
-    """Let one judge score these candidates and store every score at once; returns how many of `total` are done."""
+    """Score the candidates with one judge, and store each score at once. Returns the number of scores made so far.
+
+    `done` is the number of scores made before, and `total` is the number of all scores. Both count all judges.
+    """
     run, judge = context.run, judge_named(kind)
     identity = column_id(run, kind)
 
@@ -82,12 +85,12 @@ def _score(context: Context, kind: str, outlines: Sequence[CandidateOutline], do
 def _with_texts(run: Run, outlines: Sequence[CandidateOutline]) -> list[Item]:
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
     texts = candidate_rows.by_ids(run.store, (outline.id for outline in outlines))
-    # A renamed source finds its candidates again, so the name is the outline's.
+    # After a source was renamed, its stored candidates still have the old name; the outlines have the new name.
     return [(seeds[o.seed_id], replace(texts[o.id], source=o.source)) for o in outlines]
 
 
 def _pick(context: Context, name: str, candidates: Sequence[CandidateOutline]) -> str:
-    """Store the picks of one source's seeds that changed; returns a summary."""
+    """Pick candidates for one source's seeds, and store the picks that changed. Returns a summary."""
     run, judge = context.run, judge_id(context.run)
     scores = rows.scores_of(run.store, judge)
     by_seed: dict[str, list[CandidateOutline]] = defaultdict(list)
@@ -104,7 +107,5 @@ def _pick(context: Context, name: str, candidates: Sequence[CandidateOutline]) -
     unscored = sum(scores.get(c.id) is None for c in candidates if not c.flags)
     without = sum(candidate_id is None for candidate_id in choice.values())
     if without:
-        context.emit(
-            Note(f"{without} of {len(choice)} seeds of {name} have no candidate fit to be picked", "warning")
-        )
+        context.emit(Note(f"{without} of {len(choice)} seeds of {name} have no usable candidate", "warning"))
     return f"{name}: {len(choice) - without} of {len(choice)} seeds have a pick, {unscored} candidates unscored"

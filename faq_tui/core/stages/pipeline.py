@@ -1,8 +1,8 @@
 """The loop that runs the stages in order.
 
-A stage is a function of a context. It reads what earlier stages stored, stores every finished unit of work at once,
-and when it is called again does only what is missing. Its signature, a hash of its settings and inputs, decides
-whether it is stale. A run resumes by this alone.
+A stage is a function of a context. It reads the results of earlier stages and stores every finished unit of work at
+once. When it is called again, it does only the missing work, so a run can be resumed. A stage is stale if its
+signature, a hash of its settings and inputs, has changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from faq_tui.core.store import stages as stage_rows
 
 
 def all_stages() -> tuple[Stage, ...]:
-    """The pipeline, in order."""
+    """All stages of the pipeline, in the order in which they run."""
     from faq_tui.core.stages import STAGES
 
     return STAGES
@@ -42,7 +42,7 @@ def select(only: str | None, until: str | None) -> tuple[Stage, ...]:
 
 
 def is_current(run: Run, stage: Stage) -> bool:
-    """True if the stage is done, and was done with the present settings and inputs."""
+    """True if the stage has finished, and its settings and inputs have not changed since then."""
     row = stage_rows.all_rows(run.store).get(stage.name)
     return row is not None and row.state == "done" and row.signature == stage.signature(run) and stage.intact(run)
 
@@ -56,10 +56,10 @@ def run_pipeline(
     job: str | None = None,
     confirmed: bool = False,
 ) -> None:
-    """Run the selected stages in order. Raises the first stage's FaqError; all finished work is stored.
+    """Run the selected stages in order. Raises the FaqError of the first stage that fails. Finished work is kept.
 
-    `job` names its folder under `jobs/`; by default a new one. `confirmed`: a person has agreed to the cost of
-    regenerating.
+    `job` is the name of the job's folder in `jobs/`; by default, a new name is made. `confirmed` is true if a person
+    has agreed to the cost of regenerating.
     """
     selected = select(only, until)
     job = job or new_id()
@@ -74,7 +74,7 @@ def run_pipeline(
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
             for stage in selected:
-                # A server that was started for one stage must not keep its memory during the next.
+                # A server that a stage starts is stopped when that stage ends, so that the next stage has the memory.
                 with ExitStack() as resources:
                     context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
                     _run_stage(context, stage)
@@ -85,7 +85,7 @@ def _require_earlier(run: Run, stage: Stage) -> None:
         if earlier.name == stage.name:
             return
         if not is_current(run, earlier):
-            raise UsageError(f"{stage.name} needs {earlier.name} up to date first: use `--until {stage.name}`")
+            raise UsageError(f"{earlier.name} must be up to date before {stage.name}: use `--until {stage.name}`")
 
 
 def _run_stage(context: Context, stage: Stage) -> None:
@@ -93,7 +93,7 @@ def _run_stage(context: Context, stage: Stage) -> None:
     started = time.monotonic()
     try:
         summary = _execute_if_stale(context, stage)
-    except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, Ctrl-C too
+    except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, even by Ctrl-C
         failure = _as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
         stage_rows.end(store, stage.name, state, str(failure))
@@ -107,7 +107,10 @@ def _run_stage(context: Context, stage: Stage) -> None:
 
 
 def _execute_if_stale(context: Context, stage: Stage) -> str | None:
-    """The summary of what the stage did; None if it is current. Its signature is computed once."""
+    """Execute the stage and return its summary, or return None if the stage is current.
+
+    The signature is computed only once, because computing it may take long.
+    """
     run = context.run
     signature = stage.signature(run)
     row = stage_rows.all_rows(run.store).get(stage.name)
@@ -119,11 +122,11 @@ def _execute_if_stale(context: Context, stage: Stage) -> str | None:
 
 
 def _as_faq_error(context: Context, stage: Stage, error: BaseException) -> FaqError:
-    """Our own errors as they are; anything else as one sentence, its traceback in the job's log."""
+    """Return a FaqError unchanged. Turn any other error into a sentence, and write its traceback to the job's log."""
     if isinstance(error, FaqError):
         return error
     if isinstance(error, KeyboardInterrupt):
-        return Stopped("stopped by request; finished work is kept, run the same command again to go on")
+        return Stopped("stopped by request; finished work is kept, run the same command again to continue")
     if isinstance(error, OSError):
         try:
             with full_disk_is_clear(context.run.folder):

@@ -1,4 +1,4 @@
-"""Complete an artefact's manifest with facts from the run: the set and its hash, the sources and the prompts."""
+"""Add facts about the run to an artefact's manifest: the set and its hash, the sources and the prompts."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from faq_tui.core.store.sets import SetRow
 
 
 def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> None:
-    """Add these facts to the worker's manifest, with the commands that serve the folder under its final `name`.
+    """Add facts about the run to the worker's manifest, and commands that serve the folder under its final `name`.
 
     Raises FaqError if there is no manifest.
     """
     body = read_manifest(folder)
     if body is None:
-        raise FaqError(f"{folder} came out without a manifest: the details are in the job's log")
+        raise FaqError(f"the worker wrote no manifest to {folder}: read the job's log")
     settings = run.settings
     body["target"] = {"model": settings.target.model, "fingerprint": fingerprint(run)}
     body["calibration"] = {
@@ -50,6 +50,6 @@ def complete_manifest(folder: Path, name: str, run: Run, set_row: SetRow) -> Non
             for name, source in settings.sources.items()
         },
     }
-    from_the_run = Path(run.models.name) / name  # relative, because the run folder may be moved
+    from_the_run = Path(run.models.name) / name  # a relative path, because a person may move the run folder
     body["serve"] = serve_commands(from_the_run, format_of_folder(folder))
     write_manifest(folder, body)

@@ -1,6 +1,6 @@
-"""The stage `quantize`: each recipe on each of its sets, one child process per artefact.
+"""The stage `quantize`: apply each recipe to each of its sets, in one child process per artefact.
 
-A folder is moved to models/ only when it is complete.
+An artefact's folder is moved to models/ only when it is complete.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
 STAGE = "quantize"
-CHECKPOINTS = "checkpoints"  # in the run's cache
+CHECKPOINTS = "checkpoints"  # name of a folder in the run's cache
 HALF = ".half-"  # prefix of folders that are being written
 
 
@@ -49,13 +49,13 @@ def signature(run: Run) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if the folder of every artefact of the settings is complete."""
+    """True if the folder of every artefact in the settings is complete."""
     rows, names = all_artefacts(run.store), [recipe.folder(name) for recipe, name in jobs(run)]
     return all(name in rows and is_whole(run.models / rows[name].folder) for name in names)
 
 
 def jobs(run: Run) -> list[tuple[Recipe, str]]:
-    """Every (recipe, set) of the settings, in order."""
+    """All pairs (recipe, set name) of the settings, in order."""
     return [(recipe, name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
 
 
@@ -89,18 +89,18 @@ def execute(context: Context) -> str:
             failed.append((name, error))
             add_failure(run.store, name, signatures[name], str(error))
             if len(todo) > 1:
-                more = "; going on with the next artefact" if number + 1 < len(todo) else ""
+                more = "; the next artefact follows" if number + 1 < len(todo) else ""
                 context.emit(Note(f"{name}: {error}{more}", "warning"))
     if failed:
         raise _failure(failed, len(todo))
     context.emit(StageProgress(STAGE, len(todo), len(todo)))
     reused = sum(artefact.same_as is not None for artefact in all_artefacts(run.store).values())
-    shared = f", {reused} of them with the ids of another set and so its weights" if reused else ""
+    shared = f"; {reused} of them share the weights of another set with the same token ids" if reused else ""
     return f"{len(jobs(run))} artefacts under {run.models.name}/{shared}"
 
 
 def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
-    """One error for all failed artefacts, with the class of the first."""
+    """One error for all failed artefacts. Its class is that of the first error."""
     name, first = failed[0]
     if tried == 1:
         return first
@@ -109,7 +109,10 @@ def _failure(failed: list[tuple[str, FaqError]], tried: int) -> FaqError:
 
 
 def _good(run: Run, signatures: dict[str, str]) -> set[str]:
-    """Names of artefacts that are complete and match the settings, as does the folder that they share."""
+    """The names of the artefacts that are complete and match the settings.
+
+    If an artefact shares the folder of another artefact, both must match the settings.
+    """
     rows = all_artefacts(run.store)
     return {
         name
@@ -142,19 +145,22 @@ def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
     for entry in folder.glob("*"):
         if entry not in kept:
             shutil.rmtree(entry, ignore_errors=True)
-    with suppress(OSError):  # it is missing or not empty
+    with suppress(OSError):  # the folder is missing or not empty
         folder.rmdir()
 
 
 def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, signatures: dict[str, str]) -> None:
-    """Make one artefact, or share the weights of one with the same signature. `signatures`: by name, of all."""
+    """Make one artefact, or let it share the weights of a finished artefact with the same signature.
+
+    `signatures` maps the name of each artefact in the settings to its signature.
+    """
     run, name = context.run, recipe.folder(set_row.name)
     signature = signatures[name]
     twin = _twin(run, name, signatures)
     if twin is not None:
         shutil.rmtree(run.models / name, ignore_errors=True)  # left by an earlier set with this name
         _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
-        context.emit(Note(f"{name} has the token ids of {twin.name}: its weights serve for both"))
+        context.emit(Note(f"{name} has the same token ids as {twin.name}, so both share the same weights"))
         return
     result = _quantize(context, target, recipe, set_row, _checkpoints(run, name, signature))
     _record(run, name, signature, recipe, set_row, None, result["average_bits"], result["seconds"])
@@ -169,7 +175,10 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
 
 
 def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
-    """Another complete artefact with the signature of `name` that is not to be remade itself."""
+    """Another complete artefact with the signature of `name`; None if there is none.
+
+    The other artefact must match the settings, and must have its own weights, not those of a third artefact.
+    """
     signature = signatures[name]
     for other in all_artefacts(run.store).values():
         alike = other.signature == signature == signatures.get(other.name, signature)
@@ -181,7 +190,7 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
 def _quantize(
     context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, checkpoints: Path
 ) -> dict[str, Any]:
-    """Quantize in a worker child and move the folder to models/. Returns the worker's last message."""
+    """Quantize in a worker child and move the folder to models/. Returns the body of its message `quantized`."""
     run, name = context.run, recipe.folder(set_row.name)
     half = run.models / f"{HALF}{name}"
     spec = {
@@ -226,7 +235,7 @@ def worker_event(artefact: str, message: dict[str, Any]) -> Event | None:
         case "layer_done":
             return LayerDone(artefact, message["layer"])
         case "resumed":
-            return Note(f"{artefact} goes on at layer {message['layer']}: those before it were solved already")
+            return Note(f"{artefact} continues at layer {message['layer']}: earlier layers are already quantized")
     return None
 
 

@@ -1,4 +1,4 @@
-"""The stage `regenerate`: request the pending candidates of every source; store each as soon as it is complete."""
+"""The stage `regenerate`: request the pending candidates of every source, and store each when it is complete."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def signature(run: Run) -> str:
 def execute(context: Context) -> str:
     run = context.run
     if not run.settings.sources:
-        return "no sources in the settings: the baseline is all there is"
+        return "the settings have no sources, so only the baseline is made"
     pending = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
     total = sum(map(len, pending.values()))
     all_together = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
@@ -44,9 +44,9 @@ def execute(context: Context) -> str:
         if todo:
             _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
     if progress.failed:
-        advice = "run the same command again to ask for the failed ones"
+        advice = "run the same command again to request the failed ones"
         if progress.failed == progress.refused:
-            advice = "exclude the seeds that the server refuses (failed in pane 2, key e in pane 1), then run again"
+            advice = "exclude the refused seeds (pane 2 shows them as failed; key e in pane 1), then run again"
         raise FaqError(
             f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept: {advice}"
         )
@@ -54,7 +54,7 @@ def execute(context: Context) -> str:
 
 
 def _generate(context: Context, recorder: CandidateRecorder, pending: list[PendingCandidate]) -> None:
-    """Generate one source's candidates. If they are costly, a sample comes first, and then a person must agree."""
+    """Generate one source's candidates. If they are costly, only a sample is generated until a person agrees."""
     source, store = recorder.source, context.run.store
     generate = LocalGenerator(recorder) if source.is_local else RemoteGenerator(recorder)
     if not context.confirmed and needs_consent(source, estimate_cost(store, recorder.name, source, pending)):
@@ -69,7 +69,7 @@ def _after_sample(
     generate: LocalGenerator | RemoteGenerator,
     pending: list[PendingCandidate],
 ) -> list[PendingCandidate]:
-    """Generate a sample if there is none, and return the rest.
+    """Generate a sample if the source has no candidates yet. Returns the candidates that are still pending.
 
     Raises UsageError if the sample shows that a person must agree to the cost of the rest.
     """
@@ -82,7 +82,7 @@ def _after_sample(
         pending = [one for one in pending if one.order not in done]
     expected = estimate_cost(store, recorder.name, source, pending)
     if needs_consent(source, expected):
-        how = "if you want that, give --yes, in the app press r again (what is finished is kept)"
+        how = "to agree, give --yes, or press r again in the app (finished candidates are kept)"
         raise UsageError(f"{expected.sentence()}: {how}")
     return pending
 
@@ -94,15 +94,15 @@ def _summary(context: Context) -> str:
         tally = rows.tally(run.store, source_hash_of(source))
         why = counts_in_words(rows.flag_counts(run.store, source_hash_of(source)))
         parts.append(
-            f"{name}: {tally.candidates} candidates, {tally.completion_tokens} tokens, {tally.unusable} unfit"
+            f"{name}: {tally.candidates} candidates, {tally.completion_tokens} tokens, {tally.unusable} unusable"
             f"{f' ({why})' if why else ''}"
         )
         unreasoned = rows.count_unreasoned(run.store, source_hash_of(source)) if source.reasoning == "native" else 0
         if unreasoned:
             context.emit(
                 Note(
-                    f"{unreasoned} of {tally.candidates} candidates of {name} came without reasoning: does the "
-                    'server need a reasoning parser, or the source `reasoning = "prompted"`?',
+                    f"{unreasoned} of {tally.candidates} candidates of {name} have no reasoning: start the server "
+                    'with a reasoning parser, or set reasoning = "prompted" for the source',
                     "warning",
                 )
             )

@@ -1,4 +1,4 @@
-"""The stage `report`: write the evidence to reports/, one file per format of the report."""
+"""The stage `report`: write the report to reports/, one file per report format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def signature(run: Run) -> str:
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
-    """The metrics of other packages in the report; empty if there are none."""
+    """The names of the report's metrics that come from other packages, in a list; empty if there are none."""
     names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
     return [sorted(names)] if names else []
 

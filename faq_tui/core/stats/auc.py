@@ -1,4 +1,4 @@
-"""How well scores tell two kinds of answers apart."""
+"""Area under the ROC curve (AUC): how well scores separate better answers from worse ones."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ Z95 = 1.959963984540054
 
 
 def auc(better: Sequence[float], worse: Sequence[float]) -> float:
-    """The chance that one of `better` has a higher score than one of `worse`, ties counting half (Mann-Whitney).
+    """Probability that a random score of `better` exceeds a random score of `worse` (Mann-Whitney).
 
-    Raises ValueError if either is empty.
+    A tie counts one half.
+
+    Raises ValueError if `better` or `worse` is empty.
     """
     if not better or not worse:
-        raise ValueError("an AUC needs scores of both kinds")
+        raise ValueError("an AUC needs at least one score of each kind")
     wins = sum((b > w) + 0.5 * (b == w) for b in better for w in worse)
     return wins / (len(better) * len(worse))
 
 
 def interval(value: float, better: int, worse: int) -> tuple[float, float]:
-    """95 % interval of an AUC over so many scores of each kind: Newcombe's score method 5.
+    """95% interval of the AUC `value`, by Newcombe's score method 5 (Statistics in Medicine 25 (2006) 559-573).
 
-    Statistics in Medicine 25 (2006) 559-573. It does not shrink to a point where the scores are told apart
-    without an error, as Wald's interval does.
+    `better` and `worse` are the numbers of scores. Unlike Wald's interval, this interval has a width above zero even
+    if the AUC is 1.
     """
     n = (better + worse) / 2 - 1
 
     def reaches(theta: float) -> float:
-        """Positive while the observed value lies within 1.96 standard errors of `theta`."""
+        """Positive if the observed value lies within 1.96 standard errors of `theta`."""
         spread = 1 + n * ((1 - theta) / (2 - theta) + theta / (1 + theta))
         return Z95 * math.sqrt(theta * (1 - theta) * spread / (better * worse)) - abs(value - theta)
 
@@ -36,7 +38,7 @@ def interval(value: float, better: int, worse: int) -> tuple[float, float]:
 
 
 def _edge(reaches: Callable[[float], float], inside: float, outside: float) -> float:
-    """Where `reaches` turns negative between the two, to 1e-9."""
+    """The point between `inside` and `outside` at which `reaches` turns negative, with an error of at most 1e-9."""
     while abs(outside - inside) > 1e-9:
         middle = (inside + outside) / 2
         if reaches(middle) >= 0:

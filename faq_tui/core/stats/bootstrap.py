@@ -1,15 +1,14 @@
-"""Paired bootstrap: intervals of a number or a difference, over held-out items and draws of the calibration set.
+"""Paired bootstrap: confidence intervals of a value or a difference, over held-out items and calibration draws.
 
-Items (windows, answers, questions) are drawn with replacement, the same ones for every subject (Efron and
-Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are percentiles, at levels widened
-for few items (Hesterberg 2015, "What teachers should know about the bootstrap", expanded percentile interval):
-plain percentiles are too narrow by the factor sqrt((n - 1) / n) and leave out Student's t.
+Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
+Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
+(Hesterberg 2015, "What teachers should know about the bootstrap"): with few items, plain percentiles are too
+narrow by the factor sqrt((n - 1) / n), and they lack the longer tails of Student's t.
 
-Where the same recipe was run on several draws of its calibration set, draws are drawn first and items within
-(the same items for every draw, since all draws were measured on them). Three draws can be resampled in only ten
-ways. The percentiles are therefore stretched about the value to the width that Student's t gives for the two standard
-errors, each with its own degrees of freedom: (t[n - 1] of items)^2 + (t[draws - 1] of draws)^2,
-the form of Graybill and Wang (1980) for a sum of variances.
+If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
+items. All draws were measured on the same items. Three draws can be resampled in only ten ways. Therefore the
+interval is stretched around the value to a width from Student's t. Its squared half-width is
+(t[n - 1] x error over items)^2 + (t[draws - 1] x error over draws)^2, as Graybill and Wang (1980) combine variances.
 """
 
 from __future__ import annotations
@@ -30,25 +29,25 @@ if TYPE_CHECKING:
     Statistic = Callable[[Array, Array], Array]  # weights [rows, draws], weights [rows, items] -> values [rows]
 
 LEVEL = 0.95
-MIN_ITEMS = 5  # of fewer there is no honest interval
+MIN_ITEMS = 5  # with fewer items, no interval is given
 SEED = 20260120
 
-Draws = Sums | Sequence[Sums]  # one artefact, or the same recipe on several draws
+Draws = Sums | Sequence[Sums]  # sums of one artefact, or of the artefacts of one recipe on several draws
 
 
 class Measure(Protocol):
-    """What is estimated: a number that follows from weighted items, such as a metric of `core.evaluation`."""
+    """What is estimated: a value computed from weighted items, such as a metric of `core.evaluation`."""
 
     @property
     def higher_is_better(self) -> bool: ...
 
     def values(self, sums: Sums, weights: Array) -> Array:
-        """One value for each row of `weights`, shape [rows, items]: how often each item counts."""
+        """One value for each row of `weights`. Its shape is [rows, items]; a weight is how often the item counts."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value and its 95% interval; None where there are too few items, or a number is not finite."""
+    """A value and its 95% interval. The interval is None if there are too few items or if a value is not finite."""
 
     value: float
     low: float | None = None
@@ -59,24 +58,25 @@ class Estimate:
 
 
 def of_metric(metric: Measure, sums: Draws, resamples: int) -> Estimate:
-    """The metric of one subject: the mean over its draws."""
+    """Estimate the metric of one subject, as the mean over its draws."""
     draws = _listed(sums)
     return _estimate(_mean(metric, draws), draws, resamples)[0]
 
 
 def difference(metric: Measure, ours: Draws, theirs: Draws, resamples: int) -> Estimate:
-    """metric(ours) - metric(theirs), on the same resampled items, draw by draw."""
+    """Estimate metric(ours) - metric(theirs). Both sides use the same resampled items and draws."""
     return compared(metric, ours, theirs, resamples)[0]
 
 
 def compared(
     metric: Measure, ours: Draws, theirs: Draws, resamples: int, widening: float = 1.0
 ) -> tuple[Estimate, float | None]:
-    """The difference, and the two-sided p-value of no difference; that is None where there is no interval.
+    """The difference and its two-sided p-value; the p-value is None if there is no interval.
 
-    For one draw p is the level at which the interval would just include zero; where p is smaller than the resamples
-    can resolve, it comes from a normal tail of the bootstrap's own spread. For several draws p comes from Student's
-    t. `widening` multiplies the standard error between draws, for draws that share seeds (core.assembly.draws).
+    For one draw, p is the level at which the interval just includes zero. If p is too small for the number of
+    resamples, it is computed from a normal distribution with the bootstrap's standard deviation. For several draws, p
+    comes from Student's t. `widening` is a factor for the standard error between draws, above 1 if draws share seeds
+    (core.assembly.draws).
     """
     mine, others = _paired(ours, theirs)
     one, other = _mean(metric, mine), _mean(metric, others)
@@ -86,10 +86,10 @@ def compared(
 def recovered(
     metric: Measure, ours: Draws, baseline: Draws, unquantized: Sums, resamples: int, widening: float = 1.0
 ) -> Estimate | None:
-    """(baseline - ours) / (baseline - unquantized): 1 is all of what quantization lost, 0 none of it.
+    """(baseline - ours) / (baseline - unquantized): 1 recovers all that quantization lost, 0 recovers nothing.
 
-    None if the baseline's loss is within noise, if the baseline is better than the unquantized model, or if a number
-    is not finite, as in a resample without any loss: a share of no loss has no meaning.
+    Returns None if the loss of the baseline is not significant, if the baseline is better than the unquantized model,
+    or if a value is not finite. The value is not finite in a resample in which the baseline loses nothing.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -149,8 +149,10 @@ def _estimate(
 def _several_draws(
     value: float, over_items: Array, over_both: Array, singles: Array, items: int, widening: float
 ) -> tuple[Estimate, float | None]:
-    """The estimate over several draws. `over_items` are values with only the items resampled, `over_both` with draws
-    and items resampled, `singles` one value for each draw.
+    """The estimate over several draws.
+
+    `over_items` holds values for which only the items were resampled. `over_both` holds values for which draws and
+    items were resampled. `singles` holds one value for each draw.
     """
     import numpy as np
 
@@ -183,7 +185,7 @@ def _p_value(value: float, values: Array, items: int) -> float:
 
 @lru_cache(maxsize=8)
 def resampled(items: int, resamples: int, seed: int) -> Array:
-    """[resamples, items]: how often each item was drawn. The same arguments give the same draws."""
+    """How often each item was drawn, of shape [resamples, items]. The same arguments give the same result."""
     import numpy as np
 
     counts = np.random.default_rng(seed).multinomial(items, np.full(items, 1.0 / items), size=resamples)
@@ -193,7 +195,7 @@ def resampled(items: int, resamples: int, seed: int) -> Array:
 
 
 def tail_share(items: int) -> float:
-    """The percentile that bounds the interval on either side: Phi(-sqrt(n / (n - 1)) t[n - 1])."""
+    """The share of resamples outside each end of the interval: Phi(-sqrt(n / (n - 1)) t[n - 1])."""
     t = t_distribution.quantile((1.0 - LEVEL) / 2, items - 1)
     return NormalDist().cdf(-t * math.sqrt(items / (items - 1)))
 

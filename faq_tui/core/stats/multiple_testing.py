@@ -1,16 +1,17 @@
-"""Corrections for many comparisons: at 5%, one in twenty null comparisons looks significant."""
+"""Correct p-values for many comparisons. Uncorrected, 5% of comparisons without an effect look significant."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-RATE = 0.05  # false discovery rate: at most this share of what is called better or worse is noise
+RATE = 0.05  # false discovery rate: expected share of wrong results among all results called better or worse
 
 
 def adjusted(p_values: Sequence[float | None]) -> list[float | None]:
-    """p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995).
+    """The p-values adjusted for the false discovery rate (Benjamini and Hochberg 1995).
 
-    A None stays None and is not counted. The result of p of rank k among m is min over ranks j >= k of p_j m / j.
+    An entry that is None stays None and does not count as a comparison. Of m p-values, the adjusted p-value of rank k
+    is the minimum of p_j m / j over all ranks j >= k.
     """
     ranked = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
     results: list[float | None] = [None] * len(p_values)

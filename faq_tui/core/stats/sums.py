@@ -1,4 +1,4 @@
-"""Columns of numbers, one for each item: what a statistic weighs, sums and divides."""
+"""Columns with one number for each item. A statistic is computed from weighted sums of columns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ITEMS = "items"  # the column of ones
 
 @dataclass(frozen=True)
 class Sums:
-    """Columns of shape [items] by name. Every column has the same length; the column `items` is always there."""
+    """Columns by name, each of shape [items]. The column `items`, which is all ones, always exists."""
 
     columns: dict[str, Array]
 
@@ -31,7 +31,7 @@ class Sums:
         return len(next(iter(self.columns.values())))
 
     def column(self, name: str) -> Array:
-        """The column of this name. Raises KeyError if there is none."""
+        """The column `name`. Raises KeyError if it does not exist."""
         import numpy as np
 
         return np.ones(len(self)) if name == ITEMS else self.columns[name]

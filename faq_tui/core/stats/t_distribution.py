@@ -1,4 +1,4 @@
-"""Student's t distribution, for degrees of freedom that need not be whole."""
+"""Student's t distribution. The degrees of freedom need not be whole numbers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 POINTS = 4001
 TAILS = 120
-SMALLEST = 1e-6  # of the tails in a table
+SMALLEST = 1e-6  # the smallest tail probability in the result of `table`
 
 
 def tail(t: float, freedom: float) -> float:
     """P(T > t) for t >= 0.
 
     With theta = atan(t / sqrt(freedom)) the density is proportional to cos(theta)^(freedom - 1)
-    (Abramowitz and Stegun 26.7.3 and 26.7.4 are its integrals for whole freedoms).
+    (Abramowitz and Stegun 26.7.3 and 26.7.4 give its integrals for whole degrees of freedom).
     """
     import numpy as np
 
@@ -32,7 +32,7 @@ def tail(t: float, freedom: float) -> float:
 
 @lru_cache(maxsize=4096)
 def quantile(share: float, freedom: float) -> float:
-    """The t with P(T > t) = share, for a share below one half."""
+    """The value t with P(T > t) = `share`. The share must be below one half."""
     low, high = 0.0, 1.0
     while tail(high, freedom) > share:
         low, high = high, high * 2
@@ -44,7 +44,7 @@ def quantile(share: float, freedom: float) -> float:
 
 @lru_cache(maxsize=32)
 def table(freedom: float) -> tuple[Array, Array]:
-    """(tail shares from one half downwards, their t): many quantiles at the price of a hundred."""
+    """(tail probabilities, t values) for fast interpolation of many quantiles. The probabilities descend from 0.5."""
     import numpy as np
 
     tails = np.geomspace(0.5, SMALLEST, TAILS)

@@ -1,20 +1,20 @@
-"""One SQLite file a run. Every module reads and writes one family of tables; nothing else holds SQL of it.
+"""The run's SQLite database. Each module reads and writes one group of tables, and only that module has SQL for it.
 
 database.py         opens the file; transactions, read-only copies, lock timeouts
-migrate.py          applies migrations/NNNN_name.sql, each once
-seeds.py            the seeds, their roles, and what people did to them
-seed_pages.py       the list of seeds by filter, a page at a time
-candidates.py       what sources answered, and what failed
-candidate_pages.py  the chosen seeds with counts of their candidates, a page at a time
+migrate.py          applies each file migrations/NNNN_name.sql once
+seeds.py            the seeds, their roles, and people's edits
+seed_pages.py       pages of the list of seeds that match a filter
+candidates.py       candidates of the sources, and failed requests
+candidate_pages.py  pages of the list of chosen seeds, with counts of their candidates
 picks.py            scores and picks
-judged.py           how each seed stands with the judge and with people
+judged.py           decisions of the judge and of people for each seed
 judge_log.py        replies and tests of an LLM judge
 sets.py             calibration sets
-activations.py      statistics of activations, and the errors of artefacts' layers
-artefacts.py        artefacts, and why one could not be made
+activations.py      statistics of activations, and layer errors of artefacts
+artefacts.py        artefacts, and reasons of failures
 measurements.py     held-out answers, measurements, and the words of held-out items
 benchmarks.py       results of public benchmarks
-stages.py           what each stage did last
+stages.py           the last run of each stage
 """
 
 from faq_tui.core.store.database import Store

@@ -1,4 +1,4 @@
-"""What was measured of activations: statistics under each calibration set, and the errors of artefacts' layers.
+"""Measurements of activations: statistics for each calibration set, and errors of the artefacts' layers.
 
 The arrays of a set are in `activations/<set>.safetensors`.
 """
@@ -15,18 +15,18 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class ActivationsRow:
-    """What was measured of the target's activations under one calibration set."""
+    """Statistics of the target's activations on one calibration set."""
 
     set_name: str
     signature: str  # hash of target, settings and token ids
-    samples: int  # that went through the target
+    samples: int  # number of samples on which activations were measured
     tokens: int
     seconds: float
-    summary: dict[str, Any]  # places: [{layer, module, channels, ...statistics}], kinds, experts
+    summary: dict[str, Any]  # keys: places [{layer, module, channels, ...statistics}], kinds, experts
 
 
 def add_activations(store: Store, row: ActivationsRow) -> None:
-    """Store a set's activations in place of earlier ones."""
+    """Store a set's activations. They replace earlier activations of the set."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO activations (set_name, signature, samples, tokens, seconds, summary, created)"
@@ -39,7 +39,7 @@ def add_activations(store: Store, row: ActivationsRow) -> None:
 
 
 def remove_activations(store: Store, set_name: str) -> None:
-    """Forget a set's activations; their file stays."""
+    """Delete a set's activations from the database. The file with their arrays stays."""
     with store.writing() as db:
         db.execute("DELETE FROM activations WHERE set_name = ?", (set_name,))
 
@@ -53,17 +53,17 @@ def all_activations(store: Store) -> dict[str, ActivationsRow]:
 
 @dataclass(frozen=True)
 class LayerErrors:
-    """How far the outputs of an artefact's layers are from the target's, on one held-out text."""
+    """Errors of the outputs of an artefact's layers relative to the target's, on one held-out text."""
 
     subject: str  # a folder under models/
     signature: str  # hash of subject, text and dtype
     text: str  # name of the held-out text
     tokens: int
-    errors: list[float]  # relative error of each layer's output, the first layer first
+    errors: list[float]  # relative error of each layer's output, in the order of the layers
 
 
 def add_layer_errors(store: Store, row: LayerErrors) -> None:
-    """Store an artefact's layer errors in place of earlier ones."""
+    """Store an artefact's layer errors. They replace earlier errors of the artefact."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO layer_errors (subject, signature, text, tokens, errors, created)"

@@ -1,4 +1,4 @@
-"""Artefacts (quantized model folders), and why one could not be made."""
+"""Store artefacts (quantized model folders), and the reasons of failures."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from faq_tui.core.store.database import Store
 class Artefact:
     """The target quantized by one recipe on one calibration set."""
 
-    name: str  # of its folder under models/, unless `same_as` is set
+    name: str  # also the name of its folder under models/, unless `same_as` is set
     signature: str  # hash of recipe, token ids and target
-    recipe: dict[str, Any]  # Recipe.identity
+    recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str
-    same_as: str | None  # another artefact of the same recipe and token ids, whose folder is used
+    same_as: str | None  # name of an artefact with the same recipe and token ids, whose folder this artefact uses
     samples: int
     tokens: int
     bits: float  # average bits of a quantized weight
-    seconds: float  # that quantizing took
+    seconds: float  # duration of quantizing
 
     @property
     def folder(self) -> str:
@@ -32,7 +32,7 @@ class Artefact:
 
 
 def add_artefact(store: Store, artefact: Artefact) -> None:
-    """Store an artefact in place of an earlier one of its name, and forget why that one failed."""
+    """Store an artefact. It replaces an earlier artefact or failure of the same name."""
     a = artefact
     with store.writing() as db:
         db.execute(
@@ -48,7 +48,7 @@ def add_artefact(store: Store, artefact: Artefact) -> None:
 
 
 def add_failure(store: Store, name: str, signature: str, message: str) -> None:
-    """Store why the artefact could not be made. `add_artefact` removes it."""
+    """Store the reason why an artefact could not be made. `add_artefact` removes it."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO artefact_failures (name, signature, message, created) VALUES (?, ?, ?, ?)",
@@ -57,7 +57,7 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """Artefact name to (signature that was tried, why it failed)."""
+    """Maps the name of each failed artefact to (signature that was tried, reason of the failure)."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 

@@ -1,4 +1,4 @@
-"""Results of public benchmarks, and why one is missing."""
+"""Store results of public benchmarks, and the reasons of missing results."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from typing import Any
 from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
-Key = tuple[str, str, str]  # subject, engine, task as the settings name it
+Key = tuple[str, str, str]  # (subject, engine, task as in the settings)
 
 
 @dataclass(frozen=True)
 class Result:
-    """One metric of one task, or of a part of it, on one model."""
+    """One metric of one model on one task, or on a part of a task."""
 
     subject: str  # an artefact's folder, or "unquantized"
     engine: str  # lm_eval | evalscope
-    task: str  # as the settings name it
-    name: str  # of the task itself, or of one of its parts
+    task: str  # as in the settings
+    name: str  # name of the task or of one of its parts
     metric: str
-    filter: str  # how the answer was taken out of the reply; "" or "none": as it is
-    value: float | None  # None: not finite
-    stderr: float | None  # standard error over items; None: the engine has none
-    n: int  # items
+    filter: str  # how the answer was extracted from the reply; "" or "none" if it was not extracted
+    value: float | None  # None if it is not finite
+    stderr: float | None  # standard error over items; None if the engine does not report it
+    n: int  # number of items
     repeats: int  # answers to each item
     num_fewshot: int | None
-    version: str  # of the task
+    version: str  # version of the task
     engine_version: str
-    higher_is_better: bool | None  # None: the engine does not tell
-    items: tuple[float, ...] | None  # the metric of each item in the order of the data; None: not known
+    higher_is_better: bool | None  # None if the engine does not report it
+    items: tuple[float, ...] | None  # the metric of each item in the order of the data; None if not known
     signature: str  # hash of subject, task and settings
 
     @property
@@ -44,7 +44,10 @@ COLUMNS = tuple(field.name for field in fields(Result))
 
 
 def replace_results(store: Store, results: Sequence[Result]) -> None:
-    """Store all results of one task on one model in place of earlier ones. At least one, all of the same `key`."""
+    """Store all results of one task on one model; they replace earlier ones.
+
+    `results` must not be empty, and all results must have the same `key`.
+    """
     first = results[0]
     assert all(result.key == first.key for result in results)
     placeholders = ", ".join("?" * (len(COLUMNS) + 1))
@@ -70,7 +73,7 @@ def signatures(store: Store) -> dict[Key, str]:
 
 
 def set_problem(store: Store, key: Key, message: str) -> None:
-    """Store why a task has no result. `replace_results` removes it."""
+    """Store the reason why a task has no result. `replace_results` removes it."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO benchmark_problems (subject, engine, task, message, created)"
@@ -80,7 +83,7 @@ def set_problem(store: Store, key: Key, message: str) -> None:
 
 
 def all_problems(store: Store) -> dict[Key, str]:
-    """Why each task without a result has none."""
+    """The stored reason of each task without a result."""
     rows = store.db.execute("SELECT subject, engine, task, message FROM benchmark_problems")
     return {(row["subject"], row["engine"], row["task"]): row["message"] for row in rows}
 

@@ -1,4 +1,4 @@
-"""The chosen seeds, which are regenerated: a page at a time, with counts of a source's candidates."""
+"""Read the chosen seeds page by page, with counts of a source's candidates. Chosen seeds are those to regenerate."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ class QueuedSeed:
     """A chosen seed in the list of pane 2."""
 
     seed_id: str
-    position: int  # in the file, from 0
-    question: str  # its first QUESTION_CHARACTERS
+    position: int  # in the seed file, from 0
+    question: str  # the first QUESTION_CHARACTERS characters of the question
 
 
 @dataclass(frozen=True)
 class CandidateCounts:
-    """How many candidates one seed has of one source."""
+    """Counts of the candidates of one seed from one source."""
 
     done: int = 0
-    truncated: int = 0  # of those: cut off
-    unusable: int = 0  # of those: with any flag
-    failed: int = 0  # could not be generated
+    truncated: int = 0  # candidates that were cut off
+    unusable: int = 0  # candidates with any flag
+    failed: int = 0  # candidates that could not be generated
 
 
 def after(store: Store, position: int, limit: int) -> list[QueuedSeed]:
@@ -51,7 +51,7 @@ def before(store: Store, position: int, limit: int) -> list[QueuedSeed]:
 
 
 def position_of(store: Store, seed_id: str) -> int | None:
-    """The seed's position in the file; None if it is not a chosen one."""
+    """The seed's position in the file; None if the seed is not chosen."""
     query = f"SELECT position FROM seeds WHERE id = ? AND {CHOSEN}"
     row = store.db.execute(query, (seed_id,)).fetchone()
     return None if row is None else int(row["position"])
@@ -63,9 +63,9 @@ def count(store: Store) -> int:
 
 
 def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[str, CandidateCounts]:
-    """Seed id to the counts of a source's candidates. A seed without candidates and failures is left out.
+    """Maps each seed id to counts of the source's candidates. Seeds without candidates and failures are omitted.
 
-    It takes two queries a seed: ask for the seeds on the screen only.
+    This function runs two queries for each seed, so call it only for the seeds on the screen.
     """
     query = "SELECT flags FROM candidates WHERE generation = ? AND seed_id = ?"
     counts = {}
@@ -79,14 +79,14 @@ def answered(store: Store, source_hash: str, seed_ids: Iterable[str]) -> dict[st
 
 
 def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Candidate]:
-    """Number (from 1) to candidate, for one seed."""
+    """For one seed: maps the number (from 1) of each candidate to the candidate."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return {row["number"]: candidate_of(row) for row in store.db.execute(query, (source_hash, seed_id))}
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts over the candidates of one source under its present settings, of chosen seeds."""
+    """Counts over one source's candidates of chosen seeds, under the source's present settings."""
 
     candidates: int
     truncated: int
@@ -94,7 +94,7 @@ class Totals:
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """The totals, read through a connection that is opened here, so that a thread can call it: it reads every row."""
+    """The totals of a source. This reads every row, so it can run in a thread: it opens its own connection."""
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (

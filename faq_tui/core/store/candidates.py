@@ -1,7 +1,7 @@
-"""Candidates in the database, each under a key that covers everything that made it.
+"""Store candidates. The key of each candidate is a hash of the seed, the source's settings and the number.
 
-Whole candidates hold long texts. What needs no text (signatures, status, picks) reads outlines and counts instead.
-Candidates that failed are kept in a table of failures until they are asked for again.
+Candidates contain long texts. Signatures, status and picks need no text, so they read only outlines and counts.
+Failed candidates stay in a table of failures until they are requested again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Candidate:
     seed_id: str
     source: str
     number: int  # 1-based
-    source_hash: str  # of the source's settings; the column `generation`
+    source_hash: str  # hash of the source's settings; stored in the column `generation`
     model: str
     prompt_version: str
     reasoning: str
@@ -42,21 +42,21 @@ class Candidate:
     seconds: float
     dialect: str
     id: int = 0
-    max_tokens: int | None = None  # the limit in the request
-    sampling_seed: int | None = None  # the seed in the request
+    max_tokens: int | None = None  # the limit of tokens in the request
+    sampling_seed: int | None = None  # the sampling seed in the request
     requests: int = 1  # requests sent for this candidate
-    why: dict[str, str] = field(default_factory=dict, hash=False)  # flag to the reason for it
+    why: dict[str, str] = field(default_factory=dict, hash=False)  # maps each flag to the reason for it
 
 
 @dataclass(frozen=True)
 class CandidateOutline:
-    """A candidate without its texts: enough to hash it, to count it and to pick it."""
+    """A candidate without its texts, for hashing, counting and picking."""
 
     id: int
     seed_id: str
     source: str
     number: int  # 1-based
-    flags: tuple[str, ...]  # why it cannot be used; empty: it is usable
+    flags: tuple[str, ...]  # reasons why the candidate is unusable; empty if it is usable
     finish_reason: str
 
 
@@ -67,16 +67,16 @@ class Failure:
     seed_id: str
     source: str
     number: int  # 1-based
-    source_hash: str  # of the source's settings; the column `generation`
+    source_hash: str  # hash of the source's settings; stored in the column `generation`
     reason: str
-    requests: int  # requests sent for it
+    requests: int  # requests sent for this candidate
 
 
 def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
-    """The key under which a candidate is stored; the same key is generated only once.
+    """The key of a candidate. A candidate that is stored under its key is not generated again.
 
-    It hashes the seed id (so the seed's text), the source's settings (`source_hash`) and the number. The source's
-    name is left out, so that a renamed source finds its candidates again.
+    It hashes the seed id (a hash of the question), the source's settings (`source_hash`) and the number. It does not
+    contain the source's name, so that a renamed source keeps its candidates.
     """
     return digest(seed_id, source_hash, number)
 
@@ -84,7 +84,7 @@ def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
 def add(store: Store, candidate: Candidate) -> int:
     """Store a finished candidate at once and return its id.
 
-    A candidate already stored under the key stays as it is.
+    If a candidate with the same key exists, it is kept and `candidate` is ignored.
     """
     c = candidate
     key = candidate_key(c.seed_id, c.source_hash, c.number)
@@ -112,20 +112,20 @@ def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
 
 
 def of_seed(store: Store, source: str, source_hash: str, seed_id: str) -> list[Candidate]:
-    """One seed's candidates of one source under its present settings, by number."""
+    """One seed's candidates from one source under its present settings, ordered by number."""
     query = "SELECT * FROM candidates WHERE generation = ? AND seed_id = ? ORDER BY number"
     return [replace(candidate_of(row), source=source) for row in store.db.execute(query, (source_hash, seed_id))]
 
 
 def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
-    """Candidates by id; unknown ids are left out."""
+    """Candidates by id; unknown ids are omitted."""
     query = "SELECT * FROM candidates WHERE id = ?"
     rows = (store.db.execute(query, (candidate_id,)).fetchone() for candidate_id in ids)
     return {row["id"]: candidate_of(row) for row in rows if row is not None}
 
 
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
-    """What `current` returns, up to number `candidates` of each seed, without reading any text."""
+    """The candidates that `current` returns, without texts; of each seed only the first `candidates` candidates."""
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
         " ORDER BY s.position, c.number"
@@ -137,7 +137,7 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
 
 
 def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
-    """(seed id, number) of what `current` returns, without reading any text."""
+    """(seed id, number) of each candidate that `current` returns. This function reads no text."""
     query = f"SELECT c.seed_id, c.number{_CURRENT}"
     return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 
@@ -155,12 +155,12 @@ class Tally:
 
 
 def tally(store: Store, source_hash: str) -> Tally:
-    """Counts over what `current` returns, without reading any text."""
+    """Counts over the candidates that `current` returns. This function reads no text."""
     return _tally(store, _CURRENT, source_hash)
 
 
 def tally_before(store: Store, source: str, source_hash: str) -> Tally:
-    """Counts over this source's candidates that were made under other settings than the present ones."""
+    """Counts over this source's candidates that were made under earlier settings."""
     return _tally(store, " FROM candidates c WHERE c.source = ? AND c.generation <> ?", source, source_hash)
 
 
@@ -174,13 +174,13 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
-    """How many of what `current` returns have no reasoning. It reads the reasoning texts."""
+    """How many of the candidates that `current` returns have no reasoning. This reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
     return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
 def flag_counts(store: Store, source_hash: str) -> Counter[str]:
-    """How many of what `current` returns have each flag, in seed order; a candidate may have several flags."""
+    """How many of the candidates that `current` returns have each flag. A candidate may have several flags."""
     query = f"SELECT c.flags{_CURRENT} AND c.flags <> '[]' ORDER BY s.position, c.number"
     return Counter(flag for row in store.db.execute(query, (source_hash,)) for flag in _flags(row["flags"]))
 
@@ -197,7 +197,7 @@ def _flags(text: str) -> tuple[str, ...]:
 
 
 def add_failure(store: Store, failure: Failure) -> None:
-    """Store a failure; it replaces an earlier one of the same candidate."""
+    """Store a failure. It replaces an earlier failure of the same candidate."""
     f = failure
     with store.writing() as db:
         db.execute(
@@ -211,20 +211,20 @@ def add_failure(store: Store, failure: Failure) -> None:
 
 
 def clear_failures(store: Store, source_hash: str, failed: Iterable[tuple[str, int]]) -> None:
-    """Remove the failures of these (seed id, number), because they are asked for again."""
+    """Delete the failures of candidates that will be requested again. `failed` yields (seed id, number) of each."""
     keys = ((candidate_key(seed_id, source_hash, number),) for seed_id, number in failed)
     with store.writing() as db:
         db.executemany("DELETE FROM failed_candidates WHERE key = ?", keys)
 
 
 def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, str]:
-    """Number to the reason why this candidate of the seed failed."""
+    """The reason of each failed candidate of the seed, by number."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
     return {row["number"]: row["reason"] for row in store.db.execute(query, (source_hash, seed_id))}
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
-    """How many candidates of chosen seeds failed, up to number `candidates` of each seed."""
+    """Number of failed candidates of chosen seeds; only numbers up to `candidates` are counted."""
     query = (
         "SELECT count(*) FROM failed_candidates f JOIN seeds s ON s.id = f.seed_id WHERE f.generation = ?"
         " AND f.number <= ? AND s.present AND NOT s.excluded AND s.role = 'chosen'"

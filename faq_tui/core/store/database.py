@@ -1,4 +1,4 @@
-"""Opens the run's SQLite file: connections, transactions, and how long to wait for a lock."""
+"""Open the run's SQLite file: connections, transactions and lock timeouts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from faq_tui.core.store import migrate
 
 
 class Store:
-    """A connection to one run's database. Every write is committed before the call that makes it returns."""
+    """A connection to one run's database. Every write is committed before its function returns."""
 
     def __init__(self, path: Path, read_only: bool = False) -> None:
-        """Open the file, or make a new one, and bring its schema up to date.
+        """Open or create the file and update its schema.
 
-        With `read_only` the file stays as it is: if its schema is older, a copy in memory is brought up to date.
-        Raises UsageError if the file is no database, or a newer one; FaqError if it is locked or the disk is full.
+        With `read_only`, the file stays unchanged. If its schema is old, a copy in memory is updated and read.
+        Raises UsageError if the file is not a database or has a newer schema. Raises FaqError if the file is
+        locked or the disk is full.
         """
         self.path, self.read_only = path, read_only
         try:
@@ -39,11 +40,16 @@ class Store:
             if _is_full(error):
                 raise full_disk(path) from None
             if "locked" in str(error):
-                raise FaqError(f"{path} is held by another process: end it, or try again later") from None
-            raise UsageError(f"{path} cannot be opened as faq-tui's database ({error}): move it away") from None
+                raise FaqError(f"{path} is locked by another process: end that process, or try again later") from None
+            raise UsageError(
+                f"{path} is not a database that faq-tui can open ({error}): move the file away"
+            ) from None
 
     def _use_wal(self) -> None:
-        """Switch to write-ahead logging. SQLite fails at once while another process opens the file, so this waits."""
+        """Switch to write-ahead logging.
+
+        SQLite fails at once while another process opens the file. Therefore this function tries several times.
+        """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:
                 self.db.execute("PRAGMA journal_mode = WAL")
@@ -56,16 +62,16 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, committed at the end of the block. A full disk is a FaqError."""
+        """A transaction that is committed at the end of the block. Raises FaqError if the disk is full."""
         if self.read_only:
-            raise FaqError(f"{self.path} is opened for reading only: nothing is changed in a replay")
+            raise FaqError(f"{self.path} is open for reading only: leave the replay to change something")
         try:
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
                 self.db.execute("COMMIT")
             except BaseException:
-                if self.db.in_transaction:  # a full disk has ended it already
+                if self.db.in_transaction:  # a full disk may have ended the transaction
                     self.db.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:
@@ -82,7 +88,7 @@ def _is_full(error: sqlite3.Error) -> bool:
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
-    """A connection that reads the file, or a copy of it in memory if its schema must be brought up to date first."""
+    """A connection for reading: to the file, or to a copy in memory if the schema must be updated first."""
     db = _connect(path)
     if migrate.is_current(db):
         return db
@@ -93,7 +99,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # The write-ahead log cannot be made in a folder that is read-only. Nobody writes there, so the file is immutable.
+    # A read-only folder cannot hold a write-ahead log. Nobody can write there, so the file is opened as immutable.
     for how in ("mode=ro", "mode=ro&immutable=1"):
         db = sqlite3.connect(f"file:{quote(str(path))}?{how}", uri=True, timeout=30.0, isolation_level=None)
         try:
@@ -109,7 +115,10 @@ SHORT_TIMEOUT_MS = 300
 
 @contextmanager
 def short_lock_timeout(store: Store) -> Iterator[None]:
-    """Wait for a lock only briefly in this block, as the app must. Raises FaqError if the database stays locked."""
+    """Wait only briefly for a lock inside this block, so that the screen does not freeze.
+
+    Raises FaqError if the database stays locked.
+    """
     before = store.db.execute("PRAGMA busy_timeout").fetchone()[0]
     store.db.execute(f"PRAGMA busy_timeout = {SHORT_TIMEOUT_MS}")
     try:

@@ -1,4 +1,4 @@
-"""The replies of LLM judges, word for word, and the results of the test that each judge takes before use."""
+"""Store the full replies of LLM judges, and the results of the test of each judge before its use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class ReplyRow:
-    """One reply. `error` says why it does not fit the schema; it is empty if the reply fits."""
+    """One reply. `error` is the reason why the reply does not fit the schema; it is empty if the reply fits."""
 
     raw: str
     error: str
@@ -21,7 +21,7 @@ class ReplyRow:
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """`auc` is None where too few replies could be read; [low, high] is its 95 % interval."""
+    """The result of a judge's test: an AUC and its 95% interval [low, high]. `auc` is None if too few replies fit."""
 
     auc: float | None
     low: float | None
@@ -31,7 +31,11 @@ class ProbeRow:
 
 @dataclass(frozen=True)
 class ReplyKey:
-    """Which reply: the judge's column id, the hash of what it was shown, and in which of its orders."""
+    """The key of a reply.
+
+    `judge` is the judge's column id. `unit` is the hash of the prompt's content. `turn` is the number of the order in
+    which the prompt lists the candidates.
+    """
 
     judge: str
     unit: str
@@ -39,7 +43,7 @@ class ReplyKey:
 
 
 def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> None:
-    """Store a reply at once. `attempt`: 0 for the first, 1 for the repaired one. A stored reply stays as it is."""
+    """Store a reply. `attempt` is 0 for the first reply, 1 for the repaired reply. A stored reply is not replaced."""
     with store.writing() as db:
         db.execute(
             "INSERT INTO judge_replies (judge, unit, turn, attempt, raw, error, created)"
@@ -49,13 +53,13 @@ def add_reply(store: Store, key: ReplyKey, attempt: int, reply: ReplyRow) -> Non
 
 
 def replies_of(store: Store, key: ReplyKey) -> list[ReplyRow]:
-    """The stored replies: none, the first, or the first and the repaired one."""
+    """The stored replies: no reply, the first reply, or the first and the repaired reply."""
     query = "SELECT raw, error FROM judge_replies WHERE judge = ? AND unit = ? AND turn = ? ORDER BY attempt"
     return [ReplyRow(row["raw"], row["error"]) for row in store.db.execute(query, (key.judge, key.unit, key.turn))]
 
 
 def reply_counts(store: Store, judge: str) -> dict[str, int]:
-    """How many replies there are, and how many of them did not fit the schema."""
+    """The number of replies (`replies`), and the number of replies that did not fit the schema (`unfit`)."""
     query = "SELECT count(*) AS replies, coalesce(sum(error <> ''), 0) AS unfit FROM judge_replies WHERE judge = ?"
     return dict(store.db.execute(query, (judge,)).fetchone())
 

@@ -1,4 +1,4 @@
-"""What the judge and people decided for each seed of one source. No candidate's text is read."""
+"""Read the decisions of the judge and of people for each seed of one source. The texts of candidates are not read."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Standing:
 
     seed_id: str
     judged: bool
-    judge_pick: int | None  # candidate id; None: no candidate is usable, or not judged yet
-    override: Pick | None  # the person's pick or rejection that counts
-    margin: float | None  # between the two best scores of usable candidates
+    judge_pick: int | None  # candidate id; None if no candidate is usable, or if the seed is not judged yet
+    override: Pick | None  # the person's valid pick or rejection
+    margin: float | None  # best minus second-best score of the usable candidates
     unusable: int  # candidates with a flag
 
 
@@ -59,7 +59,7 @@ def standings(store: Store, view: View) -> list[Standing]:
 
 
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
-    """Ids of each chosen seed's candidates without a flag, up to number `candidates`, in file order."""
+    """For each chosen seed, in file order: the ids of its candidates without a flag, up to number `candidates`."""
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
         " WHERE c.number <= ? AND c.flags = '[]' AND s.role = 'chosen' AND s.present AND NOT s.excluded"
@@ -72,7 +72,7 @@ def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[
 
 
 def count_scored(store: Store, source_hash: str, judge: str) -> int:
-    """How many candidates of chosen seeds, of the source settings `source_hash`, this judge gave a score."""
+    """Number of candidates that this judge scored, of chosen seeds and the source settings `source_hash`."""
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
         " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
@@ -82,7 +82,7 @@ def count_scored(store: Store, source_hash: str, judge: str) -> int:
 
 
 def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) -> dict[int, ScoreRow]:
-    """Candidate id to this judge's score; candidates that it has not scored are left out."""
+    """Maps candidate ids to the scores of this judge. Candidates without a score are omitted."""
     query = "SELECT score, reason, kind, details FROM scores WHERE candidate_id = ? AND judge = ?"
     rows = ((i, store.db.execute(query, (i, judge)).fetchone()) for i in candidate_ids)
     return {
@@ -93,13 +93,16 @@ def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) 
 
 
 def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[ScoreRow, ...]]:
-    """Candidate id to its scores by these judges, in the judges' order; missing scores are left out."""
+    """Maps candidate ids to scores by these judges, in the order of `judges`. Missing scores are omitted."""
     columns = [scores_by_candidate(store, judge, candidate_ids) for judge in judges]
     return {i: tuple(scores[i] for scores in columns if i in scores) for i in candidate_ids}
 
 
 def last_override(store: Store, source: str, who: str | None = None, seed_id: str | None = None) -> Override | None:
-    """The newest override that no later row of its seed replaces or clears; of one person or seed, if given."""
+    """The newest override that is still valid. An override is valid until a later row replaces or clears it.
+
+    `who` and `seed_id` limit the search to one person or seed.
+    """
     row = store.db.execute(
         "SELECT seed_id, who, created FROM picks p WHERE source = :source AND picked_by = 'person'"
         " AND action <> 'clear' AND (:who IS NULL OR who = :who) AND (:seed IS NULL OR seed_id = :seed)"

@@ -1,4 +1,4 @@
-"""The evaluation's tables: answers to held-out seeds, measurements, and the words of the items that were measured."""
+"""Tables of the evaluation: answers to held-out seeds, measurements, and the texts of measured items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class HeldoutAnswer:
-    """An answer to a held-out seed, by the unquantized target or by a source, as the target's token ids."""
+    """An answer of the unquantized target or of a source to a held-out seed, as token ids of the target."""
 
     seed_id: str
     prompt_ids: tuple[int, ...]
@@ -35,7 +35,7 @@ def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
 
 
 def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
-    """Seed id to answer, in the order in which they were stored."""
+    """Maps seed ids to answers, in the order in which the answers were stored."""
     query = "SELECT * FROM heldout_answers WHERE generation = ? ORDER BY rowid"
     return {
         row["seed_id"]: HeldoutAnswer(
@@ -50,17 +50,19 @@ def heldout(store: Store, source_hash: str) -> dict[str, HeldoutAnswer]:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured of one model on one held-out text: sums over the predicted tokens of each item."""
+    """Measurements of one model on one held-out text: sums over the predicted tokens of each item."""
 
     subject: str  # an artefact's folder, or "unquantized"
     text: str  # name of the held-out text
     signature: str  # hash of subject, text and settings
-    items: dict[str, list[float]]  # tokens, nll (nats), kl (nats, to unquantized), agree (top-1): a value an item
+    items: dict[
+        str, list[float]
+    ]  # columns with a value per item: tokens, nll and kl to unquantized (nats), agree (top-1)
     token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.token_kl
 
 
 def add_measurement(store: Store, m: Measurement) -> None:
-    """Store a measurement in place of an earlier one of the same subject and text."""
+    """Store a measurement. It replaces an earlier one of the same subject and text."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"
@@ -70,14 +72,14 @@ def add_measurement(store: Store, m: Measurement) -> None:
 
 
 def token_kl_of(store: Store, subject: str, text: str) -> bytes | None:
-    """`Measurement.token_kl`, or None if it was not measured. `all_measurements` leaves it out, as it is large."""
+    """`Measurement.token_kl`, which `all_measurements` omits because it is large; None if it was not measured."""
     query = "SELECT token_kl FROM measurements WHERE subject = ? AND text = ?"
     row = store.db.execute(query, (subject, text)).fetchone()
     return None if row is None else row["token_kl"]
 
 
 def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
-    """(subject, text) to measurement, each without its `token_kl`."""
+    """Maps (subject, text) to the measurement, without its `token_kl`."""
     query = "SELECT subject, text, signature, items FROM measurements"  # without token_kl
     return {
         (row["subject"], row["text"]): Measurement(
@@ -87,8 +89,8 @@ def all_measurements(store: Store) -> dict[tuple[str, str], Measurement]:
     }
 
 
-# Selects the items that the unquantized target was measured on, since every artefact is compared with it. The
-# signature of a measurement is "subject.items.dtype.device", hashes without a dot (core.evaluation.identity).
+# Selects the items on which the unquantized target was measured, because artefacts are compared with it. A
+# measurement's signature is "subject.items.dtype.device"; the hashes contain no dot (core.evaluation.identity).
 MEASURED = """text = :text AND EXISTS (
   SELECT 1 FROM measurements AS m
   WHERE m.subject = 'unquantized' AND m.text = :text AND instr(m.signature, '.' || heldout_items.items || '.')
@@ -96,10 +98,10 @@ MEASURED = """text = :text AND EXISTS (
 
 
 def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str, Any]]) -> None:
-    """Store the words of a text's items, one of `bodies` for each item, in the order of a measurement's columns.
+    """Store the contents of a text's items. `bodies` has one entry per item, in the order of a measurement's columns.
 
-    `items` is the hash of the items. Words of other items of the text are removed, except for those of the items that
-    are measured. Nothing is written if the database holds exactly these already.
+    `items` is the hash of the items. Stored contents of other items of the text are deleted, unless the unquantized
+    target was measured on them. Nothing is written if the database already holds the same contents.
     """
     values = [(items, json.dumps(body)) for body in bodies]
     rows = store.db.execute("SELECT items, body FROM heldout_items WHERE text = ? ORDER BY items, number", (text,))
@@ -115,13 +117,13 @@ def replace_items(store: Store, text: str, items: str, bodies: Sequence[dict[str
 
 
 def all_items(store: Store, text: str) -> list[dict[str, Any]]:
-    """The words of the measured items of a text; empty if they were not stored."""
+    """The contents of a text's measured items; empty if they were not stored."""
     rows = store.db.execute(f"SELECT body FROM heldout_items WHERE {MEASURED} ORDER BY number", {"text": text})
     return [json.loads(row["body"]) for row in rows]
 
 
 def one_item(store: Store, text: str, number: int) -> dict[str, Any]:
-    """The words of the measured item `number` (from 0); empty if they were not stored."""
+    """The content of the measured item `number` (from 0); empty if it was not stored."""
     query = f"SELECT body FROM heldout_items WHERE {MEASURED} AND number = :number"
     row = store.db.execute(query, {"text": text, "number": number}).fetchone()
     return {} if row is None else dict(json.loads(row["body"]))

@@ -1,12 +1,11 @@
-"""Brings a run's database up to date: each migration is known by its name and is applied exactly once.
+"""Update the schema of a run's database. Each migration has a name and is applied exactly once.
 
 A migration is a file `migrations/NNNN_name.sql`. Its number gives the order and its name is recorded in the table
-`migrations` of the database when it is applied. Numbers may have gaps, a lower number may be added later, and no
-file may ever be renamed or edited once it was released.
+`migrations` of the database when it is applied. Numbers may have gaps, and a lower number may be added later. A
+released file must never be renamed or edited.
 
-Versions up to 0ebf15d recorded no names: `PRAGMA user_version` counted the files by their position. `COUNTED` are
-those files. As long as a database has applied no other migration, such a version can open it, since the count is
-still kept.
+Versions up to 0ebf15d recorded no names. They counted the applied files (`COUNTED`) in `PRAGMA user_version`.
+This count is still written, so such a version can open a database that has only these migrations.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ TABLE = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied R
 
 @dataclass(frozen=True)
 class Migration:
-    """One step of the schema: `name` is the file's name without its suffix, `sql` its statements."""
+    """One change of the schema. `name` is the file name without suffix. `sql` contains the SQL statements."""
 
     name: str
     sql: str
@@ -41,7 +40,7 @@ class Migration:
 
 @cache
 def all_migrations() -> tuple[Migration, ...]:
-    """Every migration of this faq-tui in the order of the numbers."""
+    """All migrations of this faq-tui, in the order of their numbers."""
     return read_migrations(files("faq_tui.core.store") / "migrations")
 
 
@@ -57,7 +56,7 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
     by_number: dict[str, str] = {}
     for migration in migrations:
         if not NAME.fullmatch(migration.name):
-            raise FaqError(f"the migration {migration.name} has no name such as 0013_word: reinstall faq-tui")
+            raise FaqError(f"the migration {migration.name} must have a name like 0013_word: reinstall faq-tui")
         other = by_number.setdefault(migration.name[:4], migration.name)
         if other != migration.name:
             raise FaqError(f"the migrations {other} and {migration.name} have the same number: reinstall faq-tui")
@@ -65,7 +64,7 @@ def read_migrations(folder: Traversable) -> tuple[Migration, ...]:
 
 
 def applied_names(db: sqlite3.Connection) -> list[str]:
-    """Names of the migrations that the database has, in the order of their numbers."""
+    """Names of the migrations that were applied to the database, in the order of their numbers."""
     version = _version(db)
     names = set(COUNTED[:version] if version <= len(COUNTED) else ())
     if _has_table(db):
@@ -74,26 +73,26 @@ def applied_names(db: sqlite3.Connection) -> list[str]:
 
 
 def is_current(db: sqlite3.Connection) -> bool:
-    """True if the database lacks no migration of this faq-tui."""
+    """True if all migrations of this faq-tui were applied to the database."""
     return {migration.name for migration in all_migrations()} <= set(applied_names(db))
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
-    """Apply the migrations that the database lacks, each in one transaction. `path` is named in errors.
+    """Apply all missing migrations, each in one transaction. `path` is named in errors.
 
-    A process that is killed or fails leaves the database as it was after the last whole migration. Raises UsageError
+    If the process is killed or fails, the database has only complete migrations. Raises UsageError
     if the database was written by a newer faq-tui, and sqlite3.DatabaseError if a migration fails.
     """
     _refuse_newer(db, path)
     applied = applied_names(db)
     pending = [migration for migration in all_migrations() if migration.name not in applied]
     if not pending:
-        return  # nothing is written, not even the names: an older faq-tui may be at work on the same file
+        return  # do not even write the names, because an older faq-tui may be using the file
     _record_counted(db)
     for migration in pending:
         applied.append(migration.name)
         try:
-            # The name goes in first: if another process has applied the migration by now, nothing else is done.
+            # The name is inserted first, because this fails if another process has already applied the migration.
             db.executescript(
                 "BEGIN IMMEDIATE;\n"
                 f"INSERT INTO migrations VALUES ('{migration.name}', {time.time()!r});\n"
@@ -119,7 +118,7 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _record_counted(db: sqlite3.Connection) -> None:
-    """Record the names of the migrations that an older faq-tui has applied and only counted."""
+    """Record the names of migrations that an older faq-tui applied and only counted."""
     db.execute("BEGIN IMMEDIATE")
     try:
         db.execute(TABLE)
@@ -133,7 +132,7 @@ def _record_counted(db: sqlite3.Connection) -> None:
 
 
 def _count(applied: Collection[str]) -> int:
-    """What `user_version` becomes: a number that 0ebf15d refuses as soon as it does not know one of these."""
+    """The new `user_version`. Version 0ebf15d refuses this number if it lacks one of the applied migrations."""
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 
 

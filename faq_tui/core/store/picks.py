@@ -1,4 +1,4 @@
-"""Scores, and which candidate each seed uses. Rows are only added: an override never edits the judge's."""
+"""Store scores, and the picked candidate of each seed. A new pick is a new row; no pick is ever edited."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _REPLACING = (
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """One judge's score of one candidate. The judge's whole reply is stored beside it and not read with it."""
+    """One judge's score of one candidate. The row in the database also holds the judge's full reply."""
 
     candidate_id: int
     judge: str  # the judge's column id
     kind: str  # the judge's name
-    score: float | None  # None: the judge could not score the candidate
+    score: float | None  # None if the judge could not score the candidate
     reason: str = ""
-    details: Mapping[str, Any] = field(default_factory=dict)  # what the score is made of
+    details: Mapping[str, Any] = field(default_factory=dict)  # values from which the score was computed
 
 
 @dataclass(frozen=True)
 class Pick:
     seed_id: str
     source: str
-    candidate_id: int | None  # None: rejected
+    candidate_id: int | None  # None if the seed was rejected
     picked_by: str  # judge | person
     reason: str
 
 
 def add_score(store: Store, row: ScoreRow, raw: str = "", replace: bool = False) -> None:
-    """Store one score at once; `raw` is the judge's whole reply.
+    """Store one score; `raw` is the judge's full reply.
 
-    An earlier score of the same candidate by the same judge stays, unless `replace` is true.
+    An earlier score of the candidate by the same judge is kept, unless `replace` is true.
     """
     _put(store, [(row, raw)], _REPLACING if replace else "NOTHING")
 
 
 def put_derived(store: Store, judge: str, rows: Iterable[ScoreRow]) -> None:
-    """Store scores of the judge `judge` that are computed from other scores; replace those that changed."""
+    """Store scores of `judge` that were computed from other scores. Changed scores are replaced."""
     query = "SELECT candidate_id, score, reason, details FROM scores WHERE judge = ?"
     before = {stored[0]: tuple(stored[1:]) for stored in store.db.execute(query, (judge,))}
     changed = [
@@ -80,18 +80,18 @@ def _json(details: Mapping[str, Any]) -> str:
 
 
 def scores_of(store: Store, judge: str) -> dict[int, float | None]:
-    """Candidate id to score (None: unscored), for one judge."""
+    """For one judge: maps candidate ids to scores. A score is None if the judge could not score the candidate."""
     query = "SELECT candidate_id, score FROM scores WHERE judge = ?"
     return dict(store.db.execute(query, (judge,)).fetchall())
 
 
 def details_of(store: Store, judge: str) -> dict[int, dict[str, Any]]:
-    """Candidate id to what a judge's score is made of."""
+    """For one judge: maps candidate ids to the values from which the score was computed."""
     return dict(each_details(store, judge))
 
 
 def each_details(store: Store, judge: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """What `details_of` returns, one candidate after the other, for a caller that stops early."""
+    """The items of `details_of` one after another, for callers that stop early."""
     query = "SELECT candidate_id, details FROM scores WHERE judge = ?"
     for row in store.db.execute(query, (judge,)):
         yield row["candidate_id"], json.loads(row["details"])
@@ -111,13 +111,13 @@ def add_picks(
 
 
 def judged_by(store: Store, source: str, judge: str) -> dict[str, int | None]:
-    """Seed id to the candidate this judge picked last (None: no candidate was usable)."""
+    """Maps seed ids to the candidate that this judge last picked, or to None if no candidate was usable."""
     query = "SELECT seed_id, candidate_id FROM picks WHERE source = ? AND picked_by = 'judge' AND who = ? ORDER BY id"
     return dict(store.db.execute(query, (source, judge)).fetchall())
 
 
 def overrides(store: Store, source: str) -> dict[str, Pick]:
-    """Seed id to a person's last override of it; a cleared override is left out."""
+    """Maps seed ids to the last override by a person. Cleared overrides are omitted."""
     query = "SELECT * FROM picks WHERE source = ? AND picked_by = 'person' ORDER BY id"
     last: dict[str, Pick] = {}
     for row in store.db.execute(query, (source,)):
@@ -130,7 +130,7 @@ def overrides(store: Store, source: str) -> dict[str, Pick]:
 
 
 def current(store: Store, source: str, judge: str, source_hash: str) -> dict[str, Pick]:
-    """Seed id to the pick that counts: the person's if there is one, else this judge's.
+    """Maps seed ids to the valid pick: a person's pick if there is one, else the pick of `judge`.
 
     Picks of candidates that were made under earlier settings of the source are ignored.
     """

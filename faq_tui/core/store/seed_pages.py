@@ -1,7 +1,7 @@
-"""The list of seeds, a page at a time: which seeds match a filter, and the rows at given positions of the file.
+"""Read the list of seeds page by page: find the seeds that match a filter, and read rows at given positions.
 
-`matches` yields only the positions of matching seeds, in file order and while the scan goes on. `rows_at` reads the
-texts of the rows on the screen.
+`matches` yields the positions of matching seeds in file order. It yields the first positions before it has searched
+all seeds. `rows_at` reads the texts of the rows on the screen.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from dataclasses import dataclass
 
 from faq_tui.core.store.database import Store
 
-SHOWN_CHARACTERS = 400  # of a question, in a row
-FIRST_STRETCH, STRETCH = 2000, 65_536  # seeds in the first step of a search, and in the largest one
+SHOWN_CHARACTERS = 400  # characters of a question that a row shows
+FIRST_STRETCH, STRETCH = 2000, 65_536  # number of seeds in the first step of a search, and in the largest step
 
-# The states of a seed: the first one whose test is true, for one source under its present settings and judge.
+# The possible states of a seed for one source and judge. A seed has the first state whose test is true.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
-    "in reserve": "s.role = 'pool'",
+    "unused": "s.role = 'pool'",
     "hand-picked": "{person} = 'pick'",
     "rejected": "{person} = 'reject'",
     "picked": "{judge} = 'pick'",
-    "none fit": "{judge} = 'reject'",
+    "none usable": "{judge} = 'reject'",
     "waiting": "{made} = 0",
     "partly": "{made} < :candidates",
     "not judged": "1",
@@ -50,7 +50,7 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# What the stored JSON holds beside texts: a search for one of these must look into the texts themselves.
+# These occur in the stored JSON outside the texts. A search for a part of them must parse the JSON.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")
@@ -58,25 +58,25 @@ _IDS = re.compile("[0-9a-f]{1,12}")
 
 @dataclass(frozen=True)
 class View:
-    """The source and the judge to which a seed's state refers. Everything is empty if a run has no source."""
+    """The source and the judge to which a seed's state refers. All fields are empty if the run has no source."""
 
     source: str = ""
-    source_hash: str = ""  # of the source's present settings; the column `generation`
+    source_hash: str = ""  # hash of the source's present settings, as in the column `generation`
     judge: str = ""
-    candidates: int = 0  # that a seed is to have
-    columns: tuple[str, ...] = ()  # the id of every judge that scores, as `judge`
+    candidates: int = 0  # planned number of candidates per seed
+    columns: tuple[str, ...] = ()  # column ids of all judges that score
 
 
 @dataclass(frozen=True)
 class SeedFilter:
-    """Which seeds the list shows: those that pass every test. None and "" are no test."""
+    """A filter of the list. The list shows the seeds that pass every test. A field with None or "" is no test."""
 
-    text: str = ""  # in a message, the answer, the file's label, or the start of the id; ASCII case is ignored
+    text: str = ""  # part of a message, answer or label, or the start of the id; ASCII case is ignored
     category: str | None = None
-    file: str | None = None  # that it came from: one of `origins`
+    file: str | None = None  # file that the seed came from, one of `origins`
     tag: str | None = None
     state: str | None = None  # one of STATES
-    shortest: int | None = None  # characters
+    shortest: int | None = None  # smallest number of characters
     longest: int | None = None
 
     def __bool__(self) -> bool:
@@ -90,11 +90,11 @@ class SeedListRow:
     position: int  # in the file, from 0
     id: str
     state: str  # a key of STATES
-    made: int  # candidates so far
+    made: int  # number of candidates that exist
     category: str
     language: str
-    question: str  # its first SHOWN_CHARACTERS
-    length: int  # characters of the whole question
+    question: str  # the first SHOWN_CHARACTERS characters of the question
+    length: int  # number of characters of the whole question
     origin: str
     label: str
     tags: tuple[str, ...]
@@ -106,7 +106,7 @@ def total(db: sqlite3.Connection) -> int:
 
 
 def newest_position(store: Store) -> int:
-    """The position of the last seed; -1 if there is none. An index answers, however many seeds there are."""
+    """The position of the last seed; -1 if there is none. An index makes this fast for any number of seeds."""
     return _last_position(store.db)
 
 
@@ -116,10 +116,10 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 
 
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
-    """Positions of the seeds that match, in file order, in lists that are yielded as they are found.
+    """Yield lists of the positions of matching seeds, in file order.
 
-    Each query goes through a stretch of the file, so that a thread asks for the interpreter's lock once for many
-    rows, and the screen stays quick.
+    Each query scans many rows. Thus a thread that runs the queries rarely holds Python's global interpreter lock, and
+    the screen stays fast.
     """
     where, values = _where(seed_filter)
     query = (
@@ -137,7 +137,7 @@ def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iter
 
 
 def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, SeedListRow]:
-    """Position to row, for these positions; one without a seed is left out."""
+    """Maps positions to rows. Positions without a seed are omitted."""
     query = (
         f"SELECT s.position, s.id, {STATE_SQL} AS state, {_MADE} AS made, s.category, s.language, s.length,"
         " s.origin, s.label,"
@@ -151,7 +151,7 @@ def rows_at(store: Store, view: View, positions: Sequence[int]) -> dict[int, See
 
 
 def position_of(store: Store, seed_id: str) -> int | None:
-    """The seed's position in the file; None if the file no longer has it."""
+    """The seed's position in the file; None if the file no longer contains the seed."""
     row = store.db.execute("SELECT position FROM seeds WHERE id = ? AND present", (seed_id,)).fetchone()
     return None if row is None else int(row["position"])
 
@@ -168,12 +168,12 @@ def origins(db: sqlite3.Connection) -> list[str]:
 
 
 def tags(db: sqlite3.Connection) -> list[str]:
-    """Every tag that a person put on a seed."""
+    """Every tag that is on a seed."""
     return [row[0] for row in db.execute("SELECT DISTINCT tag FROM seed_tags ORDER BY tag")]
 
 
 def roles(db: sqlite3.Connection) -> dict[str, int]:
-    """How many seeds have each role: chosen, heldout and pool, or "excluded" in place of it."""
+    """Number of seeds by role (chosen, heldout, pool); excluded seeds are counted as "excluded"."""
     query = (
         "SELECT CASE WHEN excluded THEN 'excluded' ELSE role END, count(*)"
         " FROM seeds INDEXED BY seeds_browse WHERE present GROUP BY 1"
@@ -224,7 +224,7 @@ def _where(seed_filter: SeedFilter) -> tuple[str, dict[str, object]]:
 
 
 def _like(text: str) -> str:
-    """The text as a pattern of LIKE that matches it literally; `!` is the escape."""
+    """A LIKE pattern that matches the text literally; `!` is the escape character."""
     return "".join(f"!{char}" if char in "%_!" else char for char in text)
 
 

@@ -1,11 +1,11 @@
-"""The seeds of a run, their roles, and what people did to them."""
+"""Store the seeds of a run, their roles, and people's edits."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from faq_tui.core.base.errors import UsageError
@@ -18,16 +18,16 @@ from faq_tui.core.store.database import Store
 class Seed:
     """One original calibration sample: a conversation that ends with a question, and its answer if there is one."""
 
-    messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last one is the question, of the user
-    answer: str | None  # the original one
+    messages: tuple[dict[str, str], ...]  # {"role", "content"}; the last message is the user's question
+    answer: str | None  # the original answer; None if there is none
     origin: str  # file:line
-    label: str | None = None  # the file's own id
+    label: str | None = None  # the id that the seed has in its file
     category: str | None = None
     language: str | None = None
 
     @property
     def id(self) -> str:
-        """A hash of the question alone: the same one with another answer must not be both chosen and held out."""
+        """A hash of only the question, so that equal questions with different answers are one seed."""
         return digest(self.messages, length=12)
 
     @property
@@ -39,7 +39,7 @@ class Seed:
 def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
     """Make `seeds` the run's seeds and return how many there are.
 
-    Earlier ones that are not among them stay in the database, marked as not present, as do their candidates.
+    Earlier seeds that are not in `seeds` stay in the database, marked as not present. Their candidates stay, too.
     """
     rows = (
         (s.id, position, s.label, s.category, s.language, json.dumps(s.messages), s.answer, s.origin, len(s.question))
@@ -57,8 +57,30 @@ def replace_all(store: Store, seeds: Iterable[Seed]) -> int:
         return int(db.execute("SELECT count(*) FROM seeds WHERE present").fetchone()[0])
 
 
+def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
+    """Store the number of skipped rows by reason.
+
+    The table is created when the first row is skipped, and not by a migration: earlier versions of faq-tui can then
+    still open the database.
+    """
+    if not skipped and not skips(store.db):
+        return
+    with store.writing() as db:
+        db.execute("CREATE TABLE IF NOT EXISTS seed_skips (reason TEXT PRIMARY KEY, count INTEGER NOT NULL)")
+        db.execute("DELETE FROM seed_skips")
+        db.executemany("INSERT INTO seed_skips (reason, count) VALUES (?, ?)", skipped.items())
+
+
+def skips(db: sqlite3.Connection) -> dict[str, int]:
+    """Maps each reason to the number of rows skipped for it, the most frequent first; empty if there is none."""
+    if db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'seed_skips'").fetchone() is None:
+        return {}
+    query = "SELECT reason, count FROM seed_skips ORDER BY count DESC, reason"
+    return {row[0]: row[1] for row in db.execute(query)}
+
+
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
-    """Set which seeds are regenerated and which are kept for the evaluation; all others are the pool."""
+    """Set the role of each seed. `chosen` are regenerated, `heldout` are for the evaluation, the rest is the pool."""
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
         db.executemany("UPDATE seeds SET role = 'chosen' WHERE id = ?", ((i,) for i in chosen))
@@ -72,7 +94,7 @@ def ids(store: Store) -> list[str]:
 
 
 def by_role(store: Store, role: str) -> list[Seed]:
-    """Present, not excluded seeds of one role, in file order."""
+    """Seeds of one role that are present and not excluded, in file order."""
     query = "SELECT * FROM seeds WHERE present AND NOT excluded AND role = ? ORDER BY position"
     return [_seed(row) for row in store.db.execute(query, (role,))]
 
@@ -84,21 +106,21 @@ def ids_by_role(store: Store, role: str) -> list[str]:
 
 
 def get(store: Store, seed_id: str) -> Seed | None:
-    """The seed of this id, present or not; None if there is none."""
+    """The seed with this id, even if it is not present any more; None if the id is unknown."""
     row = store.db.execute("SELECT * FROM seeds WHERE id = ?", (seed_id,)).fetchone()
     return None if row is None else _seed(row)
 
 
 def counts(store: Store) -> dict[str, int]:
-    """How many present, not excluded seeds have each role: chosen, heldout and pool."""
+    """Number of seeds by role (chosen, heldout, pool). Only seeds that are present and not excluded are counted."""
     query = "SELECT role, count(*) FROM seeds WHERE present AND NOT excluded GROUP BY role"
     return dict.fromkeys(("chosen", "heldout", "pool"), 0) | dict(store.db.execute(query).fetchall())
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed that `text` names: by its id, the start of it, or its label.
+    """The id of the seed whose id, start of the id, or label is `text`.
 
-    Raises UsageError if no seed has this name, or more than one.
+    Raises UsageError if no seed or more than one seed matches.
     """
     query = "SELECT id FROM seeds WHERE id = ?1 OR label = ?1 OR substr(id, 1, length(?1)) = ?1 LIMIT 3"
     named = [row["id"] for row in store.db.execute(query, (text,))]
@@ -109,7 +131,7 @@ def find(store: Store, text: str) -> str:
             f"no seed {text!r} in this run: give the seed_id of a line in calibration/*.jsonl, its first digits, "
             "or the id that the seed has in your own file"
         )
-    raise UsageError(f"{text!r} names more than one seed ({', '.join(named)}): give more of the id")
+    raise UsageError(f"{text!r} matches more than one seed ({', '.join(named)}): give more digits of the id")
 
 
 def _seed(row: sqlite3.Row) -> Seed:
@@ -128,7 +150,7 @@ OPPOSITE = {"exclude": "include", "include": "exclude", "tag": "untag", "untag":
 
 @dataclass(frozen=True)
 class Edit:
-    """Something that a person did to a seed."""
+    """A person's edit of a seed."""
 
     seed_id: str
     action: str  # a key of OPPOSITE
@@ -136,14 +158,14 @@ class Edit:
 
 
 def toggle_excluded(store: Store, seed_id: str, who: str) -> Edit:
-    """Exclude the seed, or include it again; `who` is the person's user name. Its candidates and picks stay."""
+    """Exclude the seed, or include it again; `who` is the person's user name. Its candidates and picks are kept."""
     with store.writing() as db:
         row = db.execute("SELECT excluded FROM seeds WHERE id = ?", (seed_id,)).fetchone()
         return _apply(db, Edit(seed_id, "include" if row["excluded"] else "exclude"), who)
 
 
 def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
-    """Put the tag on the seed, or take it off if it is there."""
+    """Add the tag to the seed, or remove it if the seed has it."""
     tag = storable(tag)
     with store.writing() as db:
         tagged = db.execute("SELECT 1 FROM seed_tags WHERE seed_id = ? AND tag = ?", (seed_id, tag)).fetchone()
@@ -151,7 +173,7 @@ def toggle_tag(store: Store, seed_id: str, tag: str, who: str) -> Edit:
 
 
 def undo_edit(store: Store, who: str) -> Edit | None:
-    """Take back the last edit that was not taken back, and return it; None if there is none."""
+    """Undo the last edit that was not undone, and return it; None if there is none."""
     with store.writing() as db:
         row = db.execute(
             "SELECT * FROM seed_edits e WHERE undoes IS NULL"
@@ -164,7 +186,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
-    """Do the edit and record it; `undoes` is the id of the recorded edit that it takes back."""
+    """Apply the edit and record it. `undoes` is the id of the edit that it undoes."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

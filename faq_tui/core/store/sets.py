@@ -1,4 +1,4 @@
-"""Calibration sets. The samples of a set are in `calibration/<set>.jsonl`."""
+"""Store facts about calibration sets. Their samples are in `calibration/<set>.jsonl`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ class SetRow:
     ids_hash: str  # hash of all token ids in order
     samples: int
     tokens: int
-    tokens_full: int  # tokens of its samples before any was cut
-    by_person: int  # samples whose candidate a person picked
-    refused: dict[str, int]  # reason to the number of conversations that became no sample
-    answered: int = 0  # samples with an answer that could be cut
-    whole_answers: int = 0  # samples that still hold all of their answer
-    ways: dict[str, int] = field(default_factory=dict)  # template | generation_prompt | inline | raw, to count
+    tokens_full: int  # number of tokens before samples were cut
+    by_person: int  # number of samples whose candidate was picked by a person
+    refused: dict[str, int]  # maps each reason to the number of conversations that have no sample for this reason
+    answered: int = 0  # number of samples with an answer, which cutting may shorten
+    whole_answers: int = 0  # number of samples whose answer is still complete
+    # Maps each way of rendering (template | generation_prompt | inline | raw) to its number of samples.
+    ways: dict[str, int] = field(default_factory=dict)
 
     @property
     def kept(self) -> float | None:
-        """Share of its samples' tokens that was kept, from 0 to 1; None for a set without tokens."""
+        """Share of the tokens that cutting kept, from 0 to 1; None for a set without tokens."""
         return self.tokens / self.tokens_full if self.tokens_full else None
 
 
 def add_set(store: Store, row: SetRow) -> None:
-    """Store a set in place of an earlier one of its name."""
+    """Store a set. It replaces an earlier set of the same name."""
     values = (
         *(row.name, row.ids_hash, row.samples, row.tokens, row.tokens_full, row.by_person),
         *(json.dumps(row.refused), row.answered, row.whole_answers, json.dumps(row.ways), time.time()),
@@ -46,7 +47,7 @@ def add_set(store: Store, row: SetRow) -> None:
 
 
 def remove_set(store: Store, name: str) -> None:
-    """Forget a set; its file stays."""
+    """Delete a set from the database. Its file stays."""
     with store.writing() as db:
         db.execute("DELETE FROM sets WHERE name = ?", (name,))
 

@@ -1,4 +1,4 @@
-"""What each stage did last: its state, and the signature of the settings and inputs that it worked with."""
+"""Store the last run of each stage: its state, and the signature of its settings and inputs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class StageRow:
     stage: str
     state: str  # running | done | failed | stopped
     signature: str
-    job: str  # id of the job that ran it
+    job: str  # id of the job that ran the stage
     pid: int
     started: float  # unix seconds
-    finished: float | None  # unix seconds; None: it runs, or was killed
-    message: str  # its summary, or why it failed
+    finished: float | None  # unix seconds; None if the stage is running or was killed
+    message: str  # summary of the stage, or reason of its failure
 
 
 def begin(store: Store, stage: str, signature: str, job: str) -> None:
@@ -44,5 +44,5 @@ def end(store: Store, stage: str, state: str, message: str = "") -> None:
 
 
 def all_rows(store: Store) -> dict[str, StageRow]:
-    """Stage name to its last run; a stage that never ran is missing."""
+    """Maps stage names to the last run of each stage. Stages that never ran are omitted."""
     return {row["stage"]: StageRow(**dict(row)) for row in store.db.execute("SELECT * FROM stages")}

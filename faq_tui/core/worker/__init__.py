@@ -1,7 +1,7 @@
-"""Model work (torch, gptqmodel) runs in a child process.
+"""Run model work (torch, gptqmodel) in a child process.
 
-A CUDA crash, an `os._exit` in a quantizer's thread or the kernel's out-of-memory killer then ends the child,
-not the pipeline; its memory comes back whole; and what native code prints lands in the job's log.
+Thus a CUDA crash, an `os._exit` in a quantizer's thread or the out-of-memory killer of Linux ends only the child, not
+the pipeline. When the child ends, all its memory is freed. The output of its native code goes to the job's log.
 """
 
 from faq_tui.core.worker.parent import run_worker

@@ -1,6 +1,7 @@
-"""The child's side: `python -m faq_tui.core.worker.child TASK CHANNEL_FD`, the spec as one JSON line on stdin.
+"""The program of the child: `python -m faq_tui.core.worker.child TASK CHANNEL_FD`. It reads its spec, one JSON line,
+from stdin.
 
-Stdin stays open as a lifeline: when the parent dies, however it dies, it reads as ended and the child ends.
+Stdin stays open while the parent runs. When the parent ends for any reason, stdin ends, and the child ends, too.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ TASKS = {
 
 
 def follow_lifeline() -> None:
-    """End this process as soon as stdin ends: the other end of that pipe lives exactly as long as the parent."""
+    """End this process as soon as stdin ends. Stdin is a pipe whose other end the parent holds until it ends."""
 
     def watch() -> None:
         while os.read(0, 4096):
@@ -86,12 +87,12 @@ def main() -> None:
     except MemoryError:
         send("error", message="", exit_code=1, reason="memory")
         code = 1
-    except BaseException as error:  # noqa: BLE001  the parent reports any error
+    except BaseException as error:  # noqa: BLE001  any error is sent to the parent, which reports it
         send("error", message=f"{type(error).__name__}: {error}", exit_code=1, reason=type(error).__name__)
-        with suppress(OSError):  # the log may be on the disk that is full
+        with suppress(OSError):  # the log may be on a full disk
             traceback.print_exc()
         code = 1
-    # Quantizers leave threads behind that abort the interpreter on its way out: leave at once.
+    # Quantizers leave threads behind that would make a normal exit of the interpreter fail, so exit at once.
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError):
             stream.flush()

@@ -1,4 +1,4 @@
-"""The parent's side of a worker: start the child, follow its messages, pass a stop on, and explain how it ended."""
+"""The parent's side of a worker: start the child, read its messages, forward a stop, and explain its end."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from faq_tui.core.base.files import FULL, full_disk
 if TYPE_CHECKING:
     from faq_tui.core.settings import Settings
 
-FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # a worker fetches gated models with these
-GRACE_S = 10.0  # from a request to stop until the child is killed
-LEAVING_S = 1.0  # from the end of its messages until then
+FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker downloads gated models
+GRACE_S = 10.0  # seconds from a request to stop until the child is killed
+LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# Rust and C++ libraries wrap the system's error: only its number is left.
+# Rust and C++ libraries wrap an error of the operating system in their own; its number is in the message.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
-# Torch raises OutOfMemoryError for its GPU allocator only; cuBLAS, cuSOLVER and the host's allocator do not.
+# Torch raises OutOfMemoryError only for its GPU allocator; cuBLAS, cuSOLVER and host memory raise other errors.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# What takes less memory, by task.
+# For each task: the advice in the error message if memory was not enough.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
@@ -50,11 +50,11 @@ def run_worker(
     log: Path,
     env: dict[str, str] | None = None,
 ) -> None:
-    """Run `task` (a name in `child.TASKS`) with the JSON-able `spec` until it finishes.
+    """Run `task` (a name in `child.TASKS`) with `spec`, which must be JSON-serializable, until the task finishes.
 
-    `on_message` gets every message but the last, in order, on the calling thread. The child's stdout and
-    stderr go to the end of `log`. Raises `Stopped` after a cancel, the child's own `FaqError`, or a
-    `FaqError` that says how the child died.
+    `on_message` gets every message except the last, in order, on the calling thread. The child's stdout and stderr
+    are appended to `log`. Raises `Stopped` after a cancel, the `FaqError` that the child raised, or a `FaqError` that
+    explains how the child died.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
@@ -65,8 +65,8 @@ def run_worker(
             stdout=output,
             stderr=output,
             pass_fds=(write_fd,),
-            start_new_session=True,  # a Ctrl-C in the terminal is the parent's to handle
-            cwd=log.parent,  # gptqmodel writes a logs/ folder where it stands
+            start_new_session=True,  # only the parent handles a Ctrl-C in the terminal
+            cwd=log.parent,  # gptqmodel writes a logs/ folder into the working directory
             env={**os.environ, **QUIET_THREADS, **(env or {})},
         )
     os.close(write_fd)
@@ -81,7 +81,7 @@ def run_worker(
             else:
                 on_message(message)
     except BrokenPipeError:
-        pass  # it died at once: `_raise_if_failed` explains it
+        pass  # the child died at once; `_raise_if_failed` raises the error
     finally:
         os.close(read_fd)
         if not last:
@@ -92,7 +92,7 @@ def run_worker(
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Give a child that is about to end the time to leave its exit status; then kill it."""
+    """Wait up to `LEAVING_S` seconds for the child to end. If it does not end, kill it."""
     try:
         child.wait(LEAVING_S)
     except subprocess.TimeoutExpired:
@@ -100,7 +100,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> Any:
-    """Messages until the channel closes; a cancel becomes SIGTERM, and SIGKILL after the grace."""
+    """Yield messages until the channel closes. After a cancel, send SIGTERM, and SIGKILL after the grace period."""
     buffer = b""
     deadline: float | None = None
     while True:
@@ -131,7 +131,7 @@ def _raise_if_failed(
     if last.get("kind") == "error" and last.get("reason") in (None, ""):
         kinds = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}
         raise kinds.get(ExitCode(last["exit_code"]), FaqError)(last["message"])
-    where = f"its whole output is in {log}"
+    where = f"see the output in {log}"
     if last.get("reason") in ("OutOfMemoryError", "memory") or NO_MEMORY.search(last.get("message", "")):
         raise FaqError(f"{task} ran out of memory: use {SMALLER.get(task, 'a smaller model')}; {where}")
     if FULL_DISK.search(last.get("message", "")):
@@ -139,12 +139,15 @@ def _raise_if_failed(
     if last:
         raise FaqError(f"{task} failed with {last['message']}; {where}")
     if code == -signal.SIGKILL:
-        raise FaqError(f"{task} was killed by the system, most likely for want of memory; {where}")
+        raise FaqError(f"{task} was killed by the system, probably because memory was full; {where}")
     raise FaqError(f"{task} ended unexpectedly (exit status {code}); {where}")
 
 
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
-    """Variables that hide the API keys from a worker: each that an `api_key_env` names is empty, except `needed`."""
+    """Environment variables that hide API keys from a worker.
+
+    They set every variable that is the value of an `api_key_env` to "", except the variable `needed`.
+    """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 
 

@@ -1,4 +1,4 @@
-"""The panes in the order of their tabs. A new pane is a folder here and its PaneSpec in PANES."""
+"""The panes in the order of their tabs. To add a pane, add its folder here and its PaneSpec to PANES."""
 
 from faq_tui.tui.panes.evidence.spec import EVIDENCE
 from faq_tui.tui.panes.judge.spec import JUDGE

@@ -1,1 +1,1 @@
-"""Screens that cover the panes for a moment: questions, forms and help."""
+"""Screens that cover the panes temporarily: questions, forms and help."""

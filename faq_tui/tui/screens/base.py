@@ -1,4 +1,4 @@
-"""The screen of the panes and the switcher between them. Neither draws anything but its children."""
+"""The screen of the panes, and the widget that switches them. Both draw only their children."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from textual.widgets import ContentSwitcher
 
 
 class BaseScreen(Screen[Any]):
-    """Does not draw itself again when the focus moves, as Textual's screen does: the widgets show the focus."""
+    """Textual's screen redraws itself when the focus moves. This screen does not, since the widgets show the
+    focus."""
 
-    BLANK: ClassVar[bool] = True  # the panes cover it
+    BLANK: ClassVar[bool] = True  # the panes cover the whole screen
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
 
 

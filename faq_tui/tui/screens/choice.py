@@ -25,7 +25,7 @@ class Answer:
 
 
 class ChoiceScreen(ModalScreen[str]):
-    """Ends with an answer's value; escape gives the last one, which changes nothing."""
+    """Returns the value of the chosen answer. Escape returns the last answer, which changes nothing."""
 
     CSS_PATH = "choice.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

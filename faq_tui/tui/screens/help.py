@@ -1,4 +1,4 @@
-"""The help screen: every key, those of the pane that is shown first."""
+"""The help screen: every key. The keys of the visible pane come first."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class HelpScreen(ModalScreen[None]):
     def __init__(
         self, scope: str, actions: Iterable[Action], panes: Iterable[PaneSpec], keymap: Mapping[str, str], config: str
     ) -> None:
-        """`scope` is that of the pane that is shown; `actions` are all of the app and its panes."""
+        """`scope` is the scope of the visible pane. `actions` are all actions of the app and its panes."""
         super().__init__()
         self._scope, self._actions, self._keymap, self._config = scope, tuple(actions), keymap, config
         self._titles = {APP: "Everywhere", **{pane.scope: pane.title for pane in panes}}
@@ -41,7 +41,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with VerticalScroll(id="help"):
             yield Static(self._keys(), markup=False)
-            yield Static(f"Keys can be set in {self._config}", id="config", markup=False)
+            yield Static(f"You can change keys in {self._config}", id="config", markup=False)
 
     def on_mount(self) -> None:
         box = self.query_one("#help")

@@ -1,4 +1,4 @@
-"""Questions on a running job: what happens to it when the person leaves, and whether to kill it."""
+"""Questions about a running job: whether it stops when the user leaves, and whether to kill it."""
 
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 
@@ -9,7 +9,7 @@ def quit_screen(stage: str) -> ChoiceScreen:
     return ChoiceScreen(
         f"{stage} is still running.",
         (
-            Answer("l", LEAVE, "Leave, and let it run on"),
+            Answer("l", LEAVE, "Leave and keep it running"),
             Answer("s", STOP, "Stop it and leave (finished work is kept)"),
             Answer("escape", STAY, "Stay here"),
         ),
@@ -18,9 +18,9 @@ def quit_screen(stage: str) -> ChoiceScreen:
 
 def kill_screen() -> ChoiceScreen:
     return ChoiceScreen(
-        "The job was asked to stop and will do so at its next safe point.",
+        "The job will stop at its next safe point.",
         (
-            Answer("e", STOP, "End it now (what is unfinished is done again)"),
+            Answer("e", STOP, "End it now (unfinished work is lost)"),
             Answer("w", STAY, "Wait for it"),
         ),
     )

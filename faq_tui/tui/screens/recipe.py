@@ -1,4 +1,4 @@
-"""A form for one new recipe, built from the settings of its quantization method."""
+"""A form for one new recipe. Its fields are the settings of the chosen quantization method."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faq_tui.core.settings.recipe import model_of
 
 
 class SetList(OptionList):
-    """A list of sets. Enter includes or excludes one; words show it too, since colours may be missing."""
+    """A list of sets. Enter includes or excludes a set. Words show the choice for terminals without colours."""
 
     def __init__(self, sets: Sequence[str], chosen: Sequence[str]) -> None:
         self._sets, self._in = tuple(sets), set(chosen)
@@ -29,7 +29,7 @@ class SetList(OptionList):
 
     @property
     def chosen(self) -> tuple[str, ...]:
-        """In the order of the settings."""
+        """The included sets, in the order of the settings."""
         return tuple(name for name in self._sets if name in self._in)
 
     def _words(self, name: str) -> str:
@@ -43,7 +43,8 @@ class SetList(OptionList):
 
 
 class RecipeScreen(ModalScreen[dict[str, Any] | None]):
-    """Dismissed with the recipe's values, or with None. The fields are those of the chosen method's settings."""
+    """Returns the values of the recipe, or None if the user cancels. The fields are the settings of the chosen
+    method."""
 
     DEFAULT_CSS = (Path(__file__).parent / "recipe.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -52,7 +53,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
     ]
 
     def __init__(self, sets: Sequence[str], like: Recipe) -> None:
-        """Begins with the values of `like`."""
+        """Fills the fields with the values of `like`."""
         super().__init__()
         self._sets, self._like = tuple(sets), like
         self._method = like.method
@@ -75,7 +76,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
                 yield Button("Cancel (esc)", id="cancel", compact=True)
 
     def _fields(self, keys: Sequence[str]) -> Iterator[Widget]:
-        """A line for each of the keys of the chosen method that can have more than one value."""
+        """One line for each setting of the chosen method that allows more than one value."""
         model = model_of(self._method)
         for key in keys:
             default = model.model_fields[key].default
@@ -104,7 +105,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
         self._explain(event.widget.id or "")
 
     def _explain(self, key: str) -> None:
-        """Show the help of the focused field's key."""
+        """Show the help text for the setting in the focused field."""
         model = model_of(self._method)
         text = about(self._method)
         if key != "method" and key in model.model_fields:
@@ -126,7 +127,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
             if key in ("bits", "group_size") or not usual:
                 values[key] = value
         if sets != self._sets:
-            values["sets"] = sets  # all of them is the default, and follows new sources
+            values["sets"] = sets  # if all are chosen, keep the default, which also includes sources added later
         self.dismiss(values)
 
     def _own_widgets(self) -> Iterator[Select[Any] | Input]:
@@ -140,13 +141,13 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
 
 
 def about(method: str) -> str:
-    """The method's title and its help."""
+    """The title and the help text of the method."""
     extension = METHODS.get(method)
     return f"{extension.title}. {extension.help}"
 
 
 def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
-    """(words, value) of each value that can be chosen; empty where a number or a word is typed."""
+    """(label, value) for each allowed value. Empty if the user types a number or a word."""
     if key == "preset":
         return [("none", None), *((name, name) for name in model.choices(key))] if model.presets else [("none", None)]
     if model.model_fields[key].annotation is bool:
@@ -155,14 +156,14 @@ def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
 
 
 def words(key: str, value: Any) -> str:
-    """A value as the form shows it."""
+    """The text that the form shows for a value."""
     if key == "group_size" and value == -1:
         return "one group a row"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def typed(text: str) -> Any:
-    """The typed text, as a number if it is one. The schema checks it later."""
+    """The typed text, converted to a number if possible. The schema checks it later."""
     for kind in (int, float):
         try:
             return kind(text)

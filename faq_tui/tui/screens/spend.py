@@ -1,4 +1,4 @@
-"""The question whether to spend the estimated cost of regenerating."""
+"""Ask whether to spend the estimated cost of regeneration."""
 
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 
@@ -10,7 +10,7 @@ def spend_screen(sentences: list[str]) -> ChoiceScreen:
         "\n\n".join(sentences),
         (
             Answer("y", SPEND, "Yes, start"),
-            Answer("s", SAMPLE, "Only take what a better estimate needs, then ask again"),
+            Answer("s", SAMPLE, "Only generate enough for a better estimate, then ask again"),
             Answer("escape", STAY, "Not now"),
         ),
     )

@@ -14,7 +14,7 @@ from faq_tui.tui.widgets.text import LiteralText
 
 
 class Ask(ModalScreen[str | None]):
-    """Dismissed with the text, or with None if the person cancels."""
+    """Returns the text, or None if the user cancels."""
 
     CSS_PATH = "ask.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]

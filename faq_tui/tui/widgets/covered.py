@@ -1,4 +1,4 @@
-"""Containers whose children cover them, so that Textual need not draw their background first."""
+"""Containers without a background: their children cover them completely."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ from textual.containers import Container, Horizontal, Vertical
 
 
 class CoveredContainer(Container):
-    """For containers without borders; what is not covered has the background's colour."""
+    """This container must have no borders. Uncovered parts keep the background colour of the screen."""
 
     BLANK = True
 
 
 class CoveredVertical(Vertical):
-    """The same, its children one above the other."""
+    """A covered container with its children one above the other."""
 
     BLANK = True
 
 
 class CoveredHorizontal(Horizontal):
-    """The same, its children side by side."""
+    """A covered container with its children side by side."""
 
     BLANK = True

@@ -1,7 +1,7 @@
-"""A scrolling view of one long text that grows at its end: it needs no layout, and draws changed lines only.
+"""A scrolling view of one long text that grows at its end.
 
-It scrolls by itself, since a `ScrollView` knows how far it can scroll only after a layout of the whole screen, ten
-times a second for every text that grows.
+It needs no layout and draws only changed lines. It does not use `ScrollView`, which needs a layout of the whole
+screen whenever the text grows, ten times per second.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.thumb import thumb, top_at
 
 Part = tuple[str, str]  # text, style
-BAR = 1  # columns
+BAR = 1  # width of the scroll bar in columns
 
 
 @dataclass(frozen=True)
 class FlowLine:
-    text: str  # sanitized
+    text: str  # sanitized text
     style: str
 
 
@@ -38,7 +38,7 @@ class Flow:
         self._open = False  # the last line may still grow
 
     def append(self, text: str, style: str = "") -> None:
-        """Add text. It continues the last line if that has the same style."""
+        """Add text. If the last line has the same style, continue this line."""
         if not text:
             return
         text = sanitize(text, newlines=True)
@@ -49,13 +49,13 @@ class Flow:
         self._open = True
 
     def gap(self) -> None:
-        """Add an empty line; what follows begins a new line."""
+        """Add an empty line. The next text begins on a new line."""
         self.lines.append(FlowLine("", ""))
         self._open = False
 
 
 def wrap(paragraph: str, width: int) -> list[str]:
-    """Lines of at most `width` cells, broken at spaces where there are any; no character is lost but those spaces."""
+    """Lines of at most `width` cells, broken at spaces if possible. Only the spaces at line breaks are removed."""
     if len(paragraph) <= width and cell_len(paragraph) <= width:
         return [paragraph]
     fits = _fits_narrow if paragraph.isascii() else _fits_wide
@@ -69,7 +69,7 @@ def wrap(paragraph: str, width: int) -> list[str]:
         lines.append(paragraph[start:stop])
         start = stop + 1 if stop < end and paragraph[stop] == " " else stop
     if paragraph.endswith(" ") and not lines[-1].endswith(" "):
-        lines[-1] += " "  # past the edge it is not drawn, and keeps the next words of a growing text apart
+        lines[-1] += " "  # a space beyond the edge is not drawn, but it separates the next words of a growing text
     return lines
 
 
@@ -78,10 +78,10 @@ def _fits_narrow(text: str, start: int, width: int) -> int:
 
 
 def _fits_wide(text: str, start: int, width: int) -> int:
-    """The end of the longest piece of at most `width` cells, and of at least one character."""
+    """The end of the longest piece of at most `width` cells. The piece has at least one character."""
     stop = min(len(text), start + width)
     if text[start:stop].isascii():
-        return stop  # one odd character must not make a megabyte slow
+        return stop  # one wide character must not make a text of 1 MB slow
     while stop > start + 1 and cell_len(text[start:stop]) > width:
         over = cell_len(text[start:stop]) - width
         stop -= max(1, over // 2)
@@ -91,9 +91,10 @@ def _fits_wide(text: str, start: int, width: int) -> int:
 
 
 class FlowView(Widget, can_focus=False):
-    """Shows parts of text; `grow` adds at the end and follows it unless one has scrolled up.
+    """Shows parts of text.
 
-    The end is followed in jumps of half a view: most new text then costs its own cells only.
+    `grow` adds text at the end and scrolls to it unless the user has scrolled up. It scrolls by half a view at once,
+    so that most new text needs only its own cells drawn.
     """
 
     ALLOW_SELECT = False
@@ -101,16 +102,16 @@ class FlowView(Widget, can_focus=False):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self.top = 0  # the line of the text that stands on the first row
-        self._parts: list[Part | None] = []  # None: a gap; kept to be wrapped anew at another width
+        self.top = 0  # index of the line on the first row
+        self._parts: list[Part | None] = []  # None is a gap; the parts are kept to wrap them at another width
         self._flow = Flow(1)
-        self._sticks = True  # to the end, until one scrolls up
+        self._sticks = True  # scroll to the end until the user scrolls up
         self._thumb = range(0)
         self._base = Style()
-        self._room, self._height = 0, 0  # columns and rows of the text: asked of Textual they cost a search each
+        self._room, self._height = 0, 0  # columns and rows of the text; a query to Textual would take longer
 
     def show(self, parts: list[Part | None], at_end: bool = False) -> None:
-        """Replace the text, and scroll to its beginning or its end."""
+        """Replace the text. Scroll to its beginning or its end."""
         if not parts and not self._parts:
             return
         self._parts = list(parts)
@@ -147,9 +148,9 @@ class FlowView(Widget, can_focus=False):
         self._go(self._last_top)
 
     def scroll_by(self, lines: int) -> None:
-        """Scroll down by lines; up if the number is negative."""
+        """Scroll down by `lines` lines. If `lines` is negative, scroll up."""
         last = self._last_top
-        # Following in jumps may have gone further: it is no reason to jump back.
+        # Following may have scrolled further; do not scroll back.
         top = max(0, min(self.top + lines, max(last, self.top)))
         self._sticks = top >= last
         self._go(top)
@@ -161,7 +162,7 @@ class FlowView(Widget, can_focus=False):
 
     @property
     def page(self) -> int:
-        """Lines that a page key scrolls: one less than fit."""
+        """The lines that a page key scrolls: one less than the visible lines."""
         return max(1, self._height - 1)
 
     def text(self) -> str:
@@ -227,7 +228,7 @@ class FlowView(Widget, can_focus=False):
 
     def _add(self, part: Part | None) -> None:
         if not self._room:
-            self._flow.width = 0  # not laid out yet: `on_resize` finds another width and wraps it all, once
+            self._flow.width = 0  # not laid out yet: `on_resize` wraps all text once the width is known
         elif part is None:
             self._flow.gap()
         else:
@@ -239,13 +240,13 @@ class FlowView(Widget, can_focus=False):
             self._add(part)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        self._base = self.rich_style  # walks up the whole tree: once, not for every line
+        self._base = self.rich_style  # searches the whole widget tree, so call it once and not for every line
         return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         row, base = y + self.top, self._base
         line = self._flow.lines[row] if row < len(self._flow.lines) else FlowLine("", "")
-        # The rest of the row in the same piece: every change of style costs the terminal more than some spaces.
+        # Pad the row within the last piece: a change of style costs the terminal more than some spaces.
         text = Segment(set_cell_size(line.text, self._room), base + Style.parse(line.style) if line.style else base)
         bar = base
         if self._thumb:

@@ -1,4 +1,4 @@
-"""Text of samples for the screen: special tokens stand out, and a long text says how much of it is cut off."""
+"""The text of samples on the screen: special tokens are highlighted, and a note gives the length of a cut part."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from rich.text import Text
 from faq_tui.core.chat import dialects
 from faq_tui.tui.widgets.text import plain
 
-# Where the target's own are not known, as the families spell them: ChatML and Llama 3, DeepSeek, Gemma, Llama 2 and
-# Mistral. The dialects know those around reasoning.
+# The special tokens if the target's tokens are not known: ChatML and Llama 3, DeepSeek, Gemma, Llama 2 and Mistral.
+# The dialects add the tokens around reasoning.
 FAMILIES = (
     r"<\|[^|<>\s]{1,40}\|>|<｜[^｜<>]{1,40}｜>|</?s>|<(?:bos|eos|pad|unk)>|<(?:start|end)_of_turn>"
     r"|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\]|<</?SYS>>"
 )
 TOKEN_STYLE = "bold magenta"
-LIMIT = 20_000  # characters on the screen
+LIMIT = 20_000  # maximum characters shown
 
 
 @cache
 def any_family() -> re.Pattern[str]:
-    """A pattern for the special tokens of all families, including those around reasoning."""
+    """A pattern for the special tokens of all families, including the tokens around reasoning."""
     return re.compile("|".join([*_longest_first(dialects.special_tokens()), FAMILIES]))
 
 
 def spelled(tokens: Iterable[str]) -> re.Pattern[str]:
-    """A pattern for `tokens`, longer ones first. Without tokens it is the pattern for all families."""
+    """A pattern for `tokens`, longer tokens first. Without `tokens`, the pattern for all families."""
     known = _longest_first(tokens)
     return re.compile("|".join(known)) if known else any_family()
 
@@ -38,12 +38,12 @@ def _longest_first(tokens: Iterable[str]) -> list[str]:
 
 
 def marked(text: str, special: re.Pattern[str] | None = None, limit: int = LIMIT) -> Text:
-    """The text of a rendered sample; its template's tokens stand out in colour and weight."""
+    """The text of a rendered sample, with its special tokens coloured and bold."""
     shown = plain(text[:limit])
     shown.highlight_regex(special or any_family(), TOKEN_STYLE)
     return shown.append(rest(text, limit), "italic")
 
 
 def rest(text: str, limit: int = LIMIT) -> str:
-    """How many characters are beyond the limit, in words; empty if there are none."""
+    """A note with the number of characters beyond the limit. Empty if there are none."""
     return f"\n\n… {len(text) - limit:,} more characters, not shown" if len(text) > limit else ""

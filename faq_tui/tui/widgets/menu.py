@@ -1,4 +1,4 @@
-"""A small list to choose one thing from, in groups."""
+"""A small list in groups, from which the user chooses one option."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from textual.widgets.option_list import Option
 from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.text import LiteralText
 
-LONGEST = 200  # of one group
+LONGEST = 200  # maximum number of options in one group
 LABEL_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class Group:
-    """A group of options, value to label. `chosen` is the present value."""
+    """A group of options. `options` maps each value to its label. `chosen` is the current value."""
 
     name: str
     options: Mapping[str, str]
@@ -31,7 +31,7 @@ class Group:
 
 
 class Menu(ModalScreen[tuple[str, str] | None]):
-    """Choose one option. Dismissed with (name of the group, value), or None."""
+    """Choose one option. Returns (name of the group, value), or None if the user cancels."""
 
     CSS_PATH = "menu.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -1,6 +1,7 @@
-"""Fit text into a width: names lose their middle, and figures are broken into lines between them.
+"""Fit text into a width.
 
-The beginning of an artefact's name is the recipe and its end the set, so neither may be cut.
+Names lose their middle: an artefact's name begins with the recipe and ends with the set, so both ends must stay.
+Lines of figures break only between figures.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def padded(text: str, width: int) -> str:
 
 
 def joined_with_dots(parts: Iterable[str], width: int) -> str:
-    """The parts with dots between them, in lines of at most `width` characters that break only between parts."""
+    """Join the parts with dots, in lines of at most `width` characters. Lines break only between parts."""
     lines = [""]
     for part in parts:
         longer = f"{lines[-1]} · {part}" if lines[-1] else part
@@ -47,7 +48,7 @@ def joined_with_dots(parts: Iterable[str], width: int) -> str:
 
 
 class ShortText(LiteralText):
-    """One line, such as a name, that is shortened in the middle to the width of the widget."""
+    """One line, such as a name. If it is wider than the widget, its middle is cut."""
 
     DEFAULT_CSS = "ShortText { height: 1; text-wrap: nowrap; }"
 

@@ -1,4 +1,4 @@
-"""Widgets for text from models, files and servers. Such text must reach the screen only through them."""
+"""Widgets for text from models, files and servers. Only these widgets may show such text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from faq_tui.core.base.text import sanitize
 
 
 def plain(text: str, style: str = "", limit: int | None = None) -> Text:
-    """Literal text: no markup, no control or bidi characters; newlines stay."""
+    """Plain text without markup, control or bidi characters. Newlines are kept."""
     return Text(sanitize(text, limit, newlines=True), style=style)
 
 
@@ -22,10 +22,14 @@ class LiteralText(Static):
         super().__init__(self._shown, markup=False, id=id, classes=classes)
 
     def show(self, text: str | Text) -> None:
-        """Show text. Draws only if it is new, and lays the screen out only if the size can change."""
+        """Show text. Draw only if the text is new, and update the layout only if the size can change."""
         before, self._shown = self._shown, plain(text) if isinstance(text, str) else text.copy()
         if not _same(before, self._shown):
-            self.update(self._shown, layout=self._may_resize(before, self._shown))
+            resizes, pending = self._may_resize(before, self._shown), self._layout_required
+            self.update(self._shown, layout=resizes)
+            if resizes and pending:
+                # Textual ignores the second request until it has handled the first, and may lay out the old text.
+                self.call_after_refresh(self.refresh, layout=True)
 
     def _may_resize(self, before: Text, now: Text) -> bool:
         if not self.styles.auto_dimensions:
@@ -41,7 +45,7 @@ def _same(one: Text, other: Text) -> bool:
 
 
 def _height(text: Text, width: int) -> int | None:
-    """Lines of the text if none is broken at `width`; else None."""
+    """The number of lines if every line fits into `width`; else None."""
     if not width:
         return None
     lines = text.plain.split("\n")

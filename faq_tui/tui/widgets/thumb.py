@@ -1,10 +1,10 @@
-"""The position of a scroll bar's thumb in whole rows. A finer one would be drawn again with every new line."""
+"""The position of a scroll bar's thumb in whole rows. A finer position would need a redraw with every new line."""
 
 from __future__ import annotations
 
 
 def thumb(lines: int, height: int, top: int) -> range:
-    """The rows of the thumb for a view of `height` rows that begins at line `top`; none if all lines fit."""
+    """The rows of the thumb for a view of `height` rows that begins at line `top`. Empty if all lines fit."""
     if height <= 0 or (lines <= height and not top):
         return range(0)
     lines = max(lines, top + height)
@@ -14,7 +14,7 @@ def thumb(lines: int, height: int, top: int) -> range:
 
 
 def top_at(row: int, lines: int, height: int) -> int:
-    """The line that the view begins with when the thumb's middle is dragged to `row`."""
+    """The first line of the view when the user drags the middle of the thumb to `row`."""
     size = max(1, round(height * height / max(1, lines)))
     share = (row - size // 2) / max(1, height - size)
     return round(max(0.0, min(1.0, share)) * max(0, lines - height))

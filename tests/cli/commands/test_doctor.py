@@ -14,6 +14,7 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from tests.support.fake_server import Behaviour, FakeServer
+from tests.support.schemas import valid
 from tests.support.shell import faq_tui, make_run
 
 TOML = """
@@ -70,7 +71,7 @@ def family_check(folder: Path) -> dict[str, Any]:
             "family: Qwen3-235B-A22B-FP8; Qwen3-8B is a name of the Qwen3",
         ),
         ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "warning", "is the teacher that"),
-        ("Qwen/Qwen3-8B", "Qwen3-4B", "warning", "no larger than the target"),
+        ("Qwen/Qwen3-8B", "Qwen3-4B", "warning", "it is not larger than the target"),
         ("Qwen/Qwen3-8B", "mystery", "warning", "family unknown: mystery; "),
     ],
 )
@@ -107,4 +108,18 @@ def test_a_headless_run_warns_and_goes_on(tmp_path: Path) -> None:
         done = faq_tui("run", folder, "--until", "regenerate")
     assert done.code == ExitCode.DONE, done
     assert "warning: source elder: Llama-3.1-405B is not of the target's family: stranger" in done.err
-    assert "elders of Qwen3-8B are Qwen/Qwen3-235B-A22B, Qwen/Qwen3-32B" in done.err
+    assert "; elders of Qwen3-8B: Qwen/Qwen3-235B-A22B, Qwen/Qwen3-32B" in done.err
+
+
+pytest_plugins = ["tests.support.weightless_run"]
+
+
+def test_doctor_validates(run_folder: Path) -> None:
+    for command in (["doctor", "--json"], ["doctor", str(run_folder), "--json"]):
+        body = json.loads(faq_tui(*command).out)
+        valid("doctor", body)
+        names = {check["name"] for check in body["checks"]}
+        assert {"python", "C compiler", "libpcre2", "torch", "GPU", "memory", "disk", "embedded model"} <= names
+    by_name = {check["name"]: check for check in body["checks"]}
+    assert (by_name["source elder"]["state"], by_name["judge"]["state"]) == ("failed", "failed")
+    assert by_name["source elder"]["advice"].startswith("cannot reach")

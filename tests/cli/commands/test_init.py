@@ -1,8 +1,9 @@
-"""`init --preset`, `--list-presets`, and the paper's table in `status`."""
+"""`faq-tui init`: settings that parse, presets of the paper, and the paper's table in `status`."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import jsonschema
@@ -10,11 +11,12 @@ import jsonschema
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run.run import open_run
+from faq_tui.core.settings import load_settings
 from faq_tui.core.store.benchmarks import set_problem
-from tests.support.paths import SCHEMAS
-from tests.support.shell import faq_tui, refused
+from tests.support.schemas import schema
+from tests.support.shell import faq_tui, faq_tui_process, refused
 
-SCHEMA = json.loads((SCHEMAS / "status.json").read_text())
+SCHEMA = schema("status")
 
 
 def test_presets_are_listed_without_a_run() -> None:
@@ -71,3 +73,30 @@ def test_what_cannot_be_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert "Missing option '--target'" in refused(ExitCode.USAGE, "init", tmp_path / "a", "--seeds", "starter")
     assert "Missing option '--seeds'" in refused(ExitCode.USAGE, "init", tmp_path / "a", "--target", "a/b")
     assert not (tmp_path / "a").exists()
+
+
+def test_init_writes_settings_that_parse_and_never_overwrites(tmp_path: Path) -> None:
+    run, url = tmp_path / "run", "http://elder:8000/v1"
+    given = ("--target", "Qwen/Qwen3-8B", "--seeds", "starter", "--elder-url", url, "--elder-model", "Big")
+    result = faq_tui_process("init", run, *given)
+    assert (result.code, result.out) == (0, f"wrote {run / 'faq.toml'}\n")
+    settings = load_settings(run / "faq.toml")
+    assert (settings.target.model, settings.seeds.path) == ("Qwen/Qwen3-8B", "starter")
+    assert (settings.sources["elder"].base_url, settings.sources["elder"].model) == (url, "Big")
+    assert settings.judge.kind == "likelihood"
+    before = (run / "faq.toml").read_bytes()
+    assert "exists already: edit it, or choose another folder" in refused(ExitCode.USAGE, "init", run, *given)
+    assert (run / "faq.toml").read_bytes() == before
+
+
+def test_init_makes_paths_of_the_shell_absolute(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text("{}")
+    result = faq_tui_process("init", "run", "--target", "embedded", "--seeds", "s.jsonl", cwd=tmp_path)
+    assert result.code == 0
+    settings = tomllib.loads((tmp_path / "run" / "faq.toml").read_text())
+    assert settings["seeds"]["path"] == str(tmp_path / "s.jsonl")
+
+
+def test_init_with_half_an_elder(tmp_path: Path) -> None:
+    said = refused(ExitCode.USAGE, "init", tmp_path, "--target", "t", "--seeds", "s", "--elder-url", "http://x/v1")
+    assert said == "--elder-url and --elder-model belong together: give both or neither"

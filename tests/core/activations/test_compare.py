@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.activations.compare import ROUGHER, SAME, SMOOTHER, compare, compared, sign_test
+from faq_tui.core.activations.compare import (
+    ROUGHER,
+    SAME,
+    SMOOTHER,
+    compare,
+    compared,
+    coverage,
+    outlier_channels,
+    reference,
+    sign_test,
+)
 from faq_tui.core.activations.statistics import METRICS
 
 Told = dict[str, Any]
@@ -45,12 +55,12 @@ def test_a_change_over_the_layers_is_found(scale: float, noise: float, verdict: 
     assert peak.change.low < scale < peak.change.high
     words = {ROUGHER: "elder makes self_attn.o_proj rougher than baseline", SAME: "no difference"}
     assert words.get(verdict, "smoother than baseline") in found.sentence
-    assert "They differ in tokens" not in found.sentence
+    assert "not fair" not in found.sentence
 
 
 def test_other_tokens_are_said_and_the_other_way_round_is_the_opposite() -> None:
     ours, theirs = told("elder", 1.4, 0.02, tokens=5000), told("baseline", 1.0, 0.02, seed=3)
-    assert "They differ in tokens (5,000 and 1,000)" in compare(ours, theirs, MODULE, 500).sentence
+    assert "not fair: the sets have 5,000 and 1,000 tokens" in compare(ours, theirs, MODULE, 500).sentence
     assert compare(theirs, ours, MODULE, 500).verdict == SMOOTHER
 
 
@@ -71,3 +81,17 @@ def test_sign_test(higher: int, lower: int) -> None:
     trials = higher + lower
     extreme = [k for k in range(trials + 1) if abs(k - trials / 2) >= abs(higher - trials / 2)]
     assert p == pytest.approx(min(1.0, sum(math.comb(trials, k) for k in extreme) / 2**trials))
+
+
+def test_outlier_channels_and_their_coverage() -> None:
+    plain = np.ones(100, dtype=np.float32)
+    spiky = plain.copy()
+    spiky[[3, 50]] = 9.0
+    half = plain.copy()
+    half[50] = 4.0
+    union = reference([plain, half, spiky])
+    assert np.flatnonzero(outlier_channels(union)).tolist() == [3, 50]
+    assert coverage(spiky, union) == 1.0
+    assert coverage(half, union) == 0.5
+    assert coverage(plain, union) == 0.0
+    assert coverage(plain, plain) is None

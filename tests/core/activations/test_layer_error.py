@@ -100,7 +100,7 @@ def test_a_stop_and_another_shape(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
         write_reference(model, ROWS, tmp_path / "r.npy", cancel)
     write_reference(model, ROWS, tmp_path / "r.npy", CancelToken())
-    with pytest.raises(FaqError, match="other layers"):
+    with pytest.raises(FaqError, match="does not have the same layers as the unquantized model"):
         layer_errors(model, ROWS[:2], tmp_path / "r.npy", CancelToken())
     assert len(layers_of(model)) == 3
     assert not any(module._forward_hooks for module in model.modules())
@@ -121,6 +121,7 @@ layer_error_tokens = 300
 """
 
 
+@pytest.mark.slow
 def test_a_run_measures_what_is_missing_and_a_failure_is_a_warning(folder: Path, tmp_path: Path) -> None:
     from transformers import AutoTokenizer
 

@@ -70,7 +70,7 @@ def test_every_set_and_artefact_has_a_name_for_each_draw() -> None:
         "x-r1",
         "a-r2",
     ]
-    with pytest.raises(UsageError, match=r"belongs to a draw"):
+    with pytest.raises(UsageError, match=r"uses this name for a draw"):
         parse_settings(THREE + '[sets.mine-r2]\nfrom = "elder"\n')
     with pytest.raises(UsageError, match=r"evaluate\.answers: no source 'granny'"):
         parse_settings(TOML + 'answers = "granny"\n')
@@ -93,6 +93,7 @@ def measured(folder: Path, ours: list[float], baseline: list[float]) -> tuple[ob
         return found.texts["pydoc"][KL.name], render(run, "md")
 
 
+@pytest.mark.slow
 def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Path) -> None:
     """One draw alone would call the first of these better: its items leave no doubt."""
     wide, text = measured(tmp_path / "a", [0.25, 0.31, 0.28], [0.29, 0.28, 0.30])
@@ -102,8 +103,8 @@ def test_draws_that_disagree_are_noise_and_draws_that_agree_are_not(tmp_path: Pa
     assert wide.difference.value == pytest.approx(-0.01, abs=0.004)  # type: ignore[attr-defined]
     assert "elder: 13 samples, 1,300 tokens (mean of 3 draws); baseline: 12 samples, 1,200 tokens (mean of 3" in text
     assert "1,300 tokens against 1,200; means of 3 draws)" in text and "draws)" not in alone
-    assert "every set was drawn 3 times" in text and "do not cover which seeds" not in text
-    assert "do not cover which seeds happened to be drawn" in alone
+    assert "every set was drawn 3 times" in text and "do not account for the random choice" not in text
+    assert "do not account for the random choice of calibration seeds" in alone
 
 
 def test_what_belongs_to_a_draw_is_listed(tmp_path: Path) -> None:
@@ -188,6 +189,7 @@ def test_shared_seeds_widen_the_intervals_and_the_report_says_so(
         widened, text = collect(run).comparisons[0].texts["pydoc"][KL.name].difference, render(run, "md")
         told = document(run)["run"]["shared_seeds"]
     assert (told is None) == (found is None) == ("The draws share seeds" not in text)
+    assert found is None or f"each uses {found.seeds} of the same {found.total} seeds" in text
     ratio = (widened.high - widened.low) / (alone.high - alone.low)  # type: ignore[operator]
     assert ratio == pytest.approx(1.0 if found is None else found.widening(3), rel=0.02)
     assert widened.value == alone.value

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.base.text import sanitize
+from faq_tui.core.base.text import duration, sanitize
 
 ANY = st.text(st.characters(), max_size=60)  # surrogates and controls too
 BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -38,3 +39,20 @@ def test_ordinary_text_stays_as_it_is() -> None:
     assert sanitize(text, newlines=True) == text
     assert sanitize("a\nb\tc") == "a b c"
     assert sanitize("\x1b[2J") == "\ufffd[2J"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "about", "exact"),
+    [
+        (0.04, "0 s", "0.0 s"),
+        (4.5, "4 s", "4.5 s"),
+        (89.4, "89 s", "1 min 29 s"),
+        (90, "2 min", "1 min 30 s"),
+        (723, "12 min", "12 min 03 s"),
+        (3600, "60 min", "1 h 00 min"),
+        (5400, "1 h 30 min", "1 h 30 min"),
+        (11100, "3 h 05 min", "3 h 05 min"),
+    ],
+)
+def test_durations(seconds: float, about: str, exact: str) -> None:
+    assert duration(seconds) == about and duration(seconds, exact=True) == exact

@@ -80,3 +80,41 @@ def test_a_prompt_that_switches_thinking_off_is_asked_to_switch_it_on(tokenizer:
     )
     text = Template(tokenizer).decode(render_answered(Template(tokenizer), QUESTION, "why", "so").ids)
     assert text.endswith("<|im_start|>assistant\n<think>why\n</think>\n\nso<|im_end|>")
+
+
+WRITES_REASONING = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        "<think>\nbecause\n</think>\n\nso",
+        "because</think>so",
+        "[THINK]because[/THINK]so",
+        "<thinking>because</thinking>\nso",
+        "<seed:think>because</seed:think>so",
+    ],
+)
+def test_the_reasoning_of_an_original_answer_goes_where_the_template_has_it(tokenizer: Any, original: str) -> None:
+    tokenizer.chat_template = WRITES_REASONING
+    template = Template(tokenizer)
+    rendered = render_seed(template, QUESTION, original)
+    assert rendered.ids == render_answered(template, QUESTION, "because", "so").ids
+    assert rendered.reasoning != (0, 0)
+
+
+def test_an_original_answer_that_never_ends_its_reasoning_is_refused(tokenizer: Any) -> None:
+    tokenizer.chat_template = WRITES_REASONING
+    with pytest.raises(NotAssembledError, match="the reasoning of the original answer has no closing tag"):
+        render_seed(Template(tokenizer), QUESTION, "<think>because")
+
+
+def test_without_a_place_for_reasoning_an_original_answer_stays_as_it_is(tokenizer: Any) -> None:
+    tokenizer.chat_template = WRITES_REASONING.replace("think>", "b>")
+    template, original = Template(tokenizer), "[THINK]because[/THINK]so"
+    if not template.reasoning_tags:
+        assert render_seed(template, QUESTION, original).ids == render_answered(template, QUESTION, "", original).ids

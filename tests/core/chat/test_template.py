@@ -220,7 +220,7 @@ def test_the_reasoning_of_earlier_turns_is_dropped(templates: dict[str, Template
     assert rendered == render_answered(templates[name], CHAIN, REASONING, ANSWER)
     assert render_seed(templates[name], earlier, None) == render_seed(templates[name], CHAIN, None)
     unclosed = [*CHAIN[:2], {"role": "assistant", "content": "<think>\nnever ends"}, CHAIN[3]]
-    with pytest.raises(NotAssembledError, match="think block"):
+    with pytest.raises(NotAssembledError, match="no closing tag"):
         render_answered(templates[name], unclosed, REASONING, ANSWER)
 
 

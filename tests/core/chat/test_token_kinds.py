@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -16,6 +17,7 @@ from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.chat.token_kinds import KINDS, KindsSearch, kinds_of, read_kinds, tokens_in, with_sink, write_kinds
 from faq_tui.core.embedded import EmbeddedModel
 from tests.support.template_bench import ANSWER, CHAIN, NAMES, QUESTION, REASONING, golden_templates
+from tests.support.tiny import CHATML, make_tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -118,3 +120,103 @@ def test_a_broken_file_is_as_none(tmp_path: Path, line: str) -> None:
 
 def test_names_and_order_are_those_of_stored_activations() -> None:
     assert token_kinds.KINDS == ("sink", "template", "question", "reasoning", "answer")
+
+
+# As in DeepSeek-R1's distillates: no turn ends, the prompt opens the think block, history loses its reasoning.
+OPENED = (
+    "{% for m in messages %}{% if m['role'] == 'user' %}[USER]{{ m['content'] }}{% else %}"
+    "[ASSISTANT]{{ m['content'].split('</think>')[-1] }}<|im_end|>{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}[ASSISTANT]<think>\n{% endif %}"
+)
+
+
+SYSTEM = "<|im_start|>system\nBe of help.<|im_end|>\n" + CHATML
+
+
+ASKED, THOUGHT, REPLIED = "why is it so", "because of that", "it is so"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(make_tiny_model(tmp_path_factory.mktemp("tiny"), layers=1))
+
+
+def by_kind(tokenizer: Any, text: str, cut: int | None = None) -> dict[str, str]:
+    """What the tokens of each kind read as."""
+    ids = tokenizer(text, add_special_tokens=False)["input_ids"][:cut]
+    kinds = KindsSearch.of(tokenizer).kinds(tokenizer.decode(ids), ids)
+    assert len(kinds) == len(ids) and kinds[0] == 0
+    return {
+        name: tokenizer.decode([token for token, kind in zip(ids, kinds, strict=True) if kind == number])
+        for number, name in enumerate(KINDS)
+    }
+
+
+def parts(found: dict[str, str]) -> tuple[str, str, str]:
+    return found["question"].strip(), found["reasoning"].strip(), found["answer"].strip()
+
+
+CHANNELS = (
+    "{% for m in messages %}<|im_end|>[{{ m['role'] }}]"
+    "{% if m['role'] == 'assistant' %}<|channel|>final<|message|>{% endif %}{{ m['content'] }}{% endfor %}<|im_end|>"
+    "{% if add_generation_prompt %}[assistant]{% endif %}"
+)
+
+
+TODAY = "<|im_start|>system\n{{ strftime_now('%d %b %Y') }}<|im_end|>\n" + CHATML
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing"),
+    [("[THINK]", "[/THINK]"), ("<|channel|>analysis<|message|>", "<|im_end|>[assistant]<|channel|>final<|message|>")],
+    ids=["block", "channel"],
+)
+def test_reasoning_in_a_block_or_a_channel(tokenizer: Any, opening: str, closing: str) -> None:
+    tokenizer.chat_template = CHANNELS
+    head = f"<|im_end|>[user]{ASKED}<|im_end|>[assistant]"
+    found = by_kind(tokenizer, f"{head}{opening}{THOUGHT}{closing}{REPLIED}<|im_end|>")
+    assert parts(found) == (ASKED, THOUGHT, REPLIED)
+
+
+def test_a_template_that_writes_the_date(tokenizer: Any) -> None:
+    tokenizer.chat_template = TODAY
+    turns = [{"role": "user", "content": ASKED}, {"role": "assistant", "content": REPLIED}]
+    found = by_kind(tokenizer, Template(tokenizer).render(turns))
+    assert parts(found) == (ASKED, "", REPLIED)
+
+
+@pytest.mark.parametrize("template", [CHATML, OPENED, SYSTEM], ids=["chatml", "opened", "system"])
+def test_a_conversation_with_reasoning(tokenizer: Any, template: str) -> None:
+    tokenizer.chat_template = template
+    head = tokenizer.apply_chat_template(
+        [{"role": "user", "content": ASKED}], tokenize=False, add_generation_prompt=True
+    )
+    thought = "" if head.rstrip().endswith("<think>") else "<think>\n"
+    found = by_kind(tokenizer, f"{head}{thought}{THOUGHT}\n</think>\n\n{REPLIED}<|im_end|>")
+    assert parts(found) == (ASKED, THOUGHT, REPLIED)
+
+
+def test_several_turns_and_a_set_that_was_cut(tokenizer: Any) -> None:
+    tokenizer.chat_template = CHATML
+    turns = [
+        {"role": "user", "content": ASKED},
+        {"role": "assistant", "content": REPLIED},
+        {"role": "user", "content": "and then what"},
+        {"role": "assistant", "content": "nothing more"},
+    ]
+    text = tokenizer.apply_chat_template(turns, tokenize=False)
+    found = by_kind(tokenizer, text)
+    assert " ".join(found["question"].split()) == f"{ASKED}and then what"
+    assert " ".join(found["answer"].split()) == f"{REPLIED}nothing more"
+    cut = by_kind(tokenizer, text, cut=-6)
+    assert cut["question"] == found["question"] and found["answer"].startswith(cut["answer"])
+
+
+def test_raw_text_and_no_template_are_questions(tokenizer: Any) -> None:
+    tokenizer.chat_template = None
+    found = by_kind(tokenizer, "just a raw text with </think> in it")
+    assert not (found["answer"] or found["reasoning"] or found["template"])
+    tokenizer.chat_template = "{{ raise_exception('never') }}"
+    assert by_kind(tokenizer, "raw<|im_end|>")["template"] == "<|im_end|>"

@@ -228,7 +228,7 @@ def test_a_refusal_of_one_request_is_a_failed_candidate(server: FakeServer, tmp_
     folder = make_run(tmp_path / "run", server.url, seeds=12, source="concurrency = 2")
     said = refused(ExitCode.FAILED, "run", folder, *UNTIL)
     assert said.startswith(f"3 of 36 candidates failed ({server.url} refused the request: HTTP {status} not with us)")
-    assert "exclude the seeds that the server refuses" in said and "run the same command again" not in said
+    assert "exclude the refused seeds" in said and "run the same command again" not in said
     assert len(stored(folder)) == 33 and set(server.stats().asked.values()) == {1}
     server.behaviour = Behaviour()
     assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE

@@ -48,6 +48,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
         yield run
 
 
+@pytest.mark.slow
 def test_an_edited_file_leaves_the_measured_words_until_it_is_measured_itself(run: Run) -> None:
     before, words = document(run)["flips"], one_item(run.store, "prose.txt", 0)
     assert before[0]["flipped"] and all_items(run.store, "choices:cases.jsonl") == CASES

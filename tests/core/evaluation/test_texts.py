@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from faq_tui.core.evaluation import documents, environment, labelled
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.run.events import Event, Note
@@ -30,6 +32,7 @@ def test_prose_tokens_cut_no_words_and_no_last_words(tmp_path: Path) -> None:
         assert len(documents.load_documents(run, "pydoc")) > 1
 
 
+@pytest.mark.slow
 def test_no_window_is_longer_than_the_target_can_read(tmp_path: Path) -> None:
     make_tiny_model(tmp_path / "target", hidden=64, layers=2, dtype="float32")
     toml = TOML.replace("prose_tokens = 150", "prose_tokens = 2000").replace(f"window = {WINDOW}", "window = 1500")
@@ -42,5 +45,5 @@ def test_no_window_is_longer_than_the_target_can_read(tmp_path: Path) -> None:
         described = environment.read_environment(run)["texts"]["prose.txt"]
     assert max(tokens) == LONGEST - 1  # a window's first token is not predicted
     assert f"windows of {LONGEST} tokens" in described
-    said = f"evaluate.window = 1500 is more than this target reads at once: windows have {LONGEST} tokens"
+    said = f"evaluate.window = 1500 is more than this target can read: windows have {LONGEST} tokens"
     assert said in [event.message for event in events if isinstance(event, Note)]

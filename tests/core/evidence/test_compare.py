@@ -29,7 +29,7 @@ from faq_tui.core.evidence import (
 from faq_tui.core.evidence.compare import verdict
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate
-from faq_tui.core.stats.multiple_testing import RATE, adjusted
+from faq_tui.core.stats.multiple_testing import RATE
 from tests.support.made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
 
 METRICS = metrics_of(PROSE)
@@ -155,20 +155,6 @@ def test_a_verdict_follows_interval_and_p_value(
     if word != WITHIN_NOISE:
         sure, leaning = (BETTER, LEANS_BETTER) if (value > 0) == (metric is TOP1) else (WORSE, LEANS_WORSE)
         assert word == (sure if p <= RATE else leaning)
-
-
-@given(st.lists(st.one_of(st.none(), st.floats(0, 1)), max_size=12))
-def test_adjusted_p_values_are_benjamini_and_hochbergs(p_values: list[float | None]) -> None:
-    """By the definition: rejected at q are the k smallest, with k the largest rank whose p is at most q k / m."""
-    found = adjusted(p_values)
-    there = sorted(p for p in p_values if p is not None)
-    for q in (0.01, 0.05, 0.2, 0.7):
-        count = max((k for k, p in enumerate(there, 1) if p <= q * k / len(there)), default=0)
-        limit = there[count - 1] if count else -1.0
-        for p, after in zip(p_values, found, strict=True):
-            assert (after is None) == (p is None)
-            if p is not None and after is not None and not math.isclose(after, q, rel_tol=1e-9):
-                assert (after <= q) == (p <= limit)
 
 
 def test_one_weak_effect_among_many_comparisons_is_only_a_leaning(tmp_path: Path) -> None:

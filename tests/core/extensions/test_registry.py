@@ -32,7 +32,7 @@ def registry_with(folder: Path, monkeypatch: pytest.MonkeyPatch, code: str, name
         ("import sys\nsys.exit(7)", r"cannot be loaded \(SystemExit: 7\)"),
         ("import faq_no_such_module", r"cannot be loaded \(ModuleNotFoundError: "),
         ("THIN = 3", r"cannot be loaded \(AttributeError: "),
-        ("THING = 3", "is no Judge"),
+        ("THING = 3", "is not a Judge"),
     ],
 )
 def test_a_broken_extension_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str) -> None:
@@ -45,7 +45,7 @@ def test_a_broken_extension_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_name_of_one_of_ours_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     registry = registry_with(tmp_path, monkeypatch, "THING = 3", name="llm")
-    with pytest.raises(FaqError, match=r"two packages bring the judge 'llm'.*such as faq-broken"):
+    with pytest.raises(FaqError, match=r"two packages define the judge 'llm'.*for example faq-broken"):
         registry.names()
 
 

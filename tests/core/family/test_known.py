@@ -159,7 +159,7 @@ def test_names_that_the_files_contradict(tmp_path: Path) -> None:
 def test_what_nothing_tells_is_said_to_be_unknown() -> None:
     found = kinship(ModelProfile("Qwen3-8B"), ModelProfile("gpt-mystery"))
     assert found.verdict == STRANGER and not found.known
-    assert "nothing on this machine tells what gpt-mystery is" in found.reasons
+    assert "no file on this machine identifies the family of gpt-mystery" in found.reasons
     assert kinship(ModelProfile("Qwen3-8B"), ModelProfile("Llama-3.1-405B")).known
 
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,12 +15,8 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode, FaqError, UsageError
 from faq_tui.core.base.process import process_identity, send_signal
-from faq_tui.core.jobs import Feed, find_live, follow, kill, start, state, stop
+from faq_tui.core.jobs import find_live, kill, start, state, stop
 from faq_tui.core.run.events import (
-    CandidateDelta,
-    CandidateDone,
-    CandidateRetried,
-    CandidateStarted,
     Event,
     Note,
     StageDone,
@@ -32,37 +24,14 @@ from faq_tui.core.run.events import (
     StageProgress,
     StageSkipped,
     StageStarted,
-    to_json,
 )
-from faq_tui.core.run.job_record import Job, all_jobs, last_job, read_job, write_job
-from faq_tui.core.run.run import Owner, lock_owner, locked, open_run
+from faq_tui.core.run.job_record import Job, all_jobs, last_job
 from tests.support.fake_server import Behaviour, FakeServer
-from tests.support.shell import environment, faq_tui, make_run, refused, started, stored
+from tests.support.job_bench import live, wait_for, write
+from tests.support.shell import environment, faq_tui, refused, started, stored
 
 SLOW = Behaviour(pieces_per_s=20)  # about a second a candidate
 ENDLESS = Behaviour(pieces_per_s=20, words=2000)
-ONE = "candidates = 1\nconcurrency = 2"
-
-
-@pytest.fixture
-def server() -> Iterator[FakeServer]:
-    with FakeServer() as running:
-        yield running
-
-
-@pytest.fixture
-def folder(server: FakeServer, tmp_path: Path) -> Iterator[Path]:
-    """A run of 4 seeds; whatever still works on it at the end of the test is killed."""
-    yield make_run(tmp_path / "run", server.url, source=ONE)
-    for job in all_jobs(tmp_path / "run"):
-        kill(job)
-
-
-def wait_for(moment: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not moment():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def at_work(job: Job) -> None:
@@ -100,6 +69,7 @@ def starter(*arguments: Path, terminal: int | None = None) -> subprocess.Popen[s
 
 
 @pytest.mark.parametrize("end", ["kill -9", "closed terminal"])
+@pytest.mark.slow
 def test_a_job_outlives_its_starter(server: FakeServer, folder: Path, end: str) -> None:
     server.behaviour = SLOW
     master, slave = os.openpty()
@@ -160,6 +130,7 @@ def test_stop_keeps_what_is_finished(server: FakeServer, folder: Path) -> None:
     wait_for(lambda: job.log.read_text().startswith("faq-tui: stopped by request"))
 
 
+@pytest.mark.slow
 def test_kill_9_is_seen_and_the_next_job_resumes(server: FakeServer, folder: Path) -> None:
     server.behaviour = SLOW
     first = start(folder, until="regenerate")
@@ -191,7 +162,7 @@ def test_a_foreground_run_is_found_and_can_be_stopped(server: FakeServer, folder
 def test_what_cannot_begin_says_why_and_leaves_nothing(server: FakeServer, folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no stage 'nonsense'; the stages are seeds, "):
         start(folder, until="nonsense")
-    with pytest.raises(UsageError, match="judge needs seeds"):
+    with pytest.raises(UsageError, match="seeds must be up to date before judge"):
         start(folder, only="judge")
     assert list((folder / "jobs").iterdir()) == []
     with pytest.raises(UsageError, match="no run folder at"):
@@ -200,124 +171,6 @@ def test_what_cannot_begin_says_why_and_leaves_nothing(server: FakeServer, folde
     job = start(folder, until="regenerate")
     wait_for(lambda: state(job) != "running")
     assert state(job) == "failed"
-
-
-@contextmanager
-def live(folder: Path) -> Iterator[Job]:
-    """A job of this very process, which holds the lock as long as the block."""
-    with open_run(make_run(folder)) as run, locked(run, "here"):
-        place = run.jobs / "here"
-        place.mkdir(parents=True)
-        write_job(place, None, None, ("seeds", "regenerate"))
-        job = read_job(place)
-        assert job is not None
-        yield job
-
-
-def write(job: Job, *events: Event | bytes, mode: str = "ab") -> None:
-    with job.events.open(mode) as file:
-        for event in events:
-            file.write(event if isinstance(event, bytes) else to_json(event, 5.0).encode() + b"\n")
-
-
-def replayed(job: Job, skip_settled: bool = False) -> list[Event]:
-    found = follow(job, threading.Event(), 0.01, skip_settled)
-    return [item[0] for item in found if item is not None]
-
-
-def test_following_from_the_start_sees_every_event_in_order(server: FakeServer, folder: Path) -> None:
-    server.behaviour = SLOW
-    job = start(folder, until="regenerate")
-    idle = 0
-    seen: list[tuple[Event, float]] = []
-    for item in follow(job, threading.Event()):
-        idle += item is None
-        seen += [item] if item else []
-    assert state(job) == "done" and idle > 3
-    assert "".join(to_json(event, at) + "\n" for event, at in seen) == job.events.read_text()
-    assert [item for item in follow(job, threading.Event(), 0.01) if item] == seen
-    feed = Feed(job)
-    fed: list[Event] = []
-    while not feed.ended:
-        fed += feed.drain()
-    settled = [event for event, _ in seen if not isinstance(event, CandidateDelta)]
-    assert fed == settled and len(settled) < len(seen)
-
-
-def test_half_a_line_unknown_kinds_and_noise(tmp_path: Path) -> None:
-    with live(tmp_path) as job:
-        found = follow(job, threading.Event(), 0.01)
-        assert next(found) is None  # no file yet
-        line = to_json(Note("größer"), 5.0).encode()
-        middle = line.index("ö".encode()) + 1
-        write(job, line[:middle])
-        assert next(found) is None and next(found) is None
-        write(job, line[middle:])
-        assert next(found) is None
-        write(job, b"\n", b'{"event": "FromTheFuture", "time": 1}\n', b"\0\0\xff\n", b"7\n", b'{"event": "Note"}\n')
-        write(job, Note("last"), b'{"event": "No')
-        assert next(found) == (Note("größer"), 5.0)
-        assert next(found) == (Note("last"), 5.0)
-        assert next(found) is None
-    assert list(found) == []  # it ended; the half line never became one
-    assert replayed(job) == [Note("größer"), Note("last")]
-
-
-def delta(number: int, text: str) -> CandidateDelta:
-    return CandidateDelta("s", 'el", "index": 7, "der', number, "", text)
-
-
-def test_settled_deltas_are_left_out_of_a_late_start(tmp_path: Path) -> None:
-    source = delta(0, "").source
-    done = CandidateDone("s", source, 1, 1, 9, 1.0, ())
-    retried = CandidateRetried("s", source, 2, 1, 0.5, "cut")
-    begun = CandidateStarted("s", source, 2)
-    with live(tmp_path) as job:
-        write(job, delta(1, "a"), delta(2, "half"), delta(12, "x"), done, retried, begun, delta(2, "new"))
-    everything = [delta(1, "a"), delta(2, "half"), delta(12, "x"), done, retried, begun, delta(2, "new")]
-    assert replayed(job) == everything
-    assert replayed(job, skip_settled=True) == [delta(12, "x"), done, retried, begun, delta(2, "new")]
-
-
-def test_a_screen_that_is_behind_gets_merged_deltas(tmp_path: Path) -> None:
-    with live(tmp_path) as job:
-        feed = Feed(job, 0.01)
-        write(job, Note("first"))
-        wait_for(lambda: feed._queue.qsize())
-        for n in range(300):
-            write(job, delta(1, f"{n} "), delta(2, "b"))
-        write(job, CandidateStarted("s", delta(1, "").source, 1), delta(1, "again"), delta(2, "b"))
-        time.sleep(0.1)
-        got: list[Event] = []
-
-        def all_there() -> bool:
-            got.extend(feed.drain())
-            return sum(len(e.answer) for e in got if isinstance(e, CandidateDelta) and e.number == 2) == 301
-
-        wait_for(all_there)
-        text = "".join(e.answer for e in got if isinstance(e, CandidateDelta) and e.number == 1)
-        assert text == "".join(f"{n} " for n in range(300)) + "again"
-        assert got[0] == Note("first") and len(got) < 20
-        again = got.index(CandidateStarted("s", delta(1, "").source, 1))
-        assert [e.answer for e in got[again:] if isinstance(e, CandidateDelta) and e.number == 1] == ["again"]
-        assert not feed.ended
-    wait_for(lambda: feed.ended)
-
-
-def test_closing_a_feed_does_not_wait(tmp_path: Path) -> None:
-    with live(tmp_path) as job:
-        write(job, *[Note(str(n)) for n in range(20_000)])
-        for pause in (0.0, 1.0):
-            feed = Feed(job, poll_s=30)
-            time.sleep(pause)
-            begin = time.monotonic()
-            feed.close()
-            assert time.monotonic() - begin < 0.2
-            names = [thread for thread in threading.enumerate() if thread.name == f"feed-{job.id}"]
-            assert all(thread.daemon for thread in names)
-            for thread in names:
-                thread.join(2)
-                assert not thread.is_alive()
 
 
 ENDS: list[tuple[list[Event | bytes], str]] = [
@@ -356,41 +209,3 @@ def test_a_pid_that_is_used_again_is_not_the_job(tmp_path: Path) -> None:
         assert send_signal(process.pid, began, signal.SIGKILL)
         wait_for(lambda: process_identity(process.pid) is None)  # a zombie has ended
         assert process.returncode is None and not send_signal(process.pid, began, signal.SIGKILL)
-
-
-def test_a_look_at_the_lock_never_refuses_its_taker(tmp_path: Path) -> None:
-    make_run(tmp_path)
-    enough = threading.Event()
-
-    def look() -> None:
-        while not enough.is_set():
-            lock_owner(tmp_path)
-
-    lookers = [threading.Thread(target=look, daemon=True) for _ in range(3)]
-    with open_run(tmp_path) as run:
-        with locked(run):
-            pass
-        for looker in lookers:
-            looker.start()
-        try:
-            for _ in range(100):
-                with locked(run):
-                    pass
-        finally:
-            enough.set()
-    assert lock_owner(tmp_path) is None
-
-
-def test_the_owner_is_never_one_that_was_killed(tmp_path: Path) -> None:
-    """The lock is taken a moment before its new owner has written into it."""
-    with subprocess.Popen(["true"]) as dead:
-        dead.wait()
-    with (tmp_path / ".lock").open("w+", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        for before in ("", f"{dead.pid} old"):
-            (tmp_path / ".lock").write_text(before)
-            writing = threading.Timer(0.1, (tmp_path / ".lock").write_text, [f"{os.getpid()} new"])
-            writing.start()
-            assert lock_owner(tmp_path) == Owner(os.getpid(), "new")
-            writing.join()
-    assert lock_owner(tmp_path) is None

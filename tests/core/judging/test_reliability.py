@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.judging.reliability import bias_of
 from tests.support.fake_server import Asked, FakeServer, Fault, answer_of
 from tests.support.judge_bench import is_judge, judge_requests, judged, judging, marks, prompt_of
 from tests.support.shell import events, faq_tui, question, refused, rows
@@ -56,9 +57,9 @@ def test_a_judge_that_says_ten_to_all_is_warned_of_in_note_status_and_report(
     server.behaviour = judging(lambda asked: marks(asked, lambda *_: 10))
     folder = judged(tmp_path / "run", server.url, seeds=3, more="probe = 3")
     result = faq_tui("run", folder, *JUDGE, "--json")
-    (warned,) = [e for e in events(result) if e["event"] == "Note" and "tested before use" in e["message"]]
+    (warned,) = [e for e in events(result) if e["event"] == "Note" and "in the test before use" in e["message"]]
     assert warned["level"] == "warning" and "with AUC 0.50 [" in warned["message"]
-    assert "below 0.7: its scores say little" in warned["message"]
+    assert "below 0.7: its scores are unreliable" in warned["message"]
     found = probe_of(folder)
     assert (found["auc"], found["warning"]) == (0.5, True)
     assert "AUC 0.50" in " ".join(faq_tui("status", folder).out.split())
@@ -71,10 +72,10 @@ def test_a_judge_is_tested_once(server: FakeServer, tmp_path: Path) -> None:
     settings, before = folder / "faq.toml", len(judge_requests(server))
     settings.write_text(settings.read_text().replace("candidates = 2", "candidates = 3"))
     result = faq_tui("run", folder, *JUDGE)
-    assert result.code == ExitCode.DONE and "tested before use" not in result.err
+    assert result.code == ExitCode.DONE and "in the test before use" not in result.err
     assert len(judge_requests(server)) == before + 2 * 3
     settings.write_text(settings.read_text() + "max_tokens = 400\n")  # another judge
-    assert "tested before use" in faq_tui("run", folder, *JUDGE).err
+    assert "in the test before use" in faq_tui("run", folder, *JUDGE).err
 
 
 def test_a_probe_that_broke_off_is_done_by_the_next_run(server: FakeServer, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_a_judge_whose_test_cannot_be_read_is_warned_of(server: FakeServer, tmp_
     server.behaviour = judging(lambda asked: "no")
     folder = judged(tmp_path / "run", server.url, seeds=2, more="probe = 2")
     result = faq_tui("run", folder, *JUDGE)
-    assert "warning: tested before use, the judge gave no score that could be read" in result.err
+    assert "warning: in the test before use, no score of the judge could be read" in result.err
     found = probe_of(folder)
     assert (found["auc"], found["warning"], found["unread"]) == (None, True, 6)
 
@@ -101,3 +102,14 @@ def test_a_single_seed_is_tested_on_garbage_alone(server: FakeServer, tmp_path: 
     folder = judged(tmp_path / "run", server.url, more="probe = 8")
     assert faq_tui("run", folder, *JUDGE).code == ExitCode.DONE
     assert probe_of(folder)["auc_against"] == {"garbage": 1.0}
+
+
+def test_bias_by_hand() -> None:
+    """Answer by answer (place, mark) in both orders."""
+    turned = [[(0, 9.0), (1, 4.0)], [(1, 5.0), (0, 8.0)]]  # each order has its own winner; means 6.5, 6.5
+    steady = [[(0, 9.0), (1, 9.0)], [(1, 2.0), (0, 4.0)]]
+    level = [[(0, 5.0), (1, 5.0)], [(1, 5.0), (0, 5.0)]]
+    half = [[(0, 9.0), (1, 7.0)], [(1, 5.0), (0, 7.0)]]  # one winner in one order, a tie in the other: not changed
+    bias = bias_of([turned, steady, level, half])
+    assert (bias.groups, bias.changed, bias.tied) == (4, 1, 2)
+    assert bias.by_place == ((9 + 8 + 9 + 4 + 5 + 5 + 9 + 7) / 8, (4 + 5 + 9 + 2 + 5 + 5 + 7 + 5) / 8)

@@ -17,7 +17,7 @@ from faq_tui.core.store.judge_log import ProbeRow, ReplyKey, ReplyRow, add_reply
 from faq_tui.core.store.picks import ScoreRow, add_score
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 from tests.support.made_up import TOML, made_up_run, measure_all
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import schema
 
 JUDGE = """
 [judge]
@@ -27,7 +27,6 @@ model = "Judge-72B"
 pick_by = { llm = 1.0, likelihood = 0.5 }
 """
 PROBE = ProbeRow(0.55, 0.3, 0.78, {"marks": 24, "unread": 0, "mean": {"real": 9.0}, "auc": {"garbage": 0.55}})
-SCHEMA = SCHEMAS / "report.json"
 
 
 def judged(run: Run) -> None:
@@ -56,14 +55,14 @@ def test_the_report_names_the_mix_each_kind_the_bias_and_the_probe(tmp_path: Pat
         judged(run)
         text, body = render(run, "md"), json.loads(render(run, "json"))
         assert body["run"]["judge"]["judging"]["judge"] == judge_id(run)
-    schema = json.loads(SCHEMA.read_text())["properties"]["run"]["properties"]["judge"]
-    jsonschema.Draft202012Validator(schema).validate(body["run"]["judge"])
+    judge = schema("report")["properties"]["run"]["properties"]["judge"]
+    jsonschema.Draft202012Validator(judge).validate(body["run"]["judge"])
     lines = text.splitlines()
     start = next(n for n, line in enumerate(lines) if line.startswith("- **Judge**"))
     found = " ".join(lines[start : start + 6])
     assert "a weighted mix of z-scores within each seed: 1 × llm: Judge-72B at http" in found
     assert "0.5 × likelihood (how probable" in found and "secret" not in text
-    assert "the LLM's mode: listwise; replies kept: 1, of which 1 did not fit the schema" in found
+    assert "the LLM's mode: listwise; stored replies: 1, of which 1 did not fit the schema" in found
     assert "llm: 4 scored, 0 unscored, mean 7.250 (6.000 to 8.000)" in found
-    assert "the order changed the winner of 1 of 2 seeds, 1 ended in a tie" in found
-    assert "AUC 0.55" in found and "below 0.7: its scores say little" in found
+    assert "the order of the answers changed the winner of 1 of 2 seeds, 1 ended in a tie" in found
+    assert "AUC 0.55" in found and "below 0.7: its scores are unreliable" in found

@@ -176,19 +176,19 @@ def lm_eval(evil: Evil, trusted: bool) -> dict[str, Any]:
     }
 
 
-STAGES: list[tuple[Callable[..., None], Callable[[Evil, bool], dict[str, Any]]]] = [
-    (activations_task.run, activations),
-    (run_likelihood, likelihood),
-    (activation_task.run, judge_activations),
-    (coverage_task.run, coverage),
-    (layer_error_task.run, layer_error),
-    (local_task.run, generate),
-    (evaluation_task.run, evaluate),
-    (lm_eval_task.run, lm_eval),
+STAGES = [
+    pytest.param(activations_task.run, activations, id="activations"),
+    pytest.param(run_likelihood, likelihood, id="likelihood"),
+    pytest.param(activation_task.run, judge_activations, id="judge_activations"),
+    pytest.param(coverage_task.run, coverage, id="coverage"),
+    pytest.param(layer_error_task.run, layer_error, id="layer_error"),
+    pytest.param(local_task.run, generate, id="generate"),
+    pytest.param(evaluation_task.run, evaluate, id="evaluate"),
+    pytest.param(lm_eval_task.run, lm_eval, marks=pytest.mark.slow, id="lm_eval"),
 ]
 
 
-@pytest.mark.parametrize(("task", "spec_of"), STAGES, ids=[spec_of.__name__ for _, spec_of in STAGES])
+@pytest.mark.parametrize(("task", "spec_of"), STAGES)
 def test_a_stage_runs_the_folders_code_only_with_trust(
     evil: Evil, monkeypatch: pytest.MonkeyPatch, task: Callable[..., None], spec_of: Callable[..., dict[str, Any]]
 ) -> None:
@@ -272,6 +272,7 @@ def test_a_server_is_given_a_folder_without_code(evil: Evil) -> None:
     assert "evil.py" not in shown and "auto_map" not in shown and "custom_generate" not in shown
 
 
+@pytest.mark.slow
 def test_a_worker_has_no_api_keys(plain: Path, tmp_path: Path) -> None:
     """The trusted code of a local source writes down what it finds in its environment."""
     evil = make_evil(plain, tmp_path)

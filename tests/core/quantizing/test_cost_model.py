@@ -84,14 +84,6 @@ def test_the_nearest_in_kind_and_size_counts(costs: list[dict[str, Any]]) -> Non
     assert estimate("spqr", DENSE, "cuda").source == ""
 
 
-def test_a_profile_is_read_from_headers_and_comes_back_from_json(tmp_path: Path) -> None:
-    folder = make_tiny_model(tmp_path / "model", layers=2)
-    profile = profile_of(folder, 8, 400, 64)
-    assert sum(count for _, _, count in profile.shapes) == 7 and profile.layers == 2 and profile.hidden == 128
-    assert profile.active == 1.0 and 0 < profile.resident_bytes < profile.total_bytes
-    assert LayerProfile.from_json(profile.to_json()) == profile
-
-
 def told_over_measured(row: dict[str, Any]) -> tuple[float, float, float]:
     """Seconds, bytes on the GPU, bytes on the host."""
     profile = LayerProfile.from_json(row["profile"])
@@ -176,7 +168,7 @@ def test_doctor_says_a_line_a_recipe_and_refuses_what_cannot_fit(
         monkeypatch.setattr(recipes, "first_gpu", lambda: None)
         gptq, spqr = recipe_checks(run)
         assert gptq.name == "recipe gptq-w4g64" and gptq.state == "ok"
-        assert "after measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found
+        assert "based on a measurement of measured on GPU" in gptq.found and "no set is assembled yet" in gptq.found
         assert "a rough guess" in spqr.found
         monkeypatch.setattr(recipes, "free_bytes", lambda _device: 10**6)
         gptq, spqr = recipe_checks(run)
@@ -191,7 +183,7 @@ def test_a_hub_id_is_told_from_its_cache_or_later(tmp_path: Path, monkeypatch: p
     rest = '[[recipes]]\nmethod = "gptq"\ngroup_size = 64\n'
     with open_run(make_run(tmp_path / "run", target="someone/tiny", rest=rest)) as run:
         (line,) = recipe_checks(run)
-        assert line.found == "their cost is told once the target's files are on this machine"
+        assert line.found == "their cost can be estimated after the target's files are downloaded"
         repository = tmp_path / "hub" / "models--someone--tiny"
         make_tiny_model(repository / "snapshots" / "0123abc")
         (repository / "refs").mkdir()

@@ -44,7 +44,10 @@ def test_a_stop_ends_within_a_module_and_the_next_attempt_gives_the_same_bits(de
         if message["kind"] == "module":
             cancel.set()
 
-    spec = deep.spec(f"stopped-{method}", method=method, **OWN[method])
+    checkpoints = deep.root / f"checkpoints-{method}"
+    spec = deep.spec(
+        f"stopped-{method}", method=method, **OWN[method], checkpoints=str(checkpoints), checkpoint_s=0.0
+    )
     out = Path(spec["out"])
     with pytest.raises(Stopped):
         deep.worker(spec, stop_at_the_first_module, cancel)
@@ -54,7 +57,12 @@ def test_a_stop_ends_within_a_module_and_the_next_attempt_gives_the_same_bits(de
     assert not (out / ".work").exists()  # it unwound; a killed one leaves that
     assert not list(out.glob("*.safetensors"))
     shutil.rmtree(out, ignore_errors=True)
-    deep.worker(spec, lambda _message: None, CancelToken())
+    if method != "gptq":  # only gptq writes checkpoints
+        assert not (checkpoints / "store" / "CURRENT").exists()
+    messages.clear()
+    deep.worker(spec, messages.append, CancelToken())
+    assert not any(message["kind"] == "resumed" for message in messages)
+    assert not checkpoints.exists()
     whole = deep.spec(f"whole-{method}", method=method, **OWN[method])
     deep.worker(whole, lambda _message: None, CancelToken())
     made, expected = tensors(out), tensors(Path(whole["out"]))

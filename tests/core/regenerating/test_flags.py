@@ -112,43 +112,6 @@ def test_what_is_no_refusal(text: str) -> None:
 # --- language ---
 
 
-def test_the_starter_seeds_languages_are_told_or_left_open() -> None:
-    """Never a wrong one: a short question may stay without one."""
-    told = {seed["id"]: (seed.get("language") or "en", language_of(seed["question"])) for seed in STARTERS}
-    wrong = {name: pair for name, pair in told.items() if pair[1] not in (None, pair[0])}
-    assert not wrong
-    assert sum(pair[1] is not None for pair in told.values()) > 0.6 * len(told)
-
-
-def test_an_answer_in_another_language_is_seen() -> None:
-    english = "Why does bread rise when it is left in a warm place for an hour or two, and what would slow it down?"
-    german = (
-        "Das Brot geht auf, weil die Hefe in der Wärme den Zucker vergärt und dabei ein Gas bildet, das der Teig "
-        "festhält. In der Kälte arbeitet sie langsamer, und auch viel Salz oder Zucker bremst sie."
-    )
-    assert in_another_language(english, german) == ("en", "de")
-    assert in_another_language(german, german) is None
-    assert in_another_language(english, "面包发酵是因为酵母在温暖的环境中分解糖分并产生气体。") == ("en", "zh")
-    assert in_another_language("", german, "fr") == ("fr", "de"), "the seed file says what the question is in"
-
-
-@pytest.mark.parametrize(
-    "asked",
-    [
-        "Please translate the following sentence, which is about bread and about the people who bake it every day.",
-        "How would a baker in Berlin explain in German why bread rises when it is left in a warm place for an hour?",
-    ],
-)
-def test_a_question_that_asks_for_another_language_gets_it(asked: str) -> None:
-    german = "Das Brot geht auf, weil die Hefe in der Wärme den Zucker vergärt und dabei ein Gas bildet. "
-    assert in_another_language(asked, german * 3) is None
-
-
-def test_code_has_no_language() -> None:
-    code = "```python\nfor word in words:\n    if word not in seen:\n        seen.add(word)\n```\n" * 5
-    assert language_of(code) is None and language_of("$x^2 + y^2 = z^2$") is None
-
-
 @given(st.text(max_size=400))
 def test_any_text_can_be_looked_at(text: str) -> None:
     loop_in(text), refusal_in(text), language_of(text), in_another_language(text, text)
@@ -246,7 +209,7 @@ def test_flagged_candidates_are_never_picked_or_assembled(server: FakeServer, tm
     judge = f'[judge]\nkind = "llm"\nbase_url = "{server.url}"\nmodel = "judge"\n'
     folder = make_run(tmp_path / "run", server.url, seeds=1, source='on_flagged = "drop"', rest=judge)
     result = faq_tui("run", folder, "--until", "judge")
-    assert result.code == ExitCode.DONE and "2 unfit (2 refusing)" in result.err
+    assert result.code == ExitCode.DONE and "2 unusable (2 refusing)" in result.err
     shown = [asked.question for asked in server.requests if asked.body["model"] == "judge"]
     assert shown and not any("I'm sorry" in text for text in shown)
     picked = rows(folder, "SELECT c.number FROM picks p JOIN candidates c ON c.id = p.candidate_id")

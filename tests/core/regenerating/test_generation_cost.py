@@ -26,7 +26,10 @@ def test_a_priced_source_takes_a_sample_says_the_cost_and_waits_for_a_yes(server
     folder = make_run(tmp_path / "run", server.url, seeds=20, source=PRICED)
     said = refused(ExitCode.USAGE, "run", folder, *UNTIL)
     assert said.startswith("elder: 57 candidates to come, about ")
-    assert "a cost of 0." in said and "give --yes, in the app press r again (what is finished is kept)" in said
+    assert (
+        "a cost of 0." in said
+        and "to agree, give --yes, or press r again in the app (finished candidates are kept)" in said
+    )
     assert server.stats().asked.total() == 3, "a sample of three"
     kept = stored(folder)
     assert refused(ExitCode.USAGE, "run", folder, *UNTIL) == said
@@ -80,4 +83,4 @@ def test_a_changed_prompt_is_stale_and_status_says_what_it_would_cost(server: Fa
     assert (source["to_come"]["candidates"], source["to_come"]["basis"]) == (12, "earlier settings")
     assert source["to_come"]["tokens"] > 12 * 200
     shown = " ".join(faq_tui("status", folder).out.split())
-    assert "elder: 12 candidates to come, about" in shown and "12 of earlier settings are kept" in shown
+    assert "elder: 12 candidates to come, about" in shown and "12 from earlier settings are kept" in shown

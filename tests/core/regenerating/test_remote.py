@@ -157,6 +157,7 @@ def test_no_server_at_all_is_unreachable(tmp_path: Path) -> None:
 # --- flow ---
 
 
+@pytest.mark.slow
 def test_an_overloaded_server_gets_fewer_requests_at_once(server: FakeServer, tmp_path: Path) -> None:
     """It says 429 to all above three at a time: soon there are hardly any."""
 
@@ -208,6 +209,7 @@ def test_retry_after_may_be_a_date(server: FakeServer, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stage", ["probe", "stream", "retry"])
+@pytest.mark.slow
 def test_a_stop_closes_everything_at_once(server: FakeServer, tmp_path: Path, stage: str) -> None:
     """Also where the server is still being looked at, and where a candidate waits a minute for its next try."""
     if stage == "probe":

@@ -19,20 +19,20 @@ from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, me
         ([BETTER] * 2, [BETTER, WITHIN_NOISE], "Yes."),
         ([BETTER] * 2, [WORSE, WITHIN_NOISE], "No."),
         ([BETTER] * 2, [WORSE, BETTER], "Mixed"),
-        ([BETTER, WITHIN_NOISE], [WITHIN_NOISE] * 2, "Only by bringing more text"),
-        ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], "Probably not: .* leans to worse"),
-        ([WITHIN_NOISE] * 2, [LEANS_BETTER, WITHIN_NOISE], "Perhaps: .* leans to better"),
+        ([BETTER, WITHIN_NOISE], [WITHIN_NOISE] * 2, "No. The gain comes from having more text"),
+        ([WITHIN_NOISE] * 2, [LEANS_WORSE, WITHIN_NOISE], "No gain was seen: .* looks worse"),
+        ([WITHIN_NOISE] * 2, [LEANS_BETTER, WITHIN_NOISE], "Perhaps: .* looks better"),
         ([WITHIN_NOISE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
         ([WORSE] * 2, [WITHIN_NOISE] * 2, "No difference could be seen"),
-        ([SAME] * 2, [SAME] * 2, "Nothing can differ"),
+        ([SAME] * 2, [SAME] * 2, "No difference is possible"),
         ([BETTER, WORSE], [WITHIN_NOISE] * 2, "No difference could be seen"),
-        ([BETTER] * 2, [UNKNOWN] * 2, "Cannot be told"),
-        ([BETTER] * 2, [UNKNOWN, WITHIN_NOISE], "Cannot be told"),
-        ([UNKNOWN] * 2, [UNKNOWN] * 2, "Cannot be told"),
+        ([BETTER] * 2, [UNKNOWN] * 2, "Unknown: "),
+        ([BETTER] * 2, [UNKNOWN, WITHIN_NOISE], "Unknown: "),
+        ([UNKNOWN] * 2, [UNKNOWN] * 2, "Unknown: "),
         ([BETTER] * 4, [BETTER, LEANS_WORSE, LEANS_WORSE, LEANS_WORSE], "Mixed"),
         ([BETTER] * 2, [WORSE, LEANS_BETTER], "Mixed"),
         ([BETTER] * 2, [LEANS_WORSE, LEANS_BETTER], "Unclear"),
-        ([BETTER] * 2, None, "Better with the same number of questions; .* was not compared"),
+        ([BETTER] * 2, None, "Better with the same number of questions. .* was not made"),
         (
             [BETTER, WORSE, WORSE, WORSE],
             None,
@@ -43,7 +43,7 @@ from tests.support.made_up import TOML, add_made_up_measurement, made_up_run, me
         ([LEANS_WORSE] * 2, None, "Perhaps worse with the same number"),
         ([WORSE] * 4, None, "Worse with the same number"),
         ([WITHIN_NOISE] * 2, None, "No visible difference with the same number"),
-        ([UNKNOWN] * 2, None, "Cannot be told with the same number"),
+        ([UNKNOWN] * 2, None, "Unknown with the same number"),
         ([SAME] * 2, None, "The same model with the same number"),
     ],
 )
@@ -60,11 +60,11 @@ def test_the_verdict_stands_in_the_first_ten_lines_without_a_term_of_the_field(t
         head = render(run, "md").splitlines()[:10]
         page = render(run, "html")
     text = "\n".join(head)
-    assert "**In short: Only by bringing more text" in text
+    assert "**In short: No. The gain comes from having more text" in text
     assert "- With the same number of questions: clearly better on 2 of 2 held-out texts" in text
     assert "- With the same amount of text: no visible difference on 2 of 2 held-out texts" in text
     assert not {"KL", "perplexity", "logit"} & set(text.replace(".", " ").split())
-    assert "Only by bringing more text" in page
+    assert "No. The gain comes from having more text" in page
 
 
 def test_sides_that_no_held_out_text_is_measured_of_in_common_are_not_compared(tmp_path: Path) -> None:

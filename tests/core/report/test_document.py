@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
@@ -20,7 +17,6 @@ from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.report.document import document
 from faq_tui.core.report.facts import without_credentials
 from faq_tui.core.report.formats import render
-from faq_tui.core.report.formatting import escape
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Event, ReportWritten
 from faq_tui.core.run.run import Run
@@ -32,6 +28,7 @@ from faq_tui.core.store.picks import add_picks
 from faq_tui.core.store.seeds import Seed, assign_roles, replace_all
 from faq_tui.core.store.sets import SetRow, add_set
 from tests.support.made_up import SETS, TOML, add_made_up_artefact, add_made_up_measurement, made_up_run, measure_all
+from tests.support.report_text import assert_inert
 
 MIXED = {"baseline": 0.30, "elder": 0.20, "baseline-tokens": 0.30, "elder-tokens": 0.30}
 
@@ -67,8 +64,8 @@ def test_the_answer_comes_first_and_in_words(tmp_path: Path) -> None:
     assert "**At equal tokens: within noise on pydoc; within noise on answers.**" in text
     assert re.search(r"On pydoc: KL 0\.\d{4} against 0\.\d{4}: better \(-0\.\d{4}, 95% interval \[-", text)
     assert "loss recovered 3" in text
-    assert "do not cover which seeds happened to be drawn" in text
-    assert "can turn around with another draw" in text  # the even pair is nearer than draws are
+    assert "do not account for the random choice of calibration seeds" in text
+    assert "can change its sign with another draw" in text  # the even pair is nearer than draws are
     assert "No elder" not in text
 
 
@@ -79,9 +76,9 @@ def test_worse_is_said_as_plainly(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("sources.elder", "sources.self", "the target regenerated its own data, and a gain is not promised"),
-        ('"./target"', '"embedded"', "the target regenerated its own data, and a gain is not promised"),
-        ('"Big-8B"', '"Org/Target"', "the target regenerated its own data, and a gain is not promised"),
+        ("sources.elder", "sources.self", "the target regenerated its own data, so FAQ does not promise a gain"),
+        ('"./target"', '"embedded"', "the target regenerated its own data, so FAQ does not promise a gain"),
+        ('"Big-8B"', '"Org/Target"', "the target regenerated its own data, so FAQ does not promise a gain"),
         ('"http://elder:8000/v1"', '"embedded"', "the small embedded model regenerated the data"),
     ],
 )
@@ -95,7 +92,7 @@ def test_no_elder_is_said_plainly(tmp_path: Path, old: str, new: str, words: str
         measure_all(run, {"baseline": 0.3, name: 0.2})
         text = render(run, "md")
     answer = text[: text.index("## The models")]
-    assert "No elder was involved" in answer and words in answer
+    assert "No elder was used" in answer and words in answer
 
 
 def test_one_artefact_under_two_names_is_said(tmp_path: Path) -> None:
@@ -104,7 +101,7 @@ def test_one_artefact_under_two_names_is_said(tmp_path: Path) -> None:
         add_made_up_artefact(run, "elder", same_as="gptq-w4g64-baseline")
         text = render(run, "md")
     assert "At equal samples: same model on pydoc" in text
-    assert "Both sides hold the same token ids" in text
+    assert "Both sets have the same token ids" in text
     assert "gptq-w4g64-elder shares the weights of gptq-w4g64-baseline" in text
 
 
@@ -114,8 +111,9 @@ def test_what_was_run_is_named(tmp_path: Path) -> None:
         add_candidates(run)
         text = render(run, "md")
     assert "- **Source elder**: Big-8B at http\\://elder:8000/v1, reasoning native, prompt version none; temp" in text
-    assert "3 candidates (3 a seed asked for): 2 finished and fit, unfit: 1 truncated; 3 with reasoning" in text
-    assert "picks: 1 by the judge, 1 by a person, 0 seeds without one" in text
+    counts = "3 candidates (3 requested per seed): 2 finished and usable, unusable: 1 truncated; 3 with reasoning"
+    assert counts in text
+    assert "picks: 1 by the judge, 1 by a person, 0 seeds without a pick" in text
     assert (
         "- **Set elder**: 2 samples, 77 tokens, 3 tokens cut off (96% kept); left out: 3 the answer is empty" in text
     )
@@ -139,20 +137,6 @@ HOSTILE = (
 )
 
 
-def cells(row: str) -> int:
-    return len(re.findall(r"(?<!\\)\|", row))
-
-
-def assert_inert(text: str) -> None:
-    assert not [c for c in text if c != "\n" and unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}]
-    assert not re.search(r"(?<!\\)[<`$~]|(?<!\\)!\[|\w://", text.replace("`evaluate.repeats`", ""))
-    lines = text.splitlines()
-    assert [line for line in lines if line.startswith("#")] == [line for line in lines if re.match(r"##? \w", line)]
-    for block in text.split("\n\n"):
-        if block.startswith("|"):
-            assert len({cells(row) for row in block.splitlines()}) == 1
-
-
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     quoted = json.dumps(HOSTILE, ensure_ascii=True)
     toml = TOML.replace('"Big-8B"', quoted).replace('"seeds.jsonl"', quoted).replace('["pydoc"]', f"[{quoted}]")
@@ -167,17 +151,6 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
         body = render(run, "json")
         assert body.isascii() and not re.search(r"[\x00-\x09\x0b-\x1f]", body)
         assert json.loads(body)["run"]["judge"]["model"] == HOSTILE
-
-
-@given(st.text() | st.text(alphabet="\\|`*_<>[]()!#~&@:/w.a\n\t\u202e\u0085$"))
-def test_escaped_text_is_one_inert_line(text: str) -> None:
-    out = escape(text)
-    assert_inert(f"x {out}")
-    assert "\n" not in out and not re.search(r"(?<!\\)(?:\\\\)*[|*\[\]@]", out)
-
-
-def test_escaping_leaves_ordinary_names_readable() -> None:
-    assert escape("gptq-w4g64-elder_2 (Qwen3-8B), 1.5e-3: ok") == "gptq-w4g64-elder_2 (Qwen3-8B), 1.5e-3: ok"
 
 
 def context_of(run: Run, events: list[Event]) -> Context:

@@ -19,8 +19,12 @@ KLS = {"baseline": 0.3, "elder": 0.2}
     ("target", "elder", "said"),
     [
         ("Qwen/Qwen3-8B", "Llama-3.1-405B", "not of the target's family (stranger: "),
-        ("Qwen/Qwen3-8B", "Qwen3-4B", "no larger than the target: no elder in the paper's sense"),
-        ("Qwen/Qwen3-8B", "mystery", "of the target's family cannot be told from here (Qwen3-8B is a name of"),
+        ("Qwen/Qwen3-8B", "Qwen3-4B", "not larger than the target, so it is not an elder"),
+        (
+            "Qwen/Qwen3-8B",
+            "mystery",
+            "It is unknown whether mystery is of the target's family (Qwen3-8B is a name of",
+        ),
         ("Qwen/Qwen3-8B", "Qwen3-235B-A22B", ""),
         ("deepseek-ai/DeepSeek-R1-0528-Qwen3-8B", "DeepSeek-R1", "is the teacher that"),
     ],
@@ -57,7 +61,7 @@ def test_each_set_tells_how_it_was_made(tmp_path: Path) -> None:
     assert "20 samples, 900 tokens, 100 tokens cut off (90% kept); 15 of 20 samples hold their whole answer" in elder
     assert "20 built from the generation prompt" in elder and "left out: 2 x" in elder
     assert "- **Set blend**: from 50% elder and 50% baseline, as many tokens as elder; 10 samples, 895 tokens" in text
-    assert "- **Set baseline-raw**: texts without a template; 10 samples" in text
+    assert "- **Set baseline-raw**: texts without the chat template; 10 samples" in text
     sets = {found["name"]: found for found in body["run"]["sets"]}
     assert sets["elder"]["kept"] == pytest.approx(0.9) and sets["elder"]["whole_answers"] == 15
     assert sets["blend"]["plan"]["made_from"] == {"elder": 0.5, "baseline": 0.5}

@@ -12,10 +12,10 @@ import pytest
 from faq_tui.core.report.spikes import spike_lines, spikes
 from faq_tui.core.stages import report
 from faq_tui.core.store.activations import LayerErrors, add_layer_errors
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import schema
 from tests.support.spikes_run import add_made_up, spiky_run
 
-SCHEMA = json.loads((SCHEMAS / "report.json").read_text())
+SCHEMA = schema("report")
 
 
 def checked(body: dict[str, Any]) -> str:
@@ -45,7 +45,7 @@ def test_experts_that_get_too_little_are_counted(tmp_path: Path) -> None:
         body = spikes(run)
         text = checked(body)
     assert body["experts"] == [{"set": "elder", "experts": 8, "minimum": 0.005, "starved": 3}]
-    assert "3 of 8 experts got under 0.5% of its tokens" in text
+    assert "3 of 8 experts received less than 0.5% of the set's tokens" in text
 
 
 def test_layers_without_a_finite_error_are_dashes(tmp_path: Path) -> None:

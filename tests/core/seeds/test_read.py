@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import pyarrow
-import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.seeds import Problem, Record, read_records, to_seed
-from faq_tui.core.seeds.shapes import ShapeError
+from faq_tui.core.seeds import Problem, Record, read_records
 from faq_tui.core.settings import Seeds
+from tests.support.seed_files import write
 from tests.support.seed_stage import PER_EXAMPLE, Made
 
 # ---- every format x every shape
@@ -54,29 +50,6 @@ def expected(shape: str, n: int) -> tuple[list[str], str, str | None]:
     return roles, question, None if shape == "text" else f"It is {n}."
 
 
-def as_csv(records: list[dict[str, Any]], delimiter: str) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(records[0]), delimiter=delimiter, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return out.getvalue()
-
-
-def write(path: Path, records: list[dict[str, Any]], kind: str) -> None:
-    texts: dict[str, Callable[[], str]] = {
-        "jsonl": lambda: "".join(json.dumps(record) + "\n" for record in records),
-        "ndjson": lambda: "\ufeff" + "\r\n".join(json.dumps(record) for record in records),
-        "json": lambda: json.dumps(records, indent=1),
-        "object": lambda: json.dumps({"version": 1, "data": records}),
-        "csv": lambda: as_csv(records, ","),
-        "tsv": lambda: as_csv(records, "\t"),
-    }
-    if kind == "parquet":
-        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
-    else:
-        path.write_text(texts[kind](), encoding="utf-8")
-
-
 CASES = [
     (kind, shape)
     for kind in ("jsonl", "ndjson", "json", "object", "csv", "tsv", "parquet")
@@ -102,76 +75,6 @@ def test_plain_text_and_the_order_of_lines(tmp_path: Path) -> None:
     made = Made(tmp_path, path="seeds.txt")
     made.go()
     assert [seed.question for seed in made.seeds()] == ["first?", "zweite, ü?", "third, with, commas"]
-
-
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "parquet"])
-def test_fields_named_in_the_settings(tmp_path: Path, kind: str) -> None:
-    records = [{"prompt": "no", "ask": f"q{n}", "answer": "no", "said": f"a{n}"} for n in range(5)]
-    write(tmp_path / f"seeds.{kind}", records, kind)
-    made = Made(tmp_path, path=f"seeds.{kind}", prompt_field="ask", answer_field="said")
-    made.go()
-    assert [(seed.question, seed.answer) for seed in made.seeds()] == [(f"q{n}", f"a{n}") for n in range(5)]
-
-
-def test_label_category_and_language_are_kept(tmp_path: Path) -> None:
-    path = tmp_path / "seeds.jsonl"
-    path.write_text(json.dumps({"id": 7, "category": "math", "language": "de", "question": "q"}) + "\n")
-    made = Made(tmp_path, path="seeds.jsonl")
-    made.go()
-    (seed,) = made.seeds()
-    assert (seed.label, seed.category, seed.language, seed.origin) == ("7", "math", "de", "seeds.jsonl:1")
-
-
-@pytest.mark.parametrize(
-    ("turns", "roles", "answer"),
-    [
-        (["user a", "assistant b", "user c", "assistant d"], ["user", "assistant", "user"], "d"),
-        (["user a", "assistant b", "user c"], ["user", "assistant", "user"], None),
-        (["assistant hi", "user a"], ["assistant", "user"], None),
-        (["user a", "assistant  "], ["user"], None),
-    ],
-)
-def test_the_last_question_and_what_followed(turns: list[str], roles: list[str], answer: str | None) -> None:
-    messages = [dict(zip(("role", "content"), turn.split(" ", 1), strict=True)) for turn in turns]
-    seed = to_seed({"messages": messages}, Seeds(path="x"), "x:1")
-    assert ([message["role"] for message in seed.messages], seed.answer) == (roles, answer)
-
-
-def test_content_in_parts() -> None:
-    parts = [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {}}, {"type": "text", "text": "b"}]
-    seed = to_seed({"messages": [{"role": "user", "content": parts}]}, Seeds(path="x"), "x:1")
-    assert seed.question == "a\nb"
-
-
-NESTED: Any = []
-for _ in range(700):
-    NESTED = [NESTED]
-
-
-@pytest.mark.parametrize(
-    ("value", "reason"),
-    [
-        (5, "is a int"),
-        (None, "is nothing"),
-        ([], "is a list"),
-        ({}, "its fields are none"),
-        ({"a": "x" * 10_000}, "its fields are a;"),
-        ({"k" * 10_000: 1}, "its fields are kkk"),
-        ({"question": "  "}, "no question"),
-        ({"messages": []}, "no message of the user"),
-        ({"messages": ["hello"]}, "text among its messages"),
-        ({"messages": [{"role": "robot", "content": "x"}]}, "role 'robot'"),
-        ({"messages": [{"role": NESTED, "content": "x"}]}, "has no role"),
-        ({"messages": [{"role": "user"}]}, "content is nothing"),
-        ({"messages": [{"role": "user", "content": " "}]}, "nothing in the user's message"),
-        ({"question": "half \ud800 a character"}, "lone surrogate"),
-        ({"question": "whole", "answer": "\udfff"}, "lone surrogate"),
-    ],
-)
-def test_records_without_a_question(value: Any, reason: str) -> None:
-    with pytest.raises(ShapeError, match=reason) as caught:
-        to_seed(value, Seeds(path="x"), "x:1")
-    assert len(str(caught.value)) < 500
 
 
 # ---- what is wrong, and on which line
@@ -247,11 +150,11 @@ def test_by_policy_the_first_bad_line_ends_it_and_nothing_is_lost(tmp_path: Path
 
 
 IMPOSTORS: dict[str, tuple[str, bytes, str]] = {
-    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "holds no usable|not what its ending"),
+    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "contains no usable|not what"),
     "prose as jsonl": ("s.jsonl", b"Once upon a time\nthere was a file\n", "not what its ending says"),
-    "json as jsonl": ("s.jsonl", b'[{"question": "q"}]', "name it .json"),
-    "indented json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n]\n', "holds no usable|not what"),
-    "jsonl as json": ("s.json", b'{"question": "a"}\n{"question": "b"}\n', "not what its ending says"),
+    "json and more as jsonl": ("s.jsonl", b'[{"question": "q"}]\n{"question": "q"}', "name it .json"),
+    "broken json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n\n', "not what its ending says"),
+    "broken jsonl as json": ("s.json", b'{"question": "a"}\nquestion b\n', "not what its ending says"),
     "prose as json": ("s.json", b"Once upon", "not what its ending says"),
     "utf-16 as json": ("s.json", '[{"question": "q"}]'.encode("utf-16"), "not what its ending says"),
     "number as json": ("s.json", b"5", "no list of seeds"),
@@ -280,7 +183,7 @@ def test_a_file_that_is_not_what_its_ending_says(tmp_path: Path, case: str) -> N
 @pytest.mark.parametrize("kind", ["jsonl", "json", "csv", "tsv", "txt"])
 def test_nothing_in_the_file(tmp_path: Path, kind: str) -> None:
     (tmp_path / f"s.{kind}").write_bytes(b"[]" if kind == "json" else b"")
-    with pytest.raises(UsageError, match="holds no usable seed"):
+    with pytest.raises(UsageError, match="contains no usable seed"):
         Made(tmp_path, path=f"s.{kind}").go()
 
 
@@ -324,8 +227,8 @@ def test_every_record_is_a_seed_or_a_problem(values: list[Any], shape: str) -> N
             assert "\n" not in refusal
         seeds, problems = made.seeds(), made.problems()
         made.run.store.close()
-    if refusal and "name it .json" in refusal:
-        return
+    if values and isinstance(values[0], list):
+        return  # such a file may be one JSON array, whose rows are counted
     assert refusal is None or len(seeds) <= 1
     lines = sorted([*problems, *(int(seed.origin.rpartition(":")[2]) for seed in seeds)])
     assert lines == list(range(1, len(values) + 1))

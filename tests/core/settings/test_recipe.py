@@ -51,7 +51,9 @@ def test_a_value_falls_away_for_a_method_of_a_list_that_cannot_have_it() -> None
     assert folders('[[recipes]]\nmethod = ["gptq", "w8a8"]\ngroup_size = [32, 64]\nbits = [4, 8]') == [
         *("gptq-w4g32-x", "gptq-w8g32-x", "gptq-w4g64-x", "gptq-w8g64-x", "w8a8-w8gc-x")
     ]
-    assert folders('[[recipes]]\nmethod = ["gptq", "awq"]\nbits = [8]') == ["gptq-w8g128-x"]  # awq has 4 bits only
+    assert folders('[[recipes]]\nmethod = ["gptq", "awq"]\nbits = [8]') == [
+        "gptq-w8g128-x"
+    ]  # awq supports 4 bits only
     assert folders('[[recipes]]\nmethod = ["gptq", "spqr"]\npreset = "reference"') == [
         *("gptq-w4g128-x", "spqr-reference-w4g128-x")
     ]
@@ -61,10 +63,13 @@ def test_a_value_falls_away_for_a_method_of_a_list_that_cannot_have_it() -> None
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('method = ["gptq", "awq"]\nbits = [3, 4]', "`recipes[2].bits`: gptq has 4, 8; awq has 4, not 3"),
-        ('method = ["gptq", "w8a8"]\ngroup_size = 48', "`recipes[2].group_size`: gptq has -1, 16, 32"),
-        ('method = ["gptq", "awq"]\npreset = "reference"', "`recipes[2].preset`: gptq has paper; awq has paper"),
-        ('method = "w8a8"\ngroup_size = 64', "`recipes[2].group_size`: w8a8 has -1, not 64"),
+        ('method = ["gptq", "awq"]\nbits = [3, 4]', "`recipes[2].bits`: gptq supports 4, 8; awq supports 4, not 3"),
+        ('method = ["gptq", "w8a8"]\ngroup_size = 48', "`recipes[2].group_size`: gptq supports -1, 16, 32"),
+        (
+            'method = ["gptq", "awq"]\npreset = "reference"',
+            "`recipes[2].preset`: gptq supports paper; awq supports paper",
+        ),
+        ('method = "w8a8"\ngroup_size = 64', "`recipes[2].group_size`: w8a8 supports -1, not 64"),
         ('method = ["spqr", "gptq"]\nsets = ["nobody"]', "recipes[2].sets: no set 'nobody'"),
     ],
 )
@@ -85,15 +90,18 @@ def test_presets_of_one_method_lie_beside_each_other() -> None:
 @pytest.mark.parametrize(
     ("lines", "said"),
     [
-        ('method = "awq"\nbits = 8', "`recipes[1].bits`: awq has 4, not 8"),
-        ('method = "w8a8"\ngroup_size = 128', "`recipes[1].group_size`: w8a8 has -1, not 128"),
-        ('method = "spqr"\ndesc_act = true', "spqr has no desc_act; it knows damp_percent, outlier_threshold"),
-        ('method = "gptq"\nalpha = 0.3', "gptq has no alpha"),
-        ('method = "gptaq"\ndesc_act = true', "gptaq takes no desc_act = true"),
+        ('method = "awq"\nbits = 8', "`recipes[1].bits`: awq supports 4, not 8"),
+        ('method = "w8a8"\ngroup_size = 128', "`recipes[1].group_size`: w8a8 supports -1, not 128"),
+        (
+            'method = "spqr"\ndesc_act = true',
+            "spqr has no key desc_act; its keys are damp_percent, outlier_threshold",
+        ),
+        ('method = "gptq"\nalpha = 0.3', "gptq has no key alpha"),
+        ('method = "gptaq"\ndesc_act = true', "gptaq does not support desc_act = true"),
         ('preset = "reference"', "gptq has no preset 'reference': choose one of paper"),
         ("damp_percent = 1", "`recipes[1].damp_percent`: gptq takes less than 1, not 1"),
         ('method = ["gptq", "magic"]', "`recipes[1].method`: no quantization method 'magic'"),
-        ("bits = [4, 5]", "`recipes[1].bits`: gptq has 4, 8, not 5"),
+        ("bits = [4, 5]", "`recipes[1].bits`: gptq supports 4, 8, not 5"),
     ],
 )
 def test_what_a_method_does_not_know_is_refused(lines: str, said: str) -> None:

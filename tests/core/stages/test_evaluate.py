@@ -183,6 +183,7 @@ def test_another_artefact_under_the_name_is_measured_alone_and_a_spoilt_referenc
         assert measurement.items["kl"] == pytest.approx(before[key].items["kl"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_that_died_or_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     class KilledError(Exception):
         pass

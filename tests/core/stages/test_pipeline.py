@@ -345,13 +345,13 @@ def test_a_stop_before_a_stage(run: Run, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_and_until(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     staged(monkeypatch, fine, fine, fine)
-    with pytest.raises(UsageError, match="s3 needs s1 up to date first: use `--until s3`"):
+    with pytest.raises(UsageError, match="s1 must be up to date before s3: use `--until s3`"):
         go(run, only="s3")
     assert stage_rows.all_rows(run.store) == {}
     assert ran(go(run, until="s2")) == ["s1", "s2"]
     assert ran(go(run, only="s3")) == ["s3"]
     stage_rows.end(run.store, "s1", "failed")
-    with pytest.raises(UsageError, match="s2 needs s1"):
+    with pytest.raises(UsageError, match="s1 must be up to date before s2"):
         go(run, only="s2")
     for wrong in ({"only": "s9"}, {"until": "s9"}):
         with pytest.raises(UsageError, match="no stage 's9'; the stages are s1, s2, s3"):

@@ -102,8 +102,8 @@ def test_reasoning_is_kept_apart_in_every_dialect(server: FakeServer, tmp_path: 
         assert json.loads(flags) == (["unclosed_think", "empty"] if dialect == "unclosed" else [])
         assert told == {"unopened": "inline", "unclosed": "inline"}.get(dialect, dialect)
     assert Counter(row[0] for row in kept) == {"elder": 1, **dict.fromkeys(dialects, 3)}
-    notes = [e["message"] for e in found if e["event"] == "Note" and "without reasoning" in e["message"]]
-    assert [note.partition(" came")[0] for note in notes] == [
+    notes = [e["message"] for e in found if e["event"] == "Note" and "have no reasoning" in e["message"]]
+    assert [note.partition(" have")[0] for note in notes] == [
         "1 of 1 candidates of elder",
         "3 of 3 candidates of none",
     ]
@@ -294,6 +294,7 @@ def test_the_key_is_written_nowhere(server: FakeServer, tmp_path: Path) -> None:
 # --- kill -9 ---
 
 
+@pytest.mark.slow
 def test_a_killed_run_asks_again_for_nothing_that_it_had_stored(server: FakeServer, tmp_path: Path) -> None:
     """Four kills at random moments; counted at the server."""
     seeds, at_once, dice = 24, 6, random.Random(20)

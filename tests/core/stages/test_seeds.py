@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run.events import Note
+from faq_tui.core.settings import Seeds
 from faq_tui.core.stages import seeds as stage
 from faq_tui.core.store import seeds as rows
+from tests.support.schemas import valid
 from tests.support.seed_stage import PER_EXAMPLE, Made
+from tests.support.shell import faq_tui, make_run
 
 # ---- the draw
 
@@ -75,3 +81,55 @@ def test_starter_seeds(tmp_path: Path) -> None:
     assert all(20 <= len(seed.question) <= 4000 for seed in seeds if seed.category != "multilingual")
     drawn_categories = {seed.category for seed in rows.by_role(made.run.store, "heldout")}
     assert len(drawn_categories) >= 4
+
+
+# ---- rows that are no seeds, by reason
+
+ROWS = """{"question": "one"}
+{"question": "one"}
+
+{"question": "Who?", "image": "a.png"}
+{"messages": [{"role": "tool", "content": "1"}]}
+{"title": "none"}
+{"question":
+{"messages": [{"role": "user", "content": "<audio>"}]}
+{"question": "two"}
+"""
+SKIPPED = {"duplicate": 1, "empty": 1, "image": 1, "tools": 1, "no question": 1, "broken": 1, "audio": 1}
+
+
+def test_rows_that_are_no_seeds_are_counted_by_reason(tmp_path: Path) -> None:
+    run = make_run(tmp_path, seeds="s.jsonl")
+    (run / "s.jsonl").write_text(ROWS)
+    told = faq_tui("run", run, "--only", "seeds").err
+    assert "(1 duplicate, 1 empty, 1 image, 1 tools, 2 broken, 1 audio skipped)" in " ".join(told.split())
+    status = json.loads(faq_tui("status", run, "--json").out)
+    valid("status", status)
+    assert status["seeds"]["skipped"] == SKIPPED
+    (run / "s.jsonl").write_text('{"question": "one"}\n{"question": "two"}\n')
+    faq_tui("run", run, "--only", "seeds")
+    assert "skipped" not in json.loads(faq_tui("status", run, "--json").out)["seeds"]
+
+
+def test_rows_are_counted_also_where_none_is_a_seed(tmp_path: Path) -> None:
+    (tmp_path / "s.jsonl").write_text('{"question": "Who?", "image": "a.png"}\n')
+    made = Made(tmp_path, path="s.jsonl")
+    with pytest.raises(UsageError, match=r"contains no usable seed \(1 image skipped\)"):
+        made.go()
+    assert rows.skips(made.run.store.db) == {"image": 1}
+
+
+def test_keys_that_are_unset_change_no_signature(tmp_path: Path) -> None:
+    known = {
+        "path",
+        "count",
+        "heldout",
+        "sample_seed",
+        "shape",
+        "prompt_field",
+        "answer_field",
+        "split",
+        "on_problem",
+    }
+    assert set(Seeds(path="x").model_dump()) == known
+    assert set(Seeds(path="x", config="main", streaming=False).model_dump()) == {*known, "config", "streaming"}

@@ -159,7 +159,7 @@ def test_a_failing_migration_leaves_the_database_before_it(tmp_path: Path, monke
     path = tmp_path / "faq.db"
     with monkeypatch.context() as broken:
         with_further(broken, Migration("0013_next", f"{NEXT.sql}\nINSERT INTO nowhere VALUES (1);"))
-        with pytest.raises(UsageError, match="cannot be opened"):
+        with pytest.raises(UsageError, match="is not a database that faq-tui can open"):
             Store(path)
     assert "next" not in tables(path) and NEXT.name not in names(path)
     with_further(monkeypatch, NEXT)

@@ -1,13 +1,14 @@
 """Reasoning dialects: how families of models write the reasoning before an answer.
 
-base.py      what a dialect is
-families.py  the dialects that faq-tui brings
-reading.py   the installed dialects together, and splitting reasoning from a reply, whole or streamed
+base.py      the class of all dialects
+families.py  the dialects that ship with faq-tui
+reading.py   all installed dialects; splits a whole or streamed reply into reasoning and answer
 """
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect
 from faq_tui.core.chat.dialects.reading import (
     ReasoningStream,
+    begins_with_reasoning,
     closing_tags,
     dialect_of_template,
     opened_by,
@@ -21,6 +22,7 @@ from faq_tui.core.chat.dialects.reading import (
 __all__ = [
     "ReasoningDialect",
     "ReasoningStream",
+    "begins_with_reasoning",
     "closing_tags",
     "dialect_of_template",
     "opened_by",

@@ -1,4 +1,4 @@
-"""What a reasoning dialect is: how one family of models writes the reasoning before an answer."""
+"""The base class of reasoning dialects: how one family of models marks the reasoning before an answer."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class ReasoningDialect(Extension):
-    """Strings around the reasoning, names of response fields, and the message that a chat template understands.
+    """The tags around reasoning, the names of response fields, and the message fields that a chat template reads.
 
-    open, close      tags before and after the reasoning in a model's text, without white space;
+    open, close      tags before and after the reasoning in a model's text, without white space around them;
                      both "" for a dialect that only names response fields
-    opening, closing the same tags with the model's own white space; default: `open` and `close`
-    response_fields  fields of a server's message or delta that hold the reasoning apart from the content
+    opening, closing the same tags with the white space that the model writes; default: `open` and `close`
+    response_fields  fields of a server's message or delta that hold only the reasoning
     special_tokens   tokens that the screen shows in the style of special tokens; default: `open` and `close`
-    opened_by_prompt chat templates may end the prompt with `open`, so that a reply holds `close` alone
-    quotable         a question may hold the tags as plain text, even where they are special tokens of the target
-    in_templates     False: the reasoning is found in text, but how a chat template takes it is not known
-    plain            how often `open` and `close` stand in a turn without reasoning
+    opened_by_prompt True if a chat template may end the prompt with `open`, so that a reply contains only `close`
+    quotable         True if a question may contain the tags as plain text, even if they are special tokens
+    in_templates     False if it is unknown how a chat template expects the reasoning
+    plain            how often `open` and `close` occur in a turn without reasoning
 
     Raises ValueError if only one of `open` and `close` is given, or one of them begins or ends with white space.
     """
@@ -57,7 +57,7 @@ class ReasoningDialect(Extension):
         return (self.open, self.close) if self.open else ()
 
     def split(self, text: str) -> tuple[str, str, bool] | None:
-        """(reasoning, answer, closed) of a text that begins with `open`; None for any other text.
+        """(reasoning, answer, closed) of a text that begins with `open`. Returns None for any other text.
 
         If `close` is missing, `closed` is False and the answer is empty.
         """

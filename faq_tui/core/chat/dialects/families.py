@@ -1,4 +1,4 @@
-"""The reasoning dialects that faq-tui brings, one object each. `extensions/points.py` lists them by name."""
+"""The reasoning dialects that ship with faq-tui, one object each. `extensions/points.py` lists them by name."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GPT_OSS = _Channels(
     open="<|channel|>analysis<|message|>",
     close="<|end|><|start|>assistant<|channel|>final<|message|>",
     special_tokens=("<|channel|>", "<|message|>", "<|start|>", "<|end|>"),
-    plain=(0, 1),  # an answer alone still stands in the channel `final`
+    plain=(0, 1),  # an answer without reasoning is still in the channel `final`
 )
 
 
@@ -51,7 +51,7 @@ MISTRAL = _Blocks(
 @dataclass(frozen=True)
 class _ThinkTags(ReasoningDialect):
     def knows(self, template: str, vocabulary: Container[str]) -> bool:
-        # Templates also put the tags together from pieces, such as '</' + 'think>'.
+        # Some templates build the tags from pieces, such as '</' + 'think>'.
         return "think>" in template or self.open in vocabulary
 
 

@@ -1,4 +1,4 @@
-"""The installed dialects together: their tags and fields, and splitting reasoning from a reply, whole or streamed."""
+"""Use all installed dialects: collect their tags and fields, and split replies into reasoning and answer."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ def tag_dialects() -> tuple[ReasoningDialect, ...]:
 
 @cache
 def response_fields() -> tuple[str, ...]:
-    """Fields of a server's message that may hold reasoning, ours first."""
+    """Fields of a server's message that may hold reasoning; faq-tui's own dialects come first."""
     return tuple(dict.fromkeys(name for dialect in DIALECTS.all() for name in dialect.response_fields))
 
 
 @cache
 def special_tokens() -> frozenset[str]:
-    """Special tokens of every dialect, for the screen; only ours if another package's dialect cannot be loaded."""
+    """The special tokens of all dialects, for the screen.
+
+    If a dialect of another package cannot be loaded, only the special tokens of faq-tui's own dialects are returned.
+    """
     try:
         installed = DIALECTS.all()
     except FaqError:
@@ -35,7 +38,7 @@ def special_tokens() -> frozenset[str]:
 
 @cache
 def tag_pattern() -> re.Pattern[str]:
-    """A pattern for any dialect's opening or closing tag. If two tags begin alike, the longer one matches."""
+    """A pattern for any dialect's opening or closing tag. If one tag begins with another, the longer one matches."""
     tags = sorted({tag for dialect in tag_dialects() for tag in dialect.tags}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, tags)))
 
@@ -46,23 +49,23 @@ def closing_tags() -> frozenset[str]:
 
 
 def dialect_of_template(template: str) -> ReasoningDialect | None:
-    """The first dialect that this chat template (its Jinja source) writes.
+    """The first dialect that the chat template with this Jinja source uses.
 
-    None for a model that reasons in the text of its answer, or not at all.
+    Returns None if the model does not reason or does not mark its reasoning.
     """
     return next((dialect for dialect in tag_dialects() if dialect.writes(template)), None)
 
 
 def opened_by(prompt: str) -> str:
-    """The opening tag at the end of a prompt, which the reply then lacks; "" if there is none."""
+    """The opening tag at the end of a prompt; "" if there is none. The reply does not repeat this tag."""
     return next((dialect.open for dialect in tag_dialects() if prompt.rstrip().endswith(dialect.open)), "")
 
 
 def split_reasoning(content: str) -> tuple[str, str, bool]:
-    """(reasoning, answer, closed) of a whole reply; `closed` is False if its reasoning never ended.
+    """(reasoning, answer, closed) of a whole reply. `closed` is False if the closing tag is missing.
 
-    Reasoning comes first, between the tags of one dialect. If the prompt may have opened the tag, the closing tag
-    alone is enough.
+    The reasoning comes first, between the tags of one dialect. If the prompt may contain the opening tag, the reply
+    may contain only the closing tag.
     """
     dialect = _opened_by(content.lstrip(), tag_dialects())
     if dialect is not None and (parts := dialect.split(content)) is not None:
@@ -75,10 +78,16 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
     return "", content.strip(), True
 
 
-class ReasoningStream:
-    """Splits a reply that is still arriving, for display only. Stored replies are split by `split_reasoning`.
+def begins_with_reasoning(text: str) -> bool:
+    """True if the text begins with any dialect's opening tag."""
+    return _opened_by(text.lstrip(), tag_dialects()) is not None
 
-    The two differ if the prompt opened the tag, because only the whole reply shows that.
+
+class ReasoningStream:
+    """Split a reply that is still arriving, only for display. `split_reasoning` splits the finished reply before it
+    is stored.
+
+    If the prompt contains the opening tag, the two results differ, because only the whole reply shows this.
     """
 
     def __init__(self) -> None:
@@ -88,7 +97,7 @@ class ReasoningStream:
         self._close = ""  # closing tag of the current reasoning; "" outside reasoning
 
     def feed(self, text: str) -> tuple[str, str]:
-        """(new reasoning, new answer); text that could be the start of a tag is held back."""
+        """(new reasoning, new answer). Text that could be the start of a tag is returned later."""
         self._held += text
         if not self._begun and not self._begin():
             return "", ""
@@ -104,7 +113,7 @@ class ReasoningStream:
         return out, ""
 
     def _begin(self) -> bool:
-        """False while the text may still become an opening tag."""
+        """Find out whether the text begins with reasoning. Returns False while this is not known yet."""
         start = self._held.lstrip()
         if not start or any(d.open.startswith(start) and d.open != start for d in self._dialects):
             return False
@@ -116,5 +125,5 @@ class ReasoningStream:
 
 
 def _opened_by(start: str, dialects: Sequence[ReasoningDialect]) -> ReasoningDialect | None:
-    """The dialect with the longest opening tag that `start` begins with."""
+    """The dialect with the longest opening tag with which `start` begins; None if there is no such dialect."""
     return max((d for d in dialects if start.startswith(d.open)), key=lambda d: len(d.open), default=None)

@@ -1,1 +1,1 @@
-"""The kinds of judge: base.py says what each is, the others are faq-tui's three."""
+"""The kinds of judge: base.py defines the base class; the other files define faq-tui's three judges."""

@@ -1,9 +1,10 @@
-"""`activation`: how strongly a candidate drives the target. No judge server is needed.
+"""`activation`: how many of the target's outlier channels a candidate drives. No judge server is needed.
 
-The score is the share (0 to 1) of the target's outlier channels that the sample, as the quantizer would see it,
-drives over the threshold that makes them outliers: a quantizer sets the scale of a channel blindly if no calibration
-sample drives it. A fixed set of questions finds these channels, so that a candidate's score depends on no other seed.
-Crest and kurtosis at the outlier layers are kept beside the score.
+The score is the share (0 to 1) of the target's outlier channels that the sample drives above their outlier threshold.
+The sample is the candidate in the form in which the quantizer would get it. If no calibration sample drives a
+channel, the quantizer cannot choose its scale well. A fixed set of questions determines the outlier channels, so that
+a candidate's score does not depend on other seeds. Crest and kurtosis at the outlier layers are stored with the
+score.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from faq_tui.core.models.target import fingerprint
 from faq_tui.core.run.run import Run
 from faq_tui.core.seeds.read import starter_path
 
-EVERY = 4  # of the starter questions: 64 of them, of every category
+EVERY = 4  # use every fourth starter question: 64 questions, from all categories
 DETAILS = ("tokens", "covered", "outliers", "crest", "kurtosis", "layers")
 
 
@@ -36,7 +37,7 @@ class ActivationJudge(TargetJudge):
     short = "act"
     version = "activation-1"
     task = "judge_activations"
-    close = 0.02  # of the channels
+    close = 0.02  # a share of the channels
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run), reference_hash())
@@ -64,11 +65,14 @@ class ActivationJudge(TargetJudge):
         return self.parts_before_control(shown, details)
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:  # noqa: ARG002
-        return f"drives {100 * score:.0f}% of the target's outlier channels, less the effect of length"
+        return f"drives {100 * score:.0f}% of the target's outlier channels after length control"
 
 
 def reference_rows(template: Template) -> list[tuple[int, ...]]:
-    """Token ids of the questions that find the outlier channels; questions that the template refuses are left out."""
+    """Token ids of the questions that determine the outlier channels.
+
+    Questions that the template refuses are left out.
+    """
     rows = []
     for question in reference_questions():
         try:

@@ -1,4 +1,4 @@
-"""The worker's task `judge_activations`: how strongly each of given rows of token ids drives a model."""
+"""The worker's task `judge_activations`: measure how many of a model's outlier channels each row drives."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from faq_tui.core.activations.statistics import Moments
 from faq_tui.core.base.cancel import CancelToken
 
 MODULES = ("o_proj",)
-TOGETHER = 16  # rows of one pass; their histograms are made once for all of them
-OUTLIER_LAYERS = 0.25  # share of the layers, those with the highest crest on the reference; at least one
+TOGETHER = 16  # rows that are measured together and share one set of histograms
+OUTLIER_LAYERS = 0.25  # share of the layers: those with the highest crest on the reference; at least one
 Absmax = Any  # [channels], numpy
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """spec: model, trust_remote_code, device, dtype; items (JSONL: id, input_ids, spans); reference (input_ids).
+    """Measure every item. spec: model, trust_remote_code, device, dtype, items and reference.
 
-    It sends one `score` message for each item: id, tokens (of its spans), covered and outliers (channels, over all
-    layers), crest and kurtosis (means over the outlier layers, null where not finite) and layers (which these are).
+    `items` is the path of a JSONL file whose lines have id, input_ids and spans; the lines of `reference` have
+    input_ids. The task sends one `score` message for each item, with these fields: id; tokens, the number of tokens
+    in its spans; outliers, the number of outlier channels of all layers; covered, the number of those that the item
+    drives; layers, the outlier layers; crest and kurtosis, means over the outlier layers, null where not finite.
     """
     import torch
 
@@ -59,7 +61,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 def _rows(
     model: Any, items: Sequence[dict[str, Any]], cancel: CancelToken
 ) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
-    """Each item with what was measured on its row, TOGETHER rows at a time: a stop or a crash loses only those."""
+    """Yield each item with the measurements of its row. A stop or a crash loses at most TOGETHER rows."""
     for start in range(0, len(items), TOGETHER):
         some = items[start : start + TOGETHER]
         measured = measure(model, [item["input_ids"] for item in some], MODULES, per_row=True, cancel=cancel)
@@ -73,7 +75,7 @@ def outlier_layers(crests: Mapping[ModuleRef, float | None]) -> list[ModuleRef]:
 
 
 def covered(absmax: Mapping[ModuleRef, Absmax], reference: Mapping[ModuleRef, Absmax]) -> int:
-    """How many of the reference's outlier channels `absmax` drives over the threshold that made them outliers."""
+    """Number of the reference's outlier channels whose `absmax` is above the outlier threshold."""
     total = 0
     for module, channels in reference.items():
         share = coverage(absmax[module], channels)

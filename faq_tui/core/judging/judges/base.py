@@ -1,11 +1,10 @@
-"""What a judge is: how it scores candidates, what its scores depend on, and how they are put in words.
+"""The base class of judges: how a judge scores candidates, what its scores depend on, and how they are described.
 
-The judges are found by name through the registry `faq_tui.core.extensions.JUDGES`; its name is the word in
-`[judge]` of `faq.toml`. No other module tests for the name of a judge: settings, stage, status, doctor, report and
-pane ask the object.
+The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, the `kind` in `[judge]` of `faq.toml`. All
+other modules use the methods of this class; no code there depends on the name of a judge.
 """
 
-# ruff: noqa: ARG002  a default ignores what only some judges use
+# ruff: noqa: ARG002  default methods ignore arguments that only some judges use
 
 from __future__ import annotations
 
@@ -31,10 +30,10 @@ WORDS = ("name", "title", "help", "measures", "short")
 class Score:
     """One judge's score of one candidate; higher is better."""
 
-    score: float | None  # None: the candidate could not be scored. It then never wins
+    score: float | None  # None: the candidate could not be scored and is never picked
     reason: str  # shown to a person beside the score
     raw: str = ""  # the judge's whole reply
-    details: dict[str, Any] = field(default_factory=dict)  # JSON-able: what the score is made of
+    details: dict[str, Any] = field(default_factory=dict)  # the parts of the score; JSON-able
 
 
 Item = tuple[Seed, Candidate]
@@ -42,19 +41,19 @@ OnScore = Callable[[Candidate, Score], None]
 
 
 class Judge(Extension, ABC):
-    """One kind of judge. A subclass sets the words below and writes `score_all`; the rest has defaults."""
+    """One kind of judge. A subclass sets the attributes without a default and implements `score_all`."""
 
-    measures: str  # what the score tells, in a few words, as in "how probable the target itself finds an answer"
+    measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
     short: str  # heading of its scores in the judge pane, three or four letters
-    version: str = "1"  # raise it when the same candidate would get another score than before
-    keys: tuple[str, ...] = ()  # keys of `[judge]` that only some judges read, and this one does
-    required: tuple[str, ...] = ()  # those of the keys that must be set
-    shaping: tuple[str, ...] = ()  # those of the keys that change a score
-    needs_target: bool = False  # the target's weights take part in the scores
-    length_matters: bool = False  # length alone moves the score: `judge.length_control` removes that effect
-    explains: bool = False  # a score's reason is the judge's own explanation
+    version: str = "1"  # change it when the same candidate would get a different score than before
+    keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
+    required: tuple[str, ...] = ()  # the `keys` that must be set
+    shaping: tuple[str, ...] = ()  # the `keys` that affect a score
+    needs_target: bool = False  # the scores depend on the target's weights
+    length_matters: bool = False  # length affects the score: `judge.length_control` removes this effect
+    explains: bool = False  # the reason of a score is an explanation that the judge wrote
     replaces: bool = False  # a new score of the same candidate replaces the old one
-    close: float = 0.0  # a smaller difference between two scores means little
+    close: float = 0.0  # two scores that differ by no more than this count as close
 
     def __init__(self) -> None:
         for word in WORDS:
@@ -62,23 +61,23 @@ class Judge(Extension, ABC):
                 raise TypeError(f"the judge {type(self).__name__} has no {word}")
 
     def check(self, settings: JudgeSettings) -> None:
-        """Raise ValueError with one sentence where `[judge]` lacks what this judge needs."""
+        """Raise ValueError with one sentence if `[judge]` lacks a key that this judge needs."""
         if not all(getattr(settings, key) for key in self.required):
             raise ValueError(f'kind "{self.name}" needs {" and ".join(self.required)}')
 
     def check_here(self, run: Run) -> str:
-        """What doctor reports of this judge on this machine; "" if there is nothing to report.
+        """The text that doctor reports about this judge on this machine; "" if there is nothing to report.
 
-        Raises FaqError, one sentence, where the judge cannot work here. Doctor asks `server` by itself.
+        Raises FaqError with one sentence if the judge cannot work here. Doctor checks `server` separately.
         """
         return ""
 
     def server(self, settings: JudgeSettings) -> Endpoint | None:
-        """The server that this judge asks; None if it needs none."""
+        """The server that this judge needs; None if it needs none."""
         return None
 
     def column_id(self, run: Run) -> str:
-        """A hash of all that changes a score besides the candidate. Scores are kept under it and never made twice."""
+        """A hash of all inputs that affect a score, except the candidate. Scores are stored under it and reused."""
         settings = {key: getattr(run.settings.judge, key) for key in self.shaping}
         return digest("judge", self.name, self.version, settings, fingerprint(run) if self.needs_target else "")
 
@@ -89,50 +88,54 @@ class Judge(Extension, ABC):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """Which of the usable candidates to score.
+        """The usable candidates that this judge still has to score.
 
-        `scores` holds this judge's stored scores by candidate id, `details` reads what they are made of.
+        `scores` holds this judge's stored scores by candidate id; `details` reads the stored details of scores.
         """
         return [candidate for candidate in candidates if candidate.id not in scores]
 
     @abstractmethod
     def score_all(self, context: Context, items: Sequence[Item], on_score: OnScore) -> None:
-        """Score every candidate and hand each score to `on_score` at once, which stores it.
+        """Score every candidate. Pass each score to `on_score`, which stores it, as soon as it is known.
 
-        Call `context.cancel.check()` between candidates. Raises FaqError if some candidates got no score.
+        An implementation calls `context.cancel.check()` between candidates. Raises FaqError if the judge failed on
+        some candidates.
         """
 
     def facts(self, run: Run, candidates: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Further facts for `status --json` and the report: any of `mode`, `replies`, `orders` and `probe`.
 
-        `candidates`: ids of the usable candidates of one seed and source each.
+        `candidates`: groups of usable candidates; each holds the ids for one seed and source.
         """
         return {}
 
     def sentences(self, judging: Mapping[str, Any]) -> list[str]:
-        """How far its scores can be trusted, for the stage's summary. `judging`: what `judging_of` returns."""
+        """Phrases for the stage's summary on how reliable the scores are. `judging` is the result of `judging_of`."""
         return []
 
     def report_lines(self, judging: Mapping[str, Any]) -> list[str]:
-        """Further lines for the report, in plain text."""
+        """Further lines for the report, as plain text."""
         return []
 
     def in_report(self, judge: Mapping[str, Any]) -> str:
-        """How the report names this judge. `judge`: kind, model and url of the settings, as in report.json."""
+        """The name of this judge in the report.
+
+        `judge` holds kind, model and url from the settings, as in report.json.
+        """
         return f"{self.name} ({self.measures})"
 
     def number(self, score: float) -> str:
-        """The score beside the scores of other judges: a few digits."""
+        """The score in a few digits, for display next to other judges' scores."""
         return f"{score:.2f}"
 
     def in_words(self, score: float) -> str:
-        """The score where it stands alone."""
+        """The score as a phrase."""
         return f"{score:.3f}"
 
     def parts(self, details: Mapping[str, Any]) -> str:
-        """What a score is made of, in words, from its details; "" if it has no parts."""
+        """A phrase about the parts of a score, from its details; "" if it has no parts."""
         return ""
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:
-        """The reason that is shown with a score from which the effect of length is removed."""
-        return f"{self.in_words(score)}, less the effect of length"
+        """The reason that is shown beside a length-controlled score."""
+        return f"{self.in_words(score)} after length control"

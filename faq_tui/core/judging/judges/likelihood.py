@@ -1,7 +1,8 @@
 """`likelihood`: how probable the target itself finds a candidate. No judge server is needed.
 
-The score is the mean log-probability (nats a token, so at most 0) of the candidate's reasoning and answer under the
-target, given the question in the target's chat template. The means of reasoning and answer are kept beside it.
+The score is the mean log-probability (nats per token, at most 0) of the candidate's reasoning and answer under the
+target, given the question in the target's chat template. The means of the reasoning and of the answer are stored,
+too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class LikelihoodJudge(TargetJudge):
     short = "lik"
     version = "likelihood-2"
     task = "likelihood"
-    close = 0.05  # nats a token
+    close = 0.05  # nats per token
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run))
@@ -37,7 +38,7 @@ class LikelihoodJudge(TargetJudge):
         spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
         tokens = sum(int(count) for _, count in spans.values())
         if not tokens:
-            return Score(None, "no token of it could be scored", json.dumps(message))
+            return Score(None, "none of its tokens could be scored", json.dumps(message))
         details: dict[str, Any] = {"tokens": tokens}
         for name, (total, count) in spans.items():
             details[name] = {"mean_logprob": round(total / count, 6), "tokens": int(count)}
@@ -51,21 +52,22 @@ class LikelihoodJudge(TargetJudge):
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:
         tokens = details.get("tokens", 0)
-        return f"mean log-probability {score:.3f} over {tokens} tokens, less the effect of length"
+        return f"mean log-probability {score:.3f} over {tokens} tokens, after length control"
 
 
 JUDGE = LikelihoodJudge()
 
-BATCH_TOKENS = 2048  # padded tokens of one forward pass
-CHUNK_TOKENS = 256  # rows of [tokens, vocabulary] logits that exist at once
+BATCH_TOKENS = 2048  # most tokens of one forward pass, with padding
+CHUNK_TOKENS = 256  # most rows of the logits [tokens, vocabulary] that are in memory at once
 
 
 def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """The worker's task `likelihood`: sum log-probabilities over given spans of given token ids.
+    """The worker's task `likelihood`: sum the log-probabilities of token ids over spans.
 
-    spec: model, trust_remote_code, device, dtype, items (a JSONL path: id, input_ids, spans {name: [start, end)}).
-    It sends one `score` message for each item: id, and for each span [sum of log-probabilities in nats, tokens].
-    Longest items come first, so that a batch that does not fit into memory fails at once and not at the end.
+    spec: model, trust_remote_code, device, dtype, items (path of a JSONL file; each line has id, input_ids and
+    spans {name: [start, end)}). The task sends one `score` message for each item, with its id, and for each span
+    [sum of log-probabilities in nats, number of tokens].
+    The longest items come first, so that a batch that is too large for the memory fails at the start.
     """
     import torch
 
@@ -92,7 +94,7 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
 
 
 def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Batches of items of falling length, each as large as the padded size allows."""
+    """Batches of items, longest first, each as large as the limit on padded tokens allows."""
     start = 0
     while start < len(items):
         size = max(1, BATCH_TOKENS // len(items[start]["input_ids"]))
@@ -101,7 +103,10 @@ def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 def span_logprob(model: Any, states: Any, ids: list[int], spans: list[list[int]]) -> tuple[float, int]:
-    """(sum of log p(ids[t] | ids[:t]) over t in the spans, number of t). `states`: [tokens, hidden]."""
+    """The sum of log p(ids[t] | ids[:t]) over the positions t in the spans, and the number of these positions.
+
+    `states`: the last hidden states, [tokens, hidden].
+    """
     import torch
 
     positions = [t for start, end in spans for t in range(max(1, start), end)]

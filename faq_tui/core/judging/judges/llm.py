@@ -1,4 +1,4 @@
-"""`llm`: an LLM as judge, over any OpenAI-compatible endpoint: a seed's candidates together, or one by one."""
+"""`llm`: an LLM at an OpenAI-compatible endpoint scores the candidates of a seed, together or one by one."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class LlmJudge(Judge):
     shaping = ("model", "mode", "max_tokens", "reasoning_tokens")
     keys = (*required, "api_key_env", "concurrency", "retries", *shaping[1:], "max_model_len", "probe")
     explains = True
-    replaces = True  # a candidate that is compared with others than before is scored anew
-    close = 1.0  # a step of the scale
+    replaces = True  # a candidate is scored again when it is compared with other candidates
+    close = 1.0  # one step of the scale
 
     def column_id(self, run: Run) -> str:
         judge = run.settings.judge
@@ -58,7 +58,7 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """Where candidates are compared: all of a seed if one of them was never scored beside the others."""
+        """In comparing mode, all candidates of a seed, if one of them was not yet compared with the others."""
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
         known = details()
@@ -88,7 +88,7 @@ class LlmJudge(Judge):
     def report_lines(self, judging: Mapping[str, Any]) -> list[str]:
         replies = judging["replies"]
         return [
-            f"the LLM's mode: {judging['mode']}; replies kept: {replies['replies']:,}, "
+            f"the LLM's mode: {judging['mode']}; stored replies: {replies['replies']:,}, "
             f"of which {replies['unfit']:,} did not fit the schema"
         ]
 
@@ -146,7 +146,7 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test; None if the judge failed on a part of it, so that the next run tests it again."""
+    """The result of the test. If the judge failed on a part of the test, None; the next run then repeats the test."""
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
     chosen = list(of_seed.values())[::-1][: seed_judge.judge.probe]
@@ -171,7 +171,7 @@ async def _probe(
 
 
 def _window_of_embedded(judge: JudgeSettings) -> int | None:
-    """The window of the embedded server, which does not report it; None for any other server."""
+    """The context window of the embedded server, which does not report its window; None for any other server."""
     if judge.base_url != EMBEDDED:
         return None
     from faq_tui.core.embedded.server import SLOT_TOKENS
@@ -184,7 +184,7 @@ def _by_seed(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _grouped(things: Sequence[T], key: Callable[[T], tuple[str, str]]) -> list[list[T]]:
-    """By (seed id, source), in the order of each group's first."""
+    """Group `things` by their key (seed id, source). Groups are in the order of their first items."""
     groups: dict[tuple[str, str], list[T]] = {}
     for thing in things:
         groups.setdefault(key(thing), []).append(thing)

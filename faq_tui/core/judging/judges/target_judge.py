@@ -1,4 +1,4 @@
-"""What the judges share that score with the target itself: it is loaded in a worker process, no server is needed."""
+"""The base class of judges that score with the target itself, which a worker process loads. No server is needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from faq_tui.core.worker.parent import without_keys
 
 
 class TargetJudge(Judge):
-    """Scores candidates, rendered in the target's chat template, by a task of the worker process."""
+    """Scores candidates by a task of the worker process. Candidates are rendered in the target's chat template."""
 
     task: str  # the worker's task; it sends one `score` message for each item
     needs_target = True
@@ -47,24 +47,24 @@ class TargetJudge(Judge):
             file.unlink(missing_ok=True)
 
     def further_files(self, run: Run, template: Template) -> dict[str, Path]:  # noqa: ARG002
-        """Write the files that the task needs besides the items; returns their paths by their keys in the spec."""
+        """Write further files that the task needs. Returns their paths; each key is a field of the task's spec."""
         return {}
 
     @abstractmethod
     def score_of(self, message: Mapping[str, Any]) -> Score:
-        """The score in one message of the worker."""
+        """The score from one `score` message of the worker."""
 
     def parts_before_control(self, shown: list[str], details: Mapping[str, Any]) -> str:
-        """`shown` after the judge's name, with the score before length control if there is one."""
+        """The judge's name, then the phrases in `shown`, then the score before length control if there is one."""
         if details.get("slope") is not None:
             shown = [*shown, f"{details['raw']:.2f} before length control"]
         return f"{self.name}: {', '.join(shown)}" if shown else ""
 
 
 def _write_items(path: Path, template: Template, items: Iterable[Item], on_score: OnScore) -> None:
-    """Write a line for each candidate: id, input_ids, and spans of reasoning and answer in tokens.
+    """Write one line of JSON for each candidate: id, input_ids, and the token spans of reasoning and answer.
 
-    Candidates that the template refuses are unscored.
+    A candidate that the template refuses gets no score.
     """
     with atomic_text(path) as file:
         for seed, candidate in items:
@@ -78,7 +78,7 @@ def _write_items(path: Path, template: Template, items: Iterable[Item], on_score
 
 
 def _spec_of(target: TargetModel) -> dict[str, object]:
-    """What the worker needs to load the target."""
+    """The fields of the spec from which the worker loads the target."""
     return {
         "model": target.path,
         "trust_remote_code": target.trust_remote_code,

@@ -26,7 +26,7 @@ class AwqRecipe(GptqmodelRecipe):
 
 
 class AwqFormat(WeightFormat):
-    """The GEMM layout, 4 bits. vLLM's AWQConfig and AWQMarlinConfig."""
+    """AWQ's GEMM layout with 4 bits, which vLLM's AWQConfig and AWQMarlinConfig read."""
 
     quant_method = "awq"
     kernels: ClassVar[Kernels] = {
@@ -36,9 +36,9 @@ class AwqFormat(WeightFormat):
     }
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """w = scale * (q - zero).
+        """Compute w = scale * (q - zero).
 
-        Words hold columns in the order of AWQ's first kernel. gptqmodel's `convert_awq_file` does not undo that
+        Words hold columns in the order of AWQ's first CUDA kernel. gptqmodel's `convert_awq_file` does not undo that
         order, so its dense weights are shuffled.
         """
         import torch
@@ -73,7 +73,7 @@ class AwqFormat(WeightFormat):
 class Awq(GptqmodelMethod):
     name = "awq"
     title = "AWQ"
-    help = "Scales the channels with large activations up before rounding, by a search over twenty scales."
+    help = "Scales up channels with large activations before rounding; searches over twenty scales."
     recipe = AwqRecipe
     format = AwqFormat()
     cuda_backend = "awq_torch"

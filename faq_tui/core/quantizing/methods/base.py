@@ -1,6 +1,6 @@
-"""What a quantization method is: one object with its settings, checks, cost, writer and weight format.
+"""The base class of quantization methods: settings, checks, cost, writer and weight format of a method.
 
-Neither this module nor one that declares a method imports torch at the top: functions that need torch import it.
+This module and the modules of the methods do not import torch at the top; the functions that need torch import it.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Method(Extension):
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Raise UsageError if the target cannot be quantized by `recipe`, before anything is computed or paid for.
 
-        `config` is the target's config.json; `shapes` is (out_features, in_features) by module.
+        `config` is the target's config.json; `shapes` maps each module's name to (out_features, in_features).
         """
         del config
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
-        """The profile for the cost estimate, changed if the recipe changes how many tokens reach the experts."""
+        """The profile for the cost estimate. It differs if the recipe changes how many tokens experts get."""
         del recipe
         return profile
 
@@ -55,7 +55,7 @@ class Method(Extension):
     ) -> EngineResult:
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
-        Called in the worker child. Reports to `progress`, calls `cancel.check` between steps, and raises FaqError
+        The worker child calls it. It reports to `progress`, calls `cancel.check` between steps, and raises FaqError
         with layer and module if a weight matrix cannot be quantized.
         """
         raise NotImplementedError

@@ -32,18 +32,20 @@ class GptaqRecipe(GptqmodelRecipe):
     @classmethod
     def _in_the_columns_own_order(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and values.get("desc_act") is True:
-            raise ValueError("gptaq takes no desc_act = true: its second correction stands in the columns' own order")
+            raise ValueError(
+                "gptaq does not support desc_act = true: its second correction needs the original column order"
+            )
         return values
 
 
 class Gptaq(GptqmodelMethod):
     name = "gptaq"
     title = "GPTAQ"
-    help = "GPTQ that also corrects the errors that quantized layers before it make in its inputs."
+    help = "GPTQ that also corrects input errors caused by earlier quantized layers."
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The measured rows do not determine `hessian`: it is set to two float32 products at 50 TFLOP/s.
+    # The measurements do not determine `hessian`, so it is set for two float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
         gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
@@ -53,10 +55,10 @@ class Gptaq(GptqmodelMethod):
     )
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """As `Method.preflight`. Also raises UsageError if not all experts see every token: gptqmodel would fail."""
+        """Like `Method.preflight`. Also raises UsageError unless each expert gets all tokens, which GPTAQ needs."""
         if getattr(recipe, "experts", None) != "all" and expert_count(config) > 0:
             raise UsageError(
-                'gptaq cannot follow the routing of a mixture of experts: set experts = "all" in the recipe, '
+                'gptaq does not support the routing of a mixture of experts: set experts = "all" in the recipe, '
                 "which calibrates every expert on every token, or use gptq"
             )
         super().preflight(recipe, config, shapes)

@@ -28,7 +28,7 @@ class GptqRecipe(GptqmodelRecipe):
 
 
 class GptqFormat(WeightFormat):
-    """Packed codes, scales and zero points by group. vLLM's GPTQConfig and GPTQMarlinConfig; SGLang has both."""
+    """Packed codes with scales and zero points by group, for GPTQConfig and GPTQMarlinConfig of vLLM and SGLang."""
 
     quant_method = "gptq"
     kernels: ClassVar[Kernels] = {
@@ -39,7 +39,7 @@ class GptqFormat(WeightFormat):
     }
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """w = scales[g_idx] * (q - zeros[g_idx]), with gptqmodel's own unpacking.
+        """Compute w = scales[g_idx] * (q - zeros[g_idx]), after gptqmodel's own function has unpacked the codes.
 
         gptqmodel's `convert_gptq_file` does the same, but fails if the tensors of a module lie in two files.
         """
@@ -83,13 +83,13 @@ GPTQ_FORMAT = GptqFormat()
 
 
 def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
-    """gptqmodel's GPTQConfig, for GPTQ and GPTAQ."""
+    """Make gptqmodel's GPTQConfig for a recipe of GPTQ or GPTAQ."""
     return gptqmodel.GPTQConfig(
         bits=recipe.bits,
         group_size=recipe.group_size,
         sym=recipe.sym,
         desc_act=recipe.desc_act,
-        # Reorders whole groups, so it needs groups. It costs nothing at run time.
+        # This option reorders whole groups, so it needs more than one group. It does not slow down inference.
         act_group_aware=not recipe.desc_act and recipe.group_size != -1,
         damp_percent=recipe.damp_percent,
         **common_options(gptqmodel, recipe, scratch),

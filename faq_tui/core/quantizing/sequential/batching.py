@@ -1,6 +1,6 @@
-"""Batches of weight matrices that become ready together and are solved in one walk over the columns.
+"""Make batches of weight matrices whose inputs are known at the same time, to solve them together.
 
-Matrices that share a Hessian are concatenated; experts of one shape, each with its own Hessian, make a batch.
+Matrices that share a Hessian are concatenated. Experts of one shape, each with its own Hessian, form a batch.
 """
 
 from __future__ import annotations
@@ -23,14 +23,18 @@ from faq_tui.core.quantizing.sequential.hessian import (
 
 @dataclass(frozen=True)
 class SolvedMatrix:
-    """`weight`: the dequantized matrix [out, in] in the model's dtype; `tensors`: the tensors that are stored."""
+    """A quantized matrix.
+
+    `weight` is the dequantized matrix [out, in] in the model's dtype. `tensors` are the tensors that are stored.
+    """
 
     weight: Any
     loss: float
     tensors: dict[str, Any] = field(default_factory=dict)
 
 
-# (names[hessian][position], weights[position]: [batch, out, in], factor of the batch, check) -> by full name
+# A function that solves a batch. Its arguments are names[hessian][position], weights[position] of shape
+# [batch, out, in], the factor of the batch, and a check for cancelling. It returns the solved matrices by full name.
 Solve = Callable[[list[list[str]], list[Any], Factor, Callable[[], None]], dict[str, SolvedMatrix]]
 
 
@@ -46,16 +50,16 @@ class UnsolvableMatrix(FaqError):
 class SolveBatch:
     """Matrices that are solved together.
 
-    `modules`: for each Hessian the modules that share it, with the same shapes for every Hessian. `few`: too few
-    tokens reached the modules, so they are only rounded.
+    `modules` lists for each Hessian the modules that share it. These modules have the same shapes for every Hessian.
+    If `few` is true, too few tokens reached the modules, so they are only rounded.
     """
 
-    shared: list[str]  # the module whose name each Hessian has
+    shared: list[str]  # for each Hessian, the name of the module under which it is stored
     modules: list[list[str]]
     few: bool
 
     def weights(self, modules: dict[str, Any]) -> list[Any]:
-        """The weights [batch, out, in] for each position. Raises UnsolvableMatrix if a weight is not finite."""
+        """The weights [batch, out, in] of each position. Raises UnsolvableMatrix if a weight is not finite."""
         import torch
 
         stacks = [
@@ -82,9 +86,9 @@ class SolveBatch:
 
 
 def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], budget: int) -> list[SolveBatch]:
-    """The batches of a group. `few`: Hessians with too few tokens; `budget`: bytes that a batch may take.
+    """Split a group into batches of at most `budget` bytes. `few` names the Hessians with too few tokens.
 
-    A batch holds at least one module, even one above the budget.
+    A batch holds at least one module, even if this module alone exceeds the budget.
     """
     alike: dict[tuple[Any, ...], list[list[str]]] = {}
     for shared in dict.fromkeys(group.inputs.values()):
@@ -114,6 +118,6 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 
 
 def _bytes(shapes: tuple[Any, ...]) -> int:
-    """Bytes for weights, their float32 copy, codes, errors and result, and for the Hessian, its factor and a copy."""
+    """Memory in bytes: weights, their float32 copy, codes, errors, result, and the Hessian, its factor and a copy."""
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

@@ -1,4 +1,4 @@
-"""Quantize a whole model layer by layer, and write it back in the layout of the target's files."""
+"""Quantize a whole model layer by layer, and write it in the same file layout as the target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faq_tui.core.quantizing.sequential.groups import linears
 from faq_tui.core.quantizing.sequential.stack import find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
-# (layer, its solved modules) -> the tensors that replace them in the model's files
+# A function of a layer's number and its solved modules. It returns the tensors that replace them in the files.
 Stored = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
 
 
@@ -35,8 +35,9 @@ def quantize_layers(
 ) -> None:
     """Quantize the model in the folder `target` and write it into `job.out`.
 
-    `damp` times the mean of the diagonal is added to the diagonal of each Hessian. `by_activation`: columns are
-    solved in order of falling activation. Raises `Stopped` at the latest one module after a cancel.
+    `damp` times the mean of the diagonal is added to the diagonal of each Hessian. With `by_activation`, columns are
+    solved in the order of falling activations. After a cancel, raises `Stopped` when the current module is finished,
+    or earlier.
     """
     from transformers import AutoModelForCausalLM
 

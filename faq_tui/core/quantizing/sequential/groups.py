@@ -1,4 +1,4 @@
-"""Which modules of a layer are quantized together, and in which order: [q,k,v], [o], [gate,up], [down]."""
+"""Group the modules of a layer that are quantized together, in order: [q,k,v], [o], [gate,up], [down]."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # mlp.experts.17.up_proj
-# Routers are not quantized: choosing other experts would cost more than the few bits saved.
+# Routers are not quantized: a wrongly chosen expert would harm quality more than the saved bits are worth.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
 @dataclass
 class ModuleGroup:
-    """Modules that become ready together. `inputs`: module -> the module whose input it shares."""
+    """Modules that are quantized together. `inputs` maps each module to the module whose input it shares."""
 
     modules: list[str]
     inputs: dict[str, str]
@@ -25,7 +25,7 @@ class ModuleGroup:
 
 
 def linears(layer: Any) -> dict[str, Any]:
-    """Every Linear of `layer` that is quantized."""
+    """All Linear modules of `layer` that are quantized."""
     import torch
 
     return {
@@ -36,13 +36,14 @@ def linears(layer: Any) -> dict[str, Any]:
 
 
 def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
-    """The groups of `layer`. `run` must call the layer once. Modules with the same input tensor share group and
-    Hessian.
+    """Find the groups of `layer`. `run` must call the layer once.
+
+    Modules with the same input tensor are in the same group and share a Hessian.
 
     Experts are grouped by the names of their modules instead, because a single row reaches only some experts.
     """
     modules = linears(layer)
-    seen: list[tuple[str, Any]] = []  # keeps the tensor alive, so that no other gets its address
+    seen: list[tuple[str, Any]] = []  # keeps the tensors alive, so that their addresses stay unique
 
     def note(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
         return lambda _module, args: seen.append((name, args[0]))
@@ -70,7 +71,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
     """Gate and up projections first, then the down projections, which receive their output."""
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
-    share: dict[str, str] = {}  # expert -> its first module
+    share: dict[str, str] = {}  # maps each expert to the first of its modules
     groups = [
         ModuleGroup(first, {name: share.setdefault(name.rpartition(".")[0], name) for name in first}),
         ModuleGroup(rest := [name for name in names if name not in set(first)], {name: name for name in rest}),

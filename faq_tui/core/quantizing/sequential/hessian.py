@@ -25,7 +25,7 @@ class UnsolvableHessian(FaqError):
 
 
 class Hessian:
-    """H = mean of 2 x xᵀ over calibration tokens x, in float32 on the device of the inputs."""
+    """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device."""
 
     def __init__(self, in_features: int, device: Any) -> None:
         import torch
@@ -40,7 +40,7 @@ class Hessian:
         self.tokens += rows.shape[0]
 
     def mean(self) -> Any:
-        """The mean, [in_features, in_features].
+        """The Hessian H, [in_features, in_features].
 
         Raises UnsolvableHessian if nothing was added or an input was not finite.
         """
@@ -48,7 +48,7 @@ class Hessian:
 
 
 def means(hessians: Sequence[Hessian]) -> Any:
-    """The means, [len(hessians), in_features, in_features]. Raises UnsolvableHessian as `Hessian.mean` does."""
+    """The Hessians H, [len(hessians), in_features, in_features]. Raises UnsolvableHessian as `Hessian.mean` does."""
     import torch
 
     for index, hessian in enumerate(hessians):
@@ -64,23 +64,25 @@ def means(hessians: Sequence[Hessian]) -> Any:
 
 @dataclass(frozen=True)
 class Factor:
-    """`upper`: U with Uᵀ U = H⁻¹, rows and columns in the order `order` (positions -> columns of W).
+    """The Cholesky factor U of inverse Hessians: Uᵀ U = H⁻¹.
 
-    `...` is empty, or one batch dimension: matrices that are solved together.
+    The rows and columns of `upper` are in solving order: position p belongs to column `order[p]` of W. In the shapes,
+    `...` stands for nothing, or for a batch dimension of matrices that are solved together.
     """
 
-    upper: Any  # [..., in, in] float32
+    upper: Any  # U, [..., in, in] float32
     order: Any  # [..., in] int64
-    dead: Any  # [..., in] bool, columns of W whose inputs are always zero
-    damp: Any  # [...] on the CPU: damping used, relative to the mean absolute diagonal
+    dead: Any  # [..., in] bool, true for columns of W whose inputs are always zero
+    damp: Any  # [...] on the CPU, the damping that was used, relative to the mean absolute diagonal of H
 
 
 def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
-    """Step 1 of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022), for `mean`: [..., in, in].
+    """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
-    `by_activation`: columns are sorted by falling diagonal of H, dead ones last; otherwise the order is kept. Then
-    dead columns get H_ii = 1, H += damp * mean(|diag H|) * I, and U is the upper Cholesky factor of H⁻¹. If there is
-    none, more damping is tried. Raises UnsolvableHessian if none helps.
+    This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
+    columns are sorted by falling diagonal of H, with dead columns last; otherwise the columns keep their order. Each
+    dead column gets H_ii = 1. Then damp * mean(|diag H|) is added to the diagonal of H, and U is the upper Cholesky
+    factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises UnsolvableHessian if no damping helps.
     """
     import torch
 
@@ -96,7 +98,7 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
     diagonals, levels = diagonal.reshape(-1, count), level.reshape(-1)
     upper = torch.empty_like(flat)
     used = torch.full((len(flat),), damp)
-    # One matrix at a time: LAPACK has no batched form, and cuSOLVER's is meant for small matrices.
+    # The matrices are factorized one by one: LAPACK has no batched form, and cuSOLVER's is meant for small matrices.
     infos = [
         _factor(flat[i], diagonals[i], orders[i], damp * DAMP_STEPS[0] * levels[i], upper[i])
         for i in range(len(flat))
@@ -118,10 +120,10 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a tensor that says whether it failed, so that the host need not wait for the GPU.
+    """Write U into `out`. Returns a tensor that is true if this fails, so that the CPU need not wait for the GPU.
 
-    With J the matrix that reverses an order, J H J = L Lᵀ gives H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J is upper
-    triangular: one Cholesky factorization instead of the two that inverting H would need.
+    Let J be the matrix that reverses the order of rows. From J H J = L Lᵀ follows H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), where
+    J L⁻¹ J is upper triangular. This needs one Cholesky factorization; inverting H would need two.
     """
     import torch
 
@@ -136,7 +138,7 @@ def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
 
 
 def identity_factor(in_features: int, device: Any, batch: tuple[int, ...] = ()) -> Factor:
-    """A factor with which the solver only rounds, for modules that too few tokens reached."""
+    """A factor with which the solver only rounds. It is used for modules that too few tokens reached."""
     import torch
 
     return Factor(

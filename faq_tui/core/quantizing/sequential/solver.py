@@ -1,7 +1,7 @@
-"""The walk over the columns of weight matrices that GPTQ, W8A8 and SpQR share.
+"""Quantize weight matrices column by column. W8A8 and SpQR share this solver, which follows GPTQ.
 
-`...` in a shape is empty, or one batch dimension: matrices of one shape, each with its own Hessian, that are solved
-together. Matrices that share a Hessian are concatenated along [out].
+In a shape, `...` stands for nothing, or for a batch dimension: matrices of one shape, each with its own Hessian, are
+solved together. Matrices that share a Hessian are concatenated along [out].
 """
 
 from __future__ import annotations
@@ -12,31 +12,33 @@ from typing import Any, Protocol
 
 from faq_tui.core.quantizing.sequential.hessian import Factor
 
-BLOCK = 128  # columns per update of all later columns
-STEP = 32  # columns per update of the rest of the block
+BLOCK = 128  # all later columns are updated after this many columns
+STEP = 32  # the rest of the block is updated after this many columns
 
 
 class Rule(Protocol):
     """How a method rounds weights. W is stored transposed, so that a column of W is one contiguous row."""
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """`weights`: [..., group, out] from column `first`, compensated so far; `diagonal`: [..., group] of U."""
+        """Begin a group at column `first`.
+
+        `weights` [..., group, out] include the corrections so far. `diagonal` [..., group] is the diagonal of U.
+        """
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
-        """Columns `start` to `stop` come next. `diagonal`: their entries of U's diagonal, [..., block]."""
+        """Begin the block of columns `start` to `stop`. `diagonal` [..., block] has their part of U's diagonal."""
 
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
-        """Write the quantized `weights` to `values`, and weights - values to `error`. `offset` counts from the
-        block's start.
+        """Write the quantized `weights` to `values`, and weights - values to `error`.
 
-        All three are [..., out].
+        All three have the shape [..., out]. `offset` is the number of the column, counted from the block's start.
         """
 
 
 def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
-    """[..., out, in] each, of any floating dtype -> [..., in, all out] float32 in walking order, dead columns zero.
+    """Concatenate and transpose matrices [..., out, in] to one float32 tensor [..., in, all out] in solving order.
 
-    Each matrix is padded with copies of its last row to a multiple of `multiple` rows.
+    Dead columns are set to zero. Each matrix is padded with copies of its last row to a multiple of `multiple` rows.
     """
     import torch
 
@@ -51,7 +53,7 @@ def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
 
 
 def permuted(columns: Any, order: Any) -> Any:
-    """[..., in, out] with row `order[..., p]` at position p."""
+    """Reorder the rows of [..., in, out], so that row `order[..., p]` is at position p."""
     import torch
 
     count = columns.shape[-2]
@@ -61,16 +63,17 @@ def permuted(columns: Any, order: Any) -> Any:
 
 
 def restored(columns: Any, order: Any) -> Any:
-    """The reverse of `permuted`."""
+    """Undo `permuted`."""
     return permuted(columns, order.argsort(-1))
 
 
 def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None]) -> Any:
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
-    For each column c: err = (w - ŵ) / U_cc, then W[:, c+1:] -= err · U[c, c+1:] (GPTQ, arXiv:2210.17323,
-    algorithm 1). The loss is sum(err²) / 2, the mean squared output error a token as the damped Hessian has it.
-    `group_size` -1 is one group; `check` is called once a block and may raise.
+    For each column c, err = (w - ŵ) / U_cc is computed and err · U[c, c+1:] is subtracted from W[:, c+1:] (GPTQ,
+    arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token, computed with
+    the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per block and may
+    raise an exception.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
@@ -109,7 +112,7 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
 
 
 def _pass_on(rest: Any, ahead: Any, errors: Any) -> None:
-    """rest -= aheadᵀ errors."""
+    """Subtract aheadᵀ errors from `rest` in place."""
     if rest.dim() == 2:
         rest.addmm_(ahead.t(), errors, alpha=-1)
     else:

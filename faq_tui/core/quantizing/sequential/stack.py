@@ -1,4 +1,4 @@
-"""The decoder layers of a causal model, and the arguments with which the model calls each of them."""
+"""Find the decoder layers of a causal model, and record the arguments with which the model calls them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.core.base.errors import FaqError
 class Stack:
     """The decoder layers.
 
-    `name`: attribute path of the list of layers, such as `model.layers`; `base`: the model without head.
+    `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
     """
 
     base: Any
@@ -23,7 +23,7 @@ class Stack:
 
 
 def find_stack(model: Any) -> Stack:
-    """The decoder layers of `model`. Raises FaqError if it is no plain stack of decoder layers."""
+    """Find the decoder layers of `model`. Raises FaqError if the model is no plain stack of decoder layers."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -31,15 +31,19 @@ def find_stack(model: Any) -> Stack:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return Stack(base, name, module)
-    raise FaqError(f"{type(model).__name__} is no plain stack of {count} layers: use gptq or awq for this model")
+    raise FaqError(f"{type(model).__name__} is not a plain stack of {count} layers: use gptq or awq for this model")
 
 
 @dataclass
 class Inputs:
-    """Arguments of the layers: hidden states of batches of equally long rows, and all other arguments by layer."""
+    """The arguments of the layers: the hidden states of each batch, and the other arguments of each layer.
 
-    hidden: list[Any] = field(default_factory=list)  # [rows, tokens, hidden] each
-    arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)  # rows, tokens -> by layer
+    All rows of a batch have the same length.
+    """
+
+    hidden: list[Any] = field(default_factory=list)  # one tensor [rows, tokens, hidden] per batch
+    # Maps (rows, tokens) of a batch to a list with the arguments of each layer.
+    arguments: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
 
     def of(self, batch: int, layer: int) -> dict[str, Any]:
         """The other arguments of `layer`.
@@ -74,9 +78,9 @@ def capture(
 ) -> Inputs:
     """Embed `batches` on `device` in `dtype` and record the arguments of every layer; no layer computes.
 
-    Meanwhile `device` holds the base without its layers. Hidden states are kept on the device `store`. Raises
-    FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds one set for all rows
-    of a length.
+    While this runs, `device` holds the model's base without its layers. Hidden states are kept on the device `store`.
+    Raises FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds one set for
+    all rows of a length.
     """
     import torch
 
@@ -97,7 +101,7 @@ def capture(
                     compared.add(size)
                     if not all(map(_equal, before, arguments)):
                         kind = type(stack.layers[0]).__name__
-                        raise FaqError(f"{kind} is handed more than hidden states: use gptq or awq for this model")
+                        raise FaqError(f"{kind} gets more arguments than supported: use gptq or awq for this model")
     finally:
         _move_all_but(stack.base, stack.layers, "cpu", None)
     return inputs
@@ -111,7 +115,7 @@ class LayerCall:
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
-    """Replace each layer's forward: it passes the hidden states on unchanged and appends its call to the list.
+    """Let each layer's `forward` only record the call and return the hidden states unchanged.
 
     The layer objects stay, because models read their attributes, such as the type of attention, to make masks.
     """
@@ -128,7 +132,7 @@ def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
 
     try:
         for layer in layers:
-            layer.forward = pass_on(layer)  # an instance attribute hides the method of the class
+            layer.forward = pass_on(layer)  # this instance attribute takes precedence over the method of the class
         yield calls
     finally:
         for layer in layers:
@@ -151,9 +155,9 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
-    """Move `base` without `layers`.
+    """Move `base`, but not its `layers`, to the device and dtype.
 
-    Buffers keep their dtype: rotary frequencies in bfloat16 would shift positions.
+    Buffers keep their dtype, because rotary frequencies in bfloat16 would shift positions.
     """
     held = {id(tensor) for tensor in [*layers.parameters(), *layers.buffers()]}
     for module in base.modules():

@@ -1,4 +1,4 @@
-"""Quantize layer by layer, each on the hidden states from the quantized layers before it."""
+"""Quantize layer by layer. Each layer gets the hidden states from the quantized layers before it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# As in gptqmodel, an expert with a smaller share of the tokens is only rounded: its Hessian would be noise.
+# As in gptqmodel, an expert that gets a smaller share of the tokens is only rounded: its Hessian would be noise.
 FEW_TOKENS = 0.005
 
 
-# (layer, solved modules by full name): called when a layer is done
+# called when a layer is done, with the layer's number and its solved modules by full name
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
@@ -45,14 +45,14 @@ class LayerWalk:
     progress: QuantizationProgress
     cancel: CancelToken
     own: Any = None  # dtype of the model's weights
-    tokens: int = 0  # total of all rows
+    tokens: int = 0  # total number of tokens in all rows
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
-        """Quantize every layer of the stack; each is freed after `keep` was called with it."""
+        """Quantize every layer of the stack. Each layer is freed after `keep` was called with its solved modules."""
         import torch
 
         self.own = next(self.stack.layers.parameters()).dtype
-        # On a CPU bfloat16 is emulated or slow; the weights are rounded to the model's own type either way.
+        # A CPU computes in float32, because bfloat16 is slow there. The stored weights have the model's dtype anyway.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
         batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
@@ -69,7 +69,7 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """Device of the hidden states: the GPU if they take less than a third of its free memory, else the CPU."""
+        """The device of the hidden states: the GPU if they fit into a third of its free memory, else the CPU."""
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -77,10 +77,13 @@ class LayerWalk:
         return self.device if free is None or 3 * 4 * hidden * sum(map(len, rows)) < free else "cpu"
 
     def _tokens_at_once(self, longest: int) -> int:
-        """Tokens per batch, such that a layer's intermediate values fit: about six copies of its widest tensor."""
+        """The most tokens per batch for which the intermediate values of a layer fit into memory.
+
+        The intermediate values take about as much memory as six copies of the layer's widest tensor.
+        """
         layer, config = self.stack.layers[0], self.stack.base.config.get_text_config()
         token = 24 * max(size for weight in layer.parameters() if weight.dim() > 1 for size in weight.shape[-2:])
-        if config._attn_implementation == "eager":  # it holds the whole attention matrix, in two dtypes
+        if config._attn_implementation == "eager":  # eager attention stores the whole attention matrix, in two dtypes
             token += 8 * config.num_attention_heads * longest
         return work_bytes(self.device) // int(token)
 
@@ -110,7 +113,7 @@ class LayerWalk:
     def _hessians(
         self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
     ) -> dict[str, Hessian]:
-        """The Hessians of a group, by the first module of those that share an input."""
+        """The Hessians of a group. Modules with a shared input have one Hessian under the first module's name."""
         hessians = {
             name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
         }

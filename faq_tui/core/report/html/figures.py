@@ -1,4 +1,4 @@
-"""SVG figures: elements as text, scales of axes, and the forest plot of differences with their intervals."""
+"""Draw SVG figures: elements as text, scales of axes, and the forest plot of differences with their intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from faq_tui.core.report.html.from_markdown import VERDICTS
 
 
 def element(name: str, content: str = "", **attributes: object) -> str:
-    """An SVG element. `class_` becomes the attribute class, `stroke_width` stroke-width. `content` is SVG."""
+    """An SVG element. `content` is SVG. The argument `class_` becomes the attribute class, and
+    `stroke_width` becomes stroke-width.
+    """
     listed = "".join(
         f' {key.rstrip("_").replace("_", "-")}="{html.escape(_short(value))}"' for key, value in attributes.items()
     )
@@ -33,7 +35,7 @@ def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> str:
 
 
 def svg(width: float, height: float, parts: Sequence[str], title: str) -> str:
-    """An SVG figure. `title` is its text for screen readers."""
+    """An SVG figure. `title` is the text that screen readers read."""
     return element(
         "svg",
         element("title", html.escape(one_line(title))) + "\n".join(parts),
@@ -68,7 +70,7 @@ class Scale:
 
 
 def scale(values: Sequence[float], start: float, end: float, margin: float = 0.06) -> Scale:
-    """A scale that contains all `values` and a margin on both sides."""
+    """A scale that contains all `values`, with a margin on both sides."""
     low, high = min(values), max(values)
     room = (high - low) * margin or abs(high) * 0.1 or 1.0
     return Scale(low - room, high + room, start, end)
@@ -80,11 +82,11 @@ def _step(rough: float) -> float:
 
 
 WIDTH, ROW, TOP, BOTTOM = 952, 26, 40, 34
-LEFT, RIGHT = 440, 190  # pixels for a row's label and for its numbers
+LEFT, RIGHT = 440, 190  # width in pixels of a row's label and of its numbers
 
 
 def forests(body: dict[str, Any]) -> str:
-    """A forest plot for each main metric."""
+    """One forest plot for each main metric."""
     texts = {outcome["name"]: outcome for outcome in body["texts"]}
     panels: dict[str, list[dict[str, Any]]] = {}
     for c in body["comparisons"]:

@@ -1,4 +1,6 @@
-"""The report's own Markdown as HTML: headings, tables, lists, quotes and bold; everything else is literal text."""
+"""Convert the report's own Markdown to HTML: headings, tables, lists, quotes, bold, emphasis and code.
+
+Everything else is literal text."""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ VERDICTS = {
 
 
 def to_html(lines: Sequence[str]) -> str:
-    """`lines` as `markdown` makes them."""
+    """Convert `lines` of the report's Markdown to HTML."""
     out: list[str] = []
     number = 0
     while number < len(lines):
@@ -37,7 +39,7 @@ def to_html(lines: Sequence[str]) -> str:
 
 
 def inline(text: str) -> str:
-    """One line as HTML: bold, emphasis and code; everything else is escaped."""
+    """Convert one line to HTML: bold, emphasis and code. Everything else is escaped."""
     out, end = [], 0
     for match in PIECE.finditer(text):
         out.append(html.escape(text[end : match.start()]))
@@ -98,7 +100,7 @@ def _cells(line: str) -> list[str]:
 
 
 def _marked(cell: str) -> str:
-    """The cell as HTML; a verdict gets its colour."""
+    """The cell as HTML. A verdict gets its colour."""
     return f'<span class="verdict {VERDICTS[cell]}">{cell}</span>' if cell in VERDICTS else inline(cell)
 
 

@@ -1,4 +1,4 @@
-"""The HTML file as a whole."""
+"""Build the HTML page from the report's document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EQUAL = {
     "samples": "Same number of samples on both sides",
     "tokens": "Same number of tokens on both sides",
 }
-# No script and no request; this tells the browser to enforce it.
+# The page has no script and makes no request; this policy makes the browser enforce that.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -34,11 +34,14 @@ def page(body: dict[str, Any]) -> str:
         f'<section class="answer">{to_html(details(body))}</section>',
     ]
     if forest:
-        note = "A bar that crosses the line in the middle is within noise."
+        note = "Each bar is a 95% interval. A bar that crosses the zero line is within noise."
         parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
     if points:
-        note = "Each model with its 95% intervals; circles at equal samples, squares at equal tokens."
-        parts.append(f"<section><h2>General against specialised</h2><p>{note}</p>{points}</section>")
+        note = (
+            "Each point is a model with its 95% intervals. Circles mark sets at equal samples, and squares mark sets "
+            "at equal tokens."
+        )
+        parts.append(f"<section><h2>General and specialised text</h2><p>{note}</p>{points}</section>")
     parts.append(f"<section>{to_html(rest(body))}</section>")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -56,7 +59,7 @@ def _where(body: dict[str, Any]) -> str:
 
 
 def _cards(body: dict[str, Any]) -> str:
-    """The verdicts as cards: one card per comparison, one line per text."""
+    """The verdicts as cards. Each comparison has a card, and each text has a line in it."""
     texts = {one["name"]: one for one in body["texts"]}
     cards = []
     for c in body["comparisons"]:

@@ -1,4 +1,4 @@
-"""Every model by its loss on general text and on specialised text, as in the paper's figure 3."""
+"""Draw a scatter plot of the loss of every model on general and on specialised text, as in the paper's figure 3."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from faq_tui.core.settings.sets import plain_name
 
 WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
-GAP = 18  # pixels between labels
+GAP = 18  # least distance between two labels, in pixels
 
-# Kinds of text for each axis: the first measured one is used, with its main metric.
+# The kinds of text for each axis. An axis shows the first kind that was measured, with its main metric.
 GENERAL = (PROSE, WORDS)
 SPECIAL = (ANSWERS, CHOICES)
 COLOURS = 6
@@ -25,14 +25,14 @@ COLOURS = 6
 @dataclass(frozen=True)
 class SvgPoint:
     name: str
-    x: dict[str, Any]  # estimates
+    x: dict[str, Any]  # the estimate on the axis, with its interval
     y: dict[str, Any]
     class_: str
-    square: bool  # a set at equal tokens
+    square: bool  # True for a set at equal tokens
 
 
 def scatter(body: dict[str, Any]) -> str:
-    """The scatter plot; empty if no model is measured on both kinds of text."""
+    """The scatter plot. Empty if fewer than two models are measured on both kinds of text."""
     across, up = _axis_text(body, GENERAL), _axis_text(body, SPECIAL)
     if across is None or up is None:
         return ""
@@ -43,7 +43,7 @@ def scatter(body: dict[str, Any]) -> str:
 
 
 def _axis_text(body: dict[str, Any], kinds: tuple[str, ...]) -> tuple[dict[str, Any], str] | None:
-    """The text of an axis and its main metric."""
+    """The text that an axis shows, and this text's main metric. None if no such text was measured."""
     texts = (text for kind in kinds for text in body["texts"] if text["kind"] == kind)
     return next(((text, text["metrics"][0]) for text in texts), None)
 
@@ -66,7 +66,7 @@ def _points(
 
 
 def _family(set_name: str) -> str:
-    """The set's name without the suffixes of twin and draw; baselines come first."""
+    """The set's name without the suffixes for equal tokens and for draws. Empty for a baseline."""
     name = plain_name(set_name).removesuffix(TOKENS_SUFFIX)
     return "" if name == BASELINE else name
 
@@ -127,7 +127,10 @@ def _point(point: SvgPoint, x: Scale, y: Scale) -> list[str]:
 
 
 def _labels(points: list[SvgPoint], x: Scale, y: Scale) -> list[str]:
-    """Labels in a column on the right, each with a line to its point, because points of similar models overlap."""
+    """The labels in a column on the right, because the points of similar models overlap.
+
+    A line connects each label to its point.
+    """
     ranked = sorted(points, key=lambda point: y(point.y["value"]))
     heights: list[float] = []
     for point in ranked:

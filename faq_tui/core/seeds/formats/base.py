@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.extensions import Extension
+from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
-CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
+LONGEST_LINE = 1 << 28  # bytes
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,8 @@ class Record:
     """One seed as the file holds it. `core.seeds.shapes` makes the seed of it."""
 
     line: int  # 1-based; the row, where a format has no lines
-    raw: Any  # a dict of fields, or a str: the question itself
+    raw: Any  # a dict of fields, a list of turns, or a str: the question itself
+    file: str = ""  # of several files, the one that holds it, as origins name it
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Problem:
 
     line: int
     reason: str
+    file: str = ""
 
 
 Records = Iterator[Record | Problem]
@@ -40,6 +43,7 @@ class SeedFormat(Extension):
     """
 
     suffixes: tuple[str, ...] = ()
+    unpacks = False  # True: `records` opens files by `opening.opened`; False: it is given an unpacked copy
 
     def recognises(self, path: Path, name: str) -> bool:
         """True if this format reads the seeds called `name` in `seeds.path`; as a file they would lie at `path`."""
@@ -55,13 +59,21 @@ class SeedFormat(Extension):
         raise NotImplementedError
 
 
-def decoded_lines(path: Path) -> Records:
-    """The lines of a UTF-8 text file, without white space at either end.
+def decoded_lines(path: Path, encoding: str | None = None) -> Records:
+    """The lines of a text file, without white space at either end; `encoding` None is UTF-8.
 
-    Empty lines and lines that are not UTF-8 are problems. A byte order mark is dropped.
+    Empty lines, lines that are not UTF-8 and lines longer than LONGEST_LINE are problems. A byte order mark is
+    dropped. Raises UsageError as `opening.opened`.
     """
-    with path.open("rb") as file:
-        for number, raw in enumerate(file, 1):
+    with opened(path, encoding) as file:
+        number = 0
+        while raw := file.readline(LONGEST_LINE):
+            number += 1
+            if len(raw) == LONGEST_LINE and not raw.endswith(b"\n"):
+                while len(more := file.readline(LONGEST_LINE)) == LONGEST_LINE and not more.endswith(b"\n"):
+                    pass
+                yield Problem(number, f"longer than {LONGEST_LINE >> 20} MiB")
+                continue
             try:
                 text = raw.decode("utf-8-sig" if number == 1 else "utf-8").strip()
             except UnicodeDecodeError as error:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
+from itertools import chain
 from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.text import storable
 from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat, one_line
+from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
 LONGEST_CELL = 1 << 24  # characters
@@ -20,13 +23,16 @@ class Delimited(SeedFormat):
         self.name, self.title, self.delimiter = name, title, delimiter
         self.help = f"A table with {between} between its cells; the first line names the columns."
         self.suffixes = (f".{name}",)
+        self.unpacks = True
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        del settings
         csv.field_size_limit(LONGEST_CELL)
         # Bytes that are not UTF-8 are read as lone surrogates, so that each is reported with its line.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = csv.reader(file, delimiter=self.delimiter, strict=True)
+        with opened(path, settings.encoding) as raw:
+            file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="")
+            lines = iter(file)
+            first = next(lines, "")
+            rows = csv.reader(chain([first], lines), delimiter=self._delimiter_in(first, settings), strict=True)
             try:
                 header = next(rows, [])
             except csv.Error as error:
@@ -43,6 +49,13 @@ class Delimited(SeedFormat):
                     yield Problem(line, f"not {self.title} ({one_line(error)})")
                     continue
                 yield _record(line, header, row)
+
+    def _delimiter_in(self, first: str, settings: Seeds) -> str:
+        """The delimiter of the first line: this format's, or the other one or a semicolon if it has only that."""
+        if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
+            return self.delimiter
+        others = [one for one in ",\t;" if one in first]
+        return others[0] if len(others) == 1 else self.delimiter
 
 
 def _record(line: int, header: list[str], row: list[str]) -> Record | Problem:

@@ -1,12 +1,35 @@
-"""A data set of the `datasets` library by its id, such as `openai/gsm8k`."""
+"""A data set of the `datasets` library: by its id, such as `openai/gsm8k`, or a folder that is laid out as one.
+
+No code of a data set is run: the library loads files of rows only.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from faq_tui.core.base.errors import FaqError
+from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.seeds.formats.base import Record, Records, SeedFormat, one_line
 from faq_tui.core.settings import Seeds
+
+SAVED = ("dataset_dict.json", "state.json")  # in a folder that `save_to_disk` wrote
+MOST_CARD = 1 << 20  # characters of a data set's card
+CONFIGS = re.compile(r"\A---\s*\n(?:.*\n)*?configs:\s*\n(?:.*\n)*?---", re.MULTILINE)
+NAMES = re.compile(r"\[(.+?)\]")
+
+
+def is_dataset_folder(path: Path) -> bool:
+    """True for a folder whose README.md lists configurations, or that `datasets` has saved."""
+    if any((path / name).is_file() for name in SAVED):
+        return True
+    try:
+        with (path / "README.md").open(encoding="utf-8", errors="replace") as file:
+            return CONFIGS.match(file.read(MOST_CARD)) is not None
+    except OSError:
+        return False
 
 
 class HubDataset(SeedFormat):
@@ -19,18 +42,74 @@ class HubDataset(SeedFormat):
 
     def records(self, path: Path, settings: Seeds) -> Records:
         """The rows of the split, fetched while they are read. Raises FaqError if they cannot be."""
-        import datasets
-
-        del path
         try:
-            rows = datasets.load_dataset(settings.path, split=settings.split, streaming=True)
-            for row, raw in enumerate(rows, 1):
+            for row, raw in enumerate(_rows(path, settings), 1):
                 yield Record(row, raw)
+        except FaqError:
+            raise
         except Exception as error:  # noqa: BLE001  the library raises whatever its hub client does
-            raise FaqError(
-                f"no file and no data set {settings.path!r} (split {settings.split!r}) could be read: "
-                f"{one_line(error)}; check seeds.path, or the network"
-            ) from None
+            raise _failure(path, settings, error) from None
+
+
+def _rows(path: Path, settings: Seeds) -> Iterator[dict[str, Any]]:
+    """The rows of the split. Images and sounds are left as the bytes or paths that they are."""
+    import datasets
+
+    local = path.is_dir()
+    if local and any((path / name).is_file() for name in SAVED):
+        saved = datasets.load_from_disk(str(path))
+        if isinstance(saved, dict):
+            if settings.split not in saved:
+                raise UsageError(
+                    f"{path} has no split {settings.split!r}: set seeds.split to one of {', '.join(map(str, saved))}"
+                )
+            saved = saved[settings.split]
+        return iter(_undecoded(saved))
+    where = str(path) if local else settings.path
+    further = {"revision": settings.revision} if settings.revision is not None and not local else {}
+    rows = datasets.load_dataset(
+        where, name=settings.config, split=settings.split, streaming=settings.streaming, **further
+    )
+    return iter(_undecoded(rows))
+
+
+def _undecoded(rows: Any) -> Any:
+    """The rows with the decoding of images, sounds and films switched off."""
+    import datasets
+
+    media = (datasets.Image, datasets.Audio, datasets.Video)
+    for name, feature in (rows.features or {}).items():
+        if isinstance(feature, media):
+            rows = rows.cast_column(name, type(feature)(decode=False))
+    return rows
+
+
+def _failure(path: Path, settings: Seeds, error: Exception) -> FaqError:
+    """The library's error as a sentence that names the key to set."""
+    text, name = " ".join(str(error).split()), settings.path
+    listed = NAMES.search(text)
+    names = ", ".join(part.strip().strip("'\"") for part in listed[1].split(",")[:12]) if listed else ""
+    if "Config name is missing" in text and names:
+        return UsageError(f"the data set {name} has several configurations: set seeds.config to one of {names}")
+    if re.search(r"BuilderConfig .* not found", text) and names:
+        return UsageError(
+            f"the data set {name} has no configuration {settings.config!r}: seeds.config can be {names}"
+        )
+    if re.search(r"(Bad|Unknown) split", text) and names:
+        return UsageError(f"the data set {name} has no split {settings.split!r}: set seeds.split to one of {names}")
+    if not path.exists() and ":" in name:
+        plain, _, config = name.partition(":")
+        return UsageError(
+            f"no data set {name!r}: for a configuration, set path = {json.dumps(plain)} and "
+            f"config = {json.dumps(config)}"
+        )
+    parts = [f"split {settings.split!r}"]
+    parts += [f"configuration {settings.config!r}"] if settings.config is not None else []
+    parts += [f"revision {settings.revision!r}"] if settings.revision is not None else []
+    return FaqError(
+        f"no file and no data set {name!r} ({', '.join(parts)}) could be read: "
+        f"{one_line(error)}; check seeds.path, or the network"
+    )
 
 
 FORMAT = HubDataset()

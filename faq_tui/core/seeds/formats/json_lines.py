@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from faq_tui.core.base.errors import UsageError
-from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat, decoded_lines, one_line
+from faq_tui.core.seeds.formats.base import Records, SeedFormat
+from faq_tui.core.seeds.formats.json_rows import rows_of_lines
 from faq_tui.core.settings import Seeds
-
-BROKEN_AT_FIRST = 20  # after so many broken lines and no good one the file is taken for one of another kind
 
 
 class JsonLines(SeedFormat):
@@ -17,28 +14,10 @@ class JsonLines(SeedFormat):
     title = "JSON lines"
     help = "A JSON object a line: a chat, a question with its answer, or a text."
     suffixes = (".jsonl", ".ndjson")
+    unpacks = True
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        del settings
-        good, broken = 0, 0
-        for item in decoded_lines(path):
-            if isinstance(item, Problem):
-                yield item
-                continue
-            try:
-                raw = json.loads(item.raw)
-            except (ValueError, RecursionError) as error:
-                broken += 1
-                if not good and broken > BROKEN_AT_FIRST:
-                    break  # the error below says so
-                yield Problem(item.line, f"not JSON ({one_line(error)})")
-                continue
-            if not good and not broken and isinstance(raw, list):
-                raise UsageError(f"{path} holds one JSON array, not a JSON object a line: name it .json")
-            good += 1
-            yield Record(item.line, raw)
-        if broken and not good:
-            raise UsageError(f"{path} is not what its ending says: none of its first {broken} lines is JSON")
+        return rows_of_lines(path, settings)
 
 
 FORMAT = JsonLines()

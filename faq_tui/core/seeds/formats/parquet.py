@@ -1,4 +1,4 @@
-"""Parquet, read in batches of rows."""
+"""Parquet files, which are read in batches of rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.seeds.formats.base import Record, Records, SeedFormat, one_line
 from faq_tui.core.settings import Seeds
 
-BATCH = 1024  # rows
+BATCH = 1024  # rows per batch
 
 
 class Parquet(SeedFormat):
@@ -29,7 +29,7 @@ class Parquet(SeedFormat):
                 for raw in batch.to_pylist():
                     row += 1
                     yield Record(row, raw)
-        # ValueError: text that is not UTF-8; OverflowError: a time stamp that Python cannot hold
+        # A ValueError means text that is not UTF-8; an OverflowError means a time stamp too large for Python.
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
             raise UsageError(f"{path} is not what its ending says: {one_line(error)}") from None
 

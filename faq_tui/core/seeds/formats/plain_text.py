@@ -1,4 +1,4 @@
-"""Plain text: a question a line."""
+"""Plain text files with one question per line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class PlainText(SeedFormat):
     title = "plain text"
     help = "A question a line, in UTF-8."
     suffixes = (".txt",)
+    unpacks = True
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        del settings
-        for item in decoded_lines(path):
+        for item in decoded_lines(path, settings.encoding):
             if isinstance(item, Record) and "\0" in item.raw:
                 raise UsageError(f"{path} line {item.line} holds NUL bytes: it is not a text file")
             yield item

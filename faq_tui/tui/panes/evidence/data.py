@@ -1,4 +1,4 @@
-"""The evidence that the pane shows, loaded on a thread; what the person chose to see of it; and the export."""
+"""Load the evidence on a thread, hold the state of the view, and export the report."""
 
 from __future__ import annotations
 
@@ -25,13 +25,10 @@ from faq_tui.core.store.measurements import all_items
 
 VIEWS = ("table", "scatter", "items", "run")
 MATCHES = ("both", "samples", "tokens")
-NOTHING = (
-    "Nothing is measured yet: the figures come from the stage evaluate, which measures the unquantized model "
-    "and every artefact."
-)
+NOTHING = "Nothing is measured yet. The stage evaluate measures the unquantized model and every artefact."
 STALE = (
-    "What was measured is of another model, other texts or other settings than these: r measures again what is out "
-    "of date."
+    "The stored measurements belong to another model, other texts or other settings. r repeats the outdated "
+    "measurements."
 )
 STATE = """
 SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measurements),
@@ -43,18 +40,18 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 
 @dataclass(frozen=True)
 class EvidenceViewState:
-    """What the person chose to see. The items of the artefacts `left` and `right` are shown side by side."""
+    """What the user chose to see. The items of the artefacts `left` and `right` are shown side by side."""
 
     view: str = VIEWS[0]
     match: str = MATCHES[0]
-    every: bool = False  # all metrics, or the main one of each text
-    page: int = 0  # of the table's columns, where they have no room side by side
-    paper: bool | None = None  # show the paper's figures; None: if there is room for them
+    every: bool = False  # show all metrics, not only the main metric of each text
+    page: int = 0  # page of the table's columns, if not all columns fit
+    paper: bool | None = None  # whether to show the paper's figures; None means only if they fit
     left: str = ""
     right: str = ""
 
     def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
-        """The same with models that exist: by default the two sides of the first comparison."""
+        """Replace missing models by the two sides of the first comparison."""
         names = [row.name for row in loaded.models]
         if not names:
             return replace(self, left="", right="")
@@ -79,18 +76,18 @@ class EvidenceViewState:
 
 @dataclass(frozen=True)
 class LoadedEvidence:
-    """Everything that the pane shows. If there is no evidence, `why` explains it."""
+    """Everything that the pane shows. If there is no evidence, `why` gives the reason."""
 
-    state: object = None  # of the database and settings: equal states hold equal evidence
+    state: object = None  # state of database and settings: equal states have equal evidence
     evidence: Evidence | None = None
     why: str = ""
-    model: str = ""  # the target, as the settings name it
-    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # folder to text
-    bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # labelled text to its items in words
-    about: dict[str, str] = field(default_factory=dict)  # text to what it is
-    report: dict[str, Any] = field(default_factory=dict)  # as data
+    model: str = ""  # the target's name in the settings
+    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # maps folder and text to sums
+    bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # maps a labelled text to its items
+    about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
+    report: dict[str, Any] = field(default_factory=dict)  # the report as data
     paper: tuple[Cell, ...] = ()
-    paper_known: bool = False  # whether the paper has this model
+    paper_known: bool = False  # whether the paper has results of this model
 
     @property
     def benchmarks(self) -> dict[str, Any]:
@@ -106,17 +103,17 @@ class LoadedEvidence:
         return title(text, kind_of(text))
 
     def window(self, text: str) -> int | None:
-        """Tokens of a window in which prose was measured; None for other texts."""
+        """Tokens per window of a prose text; None for other texts."""
         return next((t.window for t in self.evidence.texts if t.name == text), None) if self.evidence else None
 
     def sums_of(self, name: str, text: str) -> Sums | None:
-        """The sums of an artefact, or of the unquantized model, by its name."""
+        """The sums of an artefact or of the unquantized model on a text."""
         same = next((row.same_as for row in self.models if row.name == name), None)
         return self.sums.get(same or name, {}).get(text)
 
 
 def read(folder: Path, known: object = None) -> LoadedEvidence | None:
-    """Load the evidence of the run in `folder`. None if nothing has changed since the state `known`."""
+    """Load the evidence of the run in `folder`. Return None if nothing has changed since the state `known`."""
     try:
         with open_run(folder, read_only=True) as run:
             state = tuple(run.store.db.execute(STATE).fetchone()), outdated(run), run.settings
@@ -151,10 +148,10 @@ def _read(run: Run, state: object) -> LoadedEvidence:
 
 
 class Reader:
-    """Loads the evidence on a thread, one load at a time. A change during a load leads to another load."""
+    """Loads the evidence on a thread, one load at a time. A change during a load starts another load."""
 
     def __init__(self, folder: Path, on_change: Callable[[LoadedEvidence], None]) -> None:
-        """`on_change` is called on the thread with each evidence that differs from the last."""
+        """The thread calls `on_change` with new evidence if it differs from the last."""
         self._folder, self._on_change = folder, on_change
         self._lock = threading.Lock()
         self._reading = self._again = False
@@ -165,7 +162,7 @@ class Reader:
         return self._reading
 
     def look(self) -> None:
-        """Load what the database holds now, if it changed since the last load."""
+        """Load the current evidence if the database has changed since the last load."""
         with self._lock:
             self._again = True
             if self._reading:
@@ -187,14 +184,14 @@ class Reader:
 
 
 def export(run: Run, on_done: Callable[[str, bool], None]) -> None:
-    """Write the report on a thread, which then calls `on_done` with a sentence and whether it failed."""
+    """Write the report on a thread. The thread then calls `on_done` with a sentence and whether the export failed."""
     threading.Thread(target=_export, args=(run, on_done), name="export", daemon=True).start()
 
 
 def _export(run: Run, on_done: Callable[[str, bool], None]) -> None:
     try:
         if run.store.read_only:
-            raise UsageError("this is a replay: nothing is written")
+            raise UsageError("this is a replay, which writes no files")
         with open_run(run.folder, read_only=True) as opened:
             paths = list(write(opened, document(opened)))
         on_done(f"Wrote {', '.join(path.name for path in paths)} to {paths[0].parent}", False)

@@ -1,4 +1,4 @@
-"""Read single items: the list of items, and the view of one item with what each model made of it."""
+"""Show single items: the list of items, and one item with each model's result."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LONGEST = 1000  # characters of an item in one line
-MOST_DIFFERENT = 12  # items listed of each text without labels
+LONGEST = 1000  # maximum characters of an item in the list
+MOST_DIFFERENT = 12  # number of listed items for each text without labels
 UNITS = {PROSE: "window", ANSWERS: "answer"}
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "–"
-HIGHEST, HIGH = 0.95, 0.85  # quantiles of KL, over both models' tokens, from which a token is marked
+HIGHEST, HIGH = 0.95, 0.85  # tokens above these quantiles of KL (over both models) are marked
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
-UNMARKED = "The tokens of these models are not stored: they were measured by an older faq-tui."
+UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # a marked one must be seen
+END_OF_LINE = "↵\n"  # makes a marked line break visible
 Parts = list[tuple[str, str] | None]
 
 
@@ -46,13 +46,14 @@ class Entry:
     """One item of the list. `cells` are the results of the unquantized, the left and the right model."""
 
     text: str
-    number: int  # from 0
+    number: int  # index of the item in its text, from 0
     cells: tuple[str, str, str]
-    words: str  # one line of it
+    words: str  # the item in one line
 
 
 def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
-    """Items of labelled texts that flipped in any model; then, of other texts, those on which the two differ most."""
+    """The labelled items that flipped in any model, then the other items with the largest difference of the two
+    models."""
     if loaded.evidence is None:
         return []
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)
@@ -73,7 +74,8 @@ def _flipped(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -
         return Entry(text, number, (cells[0], cells[1], cells[2]), _words(body_of(loaded, text, number)))
 
     made = [of_number(number) for number in sorted(numbers)]
-    yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)  # the shown two's own flips first
+    # Items for which the shown models have different results come first.
+    yield from sorted(made, key=lambda entry: len(set(entry.cells)) == 1)
 
 
 def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text: str) -> Iterator[Entry]:
@@ -91,7 +93,7 @@ def _most_different(loaded: LoadedEvidence, view_state: EvidenceViewState, text:
 def _three_sums(
     loaded: LoadedEvidence, view_state: EvidenceViewState, text: str
 ) -> tuple[Sums | None, Sums | None, Sums | None]:
-    """The sums of the unquantized, the left and the right model."""
+    """The sums of the unquantized model, the left model and the right model."""
     return (
         loaded.sums_of(UNQUANTIZED, text),
         loaded.sums_of(view_state.left, text),
@@ -110,7 +112,7 @@ def body_of(loaded: LoadedEvidence, text: str, number: int) -> dict[str, Any]:
 
 def _words(body: dict[str, Any]) -> str:
     text = body.get("question") or body.get("passage")
-    return " ".join(str(text)[:LONGEST].split()) if text else "its words were not stored"
+    return " ".join(str(text)[:LONGEST].split()) if text else "its text was not stored"
 
 
 @dataclass(frozen=True)
@@ -118,8 +120,8 @@ class Words:
     """The text of one opened item and its tokens' KL. Empty if the item is labelled or its text was not stored."""
 
     body: dict[str, Any] = field(default_factory=dict)
-    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)  # by model
-    levels: tuple[float, float] = (float("inf"), float("inf"))  # KL from which a token is highest, or high
+    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)  # for each model
+    levels: tuple[float, float] = (float("inf"), float("inf"))  # lowest KL of the highest and of the high tokens
 
     @property
     def pieces(self) -> list[str]:
@@ -127,12 +129,12 @@ class Words:
 
     @property
     def legend(self) -> str:
-        """What the marks mean: shares are of both models' tokens; top-1 is the likeliest token."""
+        """The meaning of the marks. The percentages count the tokens of both models; top-1 is the likeliest token."""
         return LEGEND if self.marks else UNMARKED
 
 
 def words_of(run: Run, loaded: LoadedEvidence, names: tuple[str, str], text: str, number: int) -> Words:
-    """Read from the database one item and its tokens' KL in two models."""
+    """Read one item from the database, with the KL of its tokens in two models."""
     import numpy as np
 
     if kind_of(text) in LABELLED:
@@ -150,7 +152,7 @@ def words_of(run: Run, loaded: LoadedEvidence, names: tuple[str, str], text: str
 
 
 def marked(words: Words, name: str) -> Text:
-    """The predicted tokens, marked where the model `name` departs from the unquantized one."""
+    """The predicted tokens, with marks where the model `name` differs most from the unquantized model."""
     pieces, text = words.pieces, Text()
     kl, differs = words.marks.get(name, ([0.0] * len(pieces), [False] * len(pieces)))
     highest, high = words.levels
@@ -180,12 +182,12 @@ def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
         before = words.body.get("question") or words.body.get("context", "")
         parts = [(before, "bold" if "question" in words.body else "")] if before else []
         return [(words.legend, "dim"), *parts]
-    note = "Its words are not stored: it was measured by an older faq-tui."
+    note = "Its text is not stored, because an older faq-tui measured it."
     return [(entry.words, "bold"), (f"\n{what[:1].upper()}{what[1:]}. {note}" if what else f"\n{note}", "dim")]
 
 
 def model_parts(loaded: LoadedEvidence, entry: Entry, name: str) -> Parts:
-    """What a model made of the item."""
+    """A model's result on the item."""
     sums = loaded.sums_of(name, entry.text)
     if sums is None or entry.number >= len(sums):
         return [("not measured on this text", "dim")]
@@ -206,7 +208,7 @@ def model_parts(loaded: LoadedEvidence, entry: Entry, name: str) -> Parts:
 
 
 def _figures(figures: dict[str, float]) -> list[str]:
-    """The figures of the item's predicted tokens, a line each."""
+    """The figures of the item's predicted tokens, one per line."""
     tokens = figures.get("tokens", 0.0)
     if not tokens:
         return []
@@ -217,7 +219,7 @@ def _figures(figures: dict[str, float]) -> list[str]:
     if "kl" in figures:
         lines.append(f"KL {figures['kl'] / tokens:.4f} nats a token")
     if "agree" in figures:
-        lines.append(f"top-1 agreement {figures['agree'] / tokens:.1%}")
+        lines.append(f"same top-1 token {figures['agree'] / tokens:.1%}")
     return lines
 
 
@@ -234,7 +236,7 @@ def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry,
 
 
 class ItemView(Vertical):
-    """One item: its text above, and below it what each model made of it. Empty until `show`."""
+    """One item: its text, and below it the result of each model. It is empty until `show` is called."""
 
     def compose(self) -> ComposeResult:
         yield ShortText(id="item-title")
@@ -246,14 +248,14 @@ class ItemView(Vertical):
     def show(
         self, loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, words: Words, position: str
     ) -> None:
-        """`position` says in words which item of how many this is."""
+        """`position` is a text such as `3 of 12`."""
         title = f"{loaded.title(entry.text)}, item {entry.number + 1}   {position}"
         self.query_one("#item-title", ShortText).show_whole(title)
         self.query_one("#item-body", FlowView).show(_cut(item_parts(loaded, entry, words)))
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # Without labels the unquantized model has nothing to mark: the other two get its space.
+            # Without labels, the unquantized model has no marks, so the other two models get its space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:
@@ -261,7 +263,7 @@ class ItemView(Vertical):
             box.show(model or "no model", _cut(parts), marked(words, model))
 
     def scroll_by(self, pages: int) -> None:
-        """Scroll down through the item's text first, then through the models' boxes; upwards the boxes come first."""
+        """Downwards, scroll the item's text first and then the models' boxes. Upwards, scroll the boxes first."""
         body, boxes = self.query_one("#item-body", FlowView), list(self.query(ModelBox))
         above = body.at_end if pages > 0 else any(box.scrolled for box in boxes)
         if not above:
@@ -272,7 +274,7 @@ class ItemView(Vertical):
 
 
 class ModelBox(Vertical):
-    """What one model made of the item."""
+    """The result of one model on the item."""
 
     def compose(self) -> ComposeResult:
         yield ShortText(classes="title")

@@ -1,117 +1,66 @@
-"""A list of lines with a cursor, and the box below it that explains the line under the cursor."""
+"""A list of lines with a cursor, and a box below that explains the selected line."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich.segment import Segment
 from rich.text import Text
-from textual.events import Click
-from textual.geometry import Region, Size
 from textual.message import Message
-from textual.reactive import reactive
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.flow import BAR, FlowView, wrap
+from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.short import ELLIPSIS
 
 BORDER = 1
-LEAST = 3  # lines
+LEAST = 3  # minimum number of lines
 
 
-class Lines(ScrollView, can_focus=False):
-    """Makes only the lines that are on the screen. The pane handles the keys."""
+class Lines(LineList):
+    """A list of lines. The pane creates the lines."""
 
-    COMPONENT_CLASSES = {"evidence--cursor"}  # noqa: RUF012  Textual's own name for it
-    cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
-
-    @dataclass
-    class LineHighlighted(Message):
-        index: int
-
-    @dataclass
-    class LinePressed(Message):
-        """The line under the cursor was clicked once more."""
-
-        index: int
+    HEADS = 1
 
     @dataclass
     class Widened(Message):
-        """The lines have a new width, in cells."""
+        """The lines have a new width in cells."""
 
         width: int
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._count = 0
         self._line: Callable[[int, int], Text] = lambda _row, _width: Text()
-        self.width = 0  # of a line in cells, when it was last on the screen
+        self.width = 0  # width of a line in cells when the list was last visible
 
     def show(self, count: int, line: Callable[[int, int], Text]) -> None:
         """Show `count` lines. `line` makes one from its index and a width. The cursor keeps its index if possible."""
-        self._count, self._line = count, line
-        # It never scrolls sideways; a width that changes would ask for another layout of the screen.
-        self.virtual_size = Size(1, self._count)
-        self.cursor = max(0, min(self.cursor, self._count - 1))
+        self.count, self._line = count, line
         self.refresh()
+
+    def line(self, index: int, width: int) -> Text:
+        return self._line(index, width)
 
     def show_at(self, cursor: int) -> None:
         """Move the cursor to a line and scroll to it."""
-        self.cursor = max(0, min(cursor, self._count - 1))
+        self.cursor = cursor
         self.into_view()
 
     @property
     def page(self) -> int:
-        """How many lines a page key moves: one less than fit."""
-        return max(1, self.scrollable_content_region.height - 1)
-
-    def move(self, by: int) -> None:
-        self.cursor = max(0, min(self.cursor + by, self._count - 1))
-
-    def watch_cursor(self, before: int, now: int) -> None:
-        self.into_view()
-        self.refresh_lines(before)
-        self.refresh_lines(now)
-        self.post_message(self.LineHighlighted(now))
-
-    def into_view(self) -> None:
-        """Scroll until the cursor can be seen. Near the top, scroll to the very top."""
-        row = 0 if self.cursor <= 1 else self.cursor
-        self.scroll_to_region(Region(0, row, 1, 1), animate=False, immediate=True, force=True)
+        """The lines that a page key moves: one less than the visible lines."""
+        return max(1, super().page - 1)
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(1, self._count)
-        self.into_view()
         width = self.scrollable_content_region.width
         if width and width != self.width:
             self.width = width
             self.post_message(self.Widened(width))
 
-    def on_click(self, event: Click) -> None:
-        index = self.scroll_offset.y + event.y
-        if index >= self._count:
-            return
-        if index == self.cursor:
-            self.post_message(self.LinePressed(index))
-        self.cursor = index
-
-    def render_line(self, y: int) -> Strip:
-        # The scrollbar covers its column: lines end before it.
-        index, width, base = self.scroll_offset.y + y, self.scrollable_content_region.width, self.rich_style
-        if index >= self._count:
-            return Strip.blank(width, base)
-        shown = self._line(index, width)
-        if index == self.cursor:  # one colour: the bar must be read at a glance
-            style = base + self.get_component_rich_style("evidence--cursor")
-            return Strip([Segment(shown.plain, style)]).adjust_cell_length(width, style)
-        return Strip(list(shown.render(self.app.console))).adjust_cell_length(width, base).apply_style(base)
-
 
 class Detail(FlowView):
-    """The explanation of the chosen row. It has the same height for every row, so that the list above stays still."""
+    """The explanation of the selected row. Its height is the same for all rows, so that the list above does not
+    move."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -121,10 +70,10 @@ class Detail(FlowView):
         self._lines = LEAST
 
     def fit(self, texts: Sequence[str], most: int) -> None:
-        """Make room for each of `texts`, with the border at most `most` lines."""
+        """Set a height that fits every text in `texts`, but at most `most` lines with the border."""
         self._texts, self._most = texts, most
         width = self.size.width - BAR
-        if width <= 0:  # not laid out yet: `on_resize` comes back to it
+        if width <= 0:  # not laid out yet: `on_resize` calls this again
             return
         needed = max([LEAST, *(_height(text, width) for text in texts)])
         self._lines = max(1, min(needed, most - BORDER))
@@ -132,7 +81,7 @@ class Detail(FlowView):
             self.styles.height = self._lines + BORDER
 
     def say(self, text: str, last: str = "") -> None:
-        """Show `text`. With a `last` line, `text` is shortened until that line fits below it."""
+        """Show `text`. If there is a `last` line, shorten `text` until the last line fits below it."""
         self._text = text, last
         width = self.size.width - BAR
         if last and width > 0:
@@ -149,7 +98,7 @@ def _height(text: str, width: int) -> int:
 
 
 def _shortened(text: str, width: int, lines: int) -> str:
-    """The first `lines` lines of running text, with an ellipsis if more follow."""
+    """The first `lines` lines of wrapped text, with an ellipsis if more lines follow."""
     wrapped = wrap(sanitize(text), width)
     if len(wrapped) <= lines:
         return text

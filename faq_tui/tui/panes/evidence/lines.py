@@ -1,4 +1,4 @@
-"""The lines of the table and of the list of items. Columns without room on the screen come on further pages."""
+"""The lines of the table and of the list of items. Columns that do not fit are on further pages."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ HEADS = {
     "change": "change",
     "p": "p",
 }
-ALWAYS = ("value", "verdict")  # on every page: a figure is read with its verdict
+ALWAYS = ("value", "verdict")  # shown on every page, next to the figures
 LEAST_NAME, MOST_NAME = 18, 40
-GAPS = {"value": 1, "interval": 1}  # of the cells before a column; of the others:
+GAPS = {"value": 1, "interval": 1}  # cells before these columns; before all other columns there are GAP cells
 GAP = 2
-ITEM_CELL = 13  # of an item's three models, at least
-ITEMS_SHARE = 0.6  # of a line, at most, for the three
+ITEM_CELL = 13  # minimum width of a column for an item's model
+ITEMS_SHARE = 0.6  # maximum share of a line for the three models
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
 MODELS = 3
 
 
 @dataclass(frozen=True)
 class Columns:
-    """`name` is the width of the names in cells. `pages` has each page's columns with their widths, gaps included."""
+    """`name` is the width of the names in cells. `pages` has the columns of each page with their widths and gaps."""
 
     name: int
     pages: tuple[tuple[tuple[str, int], ...], ...]
@@ -46,7 +46,7 @@ class Columns:
 
 
 def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
-    """Columns wide enough for every cell of `rows`, in pages that fit into `width` cells."""
+    """Columns that are wide enough for every cell of `rows`, in pages of at most `width` cells."""
     models = [row for row in rows if row.kind == MODEL]
     widths = {
         column: GAPS.get(column, GAP) + max([cell_len(head), *(cell_len(getattr(row, column)) for row in models)])
@@ -63,7 +63,7 @@ def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
 
 
 def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """The columns in order, as many on a page as fit into `room` cells. Each has ALWAYS and at least one more."""
+    """Divide the columns into pages of at most `room` cells. Each page has ALWAYS and at least one more column."""
     fixed = sum(widths[column] for column in ALWAYS)
     pages: list[list[str]] = [[]]
     for column in HEADS:
@@ -78,7 +78,7 @@ def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ..
 
 
 def head(columns: Columns, page: int) -> Text:
-    """The names of the columns."""
+    """The heading with the names of the columns."""
     text = Text("  model".ljust(columns.name), style="bold", no_wrap=True, end="")
     for column, wide in columns.page(page):
         text.append(_cell(column, HEADS[column], wide))
@@ -100,7 +100,7 @@ def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
 
 
 def _cell(column: str, cell: str, wide: int) -> str:
-    """The text of a cell with the gap before it. Values are aligned to the right."""
+    """The text of a cell after its gap. Values are right-aligned."""
     if column == "value":
         return cell.rjust(wide)
     gap = GAPS.get(column, GAP)
@@ -108,7 +108,7 @@ def _cell(column: str, cell: str, wide: int) -> str:
 
 
 def _titled(row: TableRow, width: int) -> str:
-    """The name of a heading or group. If it is too long, the title of the held-out text is shortened first."""
+    """The name of a heading or group. If it is too long, the title of the held-out text is shortened."""
     name, title = sanitize(row.name), sanitize(row.title)
     over = cell_len(name) - width
     if over > 0 and title and cell_len(title) - over >= MODELS:
@@ -118,7 +118,7 @@ def _titled(row: TableRow, width: int) -> str:
 
 
 def item_head(loaded: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
-    """The names of the items' columns."""
+    """The names of the columns of the list of items."""
     names = names_of(loaded, view_state)
     return _item_cells(width, _cell_width(names, width), names, "item", "bold")
 
@@ -130,7 +130,7 @@ def item(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, wi
 
 
 def names_of(loaded: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str, str, str]:
-    """The names of the three models whose items are shown. If both share a recipe, only their sets are named."""
+    """The names of the three models. If the two quantized models share a recipe, only their sets are shown."""
     rows = {row.name: row for row in loaded.models}
     left, right = rows.get(view_state.left), rows.get(view_state.right)
     if left and right and left.recipe == right.recipe:

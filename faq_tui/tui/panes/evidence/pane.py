@@ -27,19 +27,20 @@ from faq_tui.tui.panes.evidence.table import TableRow
 from faq_tui.tui.panes.evidence.words import run_parts, summary
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.flow import FlowView
+from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.text import LiteralText
 
-WIDE = 150  # columns from which the scatter stands beside the table
-ROOM_FOR_PAPER = 26  # lines from which the paper's figures have room under the table
+WIDE = 150  # minimum columns for the scatter beside the table
+ROOM_FOR_PAPER = 26  # minimum lines for the paper's figures below the table
 READING = "Reading the measurements …"
 
 
 class Summary(LiteralText, can_focus=True):
-    """The lines on top. It takes the focus, so that the pane's keys work."""
+    """The summary at the top. It takes the focus, so that the pane's keys work."""
 
 
 class EvidencePane(Pane):
-    """Shows rows that are ready: daemon threads load the evidence and draw the scatter."""
+    """Shows prepared rows. Daemon threads load the evidence and draw the scatter."""
 
     SPEC = EVIDENCE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(EVIDENCE.actions)]
@@ -47,7 +48,7 @@ class EvidencePane(Pane):
 
     @dataclass
     class EvidenceLoaded(Message):
-        """The reading thread has loaded the evidence."""
+        """The loading thread has new evidence."""
 
         loaded: LoadedEvidence
 
@@ -58,10 +59,10 @@ class EvidencePane(Pane):
         self.rows: list[TableRow] = []
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
-        self._cursors: dict[str, int] = {}  # view to its cursor when the view was left
-        self._fitted: tuple[object, int, Columns] | None = None  # rows, width, and their columns
+        self._cursors: dict[str, int] = {}  # maps a view to the last position of its cursor
+        self._fitted: tuple[object, int, Columns] | None = None  # rows and width, and the columns for them
         self._seen: object = None
-        self._described: LoadedEvidence | None = None  # the evidence whose run is described
+        self._described: LoadedEvidence | None = None  # the evidence that the view `run` describes
         self.reader = Reader(run.folder, self._post_loaded)
 
     def _post_loaded(self, loaded: LoadedEvidence) -> None:
@@ -94,7 +95,7 @@ class EvidencePane(Pane):
 
     @property
     def busy(self) -> bool:
-        """Whether a thread still works for the pane."""
+        """Whether a thread of this pane is still running."""
         return self.reader.busy or self.query_one(ScatterBox).busy
 
     def on_evidence_pane_evidence_loaded(self, event: EvidenceLoaded) -> None:
@@ -108,17 +109,17 @@ class EvidencePane(Pane):
     def on_resize(self) -> None:
         self.call_after_refresh(self._draw)
 
-    def on_lines_line_highlighted(self) -> None:
+    def on_line_list_line_highlighted(self) -> None:
         self._draw_detail()
 
     def on_lines_widened(self, event: Lines.Widened) -> None:
         event.stop()
         self._draw_head()
         self._fit_detail()
-        self.refresh_bindings()  # `columns` depends on the width
+        self.refresh_bindings()  # the columns depend on the width
 
-    def on_lines_line_pressed(self) -> None:
-        if self.view_state.view == "items":
+    def on_line_list_line_clicked(self, event: LineList.LineClicked) -> None:
+        if event.again and self.view_state.view == "items":
             self.action_open()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
@@ -134,7 +135,7 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The item that is open, or else the table."""
+        """The text of the open item. If no item is open, the table."""
         if self.loaded.evidence is None:
             return None
         if self.opened is not None:
@@ -142,7 +143,7 @@ class EvidencePane(Pane):
         return table.as_text(self.loaded, self.view_state)
 
     def _fill(self) -> None:
-        """Make the rows again, after a change of the evidence or of the view."""
+        """Rebuild the rows after a change of the evidence or of the view."""
         self.rows = table.rows(self.loaded, self.view_state)
         self.entries = items.entries(self.loaded, self.view_state)
         if self.opened is not None:
@@ -178,19 +179,19 @@ class EvidencePane(Pane):
 
     @property
     def _paper(self) -> bool:
-        """Whether the paper's figures are shown: as the person chose, by default if there is room for them."""
+        """Whether the paper's figures are shown. By default they are shown if they fit."""
         if self.view_state.paper is None:
             return self.room.width >= WIDE and bool(self.loaded.paper)
         return self.view_state.paper
 
     @property
     def _only_paper(self) -> bool:
-        """Whether the paper's figures replace the lines, since there is no room for both."""
+        """Whether the paper's figures replace the lines because only one of them fits."""
         small = self.room.width < WIDE and self.room.height < ROOM_FOR_PAPER
         return self._paper and small and self.opened is None
 
     def _arrange(self) -> None:
-        """Arrange the widgets by the size and the view."""
+        """Arrange the widgets for the current size and view."""
         wide = self.room.width >= WIDE
         alone = self._only_paper
         scatter = wide or (self.view_state.view == "scatter" and not alone)
@@ -204,7 +205,7 @@ class EvidencePane(Pane):
         self.query_one("#evidence-paper").display = self._paper
 
     def _columns(self, width: int | None = None) -> Columns:
-        """The table's columns for a width in cells, by default that of its lines."""
+        """The table's columns for a width in cells, by default the width of its lines."""
         width = self.query_one(Lines).width if width is None else width
         if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
             self._fitted = self.rows, width, columns_of(self.rows, width)
@@ -241,7 +242,7 @@ class EvidencePane(Pane):
             entry = self.entries[at]
             detail.say(f"{self.loaded.title(entry.text)}: {entry.words}", "enter opens the item")
         else:
-            detail.say("No item flipped, and no two models to hold against each other.")
+            detail.say("No item flipped, and there are no two models to compare.")
 
     # Actions.
 
@@ -313,7 +314,7 @@ class EvidencePane(Pane):
 
     @property
     def _flow(self) -> FlowView | None:
-        """The text that is shown in place of the lines; None if the lines are."""
+        """The text to show instead of the lines; None to show the lines."""
         if self._only_paper:
             return self.query_one(PaperView)
         return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None

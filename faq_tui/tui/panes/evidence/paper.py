@@ -1,4 +1,4 @@
-"""The FAQ paper's own figures for this model and these recipes, one small table a recipe."""
+"""The results in the FAQ paper for this model and these recipes: one small table per recipe."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from faq_tui.tui.widgets.short import middle
 
 Part = tuple[str, str] | None
 NAME, COLUMN, LEAST_COLUMN = 20, 10, 7
-WORDS = 14  # `better +10.00`, with the space before it
+WORDS = 14  # width of ` better +10.00`
 NOTE = (
-    "As printed: word ppl is lm_eval's perplexity by word, all else accuracy in percent. The paper gives no "
-    "intervals, and not its seeds, prompts or sampling: compare a difference's direction, not its size."
+    "Copied from the paper: word ppl is lm_eval's perplexity per word; all other values are accuracy in percent. "
+    "The paper reports no intervals, seeds, prompts or sampling. Compare only the direction of a difference."
 )
 
 
 class PaperView(FlowView):
-    """The tables, laid out again when the width changes."""
+    """The tables. A new width changes their layout."""
 
     def __init__(self) -> None:
         super().__init__(id="evidence-paper")
@@ -41,7 +41,7 @@ class PaperView(FlowView):
 
 
 def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
-    """The tables as (text, style) parts; None is a gap. Rows have at most `width` cells if the figures allow."""
+    """The tables as (text, style) parts; None is a gap. Rows have at most `width` cells if possible."""
     cells = [cell for cell in loaded.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:
         what = "these methods at these bits" if loaded.paper_known else f"the model {loaded.model}"
@@ -62,7 +62,7 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
     metrics = list(dict.fromkeys(cell.metric for cell in ours))
     names = max(map(len, map(_name, metrics)))
     heads = (UNQUANTIZED, *sets)
-    # The words go below the figures if there is no room beside them.
+    # If the words do not fit beside the figures, they go below.
     beside = width >= names + len(heads) * max(LEAST_COLUMN, 1 + max(map(len, heads))) + WORDS
     room = width - (WORDS if beside else 0)
     names = min(NAME, max(names, room - len(heads) * COLUMN))
@@ -78,7 +78,7 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
 
 
 def _comparison(cells: list[Cell]) -> str:
-    """How the last set compares with the baseline, in words."""
+    """The difference of the last set from the baseline, in words."""
     base = next((cell for cell in cells if cell.calibration == "baseline"), None)
     others = [cell for cell in cells if cell.calibration != "baseline"]
     if base is None or not others:

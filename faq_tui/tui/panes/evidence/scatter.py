@@ -1,4 +1,4 @@
-"""The scatter: each model by its loss on general and on specialised text, as in the paper's figure 3."""
+"""The scatter plot: each model's loss on prose and on the run's kind of questions, as in the paper's figure 3."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from faq_tui.tui.widgets.text import LiteralText
 
 MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
 UNQUANTIZED_MARK = "U"
-LEAST_PLOT = 8  # lines
-LEGEND_WIDTH = 46  # columns of one entry
+LEAST_PLOT = 8  # minimum number of lines
+LEGEND_WIDTH = 46  # width of one entry in columns
 RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
 
-Axis = tuple[str, str]  # text, metric
-Request = tuple[LoadedEvidence, int, int]  # what to draw, and its width and height in cells
+Axis = tuple[str, str]  # (text, metric)
+Request = tuple[LoadedEvidence, int, int]  # the data to draw, and the width and height in cells
 
 
 def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
     """At most `height` lines of ANSI text of at most `width` cells."""
     across, up = _axis(loaded, GENERAL), _axis(loaded, SPECIAL)
     if across is None or up is None:
-        return "No scatter: it needs a general text (evaluate.perplexity) and answers or labelled items."
+        return "No scatter plot: it needs a prose text (evaluate.perplexity) and answers or labelled items."
     placed = _placed(loaded, across, up)
     if len(placed) < 2:
-        return "No scatter yet: no quantized model is measured on both general and specialised text."
+        return "No scatter plot yet: no quantized model is measured both on prose and on your own kind of question."
     columns = max(1, width // LEGEND_WIDTH)
     legend = [_entry(mark, row, x, y, across, up, width // columns) for row, mark, _, x, y in placed]
     lines = [line(_styled(legend[n : n + columns], placed[n : n + columns])) for n in range(0, len(legend), columns)]
@@ -63,14 +63,15 @@ def drawing(loaded: LoadedEvidence, width: int, height: int) -> str:
 
 
 def _axis(loaded: LoadedEvidence, kinds: tuple[str, ...]) -> Axis | None:
-    """The text of an axis and its main metric."""
+    """The text of an axis and the main metric of this text."""
     texts = loaded.evidence.texts if loaded.evidence else ()
     names = (text.name for kind in kinds for text in texts if text.kind == kind)
     return next(((name, loaded.evidence.metrics(name)[0]) for name in names if loaded.evidence), None)
 
 
 def _placed(loaded: LoadedEvidence, across: Axis, up: Axis) -> list[tuple[ModelRow, str, str, Estimate, Estimate]]:
-    """(model, mark, colour, x, y) of each model that is measured on both; models of shared weights once."""
+    """(model, mark, colour, x, y) of each model that is measured on both texts. Models with the same weights appear
+    once."""
     out = []
     marks = iter(MARKS * 9)
     families: dict[str, str] = {}
@@ -114,7 +115,7 @@ def _title(way: str, loaded: LoadedEvidence, axis: Axis, width: int) -> str:
 
 
 class ScatterBox(LiteralText):
-    """Draws the scatter on a thread, and shows it."""
+    """Shows the scatter plot. A thread draws it."""
 
     @dataclass
     class Plotted(Message):

@@ -1,4 +1,4 @@
-"""The rows of the table: metrics with their models and comparisons, then benchmarks."""
+"""The rows of the table: for each metric the models and comparisons, then the benchmarks."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ GOALS = {True: " · higher is better", False: " · lower is better", None: ""}
 
 @dataclass(frozen=True)
 class TableRow:
-    """A row of text cells. `detail` explains the row when the cursor is on it."""
+    """A row of text cells. `detail` explains the row when it is selected."""
 
     kind: str
     name: str = ""
-    title: str = ""  # the part of a heading's name that may be shortened first
+    title: str = ""  # the part of a heading's name that may be shortened
     value: str = ""
     interval: str = ""
     recovered: str = ""
@@ -39,7 +39,7 @@ class TableRow:
 
 
 def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
-    """The rows of the benchmarks; none if the settings ask for none."""
+    """The rows of the benchmarks. Empty if the settings have no benchmarks."""
     results = [
         result for result in loaded.benchmarks.get("results", []) if is_shown(result, loaded.benchmarks["results"])
     ]
@@ -56,7 +56,7 @@ def benchmark_rows(loaded: LoadedEvidence) -> Iterator[TableRow]:
             f"{metric}{suffix} of {name}{GOALS[first['higher_is_better']]}",
             name,
             detail=f"Measured by {engine} {first['engine_version']}, task version {first['version']}, "
-            f"{first['n']:,} items{_answers(first['repeats'])}; shares are of 1, as the program gives them.",
+            f"{first['n']:,} items{_answers(first['repeats'])}; shares are fractions of 1, not percent.",
         )
         yield from (_model(result) for result in of_task)
     yield from _missing(loaded)
@@ -67,8 +67,8 @@ def _model(result: dict[str, Any]) -> TableRow:
     spread = "" if result["stderr"] is None else f"± {number(result['stderr'])}"
     score = f"{result['subject']}: {number(result['value'])} {spread}".rstrip()
     held = (
-        f" Against {difference['to']}: {against(difference)}, on the same items. Below two standard errors it is "
-        "noise, and of many such rows some are above by chance."
+        f" Against {difference['to']}: {against(difference)}, on the same items. A difference below two standard "
+        f"errors is noise. Among many rows, some exceed this by chance."
         if difference
         else ""
     )
@@ -90,7 +90,7 @@ def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
     missing = loaded.benchmarks.get("missing", [])
     if missing:
         yield TableRow(EMPTY)
-        yield TableRow(GROUP, "Benchmarks that are not measured", detail="r tries them again.")
+        yield TableRow(GROUP, "Benchmarks that are not measured", detail="r measures them again.")
     for row in missing:
         yield TableRow(
             MODEL, f"  {row['engine']} {row['task']}", value="–", detail=f"{row['subject']}: {row['message']}"
@@ -98,7 +98,7 @@ def _missing(loaded: LoadedEvidence) -> Iterator[TableRow]:
 
 
 def rows(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[TableRow]:
-    """Every row of the table; none without evidence."""
+    """All rows of the table. Empty without evidence."""
     evidence = loaded.evidence
     if evidence is None:
         return []
@@ -136,7 +136,7 @@ def _section(loaded: LoadedEvidence, evidence: Evidence, text: str, metric: str,
     listed = any(text in c.texts for c in evidence.comparisons)
     what = "further sets and single draws" if listed else "not compared"
     for name in dict.fromkeys(row.recipe for row in rest):
-        yield TableRow(GROUP, f"  {name}, {what}", detail="Each with its own interval; no comparison.")
+        yield TableRow(GROUP, f"  {name}, {what}", detail="Each has its own interval. They are not compared.")
         yield from (_alone(row, text, metric, "    ") for row in rest if row.recipe == name)
 
 
@@ -169,14 +169,14 @@ def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:
 
 
 def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
-    """The row of the mean over several draws; `row` is the first draw's model."""
+    """The row of the mean over several draws. `row` is the model of the first draw."""
     return TableRow(
         MODEL,
         f"    {row.set_name or row.name}",
         value=words.value(metric, number),
         interval=f"mean of {draws} draws",
-        detail=f"The mean of {draws} draws of the calibration set, each quantized and measured. Below each stands "
-        "alone, with its interval.",
+        detail=f"The mean of {draws} draws of the calibration set, each quantized and measured. The rows below "
+        f"show each draw with its interval.",
     )
 
 
@@ -223,10 +223,10 @@ def _sizes(group: list[Comparison]) -> str:
 
 def _about(row: ModelRow) -> str:
     if row.set_name is None:
-        return "The model before quantization: what all others are held against."
+        return "The model before quantization. All other models are compared with it."
     bits = f", {row.bits:.4g} bits a weight" if row.bits else ""
     size = f", {formatting.megabytes(row.bytes)} MB" if row.bytes else ""
-    same = f" Shares the weights of {row.same_as}." if row.same_as else ""
+    same = f" Same weights as {row.same_as}." if row.same_as else ""
     return (
         f"{row.name}: calibrated on {formatting.count(row.samples)} samples, {formatting.count(row.tokens)} tokens"
         f"{bits}{size}.{same}"
@@ -238,6 +238,6 @@ def _upper(text: str) -> str:
 
 
 def as_text(loaded: LoadedEvidence, view_state: EvidenceViewState) -> str:
-    """The table for the clipboard: one line for each row, tabs between cells."""
+    """The table for the clipboard: one line per row, with tabs between the cells."""
     head = "model\tvalue\tinterval 95%\tloss recovered\tverdict\tchange [95%]\tcorrected p"
     return "\n".join([head, *("\t".join(row.cells).rstrip() for row in rows(loaded, view_state))])

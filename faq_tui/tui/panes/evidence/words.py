@@ -1,4 +1,4 @@
-"""The pane's words: names of metrics, figures with intervals, verdicts, the summary on top, and the view `run`."""
+"""The texts of the pane: names of metrics, figures with intervals, verdicts, the summary and the view `run`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faq_tui.core.report.run_section import run_lines
 from faq_tui.core.stats.bootstrap import Estimate
 from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence
 
-NO_SPIKES = "Nothing yet: the stage activations measures the target under each set."
+NO_SPIKES = "Not measured yet. The stage activations runs each calibration set through the target."
 Part = tuple[str, str] | None
 STYLES = {
     BETTER: "bold green",
@@ -33,7 +33,7 @@ STYLES = {
 MEANINGS = {
     BETTER: "beyond noise, also among so many comparisons",
     WORSE: "beyond noise, also among so many comparisons",
-    WITHIN_NOISE: "this measurement sees no difference",
+    WITHIN_NOISE: "this measurement shows no difference",
     LEANS_BETTER: "its own interval excludes zero, but among so many comparisons one such comes by luck",
     LEANS_WORSE: "its own interval excludes zero, but among so many comparisons one such comes by luck",
     SAME: "both sides hold the same token ids, so nothing can differ",
@@ -42,14 +42,14 @@ MEANINGS = {
 
 
 def heading(metric: str, title: str, window: int | None) -> str:
-    """`KL on pydoc · lower is better`."""
+    """A heading such as `KL on pydoc · lower is better`."""
     declared = METRICS.get(metric)
     goal = "higher" if declared.higher_is_better else "lower"
     return f"{declared.title_for(window)} on {short_title(metric, title)} · {goal} is better"
 
 
 def short_title(metric: str, title: str) -> str:
-    """The held-out text's title for a heading; without "words of" where the metric's name says so already."""
+    """The held-out text's title for a heading. Omits "words of" if the metric's name already contains it."""
     return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 
 
@@ -58,7 +58,7 @@ def value(metric: str, number: float) -> str:
 
 
 def ends(metric: str, estimate: Estimate) -> str:
-    """`[low, high]` of a metric's value; empty without an interval, or if both ends are equal."""
+    """The interval of a value as `[low, high]`. It is empty if there is no interval, or if both ends are equal."""
     if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     low, high = value(metric, estimate.low), value(metric, estimate.high)
@@ -66,14 +66,14 @@ def ends(metric: str, estimate: Estimate) -> str:
 
 
 def change(metric: str, estimate: Estimate) -> str:
-    """`-0.0981 [-0.1003, -0.0960]`."""
+    """The change with its interval, such as `-0.0981 [-0.1003, -0.0960]`."""
     number = estimate.value if math.isfinite(estimate.value) else None
     ends = "" if estimate.low is None else f" {formatting.interval(metric, asdict(estimate))}"
     return f"{formatting.change(metric, number).removesuffix(' points')}{ends}"
 
 
 def share(estimate: Estimate | None) -> str:
-    """The share of the loss that was recovered, with its interval; empty if it is unknown."""
+    """The recovered share of the loss with its interval. Empty if unknown."""
     if estimate is None or not math.isfinite(estimate.value):
         return ""
     return formatting.share(asdict(estimate))
@@ -84,7 +84,7 @@ def verdict_detail(verdict: str) -> str:
 
 
 def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
-    """The lines on top: warnings about all figures, how many verdicts of each kind, and what the view shows."""
+    """The summary lines: warnings about all figures, the number of each verdict, and the content of the view."""
     evidence = loaded.evidence
     if evidence is None:
         return Text()
@@ -92,7 +92,7 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if loaded.report["outdated"]:
         line.append(f"{sanitize(loaded.report['outdated'])}.\n", "bold")
     if shared := loaded.report["run"]["shared_seeds"]:
-        line.append(f"Draws share seeds, {shared['seeds']} of the same {shared['total']} in each: ", "bold")
+        line.append(f"Draws overlap ({shared['seeds']} of the same {shared['total']} seeds in each): ", "bold")
         line.append("intervals are widened.\n", "bold")
     parts = 0
     for equal in MATCHES[1:]:
@@ -112,12 +112,12 @@ def summary(loaded: LoadedEvidence, view_state: EvidenceViewState) -> Text:
     if view_state.view == "items":
         how = f"left {view_state.left or 'no model'}, right {view_state.right or 'no model'}"
     if view_state.view == "run":
-        how = "what these figures rest on"
+        how = "how these figures were measured"
     return line.append(f"\n{view_state.view}: ", "dim").append(sanitize(how), "dim")
 
 
 def _counts(evidence: Evidence, equal: str) -> Counter[str]:
-    """How many comparisons got each verdict, by the main metric of each text."""
+    """The number of comparisons with each verdict, for the main metric of each text."""
     return Counter(
         outcomes[evidence.metrics(text)[0]].verdict
         for comparison in evidence.comparisons
@@ -128,12 +128,12 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 
 def _nothing_compared(evidence: Evidence) -> str:
     if len(evidence.rows) == 1:
-        return "Only the unquantized model is measured so far: r goes on with the artefacts."
-    return "Nothing to compare yet: no source's set stands beside a baseline."
+        return "Only the unquantized model is measured so far. r measures the artefacts."
+    return "Nothing to compare yet: a baseline and a set of a source must be measured first."
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
-    """The view `run`: activation spikes and what was run, from the report as data. Empty without a report.
+    """The view `run`, built from the report's data: activation spikes and what was run. Empty without a report.
 
     Parts are (text, style); None is a gap.
     """

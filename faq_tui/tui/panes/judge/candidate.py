@@ -1,4 +1,4 @@
-"""One candidate in a box: its scores and the judge's reasons in words, and its text."""
+"""One candidate in a box: its scores, the judge's reasons and its text."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-LONG = 400  # characters from which reasoning opens folded, and a judge's reason is shown last
+LONG = 400  # characters; longer reasoning is folded at first, and a longer reason of the judge is shown last
 LABEL_STYLE = "bold cyan"
 
 
 def columns_in_words(columns: Sequence[ScoreRow]) -> str:
-    """`llm 8.5 · lik -1.02 · act 0.30`: the score of each judge."""
+    """The score of each judge, such as `llm 8.5 · lik -1.02 · act 0.30`."""
     return " · ".join(f"{JUDGES.get(row.kind).short} {_number(row)}" for row in columns)
 
 
 def score_in_words(row: ScoreRow | None) -> str:
-    """The score as its judge prints it, such as `8 of 10`."""
+    """The score in the judge's format, such as `8 of 10`."""
     if row is None:
         return "no score"
     if row.score is None:
@@ -38,13 +38,13 @@ def score_in_words(row: ScoreRow | None) -> str:
 
 
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
-    """The explanation of a judge that gives one, else the reason of the score that picks."""
+    """The first explanation by a judge, or else the reason of the score that decides."""
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
 
 
 def parts_of_scores(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
-    """A line on how each score is composed, for the scores that have parts."""
+    """For each score with parts, a line that lists the parts."""
     lines = [row.reason] if row is not None and row.kind == MIX and row.reason else []
     for column in columns or ((row,) if row is not None else ()):
         line = str(JUDGES.get(column.kind).parts(column.details)) if column.kind in JUDGES else ""
@@ -58,7 +58,7 @@ def _number(row: ScoreRow) -> str:
 
 
 class CandidateBox(Vertical):
-    """One candidate. Empty until `show`, which draws only what changed and so keeps the scroll position."""
+    """One candidate. The box is empty until `show` is called. It draws only changes, so the scroll position stays."""
 
     class CandidateChosen(Message):
         def __init__(self, number: int) -> None:
@@ -83,7 +83,7 @@ class CandidateBox(Vertical):
         self.post_message(self.CandidateChosen(self.number))
 
     def show(self, case: Case, candidate: Candidate, blind: bool, folded: bool | None) -> None:
-        """Show a candidate. `folded` says whether the reasoning is folded; None folds it if it is long."""
+        """Show a candidate. `folded` sets whether the reasoning is folded; None folds long reasoning."""
         self.number = candidate.number
         self.query_one(".title", LiteralText).show(title(case, candidate, blind))
         self.folded = is_folded(candidate, folded)
@@ -94,7 +94,7 @@ class CandidateBox(Vertical):
 
 
 def title(case: Case, candidate: Candidate, blind: bool) -> Text:
-    """`2  8 of 10  picked by judge`."""
+    """The title of the box, such as `2  8 of 10  picked by judge`."""
     line = Text.assemble((f" {candidate.number} ", "bold reverse"), no_wrap=True, overflow="ellipsis")
     for words, style in (score(case, candidate, blind), picked(case, candidate, blind)):
         if words:
@@ -103,7 +103,7 @@ def title(case: Case, candidate: Candidate, blind: bool) -> Text:
 
 
 def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
-    """The candidate in the line of tabs, which is shown if the boxes do not all fit."""
+    """The candidate's tab. The tabs are shown if not all boxes fit."""
     line = Text(f" {candidate.number} ", "bold reverse" if chosen else "bold")
     for words, style in (score(case, candidate, blind, whole=chosen), picked(case, candidate, blind)):
         if words:
@@ -112,9 +112,9 @@ def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
 
 
 def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """The scores as (words, style): those of all judges, or of the first one if not `whole`."""
+    """The scores as (words, style): the scores of all judges, or of the first judge if not `whole`."""
     if candidate.flags:
-        return "unfit", "bold red"
+        return "unusable", "bold red"
     if blind:
         return "", ""
     columns = case.columns.get(candidate.id)
@@ -124,7 +124,7 @@ def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> 
 
 
 def picked(case: Case, candidate: Candidate, blind: bool) -> tuple[str, str]:
-    """Who picked this candidate, as (words, style). The pick that counts is bold: the person's, else the judge's."""
+    """Who picked this candidate, as (words, style). The effective pick is bold."""
     standing = case.standing
     by = ["person"] if standing.override is not None and standing.override.candidate_id == candidate.id else []
     if not blind and standing.judge_pick == candidate.id:
@@ -157,7 +157,7 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]
     parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
-    if len(reason) > LONG:  # above the answer it would push it off the screen
+    if len(reason) > LONG:  # a long reason above the answer would push the answer off the screen
         parts += [None, explanation]
     return parts
 

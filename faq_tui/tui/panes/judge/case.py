@@ -1,4 +1,4 @@
-"""One seed of the Judge pane with its candidates, their scores and its decisions, and sentences on these."""
+"""One seed of the Judge pane: its candidates, their scores, the decisions, and sentences about them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from faq_tui.core.store.seed_pages import View
 
 @dataclass(frozen=True)
 class Case:
-    """One seed with its candidates, their scores, and who decided."""
+    """One seed with its candidates, their scores and the decisions."""
 
     standing: Standing
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    scores: dict[int, ScoreRow]  # by candidate: the score that picks
-    override: Override | None  # who and when
-    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # by candidate: every judge's score
+    scores: dict[int, ScoreRow]  # maps the id of a candidate to the score that decides
+    override: Override | None  # a person's pick with its author and time
+    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # maps it to every judge's score
 
     @property
     def counts(self) -> int | None:
-        """Id of the candidate that the seed uses now."""
+        """The id of the candidate that the seed currently uses."""
         person = self.standing.override
         return person.candidate_id if person else self.standing.judge_pick
 
@@ -52,17 +52,15 @@ def read_case(store: Store, view: View, standing: Standing) -> Case:
 
 
 def verdict(case: Case, blind: bool, day: str) -> str:
-    """Whose decision counts, in a sentence. `day` is when the person overrode the judge."""
+    """A sentence with the effective decision and its author. `day` is the date of the override."""
     standing, person = case.standing, case.standing.override
     judge = _judge(case)
     if person is None:
-        return (
-            "you have not decided; the judge's pick is hidden" if blind else f"{judge}; no person has overridden it"
-        )
+        return "not reviewed; the judge's pick is hidden" if blind else f"{judge} (not reviewed)"
     choice = f"candidate {case.number(person.candidate_id)}" if person.candidate_id else "rejected"
     who = f"{case.override.who}, {day}" if case.override else "a person"
     why = f": “{person.reason}”" if person.reason else ""
-    other = "the judge's pick is hidden" if blind else ("the judge says the same" if agrees(standing) else judge)
+    other = "the judge's pick is hidden" if blind else ("the judge agrees" if agrees(standing) else judge)
     return f"{choice}, by {who}{why}; {other}"
 
 
@@ -70,13 +68,13 @@ def _judge(case: Case) -> str:
     if not case.standing.judged:
         return "not judged yet"
     number = case.number(case.standing.judge_pick)
-    return f"the judge picks {number}" if number else "the judge found none fit"
+    return f"judge's pick: {number}" if number else "the judge found no usable answer"
 
 
 def flags_in_words(flags: tuple[str, ...]) -> str:
-    """Why the candidate is unusable, and what follows; "" if it is usable."""
+    """Why the candidate is unusable, and the consequence. "" if it is usable."""
     if not flags:
         return ""
     never = any(flag in NEVER_ASSEMBLED for flag in flags)
-    end = "cannot be picked" if never else "the judge passes over it, you may pick it"
+    end = "cannot be picked" if never else "the judge never picks it, but you can"
     return f"{', '.join(words_of(flag).sentence for flag in flags)}: {end}"

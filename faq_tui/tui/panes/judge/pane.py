@@ -36,11 +36,11 @@ from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_BOXES = 6
-BOX_WIDTH = 38  # the least cells for a candidate
+BOX_WIDTH = 38  # minimum cells for a candidate
 
 
 class JudgePane(Pane):
-    """Stores each override as a new row, with its author and time. The judge's rows never change."""
+    """Stores each override as a new row with its author and time. The judge's rows never change."""
 
     SPEC = JUDGE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(JUDGE.actions)]
@@ -54,8 +54,8 @@ class JudgePane(Pane):
         self.case: Case | None = None
         self.chosen = 0  # index among the case's candidates
         self.blind = False
-        self.folded: bool | None = None  # None: long reasoning is folded
-        self.reasons: dict[str, str] = {}  # seed id to the reason for the coming override
+        self.folded: bool | None = None  # None means that only long reasoning is folded
+        self.reasons: dict[str, str] = {}  # maps a seed id to the reason for its next override
         self._version = -1
 
     def compose(self) -> ComposeResult:
@@ -113,7 +113,7 @@ class JudgePane(Pane):
         self._read_case()
 
     def _read_case(self) -> None:
-        """Read the current seed. On a new seed, choose the candidate that counts."""
+        """Read the current seed. For a new seed, select the candidate that it uses."""
         before, standing = self.case, self.queue.now
         self.case = read_case(self.run.store, self.view, standing) if standing else None
         if self.case is None or (before is not None and before.standing.seed_id == self.case.standing.seed_id):
@@ -164,7 +164,7 @@ class JudgePane(Pane):
     def _draw_boxes(self, case: Case) -> None:
         candidates, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
         if len(candidates) > room and self.room.width < 3 * BOX_WIDTH:
-            room = 1  # one whole candidate reads better than two of three
+            room = 1  # show one candidate at full width, not two of three candidates
         first = max(0, min(self.chosen - room // 2, len(candidates) - room))
         visible = candidates[first : first + room]
         tabs = Text(" ")
@@ -185,10 +185,10 @@ class JudgePane(Pane):
 
     def _why_empty(self) -> str:
         if not self.view.source:
-            return "This run has no source, so there is nothing to judge."
+            return "This run has no source, so it has nothing to judge."
         if self.queue.everything:
-            return f"No seed is among the {self.queue.filter}: F chooses what is shown."
-        return "No candidates yet: they come from the stage regenerate."
+            return f"No seed matches the filter “{self.queue.filter}”. F changes the filter."
+        return "No candidates yet. The stage regenerate generates them."
 
     # Moving.
 
@@ -212,10 +212,10 @@ class JudgePane(Pane):
         self._go(self.queue.move(len(self.queue.shown)), "this is the last seed")
 
     def action_next_undecided(self) -> None:
-        self._go(self.queue.move_undecided(1), "no further seed waits for you: P looks back")
+        self._go(self.queue.move_undecided(1), "no later seed is undecided; P looks for an earlier one")
 
     def action_previous_undecided(self) -> None:
-        self._go(self.queue.move_undecided(-1), "no earlier seed waits for you: N looks ahead")
+        self._go(self.queue.move_undecided(-1), "no earlier seed is undecided; N looks for a later one")
 
     def action_right(self) -> None:
         self._choose(1)
@@ -266,7 +266,7 @@ class JudgePane(Pane):
     def action_blind(self) -> None:
         self.blind = not self.blind
         if self.blind and self.queue.now is not None and self.queue.now.override is None:
-            self.chosen = 0  # the chosen one would give away the judge's pick
+            self.chosen = 0  # the selected candidate would reveal the judge's pick
         self._draw()
 
     def action_fold(self) -> None:
@@ -297,7 +297,7 @@ class JudgePane(Pane):
         self._override(0, None)
 
     def _override(self, number: int, reason: str | None) -> None:
-        """Pick candidate `number`, or reject all with 0. `reason` None: use the reason noted for this seed."""
+        """Pick candidate `number`; 0 rejects all. If `reason` is None, use the reason stored for this seed."""
         if self.case is None:
             return
         seed_id, source = self.case.standing.seed_id, self.view.source
@@ -332,7 +332,7 @@ class JudgePane(Pane):
         self.queue.move_to(seed_id)
         self._read_case()
         self._draw()
-        self.app.notify(f"undone: the judge's word on {seed_id} counts again", markup=False)
+        self.app.notify(f"undone: {seed_id} uses the judge's pick again", markup=False)
 
     def action_reason(self) -> None:
         if self.case is None:

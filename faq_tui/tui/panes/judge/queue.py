@@ -1,4 +1,4 @@
-"""The seeds of the Judge pane in order: filter, cursor, and how often person and judge agree."""
+"""The seeds of the Judge pane in order: filter, cursor, and the agreement of person and judge."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from faq_tui.core.judging.picking import admits, agreement
 from faq_tui.core.store import Store
 from faq_tui.core.store.judged import Standing, standings
 from faq_tui.core.store.seed_pages import View
+from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # wait at least so many times as long as the last read took
+READ_SHARE = 20  # minimum pause between reads, in multiples of the last read's duration
 
 
 @dataclass
 class JudgeQueue:
-    """The seeds that the filter shows, and the index of the current one; -1 if none is shown."""
+    """The seeds that the filter shows, and the index of the current seed; -1 if the filter shows none."""
 
-    kind: str  # of the judge
+    kind: str  # kind of the judge
     filter: str = "all"
     index: int = -1
     everything: list[Standing] = field(default_factory=list)
     shown: list[Standing] = field(default_factory=list)
-    due: float = 0.0  # when the next read may be, by time.monotonic
+    due: float = 0.0  # earliest time of the next read, by time.monotonic
 
     def read(self, store: Store, view: View) -> None:
-        """Read the seeds again. The current seed stays, even if the filter no longer shows it."""
+        """Read the seeds again. Keep the current seed even if the filter excludes it now."""
         began = time.monotonic()
         self.everything = standings(store, view)
         self.due = time.monotonic() + max(READ_EVERY_S, READ_SHARE * (time.monotonic() - began))
@@ -53,7 +54,7 @@ class JudgeQueue:
         return moved
 
     def move_to(self, seed_id: str) -> bool:
-        """Go to a seed. Returns False if the filter does not show it."""
+        """Go to a seed. Returns False if the filter excludes it."""
         index = next((i for i, standing in enumerate(self.shown) if standing.seed_id == seed_id), None)
         if index is None:
             return False
@@ -61,7 +62,7 @@ class JudgeQueue:
         return True
 
     def move_undecided(self, step: int) -> bool:
-        """Go to the nearest seed in one direction that no person has decided. Returns False if there is none."""
+        """Go to the nearest seed in one direction without a person's decision. Returns False if there is none."""
         rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
         index = next((i for i in rest if self.shown[i].override is None), None)
         if index is None:
@@ -77,5 +78,4 @@ class JudgeQueue:
             for standing in self.everything
             if admits(self.filter, standing, self.kind) or (keep and standing.seed_id == seed_id)
         ]
-        if seed_id is None or not self.move_to(seed_id):
-            self.index = min(max(self.index, 0), len(self.shown) - 1)
+        self.index = index_of(seed_id, [standing.seed_id for standing in self.shown], self.index)

@@ -1,4 +1,4 @@
-"""The grid of losses: layers from left to right, modules from top to bottom, a bar and a colour for each loss."""
+"""The grid of losses: layers from left to right, modules from top to bottom. Each loss has a bar and a colour."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.widget import Widget
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.quantizing.loss_table import LossTable, level_of
 
-RAMP = "▁▂▃▄▅▆▇█"  # the height repeats the colour, for terminals without colours
+RAMP = "▁▂▃▄▅▆▇█"  # the bar's height shows the loss too, for terminals without colours
 HOT = ("#3b7dd8", "#2f9fb8", "#38a878", "#7fb04a", "#c2b03a", "#e0912f", "#e8662c", "#f03e3e")
 HOT_16 = ("blue", "cyan", "cyan", "green", "green", "yellow", "red", "bright_red")
 WAITING, WORKING, ROUNDED = "·", "○", "×"
@@ -19,7 +19,7 @@ LABEL = 20
 
 
 class LossGrid(Widget):
-    """Draws any number of layers. If they do not fit, a column shows the largest loss of several layers."""
+    """Draws any number of layers. If not all fit, each column shows the largest loss of several layers."""
 
     def __init__(self) -> None:
         super().__init__(id="grid")
@@ -27,7 +27,7 @@ class LossGrid(Widget):
         self.few_colours = False
 
     def show(self, grid: LossTable, few_colours: bool) -> None:
-        """Draw `grid`, unless it is the same object as before: a change makes a new one."""
+        """Draw `grid` unless it is the same object as before. Every change creates a new object."""
         before, self.grid, self.few_colours = (self.grid, self.few_colours), grid, few_colours
         if grid is not before[0] or few_colours != before[1]:
             self.refresh()
@@ -105,7 +105,7 @@ class LossGrid(Widget):
 
 
 def layout(layers: int, width: int) -> tuple[int, int]:
-    """(columns, cells a column) for `layers` layers in `width` cells."""
+    """(columns, cells per column) for `layers` layers in `width` cells."""
     width = max(1, width)
     if layers > width:
         return width, 1

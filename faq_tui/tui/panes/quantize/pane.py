@@ -1,4 +1,4 @@
-"""The Quantize pane: the queue of artefacts, the losses of every layer and module, their curve, and the log."""
+"""The Quantize pane: the queue of artefacts, the loss of every layer and module, the curve of losses, and the log."""
 
 from __future__ import annotations
 
@@ -35,17 +35,18 @@ from faq_tui.tui.panes.quantize.queue import ArtefactQueue, describe, figures
 from faq_tui.tui.panes.quantize.spec import QUANTIZE
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 from faq_tui.tui.screens.recipe import RecipeScreen
+from faq_tui.tui.widgets.list import index_of
 from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
-ALL_VIEWS_HEIGHT = 28  # rows from which grid, curve and log have room at once
+ALL_VIEWS_HEIGHT = 28  # minimum number of rows to show grid, curve and log together
 SLOW_S = 1.0  # seconds between two updates of figures and log
 VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
 
 
 class QuantizePane(Pane):
-    """Shows artefacts in the making from the live state, and finished ones from their manifests."""
+    """Shows unfinished artefacts from the live state, and finished artefacts from their manifests."""
 
     SPEC = QUANTIZE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(QUANTIZE.actions)]
@@ -58,7 +59,7 @@ class QuantizePane(Pane):
         self.cursor = 0
         self.following = True
         self.view = "grid"
-        self.problem = ""  # why the queue cannot be read
+        self.problem = ""  # the reason if the queue cannot be read
         self._read_for: object = None
         self._grids: dict[str, tuple[object, LossTable]] = {}
         self._curve_of: object = None
@@ -79,7 +80,7 @@ class QuantizePane(Pane):
                 yield LiteralText(id="log")
 
     def on_mount(self) -> None:
-        # This takes a tenth of a second or more: do it before the first curve is needed.
+        # This import takes 0.1 s or more, so start it before the first curve is needed.
         threading.Thread(target=__import__, args=("plotext",), name="plotext", daemon=True).start()
 
     @property
@@ -118,7 +119,7 @@ class QuantizePane(Pane):
         self.draw(all_of_it=changed)
 
     def text_to_copy(self) -> str | None:
-        """The log if only the log is shown, else the table of losses."""
+        """The log if only the log is shown, otherwise the table of losses."""
         if self.view == "log" and not self._all_views:
             return "\n".join(self._log(200))
         grid = self._grid()
@@ -132,8 +133,7 @@ class QuantizePane(Pane):
             self.problem = ""
         except FaqError as error:
             self.problem = str(error)
-        names = [queued.name for queued in self.queue]
-        self.cursor = names.index(name) if name in names else max(0, min(self.cursor, len(names) - 1))
+        self.cursor = max(0, index_of(name, [queued.name for queued in self.queue], self.cursor))
 
     def _follow(self) -> None:
         running = self.running
@@ -154,7 +154,7 @@ class QuantizePane(Pane):
         return self.room.height >= ALL_VIEWS_HEIGHT
 
     def _arrange(self) -> None:
-        """Give queue and grid the height they need. In a small pane show one view at a time."""
+        """Set the heights of queue and grid. In a small pane, show one view at a time."""
         every, rows = self._all_views, max(1, len(self.queue))
         most = max(3, self.room.height // 3) if every else max(3, self.room.height // 4)
         self.query_one(ArtefactQueue).styles.height = min(rows, most)
@@ -198,7 +198,7 @@ class QuantizePane(Pane):
         drawn_for = (current and current.name, len(grid.losses) if grid.complete else self._layers_done, box.size)
         if box.size.width and drawn_for != self._curve_of:
             self._curve_of = drawn_for
-            self.call_after_refresh(self._draw_curve)  # it is slow: draw first the rows that a key moves
+            self.call_after_refresh(self._draw_curve)  # drawing this is slow, so first draw the rows that a key moves
 
     def _draw_curve(self) -> None:
         box = self.query_one("#curve", LiteralText)
@@ -215,7 +215,7 @@ class QuantizePane(Pane):
         return bool(self.app.ansi_color) or self.app.console.color_system not in ("truecolor", "256")
 
     def _grid(self) -> LossTable:
-        """The losses of the chosen artefact, from the live state or from its manifest."""
+        """The losses of the selected artefact, from the live state or from its manifest."""
         current = self.current
         if current is None:
             return LossTable()
@@ -227,7 +227,7 @@ class QuantizePane(Pane):
         return self._kept(current.name, key, lambda: from_manifest(read_manifest(folder) or {}))
 
     def _kept(self, name: str, key: object, make: Callable[[], LossTable]) -> LossTable:
-        """The table that `make` returns, cached until `key` changes. A new table is laid out again."""
+        """The table that `make` returns, cached until `key` changes. A new table changes the layout."""
         known = self._grids.get(name)
         if known is None or known[0] != key:
             known = self._grids[name] = (key, make())
@@ -239,9 +239,9 @@ class QuantizePane(Pane):
         self.query_one("#log-title", LiteralText).show(f"log of job {row.job}" if row else "log")
         return log_tail(self.run.log(row.job), rows) if row else []
 
-    def on_artefact_queue_artefact_chosen(self, event: ArtefactQueue.ArtefactChosen) -> None:
+    def on_line_list_line_clicked(self, event: ArtefactQueue.LineClicked) -> None:
         event.stop()
-        self._move_to(event.row)
+        self._move_to(event.index)
 
     def _move_to(self, row: int) -> None:
         self.cursor = max(0, min(row, len(self.queue) - 1))
@@ -265,7 +265,7 @@ class QuantizePane(Pane):
     def action_running(self) -> None:
         self.following = True
         if self.running is None:
-            self.notify("No artefact is being made; the next one will be shown.")
+            self.notify("No artefact is being quantized. The pane will show the next one.")
         self._follow()
         self.draw()
 
@@ -296,8 +296,8 @@ class QuantizePane(Pane):
             if answer == REMOVE:
                 self._edit(lambda path: edit.remove_recipe(path, current.recipe_index), current.recipe_index)
 
-        question = f"Take recipe {current.recipe_index + 1} ({describe(current.recipe)}) out of faq.toml?"
-        answers = (Answer("d", REMOVE, "Take it out (what it made stays on disk)"), Answer("escape", KEEP, "Keep it"))
+        question = f"Remove recipe {current.recipe_index + 1} ({describe(current.recipe)}) from faq.toml?"
+        answers = (Answer("d", REMOVE, "Remove it (its artefacts stay on disk)"), Answer("escape", KEEP, "Keep it"))
         self.app.push_screen(ChoiceScreen(question, answers), answered)
 
     def action_move_up(self) -> None:
@@ -311,8 +311,8 @@ class QuantizePane(Pane):
             self.notify("Nothing is being quantized.")
             return
         self.notify(
-            "Asked the job to stop at the quantizer's next step, at the latest after this layer. Finished artefacts "
-            "are kept; this one starts over from its first layer, or at its last checkpoint, when you resume (r)."
+            "The job will stop at the quantizer's next step, at the latest after this layer. Finished artefacts "
+            "are kept. When you resume (r), this artefact starts over from its first layer or its last checkpoint."
         )
         self.post_message(self.StopJob())
 
@@ -324,20 +324,21 @@ class QuantizePane(Pane):
         self._edit(lambda path: edit.move_recipe(path, current.recipe_index, by), current.recipe_index)
 
     def _refuse_if_made(self, index: int) -> None:
-        """Raises UsageError while a job makes an artefact of this recipe."""
+        """Raises UsageError while a job quantizes an artefact of this recipe."""
         recipe, running = self.run.settings.recipes[index], self.running
         made = {recipe.folder(name) for name in self.run.settings.sets_of(recipe)}
         if running is not None and running.name in made:
-            raise UsageError(f"{running.name} is being made of this recipe: stop the job first (x)")
+            raise UsageError(f"a job is quantizing {running.name} with this recipe; first stop the job (x)")
         row = stages.all_rows(self.run.store).get("quantize")
         if running is None and row is not None and row.state == "running" and is_busy(self.run):
-            raise UsageError("a quantization is running and has not said yet of which recipe: try again soon")
+            raise UsageError("a quantization is starting and its recipe is not known yet; try again in a few seconds")
 
     def _edit(self, change: Callable[[Path], Settings], index: int | None = None) -> None:
-        """Change faq.toml, then show it. Refuses if an artefact of the recipe `index` is being made."""
+        """Change faq.toml, then show the change. Refuses while an artefact of the recipe `index` is being
+        quantized."""
         try:
             if self.run.store.read_only:
-                raise UsageError("this is a replay: faq.toml stays as it is")
+                raise UsageError("this is a replay, which cannot change faq.toml")
             if index is not None:
                 self._refuse_if_made(index)
             self.run = replace(self.run, settings=change(self.run.folder / "faq.toml"))
@@ -345,9 +346,7 @@ class QuantizePane(Pane):
             self.notify(sanitize(str(error)), severity="error", markup=False)
             return
         if self.live.is_running("quantize"):
-            self.notify(
-                "Saved. The running job goes on with the recipes it began with; r takes up the new ones after it."
-            )
+            self.notify("Saved. The running job keeps its recipes. After it has ended, r uses the new recipes.")
         self._read_queue()
         self._arrange()
         self.draw()

@@ -1,13 +1,10 @@
-"""The queue of artefacts, and the figures above it."""
+"""The queue of artefacts and the figures above it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from rich.text import Text
-from textual.events import Click
-from textual.message import Message
-from textual.widget import Widget
 
 from faq_tui.core.artefact_queue import Queued
 from faq_tui.core.base.text import duration, sanitize
@@ -15,13 +12,14 @@ from faq_tui.core.settings import Recipe
 from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
+from faq_tui.tui.widgets.list import QueueList
 
 STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
-WORDS = {"no set": "needs its set", "stale": "out of date"}
+WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The pace while artefacts are made, else how many there are."""
+    """The progress and rate of a running quantization. If none is running, the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -38,7 +36,7 @@ def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
         if ended is not None:
             parts.append(f"{ended.name} {ended.state}: {ended.message}")
         elif stale := sum(queued.state == "stale" for queued in queue):
-            parts.append(f"{stale} out of date: r makes them again")
+            parts.append(f"{stale} out of date; r quantizes them again")
     return parts
 
 
@@ -54,8 +52,8 @@ def _left(live: LiveState, now: float) -> str:
 
 
 def describe(recipe: Recipe) -> str:
-    """A recipe in words, without the keys that have their defaults."""
-    group = "one group a row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
+    """A recipe in words, without settings that have their default values."""
+    group = "one group per row" if recipe.group_size == -1 else f"groups of {recipe.group_size}"
     extras = [f"{key} {value}" for key, value in recipe.unusual().items()]
     return ", ".join([f"{recipe.method} {recipe.bits} bits", group, *extras])
 
@@ -72,57 +70,41 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
     return f"{row.bits:.2f} bits · {duration(row.seconds)}"
 
 
-class ArtefactQueue(Widget):
-    """Draws the rows around the chosen one. The pane handles the keys."""
-
-    class ArtefactChosen(Message):
-        """A row was clicked."""
-
-        def __init__(self, row: int) -> None:
-            super().__init__()
-            self.row = row
+class ArtefactQueue(QueueList):
+    """The artefacts. If not all fit, the chosen artefact is in the middle."""
 
     def __init__(self) -> None:
         super().__init__(id="queue")
         self._queue: list[Queued] = []
-        self._cursor = 0
         self._making: ArtefactLive | None = None
         self._drawn: tuple[object, ...] = ()
+        self._columns: tuple[int, int] = (0, 0)  # widths of the columns for the recipe and the set
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
-        """Draw the queue if anything changed."""
-        self._queue, self._cursor, self._making = queue, cursor, running
-        now = queue, cursor, running and (running.name, running.version)
+        """Show the queue, and draw what changed."""
+        self._queue, self._making = queue, running
+        now = queue, running and (running.name, running.version)
         if now != self._drawn:
             self._drawn = now
+            recipe = max((len(describe(q.recipe)) for q in queue), default=0) + 5
+            self._columns = recipe, max((len(q.set_name) for q in queue), default=0) + 2
             self.refresh()
+        self.count, self.cursor = len(queue), cursor
 
-    @property
-    def _top(self) -> int:
-        """The index of the first row on the screen. The chosen row is always on the screen."""
-        height = max(1, self.size.height)
-        return max(0, min(self._cursor - height // 2, len(self._queue) - height))
+    def into_view(self) -> None:
+        self.scroll_to(y=self.cursor - self.page // 2, animate=False, immediate=True, force=True)
 
-    def on_click(self, event: Click) -> None:
-        if self._top + event.y < len(self._queue):
-            self.post_message(self.ArtefactChosen(self._top + event.y))
-
-    def render(self) -> Text:
-        rows = range(self._top, min(len(self._queue), self._top + self.size.height))
-        return Text("\n", no_wrap=True, end="").join(self._line(row) for row in rows)
-
-    def _line(self, row: int) -> Text:
-        queued = self._queue[row]
+    def line(self, index: int, width: int) -> Text:
+        queued = self._queue[index]
         live = self._making if self._making is not None and self._making.name == queued.name else None
         state = "running" if live is not None else queued.state
-        same_recipe = row > self._top and self._queue[row - 1].recipe_index == queued.recipe_index
-        line = Text("▸ " if row == self._cursor else "  ", no_wrap=True, end="")
+        top = self.scroll_offset.y
+        same_recipe = index > top and self._queue[index - 1].recipe_index == queued.recipe_index
+        line = Text(self.mark(index), no_wrap=True, end="")
         line.append(f"{WORDS.get(state, state):<14}", style=STYLES.get(state, "dim"))
         recipe = "" if same_recipe else f"{queued.recipe_index + 1}: {describe(queued.recipe)}"
-        line.append(f"{recipe:<{max(len(describe(q.recipe)) for q in self._queue) + 5}}", style="bold")
-        line.append(f"{sanitize(queued.set_name):<{max(len(q.set_name) for q in self._queue) + 2}}")
+        line.append(recipe.ljust(self._columns[0]), style="bold")
+        line.append(sanitize(queued.set_name).ljust(self._columns[1]))
         line.append(sanitize(outcome(queued, live)))
-        line.truncate(self.size.width, overflow="ellipsis", pad=True)
-        if row == self._cursor:
-            line.stylize("reverse")
+        line.truncate(width, overflow="ellipsis", pad=True)
         return line

@@ -1,24 +1,26 @@
-"""The pane `quantize` as the app lists it: title, digit, help and actions."""
+"""The specification of the pane `quantize`: title, digit, help and actions."""
 
 from faq_tui.tui.actions import Action
 from faq_tui.tui.pane import PaneSpec
 
 ACTIONS: tuple[Action, ...] = (
-    Action("quantize.down", "j,down", "Down", "Choose the next artefact of the queue.", footer=False),
-    Action("quantize.up", "k,up", "Up", "Choose the artefact before.", footer=False),
-    Action("quantize.first", "g,home", "First", "Choose the first artefact.", footer=False),
-    Action("quantize.last", "G,end", "Last", "Choose the last artefact.", footer=False),
-    Action("quantize.running", "a", "Follow", "Show the artefact that is being made, until you move by hand."),
-    Action("quantize.view", "v", "View", "Where there is room for one only: the grid, the curve, or the log."),
+    Action("quantize.down", "j,down", "Down", "Select the next artefact of the queue.", footer=False),
+    Action("quantize.up", "k,up", "Up", "Select the previous artefact.", footer=False),
+    Action("quantize.first", "g,home", "First", "Select the first artefact.", footer=False),
+    Action("quantize.last", "G,end", "Last", "Select the last artefact.", footer=False),
+    Action("quantize.running", "a", "Follow", "Show the artefact that is being quantized, until you select another."),
+    Action("quantize.view", "v", "View", "In a small window, show the grid, the curve, or the log."),
     Action("quantize.add", "n", "New recipe", "Add a recipe at the end of faq.toml."),
-    Action("quantize.remove", "d", "Remove", "Take the chosen recipe out of faq.toml; what it made stays on disk."),
-    Action("quantize.move_up", "K", "Move up", "Move the chosen recipe up: it is made earlier.", footer=False),
-    Action("quantize.move_down", "J", "Move down", "Move the chosen recipe down: it is made later.", footer=False),
+    Action("quantize.remove", "d", "Remove", "Remove the selected recipe from faq.toml. Its artefacts stay on disk."),
+    Action("quantize.move_up", "K", "Move up", "Move the selected recipe up, so that it runs earlier.", footer=False),
+    Action(
+        "quantize.move_down", "J", "Move down", "Move the selected recipe down, so that it runs later.", footer=False
+    ),
     Action(
         "quantize.stop",
         "S",
         "Stop after layer",
-        "Ask the job to stop at the quantizer's next step; the artefact starts over later, or from a checkpoint.",
+        "Stop the job at the quantizer's next step. The artefact later starts over, or from a checkpoint.",
     ),
 )
 
@@ -26,7 +28,7 @@ QUANTIZE = PaneSpec(
     scope="quantize",
     title="Quantize",
     digit=5,
-    help="Show the recipes and the layers.",
+    help="Show recipes, artefacts and the loss of each layer.",
     path="faq_tui.tui.panes.quantize.pane:QuantizePane",
     actions=ACTIONS,
 )

@@ -1,1 +1,1 @@
-"""Pane 2: candidates as they stream in."""
+"""Pane 2: candidates while they are generated."""

@@ -1,4 +1,4 @@
-"""One candidate: a line with its state, and below it its text, which may still grow."""
+"""One candidate: a line with its state, and below it the text, which may still grow."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ REASONING, ANSWER, LABEL = "dim", "", "bold"
 
 
 class CandidateView(Vertical):
-    """Shows one candidate. While it grows, only its new text is read."""
+    """Shows one candidate. While the text grows, only new text is read."""
 
     def __init__(self) -> None:
         super().__init__(classes="candidate")
         self.key: CandidateKey | None = None
         self.finished: Candidate | None = None
         self._growing: GrowingCandidate | None = None
-        self._read = [0, 0]  # characters of reasoning and answer that are shown
+        self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
-        self._more: list[str] = []  # shown after the state if there is room
-        self._failure: str | None = None  # that the text shows
+        self._more: list[str] = []  # shown after the state if it fits
+        self._failure: str | None = None  # the failure that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
 
@@ -52,7 +52,7 @@ class CandidateView(Vertical):
         failure: str | None,
         now: float,
     ) -> None:
-        """Draw the candidate's state and new text. Cheap if nothing is new."""
+        """Draw the candidate's state and new text. Fast if nothing has changed."""
         other = key != self.key
         self.key = key
         if growing is not None:
@@ -69,7 +69,7 @@ class CandidateView(Vertical):
             self.flow.show([])
         parts: list[Part | None] = []
         if growing.reasoning.length > self._read[0]:
-            if self._read[1]:  # reasoning again after the answer has begun: lay it out anew
+            if self._read[1]:  # reasoning resumed after the answer began: rebuild the text
                 self._read = [0, 0]
                 self.flow.show([])
             parts.append((growing.reasoning.since(self._read[0]), REASONING))
@@ -84,9 +84,9 @@ class CandidateView(Vertical):
         again = f" · try {growing.attempt + 1}" if growing.attempt else ""
         if growing.waits_until is not None:
             wait = max(0, round(growing.waits_until - now))
-            self._set_state(f"tries again in {wait} s: {growing.why}", "yellow")
+            self._set_state(f"next try in {wait} s: {growing.why}", "yellow")
         elif self._read == [0, 0]:
-            self._set_state(f"asked, no word yet{again}", "cyan")
+            self._set_state(f"waiting for the first token{again}", "cyan")
         else:
             self._set_state(f"writing its {'answer' if self._read[1] else 'reasoning'}{again}", "bold cyan")
 

@@ -1,4 +1,4 @@
-"""The figures of the regeneration. Totals are counted on a thread, since they need every candidate's row."""
+"""The figures of the regeneration. A thread counts the totals, since this reads every candidate's row."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ from faq_tui.tui.live import LiveState
 
 
 def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
-    """Count on a thread, then call `on_totals` on the app's thread; never if the count fails."""
+    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, do not call it."""
 
     def count() -> None:
         try:
             app.call_from_thread(on_totals, queries.totals(path, source_hash))
-        except Exception:  # noqa: BLE001  the figures stay away; the app may be closing
+        except Exception:  # noqa: BLE001  without a count, the pane shows no totals; the app may be closing
             return
 
     threading.Thread(target=count, name="totals", daemon=True).start()
 
 
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
-    """The pace of the regeneration while it runs, else the totals. `expected`: candidates of all sources."""
+    """The progress and rate of a running regeneration. If none is running, the totals.
+
+    `expected` is the number of candidates that all sources together should have.
+    """
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
         stage, left = live.stage, live.seconds_left(now)
@@ -42,7 +45,7 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
             f"{clock_time(left)} left" if left is not None else "time left not known yet",
         ]
     if totals is None:
-        return [f"{expected:,} candidates wanted"]
+        return [f"{expected:,} candidates to generate"]
     parts = [f"{totals.candidates:,} of {expected:,} candidates", f"{totals.tokens:,} tokens"]
     parts.append(f"{totals.truncated:,} truncated")
     if regeneration.retried:

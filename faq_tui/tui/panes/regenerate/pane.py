@@ -1,4 +1,4 @@
-"""The Regenerate pane: the queue of seeds, and the chosen seed's candidates as they grow, side by side."""
+"""The Regenerate pane: the queue of seeds, and the growing candidates of the selected seed side by side."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_VIEWS = 4
-WIDE = 110  # columns from which candidates stand side by side
-VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # the least cells and lines for a candidate
+WIDE = 110  # minimum columns for candidates side by side
+VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # minimum cells and lines for a candidate
 QUEUE_EVERY_S = 0.5
 FIGURES_EVERY_S = 0.5
 
 
 class RegeneratePane(Pane):
-    """Shows finished candidates from the database, and growing ones from the live state."""
+    """Shows finished candidates from the database, and growing candidates from the live state."""
 
     SPEC = REGENERATE
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(REGENERATE.actions)]
@@ -53,11 +53,11 @@ class RegeneratePane(Pane):
         self.source = next(iter(run.settings.sources), "")
         self.number = 1
         self.follower = Follower()
-        self._finished: dict[int, Candidate] = {}  # of the chosen seed
-        self._lost: dict[int, str] = {}  # its failed candidates, number to reason
+        self._finished: dict[int, Candidate] = {}  # finished candidates of the selected seed, by number
+        self._lost: dict[int, str] = {}  # maps the number of each failed candidate to the reason
         self._loaded: tuple[object, ...] = ()  # the state for which `_finished` was read
         self._queue_drawn = self._figures_drawn = 0.0
-        self._stage: tuple[str, str] | None = None  # that was seen last, with its state
+        self._stage: tuple[str, str] | None = None  # the last shown seed with its state
         self._totals: Totals | None = None
 
     def compose(self) -> ComposeResult:
@@ -112,7 +112,7 @@ class RegeneratePane(Pane):
         changed = stage != self._stage
         if changed:
             self._stage = stage
-            self.page.load()  # the seeds may have been read just now
+            self.page.load()  # the stage may have just read the seeds
             self._count()
         self.draw(all_of_it=changed)
 
@@ -126,12 +126,17 @@ class RegeneratePane(Pane):
         self._arrange()
         self.draw()
 
-    def on_seed_queue_seed_chosen(self, event: SeedQueue.SeedChosen) -> None:
+    def on_seed_queue_page_resized(self, event: SeedQueue.PageResized) -> None:
         event.stop()
         self.draw()
 
+    def on_line_list_line_clicked(self, event: SeedQueue.LineClicked) -> None:
+        event.stop()
+        self.page.cursor = event.index
+        self.draw()
+
     def draw(self, all_of_it: bool = True) -> None:
-        """Draw what changed; with `all_of_it` also the slow parts."""
+        """Draw the changes. With `all_of_it`, also draw the slow parts."""
         now = self.now
         if all_of_it or abs(now - self._figures_drawn) >= FIGURES_EVERY_S:
             self._figures_drawn = now
@@ -145,7 +150,7 @@ class RegeneratePane(Pane):
         names = list(self.run.settings.sources)
         expected = sum(s.candidates for s in self.run.settings.sources.values()) * self.page.total
         if self._totals is not None and self.settings is not None and not self.live.is_running("regenerate"):
-            expected = self.settings.candidates * self.page.total  # the totals are of the source that is shown
+            expected = self.settings.candidates * self.page.total  # the totals belong to the shown source
         which = f"source {self.source}"
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
@@ -167,11 +172,11 @@ class RegeneratePane(Pane):
     def _why_empty(self) -> str:
         if not self.run.settings.sources:
             return (
-                "This run has no source, so only the baseline will be made.\n\nName a larger model of the target's \
-family under [sources.elder] in faq.toml."
+                "This run has no source, so it will only use the baseline.\n\nTo add a source, name a larger model \
+of the target's family under [sources.elder] in faq.toml."
             )
         if not self.page.seeds:
-            return "No seeds are chosen yet.\n\nPress r to start: the seed file is read first."
+            return "No seeds loaded.\n\nr starts the run: it reads the seeds, then asks the source."
         return ""
 
     def _draw_candidates(self, now: float) -> None:
@@ -195,13 +200,13 @@ family under [sources.elder] in faq.toml."
             view.show(key, self._finished.get(key[2]), growing.get(key), why, now)
 
     def _numbers(self) -> range:
-        """The numbers of the candidates for which there is room, including the chosen one."""
+        """The numbers of the candidates that fit, including the selected one."""
         room = sum(view.display for view in self.views)
         first = max(1, min(self.number - room // 2, self.candidates - room + 1))
         return range(first, min(self.candidates, first + room - 1) + 1)
 
     def _arrange(self) -> None:
-        """Show as many candidates as fit: side by side in a wide pane, else one above the other."""
+        """Show as many candidates as fit: side by side in a wide pane, one above another in a narrow pane."""
         wide = self.room.width >= WIDE
         self.set_class(wide, "-wide")
         zoomed = self.has_class("-zoom")
@@ -235,7 +240,7 @@ family under [sources.elder] in faq.toml."
             self._queue_drawn = self._figures_drawn = 0.0
 
     def _moved(self) -> None:
-        """Draw the queue at once, so that the key is answered, and the rest after it."""
+        """Draw the queue at once, so that the key has an effect, and then the rest."""
         self.follower.on = False
         self._draw_queue()
         self.call_after_refresh(self._draw_rest)

@@ -1,4 +1,4 @@
-"""The queue of seeds: a page of the database, its widget, and which candidate to follow."""
+"""The queue of seeds: one page of the database, the widget, and the choice of the candidate to follow."""
 
 from __future__ import annotations
 
@@ -9,36 +9,34 @@ from itertools import zip_longest
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.events import Click
-from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
-from textual.widget import Widget
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.store import Store
 from faq_tui.core.store import candidate_pages as queue
 from faq_tui.core.store.candidate_pages import CandidateCounts, QueuedSeed
 from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
+from faq_tui.tui.widgets.list import QueueList
 
-QUIET_S = 2.0  # seconds without new text after which a candidate is no longer followed
+QUIET_S = 2.0  # seconds without new text until a candidate is no longer followed
 STATE_WIDTH = 13
 NOTHING = CandidateCounts()
 
 
 class Follower:
-    """Stays with a candidate until it is finished or quiet, then goes to the one that got text last."""
+    """Follows a candidate until it is finished or gets no text. Then follows the candidate with the newest text."""
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # characters of the candidate, and when they last grew
+        self._length, self._since = 0, 0.0  # characters of the candidate, and when this number last grew
 
     def toggle(self) -> None:
         self.on = not self.on
         self._length, self._since = 0, 0.0
 
     def next(self, regeneration: Regeneration, shown: CandidateKey | None, now: float) -> CandidateKey | None:
-        """The candidate to go to now; None to stay."""
+        """The candidate to show next. None means that the shown candidate stays."""
         latest = regeneration.latest
         if not self.on or latest is None:
             return None
@@ -58,7 +56,7 @@ class Follower:
 
 
 class SeedPage:
-    """A page of `height` seeds from the database, one of which is chosen."""
+    """A page of `height` seeds from the database. One seed is selected."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -72,7 +70,7 @@ class SeedPage:
         return self.seeds[self.cursor] if self.seeds else None
 
     def load(self) -> None:
-        """Read the page around the chosen seed again."""
+        """Read the page around the selected seed again."""
         self.total = queue.count(self._store)
         if self.current is None:
             self.first()
@@ -107,7 +105,7 @@ class SeedPage:
             self.seeds = [*more, *self.seeds][: self.height]
 
     def go_to(self, seed_id: str) -> bool:
-        """Choose a seed by its id. Returns False if it is not in the queue."""
+        """Select a seed by its id. Returns False if it is not in the queue."""
         for row, seed in enumerate(self.seeds):
             if seed.seed_id == seed_id:
                 self.cursor = row
@@ -119,7 +117,8 @@ class SeedPage:
         return True
 
     def _load_around(self, position: int, row: int) -> None:
-        """Fill the page around the seed at `position`, and choose it: on `row` unless that leaves rows empty."""
+        """Fill the page around the seed at `position` and select this seed. Put it on `row` unless that leaves rows
+        empty."""
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
         if len(ahead) + len(here) < self.height:
@@ -129,44 +128,40 @@ class SeedPage:
 
 
 def state_of(answered: CandidateCounts, expected: int, writing: int, failed: int) -> tuple[str, str]:
-    """The state of a seed as (words, style). `expected` is how many candidates it should have."""
+    """The state of a seed as (words, style). `expected` is the number of candidates that the seed should have."""
     if writing:
         return f"writing {answered.done}/{expected}", "bold cyan"
-    if failed := max(failed, answered.failed):  # in this job, or in an earlier one by the database
+    if failed := max(failed, answered.failed):  # failures of this job, or of an earlier job
         return f"{failed} failed", "bold red"
     if answered.done < expected:
         return (f"waiting {answered.done}/{expected}" if answered.done else "waiting"), "dim"
     if answered.truncated:
         return f"{answered.truncated} truncated", "yellow"
     if answered.unusable:
-        return f"{answered.unusable} unfit", "yellow"
+        return f"{answered.unusable} unusable", "yellow"
     return f"done {answered.done}/{expected}", "green"
 
 
 @dataclass(frozen=True)
 class QueueRow:
-    """One line of the queue, as it is drawn."""
+    """The content of one line of the queue."""
 
-    chosen: bool
     question: str
     words: str
     style: str
 
 
-class SeedQueue(Widget):
-    """Draws the page, then only the rows that changed. The pane handles the keys."""
+class SeedQueue(QueueList):
+    """Draws the page, then only the rows that changed."""
 
-    class SeedChosen(Message):
-        def __init__(self, row: int) -> None:
-            super().__init__()
-            self.row = row
+    class PageResized(Message):
+        """The height of the page has changed, so the page has other seeds."""
 
     def __init__(self, page: SeedPage) -> None:
         super().__init__(id="queue")
-        self.page = page
+        self.page_of_seeds = page
         self._states: dict[str, tuple[str, str]] = {}
         self._rows: list[QueueRow] = []
-        self._base, self._width = Style(), 0  # of the lines that are drawn now
 
     def set_states(
         self, answered: Mapping[str, CandidateCounts], expected: int, source: str, regeneration: Regeneration
@@ -174,51 +169,30 @@ class SeedQueue(Widget):
         """Set the states of the page's seeds, and draw the rows that changed."""
         writing = Counter(key[0] for key in regeneration.growing if key[1] == source)
         failed = Counter(key[0] for key in regeneration.failures if key[1] == source)
+        seeds = self.page_of_seeds.seeds
         self._states = {
             seed.seed_id: state_of(
                 answered.get(seed.seed_id, NOTHING), expected, writing[seed.seed_id], failed[seed.seed_id]
             )
-            for seed in self.page.seeds
+            for seed in seeds
         }
-        self.redraw()
-
-    def redraw(self) -> None:
-        """Draw the rows that differ from those on the screen."""
-        rows = [
-            QueueRow(row == self.page.cursor, seed.question, *self._states.get(seed.seed_id, ("", "")))
-            for row, seed in enumerate(self.page.seeds)
-        ]
-        before, self._rows = self._rows, rows
-        pairs = zip_longest(before, rows)
-        changed = [Region(0, y, self.size.width, 1) for y, (was, now) in enumerate(pairs) if was != now]
-        if changed:
-            self.refresh(*changed)
+        before = self._rows
+        self._rows = [QueueRow(seed.question, *self._states[seed.seed_id]) for seed in seeds]
+        self.count, self.cursor = len(seeds), self.page_of_seeds.cursor
+        for index, (was, now) in enumerate(zip_longest(before, self._rows)):
+            if was != now:
+                self.refresh_lines(index)
 
     def on_resize(self) -> None:
-        if self.size.height == self.page.height:
-            return  # shown again as it was
-        self.page.resize(self.size.height)
-        self.post_message(self.SeedChosen(self.page.cursor))
+        if self.size.height != self.page_of_seeds.height:  # with the same height, the page stays unchanged
+            self.page_of_seeds.resize(self.size.height)
+            self.post_message(self.PageResized())
 
-    def on_click(self, event: Click) -> None:
-        if event.y < len(self.page.seeds):
-            self.page.cursor = event.y
-            self.redraw()
-            self.post_message(self.SeedChosen(event.y))
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._base, self._width = self.rich_style, self.size.width
-        return super().render_lines(crop)
-
-    def render_line(self, y: int) -> Strip:
-        base, width = self._base, self._width
-        if y >= len(self._rows):
-            return Strip.blank(width, base)
-        row = self._rows[y]
-        reverse = Style(reverse=row.chosen)
-        words = f"{'▸' if row.chosen else ' '} ", f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
+    def strip(self, index: int, width: int, base: Style) -> Strip:
+        row = self._rows[index]
+        words = self.mark(index), f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
         styles = base, base + Style.parse(row.style), base
-        strip = Strip([Segment(text, style + reverse) for text, style in zip(words, styles, strict=True)])
+        strip = Strip([Segment(text, style) for text, style in zip(words, styles, strict=True)])
         if strip.cell_length > width > 0:
-            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base + reverse)])])
-        return strip.adjust_cell_length(width, base + reverse)
+            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base)])])
+        return strip

@@ -1,4 +1,4 @@
-"""The filters of the list of seeds, as a menu and in words."""
+"""The filters of the list of seeds: the menu and their description."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faq_tui.core.store.seed_pages import STATES, SeedFilter
 from faq_tui.tui.widgets.menu import Group
 
 STATE, LENGTH, CATEGORY, FILE, TAG = "State", "Length of the question", "Category", "File", "Tag"
-ANY = ""  # of a group: does not narrow
+ANY = ""  # value of a group that does not filter
 LENGTHS: dict[str, tuple[int | None, int | None]] = {
     "up to 100 characters": (None, 100),
     "101 to 500 characters": (101, 500),
@@ -17,21 +17,21 @@ LENGTHS: dict[str, tuple[int | None, int | None]] = {
     "over 2,000 characters": (2001, None),
 }
 MEANINGS = {
-    "excluded": "excluded: left out by a person",
+    "excluded": "excluded: a person left it out",
     "held out": "held out: kept for the evaluation",
-    "in reserve": "in reserve: neither regenerated nor held out",
+    "unused": "unused: neither regenerated nor held out",
     "hand-picked": "hand-picked: a person chose the candidate",
-    "rejected": "rejected: a person took none",
+    "rejected": "rejected: a person rejected all candidates",
     "picked": "picked: the judge chose the candidate",
-    "none fit": "none fit: the judge found no candidate fit",
+    "none usable": "none usable: no candidate is usable",
     "waiting": "waiting: no candidate yet",
     "partly": "partly: some candidates are missing",
-    "not judged": "not judged: has its candidates",
+    "not judged": "not judged: all candidates exist",
 }
 
 
 def groups(now: SeedFilter, categories: Sequence[str], files: Sequence[str], tags: Sequence[str]) -> list[Group]:
-    """The menu's groups. Categories and tags are listed if the seeds have any, files if there are several."""
+    """The groups of the menu. Categories and tags appear if the seeds have any; files appear if there are several."""
     menu = [
         Group(STATE, {ANY: "any", **{name: MEANINGS[name] for name in STATES}}, now.state or ANY),
         Group(LENGTH, {ANY: "any", **{name: name for name in LENGTHS}}, length_name(now)),
@@ -65,7 +65,7 @@ def length_name(now: SeedFilter) -> str:
 
 
 def in_words(now: SeedFilter) -> str:
-    """`“bread”, picked, code, #hard, up to 100 characters`."""
+    """The filter as text, such as `“bread”, picked, code, #hard, up to 100 characters`."""
     parts = [
         f"“{now.text}”" if now.text else "",
         now.state or "",

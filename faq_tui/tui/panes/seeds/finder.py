@@ -1,4 +1,4 @@
-"""Search the seeds on a thread. The first matches are sent at once, and a new search ends the old one."""
+"""Search the seeds on a thread. It sends the first matches at once. A new search ends the old one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from textual.message import Message
 from textual.widget import Widget
@@ -16,6 +16,7 @@ from textual.widget import Widget
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.store import Store, seed_pages
 from faq_tui.core.store.seed_pages import SeedFilter, View
+from faq_tui.core.store.seeds import skips
 
 POST_EVERY_S = 0.05
 
@@ -30,11 +31,12 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
+    skipped: dict[str, int] = field(default_factory=dict)  # rows of the file that are no seeds, by reason
 
 
 @dataclass
 class SeedsFound(Message):
-    """Further matches of search `number`, in file order."""
+    """More matches of the search `number`, in file order."""
 
     number: int
     positions: array[int]
@@ -77,12 +79,12 @@ class Finder:
             with closing(Store(self._store.path, read_only=True).db) as db, self._interruptible(number, db):
                 self._post_matches(number, seed_pages.matches(db, view, seed_filter), began)
         except (FaqError, sqlite3.OperationalError):
-            pass  # interrupted, or the database cannot be read now: keep the matches so far
+            pass  # interrupted, or the database cannot be read: keep the matches that were found so far
         if number == self._number:
             self._post(SeedsFound(number, array("I"), True, time.monotonic() - began))
 
     def _post_matches(self, number: int, batches: Iterable[list[int]], began: float) -> None:
-        """Post the first matches at once, the others in groups."""
+        """Post the first matches at once, and the others in groups."""
         waiting, posted_at = array("I"), -POST_EVERY_S
         for batch in batches:
             waiting.extend(batch)
@@ -96,7 +98,7 @@ class Finder:
 
     @contextmanager
     def _interruptible(self, number: int, db: sqlite3.Connection) -> Iterator[None]:
-        """Let `stop` interrupt this connection until it is closed."""
+        """Let `stop` interrupt this connection while it is open."""
         with self._lock:
             if number != self._number:
                 raise sqlite3.OperationalError("interrupted")
@@ -114,9 +116,9 @@ class Finder:
                 count = seed_pages.total(db)
                 dense = seed_pages.is_dense(db, count)
                 names = seed_pages.categories(db), seed_pages.origins(db), seed_pages.tags(db)
-                self._post(SeedFacts(count, dense, *names, seed_pages.roles(db)))
+                self._post(SeedFacts(count, dense, *names, seed_pages.roles(db), skips(db)))
         except (FaqError, sqlite3.OperationalError):
-            return  # the next count replaces this one
+            return  # the next count will replace this count
 
     def _post(self, message: Message) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The Seeds pane: browse, search, filter, exclude and tag the seeds, up to millions of them."""
+"""The Seeds pane: browse, search, filter, exclude and tag up to millions of seeds."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from faq_tui.tui.widgets.covered import CoveredContainer
 from faq_tui.tui.widgets.menu import Menu
 from faq_tui.tui.widgets.text import LiteralText
 
-WIDE = 150  # columns from which the preview stands beside the list
+WIDE = 150  # minimum columns for the preview beside the list
 REREAD_EVERY_S = 1.0
 ALL_PAGES = 10_000
-SETTLE_S = 0.04  # the cursor must rest so long before a preview is read
+SETTLE_S = 0.04  # seconds that the cursor must rest before the preview is read
 EDIT_WORDS = {
-    "exclude": "excluded: no set will hold it",
+    "exclude": "excluded: no set will contain it",
     "include": "included again",
     "tag": "tagged #{tag}",
     "untag": "no longer tagged #{tag}",
@@ -146,7 +146,7 @@ class SeedsPane(Pane):
         self.list.tokens = self.sets.tokens(BASELINE)
         self._draw_preview()
 
-    def on_seed_list_seed_highlighted(self) -> None:
+    def on_line_list_line_highlighted(self) -> None:
         self._draw_status()
         if self._settle is not None:
             self._settle.stop()
@@ -220,7 +220,9 @@ class SeedsPane(Pane):
         empty = not self.list.positions and not self._searching
         self.set_class(empty, "-empty")
         if empty:
-            nothing = "no seed matches: esc shows all" if self.seed_filter else "no seeds yet: r reads them"
+            nothing = (
+                "no seed matches; esc shows all seeds" if self.seed_filter else "No seeds loaded. r starts the run."
+            )
             self.query_one("#seeds-empty", LiteralText).show(nothing)
 
     def _draw_status(self) -> None:
@@ -233,12 +235,23 @@ class SeedsPane(Pane):
         else:
             parts.append(self._roles())
         parts.append(f"state for {self.view.source}" if len(self.views) > 1 else "")
-        self.query_one("#seeds-status", LiteralText).show("   ".join(part for part in parts if part))
+        line = "   ".join(part for part in parts if part)
+        skipped = "" if self.seed_filter else self._skipped()
+        if skipped:
+            fits = len(line) + len(skipped) + 3 <= self.size.width - 2
+            line += ("   " if fits else "\n") + skipped
+        self.query_one("#seeds-status", LiteralText).show(line)
 
     def _roles(self) -> str:
-        names = {"chosen": "to regenerate", "heldout": "held out", "pool": "in reserve", "excluded": "excluded"}
+        names = {"chosen": "to regenerate", "heldout": "held out", "pool": "unused", "excluded": "excluded"}
         counts = self.facts.roles if self.facts else {}
         return ", ".join(f"{counts[role]:,} {name}" for role, name in names.items() if counts.get(role))
+
+    def _skipped(self) -> str:
+        """`12 rows skipped: 9 image, 3 empty`; "" if none was."""
+        skipped = self.facts.skipped if self.facts else {}
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
+        return f"{sum(skipped.values()):,} rows skipped: {reasons}" if skipped else ""
 
     def _draw_heading(self) -> None:
         width = self.list.size.width - 2
@@ -253,7 +266,7 @@ class SeedsPane(Pane):
     # Actions.
 
     def action_search(self) -> None:
-        prompt = "Search in questions, answers, labels and ids (empty: search for nothing)"
+        prompt = "Search in questions, answers, labels and ids (empty ends the search)"
         self.app.push_screen(Ask(prompt, self.seed_filter.text), self._searched)
 
     def _searched(self, text: str | None) -> None:
@@ -284,7 +297,7 @@ class SeedsPane(Pane):
     def action_tag(self) -> None:
         row = self.list.selected
         if row is not None:
-            prompt = "Tag to put on this seed, or to take off it"
+            prompt = "Tag to add to this seed, or to remove from it"
             self.app.push_screen(Ask(prompt), lambda text: self._tagged(row.id, text))
 
     def _tagged(self, seed_id: str, text: str | None) -> None:
@@ -357,7 +370,10 @@ class SeedsPane(Pane):
         self.query_one(SeedPreview).scroll_text(lines=-3)
 
     def _move(self, by: int, pages: int = 0) -> None:
-        """Move the cursor by `by` seeds; in the large preview scroll by `pages`, or by `by` lines if that is 0."""
+        """Move the cursor by `by` seeds.
+
+        In the large preview, scroll by `pages`, or by `by` lines if `pages` is 0.
+        """
         if self.has_class("-zoom"):
             self.query_one(SeedPreview).scroll_text(pages, 0 if pages else by)
         else:

@@ -1,4 +1,4 @@
-"""The seed under the cursor: as a calibration set holds it, or as the file has it."""
+"""The preview of the selected seed: its sample in a calibration set, or its text in the seed file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ ROLE_STYLE = "bold cyan"
 
 
 class SampleSets:
-    """The assembled sets of a run, and a pattern for special tokens. Call `refresh` on a thread: it reads files."""
+    """The assembled sets of a run, and a pattern for special tokens. Call `refresh` on a thread, since it reads
+    files."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -34,15 +35,15 @@ class SampleSets:
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
-        changed = [index.refresh() for index in self.indexes.values()]  # a list: refresh all of them
+        changed = [index.refresh() for index in self.indexes.values()]  # build a list so that every set is refreshed
         return any(changed)
 
     def holding(self, seed_id: str) -> list[str]:
-        """Names of the sets that have a sample of this seed."""
+        """Names of the sets with a sample of this seed."""
         return [name for name, index in self.indexes.items() if seed_id in index.offsets]
 
     def tokens(self, name: str) -> dict[str, int]:
-        """Seed id to tokens."""
+        """Maps the id of each seed in a set to the number of tokens of its sample."""
         index = self.indexes.get(name)
         return {seed_id: offset.n_tokens for seed_id, offset in index.offsets.items()} if index else {}
 
@@ -50,7 +51,7 @@ class SampleSets:
 class SeedPreview(Vertical):
     """One seed in full, with its title above."""
 
-    whole = ""  # the text on the screen, uncut
+    whole = ""  # the whole text, also the part that is not shown
     _shown_title = ""
 
     def compose(self) -> ComposeResult:
@@ -60,7 +61,7 @@ class SeedPreview(Vertical):
             yield LiteralText(id="seed-text")
 
     def show(self, row: SeedListRow | None, seed: Seed | None, sets: SampleSets, set_name: str) -> None:
-        """Show a seed, from the set `set_name` if that set holds it."""
+        """Show a seed. If the set `set_name` contains it, show its sample."""
         if row is None or seed is None:
             self._fill("", "", "", Text())
             return
@@ -68,14 +69,14 @@ class SeedPreview(Vertical):
         name = set_name if set_name in holding else next(iter(holding), "")
         text = sets.indexes[name].text(row.id) if name else None
         if text is None:
-            shown = f"in no calibration set yet, so as the file has it: {row.length:,} characters"
+            shown = f"from the seed file (in no calibration set yet): {row.length:,} characters"
             body = conversation(seed)
             self._fill(_title(row), shown, "\n\n".join(text for _, text in turns(seed)), body)
             return
         others = [other for other in holding if other != name]
         also = f"; v shows {', '.join(others)}" if others else ""
         tokens = sets.indexes[name].offsets[row.id].n_tokens
-        self._fill(_title(row), f"as in the set {name}: {tokens:,} tokens{also}", text, marked(text, sets.special))
+        self._fill(_title(row), f"as in set {name}: {tokens:,} tokens{also}", text, marked(text, sets.special))
 
     def scroll_text(self, pages: float = 0, lines: int = 0) -> None:
         box = self.query_one(VerticalScroll)
@@ -92,13 +93,13 @@ class SeedPreview(Vertical):
 
 
 def turns(seed: Seed) -> list[tuple[str, str]]:
-    """(role, text) of every message, then of the original answer."""
+    """(role, text) of each message, then of the original answer."""
     messages = [(message["role"], message["content"]) for message in seed.messages]
     return [*messages, ("original answer", seed.answer)] if seed.answer else messages
 
 
 def conversation(seed: Seed) -> Text:
-    """Every turn under its role."""
+    """Every message below its role."""
     parts = [
         Text.assemble(plain(role, ROLE_STYLE), "\n", plain(text[:LIMIT]), (rest(text), "italic"))
         for role, text in turns(seed)

@@ -1,4 +1,4 @@
-"""The list of seeds: its columns by width, and a widget that reads only the rows on the screen."""
+"""The list of seeds: its columns, and a widget that reads only the visible rows."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ from functools import lru_cache
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
-from textual.events import Click
-from textual.geometry import Region, Size
-from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.store.seed_pages import SeedListRow
+from faq_tui.tui.widgets.list import LineList
 
 GAP = 2
-LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # widths in cells from which the list has these columns
+LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # minimum width of the list in cells for these columns
 STATE_STYLES = {
     "excluded": "strike",
     "hand-picked": "bold green",
     "picked": "green",
     "rejected": "bold red",
-    "none fit": "red",
+    "none usable": "red",
     "waiting": "yellow",
     "partly": "yellow",
     "not judged": "yellow",
@@ -62,9 +59,10 @@ def heading(width: int) -> str:
 
 
 def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[tuple[str, str]]:
-    """The cells of a row as (text, style), together `width` cells wide.
+    """The cells of a row as (text, style), in total `width` cells wide.
 
-    `tokens` maps a seed id to the tokens of its baseline sample; `candidates` is how many each seed should have.
+    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number that each seed should
+    have.
     """
     cells = {
         "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
@@ -84,13 +82,14 @@ def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: in
 
 
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
-    """The length with its unit: tokens if they are known, else characters."""
+    """The length with its unit. The unit is tokens if their number is known, otherwise characters."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
 
 
 def fitted(text: str, column: Column) -> str:
-    """Sanitized text in exactly `column.width` cells. Longer text gets an ellipsis; origins keep their end."""
+    """Sanitized text in exactly `column.width` cells. Longer text gets an ellipsis at its end; origins get it at
+    their start."""
     text = sanitize(text, 4 * column.width if column.name != "origin" else None)
     if cell_len(text) > column.width:
         if column.name == "origin":
@@ -100,33 +99,29 @@ def fitted(text: str, column: Column) -> str:
     return padding + text if column.right else text + padding
 
 
-class SeedList(ScrollView, can_focus=False):
+class SeedList(LineList):
     """Shows the seeds at `positions` of the seed file, in ascending order; a `range` shows every seed."""
 
-    COMPONENT_CLASSES = {"seeds--cursor"}  # noqa: RUF012  Textual's own name for it
-    cursor: reactive[int] = reactive(0, repaint=False)  # two lines change
-    tokens: reactive[Mapping[str, int]] = reactive(dict)  # seed id to its tokens, as far as known
-    candidates: reactive[int] = reactive(0)  # candidates of each seed
-
-    @dataclass
-    class SeedHighlighted(Message):
-        index: int
+    TO_THE_EDGE = True
+    tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps a seed id to its number of tokens, if known
+    candidates: reactive[int] = reactive(0)  # number of candidates that each seed should have
 
     def __init__(self, fetch: Fetch) -> None:
         super().__init__()
         self._fetch = fetch
-        self._rows: dict[int, SeedListRow] = {}  # by position
+        self._rows: dict[int, SeedListRow] = {}  # maps a position to its row
         self.positions: Sequence[int] = range(0)
-        self._top, self._width, self._base = 0, 0, Style()  # of the lines that are drawn now
-        self._height = 0  # rows, while it is hidden too
+        self._height = 0  # number of rows; it is kept while the list is hidden
 
     def show(self, positions: Sequence[int], keep: int | None = None) -> None:
-        """List the seeds at `positions`. The cursor goes to the position `keep` if listed, else keeps its index."""
+        """List the seeds at `positions`. The cursor goes to the position `keep`. If this position is not
+        listed, the cursor keeps its index."""
         others = positions is not self.positions and positions != self.positions
         self.positions = positions
-        self._resize()
-        index = self.cursor if keep is None else _index(positions, keep)
-        self.cursor = max(0, min(self.cursor if index is None else index, len(positions) - 1))
+        self.count = len(positions)
+        index = None if keep is None else _index(positions, keep)
+        if index is not None:
+            self.cursor = index
         if others:
             self._rows.clear()
             self.refresh()
@@ -135,20 +130,20 @@ class SeedList(ScrollView, can_focus=False):
 
     def grew(self) -> None:
         """More positions were added to the same sequence."""
-        self._resize()
+        self.count = len(self.positions)
         self.refresh()
 
     def reread(self) -> None:
-        """Read the rows on the screen again, and draw those that changed."""
+        """Read the visible rows again, and draw the changed rows."""
         before, self._rows = self._rows, {}
         first = self.scroll_offset.y
-        for index in range(first, min(first + self._height, len(self.positions))):
+        for index in range(first, min(first + self._height, self.count)):
             if self.row(index) != before.get(self.positions[index]):
                 self.refresh_lines(index)
 
     def row(self, index: int) -> SeedListRow | None:
         """The row at an index of the list. Reads the whole page that holds it."""
-        if not 0 <= index < len(self.positions):
+        if not 0 <= index < self.count:
             return None
         position = self.positions[index]
         if position not in self._rows:
@@ -162,61 +157,23 @@ class SeedList(ScrollView, can_focus=False):
     def selected(self) -> SeedListRow | None:
         return self.row(self.cursor)
 
-    @property
-    def page(self) -> int:
-        """Rows on the screen."""
-        return max(1, self.scrollable_content_region.height)
-
-    def move(self, by: int) -> None:
-        self.cursor = max(0, min(self.cursor + by, len(self.positions) - 1))
-
-    def watch_cursor(self, before: int, now: int) -> None:
-        self._into_view()  # draws all of it if it scrolls
-        self.refresh_lines(before)
-        self.refresh_lines(now)
-        self.post_message(self.SeedHighlighted(self.cursor))
-
     def on_resize(self) -> None:
         self._height = self.size.height
-        self._resize()
-        self._into_view()
 
-    def on_click(self, event: Click) -> None:
-        index = self.scroll_offset.y + event.y
-        if index < len(self.positions):
-            self.cursor = index
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        self._top, self._width, self._base = self.scroll_offset.y, self.size.width, self.rich_style
-        return super().render_lines(crop)
-
-    def render_line(self, y: int) -> Strip:
-        index, width, base = self._top + y, self._width, self._base
+    def strip(self, index: int, width: int, base: Style) -> Strip:
         row = self.row(index)
         if row is None:
             return Strip.blank(width, base)
-        cells = line(row, max(1, width - 2), self.tokens, self.candidates)
-        if index == self.cursor:  # one colour: the bar must be read at a glance
-            bar = self.get_component_rich_style("seeds--cursor")
-            text = f" {(' ' * GAP).join(text for text, _ in cells)}"
-            return Strip([Segment(text, bar)]).adjust_cell_length(width, bar)
         pieces = [Segment(" ", base)]
-        for text, style in cells:
+        for text, style in line(row, max(1, width - 1), self.tokens, self.candidates):
             if style:
                 pieces += [Segment(text, base + Style.parse(style)), Segment(" " * GAP, base)]
             else:
                 pieces.append(Segment(text + " " * GAP, base))
-        return Strip(pieces).adjust_cell_length(width, base)
-
-    def _resize(self) -> None:
-        # It never scrolls sideways; a width that changes would ask for another layout of the screen.
-        self.virtual_size = Size(1, len(self.positions))
-
-    def _into_view(self) -> None:
-        self.scroll_to_region(Region(0, self.cursor, 1, 1), animate=False, immediate=True, force=True)
+        return Strip(pieces)
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:
-    """The index of a position in ascending positions; None if it is missing."""
+    """The index of a position in ascending positions. None if it is missing."""
     index = bisect_left(positions, position)
     return index if index < len(positions) and positions[index] == position else None

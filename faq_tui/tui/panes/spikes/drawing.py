@@ -1,4 +1,4 @@
-"""The drawing of the Spikes pane as ANSI text, from max-pooled data. It is made on a thread."""
+"""Draw the Spikes pane as ANSI text from max-pooled data. This runs on a thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.tui.panes.spikes.landscape import drawn as landscapes
 from faq_tui.tui.panes.spikes.tables import NAMES, details, table
 from faq_tui.tui.panes.spikes.view_state import SpikesViewState
 
-BOTH_HEIGHT = 27  # lines from which the landscape and another view fit together
+BOTH_HEIGHT = 27  # minimum lines for the landscape and another view together
 TABLE_WIDTH = 92
 RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
@@ -57,12 +57,12 @@ def _view(
         return _channels(run, view_state, width, height)
     if view == "errors":
         return _errors(seen, width, height)
-    rows = table(compared, width) if compared else ["There is one set only: nothing to compare it with."]
+    rows = table(compared, width) if compared else ["There is only one set, so there is no comparison."]
     return [*rows, "", *details(run, seen, view_state, width)][:height]
 
 
 def _by_layer(seen: Overview, name: str, view_state: SpikesViewState) -> list[float | None]:
-    """The values from layer 0 on, so that an index on the axis is a layer."""
+    """The values from layer 0 on, so that each index is a layer number."""
     values = seen.values(name, view_state.module, view_state.metric)
     return [values.get(layer) for layer in range(max(values, default=-1) + 1)]
 
@@ -84,7 +84,7 @@ def _channels(run: Run, view_state: SpikesViewState, width: int, height: int) ->
 
 def _errors(seen: Overview, width: int, height: int) -> list[str]:
     if not seen.errors:
-        return ["The errors of the layers' outputs are measured by evaluate, once artefacts are there."]
+        return ["Not measured yet. The stage evaluate measures the errors of the layer outputs for every artefact."]
     errors: dict[str, list[float | None]] = {name: list(values) for name, values in seen.errors.items()}
     return _curves("relative error of each layer's output", errors, width, height)
 
@@ -96,7 +96,7 @@ def _curves(
     height: int,
     ticks: list[tuple[int, str]] | None = None,
 ) -> list[str]:
-    """A title and a legend, and the plot below them."""
+    """A title, a legend, and the plot below them."""
     names = [f"{mark_of(index)[0]} {sanitize(name)}" for index, name in enumerate(series)]
     if len(series) > 1:
         names.append(f"{SHARED} {'both' if len(series) == 2 else 'several'}")
@@ -111,7 +111,7 @@ def _curves(
     head = line((c, "bold") for c in sanitize(title)[:width])
     heads = [head, legend] if below else [head + legend]
     plot = overlay(series, width, height - len(heads), ticks)
-    return [*heads, *plot.split("\n")] if plot else [*heads, "nothing finite to draw, or no room"]
+    return [*heads, *plot.split("\n")] if plot else [*heads, "no finite values to draw, or no space"]
 
 
 def _side_by_side(left: list[str], right: list[str], width: int, height: int) -> list[str]:

@@ -1,4 +1,5 @@
-"""The landscapes of two sets side by side in one scale: skylines of channels above maps of tokens by channels."""
+"""The activations of two sets side by side on the same scale: the peak of each channel, and below it a map of tokens
+by channels."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-AXIS = 7  # columns for the numbers of the scale
+AXIS = 7  # columns for the labels of the scale
 GAP = 2
 LEAST_HEIGHT = 7
 
@@ -46,7 +47,7 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
         and (cells := landscape(run, name, view_state.module_ref)) is not None
     ]
     if not sides:
-        return ["The files of these sets are gone; r measures them again."]
+        return ["The files of these sets are missing. r measures the sets again."]
     if height < LEAST_HEIGHT:
         return []
     top = max(side.highest for side in sides)
@@ -58,7 +59,7 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
     labels = _axis(top, sky, ground)
     highest = max(sides, key=lambda side: side.highest)
     heading = sanitize(
-        f"layer {view_state.layer} {view_state.module}: |x| in one scale, red from {PEAK * top:.3g}, the dashed line"
+        f"layer {view_state.layer} {view_state.module}: |x|, same scale; red = above {PEAK * top:.3g} (dashed)"
     )
     titles = [_title(side, top, len(sides) > 1 and side is highest, each) for side in sides]
     rows = [line((mark, "dim") for mark in heading[:width])]
@@ -71,7 +72,7 @@ def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> lis
 
 
 def window(sides: list[Side], zoom: int) -> tuple[int, int]:
-    """First and last channel that are shown: all, or those around the highest peak, in whole columns."""
+    """The first and last shown channel: all channels, or whole columns around the highest peak."""
     channels = len(sides[0].absmax)
     step = column_width(channels)
     highest = max(sides, key=lambda side: side.highest)
@@ -95,7 +96,7 @@ def _title(side: Side, top: float, is_highest: bool, width: int) -> str:
 
 
 def _axis(top: float, sky: int, ground: int) -> list[str]:
-    """The labels of the scale beside the skyline, and of the map's rows."""
+    """The labels of the scale and of the map's rows."""
     labels = [""] * (sky + ground)
     labels[0] = f"{top:.3g}"
     labels[sky - 1 - int(PEAK * sky)] = f"{PEAK * top:.3g}"

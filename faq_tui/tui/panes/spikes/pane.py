@@ -25,20 +25,20 @@ from faq_tui.tui.panes.spikes.spec import SPIKES
 from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.text import LiteralText
 
-NARROW = 110  # columns: below it the sentence takes three lines
+NARROW = 110  # columns; in a narrower pane the sentence needs three lines
 NOTHING = (
-    "No activations yet: they come from the stage activations, after assemble.\n"
-    "It sends each calibration set through the target once; [activations] in\n"
-    "faq.toml says where it looks."
+    "No activations yet. The stage activations, which follows assemble, runs each\n"
+    "calibration set through the target once. [activations] in faq.toml selects\n"
+    "the modules to measure."
 )
 
 
 class Drawing(LiteralText):
-    """The drawing. It is a class so that queries find it."""
+    """The widget with the drawing. A separate class lets queries find it."""
 
 
 class SpikesPane(Pane):
-    """Draws on a daemon thread, from the database's numbers and the arrays in activations/*.safetensors."""
+    """The pane Spikes. A daemon thread draws the figures from faq.db and activations/*.safetensors."""
 
     SPEC = SPIKES
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SPIKES.actions)]
@@ -46,7 +46,7 @@ class SpikesPane(Pane):
 
     @dataclass
     class Drawn(Message):
-        """The drawing that the thread made for a view state."""
+        """The drawing for a view state, from the drawing thread."""
 
         view_state: SpikesViewState
         seen: Overview
@@ -57,7 +57,7 @@ class SpikesPane(Pane):
         super().__init__(run)
         self.seen = Overview()
         self.view_state = SpikesViewState()
-        self.drawn: SpikesViewState | None = None  # that is on the screen
+        self.drawn: SpikesViewState | None = None  # the view state on the screen
         self._shown: tuple[Overview, SpikesViewState] | None = None  # the last request
         self._stage: object = None
         self._pending: tuple[Overview, SpikesViewState] | None = None
@@ -91,7 +91,7 @@ class SpikesPane(Pane):
         self.call_after_refresh(self.draw)
 
     def _arrange(self) -> None:
-        """Reserve a fixed height for the sentence, so that its length does not make the drawing start again."""
+        """Reserve a fixed height for the sentence, so that its length does not cause a second drawing."""
         sentence = self.query_one("#spikes-sentence", LiteralText)
         sentence.display = bool(self.seen.sets)
         sentence.styles.min_height = 3 if self.room.width < NARROW else 2
@@ -108,7 +108,7 @@ class SpikesPane(Pane):
             rows.append("\t".join([row.metric, *map(str, numbers), row.verdict]))
         return "\n".join([comparison.sentence, *rows])
 
-    # Drawing: the app's thread requests it, a daemon thread does it, one at a time, the newest request last.
+    # The app's thread requests drawings. A daemon thread makes one drawing at a time and skips outdated requests.
 
     def draw(self) -> None:
         if not self.is_mounted:
@@ -157,7 +157,7 @@ class SpikesPane(Pane):
         event.stop()
         self.drawn = event.view_state
         sentence = self.query_one("#spikes-sentence", LiteralText)
-        sentence.show(event.sentence or f"{event.view_state.left}: there is no other set to compare it with.")
+        sentence.show(event.sentence or f"{event.view_state.left}: there is no other set for a comparison.")
         self.query_one(Drawing).show(Text.from_ansi(event.text, no_wrap=True))
 
     # Actions.
@@ -197,7 +197,9 @@ class SpikesPane(Pane):
         if len(self.seen.modules) > 1:
             self._show(self.view_state.other_module(self.seen, by))
         elif self.seen.sets:
-            self.notify("One module is measured; [activations] modules in faq.toml adds others.", markup=False)
+            self.notify(
+                "Only one module is measured. To add others, set [activations] modules in faq.toml.", markup=False
+            )
 
     def action_left_set(self) -> None:
         if self.seen.sets:

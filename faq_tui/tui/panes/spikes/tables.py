@@ -1,4 +1,4 @@
-"""The metrics of two sets as a table, and further facts on each set in words."""
+"""The metrics of two sets as a table, and more facts about each set in words."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SHARES = ("over_6_sigma", "over_20_median", "top_channel_energy")
 
 
 def table(comparison: SetComparison, width: int) -> list[str]:
-    """The head and a line for each metric: medians over layers, change with interval, sign test, verdict."""
+    """A heading and one line per metric: medians over layers, change with interval, sign test, verdict."""
     wide = width >= 92
     ours, theirs = (f"{sanitize(name)[:10]:>10}" for name in (comparison.ours, comparison.theirs))
     head = f"{'over all layers':<16}{ours} {theirs}  {'change [95%]':<22}{'higher in':<10}"
@@ -40,7 +40,7 @@ def table(comparison: SetComparison, width: int) -> list[str]:
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
-    """For each set its tokens by kind, the sink, covered outlier channels, and experts with too few tokens."""
+    """For each set: tokens by kind, the sink, driven outlier channels, and experts with too few tokens."""
     rows = []
     driven = covered(run, list(seen.sets), view_state.module_ref)
     for name in view_state.names:
@@ -53,7 +53,7 @@ def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -
         ]
         sink = here[0]["kinds"].get(SINK) if here else None
         if sink:
-            parts.append(f"first tokens up to {sink['max']:.3g}, apart")
+            parts.append(f"first tokens (counted separately) up to {sink['max']:.3g}")
         if driven.get(name, (0, 0))[1]:
             parts.append("drives {} of this layer's {} outlier channels".format(*driven[name]))
         minimum = run.settings.activations.expert_minimum * row.tokens

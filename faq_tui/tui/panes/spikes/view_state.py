@@ -1,4 +1,4 @@
-"""What the person chose to see in the Spikes pane: layer, module, sets, view and zoom."""
+"""What the user chose to see in the Spikes pane: layer, module, sets, view and zoom."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_ZOOM = 16
 
 @dataclass(frozen=True)
 class SpikesViewState:
-    """`left` and `right` are names of sets; both are the same if there is only one set."""
+    """`left` and `right` are names of sets. They are equal if there is only one set."""
 
     module: str = ""
     layer: int = 0
@@ -35,7 +35,7 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """The same state, or the nearest one that the overview has."""
+        """The same state, or the nearest state that the overview contains."""
         if not seen.sets:
             return self
         modules, names = seen.modules, list(seen.sets)

@@ -9,13 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import numpy as np
 import pytest
 
 from tests.support.fake_server import Asked, Behaviour, FakeServer, answer_of, reasoning_of
 from tests.support.judge_bench import is_judge, marks
-from tests.support.paths import SCHEMAS
+from tests.support.schemas import valid
 from tests.support.shell import faq_tui, make_run, rows
 from tests.support.tiny import make_tiny_model
 
@@ -233,7 +232,7 @@ def test_the_mix_picks_as_computed_by_hand(run: Path) -> None:
 
 def test_status_shows_every_column_and_validates(run: Path) -> None:
     body = json.loads(faq_tui("status", run, "--json").out)
-    jsonschema.Draft202012Validator(json.loads((SCHEMAS / "status.json").read_text())).validate(body)
+    valid("status", body)
     judging = body["judging"]
     assert (judging["picks_by"], judging["weights"]) == ("mix", {"llm": 1.0, "likelihood": 0.5})
     assert [(c["kind"], c["scored"], c["picks"]) for c in judging["columns"]] == [

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from faq_tui.core.base.cancel import CancelToken
@@ -30,11 +29,11 @@ from faq_tui.core.store import candidates, seeds
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 from tests.support.fake_server import Asked, Behaviour, FakeServer, answer_of
-from tests.support.paths import EXTENSION_PACKAGE, ROOT, SCHEMAS
+from tests.support.paths import EXTENSION_PACKAGE, ROOT
+from tests.support.schemas import valid
 from tests.support.shell import environment, faq_tui_process, make_run, refused, rows
 
 INSTALLED: dict[str, Any] = {"PYTHONPATH": f"{ROOT}{os.pathsep}{EXTENSION_PACKAGE}"}  # as if it were installed
-STATUS = json.loads((SCHEMAS / "status.json").read_text(encoding="utf-8"))
 SHARED = {"kind", "columns", "pick_by", "length_control"}  # keys of [judge] that are of no single judge
 ALL_THREE = """
 [judge]
@@ -74,7 +73,7 @@ def test_every_key_of_the_section_is_shared_or_read_by_a_judge() -> None:
         assert set(judge_.required) <= set(judge_.keys) and set(judge_.shaping) <= set(judge_.keys)
     names = list(JudgeSettings.model_fields)
     first = names.index("base_url")
-    assert "as are all keys below" in str(JudgeSettings.model_fields["base_url"].description)
+    assert 'this and all keys below are for kind "llm"' in str(JudgeSettings.model_fields["base_url"].description)
     assert set(names[first:]) == set(judge_named("llm").keys)
 
 
@@ -149,7 +148,7 @@ def test_an_infinite_score_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("kind", ["lenghty", "mix", ""])
 def test_no_judge_has_no_id(run: Run, kind: str) -> None:
-    with pytest.raises(UsageError, match="there are llm, likelihood, activation"):
+    with pytest.raises(UsageError, match="available: llm, likelihood, activation"):
         column_id(run, kind)
 
 
@@ -212,7 +211,7 @@ def test_a_second_run_scores_nothing_anew(judged: Path) -> None:
 
 def test_status_shows_its_column(judged: Path) -> None:
     body = json.loads(faq_tui_process("status", judged, "--json", **INSTALLED).out)
-    jsonschema.Draft202012Validator(STATUS).validate(body)
+    valid("status", body)
     (column,) = body["judging"]["columns"]
     assert (column["kind"], column["scored"], column["picks"]) == ("shortest", 9, True)
     assert body["judging"]["picks_by"] == "shortest" and body["sources"]["elder"]["scored"] == 9

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,48 +9,15 @@ import torch
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
-from faq_tui.core.models.experts import is_fused, unfuse_experts
-from faq_tui.core.quantizing.model_writer import LayerFiles, write_model
+from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.quantizing.output import coverage
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import find_groups
 from faq_tui.core.quantizing.sequential.hessian import Factor
-from faq_tui.core.quantizing.sequential.stack import capture, find_stack, in_batches
+from faq_tui.core.quantizing.sequential.stack import capture, find_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
-
-COMMON: dict[str, Any] = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 8,
-    "initializer_range": 0.2,
-    "max_position_embeddings": 64,
-    "pad_token_id": 0,
-}
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "decoder_sparse_step": 1}
-SLIDING = {"sliding_window": 8}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "llama": {},
-    "qwen2": {},
-    "qwen3": {},
-    "mistral": SLIDING,
-    "gemma2": SLIDING,  # every other layer has another mask
-    "gemma3_text": SLIDING | {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"]},
-    "qwen3_moe": EXPERTS,
-}
-ROWS = [[1, 5, 9, 2, 60, 33, 7, 8, 4, 11, 12, 13], [3, 3, 2, 1, 50, 20], [7, 9, 11, 40, 2, 5]]
-
-
-def model_of(family: str, **changes: Any) -> Any:
-    from transformers import AutoConfig, AutoModelForCausalLM
-
-    torch.manual_seed(0)
-    config = AutoConfig.for_model(family, **{**COMMON, **FAMILIES[family], **changes})
-    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+from tests.support.model_families import FAMILIES, ROWS, model_of
 
 
 def one_by_one(solve: Any) -> Solve:
@@ -149,18 +115,6 @@ def test_each_layer_sees_what_the_quantized_ones_before_it_give() -> None:
     assert differs("model.layers.0.mlp.gate_proj") and differs("model.layers.2.mlp.down_proj")
 
 
-def test_experts_put_apart_compute_as_the_fused_ones() -> None:
-    model = model_of("qwen3_moe")
-    with torch.no_grad():
-        expected = model(input_ids=torch.tensor([ROWS[0]])).logits
-        unfuse_experts(model)
-        assert not any(is_fused(module) for module in model.modules())
-        found = model(input_ids=torch.tensor([ROWS[0]])).logits
-    assert torch.allclose(found, expected, atol=1e-5)
-    names = [name for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)]
-    assert "model.layers.2.mlp.experts.3.down_proj" in names
-
-
 def test_an_expert_that_no_token_reaches_is_rounded_and_named() -> None:
     model = model_of("qwen3_moe")
     for layer in find_stack(model).layers:
@@ -206,41 +160,8 @@ def test_a_stop_ends_the_walk_before_the_next_module() -> None:
     assert len(seen) == 5  # in the middle of gate and up, which are solved together
 
 
-def test_rows_of_one_length_go_together_up_to_the_limit() -> None:
-    rows = [[n] * length for n, length in enumerate((5, 3, 5, 5, 3, 9))]
-    batches = in_batches(rows, 10)
-    assert [[row[0] for row in batch] for batch in batches] == [[0, 2], [3], [1, 4], [5]]
-    assert all(len({len(row) for row in batch}) == 1 for batch in batches)
-
-
 def test_weights_that_are_not_finite_fail_by_name() -> None:
     model = model_of("llama")
     find_stack(model).layers[1].mlp.up_proj.weight.data[3, 3] = float("nan")
     with pytest.raises(FaqError, match=r"layer 1 mlp\.up_proj failed because its weights are not finite"):
         walk(model, same)
-
-
-def test_a_model_is_written_back_in_its_own_files(tmp_path: Path) -> None:
-    from safetensors.torch import load_file
-
-    target, out = tmp_path / "target", tmp_path / "out"
-    out.mkdir()
-    model_of("qwen3_moe").save_pretrained(target, max_shard_size="20KB")
-    files = sorted(path.name for path in target.glob("*.safetensors"))
-    assert len(files) > 2
-    new = LayerFiles(tmp_path / "layers")
-    name = "model.layers.1.mlp.experts.2.up_proj.weight"
-    new.add(1, {name: torch.full((16, 32), 7, dtype=torch.int8), f"{name}_scale": torch.ones(16, 1)})
-    write_model(target, out, new, lambda: None)
-    assert sorted(path.name for path in out.glob("*.safetensors")) == files
-    before = {key: tensor for file in files for key, tensor in load_file(target / file).items()}
-    after = {key: tensor for file in files for key, tensor in load_file(out / file).items()}
-    assert set(after) == {*before, f"{name}_scale"}
-    assert (after[name] == 7).all() and after[name].dtype == torch.int8
-    assert all(torch.equal(after[key], before[key]) for key in before if key != name)
-    from faq_tui.core.quantizing.servable import problems
-
-    assert not [one for one in problems(out) if "disagree" in one]
-    new.add(2, {"model.layers.9.nowhere.weight": torch.ones(1)})
-    with pytest.raises(FaqError, match=r"layers\.9\.nowhere\.weight has no tensor of its name"):
-        write_model(target, out, new, lambda: None)

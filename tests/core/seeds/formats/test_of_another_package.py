@@ -165,7 +165,8 @@ def test_errors_of_another_packages_format_name_file_and_line(tmp_path: Path) ->
     run = make_run(tmp_path, seeds="s.faqtoy", seed_keys='on_problem = "refuse"')
     (run / "s.faqtoy").write_text(BLOCKS)
     result = faq_tui_process("run", run, "--only", "seeds", **INSTALLED)
-    assert result.code == ExitCode.USAGE and sentence(result.err).startswith("s.faqtoy line 3 is empty: mend it")
+    assert result.code == ExitCode.USAGE
+    assert sentence(result.err).startswith("s.faqtoy line 3 is empty: correct the line")
     (run / "s.faqtoy").write_bytes(b"caf\xe9\n")
     result = faq_tui_process("run", run, "--only", "seeds", **INSTALLED)
     assert result.code == ExitCode.USAGE and "s.faqtoy is not UTF-8 text" in sentence(result.err)

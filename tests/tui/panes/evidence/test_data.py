@@ -31,9 +31,10 @@ async def test_figures_of_other_settings_are_said_to_be(tmp_path: Path) -> None:
                 await settled(pane, pilot)
                 shown = " ".join(app.screen_text.split())
                 assert line_of(app.screen_text, "At equal samples: 3 better"), "a line of its own"
-                assert ("have changed since these figures were measured: run it again." in shown) == said
+                assert ("have changed since these figures were measured: run the stage again." in shown) == said
 
 
+@pytest.mark.slow
 async def test_several_draws_are_shown_by_their_means(tmp_path: Path) -> None:
     """Else the table's values and its change would tell of different models, and the report of others again."""
     sets = {"baseline": 0.20, "baseline-r2": 0.26, "baseline-r3": 0.26}
@@ -60,5 +61,5 @@ async def test_draws_that_share_seeds_are_said_to(tmp_path: Path, chosen: int) -
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            said = "Draws share seeds, 12 of the same 24 in each: intervals are widened."
+            said = "Draws overlap (12 of the same 24 seeds in each): intervals are widened."
             assert (said in app.screen_text) == (chosen > 0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from faq_tui.core.benchmarking.plan import wanted
 from faq_tui.core.store.benchmarks import replace_results, set_problem
 from faq_tui.tui.panes.evidence.pane import EvidencePane
@@ -13,6 +15,7 @@ from tests.support.made_up import made_up_result
 from tests.support.pane_host import PaneHost
 
 
+@pytest.mark.slow
 async def test_benchmarks_stand_below_our_own_measurements(tmp_path: Path) -> None:
     toml = TOML + '[evaluate.lm_eval]\ntasks = ["piqa", "arc_easy"]\n'
     with evidence_run(tmp_path / "run", toml=toml) as run:

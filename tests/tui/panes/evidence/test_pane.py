@@ -154,6 +154,7 @@ async def test_view(tmp_path: Path) -> None:
         assert "specialised" in text and "loss recovered" not in text and "item" in text
 
 
+@pytest.mark.slow
 async def test_open_and_back(tmp_path: Path) -> None:
     """evidence.open, evidence.back: what the three models made of an item."""
     async with opened(tmp_path) as (app, pane, press):
@@ -180,11 +181,12 @@ async def test_open_and_back(tmp_path: Path) -> None:
         text = await press("escape")
         assert pane.opened is None and "item" in text and pane.query_one(Lines).cursor == at + 1
         text = await press("G", "enter")
-        assert re.search(r"item \d+ +\d+ of \d+", text) and "Its words are not stored" in text
+        assert re.search(r"item \d+ +\d+ of \d+", text) and "Its text is not stored" in text
         assert "KL 0.0000 nats a token" in text and "token perplexity" in text
         assert app.pane is pane
 
 
+@pytest.mark.slow
 async def test_an_item_without_labels_is_read_token_by_token(tmp_path: Path) -> None:
     with evidence_run(tmp_path / "run") as run:
         add_words(run)
@@ -228,6 +230,7 @@ async def test_left_model_and_right_model(tmp_path: Path) -> None:
         assert "gptq-w4g128-elder-tokens" in text, "also in the open item"
 
 
+@pytest.mark.slow
 async def test_paper(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, _pane, press):
         assert "The FAQ paper (arXiv 2601.11200) has no table for the model ./target." in await press("p")
@@ -267,7 +270,7 @@ async def test_a_replay_writes_nothing(tmp_path: Path) -> None:
             await settled(pane, pilot)
             await pilot.press("e")
             await until(pilot, lambda: list(app._notifications))
-            assert [n.message for n in app._notifications] == ["this is a replay: nothing is written"]
+            assert [n.message for n in app._notifications] == ["this is a replay, which writes no files"]
             assert not run.reports.exists()
 
 
@@ -286,7 +289,7 @@ async def test_nothing_yet_then_a_measurement_is_ready(tmp_path: Path) -> None:
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            assert "Nothing is measured yet: the figures come from" in app.screen_text
+            assert "Nothing is measured yet. The stage evaluate" in app.screen_text
             assert pane.text_to_copy() is None
             for key in ("j", "G", "v", "m", "a", "p", "enter", "b", "s", "e", "escape"):
                 await pilot.press(key)
@@ -296,7 +299,7 @@ async def test_nothing_yet_then_a_measurement_is_ready(tmp_path: Path) -> None:
                 e.StageStarted("evaluate", 9, "measurements"), e.MeasurementReady(UNQUANTIZED, "pydoc", "kl", 0.0)
             )
             await until(pilot, lambda: "KL on pydoc" in app.screen_text)
-            assert "Only the unquantized model is measured so far: r goes on" in app.screen_text
+            assert "Only the unquantized model is measured so far. r measures" in app.screen_text
             for key in ("v", "v", "j", "enter", "b", "s"):
                 await pilot.press(key)
             assert "No item flipped" in app.screen_text
@@ -309,7 +312,7 @@ async def test_measurements_of_another_model(tmp_path: Path) -> None:
         app = PaneHost(pane)
         async with app.run_test(size=(80, 24)) as pilot:
             await settled(pane, pilot)
-            assert "r measures again what is out of date" in " ".join(app.screen_text.split())
+            assert "r repeats the outdated measurements" in " ".join(app.screen_text.split())
 
 
 async def test_a_measurement_more_is_shown_at_once(tmp_path: Path) -> None:

@@ -68,8 +68,8 @@ async def opened(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterato
 
 async def test_the_judges_pick_its_mark_and_its_reason(run_folder: Path) -> None:
     async with opened(run_folder) as judge:
-        await judge.sees("Why does my bread", "the judge picks 1; no person has overridden it", "no overrides yet")
-        await judge.sees("1 8 of 10 picked by judge 2 5 of 10 3 unfit", "judge: reason 1", "Answer 1 of elder")
+        await judge.sees("Why does my bread", "judge's pick: 1 (not reviewed)", "no overrides yet")
+        await judge.sees("1 8 of 10 picked by judge 2 5 of 10 3 unusable", "judge: reason 1", "Answer 1 of elder")
         await judge.misses("Answer 2 of elder")
     async with opened(run_folder, (120, 36)) as judge:
         await judge.sees(
@@ -82,9 +82,9 @@ async def test_pick_1_pick_2_pick_3_are_rows_with_who_and_when(run_folder: Path)
     before = rows(run_folder, "SELECT * FROM picks")
     async with opened(run_folder) as judge:
         await judge.press("2")
-        await judge.sees(f"Now: candidate 2, by {ME}", "the judge picks 1", "0 of 1 overrides agree with the judge")
+        await judge.sees(f"Now: candidate 2, by {ME}", "judge's pick: 1", "0 of 1 overrides agree with the judge")
         await judge.press("1")
-        await judge.sees("Now: candidate 1", "the judge says the same", "1 of 1 overrides agree")
+        await judge.sees("Now: candidate 1", "the judge agrees", "1 of 1 overrides agree")
         await judge.press("n", "n", "3")
         await judge.sees("seed 3 of 4", "2 of 2 overrides agree")
     assert judge.overrides() == [("elder", "pick", number, ME, "") for number in (2, 1, 3)]
@@ -99,7 +99,7 @@ async def test_half_an_answer_is_refused_and_a_loop_is_not(run_folder: Path) -> 
         await until(judge.pilot, lambda: any("is truncated: it cannot be assembled" in s for s in said(judge.app)), 5)
         assert judge.overrides() == []
         await judge.press("G")
-        await judge.sees("the judge found none fit", "repeats itself: the judge passes over it, you may pick it")
+        await judge.sees("the judge found no usable answer", "repeats itself: the judge never picks it, but you can")
         await judge.press("1")
         await judge.sees("Now: candidate 1, by")
 
@@ -144,9 +144,9 @@ async def test_reject_and_undo(run_folder: Path) -> None:
         await judge.press("n", "1", "n")
         await judge.sees("seed 3 of 4")
         await judge.press("u")  # no override here: the last one made
-        await judge.sees("seed 2 of 4", "no person has overridden it")
+        await judge.sees("seed 2 of 4", "not reviewed")
         await judge.press("p", "u", "u")
-        await judge.sees("seed 1 of 4", "no person has overridden it", "no overrides yet")
+        await judge.sees("seed 1 of 4", "not reviewed", "no overrides yet")
         assert "no override of yours to undo" in said(judge.app)
     actions = [row[1] for row in judge.overrides()]
     assert actions == ["reject", "pick", "clear", "clear"]
@@ -201,7 +201,7 @@ async def test_filter_shows_what_a_person_looks_for(run_folder: Path) -> None:
         await judge.press("F", "j", "enter")
         await judge.sees("seed 1 of 1", "disagreements", "bread")
         await judge.press("1")  # agrees now, but does not vanish under one's hands
-        await judge.sees("seed 1 of 1", "bread", "the judge says the same")
+        await judge.sees("seed 1 of 1", "bread", "the judge agrees")
         await judge.press("F", "enter", "F", "k", "k", "enter")
         await judge.sees("seed 1 of 4")
 
@@ -219,7 +219,7 @@ def test_what_each_filter_admits(run_folder: Path) -> None:
             "all": [0, 1, 2, 3],
             "close calls": [1],
             "disagreements": [2],
-            "truncated or unfit": [0, 3],
+            "truncated or unusable": [0, 3],
             "overridden": [1, 2],
         }
         assert agreement(found) == (1, 2)
@@ -227,10 +227,10 @@ def test_what_each_filter_admits(run_folder: Path) -> None:
 
 async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -> None:
     async with opened(run_folder, (120, 36)) as judge:
-        await judge.sees("8 of 10", "reason 1", "picked by judge", "the judge picks 1")
+        await judge.sees("8 of 10", "reason 1", "picked by judge", "judge's pick: 1")
         await judge.press("b")
         await judge.sees("blind: scores hidden, order kept", "Answer 1 of elder", "cut off at max_tokens")
-        await judge.misses("8 of 10", "reason 1", "picked by judge", "the judge picks", "overrides")
+        await judge.misses("8 of 10", "reason 1", "picked by judge", "judge's pick:", "overrides")
         await judge.press("n", "n")
         boxes = list(judge.app.query(CandidateBox))
         assert boxes[0].has_class("-chosen"), "where one stands must not betray the judge's pick"
@@ -238,7 +238,7 @@ async def test_blind_hides_marks_reasons_and_the_judges_pick(run_folder: Path) -
         await judge.sees("Now: candidate 2", "picked by person")
         await judge.misses("picks 3")
         await judge.press("b")
-        await judge.sees("9 of 10", "the judge picks 3")
+        await judge.sees("9 of 10", "judge's pick: 3")
 
 
 async def test_fold_opens_long_reasoning(run_folder: Path) -> None:
@@ -319,6 +319,7 @@ async def test_nothing_to_judge_yet(tmp_path: Path, folder: Path) -> None:
         assert "no override of yours to undo" in said(app)
 
 
+@pytest.mark.slow
 async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> None:
     folder = make_judged_run(tmp_path / "run", hostile=HOSTILE + "w" * 1_000_000)
     began = time.process_time()  # the machine may be busy with other things

@@ -87,8 +87,8 @@ async def opened(folder: Path, size: tuple[int, int] = (80, 24)) -> AsyncIterato
 
 async def test_the_list_says_state_category_question_and_length(run_folder: Path) -> None:
     async with opened(run_folder) as seeds:
-        await seeds.sees("seed 1 of 36 4 to regenerate, 1 held out, 31 in reserve", "40 tokens")
-        await seeds.sees("picked cooking", "none fit", "held out", "in reserve", "chars")
+        await seeds.sees("seed 1 of 36 4 to regenerate, 1 held out, 31 unused", "40 tokens")
+        await seeds.sees("picked cooking", "none usable", "held out", "unused", "chars")
     async with opened(run_folder, (200, 60)) as seeds:
         await seeds.sees("language", "origin", "seeds.jsonl:6")
 
@@ -114,6 +114,7 @@ async def test_down_up_page_down_page_up_first_last(run_folder: Path) -> None:
         await seeds.sees("seed 1 of 36", "Why does my bread")
 
 
+@pytest.mark.slow
 async def test_search_finds_text_labels_and_ids(run_folder: Path) -> None:
     ids = seed_ids(run_folder)
     async with opened(run_folder) as seeds:
@@ -138,6 +139,7 @@ async def test_search_does_not_find_the_keys_of_the_stored_json(run_folder: Path
             await seeds.sees(f"“{text}”: 0 of 36 seeds", "no seed matches")
 
 
+@pytest.mark.slow
 async def test_filter_by_state_category_length_and_clear(run_folder: Path) -> None:
     """seeds.filter seeds.clear"""
     async with opened(run_folder) as seeds:
@@ -200,6 +202,7 @@ async def test_an_excluded_seed_leaves_the_sets(run_folder: Path) -> None:
         assert len(seed_rows.by_role(run.store, "chosen")) == 3
 
 
+@pytest.mark.slow
 async def test_tag_filter_and_undo(run_folder: Path) -> None:
     """seeds.tag"""
     async with opened(run_folder) as seeds:
@@ -220,13 +223,13 @@ async def test_tag_filter_and_undo(run_folder: Path) -> None:
 async def test_set_shows_the_sample_of_the_next_set_with_its_tokens_marked(run_folder: Path) -> None:
     """seeds.set"""
     async with opened(run_folder, (120, 36)) as seeds:
-        await seeds.sees("as in the set baseline: 40 tokens; v shows elder", "<|im_start|>user")
+        await seeds.sees("as in set baseline: 40 tokens; v shows elder", "<|im_start|>user")
         await seeds.press("v")
-        await seeds.sees("as in the set elder", "<|im_start|>assistant", "Yes.")
+        await seeds.sees("as in set elder", "<|im_start|>assistant", "Yes.")
         await seeds.press("j")
-        await seeds.sees("as in the set elder: 41 tokens", "square root of two is irrational?<|im_end|>")
+        await seeds.sees("as in set elder: 41 tokens", "square root of two is irrational?<|im_end|>")
         await seeds.press("G")
-        await seeds.sees("in no calibration set yet, so as the file has it")
+        await seeds.sees("from the seed file (in no calibration set yet)")
         await seeds.press("v")
         assert "this seed is in no calibration set yet" in said(seeds.app)
 
@@ -268,9 +271,10 @@ async def test_what_a_job_writes_appears(run_folder: Path) -> None:
             run.store.db.execute("UPDATE picks SET action = 'reject', candidate_id = NULL WHERE source = 'elder'")
         await seeds.pilot.pause(1.0)
         seeds.app.session.live.version += 1
-        await seeds.sees("none fit cooking Why")
+        await seeds.sees("none usable cooking Why")
 
 
+@pytest.mark.slow
 async def test_hostile_text_is_inert_and_a_long_line_is_fast(tmp_path: Path) -> None:
     folder = make_judged_run(tmp_path / "run", hostile=HOSTILE + "w" * 1_000_000)
     async with opened(folder) as seeds:
@@ -289,7 +293,7 @@ async def test_no_seeds_yet(tmp_path: Path) -> None:
         run.store.db.execute("UPDATE seeds SET present = 0")
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "no seeds yet: r reads them" in text_of(app), 5)
+        await until(pilot, lambda: "No seeds loaded. r starts the run." in text_of(app), 5)
         await pilot.press("e", "j", "G", "enter", "u")
 
 
@@ -363,3 +367,11 @@ def test_snapshot(size: tuple[int, int], run_folder: Path, snap_compare: Callabl
         await pilot.pause(0.2)
 
     assert snap_compare(app_on(run_folder), terminal_size=size, run_before=ready)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)])
+async def test_rows_that_are_no_seeds_are_counted_by_reason(run_folder: Path, size: tuple[int, int]) -> None:
+    with open_run(run_folder) as run:
+        seeds.record_skips(run.store, {"image": 1200, "tools": 34})
+    async with opened(run_folder, size) as pane:
+        await pane.sees("31 unused", "1,234 rows skipped: 1,200 image, 34 tools")

@@ -47,7 +47,7 @@ async def test_a_file_is_chosen_in_the_menu(tmp_path: Path) -> None:
         db.execute("UPDATE seeds SET origin = 'other.jsonl:' || position WHERE position >= 30")
     app = app_on(folder)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "31 in reserve" in text_of(app))
+        await until(pilot, lambda: "31 unused" in text_of(app))
         await pilot.press("f")
         options = app.screen.query_one(OptionList)
         prompts = [str(options.get_option_at_index(n).prompt).strip() for n in range(options.option_count)]

@@ -1,4 +1,4 @@
-"""The pane Spikes: landscapes in one scale, curves, table, files; and what it does without any data."""
+"""The pane Spikes: landscapes same scale, curves, table, files; and what it does without any data."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_the_higher_peaks_are_seen(tmp_path: Path) -> None:
     async with opened(tmp_path) as (app, _pane, _press):
         text = app.screen_text
         assert "elder makes self_attn.o_proj rougher than baseline" in text
-        assert "layer 0 self_attn.o_proj: |x| in one scale" in text
+        assert "layer 0 self_attn.o_proj: |x|, same scale" in text
         assert "baseline: highest 4" in text and "▲ elder: highest 9.6" in text
         lines = text.splitlines()
         dashed = next(number for number, line in enumerate(lines) if line.count("╌") > 20)
@@ -91,7 +91,7 @@ async def test_modules(tmp_path: Path) -> None:
         assert "layer 3 self_attn.o_proj" in await press("up")
     async with opened(tmp_path / "one", modules=MODULES[:1]) as (app, _pane, press):
         await press("j")
-        assert any("One module is measured" in n.message for n in app._notifications)
+        assert any("Only one module is measured" in n.message for n in app._notifications)
 
 
 async def test_sets(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ async def test_sets(tmp_path: Path) -> None:
         assert pane.view_state.left == "baseline-tokens"
         assert "no difference" in " ".join(text.split())
         text = await press("b")
-        assert "there is no other set to compare it with" in text and text.count(": highest") == 1
+        assert "there is no other set for a comparison" in text and text.count(": highest") == 1
         assert "\x1b" not in app.screen_text
 
 
@@ -119,15 +119,15 @@ async def test_view_and_metric(tmp_path: Path) -> None:
         text = await press("v")
         assert re.search(r"max \|x\| +14 +5\.83 +2\.4× \[2\.4, 2\.4\] +12 of 12 +rougher", text)
         assert "20 samples, 3,420 tokens (400 template, 600 question, 1,500" in text
-        assert "first tokens up to 9.5, apart" in text
+        assert "first tokens (counted separately) up to 9.5" in text
         assert f"drives {len(SPIKES)} of this layer's {len(SPIKES)} outlier channels" in " ".join(text.split())
         text = await press("v")
         assert "relative error of each layer's output" in text and "gptq-w4g64" in text
-        assert "in one scale" in await press("v")
+        assert "same scale" in await press("v")
     async with opened(tmp_path / "large", (200, 60)) as (_app, _pane, press):
         text = await press()
-        assert "in one scale" in text and "by layer" in text and "over all layers" in text
-        assert "sorted" in await press("v") and "in one scale" in await press()
+        assert "same scale" in text and "by layer" in text and "over all layers" in text
+        assert "sorted" in await press("v") and "same scale" in await press()
 
 
 async def test_zoom(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ async def test_copy_and_files_that_are_gone(tmp_path: Path) -> None:
         assert copied is not None and "\ncrest\t" in copied and copied.startswith("elder makes")
         for name in pane.seen.sets:
             path_of(pane.run, name).write_bytes(b"no safetensors")
-        assert "are gone; r measures them again" in await press("l")
+        assert "are missing. r measures the sets again" in await press("l")
 
 
 async def test_nothing_yet_then_a_set_is_ready(tmp_path: Path) -> None:

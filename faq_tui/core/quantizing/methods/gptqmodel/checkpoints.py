@@ -1,6 +1,6 @@
-"""gptqmodel's checkpoints of an artefact: a killed or stopped quantization resumes at its last layer.
+"""Manage gptqmodel's checkpoints of an artefact, so that a killed or stopped quantization resumes at its last layer.
 
-A file beside them keeps the messages about finished layers, because gptqmodel does not report these again.
+A file beside the checkpoints stores the messages about finished layers, because gptqmodel does not repeat them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.messages = folder / "told.jsonl"
-        self.resumed_at: int | None = None  # the first computed layer, once it is known
+        self.resumed_at: int | None = None  # the first layer that this attempt computes; None until it is known
         self._begun = False
 
     @property
@@ -35,21 +35,21 @@ class Checkpoint:
         return (self.folder / "store" / "CURRENT").is_file()
 
     def config(self, gptqmodel: Any, seconds: float) -> Any:
-        """The argument `checkpoint` of gptqmodel's `quantize`.
+        """Make the argument `checkpoint` of gptqmodel's `quantize`.
 
-        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last one, and one more
-        when all layers are done.
+        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last one, and another
+        one when all layers are done.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
-            shutil.rmtree(attempt, ignore_errors=True)  # killed processes left these
+            shutil.rmtree(attempt, ignore_errors=True)  # killed processes left these folders behind
         return _paced(gptqmodel.CheckpointConfig, seconds)(path=self.folder / "store")
 
     def drop(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def noting(self, send: Send) -> Send:
-        """A `send` that also appends the messages about layers to the file."""
+        """Return a function that calls `send` and also appends messages about layers to the file of messages."""
 
         def noted(kind: str, **body: Any) -> None:
             if kind in KINDS:
@@ -60,7 +60,7 @@ class Checkpoint:
         return noted
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of the layers before `layer`, the first to compute. Later calls do nothing."""
+        """Send the recorded messages of layers before `layer`, the first to be computed. Later calls do nothing."""
         if self._begun:
             return
         self._begun = True
@@ -73,7 +73,7 @@ class Checkpoint:
             progress.again(kept, send)
 
     def _read(self) -> list[dict[str, Any]]:
-        """The recorded messages, sorted by layer and kind, without repeats. A line cut off by a kill is skipped."""
+        """The recorded messages without repeats, sorted by layer and kind. An incomplete last line is skipped."""
         messages: dict[tuple[int, str, str], dict[str, Any]] = {}
         if self.messages.is_file():
             for line in self.messages.read_text(encoding="utf-8").splitlines():
@@ -93,17 +93,17 @@ def supports(model: Any) -> bool:
         gptq_checkpoint.validate_checkpoint_support(model)
     except (NotImplementedError, ValueError):
         return False
-    # faq-tui stops at the next module. gptqmodel would catch the signal and stop only after the layer.
+    # After a signal, faq-tui stops at the next module. gptqmodel itself would stop only after the layer.
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own function refuses symbolic links, which a hub cache consists of, and reads all weights again.
+    # gptqmodel's own function reads all weights again, and refuses symbolic links, which a hub cache consists of.
     gptq_checkpoint._source_identity = _files_of
     return True
 
 
 def _files_of(model: Any) -> dict[str, str]:
-    """A hash of size and modification time for config.json and each safetensors file, by file name."""
+    """For config.json and each safetensors file: a hash of its size and modification time, keyed by file name."""
     root = Path(model.model_local_path)
     hashes = {}
     for path in sorted([root / "config.json", *root.glob("*.safetensors*")]):
@@ -113,7 +113,7 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """A subclass of gptqmodel's `config` with an interval in seconds: a layer can take milliseconds or minutes."""
+    """A subclass of `config` with an interval in seconds, because a layer can take milliseconds or minutes."""
     last = time.monotonic()
 
     class Paced(config):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Quantize with gptqmodel: load lazily, quantize layer by layer, save."""
+"""Quantize with gptqmodel: load weights on demand, quantize layer by layer, and save the model."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from faq_tui.core.quantizing.progress import QuantizationProgress
 
 
 class EngineOptions(Protocol):
-    """What the engine needs to know of a method. `GptqmodelMethod` provides it."""
+    """The attributes of a method that the engine uses. `GptqmodelMethod` provides them."""
 
     cuda_backend: str
     checkpoints: bool
 
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
-        """gptqmodel's configuration object for `recipe`; `scratch` is a folder for what it offloads."""
+        """Make gptqmodel's configuration for `recipe`. gptqmodel offloads weights to the folder `scratch`."""
 
 
 def quantize(
@@ -41,8 +41,8 @@ def quantize(
     """Write the quantized model into `job.out`. This implements `Method.quantize` for every method of gptqmodel.
 
     The model sees exactly `rows` (token ids), in order, one row per batch.
-    Raises `Stopped` at the end of the step during which the cancel arrived. Raises FaqError with the layer and
-    the module as soon as a module turns out broken.
+    After a cancel, raises `Stopped` at the end of the current step. Raises FaqError with the layer and the module as
+    soon as a module cannot be quantized.
     """
     gptqmodel = import_gptqmodel()
     cancel.check()
@@ -52,7 +52,9 @@ def quantize(
         facts = _quantized(method, gptqmodel, job, target, rows, progress, checkpoint)
     except UnusableCheckpoint as error:
         assert checkpoint is not None
-        print(f"the checkpoint cannot be used, so it is begun anew: {error.__cause__}", flush=True)  # to the log
+        print(
+            f"the checkpoint cannot be used, so quantization starts again: {error.__cause__}", flush=True
+        )  # to the log
         checkpoint.drop()
         progress.send = send
         facts = _quantized(method, gptqmodel, job, target, rows, progress, Checkpoint(checkpoint.folder))
@@ -67,13 +69,13 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """The checkpoint of an earlier attempt cannot be used: other versions, another GPU, damaged files."""
+    """An earlier attempt's checkpoint cannot be used: versions or the GPU differ, or files are damaged."""
 
 
 def _checkpoint(
     method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """The job's checkpoint folder; None if the job is too short for one, or gptqmodel could not read one back.
+    """The job's checkpoint. None if the job is too short for one, or if gptqmodel could not resume from it.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
@@ -96,9 +98,9 @@ def _quantized(
     progress: QuantizationProgress,
     checkpoint: Checkpoint | None,
 ) -> dict[str, Any]:
-    """Quantize once and resume from `checkpoint` if it holds layers. Returns further entries of the manifest."""
+    """Quantize once. Resume from `checkpoint` if it holds layers. Returns further entries for the manifest."""
     device, send = device_of(job.device), progress.send
-    # On Hopper, `auto` downloads CUTLASS. The kernel does not change the quantized weights.
+    # On Hopper GPUs, `auto` downloads CUTLASS. The CUDA kernel does not change the quantized weights.
     backend = method.cuda_backend if job.backend == "auto" and device == "cuda" else job.backend
     with scratch_folder(job.out) as scratch:
         model = gptqmodel.GPTQModel.load(
@@ -119,7 +121,7 @@ def _quantized(
             with _rows_to(progress):
                 model.quantize(rows, batch_size=1, calibration_sort=None, **more)
         except Exception as error:
-            progress.check()  # raises our own stop, or the broken module from which this exception follows
+            progress.check()  # raises Stopped, or the error of the broken module that caused this exception
             if checkpoint is not None and checkpoint.exists and _about_checkpoints(error):
                 raise UnusableCheckpoint from error
             _blame_weights(target, progress)
@@ -128,14 +130,14 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # if the checkpoint held all layers, no callback has run
+            )  # no callback runs if the checkpoint contains all layers
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """If weights hold NaN, raise a clear error: GPTAQ and AWQ fail obscurely because of it."""
+    """If weights hold NaN, raise a clear error, because GPTAQ and AWQ fail with an unclear one."""
     tensors = tensors_of(folder)
     name = not_finite(
         folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in tensors]
@@ -181,7 +183,7 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
 
 @contextlib.contextmanager
 def _rows_to(progress: QuantizationProgress) -> Iterator[None]:
-    """Pass each module's log row to `progress` when gptqmodel makes it: there is no callback for it."""
+    """Pass each module's log row to `progress` when gptqmodel makes the row. gptqmodel has no callback for this."""
     from gptqmodel.looper.loop_processor import LoopProcessor
 
     original = LoopProcessor.log_new_row

@@ -17,12 +17,12 @@ from faq_tui.core.settings.recipe import Recipe
 
 Experts = Annotated[
     Literal["routed", "all"],
-    Field(description="tokens that calibrate an expert: routed (its own) or all"),
+    Field(description="tokens that calibrate an expert: routed (the tokens routed to it) or all"),
 ]
 
 
 class GptqmodelRecipe(Recipe):
-    """Settings of a gptqmodel method. An artefact older than the key `experts` was made with "routed"."""
+    """Settings of a gptqmodel method. Artefacts from before the setting `experts` existed were made with "routed"."""
 
     added_later: ClassVar[dict[str, Any]] = {"experts": "routed"}
 
@@ -37,15 +37,15 @@ class GptqmodelRecipe(Recipe):
 class GptqmodelMethod(Method):
     """A method that gptqmodel runs.
 
-    `cuda_backend` is a kernel that neither downloads nor compiles anything. `checkpoints` is True if gptqmodel can
-    resume this method from its checkpoints.
+    `cuda_backend` names a CUDA kernel for which nothing is downloaded or compiled. `checkpoints` is True if gptqmodel
+    can resume this method from its checkpoints.
     """
 
     cuda_backend: str
     checkpoints: bool = False
 
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
-        """gptqmodel's configuration object for `recipe`; `scratch` is a folder for what it offloads."""
+        """Make gptqmodel's configuration for `recipe`. gptqmodel offloads weights to the folder `scratch`."""
         raise NotImplementedError
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:

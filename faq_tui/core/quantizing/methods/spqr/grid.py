@@ -1,7 +1,7 @@
-"""The min-max quantizer of a group of weights: its fit, its second level, and the outliers that spoil it.
+"""Quantize a group of weights between its minimum and maximum, quantize its scales, and detect outliers.
 
-Weights of a group are [..., group, out]: every output row has its own scale and zero point, [..., out].
-`...` is empty, or one batch dimension: matrices that are quantized together.
+The weights of a group have the shape [..., group, out]. Every output row has its own scale and zero point, so these
+have the shape [..., out]. `...` stands for nothing, or for a batch dimension of matrices that are quantized together.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ TINY = 6e-8  # the smallest positive float16
 
 @dataclass(frozen=True)
 class Grid:
-    """ŵ = scale * (q - zero), q = 0 … 2^bits - 1; `zero` is not rounded."""
+    """The dequantized values are ŵ = scale * (q - zero) with q = 0 … 2^bits - 1. `zero` is not rounded."""
 
     scale: Any  # [..., out]
     zero: Any  # [..., out]
     bits: int
 
     def codes(self, weights: Any, out: Any = None) -> Any:
-        """Codes q of `weights` [..., out], as floats; written to `out` if given."""
+        """The codes q of `weights` [..., out], as floats. They are written to `out` if it is given."""
         import torch
 
         return torch.addcdiv(self.zero, weights, self.scale, out=out).round_().clamp_(0, 2**self.bits - 1)
@@ -39,9 +39,10 @@ class Grid:
 
 
 def fit(low: Any, high: Any, bits: int) -> Grid:
-    """s = (max - min) / (2^b - 1), z = -min / s, not forced through zero (SpQR, section 4.3).
+    """Compute the scale s = (max - min) / (2^b - 1) and the zero point z = -min / s (SpQR, section 4.3).
 
-    If the weights of a row hardly differ, its scale is at least 1/2048 of them, so that float16 can hold its zero.
+    If the weights of a row hardly differ, its scale is at least 1/2048 of the weights, so that float16 can hold its
+    zero point.
     """
     import torch
 
@@ -56,19 +57,19 @@ def fit_group(weights: Any, bits: int) -> Grid:
 
 
 def stored(grid: Grid) -> Grid:
-    """The grid with scale and zero rounded to float16."""
+    """The same grid with its scale and zero point rounded to float16."""
     return Grid(grid.scale.half().float().clamp(min=TINY), grid.zero.half().float(), grid.bits)
 
 
 @dataclass(frozen=True)
 class Level:
-    """Values quantized in runs of `group` neighbours: the codes, and the minimum and step of each run.
+    """Values that are quantized in runs of neighbours: their codes, and the minimum and step of each run.
 
-    The minimum is stored instead of its ratio to the step: the ratio would be large, and a step of a few millionths
-    has few digits in float16.
+    The minimum is stored instead of its ratio to the step, because the ratio would be large, and float16 stores a
+    step of a few millionths with few digits.
     """
 
-    codes: Any  # [..., runs, group] uint8, padded at the end
+    codes: Any  # [..., runs, group] uint8; the last run is padded
     step: Any  # [..., runs] float16
     least: Any  # [..., runs] float16
 
@@ -79,7 +80,7 @@ class Level:
 
 
 def second_level(values: Any, bits: int, group: int) -> Level:
-    """Quantize `values`: [..., out] scales or zeros of one group of columns. The last value pads a short run."""
+    """Quantize `values` [..., out], the scales or zeros of a group of columns. The last value pads a short run."""
     import torch
 
     padding = -values.shape[-1] % group
@@ -94,11 +95,12 @@ def second_level(values: Any, bits: int, group: int) -> Level:
 
 
 def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> Any:
-    """[..., group, out] bool: E = sum(((ŵ - w) / U_jj)²) falls by more than `threshold` without the weight.
+    """Mask [..., group, out] of the weights that are likely outliers.
 
-    `diagonal`: U_jj, [..., group]; `threshold`: a number, or [..., out]. Leaving out a
-    row's minimum or maximum changes its fit. Leaving out any other weight only removes that weight's term. So two
-    further fits per row suffice.
+    A weight is an outlier if the error E = sum(((ŵ - w) / U_jj)²) of its row falls by more than `threshold` when the
+    weight is left out. `diagonal` holds U_jj and has the shape [..., group]. `threshold` is a number, or has the
+    shape [..., out]. If a row's minimum or maximum is left out, the row is fitted again. If any other weight is left
+    out, only its term is removed. Therefore two further fits per row suffice.
     """
     import torch
 
@@ -126,7 +128,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
 def without(weights: Any, outliers: Any) -> Any:
     """`weights` with the outliers replaced by the mean of the row's other weights.
 
-    A row of only outliers is unchanged.
+    A row that has only outliers is not changed.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""SpQR of weight matrices: columns are solved in order, and costly weights become outliers."""
+"""Quantize weight matrices by SpQR: columns are solved in order, and weights with a large error become outliers."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 @dataclass(frozen=True)
 class Knobs:
     bits: int
-    group_size: int  # -1: one group per row
-    outlier_threshold: float = 0.2  # τ; smaller makes more outliers, infinity makes none
-    scale_bits: int | None = 3  # of the second level; None: scales and zeros stay float16
+    group_size: int  # number of columns per group; -1 for one group per row
+    outlier_threshold: float = 0.2  # τ; a smaller value makes more outliers, infinity makes none
+    scale_bits: int | None = 3  # bits of scales and zeros at the second level; None if they stay float16
     scale_group: int = 16  # output rows that share a second-level scale
 
 
-# Scale and zero of a group of columns: quantized by the second level, or float16 [..., out].
+# The scale and zero of a group of columns, either quantized by the second level or as float16 [..., out].
 Pair = tuple[Any, Any]
 
 
 @dataclass
 class Quantized:
-    """Quantized matrices in solving order: position p is column `order[p]`. `...` is the batch dimension, if any."""
+    """Quantized matrices in solving order: position p is column `order[p]`. `...` is a batch dimension or nothing."""
 
     weight: Any  # [..., out, in] float32, in the original column order
     codes: Any  # [..., in, out] uint8
     outliers: Any  # [..., in, out] bool
-    levels: list[Pair]  # of each group of columns
-    loss: Any  # [...]; a float for a single matrix
+    levels: list[Pair]  # scales and zeros of each group of columns
+    loss: Any  # [...], or a float for a single matrix
 
     def one(self, index: int) -> Quantized:
-        """Matrix `index` of a batch."""
+        """The quantized matrix at `index` of the batch."""
         levels = [(_at(scale, index), _at(zero, index)) for scale, zero in self.levels]
         return Quantized(self.weight[index], self.codes[index], self.outliers[index], levels, self.loss[index])
 
 
 class _SpqrRule:
-    """Rounds columns and marks outliers. `threshold`: T of each row, [..., out]; None: no outliers."""
+    """Rounds columns and marks outliers. `threshold` [..., out] is T of each row; if None, there are no outliers."""
 
     def __init__(self, knobs: Knobs, threshold: Any | None, columns: Any) -> None:
         import torch
@@ -80,7 +80,7 @@ class _SpqrRule:
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         self.rows = self.codes[..., start:stop, :].unbind(-2)
         if self.threshold is not None:
-            # err² > T is |w - ŵ| > sqrt(T) U_cc.
+            # The condition err² > T is equivalent to |w - ŵ| > sqrt(T) U_cc.
             self.limits = (self.threshold.sqrt()[..., None, :] * diagonal[..., None]).unbind(-2)
             self.block_outliers = self.outliers[..., start:stop, :].unbind(-2)
 
@@ -106,10 +106,10 @@ def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
 def quantize_stack(
     weights: Sequence[Any], factor: Factor, knobs: Knobs, check: Callable[[], None]
 ) -> list[Quantized]:
-    """Quantize matrices that share their Hessians: [..., out, in] of any floating dtype; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
 
-    T = τ · mean_c(var_rows(W_c) / U_cc²) of each matrix (SpQR, algorithm 1). A run of scales never spans two
-    matrices.
+    The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales
+    never spans two matrices.
     """
     import torch
 
@@ -149,7 +149,7 @@ def quantize_stack(
 
 
 def threshold(columns: Any, upper: Any, knobs: Knobs) -> Any:
-    """T, [...], of `columns`: [..., in, out]."""
+    """The outlier threshold T [...] of `columns` [..., in, out]."""
     diagonal = upper.diagonal(dim1=-2, dim2=-1)
     spread = columns.var(dim=-1) if columns.shape[-1] > 1 else columns.square().mean(-1)
     return knobs.outlier_threshold * (spread / diagonal.square()).mean(-1)

@@ -1,4 +1,4 @@
-"""SpQR as a quantization method: dense weights that every engine loads, and the codes beside them."""
+"""SpQR as a quantization method. It writes dense weights that every engine loads, and the codes beside them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
     from faq_tui.core.quantizing.sequential.hessian import Factor
 
-SIDECAR = "spqr"  # the folder with the codes
+SIDECAR = "spqr"  # the name of the folder that holds the codes
 EXPORT = (
     "The safetensors files hold the dequantized weights in the target's own type: this export saves no memory "
     f"and no time. The codes, scales, zeros, outliers and column orders that average_bits counts are in {SIDECAR}/."
@@ -31,7 +31,7 @@ EXPORT = (
 
 
 class SpqrRecipe(Recipe):
-    # Damping 0.01 is ours; 1.0 is the preset in the README of the authors' own code.
+    # The default damping 0.01 is faq-tui's choice. The README of the authors' code uses 1.0.
     presets: ClassVar[Presets] = {"paper": PAPER, "default": {}, "reference": {"damp_percent": 1.0}}
 
     method: Literal["spqr"] = "spqr"
@@ -40,13 +40,13 @@ class SpqrRecipe(Recipe):
     damp_percent: Damping = 0.01
     outlier_threshold: Annotated[float, Field(gt=0.0, description="smaller makes more outliers")] = 0.2
     scale_bits: Annotated[int, Field(ge=0, le=8, description="of scales and zeros; 0: both in 16 bits")] = 3
-    scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a scale's scale")] = 16
+    scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a second-level scale")] = 16
 
 
 class Spqr(Method):
     name = "spqr"
     title = "SpQR"
-    help = "Rounds like GPTQ, keeps the most costly weights as 16-bit outliers, and quantizes scales, too."
+    help = "Rounds like GPTQ, keeps the most costly weights as 16-bit outliers, and also quantizes the scales."
     recipe = SpqrRecipe
     format = DENSE
     cost = MethodCost(
@@ -65,7 +65,7 @@ class Spqr(Method):
         progress: QuantizationProgress,
         cancel: CancelToken,
     ) -> EngineResult:
-        """As `Method.quantize`. The codes go into the folder `spqr` beside the dense weights."""
+        """Like `Method.quantize`, but also writes the codes into the folder `spqr` beside the dense weights."""
         from safetensors.torch import save_file
 
         from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack

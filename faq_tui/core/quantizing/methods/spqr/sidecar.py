@@ -1,4 +1,4 @@
-"""The stored form of an SpQR matrix: named tensors for a decoder, and the number of bits."""
+"""Store an SpQR matrix as named tensors, decode it, and count its bits."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ VALUE_BITS = INDEX_BITS = 16  # bits of an outlier's value and of its column
 
 @dataclass(frozen=True)
 class Bits:
-    """Bits of one matrix, or of several added up."""
+    """The number of bits of each part of one matrix, or of several matrices together."""
 
     weights: int = 0
     codes: int = 0
-    scales: int = 0  # and zeros, both levels
-    outliers: int = 0  # 16-bit value and 16-bit column each
+    scales: int = 0  # bits of scales and zeros, at both levels
+    outliers: int = 0  # each outlier has a 16-bit value and a 16-bit column
     row_pointers: int = 0
     permutation: int = 0
 
@@ -27,15 +27,16 @@ class Bits:
 
     @property
     def average(self) -> float:
-        """Bits per quantized weight, with all parts counted."""
+        """The number of bits per quantized weight. All parts are counted."""
         stored = self.codes + self.scales + self.outliers + self.row_pointers + self.permutation
         return stored / self.weights
 
 
 def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: bool) -> Bits:
-    """Bits of one matrix: b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ for each weight (SpQR, section 4.3).
+    """Count the bits of one matrix: about b + (qs + qz) / g + 64 / (g · qqg) + 32 ρ per weight (SpQR, section 4.3).
 
-    Exact for short groups and runs. The row pointers of the outliers and the column order are counted, too.
+    The count is exact, also for short groups and runs. The row pointers of the outliers and the column order are
+    counted, too.
     """
     groups = 1 if knobs.group_size == -1 else -(-columns // knobs.group_size)
     if knobs.scale_bits is None:
@@ -53,12 +54,12 @@ def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: boo
 
 
 def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:
-    """The named tensors of one matrix. `weight` is the exported matrix; outliers have its dtype. Columns are in
-    solving order.
+    """Make the named tensors of one matrix, on the CPU. Columns are in solving order.
 
-    `codes`: packed row by row · `scale`, `zero`: float16 [groups, out], or packed 3-bit codes with
-    `_step` and `_least`, [groups, runs] each · `crow`, `col`, `values`: the outliers as CSR over solving
-    positions · `order`: position -> column. All are on the CPU.
+    `weight` is the exported matrix, and outliers have its dtype. `codes` are packed row by row. `scale` and `zero`
+    are float16 [groups, out], or they are packed 3-bit codes with a `_step` and a `_least` [groups, runs] each.
+    `crow`, `col` and `values` are the outliers as a CSR matrix whose columns are in solving order. `order` maps each
+    position in solving order to its column.
     """
     import torch
 
@@ -84,7 +85,7 @@ def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight
 
 
 def from_tensors(name: str, tensors: dict[str, Any], knobs: Knobs, dtype: Any) -> Any:
-    """The dense matrix, [out, in] of `dtype`, bit for bit equal to the export."""
+    """Decode the dense matrix [out, in] of `dtype`, bit for bit equal to the exported matrix."""
     import torch
 
     part = {key.removeprefix(f"{name}."): value for key, value in tensors.items() if key.startswith(f"{name}.")}
@@ -114,7 +115,7 @@ def _level(part: dict[str, Any], which: str, number: int, knobs: Knobs, out: int
 
 
 def pack(codes: Any, bits: int) -> Any:
-    """uint8 codes below 2^bits -> uint8 [ceil(count * bits / 8)], lowest bit first, in order of the codes."""
+    """Pack uint8 codes below 2^bits in order, lowest bit first, into uint8 [ceil(count * bits / 8)]."""
     import numpy as np
     import torch
 
@@ -131,7 +132,7 @@ def pack(codes: Any, bits: int) -> Any:
 
 
 def unpack(packed: Any, bits: int, count: int) -> Any:
-    """The reverse of `pack`: `count` codes, flat."""
+    """Undo `pack`. Returns `count` codes as a flat tensor."""
     import numpy as np
     import torch
 

@@ -1,4 +1,4 @@
-"""compressed-tensors with INT8 weights, one scale per channel, and INT8 activations, one scale per token."""
+"""Read compressed-tensors with INT8 weights (one scale per channel) and INT8 activations (one scale per token)."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import Config, FolderTensors, WeightFormat, lacking
 from faq_tui.core.models.experts import unfuse_experts
 
-LARGEST = 127  # symmetric: -128 is not used
+LARGEST = 127  # -128 is not used, so that the range is symmetric
 ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "token", "dynamic": True}
 
 
 class Int8Format(WeightFormat):
-    """The format of vLLM's CompressedTensorsW8A8Int8: groups that target Linear, and a scale beside each weight."""
+    """The format of vLLM's CompressedTensorsW8A8Int8: its groups target Linear, and each weight has a scale."""
 
     quant_method = "compressed-tensors"
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """w = scale * q for each channel."""
+        """Compute w = scale * q for each channel."""
         import torch
 
         del quantization
@@ -47,14 +47,15 @@ class Int8Format(WeightFormat):
 
 
 def rounded_per_token(inputs: Any) -> Any:
-    """Round each token of `inputs` [..., features] to 255 levels, symmetric about zero; scale max|x| / 127 in
-    float32.
+    """Round each token of `inputs` [..., features] to 255 levels that are symmetric about zero.
 
-    This matches vLLM's kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): codes are
-    x · (127 / max|x|), ties to even. compressed-tensors' own forward pass takes max|x| / 127.5 and 256 levels
-    instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the codes.
-    Here the scale is applied before the product and the result is rounded to the dtype of `inputs`, which is one more
-    rounding in bfloat16.
+    The scale is max|x| / 127 in float32.
+
+    This matches vLLM's CUDA kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): the
+    codes are x · (127 / max|x|), rounded half to even. compressed-tensors' own forward pass takes max|x| / 127.5 and
+    256 levels instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the
+    codes. Here the scale is applied before the product and the result is rounded to the dtype of `inputs`, which is
+    one more rounding in bfloat16.
     """
     import torch
 
@@ -75,7 +76,7 @@ def simulate_int8_activations(model: Any, quantization: Mapping[str, Any]) -> No
         scheme = group.get("input_activations")
         if scheme is None or any(scheme.get(key) != value for key, value in ACTIVATIONS.items()):
             raise FaqError(
-                "this folder's activations are quantized in a way unknown to faq-tui: it cannot evaluate it"
+                "faq-tui cannot evaluate this folder: it does not know how the folder's activations are quantized"
             )
     ignored = set(quantization.get("ignore", ()))
 

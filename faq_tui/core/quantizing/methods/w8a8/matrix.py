@@ -1,4 +1,4 @@
-"""GPTQ of weight matrices in INT8, with one scale per output channel."""
+"""Quantize weight matrices to INT8 by GPTQ, with one scale per output channel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 @dataclass(frozen=True)
 class Int8:
-    """INT8 matrices. `...` is empty, or one batch dimension."""
+    """Quantized INT8 matrices. In the shapes, `...` stands for nothing, or for one batch dimension."""
 
     codes: Any  # [..., out, in] int8
     scale: Any  # [..., out, 1] in the matrix's own dtype
@@ -27,7 +27,7 @@ class _ChannelRule:
         self.rows: Sequence[Any] = ()
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """Does nothing: the scale belongs to the whole channel and is known beforehand."""
+        """Do nothing, because the scale of a channel is computed before the walk."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         del diagonal
@@ -43,9 +43,9 @@ class _ChannelRule:
 
 
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
-    """Quantize matrices that share their Hessians: [..., out, in] of any floating dtype; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
 
-    scale = max|w| / 127 per row. It is rounded to its stored dtype before any code is computed.
+    The scale of each row is max|w| / 127. It is rounded to its stored dtype before any code is computed.
     """
     import torch
 

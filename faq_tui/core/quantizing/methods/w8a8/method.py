@@ -39,7 +39,7 @@ class W8a8Recipe(Recipe):
 class W8a8(Method):
     name = "w8a8"
     title = "W8A8"
-    help = "Rounds weights to INT8 by GPTQ, with a scale for each channel; activations become INT8 as they come."
+    help = "Rounds weights to INT8 by GPTQ, with one scale per channel; activations are rounded at inference."
     recipe = W8a8Recipe
     format = Int8Format()
     cost = MethodCost(
@@ -100,9 +100,9 @@ class W8a8(Method):
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:
-    """The `quantization_config` of config.json, checked and completed by the library itself.
+    """Make the `quantization_config` of config.json. The library compressed-tensors checks and completes it.
 
-    `ignored`: names of the Linears that are not quantized.
+    `ignored` lists the names of the Linear modules that are not quantized.
     """
     library = importlib.import_module("compressed_tensors.quantization")
     channel = library.QuantizationArgs(num_bits=8, type="int", symmetric=True, strategy="channel", dynamic=False)

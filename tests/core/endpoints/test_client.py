@@ -145,7 +145,7 @@ def test_a_list_of_models_without_an_end_is_not_read_to_it(size: int, monkeypatc
         if size < client.MOST_JSON_BYTES:
             assert listed(server.url) == ["m"]
             return
-        with pytest.raises(EndpointError, match="is no OpenAI-compatible server"):
+        with pytest.raises(EndpointError, match="is not an OpenAI-compatible server"):
             listed(server.url)
 
 
@@ -165,5 +165,8 @@ def test_a_list_of_models_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch
     ],
 )
 def test_a_list_of_models_that_is_none(body: bytes) -> None:
-    with loopback(body=body) as server, pytest.raises(EndpointError, match=r"is no OpenAI-compatible server: check"):
+    with (
+        loopback(body=body) as server,
+        pytest.raises(EndpointError, match=r"is not an OpenAI-compatible server: check"),
+    ):
         listed(server.url)

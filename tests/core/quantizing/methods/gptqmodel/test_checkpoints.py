@@ -148,15 +148,6 @@ def test_damaged_checkpoints_are_begun_anew(deep: Bench, whole: dict[str, Any]) 
     assert all(torch.equal(made[name], whole[name]) for name in made)
 
 
-@pytest.mark.parametrize("method", ["gptaq", "awq", "spqr"])
-def test_methods_without_checkpoints_leave_none(deep: Bench, method: str) -> None:
-    spec = spec_of(deep, f"none-{method}", method)
-    interrupted(deep, spec, "stop")
-    assert not (Path(spec["checkpoints"]) / "store" / "CURRENT").exists()
-    after = finished(deep, spec)
-    assert not told(after, "resumed") and not Path(spec["checkpoints"]).exists()
-
-
 def test_a_short_job_writes_none(deep: Bench) -> None:
     spec = {**spec_of(deep, "short", "gptq"), "checkpoint_s": 600.0}
     interrupted(deep, spec, "kill")

@@ -1,0 +1,109 @@
+"""Find the seed files that `seeds.path` names: the files of a folder, or the files that match a pattern."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.seeds.formats.hub_dataset import SAVED
+from faq_tui.core.seeds.formats.opening import plain_suffix
+
+MOST_FILES = 100_000
+MAGIC = re.compile(r"[*?[]")
+# Files without rows in folders from the hub, and in folders that `save_to_disk` of `datasets` wrote.
+NO_ROWS = (*SAVED, "dataset_infos.json", "dataset_info.json", "config.json")
+SPLIT_NAMES = {"valid": "validation", "val": "validation", "dev": "validation", "eval": "validation"}
+SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class SeedFile:
+    """A seed file. `name` stands for the file in the origins of seeds."""
+
+    path: Path
+    name: str
+
+
+def is_pattern(path: Path, name: str) -> bool:
+    """True if `name` in `seeds.path` is a pattern such as `shards/*.jsonl`, and there is no file of this name."""
+    return MAGIC.search(name) is not None and not path.exists()
+
+
+def files_of_pattern(path: Path, name: str) -> list[SeedFile]:
+    """The files that the pattern matches, in alphabetical order. Raises UsageError if there is none."""
+    files = _matching(path, name)
+    if not files:
+        raise UsageError(f"no seed file matches {name}: check seeds.path")
+    return _not_too_many(files, name)
+
+
+def _matching(path: Path, name: str) -> list[SeedFile]:
+    count = next(n for n, part in enumerate(Path(name).parts) if MAGIC.search(part))
+    wild = len(Path(name).parts) - count  # the parts of the pattern behind the last plain folder
+    base, pattern = Path(*path.parts[:-wild]), str(Path(*path.parts[-wild:]))
+    start = Path(*Path(name).parts[:count])
+    found = sorted(one for one in base.glob(pattern) if one.is_file())
+    return [SeedFile(one, str(start / one.relative_to(base))) for one in found]
+
+
+def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bool]) -> list[SeedFile]:
+    """The seed files of a folder and the folders in it, in alphabetical order; hidden ones are left out.
+
+    `known` is true for the suffixes of seed files. Text files are left out if there are seed files of another kind.
+    If the names of files begin with the names of splits, only the files of `split` are used. Raises UsageError if
+    there is none.
+    """
+    found = [one for one in _walk(path) if known(plain_suffix(one)) and one.name not in NO_ROWS]
+    tables = [one for one in found if plain_suffix(one) != ".txt"]
+    splits = {one: split_of(one) for one in tables or found}
+    if len({part for part in splits.values() if part}) > 1:
+        wanted = SPLIT_NAMES.get(split, split)
+        splits = {one: part for one, part in splits.items() if part == wanted}
+        if not splits:
+            raise UsageError(f"the folder {name} has no file of the split {split!r}: set seeds.split")
+    files = [SeedFile(one, str(Path(name) / one.relative_to(path))) for one in splits]
+    return _not_too_many(files, name)
+
+
+def split_of(path: Path) -> str:
+    """The split that the file's name begins with, as `train-00000-of-00002.parquet`; "" if it names none."""
+    match = SPLIT.match(path.name)
+    found = match[1].lower() if match else ""
+    return SPLIT_NAMES.get(found, found)
+
+
+def state_of(path: Path, name: str) -> object:
+    """The size and the modification time of each seed file that `name` (the value of `seeds.path`) stands for.
+
+    None if there is no such file, for example if `name` is the id of a data set.
+    """
+    if path.is_file():
+        return [path.stat().st_size, path.stat().st_mtime_ns]
+    if path.is_dir():
+        files = _walk(path)
+    elif is_pattern(path, name):
+        files = [one.path for one in _matching(path, name)]
+    else:
+        return None
+    states = ((file, file.stat()) for file in files[:MOST_FILES])
+    return [[str(file), state.st_size, state.st_mtime_ns] for file, state in states] or None
+
+
+def _walk(folder: Path) -> list[Path]:
+    found = list[Path]()
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
+        found += [Path(parent) / name for name in names if not name.startswith(".")]
+        if len(found) > MOST_FILES:
+            break
+    return sorted(one for one in found if one.is_file())
+
+
+def _not_too_many(files: list[SeedFile], name: str) -> list[SeedFile]:
+    if len(files) > MOST_FILES:
+        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: name fewer")
+    return files

@@ -1,0 +1,78 @@
+"""What the command costs before it does anything, and a wrong command line."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from faq_tui import cli, core
+from faq_tui.core.base.errors import ExitCode
+from tests.support.shell import (
+    FAQ_TUI,
+    environment,
+    faq_tui_process,
+    refused,
+)
+
+NEVER = ("torch", "transformers", "textual", "openai", "aiohttp", "httpx2")
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_the_first_answer_comes_at_once(option: str) -> None:
+    """Best of five, in a fresh process each; processor seconds, which a busy machine does not stretch."""
+    times = []
+    for _ in range(5):
+        before = os.times()
+        subprocess.run([*FAQ_TUI, option], check=True, capture_output=True, env=environment())
+        after = os.times()
+        times.append(sum(after[2:4]) - sum(before[2:4]))  # of children: user, system
+    assert min(times) < 0.3, times
+    program = f"import sys; sys.argv = ['faq-tui', '{option}']\nfrom faq_tui.cli.main import main\ntry: main()\n"
+    assert _loaded(program + "except SystemExit: pass\n") == []
+
+
+def test_no_module_of_core_or_cli_loads_what_is_heavy() -> None:
+    """The import wall, beside ruff's rule: what a module imports may import more."""
+    names = [
+        module.name
+        for package in (core, cli)
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    ]
+    assert len(names) > 100 and "faq_tui.core.worker.child" in names and "faq_tui.cli.commands.run" in names
+    assert _loaded("".join(f"import {name}\n" for name in names)) == []
+
+
+def _loaded(program: str) -> list[str]:
+    """Which of the heavy packages are there at the end of the program."""
+    program += f"\nimport sys; print('\\n' + ' '.join(n for n in {NEVER} if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1].split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run"], "Missing argument 'RUN': see `faq-tui run --help`"),
+        (["rum", "x"], "No such command 'rum'"),
+        (["run", "x", "--onyl", "seeds"], "No such option"),
+        (["run", "x", "--only", "seeds", "--until", "seeds"], "--only and --until cannot be used together"),
+        (["run", "no-such-run"], "no run folder at no-such-run: create one with `faq-tui init"),
+        (["status", "no-such-run"], "no run folder at no-such-run"),
+        (["init", "x", "--target", "t"], "Missing option '--seeds'"),
+    ],
+)
+def test_a_wrong_command_line(arguments: list[str], said: str) -> None:
+    assert said in refused(ExitCode.USAGE, *arguments)
+
+
+def test_as_a_process(tmp_path: Path) -> None:
+    """The other tests call `main()` in their own process: the same holds for the installed command."""
+    result = faq_tui_process("run", tmp_path / "nothing")
+    assert (result.code, result.out) == (ExitCode.USAGE, "")
+    assert result.err.startswith("faq-tui: no run folder at") and result.err.count("\n") == 1
