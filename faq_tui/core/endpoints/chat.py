@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
-from faq_tui.core.endpoints.chunks import BrokenStreamError, chat_chunks
+from faq_tui.core.endpoints.chunks import END, BrokenStreamError, chat_chunks
 from faq_tui.core.endpoints.client import Client, message_of
+from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
+from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
 from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # limit for one reply; a server that sends more is faulty
@@ -34,6 +36,9 @@ class Reply:
     completion_tokens: int | None
     seconds: float
     dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
+    whole: bool = True  # False if nothing shows the end: no finish_reason, usage or [DONE]
+    refusal: str = ""  # the text of the field in which a server says that the model refuses
+    called_tool: bool = False
 
 
 async def stream_chat(
@@ -100,6 +105,7 @@ async def stream_choices(
     try:
         async with aclosing(chat_chunks(client, body)) as arriving:
             async for part, chunks in arriving:
+                completion.ended |= part == END
                 for chunk in chunks:
                     completion.take(chunk, part)
     except _CutError:
@@ -113,6 +119,7 @@ async def stream_choices(
     replies: dict[int, Reply | BrokenStreamError] = {}
     for index, choice in sorted(completion.choices.items()):
         usage = completion.usage if completion.alone else None
+        choice.whole = client.stream_ends.shown(choice.finished, completion.ended and not choice.empty)
         try:
             replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else sampling.max_tokens)
         except BrokenStreamError as error:
@@ -132,6 +139,8 @@ class Completion:
         self._ceiling = ceiling
         self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
+        self.ended = False  # True if the latest chunk, or [DONE], shows that the response is complete
+        self._usages = 0
         self.alone = expected == 1
         self._on_delta, self._expected = on_delta, expected
 
@@ -145,7 +154,13 @@ class Completion:
             raise BrokenStreamError("a chunk that is no JSON object")
         if chunk.get("error"):
             raise BrokenStreamError(message_of(chunk) or "an error in the stream")
-        self.usage = chunk.get("usage") or self.usage
+        if chunk.get("usage"):
+            self.usage = chunk["usage"]
+            self._usages += 1
+            # Usage that comes once, in the last chunk, shows the end; some servers send it with every chunk.
+            self.ended |= self._usages == 1
+        else:
+            self.ended = False
         choices = chunk.get("choices") or ()
         if not isinstance(choices, list | tuple):
             raise BrokenStreamError("choices that are no JSON list")
@@ -162,7 +177,7 @@ class Completion:
                 choice = self.choices[index] = StreamedChoice(
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
-            choice.add(body.get(part), body.get("finish_reason"))
+            choice.add(choice.delta_of(body, part), finish_reason_of(body))
         if self._ceiling is None:
             return
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
@@ -183,6 +198,10 @@ class StreamedChoice:
         self._content: list[str] = []
         self._field = ""
         self._finish_reason = ""
+        self._refusal: list[str] = []
+        self._called_tool = False
+        self._by_part = False  # True once the expected part of a chunk was there
+        self.whole: bool | None = None  # Reply.whole; None: only a finish_reason shows the end
         self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
@@ -193,35 +212,42 @@ class StreamedChoice:
     def finished(self) -> bool:
         return bool(self._finish_reason)
 
-    def add(self, delta: Any, finish_reason: Any) -> None:
+    @property
+    def empty(self) -> bool:
+        return not self._characters
+
+    def add(self, delta: Any, finish_reason: str) -> None:
         """Add one chunk's delta, or a whole message, which has the same fields."""
         if self.cut:
             return
-        if self._ceiling is not None and isinstance(delta, dict) and _has_text(delta):
-            if max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN) >= self._ceiling:
+        pieces = list(pieces_of(delta)) if isinstance(delta, dict) else []
+        if any(piece.text for piece in pieces):
+            if self._ceiling is not None and self._at_least() >= self._ceiling:
                 self.cut, self._finish_reason = True, "length"
                 return
             self._chunks += 1
-        if isinstance(finish_reason, str) and finish_reason:
+        if finish_reason:
             self._finish_reason = finish_reason
-        if not isinstance(delta, dict):
-            return
-        for name in response_fields():
-            text = delta.get(name)
-            # A server that sends both fields sends the same text twice, so only the field that came first is read.
-            if isinstance(text, str) and text and self._field in ("", name):
-                self._field = name
-                self._reasoning.append(text)
-                self._pending[0] += text
+        for kind, text, name in pieces:
+            if kind == THOUGHT:
+                # A server that sends two fields sends the same text twice, so only the field that came first is read.
+                if self._field in ("", name):
+                    self._field = name
+                    self._reasoning.append(text)
+                    self._pending[0] += text
+                    self._characters += len(text)
+            elif kind == TOOL:
+                self._called_tool = True
+            elif kind == REFUSAL:
+                self._refusal.append(text)
                 self._characters += len(text)
-        content = delta.get("content")
-        if isinstance(content, str) and content:
-            self._content.append(content)
-            self._characters += len(content)
-            if self._on_delta:
-                reasoning, answer = ("", content) if self._field else self._split.feed(content)
-                self._pending[0] += reasoning
-                self._pending[1] += answer
+            else:
+                self._content.append(text)
+                self._characters += len(text)
+                if self._on_delta:
+                    reasoning, answer = ("", text) if self._field else self._split.feed(text)
+                    self._pending[0] += reasoning
+                    self._pending[1] += answer
         if self._characters > MOST_CHARACTERS:
             raise BrokenStreamError(f"the reply passed {MOST_CHARACTERS} characters")
         if self._on_delta and (self._pending[0] or self._pending[1]):
@@ -235,7 +261,7 @@ class StreamedChoice:
 
         For a choice that was cut off here, the server reports no usage. Its token count is the ceiling.
         """
-        if self._finish_reason in ("", "abort", "error"):
+        if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
         content = _whole("".join(self._content))
         if self._field:
@@ -248,21 +274,39 @@ class StreamedChoice:
         completion = self._ceiling if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
+        # Without a finish_reason, only its length can show that the answer was cut off.
+        full = self._at_least() >= max_tokens if completion is None else completion >= max_tokens
         return Reply(
             reasoning=reasoning,
             answer=answer,
-            finish_reason=self._finish_reason,
+            finish_reason=self._finish_reason or ("length" if full else ""),
             closed=closed,
             prompt_tokens=_count(usage.get("prompt_tokens")),
             completion_tokens=completion,
             seconds=round(seconds, 3),
             dialect=self._field or ("inline" if reasoning or not closed else "none"),
+            whole=self.whole is not False,
+            refusal=_whole("".join(self._refusal)),
+            called_tool=self._called_tool,
         )
 
+    def delta_of(self, body: dict[str, Any], part: str) -> Any:
+        """The delta in a chunk's choice, or the message in a whole response's.
 
-def _has_text(delta: dict[str, Any]) -> bool:
-    texts = (delta.get(name) for name in (*response_fields(), "content"))
-    return any(isinstance(text, str) and text for text in texts)
+        Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Others send
+        deltas, and then the whole message once more: it is left out.
+        """
+        delta = body.get(part)
+        if delta or self._by_part:
+            self._by_part = True
+            return delta
+        other = next((body[name] for name in ("delta", "message") if isinstance(body.get(name), dict)), None)
+        text = body.get("text")
+        return {"content": text} if other is None and isinstance(text, str) else other
+
+    def _at_least(self) -> int:
+        """A lower limit of the number of tokens so far."""
+        return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
 
 
 def _count(value: Any) -> int | None:

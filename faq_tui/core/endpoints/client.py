@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.endpoints.stream_ends import StreamEnds
 from faq_tui.core.endpoints.transport import CutOffError, Transport
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
@@ -104,6 +105,7 @@ class Client:
         if endpoint.base_url == LOCAL:
             raise UsageError(f'the source of {endpoint.model} is "local": it has no server that could be asked')
         self.endpoint = endpoint
+        self.stream_ends = StreamEnds()
         key = api_key(endpoint)
         if not (key.isascii() and key.isprintable()):
             raise UsageError(

@@ -18,6 +18,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.endpoints import Client, Retrying, stream_chat
+from faq_tui.core.endpoints.finish import TRUNCATED, ending_of
 from faq_tui.core.judging.prompt import PromptBudget, ShownAnswer, labels_of, prompt_of, repair_of, shorten
 from faq_tui.core.judging.reply import PARTS, InvalidReplyError, Verdict, parse_by_schema, response_format, salvage
 from faq_tui.core.settings import Endpoint, Sampling
@@ -142,7 +143,7 @@ class JudgeClient:
             error_text = ""
         except InvalidReplyError as error:
             error_text = str(error)
-            if reply.finish_reason == "length":
+            if ending_of(reply.finish_reason) == TRUNCATED:
                 error_text = f"it was cut off at {max_tokens} tokens: be brief"
         raw = f"{THINK.open}{reply.reasoning}{THINK.close}{reply.answer}" if reply.reasoning else reply.answer
         return ReplyRow(raw, error_text)

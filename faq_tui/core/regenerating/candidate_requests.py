@@ -18,7 +18,7 @@ from typing import Any
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.prompts import PROMPTED, load_prompt
-from faq_tui.core.regenerating.flags import CUT_OFF
+from faq_tui.core.regenerating.flags import CUT_OFF, NOT_FINISHED, REFUSAL
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.store import candidates as rows
@@ -128,7 +128,9 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
     """The policy for a second request of an unusable candidate; None if the source's settings ask for none."""
     if not candidate.flags or policy.again:
         return None
-    reaction = source.on_truncated if CUT_OFF & set(candidate.flags) else source.on_flagged
+    flags = set(candidate.flags)
+    more_helps = CUT_OFF & flags and not flags & {*NOT_FINISHED, REFUSAL}
+    reaction = source.on_truncated if more_helps else source.on_flagged
     why = ", ".join(candidate.flags)
     if reaction == "retry":
         room = round(policy.max_tokens * source.retry_room)

@@ -113,6 +113,21 @@ class RemoteGenerator:
         else:
             self.recorder.fail(pending, failure, requests, refused)
 
+    def note_missing_end(self, server: Server, reply: Reply) -> None:
+        """Warn once if a server does not say why its answers end."""
+        if not reply.whole:
+            self.note_once(
+                f"{server.url} end",
+                f"{server.url} sends neither finish_reason nor [DONE], so a complete answer looks like one that "
+                "was cut off: its answers are unusable; use another server or gateway for this source",
+            )
+        elif not reply.finish_reason:
+            self.note_once(
+                f"{server.url} finish_reason",
+                f"{server.url} sends no finish_reason: an answer is used if its response is complete, and counts as "
+                "cut off if it has max_tokens tokens",
+            )
+
     def note_once(self, about: str, text: str) -> None:
         if about not in self._notes:
             self._notes.add(about)
@@ -160,6 +175,7 @@ class _CandidateRequest:
                 cut_here=self.limit_by == LEFT_OUT,
             )
             self._generator.refusals.answered(self._ticket)
+            self._generator.note_missing_end(server, reply)
         finally:
             self._generator.refusals.close(self._ticket)
         return reply, limit

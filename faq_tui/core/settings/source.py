@@ -128,9 +128,9 @@ class Source(Endpoint):
     # with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never
     # picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
-    on_flagged: Annotated[
-        OnUnfit, Field(description="what to do if a candidate loops, refuses or changes the language")
-    ] = "other_seed"
+    on_flagged: Annotated[OnUnfit, Field(description="what to do if a candidate is unusable for another reason")] = (
+        "other_seed"
+    )
     retry_room: Annotated[float, Field(ge=1.0, le=16.0, description="factor for max_tokens in a retry")] = 2.0
     price: Annotated[
         Price | None,

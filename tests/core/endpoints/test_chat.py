@@ -208,9 +208,9 @@ def test_finish_reason_abort_is_retried(server: FakeServer, tmp_path: Path) -> N
     assert [row[6] for row in found] == [2]
 
 
-async def test_a_stream_without_a_finish_reason_is_no_answer(server: FakeServer) -> None:
+async def test_a_stream_without_any_sign_of_an_end_is_no_answer(server: FakeServer) -> None:
     with pytest.raises(BrokenStreamError, match="finish_reason missing"):
-        await reply_of(server, Behaviour(finish=lambda asked: ""))
+        await reply_of(server, Behaviour(finish=lambda asked: "", done=lambda asked: False, usage=False))
 
 
 async def test_a_server_that_does_not_stream_is_read_whole(server: FakeServer) -> None:

@@ -62,6 +62,7 @@ class Behaviour:
     spread: float = 0.0  # share by which answers are longer or shorter, and streams begin later: no lockstep
     thought_words: int = 9
     usage: bool = True
+    done: Callable[[Asked], bool] = lambda asked: True  # False: the stream ends without [DONE]
     words: int = 12  # of an answer
     finish: Callable[[Asked], str] = lambda asked: "stop"
     fault: Callable[[Asked], Fault | None] = lambda asked: None

@@ -225,7 +225,8 @@ class FakeServer:
             return False
         if self.behaviour.usage and asked.body.get("stream_options", {}).get("include_usage"):
             await stream.event(chunk(self.behaviour.models[0], [], usage=self._usage(written, kind == "usage")))
-        await stream.event("[DONE]")
+        if self.behaviour.done(asked):
+            await stream.event("[DONE]")
         await stream.end()
         return True
 

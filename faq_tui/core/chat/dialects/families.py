@@ -12,7 +12,11 @@ FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    response_fields=("reasoning", "reasoning_content"),  # vLLM, SGLang
+    # vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways
+    response_fields=(
+        *("reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_content", "thought"),
+        *("thinking_blocks", "reasoning_text"),
+    ),
 )
 
 
