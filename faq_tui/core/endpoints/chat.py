@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
-from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
+from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reply
 from faq_tui.core.endpoints.chunks import END, BrokenStreamError, chat_chunks
 from faq_tui.core.endpoints.client import Client, message_of
 from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
@@ -267,7 +267,7 @@ class StreamedChoice:
         if self._field:
             reasoning, answer, closed = _whole("".join(self._reasoning)).strip(), content.strip(), True
         else:
-            reasoning, answer, closed = split_reasoning(content)
+            reasoning, answer, closed = split_reply(content)
         if self._on_delta and any(self._pending):
             self._on_delta(*map(_whole, self._pending))
         usage = usage if isinstance(usage, dict) else {}

@@ -10,11 +10,13 @@ from functools import cache
 from importlib.resources import files
 
 from faq_tui.core.endpoints import Reply, finish
+from faq_tui.core.regenerating.control_tokens import ControlTokens, begins_with_tool_call
 from faq_tui.core.regenerating.language import in_another_language
 from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
+CONTROL = "control_token"
 # The server ended the answer, and more tokens cannot help.
 FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END = "filtered", "tool_call", "interrupted", "unknown_end"
 NOT_FINISHED = frozenset({FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END})
@@ -40,6 +42,7 @@ FLAG_WORDS = {
     TOOL_CALL: FlagWords("calling a tool", "calls a tool", "it calls a tool instead of answering"),
     INTERRUPTED: FlagWords("interrupted by the server", "interrupted", "the server did not finish it"),
     UNKNOWN_END: FlagWords("with an unknown finish_reason", "unknown end", "its finish_reason is unknown"),
+    CONTROL: FlagWords("with control tokens", "control tokens", "it contains control tokens"),
     LANGUAGE: FlagWords("in another language", "in another language", "it is in another language"),
 }
 
@@ -76,13 +79,22 @@ def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None
     return tuple(unusable_reasons(reply, reasoning, answer, seed))
 
 
-def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> dict[str, str]:
-    """Maps each flag of a reply to the reason for it. The dict is empty if the candidate is usable."""
+def unusable_reasons(
+    reply: Reply, reasoning: str, answer: str, seed: Seed | None, control: ControlTokens | None = None
+) -> dict[str, str]:
+    """Maps each flag of a reply to the reason for it. The dict is empty if the candidate is usable.
+
+    `control` has the special tokens of target and source.
+    """
     reasons = _end_reasons(reply)
     if not reply.closed:
         reasons[UNCLOSED] = "the reasoning has no end"
     if not answer.strip():
         reasons[EMPTY] = "no answer after the reasoning" if reasoning else "nothing was said"
+    if token := (control or ControlTokens()).found_in(reasoning, answer, seed.question if seed else ""):
+        reasons[CONTROL] = token
+    if begins_with_tool_call(answer):
+        reasons.setdefault(TOOL_CALL, "the answer is the text of a tool call")
     if loop := loop_in(f"{reasoning}\n{answer}"):
         reasons[LOOP] = loop
     if reply.refusal:
