@@ -28,7 +28,7 @@ class Section(BaseModel):
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out the keys with `AddedLater` that have their defaults, so that signatures of earlier runs stay valid."""
+        """Leave out each default of a key with `AddedLater`, so that signatures of earlier runs stay valid."""
         body: dict[str, Any] = serialize(self)
         for name, field in type(self).model_fields.items():
             if any(isinstance(one, AddedLater) for one in field.metadata) and body.get(name) == field.default:
