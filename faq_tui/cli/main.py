@@ -16,6 +16,7 @@ COMMANDS = {  # maps a command to its module in faq_tui.cli.commands, which is l
     "demo": "demo",
     "init": "init",
     "run": "run",
+    "batch": "batch",
     "status": "status",
     "pick": "pick",
     "export": "export",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
-from faq_tui.core.endpoints.chunks import BrokenStreamError, chat_chunks
+from faq_tui.core.endpoints.chunks import MESSAGE, BrokenStreamError, chat_chunks
 from faq_tui.core.endpoints.client import Client, message_of
 from faq_tui.core.settings import Sampling
 
@@ -34,6 +34,37 @@ class Reply:
     completion_tokens: int | None
     seconds: float
     dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
+
+
+def chat_body(
+    model: str, messages: list[dict[str, str]], sampling: Sampling, seed: int, extra: dict[str, Any]
+) -> dict[str, Any]:
+    """The body of a chat request whose response is not streamed. `extra` is added to it."""
+    return {
+        "model": model,
+        "messages": messages,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": seed,
+        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        **extra,
+    }
+
+
+def whole_reply(completion: Any, max_tokens: int) -> Reply:
+    """The reply in a chat completion that was not streamed, such as a line of a batch file. Its `seconds` are 0.
+
+    `completion` is parsed JSON of any kind. `max_tokens` is the limit in the request. Raises BrokenStreamError.
+    """
+    choices = Completion(None, 1)
+    choices.take(completion, MESSAGE)
+    choice = choices.choices.get(0)
+    if choice is None:
+        raise BrokenStreamError("the response has no answer")
+    return choice.reply(choices.usage if choices.alone else None, 0.0, max_tokens)
 
 
 async def stream_chat(
@@ -77,22 +108,10 @@ async def stream_choices(
     for index 0. A server reports the usage of all choices together. So a reply has token counts only if it is the
     only choice.
     """
-    body = {
-        "model": model,
-        "messages": messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": seed,
-        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        **extra,
-    }
+    body = chat_body(model, messages, sampling, seed, extra)
+    body |= {"stream": True, "stream_options": {"include_usage": True}}
     if cut_here:
-        del body["max_tokens"]
+        body.pop("max_tokens", None)
     response_fields()  # raises before the request is sent if a dialect cannot be loaded
     started = time.monotonic()
     completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)

@@ -73,8 +73,8 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
     written = round(each * len(pending))
     at_once = source.concurrency * len(source.urls)
     seconds = None
-    if counts.counted and pending:
-        each_s = counts.seconds / counts.counted
+    if counts.timed and pending:
+        each_s = counts.seconds / counts.timed
         seconds = each_s * max(1.0, len(pending) / at_once)
     cost = None
     if source.price is not None:

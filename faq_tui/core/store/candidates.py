@@ -136,6 +136,12 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
     ]
 
 
+def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool:
+    """True if this candidate is stored, even if its seed is not chosen any more."""
+    key = candidate_key(seed_id, source_hash, number)
+    return store.db.execute("SELECT 1 FROM candidates WHERE key = ?", (key,)).fetchone() is not None
+
+
 def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
     """(seed id, number) of each candidate that `current` returns. This function reads no text."""
     query = f"SELECT c.seed_id, c.number{_CURRENT}"
@@ -152,6 +158,7 @@ class Tally:
     completion_tokens: int = 0
     counted: int = 0  # candidates whose completion tokens are known
     seconds: float = 0.0  # generation time of the counted candidates
+    timed: int = 0  # counted candidates whose generation time is known; it is unknown for answers of a batch file
 
 
 def tally(store: Store, source_hash: str) -> Tally:
@@ -168,7 +175,8 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
     query = (
         "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0),"
         " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
-        f" coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0){rows}"
+        " coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0),"
+        f" coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0){rows}"
     )
     return Tally(*store.db.execute(query, values).fetchone())
 

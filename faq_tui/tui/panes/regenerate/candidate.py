@@ -105,7 +105,8 @@ class CandidateView(Vertical):
         flags = ", ".join(words_of(flag).title for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
         self._set_state(flags or tokens, "yellow" if flags else "green")
-        self._more = [tokens, f"{candidate.seconds:.0f} s"][not flags :]
+        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # a batch file has no times
+        self._more = [tokens, *time][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:
         if other or self._growing is not None or self.finished is not None or failure != self._failure:
