@@ -40,6 +40,7 @@ def write(run_folder: Path, sources: tuple[str, ...], output: Path | None, limit
     Each source has separate files: SOURCE.jsonl, or SOURCE.1.jsonl, SOURCE.2.jsonl … A file has at most 200 MB. The
     requests have the same parameters as live requests.
     """
+    from faq_tui.core.base.files import is_stream
     from faq_tui.core.base.text import sanitize
     from faq_tui.core.regenerating.batch import write_batch
     from faq_tui.core.run.run import open_run
@@ -59,7 +60,8 @@ def write(run_folder: Path, sources: tuple[str, ...], output: Path | None, limit
         size = f"{max(1, round(file.size / 1000)):,} kB"
         words = f"{file.source}: {file.requests:,} requests to {file.model}, {size}"
         click.echo(sanitize(words), err=True)
-        click.echo(file.path)
+        if not is_stream(file.path):  # the requests themselves may be on standard output
+            click.echo(file.path)
     if files:
         click.echo(f"after they are answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 

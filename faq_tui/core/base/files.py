@@ -94,6 +94,11 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             half.unlink(missing_ok=True)
 
 
+def is_stream(path: Path) -> bool:
+    """True if the path leads to a device, a pipe or an open file, such as /dev/stdout. Raises OSError."""
+    return _replaceable(path) is None
+
+
 def _replaceable(path: Path) -> Path | None:
     """The regular file that `path` leads to, which may not exist yet; None if it leads to something else."""
     at = path.absolute()

@@ -34,7 +34,7 @@ def plain_name(source: str) -> str:
     A hash is added to a name that had to be changed, so that two sources never get the same name.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", source)
-    return plain if plain == source and len(plain) <= LONGEST_NAME else f"{plain[:17]}-{digest(source, length=6)}"
+    return plain if plain == source and 0 < len(plain) <= LONGEST_NAME else f"{plain[:17]}-{digest(source, length=6)}"
 
 
 def parse_custom_id(text: str) -> CustomId | None:

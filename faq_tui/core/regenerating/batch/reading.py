@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +32,7 @@ from faq_tui.core.store import seeds as seed_rows
 LONGEST_LINE = 1 << 25  # bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes such files
 SAY_EVERY = 1000  # lines
+ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")  # in errors of `opened`, for files of seeds only
 
 
 def read_batch(
@@ -81,7 +83,8 @@ class _Reader:
                 self._line(path, number, line)
                 yield number
         except UsageError as error:  # a packed file that is cut off; its lines up to here are stored
-            self.summary.add_unreadable(path, number + 1, str(error).removeprefix(f"{path} "))
+            reason = ADVICE.sub("; save it as UTF-8", str(error).removeprefix(f"{path} "))
+            self.summary.add_unreadable(path, number + 1, reason)
 
     def _line(self, path: Path, number: int, line: bytes | None) -> None:
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.base.files import whole_file
+from faq_tui.core.base.files import is_stream, whole_file
 from faq_tui.core.endpoints.chat import chat_body
 from faq_tui.core.regenerating.batch.custom_id import CustomId, plain_name
 from faq_tui.core.regenerating.candidate_requests import (
@@ -96,7 +96,7 @@ def _place(run: Run, name: str, output: Path | None, several: bool) -> tuple[Pat
 
 def _numbered(path: Path, part: str | int) -> Path:
     """`out.PART.jsonl` for `out.jsonl`. Raises UsageError if the path is a device or a pipe."""
-    if path.exists() and not path.is_file():
+    if is_stream(path):
         raise UsageError(f"{path} is not a file, but several files are needed: give --output a folder or a new file")
     return path.with_name(f"{path.stem}.{part}{path.suffix}")
 
