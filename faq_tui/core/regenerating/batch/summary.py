@@ -87,8 +87,8 @@ class BatchSummary:
         lines = [line for name, counts in self.sources.items() for line in _source_lines(name, counts)]
         if self.other_settings:
             lines.append(
-                f"{_answers(self.other_settings)} for other settings, not stored: the source's model, reasoning or "
-                "sampling has changed since the requests were written"
+                f"{_answers(self.other_settings)} for other settings, not stored: the model, prompt, reasoning or "
+                "sampling of the source has changed since the requests were written"
             )
         if self.foreign:
             lines.append(f"{_answers(self.foreign)} for no candidate of this run, not stored")
