@@ -33,8 +33,21 @@ def command() -> None:
     show_default=True,
     help="Most requests in a file. If there are more, several files are written.",
 )
+@click.option(
+    "--max-model-len",
+    type=click.IntRange(min=1),
+    metavar="TOKENS",
+    help="The model's context window. Requests whose answer may not fit into it omit max_tokens, as live ones do.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
-def write(run_folder: Path, sources: tuple[str, ...], output: Path | None, limit: int, as_json: bool) -> None:
+def write(
+    run_folder: Path,
+    sources: tuple[str, ...],
+    output: Path | None,
+    limit: int,
+    max_model_len: int | None,
+    as_json: bool,
+) -> None:
     """Write the requests of all missing candidates of RUN, and print the paths of the files.
 
     Each source has separate files: SOURCE.jsonl, or SOURCE.1.jsonl, SOURCE.2.jsonl … A file has at most 200 MB. The
@@ -49,7 +62,7 @@ def write(run_folder: Path, sources: tuple[str, ...], output: Path | None, limit
     with open_run(run_folder) as run:
         for warning in check_before_batch(run):
             click.echo(f"warning: {sanitize(warning)}", err=True)
-        files = write_batch(run, sources, output, limit)
+        files = write_batch(run, sources, output, limit, max_model_len)
     if as_json:
         body = [{**vars(file), "path": str(file.path)} for file in files]
         click.echo(json.dumps({"schema": 1, "run": str(run.folder), "files": body}, indent=2))

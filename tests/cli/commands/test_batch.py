@@ -200,6 +200,7 @@ def test_requests_on_standard_output(run: Path) -> None:
 
 def test_the_files_as_json(run: Path) -> None:
     body = json.loads(faq_tui("batch", "write", run, "--json").out)
+    valid("batch-write", body)
     (file,) = body["files"]
     path = Path(file.pop("path"))
     assert file == {"source": "elder", "model": "fake-8b", "requests": 12, "size": path.stat().st_size}
@@ -210,6 +211,26 @@ def test_a_file_is_never_larger_than_200_mb(run: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("faq_tui.core.regenerating.batch.requests.MOST_BYTES", 1000)
     files = write(run)
     assert len(files) == 6 and all(file.stat().st_size <= 1000 for file in files)
+
+
+@pytest.mark.parametrize(("window", "sent"), [("8000", False), ("9000", True)])
+def test_max_tokens_is_left_out_if_the_window_has_no_room(run: Path, tmp_path: Path, window: str, sent: bool) -> None:
+    """As in a live request to a server that reports its window."""
+    files = write(run, "--max-model-len", window)
+    assert {"max_tokens" in body for body in bodies_of(files)} == {sent}
+    with FakeServer(Behaviour(max_model_len=int(window))) as server:
+        live = make_run(tmp_path / "live", server.url)
+        assert faq_tui("run", live, "--until", "regenerate").code == ExitCode.DONE
+        assert {"max_tokens" in asked.body for asked in server.requests} == {sent}
+    assert counts(read(run, run_batch(files, tmp_path / "out.jsonl"))) == (12, 0, 0, 0)
+
+
+def test_a_window_that_is_too_small_has_its_advice(run: Path, tmp_path: Path) -> None:
+    said = "max_tokens=8192 cannot be greater than max_model_len=4096."
+    output = run_batch(write(run), tmp_path / "out.jsonl", lambda _body: refusal(said), "vllm")
+    assert "write these requests with --max-model-len TOKENS" in faq_tui("batch", "read", run, output).out
+    output = run_batch(write(run), tmp_path / "out.jsonl", lambda _body: refusal("no such model"), "vllm")
+    assert "--max-model-len" not in faq_tui("batch", "read", run, output).out
 
 
 def test_before_the_seeds_are_up_to_date(tmp_path: Path) -> None:
@@ -299,7 +320,7 @@ def test_failures_are_counted_by_reason_and_requested_by_run(tmp_path: Path, for
         again = faq_tui("batch", "read", run, output)
         assert rows(run, "SELECT * FROM failed_candidates") == kept
         assert "elder: 0 stored, 4 already there, 8 failed, 8 still missing" in again.out and "\x1b" not in again.out
-        assert f"faq-tui run {run.resolve()} requests the missing candidates" in again.out
+        assert f"faq-tui run {run.resolve()} generates the missing candidates" in again.out
         assert faq_tui("run", run, "--until", "regenerate").code == ExitCode.DONE
         assert len(stored(run)) == 12 and rows(run, "SELECT * FROM failed_candidates") == []
         assert counts(read(run, output)) == (0, 12, 0, 0)

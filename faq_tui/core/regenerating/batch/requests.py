@@ -13,6 +13,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import is_stream, whole_file
 from faq_tui.core.endpoints.chat import chat_body
+from faq_tui.core.endpoints.window import room
 from faq_tui.core.regenerating.batch.custom_id import CustomId, plain_name
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
@@ -42,14 +43,18 @@ class BatchFile:
 
 
 def write_batch(
-    run: Run, names: Sequence[str] = (), output: Path | None = None, limit: int = MOST_REQUESTS
+    run: Run,
+    names: Sequence[str] = (),
+    output: Path | None = None,
+    limit: int = MOST_REQUESTS,
+    max_model_len: int | None = None,
 ) -> list[BatchFile]:
     """Write a request for each missing candidate of the sources `names`; by default, of all sources with servers.
 
     Each source has separate files: `batch/SOURCE.jsonl` in the run's folder, or in the folder `output`. If `output`
     is a file, it is written, and the source's name is added to its name if there are several sources. A file has at
     most `limit` requests and `MOST_BYTES` bytes. If more are needed, they are numbered from 1: `SOURCE.1.jsonl`.
-    A source without missing candidates gets no file.
+    A source without missing candidates gets no file. `max_model_len` is the model's window, as for `body_of`.
 
     Raises UsageError if the run has no such source, or if `output` cannot be several files.
     """
@@ -60,7 +65,8 @@ def write_batch(
     for name, source in sources.items():
         if pending[name]:
             path, own = _place(run, name, output, several)
-            written = list(_write(_lines(name, source, pending[name]), path, limit, name, source))
+            lines = _lines(name, source, pending[name], max_model_len)
+            written = list(_write(lines, path, limit, name, source))
             if own:
                 _remove_earlier(path, {file.path for file in written})
             files += written
@@ -101,23 +107,33 @@ def _numbered(path: Path, part: str | int) -> Path:
     return path.with_name(f"{path.stem}.{part}{path.suffix}")
 
 
-def _lines(name: str, source: Source, pending: Sequence[PendingCandidate]) -> Iterator[bytes]:
+def _lines(
+    name: str, source: Source, pending: Sequence[PendingCandidate], max_model_len: int | None
+) -> Iterator[bytes]:
     source_hash, plain = source_hash_of(source), plain_name(name)
     for one in pending:
         line = {
             "custom_id": str(CustomId(plain, one.seed.id, one.number, source_hash)),
             "method": "POST",
             "url": ENDPOINT,
-            "body": body_of(source, one),
+            "body": body_of(source, one, max_model_len),
         }
         yield json.dumps(line, ensure_ascii=True).encode() + b"\n"
 
 
-def body_of(source: Source, pending: PendingCandidate) -> dict[str, Any]:
-    """The body that the first request of a live source has, but without streaming."""
+def body_of(source: Source, pending: PendingCandidate, max_model_len: int | None) -> dict[str, Any]:
+    """The body that the first request of a live source has, but without streaming.
+
+    If prompt and answer together may be longer than `max_model_len`, the body has no max_tokens: the server refuses a
+    request for more tokens than its window has.
+    """
     question, policy = question_for(pending.seed, source), first_request(source, pending.number)
     sampling = source.sampling.model_copy(update={"max_tokens": policy.max_tokens})
-    return chat_body(source.model, question.messages, sampling, policy.sampling_seed, question.extra)
+    body = chat_body(source.model, question.messages, sampling, policy.sampling_seed, question.extra)
+    left = room(max_model_len, question.messages)
+    if left is not None and left < policy.max_tokens:
+        body.pop("max_tokens", None)
+    return body
 
 
 def _write(lines: Iterator[bytes], path: Path, limit: int, name: str, source: Source) -> Iterator[BatchFile]:

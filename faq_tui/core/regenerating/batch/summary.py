@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faq_tui.core.endpoints.window import is_about_room
 from faq_tui.core.regenerating.flags import counts_in_words
 
 SCHEMA = 1
@@ -102,8 +103,8 @@ class BatchSummary:
     def _next(self) -> str:
         if any(counts.missing for counts in self.sources.values()):
             return (
-                f"Next: faq-tui run {self.run} requests the missing candidates from the sources' servers; "
-                f"faq-tui batch write {self.run} writes them into new files"
+                f"Next: faq-tui run {self.run} generates the missing candidates; "
+                f"faq-tui batch write {self.run} writes their requests into new files"
             )
         return f"Next: faq-tui run {self.run}"
 
@@ -128,7 +129,14 @@ def _source_lines(name: str, counts: SourceCounts) -> list[str]:
     ranked = counts.reasons.most_common()
     lines += [f"  {count:,} failed: {reason}" for reason, count in ranked[:SHOWN]]
     rest = sum(count for _, count in ranked[SHOWN:])
-    return [*lines, f"  {rest:,} failed for other reasons"] if rest else lines
+    if rest:
+        lines.append(f"  {rest:,} failed for other reasons")
+    if any(map(is_about_room, counts.reasons)):
+        lines.append(
+            "  if max_tokens does not fit into the model's window: write these requests with --max-model-len TOKENS, "
+            "or run vLLM with a larger --max-model-len"
+        )
+    return lines
 
 
 def _answers(count: int) -> str:
