@@ -17,7 +17,7 @@ def command() -> None:
     """
 
 
-@command.command("write")
+@command.command("write", short_help="Write the requests of all missing candidates.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--source", "sources", multiple=True, metavar="NAME", help="Only this source. Can be given repeatedly.")
 @click.option(
@@ -79,7 +79,7 @@ def write(
         click.echo(f"after they are answered: faq-tui batch read {run_folder} OUTPUT_FILE", err=True)
 
 
-@command.command("read")
+@command.command("read", short_help="Store the answers of a batch.")
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
