@@ -57,9 +57,9 @@ def load_documents(run: Run, name: str) -> list[Document]:
 
 
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
-    """Split each document into windows, and divide its words and bytes among them by their predicted tokens.
+    """Split each document into windows, and divide its words and bytes among the windows in proportion to their predicted tokens.
 
-    With its share, each window can be drawn by the bootstrap. The shares of a document's windows add up to the
+    Because each window has a share, the bootstrap can draw single windows. The shares of a document's windows add up to the
     document's counts.
     """
     prefix = prefix_of(tokenizer)
@@ -74,7 +74,7 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 
 
 def prefix_of(tokenizer: object) -> int:
-    """The token that precedes a document's first token. It is bos, or eos if the tokenizer has no bos.
+    """The token that is put before a document's first token: bos, or eos if the tokenizer has no bos.
 
     lm_eval calls it prefix_token_id.
     """

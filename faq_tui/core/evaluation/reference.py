@@ -22,7 +22,7 @@ DTYPES = {
     "float32": "F32",
     "bfloat16": "BF16",
     "float16": "F16",
-}  # maps torch's names of dtypes to safetensors' names
+}  # maps torch's name of each dtype to the name in safetensors files
 
 
 class Writer:

@@ -99,4 +99,4 @@ def test_init_makes_paths_of_the_shell_absolute(tmp_path: Path) -> None:
 
 def test_init_with_half_an_elder(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "init", tmp_path, "--target", "t", "--seeds", "s", "--elder-url", "http://x/v1")
-    assert said == "--elder-url and --elder-model belong together: give both or neither"
+    assert said == "--elder-url and --elder-model must be used together: give both or neither"
