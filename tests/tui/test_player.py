@@ -74,7 +74,7 @@ async def test_it_is_shown_and_changes_nothing(recorded: Path) -> None:
         assert "replay ×1" in text_of(app).splitlines()[0]
         await pilot.press("r")
         assert said(app) == ["this is a replay, which cannot start jobs"]
-        with pytest.raises(FaqError, match="is open for reading only"):
+        with pytest.raises(FaqError, match="is open only for reading"):
             seeds.assign_roles(app.opened.store, [], [])
         now = 20.0
         await until(pilot, lambda: "regenerate done" in text_of(app))

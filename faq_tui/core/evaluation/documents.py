@@ -57,10 +57,10 @@ def load_documents(run: Run, name: str) -> list[Document]:
 
 
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
-    """Split each document into windows, and divide its words and bytes among the windows in proportion to their predicted tokens.
+    """Split each document into windows, and divide its words and bytes among them by their predicted tokens.
 
-    Because each window has a share, the bootstrap can draw single windows. The shares of a document's windows add up to the
-    document's counts.
+    Because each window has a share, the bootstrap can draw single windows. All shares of a document add up to its
+    counts.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []

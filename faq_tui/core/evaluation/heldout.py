@@ -78,7 +78,7 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """Whether each question is answered correctly, by log-likelihood (lm_eval's acc) and per character (acc_norm)."""
+        """Each question's choice and whether it is right: by log-likelihood (acc) and per character (acc_norm)."""
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
         start = 0
         for question in self.questions:

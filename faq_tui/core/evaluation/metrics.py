@@ -140,9 +140,7 @@ class KlDivergence(Ratio):
     """
 
     name, title, unit = "kl", "KL", "nats a token"
-    help = (
-        "How far the model's predictions are from the unquantized model's, in nats per token; 0 means no difference."
-    )
+    help = "How far predictions are from the unquantized model's, in nats per token; 0 means no difference."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
     close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # measured with SmolLM2-135M, GPTQ INT4

@@ -104,7 +104,7 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
             raise UsageError(
-                f"calibration row {number} has only {len(row)} tokens: remove it, because a row needs {MIN_TOKENS} tokens"
+                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS} tokens"
             )
         wrong = next((token for token in row if not 0 <= token < vocab_size), None)
         if wrong is not None:

@@ -1,4 +1,7 @@
-"""Read the chosen seeds page by page, with counts of a source's candidates. Chosen seeds are those to regenerate."""
+"""Read the chosen seeds page by page, with counts of a source's candidates.
+
+Chosen seeds are the seeds that are regenerated.
+"""
 
 from __future__ import annotations
 
@@ -86,15 +89,15 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts over one source's candidates of chosen seeds, under the source's present settings."""
+    """Counts over the candidates of one source for chosen seeds, under the source's present settings."""
 
     candidates: int
     truncated: int
-    tokens: int  # completion tokens
+    tokens: int  # total number of generated tokens
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """The totals of a source. This reads every row, so it can run in a thread: it opens its own connection."""
+    """The totals of a source. It reads every row. It opens its own connection, so it can run in a thread."""
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (

@@ -33,7 +33,7 @@ class Method(Extension):
     cost: MethodCost = MethodCost()
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Raise UsageError if the target cannot be quantized by `recipe`, before anything is computed, and before a server is paid.
+        """Raise UsageError if the target cannot be quantized by `recipe`. It is called before the costly work.
 
         `config` is the target's config.json; `shapes` maps each module's name to (out_features, in_features).
         """

@@ -118,6 +118,6 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 
 
 def _bytes(shapes: tuple[Any, ...]) -> int:
-    """Memory in bytes for: weights, a float32 copy of them, codes, errors, result, Hessian, its factor and its copy."""
+    """Memory in bytes for weights, their float32 copy, codes, errors, result, Hessian, its factor and its copy."""
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

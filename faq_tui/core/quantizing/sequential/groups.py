@@ -69,7 +69,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """First the gate and up projections, then the down projections, whose inputs are computed from the outputs of both."""
+    """First the gate and up projections, then the down projections, which read their outputs."""
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
     share: dict[str, str] = {}  # maps each expert to the first of its modules
     groups = [

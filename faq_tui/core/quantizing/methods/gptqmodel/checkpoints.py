@@ -1,4 +1,4 @@
-"""Manage gptqmodel's checkpoints of an artefact, so that a killed or stopped quantization can continue at the layer that it had reached.
+"""Manage gptqmodel's checkpoints of an artefact, so that a killed or stopped quantization can continue.
 
 A file beside the checkpoints stores the messages about finished layers, because gptqmodel does not repeat them.
 """

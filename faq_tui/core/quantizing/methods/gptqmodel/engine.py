@@ -71,7 +71,7 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """An earlier attempt's checkpoint cannot be used: package versions or the GPU have changed, or files are damaged."""
+    """An earlier attempt's checkpoint cannot be used: package versions or the GPU differ, or files are damaged."""
 
 
 def _checkpoint(

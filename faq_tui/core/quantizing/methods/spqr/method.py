@@ -39,9 +39,7 @@ class SpqrRecipe(Recipe):
     group_size: GroupSize = 128
     damp_percent: Damping = 0.01
     outlier_threshold: Annotated[float, Field(gt=0.0, description="a smaller threshold makes more outliers")] = 0.2
-    scale_bits: Annotated[
-        int, Field(ge=0, le=8, description="bits of scales and zeros; 0 means 16 bits without a second level")
-    ] = 3
+    scale_bits: Annotated[int, Field(ge=0, le=8, description="bits of scales and zeros; 0 means 16 bits")] = 3
     scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a second-level scale")] = 16
 
 

@@ -15,7 +15,7 @@ ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "tok
 
 
 class Int8Format(WeightFormat):
-    """The format of vLLM's CompressedTensorsW8A8Int8: the quantization groups target Linear modules, and each weight matrix has a scale."""
+    """The format of vLLM's CompressedTensorsW8A8Int8: its groups target Linear modules, and weights have scales."""
 
     quant_method = "compressed-tensors"
 
