@@ -2,7 +2,7 @@
 keys of all candidates that were made with it.
 of all candidates that were made with it.
 
-The FAQ paper does not publish its prompts. These were written for faq-tui.
+The FAQ paper does not publish its prompts. The prompts in this folder were written for faq-tui.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def _refuse_newer(db: sqlite3.Connection, path: Path) -> None:
         version = f"migration {unknown[-1]}" if unknown else f"schema {counted}"
         ours = known[-1] if unknown else most
         raise UsageError(
-            f"{path} was written by a newer faq-tui ({version}, this version knows up to {ours}): upgrade it"
+            f"{path} was written by a newer faq-tui ({version}, this one knows up to {ours}): upgrade faq-tui"
         )
 
 

@@ -33,7 +33,7 @@ def test_a_preset_becomes_a_run_and_its_status_shows_the_table(tmp_path: Path) -
     done = faq_tui(
         "init", run, "--preset", "paper/table11", "--target", "Qwen3-8B", "--seeds", tmp_path / "mine.jsonl"
     )
-    assert done.code == 0 and "set the servers' URLs" in done.err
+    assert done.code == 0 and "set the URLs of the servers" in done.err
     text = (run / "faq.toml").read_text()
     assert str(tmp_path / "mine.jsonl") in text and 'model = "Qwen/Qwen3-8B"' in text
     with open_run(run) as opened:

@@ -72,7 +72,7 @@ def test_every_set_and_artefact_has_a_name_for_each_draw() -> None:
     ]
     with pytest.raises(UsageError, match=r"uses this name for a draw"):
         parse_settings(THREE + '[sets.mine-r2]\nfrom = "elder"\n')
-    with pytest.raises(UsageError, match=r"evaluate\.answers: no source 'granny'"):
+    with pytest.raises(UsageError, match=r"evaluate\.answers: there is no source 'granny'"):
         parse_settings(TOML + 'answers = "granny"\n')
 
 

@@ -308,7 +308,7 @@ def test_a_run_is_refused_before_anything_is_asked(plain: Path, tmp_path: Path) 
     settings = run / "faq.toml"
     settings.write_text(settings.read_text().replace("[target]\n", "[target]\ntrust_remote_code = true\n"))
     assert "contains Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
-    assert "trust_remote_code = true: Python code" in faq_tui("doctor", run).out
+    assert "trust_remote_code = true, so Python code" in faq_tui("doctor", run).out
 
 
 def test_seeds_can_be_read_first(plain: Path, tmp_path: Path) -> None:

@@ -150,9 +150,9 @@ def test_by_policy_the_first_bad_line_ends_it_and_nothing_is_lost(tmp_path: Path
 
 
 IMPOSTORS: dict[str, tuple[str, bytes, str]] = {
-    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "contains no usable|not what"),
+    "png as jsonl": ("s.jsonl", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 9, "contains no usable|does not fit"),
     "prose as jsonl": ("s.jsonl", b"Once upon a time\nthere was a file\n", "does not fit its ending"),
-    "json and more as jsonl": ("s.jsonl", b'[{"question": "q"}]\n{"question": "q"}', "name it .json"),
+    "json and more as jsonl": ("s.jsonl", b'[{"question": "q"}]\n{"question": "q"}', "rename it to .json"),
     "broken json as jsonl": ("s.jsonl", b'[\n {\n  "question": "q"\n },\n 5\n\n', "does not fit its ending"),
     "broken jsonl as json": ("s.json", b'{"question": "a"}\nquestion b\n', "does not fit its ending"),
     "prose as json": ("s.json", b"Once upon", "does not fit its ending"),

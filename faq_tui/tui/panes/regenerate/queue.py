@@ -25,11 +25,11 @@ NOTHING = CandidateCounts()
 
 
 class Follower:
-    """Follows a candidate until it is finished or gets no text. Then follows the candidate with the newest text."""
+    """Follows a candidate until it is finished or gets no more text, and then the candidate with the newest text."""
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # characters of the candidate, and when this number last grew
+        self._length, self._since = 0, 0.0  # number of characters of the candidate, and the time when it last grew
 
     def toggle(self) -> None:
         self.on = not self.on
@@ -105,7 +105,7 @@ class SeedPage:
             self.seeds = [*more, *self.seeds][: self.height]
 
     def go_to(self, seed_id: str) -> bool:
-        """Select a seed by its id. Returns False if it is not in the queue."""
+        """Select a seed by its id. Returns False if the seed is not in the queue."""
         for row, seed in enumerate(self.seeds):
             if seed.seed_id == seed_id:
                 self.cursor = row
