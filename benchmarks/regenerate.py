@@ -2,9 +2,9 @@
 the cost of a kill.
 
 `python benchmarks/regenerate.py [--streams N …] [--rounds N] [--openai] [--distilabel PYTHON] [--kills N]`. A server
-writes 100 tokens per second into each stream. With 1, 32 and 256 concurrent streams, the clients take turns and send
-the same requests. The time is measured from the first request to the end of the last answer. The result is the ratio
-of the clients' times.
+writes 100 tokens per second into each stream. With 1, 32, 128 and 256 concurrent streams, the clients take turns and
+send the same requests. The time is measured from the first request to the end of the last answer. The result is the
+ratio of the clients' times.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ import psutil
 from machine import about, load, publish
 from throughput import paced, regenerating, throughput
 from workload import ROOT
+
+STREAMS = [1, 32, 128, 256]
 
 
 def memory(candidates: int) -> str:
@@ -65,7 +67,7 @@ def killed(kills: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--streams", type=int, nargs="*", default=[1, 32, 256], metavar="N", help="concurrent streams; may be empty"
+        "--streams", type=int, nargs="*", default=STREAMS, metavar="N", help="concurrent streams; may be empty"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
@@ -88,8 +90,8 @@ def main() -> None:
         parts.append(f"Memory. {memory(asked.candidates)}")
     if asked.kills:
         parts.append(f"Kills. {killed(asked.kills)}")
-    where = f"{about('h11', 'openai')}; load {before:.1f} before, {load():.1f} after"
-    publish("Regeneration compared with a minimal client", where, "\n\n".join(parts), asked.out)
+    where = f"{about('openai', 'aiohttp')}; load {before:.1f} before, {load():.1f} after"
+    publish("Regeneration compared with a minimal aiohttp client", where, "\n\n".join(parts), asked.out)
 
 
 if __name__ == "__main__":
