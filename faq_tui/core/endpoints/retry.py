@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class GaveUpError(Exception):
-    """This request failed for good; others may succeed."""
+    """This request has failed, and no further try is made. Other requests may succeed."""
 
     def __init__(self, fault: RequestFault, reason: str = "") -> None:
         super().__init__(fault.advice)
@@ -76,7 +76,7 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                if fault.retry:  # otherwise another server gets the request at once
+                if fault.retry:  # if not, another server gets the request at once
                     failures += 1
                     if failures > endpoint.retries:
                         raise GaveUpError(fault) from None
@@ -91,7 +91,7 @@ async def with_retries(
 
 
 class OneServer:
-    """The server of one endpoint. It has no limit of requests at once; the caller sets one."""
+    """The server of one endpoint. The number of concurrent requests is not limited here; the caller limits it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
