@@ -52,8 +52,8 @@ async def with_retries(
     """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
-    changes the request and returns, and the request is sent again at once, or it raises an exception.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It may
+    change the request; then the request is sent again at once. Otherwise it raises an exception.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
     """

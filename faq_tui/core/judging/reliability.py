@@ -175,7 +175,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         places = ", ".join(f"{score:.2f}" for score in orders["mean_by_place"])
         parts.append(
             f"the order of the answers changed the winner of {orders['changed']} of {orders['seeds']} seeds, "
-            f"{orders['tied']} ended in a tie, mean score by position {places}"
+            f"{orders['tied']} ended in a tie, the mean scores by position are {places}"
         )
     if probe := judging["probe"]:
         if probe["auc"] is None:

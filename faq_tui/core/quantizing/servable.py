@@ -11,7 +11,8 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-WORK = ("offload_to_disk_path", ".work")  # if config.json contains one of these texts, it contains a local path
+# Each of these texts in config.json means that the file contains a local path.
+WORK = ("offload_to_disk_path", ".work")
 
 
 def problems(folder: Path) -> list[str]:

@@ -1,7 +1,8 @@
-"""No code of a model's folder runs unless trust_remote_code is asked for: at no stage, whatever the folder names.
+"""No stage runs code of a model's folder unless `trust_remote_code` is true.
 
-Each stage's task is called directly, without the refusal at the start of a run, on a folder whose evil.py writes a
-marker file when it is imported. With trust the same task writes it: the marker works.
+The tests call the task of each stage directly, without the check at the start of a run. The model's folder has a file
+evil.py, which writes a marker file when it is imported. If the folder is trusted, the same task writes the marker
+file; this shows that the marker works.
 """
 
 from __future__ import annotations

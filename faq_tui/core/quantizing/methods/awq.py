@@ -73,7 +73,7 @@ class AwqFormat(WeightFormat):
 class Awq(GptqmodelMethod):
     name = "awq"
     title = "AWQ"
-    help = "Scales up channels with large activations before rounding; searches over twenty scales."
+    help = "Before rounding, scales up channels with large activations, by the best of twenty scales."
     recipe = AwqRecipe
     format = AwqFormat()
     cuda_backend = "awq_torch"

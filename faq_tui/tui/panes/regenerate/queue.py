@@ -117,8 +117,10 @@ class SeedPage:
         return True
 
     def _load_around(self, position: int, row: int) -> None:
-        """Fill the page around the seed at `position` and select this seed. Put it on `row` unless that leaves rows
-        empty."""
+        """Fill the page around the seed at `position`, and select this seed.
+
+        The seed is on `row`, unless this would leave rows empty.
+        """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
         if len(ahead) + len(here) < self.height:

@@ -133,7 +133,7 @@ def test_a_planted_bias_for_the_first_place_is_reported(server: FakeServer, tmp_
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE
     said = "the order of the answers changed the winner of 6 of 6 seeds"
-    assert said in result.err and "mean score by position 9.00, 6.00, 3.00" in result.err
+    assert said in result.err and "the mean scores by position are 9.00, 6.00, 3.00" in result.err
     orders = json.loads(faq_tui("status", folder, "--json").out)["judging"]["orders"]
     assert orders["changed_share"] == 1.0 and orders["mean_by_place"] == [9.0, 6.0, 3.0]
     assert said in " ".join(faq_tui("status", folder).out.split())
