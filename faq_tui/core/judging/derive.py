@@ -138,7 +138,7 @@ def length_controlled(
     """Returns the length-controlled scores by candidate id, and the slope.
 
     A length-controlled score is score - slope * (log length - the run's mean log length): the score adjusted to the
-    geometric mean length of the run, in the score's unit. If no slope can be fitted, it is the score itself.
+    geometric mean length of the run, in the score's unit. If no slope can be fitted, the score is not changed.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

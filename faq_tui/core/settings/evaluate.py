@@ -32,7 +32,7 @@ RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks without repeats.
+    """The tasks, each only once.
 
     The name of a list is replaced by the tasks of this engine in the list; there may be none.
 

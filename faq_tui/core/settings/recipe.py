@@ -307,7 +307,7 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Checkpoints: after a kill or a stop, quantizing continues from them (gptq with llama and qwen3_moe)."""
+    """Settings of checkpoints, from which a killed or stopped quantization continues (gptq with llama or qwen3_moe)."""
 
     checkpoint_s: Annotated[
         float,

@@ -37,7 +37,7 @@ class CandidateCounts:
 
     done: int = 0
     truncated: int = 0  # candidates that were cut off
-    unusable: int = 0  # candidates with any flag
+    unusable: int = 0  # candidates with at least one flag
     failed: int = 0  # candidates that could not be generated
 
 

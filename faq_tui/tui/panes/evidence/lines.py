@@ -66,7 +66,9 @@ def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
 
 
 def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """Divide the columns into pages of at most `room` cells. Each page has ALWAYS and at least one more column."""
+    """Divide the columns into pages of at most `room` cells. Each page has the columns in ALWAYS and at least one
+    further column.
+    """
     fixed = sum(widths[column] for column in ALWAYS)
     pages: list[list[str]] = [[]]
     for column in HEADS:
