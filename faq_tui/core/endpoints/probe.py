@@ -18,7 +18,7 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-PROBE_TIMEOUT_S = 8.0  # then an error is shown within 15 s after the command's start, even on a busy machine
+PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
 
 
 class DownError(EndpointError):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PEAK = 0.5  # a value above this share of the scale's end is a peak
 EIGHTHS = " ▁▂▃▄▅▆▇█"
-SHADES = " ·░▒▓"  # for values that are not peaks; a peak is drawn as █
+SHADES = " ·░▒▓"  # characters for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 

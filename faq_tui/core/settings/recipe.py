@@ -307,7 +307,7 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Settings of checkpoints, from which a killed or stopped quantization continues (gptq with llama or qwen3_moe)."""
+    """Settings of checkpoints, from which a stopped quantization continues (gptq with llama or qwen3_moe)."""
 
     checkpoint_s: Annotated[
         float,

@@ -27,7 +27,7 @@ class QueuedSeed:
     """A chosen seed in the list of pane 2."""
 
     seed_id: str
-    position: int  # in the seed file, from 0
+    position: int  # position in the seed file, counted from 0
     question: str  # the first QUESTION_CHARACTERS characters of the question
 
 

@@ -87,7 +87,7 @@ class SeedFilter:
 class SeedListRow:
     """A seed in the list."""
 
-    position: int  # in the file, from 0
+    position: int  # position in the seed file, counted from 0
     id: str
     state: str  # a key of STATES
     made: int  # number of candidates that exist

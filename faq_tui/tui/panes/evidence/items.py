@@ -122,7 +122,8 @@ class Words:
     """
 
     body: dict[str, Any] = field(default_factory=dict)
-    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)  # for each model
+    # Maps each model to (KL of each token, True where the models' top-1 tokens differ).
+    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)
     # (lowest KL of the highest tokens, lowest KL of the high tokens).
     levels: tuple[float, float] = (float("inf"), float("inf"))
 
