@@ -35,7 +35,7 @@ HEADINGS = {"sources": "[sources.NAME]", "sets": "[sets.NAME]", "recipes": "[[re
 SETTINGS_HEAD = """# Settings of faq.toml
 
 `faq-tui init` writes `RUN/faq.toml` with every key below. Keys with their default values are comments in this file.
-Only `[target]` and `[seeds]` are required. An unknown key is an error, which suggests the most similar valid key.
+Only `[target]` and `[seeds]` are required. For an unknown key, the error suggests the most similar valid key.
 Relative paths are relative to the run's folder. [The guide](guide/index.md) explains the purpose of each section.
 
 The column "values" lists the values that a key accepts. The column "default" gives its value if it is not set.

@@ -37,7 +37,7 @@ class Metric(Extension):
     metric measures.
     """
 
-    unit: str  # unit of the value, such as "nats a token"
+    unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
     # Maps a kind of text to a difference of the metric. Two draws of the same calibration set can already differ by
     # this much. Empty if this was not measured.

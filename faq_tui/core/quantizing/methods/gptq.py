@@ -100,7 +100,7 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
 class Gptq(GptqmodelMethod):
     name = "gptq"
     title = "GPTQ"
-    help = "Rounds weights column by column and corrects the later ones by the Hessian of the layer's inputs."
+    help = "Rounds weights column by column, and corrects later columns by the Hessian of the layer's inputs."
     recipe = GptqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"

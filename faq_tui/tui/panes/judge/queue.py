@@ -12,7 +12,7 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # pause between two reads, as a multiple of the duration of the last read; at least this
+READ_SHARE = 20  # the pause before a read is at least so many times as long as the last read
 
 
 @dataclass
