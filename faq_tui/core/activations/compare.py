@@ -145,7 +145,7 @@ def _sentence(
         text = f"{names[0]} and {names[1]}: no difference in the spikes of {module} that is consistent over layers"
     else:
         text = f"{names[0]} makes {module} {verdict} than {names[1]}"
-    details = [f"peaks are higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
+    details = [f"peaks higher in {peak.higher} and lower in {peak.lower} of {peak.layers} layers"]
     for metric in DECIDING:
         one = by_name[metric]
         if one.is_ratio and one.layers:
