@@ -31,8 +31,8 @@ STYLES = {
     UNKNOWN: "dim",
 }
 MEANINGS = {
-    BETTER: "the difference is larger than noise, even among this many comparisons",
-    WORSE: "the difference is larger than noise, even among this many comparisons",
+    BETTER: "larger than noise, even among this many comparisons",
+    WORSE: "larger than noise, even among this many comparisons",
     WITHIN_NOISE: "this measurement shows no difference",
     LEANS_BETTER: "the interval excludes zero, but among this many comparisons that can be chance",
     LEANS_WORSE: "the interval excludes zero, but among this many comparisons that can be chance",
