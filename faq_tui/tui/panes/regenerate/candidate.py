@@ -29,7 +29,7 @@ class CandidateView(Vertical):
         self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
-        self._more: list[str] = []  # shown after the state if it fits
+        self._more: list[str] = []  # texts that are shown after the state if they fit
         self._failure: str | None = None  # the failure that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
@@ -52,7 +52,7 @@ class CandidateView(Vertical):
         failure: str | None,
         now: float,
     ) -> None:
-        """Draw the candidate's state and new text. Fast if nothing has changed."""
+        """Draw the candidate's state and new text. This is fast if nothing has changed."""
         other = key != self.key
         self.key = key
         if growing is not None:
