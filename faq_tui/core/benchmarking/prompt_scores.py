@@ -65,6 +65,6 @@ def missing_scores(body: Any, tokens: int) -> str:
         return f"it returns {got} log-probabilities for a prompt of {tokens or 'many'} tokens"
     prompt = scores[1 : tokens or len(scores) - 1]
     numbers = [one for one in prompt if isinstance(one, int | float) and math.isfinite(one)]
-    if len(numbers) < len(prompt) or len(set(numbers)) < 2:
-        return "the log-probabilities of the prompt's tokens are missing or all equal"
+    if len(numbers) < len(prompt) or not any(numbers):
+        return "the log-probabilities of the prompt's tokens are missing or 0"
     return ""

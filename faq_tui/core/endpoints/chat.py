@@ -69,7 +69,6 @@ def whole_reply(completion: Any, max_tokens: int) -> Reply:
     choice = choices.choices.get(0)
     if choice is None:
         raise BrokenStreamError("the response has no answer")
-    choice.whole = True if choice.finished or not choice.empty else None
     return choice.reply(choices.usage if choices.alone else None, 0.0, max_tokens)
 
 
