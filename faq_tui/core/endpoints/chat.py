@@ -242,8 +242,8 @@ class StreamedChoice:
         """Add one chunk's delta, or a whole message, which has the same fields."""
         if self.cut:
             return
-        pieces = list(pieces_of(delta)) if isinstance(delta, dict) else []
-        if any(piece.text for piece in pieces):
+        pieces = pieces_of(delta) if isinstance(delta, dict) else []
+        if pieces and (pieces[0].text or pieces[-1].text):
             if self._ceiling is not None and self._at_least() >= self._ceiling:
                 self.cut, self._finish_reason = True, "length"
                 return

@@ -58,6 +58,8 @@ def finish_reason_of(choice: dict[str, Any]) -> str:
     """
     for name in _FIELDS:
         value = choice.get(name)
+        if value is None:
+            continue
         if isinstance(value, dict):
             value = value.get("type")
         if isinstance(value, str) and ending_of(value) != MISSING:

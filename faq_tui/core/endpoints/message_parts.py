@@ -34,8 +34,15 @@ class Piece(NamedTuple):
     field: str
 
 
-def pieces_of(delta: dict[str, Any]) -> Iterator[Piece]:
-    """Yield the pieces of a delta or message, in order: reasoning, answer, refusal, tool call."""
+def pieces_of(delta: dict[str, Any]) -> list[Piece]:
+    """The pieces of a delta or message, in order: reasoning, answer, refusal, tool call."""
+    content = delta.get("content")
+    if isinstance(content, str) and (len(delta) == 1 or (len(delta) == 2 and "role" in delta)):
+        return [Piece(ANSWER, content, PARTS)] if content else []  # nearly every delta of a stream
+    return list(_pieces(delta))
+
+
+def _pieces(delta: dict[str, Any]) -> Iterator[Piece]:
     fields = response_fields()
     named = [name for name in delta if name in fields]
     for name in sorted(named, key=fields.index) if len(named) > 1 else named:

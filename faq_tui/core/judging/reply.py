@@ -59,7 +59,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # "1-10" is a scale, not a score
-_SCORE = r"\b(?:overall|score|rating|mark|grade)s?\b(?:\s+(?:score|rating|mark|grade|is|of|as|would|be))*"
+_SCORE = r"\b(?:overall|score|rating|mark|grade)s?\b(?:\s{1,3}(?:score|rating|mark|grade|is|of|as|would|be)){0,4}"
 SPELLED = re.compile(rf"{_SCORE}\W{{0,6}}{NUMBER}", re.IGNORECASE)
 # "8/10" and "8 out of 10" at the end of a phrase, and "[[8]]"; "7/10 of the steps" is no score.
 OF_TEN = re.compile(
@@ -67,7 +67,8 @@ OF_TEN = re.compile(
     re.IGNORECASE,
 )
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
-LEADING = re.compile(rf"\W{{0,6}}(?:(?:I )?(?:would )?(?:gives?|gets|scores|rates?|it)\s+)*{NUMBER}", re.IGNORECASE)
+_GIVES = r"(?:(?:I )?(?:would )?(?:gives?|gets|scores|rates?|it)\s{1,3}){0,4}"
+LEADING = re.compile(rf"\W{{0,6}}{_GIVES}{NUMBER}", re.IGNORECASE)
 # Matches "8" and "8/10". Servers that do not enforce the schema send such texts.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 

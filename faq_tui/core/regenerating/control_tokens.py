@@ -33,9 +33,9 @@ class ControlTokens:
 
     def __init__(self, of: Mapping[str, str] | None = None) -> None:
         self._of = of or {}
-        self._by_start: dict[str, list[str]] = defaultdict(list)
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # of the tokens with the same two first characters
         for token in self._of:
-            self._by_start[token[:2]].append(token)
+            self._lengths[token[:2]].add(len(token))
 
     @classmethod
     def of_run(cls, run: Run, source: Source) -> ControlTokens:
@@ -49,14 +49,24 @@ class ControlTokens:
         Tokens of chat templates that the question contains may be quoted, unless the target has them.
         """
         for text in (answer, reasoning):
-            for start, tokens in self._by_start.items():
-                token = next((one for one in tokens if one in text), None) if start in text else None
-                if token is not None:
-                    return f"it contains {token}, a special token of {self._of[token]}"
+            token = self._special_in(text)
+            if token is not None:
+                return f"it contains {token}, a special token of {self._of[token]}"
         first = _AT_START.match(answer.lstrip())
         for match in [*([first] if first else []), *_matches((answer, reasoning))]:
             if match[0] not in question:
                 return f"it contains {match[0][:60]}, which looks like a special token"
+        return None
+
+    def _special_in(self, text: str) -> str | None:
+        """A special token that the text contains. Some models have thousands; only their starts are searched for."""
+        for start, lengths in self._lengths.items():
+            at = text.find(start)
+            while at >= 0:
+                token = next((text[at : at + n] for n in lengths if text[at : at + n] in self._of), None)
+                if token is not None:
+                    return token
+                at = text.find(start, at + 1)
         return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -178,3 +179,13 @@ def test_what_is_salvaged_of_one(raw: str, score: float | None) -> None:
 )
 def test_what_is_salvaged_of_two(raw: str, scores: dict[str, float]) -> None:
     assert {label: verdict.overall for label, verdict in salvage(raw, ("A", "B")).items()} == scores
+
+
+@pytest.mark.parametrize(
+    "text", ["score is ", "overall ", "give ", "answer A is ", "{", "[{", '{"A": ', "8/10 ", "score\n"]
+)
+def test_a_reply_that_repeats_itself_is_read_quickly(text: str) -> None:
+    began = time.process_time()
+    salvage(text * 10_000, ("A", "B"))
+    salvage(text * 10_000, (ALONE,))
+    assert time.process_time() - began < 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,12 @@ def test_a_candidate_with_one_is_unusable(tmp_path: Path, said: str, flag: str) 
         assert faq_tui("run", folder, "--until", "regenerate").code == ExitCode.DONE
     ((flags, why),) = rows(folder, "SELECT flags, why FROM candidates")
     assert flag in json.loads(flags) and json.loads(why)[flag]
+
+
+def test_thousands_of_special_tokens_cost_no_time() -> None:
+    """Gemma's tokenizer has six thousand; an answer in HTML holds the first characters of many of them."""
+    many = ControlTokens({f"<unused{n}>": "the target" for n in range(6000)})
+    text = "<ul> word " * 20_000
+    began = time.process_time()
+    assert many.found_in("", text, "") is None and time.process_time() - began < 1
+    assert many.found_in("", f"{text}<unused5999>", "") == "it contains <unused5999>, a special token of the target"
