@@ -13,7 +13,7 @@ from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.report.document import document
 from faq_tui.core.report.formats import render_document
 from faq_tui.core.run.run import open_run
-from faq_tui.core.stages import evaluate
+from faq_tui.core.stages import evaluate, evaluate_benchmarks
 from faq_tui.core.store.benchmarks import Result, replace_results
 from tests.support.benchmark_bench import BASELINE, ELDER, benchmark_run
 from tests.support.evaluate_bench import context_of
@@ -33,7 +33,7 @@ def evaluated(folder: Path, settings: str, monkeypatch: pytest.MonkeyPatch) -> A
         raise AssertionError("the evaluation's worker has nothing to do")
 
     monkeypatch.setattr(evaluate, "run_worker", no_worker)
-    monkeypatch.setattr(evaluate.evaluate_benchmarks, "execute", lambda *_: "; 3 of 3 benchmark tasks are done")
+    monkeypatch.setattr(evaluate_benchmarks, "execute", lambda *_: "; 3 of 3 benchmark tasks are done")
     with benchmark_run(folder, settings) as run:
         toml = run.folder / "faq.toml"
         toml.write_text(toml.read_text().replace('perplexity = ["prose.txt"]\n', NO_TEXTS))
