@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
@@ -61,7 +61,11 @@ def read_line(fd: int) -> str:
 
 def main() -> None:
     lower_priority()
-    task_name, channel_fd = sys.argv[1], int(sys.argv[2])
+    work(sys.argv[1], int(sys.argv[2]))
+
+
+def work(task_name: str, channel_fd: int) -> NoReturn:
+    """Run the task with the spec on stdin, write its messages to the channel, and end this process."""
     channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
     lock = threading.Lock()
 
