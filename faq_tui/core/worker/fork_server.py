@@ -1,4 +1,4 @@
-"""A process that imports torch and transformers once and then forks worker children, which start without these imports.
+"""A process that imports torch and transformers once and then forks worker children, which need no such imports.
 
 Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
 then carries a task's name, a working directory and three file descriptors: the child's stdin, the log and the channel
@@ -9,6 +9,7 @@ It serves one child at a time, and it ends when the parent closes the socket, al
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import select
@@ -24,6 +25,13 @@ from typing import NoReturn
 from faq_tui.core.base.process import lower_priority, lower_session_priority
 from faq_tui.core.worker import child
 
+LIBRARIES = (
+    "torch",
+    "safetensors.torch",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+)
 POLL_S = 0.2  # seconds between two looks at the socket during the imports
 LEAVING_S = 1.0  # seconds in which threads that end must have ended
 MAX_REQUEST = 1 << 16  # bytes
@@ -53,16 +61,13 @@ def _has_one_thread() -> bool:
 
 
 def import_libraries() -> None:
-    """Import what every task needs and what is safe to fork: no CUDA, no threads. gptqmodel starts threads."""
-    # OpenBLAS (numpy and scipy) starts its threads when it is loaded; children must not see another setting.
+    """Import what is slow to import and safe to fork: it uses no GPU and starts no threads, as gptqmodel does."""
+    # OpenBLAS starts its threads when it is loaded. Tasks compute with torch, so numpy and scipy need no threads.
     unset = "OPENBLAS_NUM_THREADS" not in os.environ
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        import safetensors.torch
-        import transformers.modeling_utils
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-        del AutoConfig, AutoModelForCausalLM, AutoTokenizer
+        for name in LIBRARIES:
+            importlib.import_module(name)
     finally:
         if unset:
             del os.environ["OPENBLAS_NUM_THREADS"]

@@ -84,10 +84,10 @@ def run_worker(
         os.close(read_fd)
         if not last:
             _end(child)
-        child.wait()
+        code = child.wait()
         with suppress(BrokenPipeError):  # the rest of the spec, which the dead child has not read
             lifeline.close()
-    _raise_if_failed(task, spec, last, child.returncode, cancel, log)
+    _raise_if_failed(task, spec, last, code, cancel, log)
 
 
 def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:
