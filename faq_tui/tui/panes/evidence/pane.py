@@ -79,8 +79,8 @@ class EvidencePane(Pane):
                 yield ItemView(id="evidence-item")
                 yield FlowView(id="evidence-run")
             with CoveredVertical(id="evidence-right"):
-                yield ScatterBox()
-                yield PaperView()
+                yield ScatterBox(id="evidence-scatter")
+                yield PaperView(id="evidence-paper")
 
     def shown(self, live: LiveState) -> None:
         del live
@@ -169,8 +169,8 @@ class EvidencePane(Pane):
         if self._described is not self.loaded:
             self._described = self.loaded
             self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
-        self.query_one(PaperView).show_evidence(self.loaded)
-        self.query_one(ScatterBox).show_evidence(self.loaded)
+        self.query_one(PaperView).loaded = self.loaded
+        self.query_one(ScatterBox).loaded = self.loaded
         self.refresh_bindings()
 
     def _words(self, entry: Entry) -> Words:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textual.reactive import reactive
+
 from faq_tui.core.paper.tables import AVERAGE, UNQUANTIZED, Cell
 from faq_tui.core.report.formatting import MISSING
 from faq_tui.core.report.paper import ARXIV
@@ -21,23 +23,17 @@ NOTE = (
 class PaperView(FlowView):
     """The tables. A new width changes their layout."""
 
-    def __init__(self) -> None:
-        super().__init__(id="evidence-paper")
-        self._loaded = LoadedEvidence()
-        self._set: tuple[LoadedEvidence, int] | None = None
+    loaded: reactive[LoadedEvidence] = reactive(LoadedEvidence, repaint=False)
+    _shown: tuple[LoadedEvidence, int] | None = None
 
-    def show_evidence(self, loaded: LoadedEvidence) -> None:
-        self._loaded = loaded
-        self._fill()
+    def watch_loaded(self) -> None:
+        shown = self.loaded, self.size.width - BAR
+        if shown[1] > 0 and shown != self._shown:
+            self._shown = shown
+            self.show(list(parts(*shown)))
 
     def on_resize(self) -> None:
-        self._fill()
-
-    def _fill(self) -> None:
-        shown = self._loaded, self.size.width - BAR
-        if shown[1] > 0 and (self._set is None or self._set[0] is not shown[0] or self._set[1] != shown[1]):
-            self._set = shown
-            self.show(list(parts(*shown)))
+        self.watch_loaded()
 
 
 def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
