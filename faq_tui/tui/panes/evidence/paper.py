@@ -10,6 +10,7 @@ from faq_tui.core.report.paper import ARXIV
 from faq_tui.tui.panes.evidence.data import LoadedEvidence
 from faq_tui.tui.widgets.flow import BAR, FlowView
 from faq_tui.tui.widgets.short import middle
+from faq_tui.tui.widgets.table import Column, head, row
 
 Part = tuple[str, str] | None
 NAME, COLUMN, LEAST_COLUMN = 20, 10, 7
@@ -63,14 +64,18 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
     room = width - (WORDS if beside else 0)
     names = min(NAME, max(names, room - len(heads) * COLUMN))
     column = max(LEAST_COLUMN, min(COLUMN, (room - names) // len(heads)))
+    columns = [Column(width=names), *(Column(middle(name, column - 1), column, right=True) for name in heads)]
     lines = []
     for metric in metrics:
-        row = [_number(plain.get(metric))] + [_number(_value(values.get((metric, name)))) for name in sets]
+        numbers = [plain.get(metric), *(_value(values.get((metric, name))) for name in sets)]
         words = _comparison([values[metric, name] for name in sets if (metric, name) in values])
-        figures = f"{_name(metric):<{names}}" + "".join(f"{cell:>{column}}" for cell in row)
+        figures = row(columns, [(_name(metric), ""), *((_number(number), "") for number in numbers)]).plain
         lines.append(f"{figures} {words}".rstrip() if beside else f"{figures}\n{'':<{names}} {words}".rstrip())
-    head = f"{'':<{names}}" + "".join(f"{middle(name, column - 1):>{column}}" for name in heads)
-    return [(f"\nTable {number} · {method} {bits}", "bold"), (head, "italic"), ("\n".join(lines), "")]
+    return [
+        (f"\nTable {number} · {method} {bits}", "bold"),
+        (head(columns).plain, "italic"),
+        ("\n".join(lines), ""),
+    ]
 
 
 def _comparison(cells: list[Cell]) -> str:
