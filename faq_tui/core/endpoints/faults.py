@@ -11,14 +11,14 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from faq_tui.core.endpoints.chat import BrokenStreamError
+from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError, key_of
-from faq_tui.core.endpoints.http import CutOffError
+from faq_tui.core.endpoints.transport import CutOffError, ProxyError
 from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # such a status refuses one request; others may pass
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with such a status, the server refuses only one request
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for more
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", which also occurs inside many words
@@ -31,11 +31,11 @@ class RequestFault:
     retry: bool
     reason: str
     advice: str
-    unreachable: bool  # the fault is the server's: exit code 3
+    unreachable: bool  # True if the server is at fault; the exit code is then 3
     wait_s: float | None = None  # the wait that the header Retry-After asks for
-    busy: bool = False  # the server asks for fewer requests
-    connected: bool = True  # False: there was no connection
-    of_request: bool = False  # True: the server refuses this request, but may answer others
+    busy: bool = False  # True if the server asks for fewer requests
+    connected: bool = True  # False if there was no connection
+    of_request: bool = False  # True if the server refuses this request, but may answer others
 
 
 def no_api(endpoint: Endpoint) -> str:
@@ -66,6 +66,13 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         why = _short(str(error))
         advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
         return RequestFault(True, f"connection lost ({why})", advice, True)
+    if isinstance(error, ProxyError):
+        why = _short(error.why)
+        advice = (
+            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
+            "server's host in $NO_PROXY"
+        )
+        return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False)
     if isinstance(error, OSError):
         why = _cause(error)
         scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
@@ -98,7 +105,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
         return RequestFault(False, reason, advice, True)
     if status == 404:
-        what = "base_url and model" if url.endswith("/v1") else "that base_url ends in /v1, and the model's name"
+        whole = url.partition("?")[0].rstrip("/").endswith("/v1")
+        what = "base_url and model" if whole else "that base_url ends in /v1, and the model's name"
         advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
         return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
@@ -122,7 +130,9 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for. It holds seconds or an HTTP date; None if it holds neither."""
+    """The seconds that a Retry-After header asks for. The header holds seconds or an HTTP date; None if it
+    holds neither.
+    """
     if not retry_after:
         return None
     try:
@@ -136,7 +146,9 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _clean(text: str, endpoint: Endpoint) -> str:
-    """Remove the key from the text, then shorten the text. The opposite order could leave a part of the key in it."""
+    """Remove the key from the text, then shorten the text. The opposite order could leave a part of the key in the
+    text.
+    """
     key = key_of(endpoint)
     return _short(text.replace(key, "***") if key and len(key) >= SECRET_LENGTH else text)
 
@@ -147,8 +159,6 @@ def _bounded(seconds: float) -> float:
 
 def _cause(error: OSError) -> str:
     """The operating system's message without the address, which the rest of the sentence already names."""
-    if isinstance(error, ExceptionGroup):  # one error for each address of the host
-        error = error.exceptions[-1]
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.client import WholeResponse
 from faq_tui.core.family.known import bare_name
 from faq_tui.core.family.verdict import FAMILY, Kinship, ModelProfile, kinship
 from faq_tui.core.models.model_files import ModelFiles
@@ -22,11 +21,11 @@ from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.settings.source import LOCAL, TARGET
 
 TIMEOUT_S = 5.0
-MAX_NAME = 512  # in characters
+MAX_NAME = 512  # longest name of a model in characters
 
 
 def served_name(run: Run, source: Source) -> str:
-    """The model that the server last reported as loaded; if it reported none, the name in the settings."""
+    """The model that the server last reported as loaded. If the server reported none, the name in the settings."""
     try:
         name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
@@ -47,11 +46,9 @@ def ask_servers(run: Run) -> None:
 
 
 async def _root(source: Source) -> str | None:
-    answer = WholeResponse()
     try:
         async with open_client(source) as client, asyncio.timeout(TIMEOUT_S):
-            await client.get("/models", answer)
-        listed = answer.json()["data"]
+            listed = (await client.get_json("/models"))["data"]
         roots = [model.get("root") for model in listed if model.get("id") == source.model]
     except Exception:  # noqa: BLE001  another check reports the server's fault
         return None
@@ -74,7 +71,7 @@ SUGGESTED = 3
 class Finding:
     """The result of the check for one source of the run."""
 
-    source: str  # its name in the settings
+    source: str  # the source's name in the settings
     model: str  # the loaded model's name if the server reports it, else the served name
     kinship: Kinship
 
@@ -147,7 +144,7 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    This is so for a source with the name `self`, for a source that loads the target on this machine, and for the
+    This applies to a source with the name `self`, to a source that loads the target on this machine, and to the
     embedded server if the target is the embedded model.
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
@@ -156,7 +153,7 @@ def _is_target(run: Run, name: str, source: Source) -> bool:
 
 
 def _files(run: Run, name: str) -> ModelFiles | None:
-    """The model files of a folder, or of a hub id in the hub's cache; None if they are not on this machine."""
+    """The model files of a folder, or of a hub id in the hub's cache; None if the files are not on this machine."""
     try:
         folder = run.resolve(name)
         if folder.is_dir():

@@ -1,7 +1,7 @@
 """Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
-available. For English the estimate is about right; for most other scripts it is not too low.
+available. For English the estimate is about right. For most other scripts it is at least as large as the true number.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from string import ascii_uppercase
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.judging.reply import ALONE, example
-from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
+from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, Prompt, load_prompt
 from faq_tui.core.settings import JudgeSettings
+from faq_tui.core.settings.prompt_file import text_of
 
 BYTES_A_TOKEN = 4
-REPLY_TOKENS = 120  # least number of tokens that are reserved in the reply for each answer
+REPLY_TOKENS = 120  # at least this many tokens of the reply are reserved for each answer
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
 SHARE = 0.9  # largest share of the window to fill, because token counts are estimates
-LEAST_REASONING = 32  # least tokens of a reasoning excerpt; shorter ones are useless to the judge
+LEAST_REASONING = 32  # an excerpt of reasoning has at least this many tokens; a shorter one is useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 
 
@@ -33,19 +34,22 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """The numbers of tokens with which the answers of one request fit into the judge's window."""
+    """Limits in tokens with which the answers of one request fit into the judge's window."""
 
-    reasoning_tokens: int  # most tokens of each answer's reasoning
-    max_tokens: int  # most tokens of the reply
-    cut: bool = False  # reasoning got fewer tokens than the settings allow, because the window is small
+    reasoning_tokens: int  # largest number of tokens of each answer's reasoning
+    max_tokens: int  # largest number of tokens of the reply
+    cut: bool = False  # True if the window is so small that reasoning gets fewer tokens than the settings allow
 
 
 def labels_of(count: int) -> tuple[str, ...]:
     return (ALONE,) if count == 1 else tuple(ascii_uppercase[:count])
 
 
-def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
-    """The text of the request. A single answer is scored by itself; several answers are compared with each other."""
+def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int, rubric: str | None = None) -> str:
+    """The text of the request. A single answer is scored by itself; several answers are compared with each other.
+
+    `rubric` replaces the shipped criteria.
+    """
     labels = labels_of(len(answers))
     # The end of a block is marked by a hash of all candidates. A candidate cannot contain this hash, so it cannot
     # forge the end of its block.
@@ -60,7 +64,16 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
         "count": str(len(answers)),
         "labels": ", ".join(labels),
     }
-    return load_prompt(JUDGE if len(answers) == 1 else JUDGE_LIST).fill(**values)
+    prompt = load_prompt(JUDGE if len(answers) == 1 else JUDGE_LIST)
+    if rubric is not None:
+        prompt, values["rubric"] = _with_place_for_rubric(prompt), rubric
+    return prompt.fill(**values)
+
+
+def _with_place_for_rubric(prompt: Prompt) -> Prompt:
+    """The shipped prompt with `{rubric}` instead of its criteria, which are its second paragraph."""
+    task, _criteria, rest = prompt.text.split("\n\n", 2)
+    return Prompt(prompt.version, f"{task}\n\n{{rubric}}\n\n{rest}")
 
 
 def repair_of(error: str, count: int) -> str:
@@ -68,9 +81,10 @@ def repair_of(error: str, count: int) -> str:
     return load_prompt(JUDGE_REPAIR).fill(error=error, example=example(labels_of(count)))
 
 
-def versions() -> list[str]:
-    """The versions of all prompts that affect a score."""
-    return [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
+def versions(rubric: str | None) -> list[str]:
+    """The versions of all prompts that affect a score, and the hash of the person's rubric, if there is one."""
+    shipped = [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
+    return shipped if rubric is None else [*shipped, f"rubric/{digest(rubric, length=8)}"]
 
 
 def budget_for(
@@ -86,7 +100,7 @@ def budget_for(
     if window is None:
         return PromptBudget(judge.reasoning_tokens, most)
     least = min(most, REPLY_TOKENS * count)
-    bare = tokens(prompt_of(question, answers, 0)) + TEMPLATE_TOKENS
+    bare = tokens(prompt_of(question, answers, 0, text_of(judge.rubric))) + TEMPLATE_TOKENS
     usable = int(window * SHARE)
     left = usable - bare - least
     if left < 0:
@@ -105,7 +119,7 @@ def tokens(text: str) -> int:
 
 
 def shorten(text: str, limit: int) -> str:
-    """The whole text if it has at most `limit` tokens, otherwise only its beginning and its end."""
+    """The whole text if it has at most `limit` tokens; otherwise only the beginning and the end of the text."""
     over = tokens(text) - limit
     if over <= 0:
         return text

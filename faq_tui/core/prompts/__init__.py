@@ -1,8 +1,9 @@
-"""Load the prompts, which are text files. To change a prompt, add a new file: the hash of its text is part of the
-keys of all candidates that were made with it.
-of all candidates that were made with it.
+"""Load the shipped prompts, which are text files.
 
-The FAQ paper does not publish its prompts. These were written for faq-tui.
+To change a shipped prompt, add a new file: the hash of its text is part of the keys of all candidates that were made
+with it.
+
+The FAQ paper does not publish its prompts. The prompts in this folder were written for faq-tui.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Find the pending candidates, write the request for each, and decide whether to request one a second time.
+"""Find the pending candidates, write the request for each, and decide whether to request a candidate a second time.
 
 A source has one of three ways of reasoning:
 
@@ -17,20 +17,21 @@ from typing import Any
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.prompts import PROMPTED, load_prompt
+from faq_tui.core.prompts import PROMPTED, Prompt, load_prompt
 from faq_tui.core.regenerating.flags import CUT_OFF
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
+from faq_tui.core.settings.prompt_file import text_of
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
-SAMPLE = 3  # the cost of all candidates is estimated from so many
-SEED_STEP = 1000  # added to the sampling seed of a second request; a seed has at most 64 candidates
+SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
+SEED_STEP = 1000  # added to the sampling seed for a second request; larger than the number of candidates per seed
 
-# "Answer:", "**Final answer:**", "### Answer:" at the start of a line. The possessive `*+` prevents backtracking:
-# a long run of spaces is read only once.
+# Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
+# backtracking: a long run of spaces is read only once.
 ANSWER_LINE = re.compile(
     r"^[ \t]*+[#*_]*+[ \t]*+(?:final )?answer[ \t]*+[*_]*+[:：][*_]*+", re.IGNORECASE | re.MULTILINE
 )
@@ -42,7 +43,21 @@ def source_hash_of(source: Source) -> str:
 
 
 def prompt_version(source: Source) -> str:
-    return load_prompt(PROMPTED).version if source.reasoning == "prompted" else "none"
+    """The version of the source's prompt: a shipped one's name and hash, or `own` and the hash of the person's text.
+
+    `none` if the question is sent as it is. The hash of the person's system turn follows, if there is one.
+    """
+    prompt = _prompt(source)
+    system = text_of(source.system)
+    version = prompt.version if prompt else "none"
+    return version if system is None else f"{version} system/{digest(system, length=8)}"
+
+
+def _prompt(source: Source) -> Prompt | None:
+    own = text_of(source.prompt)
+    if own is not None:
+        return Prompt(f"own/{digest(own, length=8)}", own)
+    return load_prompt(PROMPTED) if source.reasoning == "prompted" else None
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class PendingCandidate:
 
 
 def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
-    """The missing candidates, seed by seed.
+    """The candidates that do not exist yet, seed by seed.
 
     Seeds that already have candidates come first, so that as few seeds as possible are incomplete after a stop.
     """
@@ -79,7 +94,7 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
     by_length = sorted(first.values(), key=lambda candidate: len(candidate.seed.question))
     if len(by_length) < SAMPLE:
         return list(pending[:SAMPLE])
-    # Take the quartiles, because the shortest and the longest question say little about the others.
+    # Take questions at the quartiles of length. The shortest and the longest question would not be typical.
     return [by_length[round(len(by_length) * quarter / (SAMPLE + 1))] for quarter in range(1, SAMPLE + 1)]
 
 
@@ -92,15 +107,24 @@ class Question:
 
 
 def question_for(seed: Seed, source: Source) -> Question:
+    """The request for a seed. The person's system turn comes before the seed's; both are sent as one turn."""
     messages = [dict(message) for message in seed.messages]
+    prompt = _prompt(source)
+    if prompt:
+        messages[-1]["content"] = prompt.fill(question=seed.question)
+    system = text_of(source.system)
+    if system is not None:
+        if messages[0]["role"] == "system":
+            messages[0]["content"] = f"{system}\n\n{messages[0]['content']}"
+        else:
+            messages.insert(0, {"role": "system", "content": system})
     if source.reasoning == "prompted":
-        messages[-1]["content"] = load_prompt(PROMPTED).fill(question=seed.question)
         return Question(messages, {})
     return Question(messages, {"chat_template_kwargs": {"enable_thinking": source.reasoning == "native"}})
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
-    """(reasoning, answer). If a prompted source's reply has no "Answer:" line, all of it is the answer."""
+    """(reasoning, answer). If the reply of a prompted source has no line "Answer:", the whole reply is the answer."""
     if source.reasoning == "prompted" and not reply.reasoning:
         lines = list(ANSWER_LINE.finditer(reply.answer))
         if lines:
@@ -125,20 +149,23 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
-    """The policy for a second request of an unusable candidate; None if the source's settings ask for none."""
+    """The policy for a second request of an unusable candidate; None if the settings ask for no second request."""
     if not candidate.flags or policy.again:
         return None
     reaction = source.on_truncated if CUT_OFF & set(candidate.flags) else source.on_flagged
     why = ", ".join(candidate.flags)
     if reaction == "retry":
         room = round(policy.max_tokens * source.retry_room)
-        return replace(policy, max_tokens=room, again=f"{why}: asked again with room for {room} tokens")
+        return replace(policy, max_tokens=room, again=f"{why}; requested again with room for {room} tokens")
     if reaction == "other_seed":
         other = policy.sampling_seed + SEED_STEP
-        return replace(policy, sampling_seed=other, again=f"{why}: asked again with the sampling seed {other}")
+        return replace(policy, sampling_seed=other, again=f"{why}; requested again with the sampling seed {other}")
     return None
 
 
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
-    """The usable candidate. If both are unusable: the one with fewer flags; if they have equally many, the second."""
+    """The usable candidate.
+
+    If both are unusable, the candidate with fewer flags, or the second if both have equally many.
+    """
     return first if len(first.flags) < len(second.flags) else second

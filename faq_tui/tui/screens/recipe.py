@@ -32,7 +32,7 @@ class RecipeScreen(Dialog[Values]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "add", "Add", priority=True)]
 
     def __init__(self, sets: Sequence[str], like: Recipe) -> None:
-        """Fills the fields with the values of `like`."""
+        """Fill the fields with the values of `like`."""
         super().__init__("New recipe")
         self._sets, self._like = tuple(sets), like
 

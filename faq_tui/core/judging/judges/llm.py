@@ -1,4 +1,4 @@
-"""`llm`: an LLM at an OpenAI-compatible endpoint scores the candidates of a seed, together or one by one."""
+"""The judge `llm`: an LLM at an OpenAI-compatible server scores the candidates of a seed, together or one by one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, JudgeSettings
+from faq_tui.core.settings.prompt_file import text_of
 from faq_tui.core.settings.source import Endpoint
 from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe, reply_counts
 from faq_tui.core.store.seeds import Seed
 
-TOO_LONG = "does not fit into the judge's window, even without its reasoning"
+TOO_LONG = "the candidate does not fit into the judge's window, even without its reasoning"
 UNREAD = "the reply could not be read"
 T = TypeVar("T")
 
@@ -38,7 +39,7 @@ class LlmJudge(Judge):
     measures = "a rubric's overall score from 1 to 10 by a language model"
     short = "llm"
     required = ("base_url", "model")
-    shaping = ("model", "mode", "max_tokens", "reasoning_tokens")
+    shaping = ("model", "mode", "rubric", "max_tokens", "reasoning_tokens")
     keys = (*required, "api_key_env", "concurrency", "retries", *shaping[1:], "max_model_len", "probe")
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
@@ -46,7 +47,14 @@ class LlmJudge(Judge):
 
     def column_id(self, run: Run) -> str:
         judge = run.settings.judge
-        return digest(self.name, judge.model, versions(), judge.mode, judge.max_tokens, judge.reasoning_tokens)
+        return digest(
+            self.name,
+            judge.model,
+            versions(text_of(judge.rubric)),
+            judge.mode,
+            judge.max_tokens,
+            judge.reasoning_tokens,
+        )
 
     def server(self, settings: JudgeSettings) -> Endpoint:
         return settings.endpoint()
@@ -58,7 +66,7 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """In comparing mode, all candidates of a seed, if one of them was not yet compared with the others."""
+        """If candidates are compared: all candidates of each seed that has a candidate that was not compared yet."""
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
         known = details()
@@ -112,7 +120,7 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
     async with open_client(endpoint) as http:
         reported = (await look(http, endpoint, context.cancel)).max_model_len
         window = judge.max_model_len or reported or _window_of_embedded(judge)
-        client = JudgeClient(store, identity, http, endpoint)
+        client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric))
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)
@@ -146,7 +154,10 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test. If the judge failed on a part of the test, None; the next run then repeats the test."""
+    """The result of the test; None if the judge failed on a part of the test.
+
+    In this case, the next run repeats it.
+    """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
     chosen = list(of_seed.values())[::-1][: seed_judge.judge.probe]

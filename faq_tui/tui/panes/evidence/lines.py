@@ -24,12 +24,12 @@ HEADS = {
     "change": "change",
     "p": "p",
 }
-ALWAYS = ("value", "verdict")  # shown on every page, next to the figures
+ALWAYS = ("value", "verdict")  # columns that are shown on every page
 LEAST_NAME, MOST_NAME = 18, 40
-GAPS = {"value": 1, "interval": 1}  # cells before these columns; before all other columns there are GAP cells
+GAPS = {"value": 1, "interval": 1}  # number of empty cells before these columns; other columns have GAP cells
 GAP = 2
 ITEM_CELL = 13  # minimum width of a column for an item's model
-ITEMS_SHARE = 0.6  # maximum share of a line for the three models
+ITEMS_SHARE = 0.6  # the three models get at most this share of a line
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
 MODELS = 3
 
@@ -51,7 +51,7 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     pages = _pages(columns, width - min(longest, MOST_NAME))
-    if len(pages) > 1:  # a shorter name may save a page
+    if len(pages) > 1:  # with a shorter name, one page less may be enough
         fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)
@@ -60,7 +60,9 @@ def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
 
 
 def _pages(columns: Page, room: int) -> list[Page]:
-    """Divide the columns into pages of at most `room` cells. Each page has ALWAYS and at least one more column."""
+    """Divide the columns into pages of at most `room` cells. Each page has the columns in ALWAYS and at least one
+    further column.
+    """
     widths = {key: column.gap + column.width for key, column in columns.items()}
     fixed = sum(widths[key] for key in ALWAYS)
     pages: list[list[str]] = [[]]

@@ -15,7 +15,8 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
-LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151  # minimum width of a line in cells for these columns
+# The columns language and origin, and a wide origin, need a line of at least this width in cells.
+LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
 LEAST_QUESTION = 10
 STATE_STYLES = {
     "excluded": "strike",
@@ -47,8 +48,8 @@ def columns(width: int) -> tuple[Column, ...]:
 def cells(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[Cell]:
     """The cells of a row in the columns of a list that is `width` cells wide.
 
-    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number that each seed should
-    have.
+    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number of candidates that each
+    seed should have.
     """
     texts = {
         "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
@@ -116,7 +117,7 @@ class SeedList(LineList):
                 self.refresh_lines(index)
 
     def row(self, index: int) -> SeedListRow | None:
-        """The row at an index of the list. Reads the whole page that holds it."""
+        """The row at an index of the list. This reads the whole page that holds the row."""
         if not 0 <= index < self.count:
             return None
         position = self.positions[index]
@@ -142,6 +143,6 @@ class SeedList(LineList):
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:
-    """The index of a position in ascending positions. None if it is missing."""
+    """The index of a position in ascending positions. None if the position is missing."""
     index = bisect_left(positions, position)
     return index if index < len(positions) and positions[index] == position else None
