@@ -87,7 +87,7 @@ async def test_the_field_under_the_cursor_is_explained() -> None:
         assert str(words.render()) == f"GPTAQ. {METHODS.get('gptaq').help}"
         form.screen.query_one("#alpha").focus()
         await pilot.pause()
-        assert "share of the inputs' errors" in str(words.render())
+        assert "share of the input errors" in str(words.render())
 
 
 async def test_all_of_it_can_be_reached_in_a_small_terminal() -> None:
