@@ -115,7 +115,8 @@ class FieldRow(Vertical):
 class Form(Vertical):
     """The fields, one below the other. A changed value has a bold label.
 
-    `check` gets all values and returns the reasons why some are refused, by key; the key "" is for the whole form.
+    `check` gets all values and returns the reasons why some are refused, by key. A reason for a key without a field,
+    such as "", is about the whole form.
     A reason is shown as soon as the value is changed, or when the form is submitted.
     """
 
@@ -174,12 +175,14 @@ class Form(Vertical):
             refused[0].control.focus()
 
     def _validate(self) -> Mapping[str, str]:
-        problems = self._check(self.values)
+        values = self.values
+        problems = self._check(values)
         for row in self.rows:
             changed = row.value != row.field.value
             row.set_class(changed, "-changed")
             row.problem = problems.get(row.field.key, "") if changed or self._submitted else ""
-        whole = problems.get("", "") if self.dirty or self._submitted else ""
+        others = "\n".join(reason for key, reason in problems.items() if key not in values)
+        whole = others if self.dirty or self._submitted else ""
         self.query_one("Form > .problem", LiteralText).show(whole)
         self.set_class(bool(whole), "-refused")
         return problems

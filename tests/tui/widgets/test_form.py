@@ -25,6 +25,8 @@ def check(values: Values) -> dict[str, str]:
         problems["share"] = "must be between 0 and 1"
     if values.get("fast") and values["name"] is None:
         problems[""] = "fast needs a name"
+    if values["share"] == 0.75:
+        problems["hidden"] = "nobody may have 0.75"
     return problems
 
 
@@ -78,6 +80,12 @@ async def test_a_refused_value_says_why_at_once_and_is_not_submitted() -> None:
         app.query_one("#name", Input).value = ""
         await pilot.pause()
         assert "fast needs a name" in text_of(app), "a reason that belongs to no field"
+        app.query_one("#share", Input).value = "0.75"
+        await pilot.pause()
+        assert "nobody may have 0.75" in text_of(app)
+        app.form.submit()
+        await pilot.pause()
+        assert not app.submitted
 
 
 async def test_a_reason_waits_until_the_value_is_edited_or_submitted() -> None:
