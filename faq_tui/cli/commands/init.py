@@ -83,5 +83,8 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
 
 
 def _absolute(name: str) -> str:
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
+    try:
+        path = Path(name).expanduser()
+        return str(path.resolve()) if path.exists() else name
+    except (OSError, RuntimeError, ValueError):  # the name is no path
+        return name
