@@ -25,6 +25,7 @@ Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
 
 TASKS = {
+    "check_tokenizer": "faq_tui.core.models.tokenizer_task:run",
     "generate": "faq_tui.core.regenerating.local_task:run",
     "likelihood": "faq_tui.core.judging.judges.likelihood:run_task",
     "judge_activations": "faq_tui.core.judging.judges.activation_task:run",
