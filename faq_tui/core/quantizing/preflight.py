@@ -45,8 +45,10 @@ def check_target(folder: Path) -> dict[str, Any]:
 
 def check_chat_template(folder: Path) -> None:
     """Raise UsageError unless the tokenizer of `folder` has a chat template."""
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+    if any((folder / f"chat_template.{suffix}").is_file() for suffix in ("jinja", "json")):
         return
+    if (folder / "additional_chat_templates").is_dir():
+        return  # whether one of them can be used is found when they are tried
     path = folder / "tokenizer_config.json"
     try:
         if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
