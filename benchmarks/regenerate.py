@@ -2,8 +2,8 @@
 the cost of a kill.
 
 `python benchmarks/regenerate.py [--streams N …] [--rounds N] [--openai] [--distilabel PYTHON] [--kills N]`. A server
-writes 100 tokens a second into each stream. For 1, 32 and 256 streams at once the clients take turns with the same
-requests, from the first of them to the last answer taken; what counts is the ratio of the two.
+writes 100 tokens a second into each stream. For 1, 32, 128 and 256 streams at once the clients take turns with the
+same requests, from the first of them to the last answer taken; what counts is the ratio of the two.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import psutil
 from machine import about, load, publish
 from throughput import paced, regenerating, throughput
 from workload import ROOT
+
+STREAMS = [1, 32, 128, 256]
 
 
 def memory(candidates: int) -> str:
@@ -63,7 +65,7 @@ def killed(kills: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, nargs="*", default=[1, 32, 256], metavar="N", help="none: left out")
+    parser.add_argument("--streams", type=int, nargs="*", default=STREAMS, metavar="N", help="none: left out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--candidates", type=int, default=10_000, metavar="N", help="for the memory; 0: left out")
     parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill a run N times as well")
@@ -83,8 +85,8 @@ def main() -> None:
         parts.append(f"Memory. {memory(asked.candidates)}")
     if asked.kills:
         parts.append(f"Kills. {killed(asked.kills)}")
-    where = f"{about('h11', 'openai')}; load {before:.1f} before, {load():.1f} after"
-    publish("Regenerating against a bare client", where, "\n\n".join(parts), asked.out)
+    where = f"{about('openai', 'aiohttp')}; load {before:.1f} before, {load():.1f} after"
+    publish("Regenerating against a bare aiohttp client", where, "\n\n".join(parts), asked.out)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from faq_tui.core.settings import Sampling
 TOKENS, PER_SECOND = 500, 100.0
 ANSWERS = 5  # approximate seconds of each stream
 CANDIDATES = 3
-BARE = "bare asyncio"
+BARE = "bare aiohttp"
 
 
 @dataclass(frozen=True)

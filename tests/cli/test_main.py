@@ -19,7 +19,7 @@ from tests.support.shell import (
     refused,
 )
 
-NEVER = ("torch", "transformers", "textual")
+NEVER = ("torch", "transformers", "textual", "openai", "aiohttp", "httpx2")
 
 
 @pytest.mark.parametrize("option", ["--version", "--help"])

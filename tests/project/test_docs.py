@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cache
@@ -276,3 +277,17 @@ def test_every_registry_is_in_the_table_of_extensions() -> None:
     assert listed == {
         registry.group: registry.base for registry in vars(points).values() if isinstance(registry, Registry)
     }
+
+
+def test_no_file_holds_a_conflict_of_a_merge() -> None:
+    """A merge once left the marks of a conflict in a guide, where no linter looks."""
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    found = []
+    for name in filter(None, listed.split("\0")):
+        try:
+            text = (ROOT / name).read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError):
+            continue
+        found += [name for line in text.splitlines() if line.startswith(marks)]
+    assert found == []

@@ -99,7 +99,8 @@ async def test_the_footer_is_never_cut(folder: Path, width: int, height: int) ->
 def test_the_app_never_loads_torch() -> None:
     code = (
         "import sys; import faq_tui.tui.launch, faq_tui.tui.player, faq_tui.cli.screen;"
-        "heavy = {'torch', 'transformers', 'gptqmodel', 'datasets'} & set(sys.modules); sys.exit(str(heavy or ''))"
+        "heavy = {'torch', 'transformers', 'gptqmodel', 'datasets', 'openai', 'aiohttp'} & set(sys.modules);"
+        "sys.exit(str(heavy or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stderr.strip() == ""

@@ -17,7 +17,7 @@ from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.client import NotAnApiError, StatusError, WholeResponse
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.evaluation.identity import UNQUANTIZED
@@ -117,10 +117,8 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
 
 
 async def _asked(endpoint: Endpoint) -> Any:
-    answer = WholeResponse()
     async with open_client(endpoint) as client, asyncio.timeout(ASK_TIMEOUT_S):
-        await client.get("/models", answer)
-    return answer.json()
+        return await client.get_json("/models")
 
 
 @contextmanager

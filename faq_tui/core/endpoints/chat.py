@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
-from faq_tui.core.endpoints.client import Client, NotAnApiError, WholeResponse, message_of
-from faq_tui.core.endpoints.http import EventStream, ResponseHead
+from faq_tui.core.endpoints.chunks import BrokenStreamError, chat_chunks
+from faq_tui.core.endpoints.client import Client, message_of
 from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # limit for one reply; a server that sends more is faulty
@@ -20,11 +20,6 @@ DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
 DELTAS_PER_S = 400  # limit for all open replies together: above it, deltas are merged over a longer time
 
 OnDelta = Callable[[str, str], None]  # (new reasoning, new answer)
-_decoded = json.JSONDecoder().decode  # json.loads would also inspect its input, for each of many chunks
-
-
-class BrokenStreamError(Exception):
-    """The stream or the server ended before the reply was complete. Another try may help."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +95,13 @@ async def stream_choices(
         del body["max_tokens"]
     response_fields()  # raises before the request is sent if a dialect cannot be loaded
     started = time.monotonic()
-    completion = _Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
+    completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
     StreamedChoice.open_now += 1
     try:
-        await client.post("/chat/completions", body, completion)
+        async with aclosing(chat_chunks(client, body)) as arriving:
+            async for part, chunks in arriving:
+                for chunk in chunks:
+                    completion.take(chunk, part)
     except _CutError:
         pass
     except OSError:
@@ -126,67 +124,23 @@ class _CutError(Exception):
     """Every choice has reached its limit of tokens, so the connection is closed at once."""
 
 
-class _Completion(WholeResponse):
+class Completion:
     """Builds the choices from a stream of chunks, or from one whole response if the server cannot stream."""
 
     def __init__(self, on_delta: OnDelta | None, expected: int, ceiling: int | None = None) -> None:
         """`expected` is the number of choices in the request. `StreamedChoice` explains `ceiling`."""
-        super().__init__()
         self._ceiling = ceiling
         self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
         self.alone = expected == 1
         self._on_delta, self._expected = on_delta, expected
-        self._events = EventStream()
-        self._streams = self._begun = False
 
     @property
     def whole(self) -> bool:
         return bool(self.choices) and all(choice.finished for choice in self.choices.values())
 
-    def head(self, head: ResponseHead) -> None:
-        super().head(head)
-        kind = head.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if head.status == 200 and kind == "text/html":
-            raise NotAnApiError
-        self._streams = head.status == 200 and kind != "application/json"
-
-    def body(self, data: bytes) -> bool:
-        if not self._streams:
-            return super().body(data)
-        if not self._begun:
-            self._begun = True
-            if data.lstrip()[:1] == b"<":
-                raise NotAnApiError
-        try:
-            events = self._events.feed(data)
-        except ValueError as error:
-            raise BrokenStreamError(str(error)) from None
-        return any(self._take(event) for event in events)
-
-    def end(self) -> None:
-        if self._streams:
-            for event in self._events.end():
-                self._take(event)
-            return
-        super().end()
-        body = self.json()
-        if not isinstance(body, dict) or not ("choices" in body or "error" in body):
-            raise NotAnApiError
-        self._chunk(body, "message")
-
-    def _take(self, event: bytes) -> bool:
-        if event.strip() == b"[DONE]":
-            return True
-        try:
-            self._chunk(_decoded(event.decode()), "delta")
-        except ValueError:
-            raise BrokenStreamError("a chunk that is no JSON") from None
-        except RecursionError:
-            raise BrokenStreamError("a chunk that nests too deep") from None
-        return False
-
-    def _chunk(self, chunk: Any, part: str) -> None:
+    def take(self, chunk: Any, part: str) -> None:
+        """Take one chunk, whose choices have a `delta` or a `message` as `part`. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk that is no JSON object")
         if chunk.get("error"):
@@ -209,6 +163,8 @@ class _Completion(WholeResponse):
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
             choice.add(body.get(part), body.get("finish_reason"))
+        if self._ceiling is None:
+            return
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
             raise _CutError
 

@@ -1,22 +1,23 @@
-"""The client of one endpoint: it writes a request, finds the API key, and reads a response that is not streamed."""
+"""The client of one endpoint: it finds the API key, sends a request, and reads the response."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
+from types import TracebackType
+from typing import Any, Self
 
 from faq_tui.core.base.errors import UsageError
-from faq_tui.core.endpoints.http import HttpRequest, ResponseHead, Sink, exchange
-from faq_tui.core.endpoints.route import Route
+from faq_tui.core.endpoints.transport import CutOffError, Transport
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
+MOST_STREAM_BYTES = 2 << 30  # decompressed: a million tokens in chunks of 500 bytes are a quarter of it
+ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})  # with others, a small piece can decompress to gigabytes
 
 
 class NotAnApiError(Exception):
@@ -24,13 +25,22 @@ class NotAnApiError(Exception):
 
 
 class StatusError(Exception):
-    """The response has an HTTP status other than 200."""
+    """The response has an HTTP status other than 200.
+
+    `body` is the parsed JSON of the response, or None if the response is not JSON.
+    """
 
     def __init__(
-        self, status: int, message: str, retry_after: str | None = None, location: str | None = None
+        self,
+        status: int,
+        message: str,
+        retry_after: str | None = None,
+        location: str | None = None,
+        body: Any = None,
     ) -> None:
         super().__init__(f"HTTP {status} {message}".strip())
         self.status, self.message, self.retry_after, self.location = status, message, retry_after, location
+        self.body = body
 
 
 def api_key(endpoint: Endpoint) -> str:
@@ -48,81 +58,134 @@ def key_of(endpoint: Endpoint) -> str | None:
     return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
 
 
+class Response:
+    """A response with the status 200, whose body is read in pieces."""
+
+    def __init__(self, raw: Any) -> None:
+        """`raw`: an httpx2.Response."""
+        self._raw = raw
+
+    @property
+    def kind(self) -> str:
+        """The media type, in lower case and without parameters."""
+        return str(self._raw.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+    async def pieces(self, most_bytes: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Yield the decompressed body as it arrives. Raises CutOffError if it is longer than `most_bytes`."""
+        most = MOST_STREAM_BYTES if most_bytes is None else most_bytes
+        async with aclosing(_pieces(self._raw)) as pieces:
+            async for piece in pieces:
+                most -= len(piece)
+                if most < 0:
+                    raise CutOffError("the answer has no end")
+                yield piece
+
+    async def json(self) -> Any:
+        """The parsed body. Raises NotAnApiError if it is not JSON, or longer than MOST_JSON_BYTES."""
+        body = bytearray()
+        async with aclosing(_pieces(self._raw)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > MOST_JSON_BYTES:
+                    raise NotAnApiError
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError):
+            raise NotAnApiError from None
+
+
 class Client:
     """Sends requests to one endpoint. It neither retries a request nor limits the total time; its caller does both.
 
-    Every request has its own connection. Servers close a connection after a stream or when it is idle, and a request
-    fails if it is sent at that moment.
+    Use it as an async context manager, or close it. Every request has its own connection.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         if endpoint.base_url == LOCAL:
             raise UsageError(f'the source of {endpoint.model} is "local": it has no server that could be asked')
         self.endpoint = endpoint
-        self._path = urlsplit(endpoint.base_url).path.rstrip("/")
-        self._route = Route(endpoint.base_url)
         key = api_key(endpoint)
         if not (key.isascii() and key.isprintable()):
             raise UsageError(
                 f"the key in ${endpoint.api_key_env} holds characters that no header can: export it again"
             )
-        basic = self._route.credentials if endpoint.api_key_env is None else None
-        self._headers = {"Authorization": basic or f"Bearer {key}", "User-Agent": "faq-tui"}
+        self._transport = Transport(endpoint, key, _refuse)
 
-    async def post(self, path: str, body: dict[str, Any], sink: Sink) -> None:
-        """Send `body` as JSON. Raises the same errors as `exchange`."""
-        data = json.dumps(body, ensure_ascii=True).encode()  # UTF-8 cannot encode a lone surrogate in a seed
-        headers = {**self._headers, "Content-Type": "application/json"}
-        await self._exchange(HttpRequest("POST", f"{self._path}{path}", headers, data), sink)
+    async def __aenter__(self) -> Self:
+        self._transport.open()
+        return self
 
-    async def get(self, path: str, sink: Sink) -> None:
-        await self._exchange(HttpRequest("GET", f"{self._path}{path}", self._headers), sink)
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
 
-    async def _exchange(self, request: HttpRequest, sink: Sink) -> None:
-        e = self.endpoint
-        await exchange(self._route, request, sink, e.connect_timeout_s, e.idle_timeout_s)
+    async def close(self) -> None:
+        await self._transport.close()
+
+    @asynccontextmanager
+    async def request(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Response]:
+        """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
+
+        Raises StatusError unless the status is 200. Raises OSError (also IdleError, CutOffError and ProxyError) or
+        UnicodeError if the exchange fails, also while the block reads the response.
+        """
+        # UTF-8 cannot encode a lone surrogate in a seed
+        content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
+        try:
+            raw = await self._transport.send(method, path, content, dict(headers or {}))
+            try:
+                yield Response(raw)
+            finally:
+                await raw.aclose()
+        except Exception as error:
+            translated = self._transport.translated(error)
+            if translated is error:
+                raise
+            raise translated from None
+
+    async def get_json(self, path: str) -> Any:
+        """The parsed body of the response to a GET request. Raises the errors of `request` and of `Response.json`."""
+        async with self.request("GET", path) as response:
+            return await response.json()
 
 
 @asynccontextmanager
 async def open_client(endpoint: Endpoint) -> AsyncIterator[Client]:
-    """A client for the first server of the endpoint."""
-    yield Client(endpoint)
+    """A client of the endpoint's (first) server. Its connections are closed with the block."""
+    async with Client(endpoint) as client:
+        yield client
 
 
-class WholeResponse:
-    """Reads a response that is not streamed to its end. Raises StatusError unless its status is 200."""
+async def _refuse(raw: Any) -> None:
+    """Raise StatusError unless the status is 200. It reads at most MOST_ERROR_BYTES of the body."""
+    if raw.status_code == 200:
+        return
+    import httpx2
 
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self._body = bytearray()
+    body = bytearray()
+    with suppress(CutOffError, httpx2.HTTPError):  # the status matters even if its body cannot be read
+        async with aclosing(_pieces(raw)) as pieces:
+            async for piece in pieces:
+                body += piece
+                if len(body) > MOST_ERROR_BYTES:
+                    break
+    try:
+        parsed = json.loads(body)
+        message = message_of(parsed)
+    except (ValueError, RecursionError):
+        parsed, message = None, ""
+    raise StatusError(raw.status_code, message, raw.headers.get("retry-after"), raw.headers.get("location"), parsed)
 
-    def head(self, head: ResponseHead) -> None:
-        self.status, self.headers = head.status, head.headers
 
-    def body(self, data: bytes) -> bool:
-        self._body += data
-        if len(self._body) > (MOST_JSON_BYTES if self.status == 200 else MOST_ERROR_BYTES):
-            raise NotAnApiError if self.status == 200 else self._refusal()
-        return False
-
-    def end(self) -> None:
-        if self.status != 200:
-            raise self._refusal()
-
-    def json(self) -> Any:
-        """The parsed body. Raises NotAnApiError if it is not JSON."""
-        try:
-            return json.loads(self._body)
-        except (ValueError, RecursionError):
-            raise NotAnApiError from None
-
-    def _refusal(self) -> StatusError:
-        try:
-            message = message_of(json.loads(self._body))
-        except (ValueError, RecursionError):
-            message = ""
-        return StatusError(self.status, message, self.headers.get("retry-after"), self.headers.get("location"))
+def _pieces(raw: Any) -> Any:
+    """An async generator of the decompressed body. Raises CutOffError if the request did not accept its encoding."""
+    encoding = raw.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ENCODINGS:
+        raise CutOffError(f"the answer is compressed with {encoding[:40]!r}, which was not asked for")
+    return raw.aiter_bytes() if encoding not in ("", "identity") else raw.aiter_raw()
 
 
 def message_of(body: Any) -> str:

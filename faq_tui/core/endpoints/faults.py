@@ -11,9 +11,9 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from faq_tui.core.endpoints.chat import BrokenStreamError
+from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError, key_of
-from faq_tui.core.endpoints.http import CutOffError
+from faq_tui.core.endpoints.transport import CutOffError, ProxyError
 from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
@@ -66,6 +66,13 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         why = _short(str(error))
         advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
         return RequestFault(True, f"connection lost ({why})", advice, True)
+    if isinstance(error, ProxyError):
+        why = _short(error.why)
+        advice = (
+            f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
+            "server's host in $NO_PROXY"
+        )
+        return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False)
     if isinstance(error, OSError):
         why = _cause(error)
         scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
@@ -98,7 +105,8 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"
         return RequestFault(False, reason, advice, True)
     if status == 404:
-        what = "base_url and model" if url.endswith("/v1") else "that base_url ends in /v1, and the model's name"
+        whole = url.partition("?")[0].rstrip("/").endswith("/v1")
+        what = "base_url and model" if whole else "that base_url ends in /v1, and the model's name"
         advice = f"{url} knows no chat completions for model {endpoint.model!r} (HTTP 404): check {what}"
         return RequestFault(False, reason, advice, True)
     if status in (301, 302, 303, 307, 308):
@@ -147,8 +155,6 @@ def _bounded(seconds: float) -> float:
 
 def _cause(error: OSError) -> str:
     """The operating system's message without the address, which the rest of the sentence already names."""
-    if isinstance(error, ExceptionGroup):  # one error for each address of the host
-        error = error.exceptions[-1]
     text = os.strerror(error.errno) if error.errno and not isinstance(error, socket.gaierror) else error.strerror
     return _short(text or str(error)) or type(error).__name__
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
-from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError, WholeResponse
+from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context
@@ -53,11 +53,9 @@ async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = 
 
 
 async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
-    answer = WholeResponse()
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            await client.get("/models", answer)
-        listed = _listed(answer.json())
+            listed = _listed(await client.get_json("/models"))
     except Exception as error:
         if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
             return (
@@ -76,7 +74,12 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 
 
 def _listed(body: Any) -> dict[str, int | None]:
-    """Maps the name of each model to its window in tokens. Raises NotAnApiError if the body is no list of models."""
+    """Map the name of each model to its window in tokens. Raises NotAnApiError if the body is no list of models.
+
+    Some servers send only the list, without an object around it.
+    """
+    if isinstance(body, list) and body:
+        body = {"data": body}
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(data, list | None) or "data" not in body:
         raise NotAnApiError

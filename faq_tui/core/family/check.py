@@ -14,7 +14,6 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
-from faq_tui.core.endpoints.client import WholeResponse
 from faq_tui.core.family.known import bare_name
 from faq_tui.core.family.verdict import FAMILY, Kinship, ModelProfile, kinship
 from faq_tui.core.models.model_files import ModelFiles
@@ -48,11 +47,9 @@ def ask_servers(run: Run) -> None:
 
 
 async def _root(source: Source) -> str | None:
-    answer = WholeResponse()
     try:
         async with open_client(source) as client, asyncio.timeout(TIMEOUT_S):
-            await client.get("/models", answer)
-        listed = answer.json()["data"]
+            listed = (await client.get_json("/models"))["data"]
         roots = [model.get("root") for model in listed if model.get("id") == source.model]
     except Exception:  # noqa: BLE001  another check reports the server's fault
         return None

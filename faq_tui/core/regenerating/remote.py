@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from contextlib import ExitStack
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from faq_tui.core.base.errors import EndpointError, FaqError
@@ -55,8 +55,9 @@ class RemoteGenerator:
             reachable(self.context, self.source.model_copy(update={"base_url": url, "also_at": ()}))
             for url in self.source.urls
         ]
-        self.pool = Pool([Client(endpoint) for endpoint in endpoints], lambda text: self.emit(Note(text, "warning")))
-        with ExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(Client(endpoint)) for endpoint in endpoints]
+            self.pool = Pool(clients, lambda text: self.emit(Note(text, "warning")))
             stack.callback(self.pool.close)
             await self._look_at_servers()
             slots = sum(server.concurrency for server in self.pool.servers)

@@ -11,7 +11,7 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import Client, Reply, look, stream_chat, stream_choices
-from faq_tui.core.endpoints.chat import BrokenStreamError
+from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of, reasoning_of
 from tests.support.shell import events, faq_tui, make_run, question, refused, rows
@@ -34,7 +34,8 @@ def client_of(server: FakeServer, **settings: Any) -> Client:
 
 async def reply_of(server: FakeServer, behaviour: Behaviour, **extra: Any) -> Reply:
     server.behaviour = behaviour
-    return await stream_chat(client_of(server), "fake-8b", MESSAGES, Sampling(), 0, extra)
+    async with client_of(server) as client:
+        return await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, extra)
 
 
 async def broken(server: FakeServer, fault: Fault) -> str:
@@ -114,7 +115,8 @@ async def test_top_k_and_min_p_stand_at_the_top_level(server: FakeServer) -> Non
 
 async def test_every_sampling_value_is_sent(server: FakeServer) -> None:
     sampling = Sampling(temperature=0.3, top_p=0.4, top_k=-1, min_p=0.2, max_tokens=77)
-    await stream_chat(client_of(server), "fake-8b", MESSAGES, sampling, 9, {})
+    async with client_of(server) as client:
+        await stream_chat(client, "fake-8b", MESSAGES, sampling, 9, {})
     body = server.requests[0].body
     assert {name: body[name] for name in (*Sampling.model_fields,)} == {**sampling.model_dump(), "seed": 9}
 
@@ -124,7 +126,8 @@ async def test_every_sampling_value_is_sent(server: FakeServer) -> None:
 
 async def test_interleaved_choices_are_told_apart_by_their_index(server: FakeServer) -> None:
     server.behaviour = Behaviour(finish=lambda asked: "length" if asked.number == 1 else "stop")
-    found = await stream_choices(client_of(server), "fake-8b", MESSAGES, Sampling(), 0, {"n": 3})
+    async with client_of(server) as client:
+        found = await stream_choices(client, "fake-8b", MESSAGES, Sampling(), 0, {"n": 3})
     replies = {index: reply for index, reply in found.items() if isinstance(reply, Reply)}
     assert {i: (r.reasoning, r.answer) for i, r in replies.items()} == {
         i: (reasoning_of(question(0), i), answer_of(question(0), i)) for i in range(3)
@@ -135,13 +138,15 @@ async def test_interleaved_choices_are_told_apart_by_their_index(server: FakeSer
 
 async def test_one_choice_that_is_aborted_leaves_the_others(server: FakeServer) -> None:
     server.behaviour = Behaviour(finish=lambda asked: "abort" if asked.number == 1 else "stop")
-    found = await stream_choices(client_of(server), "fake-8b", MESSAGES, Sampling(), 0, {"n": 3})
+    async with client_of(server) as client:
+        found = await stream_choices(client, "fake-8b", MESSAGES, Sampling(), 0, {"n": 3})
     assert [type(found[i]) for i in range(3)] == [Reply, BrokenStreamError, Reply]
 
 
 async def test_a_server_that_ignores_n_gives_one_choice(server: FakeServer) -> None:
     server.behaviour = Behaviour(knows_n=False)
-    found = await stream_choices(client_of(server), "fake-8b", MESSAGES, Sampling(), 0, {"n": 3})
+    async with client_of(server) as client:
+        found = await stream_choices(client, "fake-8b", MESSAGES, Sampling(), 0, {"n": 3})
     assert list(found) == [0]
 
 
@@ -240,7 +245,8 @@ async def test_halves_of_a_character_in_two_chunks_become_one(server: FakeServer
 
 async def test_the_window_is_read_from_the_list_of_models(server: FakeServer) -> None:
     server.behaviour = Behaviour(max_model_len=4096)
-    assert (await look(client_of(server), client_of(server).endpoint)).max_model_len == 4096
+    async with client_of(server) as client:
+        assert (await look(client, client.endpoint)).max_model_len == 4096
 
 
 def test_max_tokens_is_left_out_of_a_short_window_and_that_is_said(server: FakeServer, tmp_path: Path) -> None:
@@ -283,11 +289,11 @@ def test_a_question_that_fills_the_window_fails_alone(server: FakeServer, tmp_pa
 async def test_a_slow_stream_is_cut_off_when_it_is_idle_and_not_before(server: FakeServer) -> None:
     """There is no cap on the whole: this one takes twice its idle timeout."""
     server.behaviour = Behaviour(reply=lambda asked: "slow but sure", piece=1, pieces_per_s=10)
-    client = client_of(server, idle_timeout_s=0.6)
-    assert (await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, {})).answer == "slow but sure"
-    server.behaviour.pieces_per_s = 1
-    with pytest.raises(TimeoutError, match="nothing came for"):
-        await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, {})
+    async with client_of(server, idle_timeout_s=0.6) as client:
+        assert (await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, {})).answer == "slow but sure"
+        server.behaviour.pieces_per_s = 1
+        with pytest.raises(TimeoutError, match="nothing came for"):
+            await stream_chat(client, "fake-8b", MESSAGES, Sampling(), 0, {})
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])

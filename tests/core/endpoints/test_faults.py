@@ -1,4 +1,4 @@
-"""Waits between tries grow but stay bounded."""
+"""What the exception of a request means, and how long the next try waits."""
 
 from __future__ import annotations
 

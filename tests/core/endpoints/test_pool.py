@@ -1,4 +1,4 @@
-"""How much a server bears: its limit of requests at once falls with each failure and rises with success."""
+"""How much a server bears: the limit of its requests follows what it can do."""
 
 from __future__ import annotations
 

@@ -108,6 +108,28 @@ def test_the_words_of_every_engine(
 
 
 @pytest.mark.parametrize(
+    ("message", "room"),
+    [
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the "
+            "messages, 4000 in the completion). Please reduce the length of the messages or completion.",
+            3096,
+        ),
+        (
+            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total "
+            "of 5000 tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
+            3096,
+        ),
+        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", -904),
+        ("this model's maximum is 4096 tokens", None),
+        ("", None),
+    ],
+)
+def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
+    assert room_in_refusal(message) == room
+
+
+@pytest.mark.parametrize(
     "words",
     [
         "the prompt contains at least 201 tokens in the messages, and the maximum context length is 2048 tokens",
@@ -265,9 +287,9 @@ def test_slow_answers_outlast_quick_refusals(server: FakeServer, tmp_path: Path)
 
 async def cut(server: FakeServer, behaviour: Behaviour, most: int, **extra: Any) -> Reply:
     server.behaviour = behaviour
-    client = Client(Endpoint(base_url=server.url, model="fake-8b"))
     sampling = Sampling(max_tokens=most)
-    return await stream_chat(client, "fake-8b", MESSAGES, sampling, 0, extra, cut_here=True)
+    async with Client(Endpoint(base_url=server.url, model="fake-8b")) as client:
+        return await stream_chat(client, "fake-8b", MESSAGES, sampling, 0, extra, cut_here=True)
 
 
 async def test_a_stream_without_max_tokens_is_closed_at_the_limit(server: FakeServer) -> None:
@@ -314,8 +336,9 @@ async def test_several_choices_are_cut_off_each_for_itself(server: FakeServer) -
     server.behaviour = Behaviour(
         deltas=lambda asked: [{"content": "w "}] * (5 if asked.number == 0 else 50), pieces_per_s=500
     )
-    client = Client(Endpoint(base_url=server.url, model="fake-8b"))
-    found = await stream_choices(client, "fake-8b", MESSAGES, Sampling(max_tokens=10), 0, {"n": 2}, cut_here=True)
+    sampling = Sampling(max_tokens=10)
+    async with Client(Endpoint(base_url=server.url, model="fake-8b")) as client:
+        found = await stream_choices(client, "fake-8b", MESSAGES, sampling, 0, {"n": 2}, cut_here=True)
     replies = [found[n] for n in range(2)]
     assert [r.finish_reason for r in replies if isinstance(r, Reply)] == ["stop", "length"]
 
@@ -332,25 +355,3 @@ def test_an_answer_that_is_cut_off_here_is_flagged_as_truncated(server: FakeServ
     assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
     found = rows(folder, "SELECT flags, finish_reason, completion_tokens, max_tokens, requests FROM candidates")
     assert found == [('["truncated"]', "length", 40, 40, 2)], "and it is not asked for with more room"
-
-
-@pytest.mark.parametrize(
-    ("message", "room"),
-    [
-        (
-            "This model's maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the "
-            "messages, 4000 in the completion). Please reduce the length of the messages or completion.",
-            3096,
-        ),
-        (
-            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total "
-            "of 5000 tokens: 1000 tokens from the input messages and 4000 tokens for the completion.",
-            3096,
-        ),
-        ("request (5000 tokens) exceeds the available context size (4096 tokens), try increasing it", -904),
-        ("this model's maximum is 4096 tokens", None),
-        ("", None),
-    ],
-)
-def test_refusals_that_tell_how_much_room_there_is(message: str, room: int | None) -> None:
-    assert room_in_refusal(message) == room

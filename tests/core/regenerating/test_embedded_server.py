@@ -55,14 +55,15 @@ def test_eight_seeds_by_three_from_a_real_server(embedded_server: Served, tmp_pa
 
 
 async def test_several_choices_of_one_request_from_a_real_server(embedded_server: Served) -> None:
-    client = Client(endpoint_of(embedded_server))
     messages = [{"role": "user", "content": "Name a river."}]
     sampling = Sampling(temperature=1.0, max_tokens=12)
-    found = await stream_choices(client, embedded_server.model, messages, sampling, 1, {"n": 3})
+    async with Client(endpoint_of(embedded_server)) as client:
+        found = await stream_choices(client, embedded_server.model, messages, sampling, 1, {"n": 3})
     assert list(found) == [0, 1, 2]
     assert all(isinstance(reply, Reply) and reply.answer for reply in found.values())
 
 
 async def test_a_real_server_lists_its_model(embedded_server: Served) -> None:
     endpoint = endpoint_of(embedded_server)
-    assert embedded_server.model in (await look(Client(endpoint), endpoint)).names
+    async with Client(endpoint) as client:
+        assert embedded_server.model in (await look(client, endpoint)).names

@@ -1,0 +1,151 @@
+"""One chat request: its response as parsed chunks, as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, Client, NotAnApiError, message_of
+from faq_tui.core.endpoints.sse import EventReader, SentEvent
+
+AFTER_DONE_S = 1.0  # grace period after [DONE] until the server ends its response
+DONE = b"[DONE]"
+# With so many streams open, each is read after a pause that grows with them: one step of the loop for several
+# chunks. Token by token, 256 streams of 100 tokens a second take more than a core.
+STREAMS_WITHOUT_PAUSE = 64
+PAUSE_PER_STREAM_S = 0.0002
+LONGEST_PAUSE_S = 0.1
+DELTA, MESSAGE = "delta", "message"  # where a choice has its text: in a stream, in a whole response
+# Gateways keep a connection open by such events: `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
+_KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
+_decoded = json.JSONDecoder().decode  # json.loads inspects its input first, a hundred times a second and stream
+
+
+class BrokenStreamError(Exception):
+    """The stream or the server ended before the reply was complete. Another try may help."""
+
+
+async def chat_chunks(
+    client: Client, body: dict[str, Any], headers: Mapping[str, str] | None = None
+) -> AsyncGenerator[tuple[str, list[Any]], None]:
+    """Send one chat request. Yields (DELTA, the chunks that arrived together), or (MESSAGE, [the whole response]).
+
+    A chunk is parsed JSON of any kind. Raises what `Client.request` raises, NotAnApiError and BrokenStreamError.
+    """
+    async with client.request("POST", "/chat/completions", body, headers) as response:
+        if response.kind == "text/html":
+            raise NotAnApiError
+        if response.kind == "application/json":
+            whole = await response.json()
+            if not isinstance(whole, dict) or not ("choices" in whole or "error" in whole):
+                raise NotAnApiError
+            yield MESSAGE, [whole]
+            return
+        chunks = ChunkReader()
+        ChunkReader.open_now += 1
+        try:
+            async with aclosing(response.pieces()) as pieces:
+                async for piece in pieces:
+                    yield DELTA, chunks.feed(piece)
+                    if chunks.done:
+                        await _read_to_end(pieces)
+                        return
+                    crowd = ChunkReader.open_now - STREAMS_WITHOUT_PAUSE
+                    if crowd > 0:
+                        await asyncio.sleep(min(LONGEST_PAUSE_S, crowd * PAUSE_PER_STREAM_S))
+        finally:
+            ChunkReader.open_now -= 1
+        yield DELTA, chunks.end()
+
+
+class ChunkReader:
+    """Reads the chunks of a stream from its bytes."""
+
+    open_now = 0  # streams of all clients in this process: they share one loop
+
+    def __init__(self) -> None:
+        self.done = False  # the event [DONE] came
+        self._events = EventReader()
+        self._begun = False
+        self._last: SentEvent | None = None
+        self._ids_differ = True  # False once two different events had the same id
+
+    def feed(self, piece: bytes) -> list[Any]:
+        """Return the chunks that the piece completes.
+
+        Raises NotAnApiError if the stream begins as a web page does, BrokenStreamError if it cannot be read.
+        """
+        if not self._begun and piece.strip():
+            self._begun = True
+            if piece.lstrip()[:1] == b"<":
+                raise NotAnApiError
+        try:
+            events = self._events.feed(piece)
+        except ValueError as error:
+            raise BrokenStreamError(str(error)) from None
+        return self._chunks(events)
+
+    def end(self) -> list[Any]:
+        """Return the chunk that the end of the stream cuts off. Raises BrokenStreamError."""
+        return self._chunks(self._events.end())
+
+    def _chunks(self, events: list[SentEvent]) -> list[Any]:
+        chunks = []
+        for event in events:
+            if self.done:
+                break
+            if event.type:
+                if _KEEP_ALIVE.fullmatch(event.type):
+                    continue
+                if event.type == b"error":
+                    raise BrokenStreamError(_message(event.data))
+            if event.data[:1] == b"{":
+                if event.id is not None and self._came_before(event):
+                    continue
+            elif event.data.strip() == DONE:
+                self.done = True
+                continue
+            elif _KEEP_ALIVE.fullmatch(event.data.strip()):
+                continue
+            try:
+                chunks.append(_decoded(event.data.decode()))
+            except ValueError:
+                raise BrokenStreamError("a chunk that is no JSON") from None
+            except RecursionError:
+                raise BrokenStreamError("a chunk that nests too deep") from None
+        return chunks
+
+    def _came_before(self, event: SentEvent) -> bool:
+        """True if something between the server and us sent the event twice: it repeats the last one and its id.
+
+        Some servers give all events of a stream one id. It tells nothing about repetition.
+        """
+        last, self._last = self._last, event
+        if last is None or last.id != event.id or not event.id:
+            return False
+        if last.data != event.data:
+            self._ids_differ = False
+        return self._ids_differ
+
+
+def _message(data: bytes) -> str:
+    """What an event of the type `error` says."""
+    try:
+        message = message_of(json.loads(data))
+    except (ValueError, RecursionError):
+        message = data[:MOST_ERROR_BYTES].decode(errors="replace")
+    return " ".join(message.split()) or "an error in the stream"
+
+
+async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
+    """Let the server end its response: cut off, it would count the request as aborted. No error matters any more."""
+    try:
+        async with asyncio.timeout(AFTER_DONE_S):
+            async for _ in pieces:
+                pass
+    except Exception:  # noqa: BLE001  the answer is complete
+        return

@@ -1,0 +1,72 @@
+"""The proxy that the environment names for a URL: HTTP(S)_PROXY, ALL_PROXY, NO_PROXY."""
+
+from __future__ import annotations
+
+import os
+import urllib.request
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from faq_tui.core.base.errors import UsageError
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+HTTP_PROXIES = frozenset({"http", "https"})
+SOCKS_PROXIES = {  # scheme: the protocol, and whether the proxy resolves the server's name
+    "socks": ("socks5", True),
+    "socks4": ("socks4", False),
+    "socks4a": ("socks4", True),
+    "socks5": ("socks5", False),
+    "socks5h": ("socks5", True),
+}
+
+
+@dataclass(frozen=True)
+class EnvironmentProxy:
+    """A proxy, and the variable that names it. The URL may hold a password: it is not shown."""
+
+    variable: str
+    url: str
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme.lower()
+
+
+def proxy_for(url: str) -> EnvironmentProxy | None:
+    """The proxy for requests to `url`; None for this machine's own loopback, which no proxy can reach.
+
+    Raises UsageError if the variable holds no address of an HTTP or SOCKS proxy.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in LOOPBACK or urllib.request.proxy_bypass(host):
+        return None
+    found = urllib.request.getproxies()
+    name = parts.scheme if found.get(parts.scheme) else "all"
+    address = found.get(name)
+    if not address:
+        return None
+    proxy = EnvironmentProxy(_variable(f"{name}_proxy"), address if "://" in address else f"http://{address}")
+    _check(proxy)
+    return proxy
+
+
+def _variable(name: str) -> str:
+    """The variable as it is spelled in the environment: `${name}` in either case."""
+    spelled = next((one for one in (name, name.upper()) if os.environ.get(one)), None)
+    return f"${spelled}" if spelled else f"${name.upper()}"
+
+
+def _check(proxy: EnvironmentProxy) -> None:
+    if proxy.scheme not in HTTP_PROXIES and proxy.scheme not in SOCKS_PROXIES:
+        raise UsageError(
+            f"the proxy in {proxy.variable} begins with {proxy.scheme}://, which is not supported: name one that "
+            "begins with http://, https:// or socks5://, or name the server's host in $NO_PROXY"
+        )
+    try:
+        parts = urlsplit(proxy.url)
+        usable = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"{proxy.variable} holds no address of a proxy: write http://host:port, or unset it")

@@ -1,0 +1,247 @@
+"""The HTTP client of one server: `openai` with its aiohttp client, and what its exceptions mean.
+
+The libraries connect, speak TLS and HTTP, go through proxies, decompress and keep the timeouts. They are imported
+when a client is opened, because that takes a second.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
+from faq_tui.core.settings import Endpoint
+
+# Every request has its own connection: servers close them after a stream or when they are idle, as llama.cpp does,
+# and a request that is sent just then fails.
+KEEP_IDLE_S = 0.0
+ACCEPT_ENCODING = "gzip, deflate"
+ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")  # of the person at OpenAI, by the environment
+UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
+PORTS = {"socks4": 1080, "socks5": 1080}
+
+
+class IdleError(TimeoutError):
+    """Nothing came for the idle time."""
+
+
+class CutOffError(ConnectionError):
+    """The connection ended before the response did, or what came is no HTTP."""
+
+
+class ProxyError(ConnectionError):
+    """The proxy of the environment did not let the request through."""
+
+    def __init__(self, variable: str, why: str) -> None:
+        super().__init__(why)
+        self.variable, self.why = variable, why
+
+
+class Transport:
+    """Sends requests to the server of one endpoint. Close it at the end."""
+
+    def __init__(self, endpoint: Endpoint, key: str, on_head: Callable[[Any], Awaitable[None]]) -> None:
+        """`on_head` is awaited with each httpx2.Response before its body is read; what it raises, `send` raises.
+
+        Raises UsageError if the environment names a proxy that cannot be used.
+        """
+        self._endpoint, self._on_head = endpoint, on_head
+        self._url = urlsplit(endpoint.base_url)
+        self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
+        self._proxy = proxy_for(endpoint.base_url)
+        self._client: Any = None  # openai.AsyncOpenAI, with the first request
+
+    def open(self) -> None:
+        """Load the libraries, outside of any time limit: on a busy machine that takes seconds."""
+        if self._client is None:
+            self._client = self._opened()
+
+    async def send(self, method: str, path: str, content: bytes | None, headers: dict[str, str]) -> Any:
+        """Return the httpx2.Response to one request; its body is not read, and it must be closed.
+
+        `path` follows the path of base_url, whose query is sent with every request. No redirect is followed.
+
+        Raises exceptions of the libraries: see `translated`.
+        """
+        import httpx2
+        import openai
+
+        self.open()
+        silent = dict.fromkeys(UNSENT, openai.omit)
+        request: dict[str, Any] = {
+            "cast_to": httpx2.Response,
+            "stream": True,
+            "stream_cls": openai.AsyncStream[Any],
+            "options": {"headers": {**silent, **headers}, "follow_redirects": False},
+        }
+        target = f"{path}?{self._url.query}" if self._url.query else path
+        if method == "GET":
+            return await self._client.get(target, **request)
+        return await self._client.post(target, content=content, **request)
+
+    async def close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    def _opened(self) -> Any:
+        import httpx2
+        import openai
+
+        endpoint = self._endpoint
+        timeout = openai.Timeout(
+            connect=endpoint.connect_timeout_s,  # TCP and TLS
+            pool=endpoint.connect_timeout_s,  # those, the name's resolution and the proxy together
+            read=endpoint.idle_timeout_s,
+            write=endpoint.idle_timeout_s,
+        )
+        transport = None
+        if self._proxy is not None and self._proxy.scheme in SOCKS_PROXIES:
+            transport = _socks_transport(self._proxy)
+        http_client = openai.DefaultAioHttpClient(
+            event_hooks={"response": [self._on_head]},
+            follow_redirects=False,
+            limits=httpx2.Limits(max_connections=0, keepalive_expiry=KEEP_IDLE_S),  # 0: no limit
+            timeout=timeout,
+            transport=transport,
+            proxy=self._proxy.url if self._proxy is not None and transport is None else None,
+            trust_env=False,  # the proxy is found above
+            verify=_trusted_certificates(),
+        )
+        client = openai.AsyncOpenAI(
+            # Without the password, which is in a header, and without the query, which `send` adds.
+            base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
+            api_key="none",  # the header Authorization holds the key
+            max_retries=0,
+            timeout=timeout,
+            http_client=http_client,
+        )
+        # What describes this machine, and what the environment holds for OpenAI's own servers, is sent to nobody.
+        lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
+        foreign = (line.partition(":")[0].strip() for line in lines)
+        names = [*client.platform_headers(), "X-Stainless-Async", *ACCOUNT, *filter(None, foreign)]
+        return client.with_options(
+            set_default_headers={
+                **dict.fromkeys(names, openai.omit),
+                "Authorization": self._authorization,
+                "User-Agent": "faq-tui",
+                "Connection": "close",
+                "Accept-Encoding": ACCEPT_ENCODING,
+            }
+        )
+
+    def translated(self, error: Exception) -> Exception:
+        """The exception of a request as one that `faults.explain` knows: an OSError or a UnicodeError.
+
+        An exception that is none of the libraries' is returned as it is.
+        """
+        import aiohttp
+        import httpx2
+        import openai
+
+        while isinstance(error, openai.OpenAIError | httpx2.HTTPError) and isinstance(error.__cause__, Exception):
+            if isinstance(error, httpx2.DecodingError):
+                return CutOffError("what came is not compressed as its head says")
+            error = error.__cause__
+        proxied = self._proxied(error)
+        if proxied is not None:
+            return proxied
+        if isinstance(error, aiohttp.SocketTimeoutError):
+            return IdleError(f"nothing came for {self._endpoint.idle_timeout_s:g} s")
+        if isinstance(error, aiohttp.ServerTimeoutError):
+            return TimeoutError(str(error))
+        if isinstance(error, aiohttp.ClientConnectorCertificateError):
+            return error.certificate_error  # type: ignore[no-any-return]
+        if isinstance(error, aiohttp.ClientConnectorError):
+            return error.os_error  # type: ignore[no-any-return]
+        if isinstance(error, aiohttp.ClientOSError):
+            return OSError(*error.args)
+        if isinstance(error, aiohttp.InvalidURL | httpx2.InvalidURL | httpx2.UnsupportedProtocol):
+            return UnicodeError(str(error))
+        if isinstance(error, aiohttp.ClientResponseError):
+            return CutOffError(f"what came is no HTTP ({error.message})")
+        if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
+            why = error.__cause__
+            if why is None or isinstance(why, OSError) or "Not enough data" in str(why):
+                return CutOffError("the connection was closed before the answer was whole")
+            return CutOffError(f"what came is no HTTP ({why})")
+        if isinstance(error, aiohttp.ClientError | httpx2.HTTPError | openai.OpenAIError):
+            return CutOffError(str(error))
+        return error
+
+    def _proxied(self, error: Exception) -> ProxyError | None:
+        """The error as the proxy's; None if it comes from the server."""
+        if self._proxy is None:
+            return None
+        import aiohttp
+        import aiohttp_socks
+
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return ProxyError(self._proxy.variable, f"it answers {error.status} {error.message}")
+        if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+            return ProxyError(self._proxy.variable, error.os_error.strerror or str(error.os_error))
+        if isinstance(error, aiohttp_socks.ProxyTimeoutError):
+            return ProxyError(self._proxy.variable, "it did not answer in time")
+        if isinstance(error, aiohttp_socks.ProxyError | aiohttp_socks.ProxyConnectionError):
+            return ProxyError(self._proxy.variable, str(error))
+        return None
+
+
+def _socks_transport(proxy: EnvironmentProxy) -> Any:
+    """The aiohttp transport of openai's client, with a connector that goes through a SOCKS proxy."""
+    try:
+        from openai._vendor.httpx_aiohttp import AiohttpTransport
+    except ImportError:
+        raise UsageError(
+            f"{proxy.variable} names a SOCKS proxy, which this release of openai does not support: name an HTTP "
+            "proxy in it, or name the server's host in $NO_PROXY"
+        ) from None
+    import aiohttp
+    import aiohttp_socks
+
+    parts = urlsplit(proxy.url)
+    protocol, resolves = SOCKS_PROXIES[proxy.scheme]
+
+    def session() -> Any:
+        connector = aiohttp_socks.ProxyConnector(
+            host=parts.hostname,
+            port=parts.port or PORTS[protocol],
+            proxy_type=aiohttp_socks.ProxyType[protocol.upper()],
+            username=None if parts.username is None else unquote(parts.username),
+            password=None if parts.password is None else unquote(parts.password),
+            rdns=resolves,
+            limit=0,
+            keepalive_timeout=KEEP_IDLE_S,
+            ssl=_trusted_certificates(),
+        )
+        return aiohttp.ClientSession(connector=connector)
+
+    return AiohttpTransport(client=session, verify=_trusted_certificates())
+
+
+def _basic(url: SplitResult) -> str | None:
+    """`Basic …` of a URL that holds a user and a password."""
+    if url.username is None:
+        return None
+    pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
+@cache
+def _trusted_certificates() -> Any:
+    """The authorities of the system or of $SSL_CERT_FILE; where there are none (a bare container), certifi's."""
+    import httpx2
+
+    context = httpx2.create_ssl_context()
+    if not context.get_ca_certs():
+        try:
+            import certifi
+        except ImportError:
+            return context
+        context.load_verify_locations(certifi.where())
+    return context
