@@ -38,6 +38,9 @@ TASKS = {
 }
 
 
+SHORT = {"check_tokenizer"}  # tasks that a person waits for, and that take only seconds of processor time
+
+
 def follow_lifeline() -> None:
     """End this process as soon as stdin ends. Stdin is a pipe whose other end the parent holds until it ends."""
 
@@ -61,8 +64,9 @@ def read_line(fd: int) -> str:
 
 
 def main() -> None:
-    lower_priority()
     task_name, channel_fd = sys.argv[1], int(sys.argv[2])
+    if task_name not in SHORT:
+        lower_priority()
     channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
     lock = threading.Lock()
 
