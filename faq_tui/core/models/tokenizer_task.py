@@ -57,11 +57,6 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
             f"the chat template of {spec['key']} {spec['name']} does not end within {SECONDS:g} s for a short "
             "conversation: use the template of the model's publisher"
         ) from None
-    except MemoryError:
-        raise UsageError(
-            f"the chat template of {spec['key']} {spec['name']} needs more than {BYTES >> 30} GiB of memory for a "
-            "short conversation: use the template of the model's publisher"
-        ) from None
     except NotAssembledError as refusal:
         raise UsageError(f"the chat template of {spec['key']} {spec['name']} cannot be used: {refusal}") from None
     send(
