@@ -12,7 +12,7 @@ BETWEEN = "\n\n"  # stands between two texts that become one turn
 
 
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
-    """Other ways to write the conversation, the mildest first. They contain all texts in the same order.
+    """Other ways to write the conversation, the mildest first. They contain all texts.
 
     First without system turns, then without neighbours of the same role, then without both. A conversation that has
     neither has no other way.
