@@ -91,7 +91,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """The check of the target's files, and if it found no problem, the check of its tokenizer and chat template."""
+    """The check of the target's files, and if the folder is a model, the checks of its tokenizer and chat template."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")
@@ -116,12 +116,15 @@ def _models(run: Run) -> list[Check]:
 
 
 def _target(run: Run, name: str) -> Check:
-    """The check of the target's files. Raises FaqError."""
+    """The check of the target's files and recipes. Raises FaqError if the folder is no model that can be loaded."""
     folder = local_target(run)
     if folder is None:
         return Check("target", "ok", f"{name}: a hub id, checked after its download")
     check_folder("target.model", folder)
-    refuse_unquantizable(run)
+    try:
+        refuse_unquantizable(run)
+    except FaqError as error:
+        return Check("target", "failed", str(folder), str(error))
     return Check("target", "ok", str(folder))
 
 

@@ -62,6 +62,10 @@ def truncated(folder: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
 
 
+def in_another_encoding(folder: Path) -> None:
+    (folder / "config.json").write_bytes(b"\xff\xfe{")
+
+
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 ADAPTER = {"adapter_config.json": '{"base_model_name_or_path": "big/base"}', "adapter_model.safetensors": "x"}
 FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -78,7 +82,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "no JSON": (with_files({CONFIG: "{'a': 1}"}), "config.json cannot be read"),
     "a list": (with_files({CONFIG: "[]"}), "config.json cannot be read .it is no JSON object"),
     "deep nesting": (with_files({CONFIG: "[" * 100_000}), "config.json cannot be read"),
-    "no UTF-8": (lambda folder: (folder / CONFIG).write_bytes(b"\xff\xfe{") and None, "config.json cannot be read"),
+    "no UTF-8": (in_another_encoding, "config.json cannot be read"),
     "architectures in a text": (configured(architectures="LlamaForCausalLM"), "architectures in .* is not a list"),
     "architectures in numbers": (configured(architectures=[1]), "architectures in .* is not a list"),
     "architectures in a table": (configured(architectures={"a": 1}), "architectures in .* is not a list"),

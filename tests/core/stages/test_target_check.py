@@ -21,7 +21,7 @@ PARTS = "{% for m in messages %}{{ m.role }} {{ m.content[0].text }}<|im_end|>{%
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_model(tmp_path_factory.mktemp("models") / "model", hidden=64, layers=1)
+    return make_tiny_model(tmp_path_factory.mktemp("models") / "model", layers=1)
 
 
 @pytest.fixture
