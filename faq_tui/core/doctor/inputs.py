@@ -91,7 +91,7 @@ def _code(run: Run) -> Check:
 
 
 def _models(run: Run) -> list[Check]:
-    """The check of the target's files, and if the folder is a model, the checks of its tokenizer and chat template."""
+    """The check of the target's files. If the folder is a model, also the check of its tokenizer and template."""
     name = run.settings.target.model
     if name == EMBEDDED:
         files = Check("target", "ok", "embedded")
