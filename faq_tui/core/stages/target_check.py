@@ -17,6 +17,7 @@ from faq_tui.core.models.folder_check import check_folder, embedding_rows, read_
 from faq_tui.core.models.hub import cached_folder, local_folder
 from faq_tui.core.models.target import local_target
 from faq_tui.core.models.tokenizer_check import ModelFolder, Roles, ShapeFacts, TokenizerFacts, tokenizer_facts
+from faq_tui.core.quantizing.preflight import check_target
 from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Source
@@ -44,16 +45,18 @@ def check_place(run: Run) -> None:
         local_target(run)
 
 
-def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path) -> Findings:
+def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path, lenient: bool = False) -> Findings:
     """Check the target and the local sources for the stages named in `stages`.
 
     Takes some seconds, or none if the same files were checked before. Raises UsageError at the first problem.
+    A hub id that cannot be fetched now is a problem if one of `stages` loads the target. With `lenient`, it is only a
+    notice.
     """
     chosen = seed_rows.by_role(run.store, "chosen")
     shapes = _shapes(chosen)
     notices: list[str] = []
     facts = None
-    target = _target(run, stages, notices)
+    target = _target(run, stages, notices, lenient or not _needs_tokenizer(run, stages))
     if target is not None:
         facts = tokenizer_facts(run, target, shapes, cancel, log)
         notices += _refuse_beyond(target, facts)
@@ -87,8 +90,8 @@ def _roles(seed: Seed) -> Roles:
     return tuple(message["role"] for message in seed.messages)
 
 
-def _target(run: Run, stages: Sequence[str], notices: list[str]) -> ModelFolder | None:
-    """The target as a folder. None if it is embedded, or not on this machine and not to be had now."""
+def _target(run: Run, stages: Sequence[str], notices: list[str], may_lack: bool) -> ModelFolder | None:
+    """The target as a folder. None if it is embedded, or with `may_lack`, a hub id that cannot be fetched now."""
     target = run.settings.target
     if target.model == EMBEDDED:
         return None
@@ -99,14 +102,14 @@ def _target(run: Run, stages: Sequence[str], notices: list[str]) -> ModelFolder 
         check_folder(key, folder, weights)
         rows = embedding_rows(folder) if weights else _rows_if_known(folder)
         return ModelFolder(key, folder.name, folder, target.trust_remote_code, rows)
-    folder = _from_hub(name, notices)
+    folder = _from_hub(name, notices, may_lack)
     if folder is None:
         return None
-    read_config(folder)
+    check_target(folder)
     return ModelFolder(key, name, folder, target.trust_remote_code, _rows_if_known(folder))
 
 
-def _from_hub(name: str, notices: list[str]) -> Path | None:
+def _from_hub(name: str, notices: list[str], may_lack: bool) -> Path | None:
     """The folder in the hub's cache. The small files are downloaded if they are not there yet."""
     from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
 
@@ -116,11 +119,15 @@ def _from_hub(name: str, notices: list[str]) -> Path | None:
     try:
         folder = local_folder(name, only_config=True)
     except UsageError as error:
-        if isinstance(error.__cause__, HFValidationError | RepositoryNotFoundError):
+        if not may_lack or isinstance(error.__cause__, HFValidationError | RepositoryNotFoundError):
             raise
         notices.append(f"target.model {name} could not be checked, because it is not on this machine: {error}")
         return None
     return folder if (folder / "config.json").is_file() else None
+
+
+def _needs_tokenizer(run: Run, stages: Sequence[str]) -> bool:
+    return "assemble" in stages or _needs_weights(run, stages)
 
 
 def _needs_weights(run: Run, stages: Sequence[str]) -> bool:

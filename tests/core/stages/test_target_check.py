@@ -181,7 +181,10 @@ def test_a_hub_id_that_cannot_be_fetched_is_reported(tmp_path: Path, server: Fak
     assert (
         "warning: target.model nobody/knows-it could not be checked, because it is not on this machine" in result.err
     )
-    bad = make_run(tmp_path / "bad", server.url, target="no such: id")
+    later = make_run(tmp_path / "later", server.url, target="nobody/knows-it")
     before = len(server.requests)
+    sentence = refused(ExitCode.USAGE, "run", later, "--until", "assemble")
+    assert "is not in the cache and the hub cannot be reached" in sentence
+    bad = make_run(tmp_path / "bad", server.url, target="no such: id")
     assert "neither a folder nor a hub id" in refused(ExitCode.USAGE, "run", bad, *UNTIL)
     assert len(server.requests) == before
