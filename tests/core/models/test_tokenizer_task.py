@@ -89,6 +89,15 @@ def test_templates_that_cannot_be_used(tokenizer: Any, name: str) -> None:
     assert not found["parts"]
 
 
+@pytest.mark.parametrize("tags", ["<think></think>", "<|channel>thought<channel|>", "[THINK][/THINK]"])
+def test_a_template_that_has_no_place_for_reasoning(tokenizer: Any, tags: str) -> None:
+    """It knows the tags, but drops the reasoning of finished turns, and opens no turn for the model."""
+    found = tried(
+        tokenizer, TURNS.replace("m.content", "(m.content if m.content is string else '')") + f"{{# {tags} #}}"
+    )
+    assert (found["question"], found["plain"]) == ("", "") and "changes or loses" in found["reasoned"]
+
+
 @pytest.mark.parametrize(
     "parts",
     [

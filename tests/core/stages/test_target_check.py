@@ -95,6 +95,10 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "lists of parts": (with_template(PARTS), "reads only messages that are lists of parts"),
     "a failing template": (with_template("{{ messages + 1 }}"), "cannot write a question (the chat template refuses"),
+    "no place for reasoning": (
+        with_template(CHATML.partition("{% if add_generation_prompt")[0] + "{# <think></think> #}"),
+        "cannot write reasoning (",
+    ),
     "no place for an answer": (
         with_template("{% for m in messages if m.role == 'user' %}{{ m.content }}<|im_end|>{% endfor %}"),
         "cannot write an answer",
