@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk
+from faq_tui.core.worker.child import SHORT
 from faq_tui.core.worker.forked import ForkedChild, fork_child
 
 if TYPE_CHECKING:
@@ -95,7 +96,9 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
     """Start the child with these file descriptors. It is forked where this is possible, because that is faster."""
     folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
     with log.open("ab") as output:
-        forked = fork_child(task, folder, environment, stdin, output.fileno(), channel, cancel)
+        # A short task needs none of the libraries that the fork server imports first.
+        fds = (stdin, output.fileno(), channel)
+        forked = None if task in SHORT else fork_child(task, folder, environment, *fds, cancel)
         if forked is not None:
             return forked
         return subprocess.Popen(
