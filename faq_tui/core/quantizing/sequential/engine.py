@@ -13,9 +13,9 @@ from faq_tui.core.models.gptqmodel_environment import scratch_folder
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.model_writer import LayerFiles, check_layout, write_model
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
+from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
-from faq_tui.core.quantizing.sequential.stack import find_stack
+from faq_tui.core.quantizing.sequential.layer_source import open_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
 # A function of a layer's number and its solved modules. It returns the tensors that replace them in the files.
@@ -24,26 +24,21 @@ Stored = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
 
 def quantize_layers(
     job: QuantizationJob,
-    damp: float,
+    ordering: Ordering,
     target: Path,
     rows: list[list[int]],
     progress: QuantizationProgress,
     cancel: CancelToken,
     solve: Solve,
     stored: Stored,
-    by_activation: bool = True,
 ) -> None:
     """Quantize the model in the folder `target` and write it into `job.out`.
 
-    `damp` times the mean of the diagonal is added to the diagonal of each Hessian. With `by_activation`, columns are
-    solved in the order of falling activations. After a cancel, raises `Stopped` when the current module is finished,
-    or earlier.
+    `solve` quantizes the matrices of a batch, and `stored` makes the tensors that replace them in the files. After a
+    cancel, raises `Stopped` when the current module is finished, or earlier.
     """
-    from transformers import AutoModelForCausalLM
-
     cancel.check()
-    model = AutoModelForCausalLM.from_pretrained(str(target), dtype="auto", trust_remote_code=job.trust_remote_code)
-    stack = find_stack(model.eval())
+    stack = open_stack(target, job.trust_remote_code)
     unfuse_experts(stack.layers[0])
     check_layout(target, (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
     progress.begin(len(stack.layers), rows)
@@ -54,7 +49,7 @@ def quantize_layers(
             new.add(layer, stored(layer, solved))
 
         device = device_of(job.device)
-        LayerWalk(stack, device, damp, by_activation, solve, keep, progress, cancel).run(rows)
-        del model, stack
+        LayerWalk(stack, device, ordering, solve, keep, progress, cancel).run(rows)
+        del stack
         progress.send("saving")
         write_model(target, job.out, new, cancel.check)

@@ -67,13 +67,16 @@ def restored(columns: Any, order: Any) -> Any:
     return permuted(columns, order.argsort(-1))
 
 
-def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None]) -> Any:
+def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None], drift: Any = None) -> Any:
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
     For each column c, err = (w - ŵ) / U_cc is computed and err · U[c, c+1:] is subtracted from W[:, c+1:] (GPTQ,
     arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token, computed with
     the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per block and may
     raise an exception.
+
+    `drift` is P of `Factor`, or None: w · P[c, c+1:] is added to W[:, c+1:], where w is the value of column c just
+    before it is quantized.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
@@ -102,18 +105,28 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
                 if i + 1 < last:
                     pull = ahead[..., i, i + 1 : last, None]
                     part[..., i + 1 : last, :].addcmul_(pull, off[i][..., None, :], value=-1)
+                    if drift is not None:
+                        push = drift[..., start + i, start + i + 1 : start + last, None]
+                        part[..., i + 1 : last, :].addcmul_(push, rows[i][..., None, :])
             if last < stop - start:
-                _pass_on(part[..., last:, :], ahead[..., first:last, last : stop - start], errors[..., first:last, :])
-        part.copy_(values)
+                rest = part[..., last:, :]
+                _pass_on(rest, ahead[..., first:last, last : stop - start], errors[..., first:last, :], -1)
+                if drift is not None:
+                    _pass_on(
+                        rest, drift[..., start + first : start + last, start + last : stop], part[..., first:last, :]
+                    )
         loss += errors.mul(inverse).square_().sum(-2) / 2
         if stop < count:
-            _pass_on(columns[..., stop:, :], ahead[..., stop - start :], errors)
+            _pass_on(columns[..., stop:, :], ahead[..., stop - start :], errors, -1)
+            if drift is not None:
+                _pass_on(columns[..., stop:, :], drift[..., start:stop, stop:], part)
+        part.copy_(values)
     return loss
 
 
-def _pass_on(rest: Any, ahead: Any, errors: Any) -> None:
-    """Subtract aheadᵀ errors from `rest` in place."""
+def _pass_on(rest: Any, ahead: Any, given: Any, sign: int = 1) -> None:
+    """Add sign · aheadᵀ given to `rest` in place."""
     if rest.dim() == 2:
-        rest.addmm_(ahead.t(), errors, alpha=-1)
+        rest.addmm_(ahead.t(), given, alpha=sign)
     else:
-        rest.baddbmm_(ahead.mT, errors, alpha=-1)
+        rest.baddbmm_(ahead.mT, given, alpha=sign)

@@ -70,7 +70,7 @@ class Spqr(Method):
 
         from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack
         from faq_tui.core.quantizing.methods.spqr.sidecar import Bits, count_bits, to_tensors
-        from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
         from faq_tui.core.quantizing.sequential.engine import quantize_layers
 
         recipe = job.recipe
@@ -99,7 +99,7 @@ class Spqr(Method):
             save_file(codes, side / f"layer-{layer:05}.safetensors")
             return {f"{name}.weight": module.weight for name, module in solved.items()}
 
-        quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
+        quantize_layers(job, Ordering(recipe.damp_percent), target, rows, progress, cancel, solve, stored)
         share = bits.outliers / 32 / bits.weights
         return EngineResult(bits.average, {"bits": asdict(bits), "outlier_share": round(share, 6), "export": EXPORT})
 

@@ -59,7 +59,7 @@ class W8a8(Method):
         cancel: CancelToken,
     ) -> EngineResult:
         from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_stack
-        from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
         from faq_tui.core.quantizing.sequential.engine import quantize_layers
 
         recipe = job.recipe
@@ -87,7 +87,7 @@ class W8a8(Method):
             del layer
             return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
 
-        quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
+        quantize_layers(job, Ordering(recipe.damp_percent), target, rows, progress, cancel, solve, stored)
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         # Servers implement routers as linear layers and would quantize them.
