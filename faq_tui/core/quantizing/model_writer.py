@@ -15,6 +15,7 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 class LayerFiles:
     """The new tensors of each layer, kept on disk until the whole model is written.
 
+    An earlier attempt may have left layers in the folder: `count` is the number of the first layers that are there.
     `files` maps each tensor's name to its file. `modules` maps the name of each module to those of its new tensors.
     """
 
@@ -22,16 +23,42 @@ class LayerFiles:
         self.folder = folder
         self.files: dict[str, Path] = {}
         self.modules: dict[str, list[str]] = {}
+        self.count = 0
         folder.mkdir(parents=True, exist_ok=True)
+        while (path := self._path(self.count)).is_file() and self._note(path):
+            self.count += 1
 
     def add(self, layer: int, tensors: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
-        path = self.folder / f"layer-{layer:05}.safetensors"
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
-        self.files.update(dict.fromkeys(tensors, path))
-        for name in tensors:
+        path = self._path(layer)
+        part = path.with_suffix(".part")
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part)
+        part.replace(path)
+        self._note(path)
+
+    def layer(self, layer: int) -> dict[str, Any]:
+        """All new tensors of a layer, by name."""
+        from safetensors.torch import load_file
+
+        return dict(load_file(self._path(layer)))
+
+    def _path(self, layer: int) -> Path:
+        return self.folder / f"layer-{layer:05}.safetensors"
+
+    def _note(self, path: Path) -> bool:
+        """Note the tensors in the file. Returns False if the file is damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as reader:
+                names = list(reader.keys())
+        except SafetensorError:
+            return False
+        self.files.update(dict.fromkeys(names, path))
+        for name in names:
             self.modules.setdefault(name.rpartition(".")[0], []).append(name)
+        return True
 
     def read(self, name: str) -> Any:
         from safetensors import safe_open

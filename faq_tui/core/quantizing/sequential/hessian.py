@@ -114,7 +114,9 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
     dead = diagonal == 0
     order = torch.arange(mean.shape[-1], device=mean.device).expand(diagonal.shape)
     if by_activation:
-        order = _by_groups(diagonal, group) if group else torch.argsort(diagonal, dim=-1, descending=True, stable=True)
+        order = (
+            _by_groups(diagonal, group) if group else torch.argsort(diagonal, dim=-1, descending=True, stable=True)
+        )
     diagonal = diagonal.masked_fill(dead, 1.0)
     level = diagonal.abs().mean(-1)
     count = mean.shape[-1]

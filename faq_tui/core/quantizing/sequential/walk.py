@@ -31,6 +31,9 @@ from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_
 FEW_TOKENS = 0.005
 
 
+# A function of a layer's number. It returns the weights [out, in] of the layer's modules by full name, if an earlier
+# attempt has quantized this layer, and otherwise None.
+Restore = Callable[[int], dict[str, Any] | None]
 # called when a layer is done, with the layer's number and its solved modules by full name
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
@@ -73,6 +76,7 @@ class LayerWalk:
     ordering: Ordering
     solve: Solve
     keep: Keep
+    restore: Restore
     progress: QuantizationProgress
     cancel: CancelToken
     own: Any = None  # dtype of the model's weights
@@ -95,8 +99,9 @@ class LayerWalk:
             layer.to(self.device, dtype)
             with torch.no_grad():
                 solved = self._layer(index, layer, inputs, unquantized)
-            self.keep(index, solved)
-            self.progress.layer_done(index)
+            if solved is not None:
+                self.keep(index, solved)
+                self.progress.layer_done(index)
             layer.to("meta")
             if self.device == "cuda":
                 torch.cuda.empty_cache()
@@ -126,10 +131,13 @@ class LayerWalk:
         out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
         return out[0] if isinstance(out, tuple) else out
 
-    def _layer(self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None) -> dict[str, SolvedMatrix]:
+    def _layer(
+        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None
+    ) -> dict[str, SolvedMatrix] | None:
         """Quantize one layer in place, and replace the hidden states by those after the layer.
 
-        `unquantized` has the hidden states of the unquantized model, for methods that compare with it.
+        `unquantized` has the hidden states of the unquantized model, for methods that compare with it. Returns None
+        if an earlier attempt has quantized the layer.
         """
 
         def call(batch: int) -> Any:
@@ -138,6 +146,21 @@ class LayerWalk:
         teacher = None
         if unquantized is not None:
             teacher = _Teacher(copy.deepcopy(layer), partial(self._call, inputs=unquantized, index=index))
+        restored = self.restore(index)
+        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher)
+        for name, weight in (restored or {}).items():
+            module = layer.get_submodule(name.removeprefix(f"{self.stack.name}.{index}."))
+            module.weight.data = weight.to(self.own).to(module.weight)
+        for batch in range(len(inputs.hidden)):
+            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
+            if teacher is not None and unquantized is not None:
+                unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
+        return solved
+
+    def _solved(
+        self, index: int, layer: Any, inputs: Inputs, call: Callable[[int], Any], teacher: _Teacher | None
+    ) -> dict[str, SolvedMatrix]:
+        """Quantize the modules of one layer in place, group by group."""
         largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
         groups = find_groups(layer, lambda: call(largest))
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
@@ -151,10 +174,6 @@ class LayerWalk:
             }
             for part in batch_matrices(group, modules, few, work_bytes(self.device)):
                 self._solve(index, modules, part, hessians, solved)
-        for batch in range(len(inputs.hidden)):
-            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
-            if teacher is not None and unquantized is not None:
-                unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
         return solved
 
     def _hessians(

@@ -32,21 +32,13 @@ class GptqFormat(WeightFormat):
     }
 
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
-        """Compute w = scales[g_idx] * (q - zeros[g_idx])."""
-        import torch
-
-        bits, tensors = quantization["bits"], FolderTensors(folder)
-        shift = 0 if quantization.get("checkpoint_format", "gptq") == "gptq_v2" else 1
-        state: dict[str, Any] = {}
+        """The dense state dict: see `dense_of`."""
+        tensors, state = FolderTensors(folder), dict[str, Any]()
         for name in tensors.files:
             module, _, part = name.rpartition(".")
             if part == "qweight":
-                groups = tensors.read(f"{module}.g_idx").long()
-                codes = unpack(tensors.read(name).t(), bits).t()
-                zeros = (unpack(tensors.read(f"{module}.qzeros"), bits) + shift) % 2**bits
-                scales = tensors.read(f"{module}.scales").to(torch.float32)[groups]
-                dense = (codes.to(torch.float32) - zeros.to(torch.float32)[groups]) * scales
-                state[f"{module}.weight"] = dense.to(dtype).t().contiguous()
+                parts = {one: tensors.read(f"{module}.{one}") for one in PARTS}
+                state[f"{module}.weight"] = dense_of(parts, quantization).to(dtype)
             elif part not in PARTS:
                 state[name] = tensors.read_as(name, dtype)
         return state
@@ -77,6 +69,16 @@ def unpack(words: Any, bits: int) -> Any:
 
     shifts = torch.arange(0, WORD, bits, device=words.device, dtype=torch.int32)
     return ((words[..., None] >> shifts) & (2**bits - 1)).flatten(-2)
+
+
+def dense_of(parts: dict[str, Any], quantization: Config) -> Any:
+    """The weight [out, in] in float32 from the tensors in PARTS: w = scales[g_idx] · (q - zeros[g_idx])."""
+    bits = quantization["bits"]
+    shift = 0 if quantization.get("checkpoint_format", "gptq") == "gptq_v2" else 1
+    groups = parts["g_idx"].long()
+    codes = unpack(parts["qweight"].t(), bits).t().float()
+    zeros = ((unpack(parts["qzeros"], bits) + shift) % 2**bits).float()[groups]
+    return ((codes - zeros) * parts["scales"].float()[groups]).t().contiguous()
 
 
 def packed_tensors(name: str, matrix: Packable, bits: int, v2: bool) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.models.headers import linear_shapes
+from faq_tui.core.models.headers import linear_shapes, packed_modules
 from faq_tui.core.quantizing.job import QuantizationJob
-from faq_tui.core.quantizing.methods.gptq.format import WORD, packed_tensors, quantization_config
+from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
 from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import expert_count
 from faq_tui.core.quantizing.progress import QuantizationProgress
@@ -66,13 +66,17 @@ def quantize_by_walk(
     """
     from faq_tui.core.quantizing.methods.gptq.matrix import GridChoice, quantize_stack
     from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
-    from faq_tui.core.quantizing.sequential.engine import quantize_layers
+    from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
 
     recipe: Any = job.recipe
     grid = GridChoice(recipe.bits, recipe.group_size, recipe.sym, recipe.scale_search, recipe.desc_act)
     together = 0 if recipe.desc_act or recipe.group_size == -1 else recipe.group_size
     ordering = Ordering(recipe.damp_percent, True, together, getattr(recipe, "alpha", None))
-    shapes: dict[str, tuple[int, int]] = {}
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    meta = {"quantizer": ["faq-tui"], "damp_percent": recipe.damp_percent}
+    config["quantization_config"] = quantization_config(
+        recipe.bits, recipe.group_size, recipe.sym, recipe.desc_act, meta
+    )
 
     def solve(
         names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
@@ -82,21 +86,21 @@ def quantize_by_walk(
             losses = made.loss.tolist()
             for index, sharing in enumerate(names):
                 name, one = sharing[position], made.one(index)
-                shapes[name] = tuple(one.codes.shape)
                 tensors = packed_tensors(name, one, recipe.bits, v2=not recipe.sym)
                 solved[name] = SolvedMatrix(one.dense().to(weights[position].dtype), losses[index], tensors)
         return solved
 
-    def stored(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
-        del layer
+    def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
+        del layer, beside
         return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
 
-    quantize_layers(job, ordering, target, rows, progress, cancel, solve, stored)
-    meta = {"quantizer": ["faq-tui"], "damp_percent": recipe.damp_percent}
-    path = job.out / "config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    config["quantization_config"] = quantization_config(
-        recipe.bits, recipe.group_size, recipe.sym, recipe.desc_act, meta
-    )
-    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return EngineResult(average_bits(recipe.bits, recipe.group_size, shapes.values()), {"engine": WALK})
+    def dense(module: str, tensors: dict[str, Any]) -> Any:
+        del module
+        return dense_of(tensors, config["quantization_config"])
+
+    method = WalkMethod(solve, stored, dense)
+    facts = quantize_layers(job, ordering, target, rows, progress, cancel, method)
+    (job.out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    shapes = linear_shapes(target)
+    packed = [shapes[name] for name in packed_modules(job.out)]
+    return EngineResult(average_bits(recipe.bits, recipe.group_size, packed), {"engine": WALK, **facts})

@@ -41,7 +41,9 @@ def weight_of(seed: int) -> Any:
 
 def hessian_of(inputs: Any, unquantized: Any = None) -> Hessian:
     hessian = Hessian(inputs.shape[-1], "cpu", unquantized is not None)
-    for part, other in zip(inputs.split(100), (inputs if unquantized is None else unquantized).split(100), strict=True):
+    for part, other in zip(
+        inputs.split(100), (inputs if unquantized is None else unquantized).split(100), strict=True
+    ):
         hessian.add(part, other)
     return hessian
 
@@ -152,7 +154,9 @@ def test_matrices_with_one_hessian_are_solved_together_as_alone() -> None:
     for batch, hessian in enumerate(hessians):
         for weight, made in zip(weights, together, strict=True):
             alone = quantize_matrix(weight[batch], factor_of(hessian, GROUP), grid, nothing)
-            assert torch.equal(alone.codes, made.one(batch).codes) and torch.equal(alone.scales, made.one(batch).scales)
+            assert torch.equal(alone.codes, made.one(batch).codes) and torch.equal(
+                alone.scales, made.one(batch).scales
+            )
 
 
 def test_without_calibration_it_rounds_to_nearest() -> None:
