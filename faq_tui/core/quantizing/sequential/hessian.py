@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,9 +43,10 @@ class Hessian:
     def add(self, inputs: Any, unquantized: Any = None) -> None:
         """Add `inputs`: [..., in_features] of any floating dtype. `unquantized` are x̃, of the same shape."""
         rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
-        self.sum.addmm_(rows.t(), rows)
-        if self.drift is not None:
-            self.drift.addmm_((unquantized.detach().reshape(rows.shape).float() - rows).t(), rows)
+        with _fast_products(inputs):
+            self.sum.addmm_(rows.t(), rows)
+            if self.drift is not None:  # the sum of x̃ xᵀ; `drifts` subtracts the sum of x xᵀ
+                self.drift.addmm_(unquantized.detach().reshape(rows.shape).float().t(), rows)
         self.tokens += rows.shape[0]
 
     def mean(self) -> Any:
@@ -69,8 +71,27 @@ def means(hessians: Sequence[Hessian]) -> Any:
 
 def drifts(hessians: Sequence[Hessian]) -> Any:
     """The matrices C, [len(hessians), in_features, in_features]; None if they were not accumulated."""
-    sums = [hessian.drift for hessian in hessians]
+    sums = [None if hessian.drift is None else hessian.drift - hessian.sum for hessian in hessians]
     return None if sums[0] is None else _averages(sums, hessians)
+
+
+@contextmanager
+def _fast_products(inputs: Any) -> Iterator[None]:
+    """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
+
+    TF32 has 10 bits of mantissa, float16 has 10 and bfloat16 has 7. So no input is rounded. Sums are in float32.
+    """
+    import torch
+
+    if not inputs.is_cuda or inputs.dtype not in (torch.bfloat16, torch.float16):
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 def _averages(sums: Sequence[Any], hessians: Sequence[Hessian]) -> Any:

@@ -1,4 +1,4 @@
-"""Quantize weight matrices column by column. W8A8 and SpQR share this solver, which follows GPTQ.
+"""Quantize weight matrices column by column. All methods on the walk share this solver, which follows GPTQ.
 
 In a shape, `...` stands for nothing, or for a batch dimension: matrices of one shape, each with its own Hessian, are
 solved together. Matrices that share a Hessian are concatenated along [out].
@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from faq_tui.core.quantizing.sequential import column_kernel
+from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 
 BLOCK = 128  # all later columns are updated after this many columns
@@ -18,6 +20,8 @@ STEP = 32  # the rest of the block is updated after this many columns
 
 class Rule(Protocol):
     """How a method rounds weights. W is stored transposed, so that a column of W is one contiguous row."""
+
+    codes: Any  # [..., in, out] in solving order, as floats
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
         """Begin a group at column `first`.
@@ -33,6 +37,9 @@ class Rule(Protocol):
 
         All three have the shape [..., out]. `offset` is the number of the column, counted from the block's start.
         """
+
+    def run_grid(self, first: int, last: int) -> RunGrid:
+        """The grid of the columns `first` to `last` of the block, which are in one group, for the kernel on CUDA."""
 
 
 def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
@@ -82,7 +89,9 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     group = count if group_size == -1 else group_size
     # A group must begin at a column to which the errors of all earlier columns have been passed on.
     block = BLOCK if group_size == -1 or group % BLOCK == 0 or BLOCK % group == 0 else group
-    step = STEP if group_size == -1 else math.gcd(group, STEP)
+    fused = column_kernel.usable(columns)
+    longest = column_kernel.RUN if fused else STEP
+    step = longest if group_size == -1 else math.gcd(group, longest)
     diagonal = upper.diagonal(dim1=-2, dim2=-1)
     loss = columns.new_zeros((*columns.shape[:-2], columns.shape[-1]))
     for start in range(0, count, block):
@@ -97,10 +106,23 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
         rows, kept, off = part.unbind(-2), values.unbind(-2), errors.unbind(-2)
         for first in range(0, stop - start, step):
             last = min(first + step, stop - start)
-            for i in range(first, last):
-                if (start + i) % group == 0:
-                    end = min(start + i + group, count)
-                    rule.begin_group(start + i, columns[..., start + i : end, :], diagonal[..., start + i : end])
+            if (start + first) % group == 0:
+                end = min(start + first + group, count)
+                rule.begin_group(
+                    start + first, columns[..., start + first : end, :], diagonal[..., start + first : end]
+                )
+            if fused:
+                here, own = slice(first, last), slice(start + first, start + last)
+                column_kernel.quantize_run(
+                    part[..., here, :],
+                    ahead[..., here, here],
+                    None if drift is None else drift[..., own, own],
+                    rule.run_grid(first, last),
+                    rule.codes[..., own, :],
+                    values[..., here, :],
+                    errors[..., here, :],
+                )
+            for i in range(first, last) if not fused else ():
                 rule.column(i, rows[i], kept[i], off[i])
                 if i + 1 < last:
                     pull = ahead[..., i, i + 1 : last, None]

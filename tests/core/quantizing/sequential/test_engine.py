@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.quantizing import task
 from faq_tui.core.quantizing.output import read_manifest
 from tests.support.quantize_bench import GROUP, MODULES, Bench, Message, children
 from tests.support.tiny import make_rows, make_tiny_model
@@ -53,7 +54,7 @@ def told(messages: list[Message], kind: str) -> list[Message]:
     return [message for message in messages if message["kind"] == kind]
 
 
-def interrupted(deep: Bench, spec: dict[str, Any], kind: str, how: str = "kill") -> list[Message]:
+def interrupted(deep: Bench, spec: dict[str, Any], kind: str, how: str = "stop") -> list[Message]:
     """Ended when the message `kind` of the layer END_AT came, or the first one without a layer."""
     messages, cancel = list[Message](), CancelToken()
 
@@ -67,15 +68,17 @@ def interrupted(deep: Bench, spec: dict[str, Any], kind: str, how: str = "kill")
                     os.kill(child, signal.SIGKILL)
 
     with pytest.raises(Stopped if how == "stop" else FaqError):
-        deep.worker(spec, hear, cancel)
+        if how == "stop":
+            task.run(spec, lambda kind, **body: hear({"kind": kind, **body}), cancel)
+        else:
+            deep.worker(spec, hear, cancel)
     shutil.rmtree(spec["out"], ignore_errors=True)  # as the stage does before it begins again
     return messages
 
 
 def finished(deep: Bench, spec: dict[str, Any]) -> tuple[list[Message], dict[str, Any], dict[str, Any]]:
     """All messages, the manifest and the tensors."""
-    messages: list[Message] = []
-    deep.worker(spec, messages.append, CancelToken())
+    messages = deep.here(spec)
     manifest = read_manifest(Path(spec["out"]))
     assert manifest is not None and not Path(spec["checkpoints"]).exists()
     return messages, manifest, files_of(Path(spec["out"]))
@@ -90,9 +93,9 @@ def test_it_goes_on_at_its_layer_and_gives_the_same_bits(deep: Bench, method: st
     _, plain, whole = finished(deep, spec_of(deep, f"whole-{method}", method))
     assert "resumed_at_layer" not in plain
     spec = spec_of(deep, method, method)
-    before = interrupted(deep, spec, "module", "stop")
+    before = interrupted(deep, spec, "module")
     interrupted(deep, spec, "layer_started")  # and once more, before anything new is done
-    interrupted(deep, spec, "saving")
+    interrupted(deep, spec, "saving", "kill")
     after, manifest, made = finished(deep, spec)
     assert manifest["resumed_at_layer"] == LAYERS and [m["layer"] for m in told(after, "resumed")] == [LAYERS]
     old = {(m["layer"], m["module"]): m for m in told(before, "module") if m["layer"] < END_AT}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
@@ -89,6 +90,10 @@ class _GroupRule:
         torch.div(weights, scale, out=codes).round_().add_(zero).clamp_(0, self.grid.most)
         torch.sub(codes, zero, out=values).mul_(scale)
         torch.sub(weights, values, out=error)
+
+    def run_grid(self, first: int, last: int) -> RunGrid:
+        del first, last
+        return RunGrid(self.scales[-1], self.zeros[-1], 0, self.grid.most)
 
 
 def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
