@@ -27,7 +27,8 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# As in gptqmodel, an expert that gets a smaller share of the tokens is only rounded: its Hessian would be noise.
+# As in gptqmodel, an expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too
+# inaccurate.
 FEW_TOKENS = 0.005
 
 
@@ -79,7 +80,7 @@ class LayerWalk:
     restore: Restore
     progress: QuantizationProgress
     cancel: CancelToken
-    own: Any = None  # dtype of the model's weights
+    own: Any = None  # the dtype in which the model's weights are stored
     tokens: int = 0  # total number of tokens in all rows
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
