@@ -17,7 +17,7 @@ from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets
 
-Sym = Annotated[bool, Field(description="symmetric grid: the zero point is fixed")]
+Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(description="auto; walk: faq-tui's own solver; gptqmodel: the library, for models that walk cannot handle"),
@@ -33,7 +33,7 @@ class GptqRecipe(GptqmodelRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="columns by falling activation")] = False
+    desc_act: Annotated[bool, Field(description="true quantizes columns in the order of falling activations")] = False
     damp_percent: Damping = 0.05
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
@@ -71,7 +71,7 @@ def check_engine(recipe: Any) -> None:
 class Gptq(GptqmodelMethod):
     name = "gptq"
     title = "GPTQ"
-    help = "Rounds weights column by column and corrects the later ones by the Hessian of the layer's inputs."
+    help = "Rounds weights column by column, and corrects later columns by the Hessian of the layer's inputs."
     recipe = GptqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
