@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
 from faq_tui.core.endpoints.chunks import BrokenStreamError, chat_chunks
-from faq_tui.core.endpoints.client import Client, message_of
+from faq_tui.core.endpoints.client import Client, StatusError, message_of
+from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # limit for one reply; a server that sends more is faulty
@@ -34,6 +36,8 @@ class Reply:
     completion_tokens: int | None
     seconds: float
     dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
+    left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
+    tries: int = 1  # requests until the server accepted one
 
 
 async def stream_chat(
@@ -49,7 +53,7 @@ async def stream_chat(
     """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
     With `cut_here`, the request has no max_tokens, so that the answer may fill the rest of the server's window. The
-    stream is closed after sampling.max_tokens tokens; the finish_reason of the reply is then "length".
+    stream is closed after sampling.most_tokens tokens; the finish_reason of the reply is then "length".
 
     Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
     """
@@ -76,30 +80,59 @@ async def stream_choices(
     The result maps the index of each choice to its reply, or to the error that broke it. `on_delta` is called only
     for index 0. A server reports the usage of all choices together. So a reply has token counts only if it is the
     only choice.
+
+    If the server refuses parameters of the request, the request is sent again at once without them. All later
+    requests of this client do not have them.
     """
-    body = {
-        "model": model,
-        "messages": messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": seed,
-        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        **extra,
-    }
-    if cut_here:
-        del body["max_tokens"]
     response_fields()  # raises before the request is sent if a dialect cannot be loaded
+    learned, tries, refused = client.learned, 0, frozenset[str]()
+    while True:
+        tries += 1
+        used = learned.current
+        body = chat_body(
+            *(model, messages, sampling, seed, extra),
+            endpoint=client.endpoint,
+            capabilities=used,
+            limited=not cut_here,
+            stream=True,
+        )
+        try:
+            replies = await _exchange(client, body, sampling.most_tokens, on_delta, partial(learned.accepted, used))
+        except StatusError as error:
+            names = learned.refused(error.status, error.message, error.body, body)
+            if names:
+                refused |= names
+                continue
+            learned.take_back(refused, error.message)
+            raise
+        whole = [
+            replace(reply, left_out=used.left_out, tries=tries) if isinstance(reply, Reply) else reply
+            for reply in replies.values()
+        ]
+        if len(whole) == 1 and isinstance(whole[0], Reply):
+            learned.answered(whole[0].dialect, whole[0].completion_tokens is not None)
+        return dict(zip(replies, whole, strict=True))
+
+
+async def _exchange(
+    client: Client,
+    body: dict[str, Any],
+    most_tokens: int,
+    on_delta: OnDelta | None,
+    on_accepted: Callable[[], None],
+) -> dict[int, Reply | BrokenStreamError]:
+    """Send one request and read its choices. If the body has no limit, each choice is cut after `most_tokens`.
+
+    `on_accepted` is called when a part of the reply arrives.
+    """
+    cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
-    completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
+    completion = Completion(on_delta, expected if isinstance(expected, int) else 1, most_tokens if cut_here else None)
     StreamedChoice.open_now += 1
     try:
         async with aclosing(chat_chunks(client, body)) as arriving:
             async for part, chunks in arriving:
+                on_accepted()
                 for chunk in chunks:
                     completion.take(chunk, part)
     except _CutError:
@@ -114,7 +147,7 @@ async def stream_choices(
     for index, choice in sorted(completion.choices.items()):
         usage = completion.usage if completion.alone else None
         try:
-            replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else sampling.max_tokens)
+            replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else most_tokens)
         except BrokenStreamError as error:
             replies[index] = error
     return replies

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.endpoints.pool import run_bounded
@@ -18,6 +19,8 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
+# What a model's entry states about the server. (vLLM's `created` is the time of the request.)
+IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
 PROBE_TIMEOUT_S = 8.0  # so an error is shown within 15 s after the command's start, even on a busy machine
 
 
@@ -31,6 +34,7 @@ class ServerDescription:
 
     names: tuple[str, ...] = ()  # the names of its models; () if it cannot list them
     max_model_len: int | None = None  # limit for prompt and answer together, in tokens; vLLM and SGLang report it
+    identity: str = ""  # a hash of what the server states about the model; "" if it states nothing
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
@@ -49,13 +53,14 @@ async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = 
         descriptions.append(await _look(client, endpoint))
 
     await run_bounded([endpoint], one, 1, cancel or CancelToken())
+    client.learned.described(descriptions[0].identity, descriptions[0].max_model_len)
     return descriptions[0]
 
 
 async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            listed = _listed(await client.get_json("/models"))
+            models = _listed(await client.get_json("/models"))
     except Exception as error:
         if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
             return (
@@ -65,16 +70,21 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
         if fault is None:
             raise
         raise (EndpointError if fault.connected else DownError)(fault.advice) from None
-    names = tuple(listed)
+    names = tuple(models)
     if names and endpoint.model not in names:
         near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(names[:5])}"
         raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
-    return ServerDescription(names, listed.get(endpoint.model))
+    if endpoint.model not in models:
+        return ServerDescription(names)
+    model = models[endpoint.model]
+    stated = [str(model.get(key))[:200] for key in IDENTIFYING]
+    length = model.get("max_model_len")
+    return ServerDescription(names, length if isinstance(length, int) and length > 0 else None, digest(stated))
 
 
-def _listed(body: Any) -> dict[str, int | None]:
-    """Map the name of each model to its window in tokens. Raises NotAnApiError if the body is no list of models.
+def _listed(body: Any) -> dict[str, dict[str, Any]]:
+    """Map the name of each model to its entry. Raises NotAnApiError if the body is no list of models.
 
     Some servers send only the list, without an object around it.
     """
@@ -83,13 +93,12 @@ def _listed(body: Any) -> dict[str, int | None]:
     data = body.get("data") if isinstance(body, dict) else None
     if not isinstance(body, dict) or not isinstance(data, list | None) or "data" not in body:
         raise NotAnApiError
-    windows: dict[str, int | None] = {}
+    models: dict[str, dict[str, Any]] = {}
     for model in data or ():
         if not isinstance(model, dict):
             raise NotAnApiError
-        length = model.get("max_model_len")
-        windows[str(model.get("id"))] = length if isinstance(length, int) and length > 0 else None
-    return windows
+        models[str(model.get("id"))] = model
+    return models
 
 
 def reachable(context: Context, endpoint: E) -> E:

@@ -131,7 +131,9 @@ class JudgeClient:
         extra = response_format(labels)
         try:
             reply = await self._retrying(
-                lambda: stream_chat(self._client, self._endpoint.model, messages, sampling, sampling.seed, extra)
+                lambda: stream_chat(
+                    self._client, self._endpoint.model, messages, sampling, sampling.first_seed, extra
+                )
             )
         except FaqError as error:
             if type(error) is FaqError:  # subclasses of FaqError mean a failed server or a stop

@@ -27,6 +27,7 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
 SAMPLE = 3  # the cost of all candidates is estimated from so many
+ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")  # optional settings that influence an answer
 SEED_STEP = 1000  # added to the sampling seed of a second request; a seed has at most 64 candidates
 
 # "Answer:", "**Final answer:**", "### Answer:" at the start of a line. The possessive `*+` prevents backtracking:
@@ -38,7 +39,9 @@ ANSWER_LINE = re.compile(
 
 def source_hash_of(source: Source) -> str:
     """A hash of all settings that influence an answer. The seed and the candidate's number are not part of it."""
-    return digest(source.model, source.reasoning, prompt_version(source), source.sampling.model_dump())
+    settings = [source.model, source.reasoning, prompt_version(source), source.sampling.model_dump()]
+    added = {name: value for name in ANSWER_KEYS if (value := getattr(source, name))}
+    return digest(*settings, *([added] if added else []))
 
 
 def prompt_version(source: Source) -> str:
@@ -95,8 +98,10 @@ def question_for(seed: Seed, source: Source) -> Question:
     messages = [dict(message) for message in seed.messages]
     if source.reasoning == "prompted":
         messages[-1]["content"] = load_prompt(PROMPTED).fill(question=seed.question)
-        return Question(messages, {})
-    return Question(messages, {"chat_template_kwargs": {"enable_thinking": source.reasoning == "native"}})
+        kwargs = source.chat_template_kwargs
+    else:
+        kwargs = {"enable_thinking": source.reasoning == "native", **source.chat_template_kwargs}
+    return Question(messages, {"chat_template_kwargs": kwargs} if kwargs else {})
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
@@ -121,7 +126,7 @@ class RequestPolicy:
 
 
 def first_request(source: Source, number: int) -> RequestPolicy:
-    return RequestPolicy(source.sampling.max_tokens, source.sampling.seed + number - 1)
+    return RequestPolicy(source.sampling.most_tokens, source.sampling.first_seed + number - 1)
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:

@@ -13,6 +13,7 @@ from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, strea
 from faq_tui.core.endpoints.faults import RequestFault
 from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
 from faq_tui.core.endpoints.probe import DownError, reachable
+from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
 from faq_tui.core.regenerating.candidate_requests import (
@@ -26,6 +27,7 @@ from faq_tui.core.regenerating.candidate_requests import (
 from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
+from faq_tui.core.settings.source import OFF
 
 SENT, LEFT_OUT, HALVED = range(3)  # max_tokens in a request: sent, left out, or halved
 LANES = 2  # tasks for each slot, so that another task uses the slot while one waits for its next try
@@ -56,7 +58,10 @@ class RemoteGenerator:
             for url in self.source.urls
         ]
         async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(Client(endpoint)) for endpoint in endpoints]
+            clients = [
+                await stack.enter_async_context(Client(endpoint, remembered(self.context, endpoint)))
+                for endpoint in endpoints
+            ]
             self.pool = Pool(clients, lambda text: self.emit(Note(text, "warning")))
             stack.callback(self.pool.close)
             await self._look_at_servers()
@@ -82,7 +87,7 @@ class RemoteGenerator:
             elif isinstance(description, BaseException):
                 self.pool.leave_out(server, str(description))
             else:
-                server.max_model_len = description.max_model_len
+                server.max_model_len = description.max_model_len or server.client.learned.current.window
 
     async def _one(self, pending: PendingCandidate) -> None:
         """Request one candidate; request it again if it is unusable and the source's policy asks for that.
@@ -157,8 +162,9 @@ class _CandidateRequest:
                 self._policy.sampling_seed,
                 self._question.extra,
                 self._on_delta,
-                cut_here=self.limit_by == LEFT_OUT,
+                cut_here=self.limit_by == LEFT_OUT or self._source.sampling.max_tokens == OFF,
             )
+            self.requests += reply.tries - 1
             self._generator.refusals.answered(self._ticket)
         finally:
             self._generator.refusals.close(self._ticket)

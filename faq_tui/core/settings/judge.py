@@ -6,11 +6,12 @@ The registry of judges gives the names, the required keys and the comments in `f
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
+from faq_tui.core.settings.request_keys import REQUEST_KEYS, ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
 from faq_tui.core.settings.section import Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
@@ -54,6 +55,8 @@ def _moved_by_length() -> str:
 class JudgeSettings(Section):
     """The judges. Each judge gives a column of scores. One column, or a weighted mix of columns, decides the pick."""
 
+    _unset: ClassVar = REQUEST_KEYS
+
     kind: Annotated[
         JudgeName, Field(description="the judge whose scores decide the pick"), DescribedBy(_every_judge)
     ] = "likelihood"
@@ -89,6 +92,10 @@ class JudgeSettings(Section):
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
     retries: Annotated[int, Field(ge=0, le=100, description="tries of a request after the first")] = 5
+    extra_body: ExtraBody = Field(default_factory=dict)
+    extra_headers: ExtraHeaders = Field(default_factory=dict)
+    chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)
+    leave_out: LeaveOut = ()
     mode: Annotated[
         Literal["listwise", "pointwise"],
         Field(
@@ -159,4 +166,8 @@ class JudgeSettings(Section):
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             retries=self.retries,
+            extra_body=self.extra_body,
+            extra_headers=self.extra_headers,
+            chat_template_kwargs=self.chat_template_kwargs,
+            leave_out=self.leave_out,
         )

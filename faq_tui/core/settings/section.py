@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 EMBEDDED = "embedded"  # value of `model` or `base_url` for the small model, and its server, that ship with faq-tui
 BASELINE = "baseline"
@@ -23,6 +23,19 @@ Count = Annotated[int, Field(ge=1)]
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _unset: ClassVar[tuple[str, ...]] = ()  # later keys: `model_dump` has them only if they differ from the default
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Signatures and reports contain dumps. With a new key that is not set, they must stay the same."""
+        dumped: dict[str, Any] = serialize(self)
+        for name in self._unset:
+            if name in dumped and getattr(self, name) == type(self).model_fields[name].get_default(
+                call_default_factory=True
+            ):
+                del dumped[name]
+        return dumped
 
 
 @dataclass(frozen=True)
