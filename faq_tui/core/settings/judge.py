@@ -6,13 +6,14 @@ The registry of judges gives the names, the required keys and the comments in `f
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.settings.request_keys import REQUEST_KEYS, ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
-from faq_tui.core.settings.section import Count, DescribedBy, Section
+from faq_tui.core.settings.prompt_file import TextFile
+from faq_tui.core.settings.request_keys import ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
+from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
 MIX = "mix"  # this name is reserved, so no judge may have it
@@ -54,8 +55,6 @@ def _moved_by_length() -> str:
 
 class JudgeSettings(Section):
     """The judges. Each judge gives a column of scores. One column, or a weighted mix of columns, decides the pick."""
-
-    _unset: ClassVar = REQUEST_KEYS
 
     kind: Annotated[
         JudgeName, Field(description="the judge whose scores decide the pick"), DescribedBy(_every_judge)
@@ -102,6 +101,11 @@ class JudgeSettings(Section):
             description="judge a seed's candidates one by one (pointwise), or together and in two orders (listwise)"
         ),
     ] = "listwise"
+    rubric: Annotated[
+        TextFile | None,
+        Field(description="text file with the criteria; default: the criteria of faq-tui", examples=["rubric.txt"]),
+        AddedLater(),
+    ] = None
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
         Count,

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from faq_tui.core.settings.section import AddedLater
+
 REQUIRED = frozenset({"model", "messages"})
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 OWN_HEADERS = frozenset(
@@ -49,19 +51,23 @@ ExtraBody = Annotated[
     dict[str, Any],
     AfterValidator(checked_parameters),
     Field(description="further parameters of each request, such as { top_a = 0.1 }; they replace faq-tui's"),
+    AddedLater(),
 ]
 ExtraHeaders = Annotated[
     dict[str, str],
     AfterValidator(checked_headers),
     Field(description='further headers, such as { api-key = "$AZURE_KEY" }; $NAME: the environment variable'),
+    AddedLater(),
 ]
 ChatTemplateKwargs = Annotated[
     dict[str, Any],
     AfterValidator(checked_parameters),
     Field(description='arguments of the chat template, such as { reasoning_effort = "high" }'),
+    AddedLater(),
 ]
 LeaveOut = Annotated[
     tuple[str, ...],
     AfterValidator(checked_left_out),
     Field(description='parameters that requests must not have, such as ["stream_options"]'),
+    AddedLater(),
 ]

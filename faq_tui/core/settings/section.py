@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic.fields import FieldInfo
 
 EMBEDDED = "embedded"  # value of `model` or `base_url` for the small model, and its server, that ship with faq-tui
 BASELINE = "baseline"
@@ -22,20 +23,27 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    """A section of `faq.toml`."""
 
-    _unset: ClassVar[tuple[str, ...]] = ()  # later keys: `model_dump` has them only if they differ from the default
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Signatures and reports contain dumps. With a new key that is not set, they must stay the same."""
-        dumped: dict[str, Any] = serialize(self)
-        for name in self._unset:
-            if name in dumped and getattr(self, name) == type(self).model_fields[name].get_default(
-                call_default_factory=True
-            ):
-                del dumped[name]
-        return dumped
+        """Leave out each default of a key with `AddedLater`, so that signatures of earlier runs stay valid."""
+        body: dict[str, Any] = serialize(self)
+        for name, field in type(self).model_fields.items():
+            if any(isinstance(one, AddedLater) for one in field.metadata) and _is_default(field, body.get(name)):
+                body.pop(name, None)
+        return body
+
+
+def _is_default(field: FieldInfo, value: Any) -> bool:
+    return bool(value == field.get_default(call_default_factory=True))
+
+
+@dataclass(frozen=True)
+class AddedLater:
+    """Annotation of a key that earlier versions did not have. With its default, the key is in no signature."""
 
 
 @dataclass(frozen=True)

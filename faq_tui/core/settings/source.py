@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from faq_tui.core.settings.prompt_file import QuestionFile, TextFile
 from faq_tui.core.settings.request_keys import REQUEST_KEYS, ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
-from faq_tui.core.settings.section import EMBEDDED, Count, Fraction, Section
+from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction, Section
 
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
@@ -29,8 +30,6 @@ OnUnfit = Literal["retry", "other_seed", "drop"]
 
 class Sampling(Section):
     """How replies are sampled. Requests have all values, except values that are "off"."""
-
-    _unset: ClassVar = ("presence_penalty", "repetition_penalty")
 
     temperature: Annotated[
         OrOff[Annotated[float, Field(ge=0.0, le=2.0)]],
@@ -55,11 +54,14 @@ class Sampling(Section):
         OrOff[int], Field(description="random seed; candidate i of a question is sampled with seed + i")
     ] = 0
     presence_penalty: Annotated[
-        OrOff[Annotated[float, Field(ge=-2.0, le=2.0)]], Field(description="penalty for tokens that the text has")
+        OrOff[Annotated[float, Field(ge=-2.0, le=2.0)]],
+        Field(description="penalty for tokens that the text has"),
+        AddedLater(),
     ] = OFF
     repetition_penalty: Annotated[
         OrOff[Annotated[float, Field(gt=0.0, le=10.0)]],
         Field(description="factor against tokens that the text has; 1: none"),
+        AddedLater(),
     ] = OFF
 
     def neutral(self) -> dict[str, Any]:
@@ -94,8 +96,6 @@ class Price(Section):
 
 class Endpoint(Section):
     """An OpenAI-compatible server, or several that serve the same model."""
-
-    _unset: ClassVar = REQUEST_KEYS
 
     # In faq.toml, base_url may be a list of servers: the first becomes base_url, the others become also_at.
     base_url: Annotated[str, Field(description='URL that ends in /v1, a list of URLs, "embedded" or "local"')]
@@ -174,6 +174,22 @@ class Source(Endpoint):
         Literal["native", "prompted", "off"],
         Field(description="how the model is made to reason"),
     ] = "native"
+    prompt: Annotated[
+        QuestionFile | None,
+        Field(
+            description="text file for the user's turn, with {question} in it; default: the question",
+            examples=["prompt.txt"],
+        ),
+        AddedLater(),
+    ] = None
+    system: Annotated[
+        TextFile | None,
+        Field(
+            description="text file for the system turn; default: only the system turn of the seed",
+            examples=["system.txt"],
+        ),
+        AddedLater(),
+    ] = None
     sampling: Annotated[
         Sampling,
         Field(description='how replies are sampled; requests have all these values, unless a value is "off"'),

@@ -22,6 +22,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, JudgeSettings
+from faq_tui.core.settings.prompt_file import text_of
 from faq_tui.core.settings.request_keys import REQUEST_KEYS
 from faq_tui.core.settings.source import Endpoint
 from faq_tui.core.store.candidates import CandidateOutline
@@ -41,7 +42,7 @@ class LlmJudge(Judge):
     measures = "a rubric's overall score from 1 to 10 by a language model"
     short = "llm"
     required = ("base_url", "model")
-    shaping = ("model", "mode", "max_tokens", "reasoning_tokens")
+    shaping = ("model", "mode", "rubric", "max_tokens", "reasoning_tokens")
     keys = (*required, "api_key_env", "concurrency", "retries", *REQUEST_KEYS, *shaping[1:], "max_model_len", "probe")
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
@@ -49,7 +50,8 @@ class LlmJudge(Judge):
 
     def column_id(self, run: Run) -> str:
         judge = run.settings.judge
-        shaping = [self.name, judge.model, versions(), judge.mode, judge.max_tokens, judge.reasoning_tokens]
+        rubric = versions(text_of(judge.rubric))
+        shaping = [self.name, judge.model, rubric, judge.mode, judge.max_tokens, judge.reasoning_tokens]
         added = {name: value for name in SHAPING_IF_SET if (value := getattr(judge, name))}
         return digest(*shaping, *([added] if added else []))
 
@@ -117,7 +119,7 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
     async with open_client(endpoint, remembered(context, endpoint)) as http:
         reported = (await look(http, endpoint, context.cancel)).max_model_len
         window = judge.max_model_len or reported or http.learned.current.window or _window_of_embedded(judge)
-        client = JudgeClient(store, identity, http, endpoint)
+        client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric))
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)
