@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from faq_tui.core.endpoints.capabilities import Capabilities, LearnedCapabilities
+from collections.abc import Callable
+
+from faq_tui.core.endpoints.capabilities import UNKNOWN, Capabilities, LearnedCapabilities
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Endpoint
@@ -17,15 +19,25 @@ def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
     """
     # The embedded server gets another port at each start.
     url = EMBEDDED if context.servers.get(EMBEDDED) == endpoint.base_url else endpoint.base_url
-    store = context.run.store
+    known = known_capabilities(context.run.store, url, endpoint.model)
+    return stored_in(
+        context.run.store, url, endpoint.model, known, lambda sentence: context.emit(Note(sentence, "warning"))
+    )
+
+
+def stored_in(
+    store: Store,
+    base_url: str,
+    model: str,
+    known: Capabilities = UNKNOWN,
+    say: Callable[[str], None] = lambda _: None,
+) -> LearnedCapabilities:
+    """Capabilities whose new facts are stored in a run's database. `say` gets a sentence on refused parameters."""
 
     def save(capabilities: Capabilities) -> None:
-        rows.put(store, url, endpoint.model, capabilities.to_json())
+        rows.put(store, base_url, model, capabilities.to_json())
 
-    def say(sentence: str) -> None:
-        context.emit(Note(sentence, "warning"))
-
-    return LearnedCapabilities(known_capabilities(store, url, endpoint.model), rows.shown_url(url), say, save)
+    return LearnedCapabilities(known, rows.shown_url(base_url), say, save)
 
 
 def known_capabilities(store: Store, base_url: str, model: str) -> Capabilities:
