@@ -20,7 +20,7 @@ from faq_tui.core.endpoints.capabilities import (
 )
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.settings import Endpoint, Sampling
-from tests.support.fake_server import Behaviour, FakeServer, answer_of
+from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of
 from tests.support.fakes.strict import REFUSALS, Strict
 from tests.support.shell import events, faq_tui, make_run, question, rows
 
@@ -129,7 +129,7 @@ async def test_the_settings_add_parameters_and_headers(server: FakeServer, monke
     monkeypatch.setenv("SECRET_OF_A_GATEWAY", "hush-hush-hush")
     seen: list[dict[str, str]] = []
     server.behaviour = Behaviour(on_headers=seen.append)
-    more = {
+    more: dict[str, Any] = {
         "extra_body": {"repetition_penalty": 1.2, "top_k": 7, "provider": {"order": ["a"]}},
         "extra_headers": {"X-Title": "faq", "api-key": "$SECRET_OF_A_GATEWAY"},
         "chat_template_kwargs": {"reasoning_effort": "high"},
@@ -242,3 +242,31 @@ def test_facts_in_words() -> None:
         "reasoning in the field reasoning",
         "reports token counts",
     ]
+
+
+def test_doctor_tries_the_parameters_and_status_shows_what_is_known(server: FakeServer, tmp_path: Path) -> None:
+    """doctor asks anew: what a server accepts by now is sent again."""
+    folder = run_of(server, tmp_path / "run")
+    checks: dict[str, Any] = {}
+    for refused in (("top_k",), ()):
+        server.behaviour = Strict(refused=refused, max_model_len=4096, words=2, thought_words=2)
+        result = faq_tui("doctor", folder, "--json")
+        (found,) = [check for check in json.loads(result.out)["checks"] if check["name"] == "source elder"]
+        checks[str(refused)] = found
+        (shown,) = json.loads(faq_tui("status", folder, "--json").out)["servers"]
+        assert (shown["url"], shown["left_out"], shown["window"]) == (server.url, list(refused), 4096)
+        assert (shown["usage"], shown["reasoning_field"]) == (True, "reasoning")
+    assert checks["('top_k',)"]["state"] == "warning" and checks["()"]["state"] == "ok"
+    assert "does not accept top_k: requests are sent without it; window of 4,096" in checks["('top_k',)"]["found"]
+    assert [asked.body["max_tokens"] for asked in server.requests] == [16] * 3
+
+
+@pytest.mark.parametrize(("status", "state", "code"), [(401, "failed", 3), (429, "warning", 0), (400, "warning", 0)])
+def test_doctor_reports_why_a_request_fails(
+    server: FakeServer, tmp_path: Path, status: int, state: str, code: int
+) -> None:
+    server.behaviour = Behaviour(fault=lambda asked: Fault("status", status, "no such thing"))
+    result = faq_tui("doctor", run_of(server, tmp_path / "run"), "--json")
+    (found,) = [check for check in json.loads(result.out)["checks"] if check["name"] == "source elder"]
+    assert found["state"] == state and found["advice"]
+    assert code == 0 or result.code == code
