@@ -15,7 +15,7 @@ from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
 from faq_tui.core.endpoints.probe import DownError, reachable
 from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
-from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
+from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, window_in_refusal
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
     RequestPolicy,
@@ -24,6 +24,7 @@ from faq_tui.core.regenerating.candidate_requests import (
     next_request,
     question_for,
 )
+from faq_tui.core.regenerating.prompt_size import PromptSizes
 from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
@@ -31,6 +32,7 @@ from faq_tui.core.settings.source import OFF
 
 SENT, LEFT_OUT, HALVED = range(3)  # max_tokens in a request: sent, left out, or halved
 LANES = 2  # tasks for each slot, so that another task uses the slot while one waits for its next try
+NO_ROOM = "the question leaves no room for an answer in the model's window"
 ENOUGH_REFUSALS = 8  # refusals of different seeds in a row, for the same reason
 
 _VARYING_WORDS = re.compile(r"\S*\d\S*")  # numbers of tokens and ids of requests
@@ -64,6 +66,7 @@ class RemoteGenerator:
             ]
             self.pool = Pool(clients, lambda text: self.emit(Note(text, "warning")))
             stack.callback(self.pool.close)
+            self.prompt_sizes = PromptSizes(self.context.run, self.recorder.name)
             await self._look_at_servers()
             slots = sum(server.concurrency for server in self.pool.servers)
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
@@ -149,7 +152,10 @@ class _CandidateRequest:
             raise
 
     async def _send(self, server: Server) -> tuple[Reply, int]:
-        limit = self._limit(server)
+        left = await self._generator.prompt_sizes.room(server.max_model_len, self._question, self._policy.max_tokens)
+        if left.counted and left.tokens is not None and left.tokens <= 0:
+            raise _no_room(server)
+        limit = self._limit(server, left.tokens)
         self.requests += 1
         self._emit(CandidateStarted(*self._who))
         self._ticket = self._generator.refusals.open()
@@ -170,8 +176,8 @@ class _CandidateRequest:
             self._generator.refusals.close(self._ticket)
         return reply, limit
 
-    def _limit(self, server: Server) -> int:
-        """The number of tokens that the answer may have.
+    def _limit(self, server: Server, left: int | None) -> int:
+        """The number of tokens that the answer may have. `left` is the room for it in the window, if known.
 
         If prompt and answer together may be too long for the window, max_tokens is left out of the request. Then the
         server, which alone can count the prompt's tokens, gives the answer the rest of the window.
@@ -179,7 +185,6 @@ class _CandidateRequest:
         max_tokens = self._policy.max_tokens
         if self.limit_by == HALVED:
             return max(LEAST_TOKENS, min(max_tokens, server.max_model_len or max_tokens) // 2)
-        left = room(server.max_model_len, self._question.messages)
         if self.limit_by == SENT and left is not None and left < max_tokens:
             self.limit_by = LEFT_OUT
             self._generator.note_once(
@@ -211,8 +216,12 @@ class _CandidateRequest:
             return
         if self._generator.refusals.add(self._ticket, self._pending.seed.id, fault.reason, about_room):
             raise FaqError(fault.advice) from None
-        no_room = "the question leaves no room for an answer in the model's window"
-        raise GaveUpError(fault, f"{no_room} ({fault.reason})" if fills else fault.advice) from None
+        raise GaveUpError(fault, f"{NO_ROOM} ({fault.reason})" if fills else fault.advice) from None
+
+
+def _no_room(server: Server) -> GaveUpError:
+    reason = f"{NO_ROOM} of {server.max_model_len:,} tokens"
+    return GaveUpError(RequestFault(False, reason, f"{server.url}: {reason}", False, of_request=True))
 
 
 class SharedRefusals:
