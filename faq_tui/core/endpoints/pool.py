@@ -1,7 +1,7 @@
-"""Decide how many requests run at once, and which server of a source gets each request.
+"""Decide how many requests run concurrently, and which server of a source gets each request.
 
-Each server has a limit of requests at once. The limit rises by one after as many successes as it allows requests, and
-halves when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
+Each server has a limit of concurrent requests. A limit of n rises by one after n successful requests, and is halved
+when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ FIRST_PAUSE_S = 2.0
 
 
 class Server:
-    """The server of one base URL: how many requests it may have at once, and whether it is down."""
+    """The server of one base URL: its limit of concurrent requests, and whether it is down."""
 
     def __init__(self, client: Client, concurrency: int) -> None:
         self.client = client
         self.concurrency = concurrency
         self.limit = float(concurrency)
         self.in_flight = 0
-        self.out = False  # True: it gets no more requests in this run
-        self.misses = 0  # failed connections in a row
-        self.paused_until = 0.0  # time of the event loop's clock
+        self.out = False  # True if the server gets no more requests in this run
+        self.misses = 0  # number of failed connections in a row
+        self.paused_until = 0.0  # end of the pause, by the event loop's clock
         self.max_model_len: int | None = None
         self._successes = 0
         self._lowered = 0.0
@@ -70,7 +70,7 @@ class Pool:
     def __init__(self, clients: Sequence[Client], say: Callable[[str], None]) -> None:
         """`say` is called with a sentence when a server is left out, and when it answers again."""
         self.servers = [Server(client, client.endpoint.concurrency) for client in clients]
-        self.last_success = float("-inf")  # time of the event loop's clock
+        self.last_success = float("-inf")  # time of the last success, by the event loop's clock
         self._say = say
         self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
         self._ticket = itertools.count()
@@ -154,7 +154,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Hand out slots again when the first pause of a server ends. (Returned slots are handed out at once.)"""
+        """Hand out slots again when the first pause of a server ends. Returned slots are handed out at once."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()
@@ -169,7 +169,9 @@ class Pool:
 async def run_bounded(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
 ) -> None:
-    """Await `work(item)` for each item. The calls start in the order of the items, at most `limit` run at a time.
+    """Await `work(item)` for each item. The calls start in the order of the items, and at most `limit` of them run
+    at a time.
+
 
     The first exception cancels the other calls and is raised; a cancel raises `Stopped`.
     """

@@ -21,7 +21,7 @@ E = TypeVar("E", bound=Endpoint)
 
 # What a model's entry states about the server. (vLLM's `created` is the time of the request.)
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
-PROBE_TIMEOUT_S = 8.0  # so an error is shown within 15 s after the command's start, even on a busy machine
+PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
 
 
 class DownError(EndpointError):
@@ -32,7 +32,7 @@ class DownError(EndpointError):
 class ServerDescription:
     """The facts in a server's list of models."""
 
-    names: tuple[str, ...] = ()  # the names of its models; () if it cannot list them
+    names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
     max_model_len: int | None = None  # limit for prompt and answer together, in tokens; vLLM and SGLang report it
     identity: str = ""  # a hash of what the server states about the model; "" if it states nothing
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class GaveUpError(Exception):
-    """This request failed for good; others may succeed."""
+    """This request has failed, and no further try is made. Other requests may succeed."""
 
     def __init__(self, fault: RequestFault, reason: str = "") -> None:
         super().__init__(fault.advice)
@@ -52,8 +52,8 @@ async def with_retries(
     """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
-    changes the request and returns, and the request is sent again at once, or it raises an exception.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It may
+    change the request; then the request is sent again at once. Otherwise it raises an exception.
 
     Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
     """
@@ -76,7 +76,7 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                if fault.retry:  # otherwise another server gets the request at once
+                if fault.retry:  # if not, another server gets the request at once
                     failures += 1
                     if failures > endpoint.retries:
                         raise GaveUpError(fault) from None
@@ -91,7 +91,7 @@ async def with_retries(
 
 
 class OneServer:
-    """The server of one endpoint. It has no limit of requests at once; the caller sets one."""
+    """The server of one endpoint. The number of concurrent requests is not limited here; the caller limits it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

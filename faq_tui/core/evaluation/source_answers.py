@@ -1,4 +1,4 @@
-"""Request held-out answers from a source: it answers questions that are in no calibration set."""
+"""Request held-out answers from a source: answers to questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
     if failed:
         raise FaqError(
             f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
-            "same command again to ask for the failed ones"
+            "same command again to request the failed answers"
         )
 
 

@@ -31,7 +31,7 @@ class RegenerationProgress:
     total: int
     done: int = 0
     failed: int = 0
-    refused: int = 0  # failed candidates whose request the server will always refuse
+    refused: int = 0  # number of failed candidates whose request the server will always refuse
     tokens: int = 0
     last_failure: str = ""
 
@@ -81,7 +81,7 @@ class CandidateRecorder:
         )
 
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
-        """Emit an event which says that the candidate is requested a second time, and why."""
+        """Emit an event that the candidate is requested a second time, with the reason."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate) -> None:
@@ -107,7 +107,7 @@ class CandidateRecorder:
         self.context.emit(CandidateFailed(pending.seed.id, self.name, pending.number, reason))
 
     def _emit_cost(self) -> None:
-        """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one."""
+        """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one candidate."""
         rest = self._pending[self._stored :]
         if rest:
             self.context.emit(Note(estimate_cost(self.context.run.store, self.name, self.source, rest).sentence()))

@@ -1,4 +1,4 @@
-"""The stage `regenerate`: request the pending candidates of every source, and store each when it is complete."""
+"""The stage `regenerate`: request the pending candidates of every source, and store each complete candidate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def signature(run: Run) -> str:
 def execute(context: Context) -> str:
     run = context.run
     if not run.settings.sources:
-        return "the settings have no sources, so only the baseline is made"
+        return "the settings have no sources, so faq-tui makes only the baseline"
     pending = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
     total = sum(map(len, pending.values()))
     all_together = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
@@ -44,7 +44,7 @@ def execute(context: Context) -> str:
         if todo:
             _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
     if progress.failed:
-        advice = "run the same command again to request the failed ones"
+        advice = "run the same command again to request the failed candidates"
         if progress.failed == progress.refused:
             advice = "exclude the refused seeds (pane 2 shows them as failed; key e in pane 1), then run again"
         raise FaqError(

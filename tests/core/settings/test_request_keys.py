@@ -39,7 +39,7 @@ def test_what_no_request_can_have_is_refused(keys: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("key", ["extra_body", "extra_headers", "leave_out", "sampling"])
 def test_a_local_source_refuses_keys_for_servers(key: str) -> None:
-    value = {"presence_penalty": 1.0} if key == "sampling" else KEYS[key]
+    value: Any = {"presence_penalty": 1.0} if key == "sampling" else KEYS[key]
     with pytest.raises(ValidationError, match="has no server"):
         Source(base_url="local", model="m", **{key: value})
 

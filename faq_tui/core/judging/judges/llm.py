@@ -1,4 +1,4 @@
-"""`llm`: an LLM at an OpenAI-compatible endpoint scores the candidates of a seed, together or one by one."""
+"""The judge `llm`: an LLM at an OpenAI-compatible server scores the candidates of a seed, together or one by one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe, reply_counts
 from faq_tui.core.store.seeds import Seed
 
-TOO_LONG = "does not fit into the judge's window, even without its reasoning"
+TOO_LONG = "the candidate does not fit into the judge's window, even without its reasoning"
 SHAPING_IF_SET = ("extra_body", "chat_template_kwargs", "leave_out")  # optional settings that influence a reply
 UNREAD = "the reply could not be read"
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """In comparing mode, all candidates of a seed, if one of them was not yet compared with the others."""
+        """If candidates are compared: all candidates of each seed that has a candidate that was not compared yet."""
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
         known = details()
@@ -153,7 +153,10 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test. If the judge failed on a part of the test, None; the next run then repeats the test."""
+    """The result of the test; None if the judge failed on a part of the test.
+
+    In this case, the next run repeats it.
+    """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
     chosen = list(of_seed.values())[::-1][: seed_judge.judge.probe]
