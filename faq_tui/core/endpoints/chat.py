@@ -18,6 +18,7 @@ from faq_tui.core.settings import Sampling
 MOST_CHARACTERS = 32_000_000  # largest number of characters of a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request has no max_tokens
 MOST_CHARACTERS_PER_TOKEN = 8  # if the average is higher, chunks held several tokens
+IN_THE_MIDDLE = 503  # status of an error after a part of the answer: it says nothing about the parameters
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
 DELTAS_PER_S = 400  # limit for all open replies together; above this limit, deltas are merged over a longer time
 
@@ -111,7 +112,7 @@ async def stream_choices(
         )
         try:
             replies = await _exchange(client, body, sampling.most_tokens, on_delta, partial(learned.accepted, used))
-        except StatusError as error:
+        except (StatusError, ErrorChunkError) as error:
             names = learned.refused(error.status, error.message, error.body, body)
             if names:
                 refused |= names
@@ -145,11 +146,11 @@ async def _exchange(
     try:
         async with aclosing(chat_chunks(client, body)) as arriving:
             async for part, chunks in arriving:
-                on_accepted()
                 for chunk in chunks:
                     completion.take(chunk, part)
+                on_accepted()
     except _CutError:
-        pass
+        on_accepted()
     except OSError:
         if not completion.whole:  # if every choice has its finish_reason, at most the usage is missing
             raise
@@ -164,6 +165,21 @@ async def _exchange(
         except BrokenStreamError as error:
             replies[index] = error
     return replies
+
+
+class ErrorChunkError(BrokenStreamError):
+    """The server sent an error under HTTP 200: in place of the answer, or after a part of it.
+
+    `status` is the HTTP status that the error names, 400 if it names none, and 503 after a part of the answer.
+    """
+
+    def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
+        self.message = message_of(chunk) or "an error in the stream"
+        super().__init__(self.message)
+        error = chunk["error"]
+        code = error.get("code") if isinstance(error, dict) else None
+        named = code if isinstance(code, int) and 400 <= code < 600 else 400
+        self.status, self.body = (IN_THE_MIDDLE if begun else named), chunk
 
 
 class _CutError(Exception):
@@ -190,7 +206,7 @@ class Completion:
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk that is no JSON object")
         if chunk.get("error"):
-            raise BrokenStreamError(message_of(chunk) or "an error in the stream")
+            raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
         self.usage = chunk.get("usage") or self.usage
         choices = chunk.get("choices") or ()
         if not isinstance(choices, list | tuple):
@@ -237,6 +253,10 @@ class StreamedChoice:
         self._pending = ["", ""]
         self._characters = 0
         self._sent = time.monotonic()
+
+    @property
+    def begun(self) -> bool:
+        return self._characters > 0
 
     @property
     def finished(self) -> bool:

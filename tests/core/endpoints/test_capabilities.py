@@ -18,6 +18,7 @@ from faq_tui.core.endpoints.capabilities import (
     Capabilities,
     LearnedCapabilities,
 )
+from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of
@@ -98,6 +99,23 @@ async def test_a_refusal_of_something_else_is_raised_and_nothing_is_learned(serv
             await ask(client)
         assert client.learned.current == Capabilities() and not said
     assert sent(server) == [ALL, ALL - {"top_k"}]
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["a response", "a chunk"])
+async def test_a_refusal_under_http_200(server: FakeServer, whole: bool) -> None:
+    server.behaviour = Strict(refused=("top_k",), streamed="whole" if whole else "chunk")
+    async with client_of(server) as client:
+        assert (await ask(client)).left_out == ("top_k",)
+    assert sent(server) == [ALL, ALL - {"top_k"}]
+
+
+async def test_an_error_after_a_part_of_the_answer_refuses_nothing(server: FakeServer) -> None:
+    words = "top_k is unsupported"
+    server.behaviour = Behaviour(fault=lambda asked: Fault("error", message=words) if asked.attempt == 1 else None)
+    async with client_of(server) as client:
+        with pytest.raises(BrokenStreamError, match=words):
+            await ask(client)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [401, 402, 429])

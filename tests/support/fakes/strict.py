@@ -42,6 +42,8 @@ class Strict(Behaviour):
     status: int = 400
     refusal: str = ""  # of every refusal, instead of a dialect's; {0} is the first refused parameter
 
+    streamed: str = ""  # "whole" or "chunk": the refusal comes under HTTP 200
+
     def __post_init__(self) -> None:
         self.fault = self._refuse
 
@@ -53,4 +55,6 @@ class Strict(Behaviour):
             body: Any = {"error": {"message": self.refusal.format(next(iter(wrong)))}}
         else:
             body = REFUSALS[self.dialect_of_refusals](wrong)
-        return Fault("status", self.status, body=json.dumps(body))
+        if self.streamed == "chunk":
+            return Fault("error", message=f"Unknown parameter: {next(iter(wrong))}", after=0)
+        return Fault("status", 200 if self.streamed else self.status, body=json.dumps(body))
