@@ -23,6 +23,7 @@ from faq_tui.core.endpoints.client import StatusError
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of
 from tests.support.fakes.strict import REFUSALS, Strict
+from tests.support.schemas import valid
 from tests.support.shell import events, faq_tui, make_run, question, rows
 
 MESSAGES = [{"role": "user", "content": question(0)}]
@@ -271,7 +272,9 @@ def test_doctor_tries_the_parameters_and_status_shows_what_is_known(server: Fake
         result = faq_tui("doctor", folder, "--json")
         (found,) = [check for check in json.loads(result.out)["checks"] if check["name"] == "source elder"]
         checks[str(refused)] = found
-        (shown,) = json.loads(faq_tui("status", folder, "--json").out)["servers"]
+        body = json.loads(faq_tui("status", folder, "--json").out)
+        valid("status", body)
+        (shown,) = body["servers"]
         assert (shown["url"], shown["left_out"], shown["window"]) == (server.url, list(refused), 4096)
         assert (shown["usage"], shown["reasoning_field"]) == (True, "reasoning")
     assert checks["('top_k',)"]["state"] == "warning" and checks["()"]["state"] == "ok"
