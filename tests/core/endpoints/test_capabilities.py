@@ -161,6 +161,32 @@ async def test_the_settings_add_parameters_and_headers(server: FakeServer, monke
     assert (seen[-1]["x-title"], seen[-1]["api-key"]) == ("faq", "hush-hush-hush")
 
 
+def test_only_a_request_without_the_parameter_proves_a_refusal() -> None:
+    """Requests that were sent before it may still be answered, for example by another server behind the same URL."""
+    said: list[str] = []
+    saved: list[Capabilities] = []
+    learned = LearnedCapabilities(url="u", say=said.append, save=saved.append)
+    before = learned.current
+    assert learned.refused(400, "", {"error": "Unknown parameter: top_k"}, {"top_k": 1}) == {"top_k"}
+    learned.accepted(before)
+    learned.answered("reasoning", True)
+    assert not said and [known.left_out for known in saved] == [()]
+    learned.accepted(learned.current)
+    assert said == ["u does not accept top_k: requests are sent without it"]
+    assert (saved[-1].left_out, saved[-1].reasoning_field) == (("top_k",), "reasoning")
+    learned.accepted(learned.current)
+    assert len(said) == 1 and len(saved) == 2
+
+
+def test_a_known_refusal_is_not_said_again() -> None:
+    said: list[str] = []
+    learned = LearnedCapabilities(Capabilities(left_out=("top_k",), learned=time.time()), say=said.append)
+    learned.accepted(learned.current)
+    learned.refused(400, "", {"error": "Unknown parameter: seed"}, {"seed": 1})
+    learned.accepted(learned.current)
+    assert len(said) == 1 and "top_k and seed" in said[0]
+
+
 # --- what is remembered ---
 
 
