@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reply
 from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, chat_chunks
-from faq_tui.core.endpoints.client import Client, message_of
+from faq_tui.core.endpoints.client import Client, StatusError, message_of
 from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
 from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
+from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters of a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request has no max_tokens
 MOST_CHARACTERS_PER_TOKEN = 8  # if the average is higher, chunks held several tokens
+IN_THE_MIDDLE = 503  # status of an error after a part of the answer: it says nothing about the parameters
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
 DELTAS_PER_S = 400  # limit for all open replies together; above this limit, deltas are merged over a longer time
 
@@ -39,24 +42,8 @@ class Reply:
     whole: bool = True  # False if nothing shows the end: no finish_reason, usage or [DONE]
     refusal: str = ""  # the text of the field in which a server says that the model refuses
     called_tool: bool = False
-
-
-def chat_body(
-    model: str, messages: list[dict[str, str]], sampling: Sampling, seed: int, extra: dict[str, Any]
-) -> dict[str, Any]:
-    """The body of a chat request whose response is not streamed. `extra` is added to it."""
-    return {
-        "model": model,
-        "messages": messages,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": seed,
-        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        **extra,
-    }
+    left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
+    tries: int = 1  # requests until the server accepted one
 
 
 def whole_reply(completion: Any, max_tokens: int) -> Reply:
@@ -85,7 +72,7 @@ async def stream_chat(
     """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
     With `cut_here`, the request has no max_tokens, so that the answer may fill the rest of the server's window. The
-    stream is closed after sampling.max_tokens tokens; the finish_reason of the reply is then "length".
+    stream is closed after sampling.most_tokens tokens; the finish_reason of the reply is then "length".
 
     Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
     """
@@ -112,14 +99,54 @@ async def stream_choices(
     The result maps the index of each choice to its reply, or to the error that broke it. `on_delta` is called only
     for index 0. A server reports the usage of all choices together. Therefore a reply has token counts only if it
     is the only choice.
+
+    If the server refuses parameters of the request, the request is sent again at once without them. All later
+    requests of this client do not have them.
     """
-    body = chat_body(model, messages, sampling, seed, extra)
-    body |= {"stream": True, "stream_options": {"include_usage": True}}
-    if cut_here:
-        body.pop("max_tokens", None)
     response_fields()  # if a dialect cannot be loaded, this raises an error before the request is sent
+    learned, tries, refused = client.learned, 0, frozenset[str]()
+    while True:
+        tries += 1
+        used = learned.current
+        body = chat_body(
+            *(model, messages, sampling, seed, extra),
+            endpoint=client.endpoint,
+            capabilities=used,
+            limited=not cut_here,
+            stream=True,
+        )
+        try:
+            replies = await _exchange(client, body, sampling.most_tokens, on_delta, partial(learned.accepted, used))
+        except (StatusError, ErrorChunkError) as error:
+            names = learned.refused(error.status, error.message, error.body, body)
+            if names:
+                refused |= names
+                continue
+            learned.take_back(refused, error.message)
+            raise
+        whole = [
+            replace(reply, left_out=used.left_out, tries=tries) if isinstance(reply, Reply) else reply
+            for reply in replies.values()
+        ]
+        if len(whole) == 1 and isinstance(whole[0], Reply):
+            learned.answered(whole[0].dialect, whole[0].completion_tokens is not None)
+        return dict(zip(replies, whole, strict=True))
+
+
+async def _exchange(
+    client: Client,
+    body: dict[str, Any],
+    most_tokens: int,
+    on_delta: OnDelta | None,
+    on_accepted: Callable[[], None],
+) -> dict[int, Reply | BrokenStreamError]:
+    """Send one request and read its choices. If the body has no limit, each choice is cut after `most_tokens`.
+
+    `on_accepted` is called when a part of the reply arrives.
+    """
+    cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
-    completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
+    completion = Completion(on_delta, expected if isinstance(expected, int) else 1, most_tokens if cut_here else None)
     StreamedChoice.open_now += 1
     try:
         async with aclosing(chat_chunks(client, body)) as arriving:
@@ -127,8 +154,9 @@ async def stream_choices(
                 completion.ended |= part == END
                 for chunk in chunks:
                     completion.take(chunk, part)
+                on_accepted()
     except _CutError:
-        pass
+        on_accepted()
     except OSError:
         if not completion.whole:  # if every choice has its finish_reason, at most the usage is missing
             raise
@@ -140,10 +168,25 @@ async def stream_choices(
         usage = completion.usage if completion.alone else None
         choice.whole = client.stream_ends.shown(choice.finished, completion.ended and not choice.empty)
         try:
-            replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else sampling.max_tokens)
+            replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else most_tokens)
         except BrokenStreamError as error:
             replies[index] = error
     return replies
+
+
+class ErrorChunkError(BrokenStreamError):
+    """The server sent an error under HTTP 200: in place of the answer, or after a part of it.
+
+    `status` is the HTTP status that the error names, 400 if it names none, and 503 after a part of the answer.
+    """
+
+    def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
+        self.message = message_of(chunk) or "an error in the stream"
+        super().__init__(self.message)
+        error = chunk["error"]
+        code = error.get("code") if isinstance(error, dict) else None
+        named = code if isinstance(code, int) and 400 <= code < 600 else 400
+        self.status, self.body = (IN_THE_MIDDLE if begun else named), chunk
 
 
 class _CutError(Exception):
@@ -172,7 +215,7 @@ class Completion:
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk that is no JSON object")
         if chunk.get("error"):
-            raise BrokenStreamError(message_of(chunk) or "an error in the stream")
+            raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
         if chunk.get("usage"):
             self.usage = chunk["usage"]
             self._usages += 1
@@ -229,6 +272,10 @@ class StreamedChoice:
         self._pending = ["", ""]
         self._characters = 0
         self._sent = time.monotonic()
+
+    @property
+    def begun(self) -> bool:
+        return self._characters > 0
 
     @property
     def finished(self) -> bool:

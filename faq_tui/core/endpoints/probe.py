@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain, no_api
 from faq_tui.core.endpoints.model_list import is_partial, models_of, name_on, window_of
@@ -21,6 +22,8 @@ E = TypeVar("E", bound=Endpoint)
 
 CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})  # no list of models, or not now
 REFUSES_BODY = frozenset({400, 422})  # of a request without messages
+# What a model's entry states about the server. (vLLM's `created` is the time of the request.)
+IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
 PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
 
 
@@ -34,6 +37,7 @@ class ServerDescription:
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
     max_model_len: int | None = None  # limit for prompt and answer together, in tokens; many servers report it
+    identity: str = ""  # a hash of what the server states about the model; "" if it states nothing
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
@@ -52,6 +56,7 @@ async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = 
         descriptions.append(await _look(client, endpoint))
 
     await run_bounded([endpoint], one, 1, cancel or CancelToken())
+    client.learned.described(descriptions[0].identity, descriptions[0].max_model_len)
     return descriptions[0]
 
 
@@ -80,7 +85,9 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
         near = difflib.get_close_matches(endpoint.model, models, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(list(models)[:5])}"
         raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
-    return ServerDescription(tuple(models), window_of(models.get(name, {})))
+    entry = models.get(name, {})
+    stated = [str(entry.get(key))[:200] for key in IDENTIFYING]
+    return ServerDescription(tuple(models), window_of(entry), digest(stated))
 
 
 async def _has_chat(client: Client, endpoint: Endpoint) -> bool:

@@ -56,6 +56,7 @@ class Transport:
         self._endpoint, self._on_head = endpoint, on_head
         self._url = urlsplit(endpoint.base_url)
         self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
+        self._extra_headers = extra_headers(endpoint)
         self._proxy = proxy_for(endpoint.base_url)
         self._client: Any = None  # an openai.AsyncOpenAI, made for the first request
 
@@ -135,6 +136,7 @@ class Transport:
                 "User-Agent": "faq-tui",
                 "Connection": "close",
                 "Accept-Encoding": ACCEPT_ENCODING,
+                **self._extra_headers,
             }
         )
 
@@ -193,6 +195,22 @@ class Transport:
         if isinstance(error, aiohttp_socks.ProxyError | aiohttp_socks.ProxyConnectionError):
             return ProxyError(self._proxy.variable, str(error))
         return None
+
+
+def extra_headers(endpoint: Endpoint) -> dict[str, str]:
+    """The headers in the settings. A value "$NAME" is taken from the environment.
+
+    Raises UsageError if the variable is not set.
+    """
+    headers = {}
+    for name, value in endpoint.extra_headers.items():
+        if value.startswith("$"):
+            text = os.environ.get(value[1:], "").strip()
+            if not (text and text.isascii() and text.isprintable()):
+                raise UsageError(f"{value} is not set to a header's value: export the value of {name} in it")
+            value = text
+        headers[name] = value
+    return headers
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:

@@ -87,7 +87,7 @@ class JudgeClient:
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
         self._rubric = rubric
         self._retrying = Retrying(endpoint)
-        self._form = ReplyForm()
+        self._form = ReplyForm(client.learned.current.reply_format, client.learned.replied_as)
 
     async def __call__(
         self, question: str, answers: Sequence[ShownAnswer], budget: PromptBudget
@@ -148,7 +148,9 @@ class JudgeClient:
 
         async def send(form: dict[str, Any]) -> Reply:
             extra = {**form, **switch}
-            return await stream_chat(self._client, self._endpoint.model, messages, sampling, sampling.seed, extra)
+            return await stream_chat(
+                self._client, self._endpoint.model, messages, sampling, sampling.first_seed, extra
+            )
 
         try:
             reply = await self._retrying(lambda: self._form(send, schema(labels)))

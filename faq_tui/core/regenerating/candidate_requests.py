@@ -28,6 +28,7 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
+ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")  # optional settings that influence an answer
 SEED_STEP = 1000  # added to the sampling seed for a second request; larger than the number of candidates per seed
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
@@ -39,7 +40,9 @@ ANSWER_LINE = re.compile(
 
 def source_hash_of(source: Source) -> str:
     """A hash of all settings that influence an answer. The seed and the candidate's number are not part of it."""
-    return digest(source.model, source.reasoning, prompt_version(source), source.sampling.model_dump())
+    settings = [source.model, source.reasoning, prompt_version(source), source.sampling.model_dump()]
+    added = {name: value for name in ANSWER_KEYS if (value := getattr(source, name))}
+    return digest(*settings, *([added] if added else []))
 
 
 def prompt_version(source: Source) -> str:
@@ -119,8 +122,10 @@ def question_for(seed: Seed, source: Source) -> Question:
         else:
             messages.insert(0, {"role": "system", "content": system})
     if source.reasoning == "prompted":
-        return Question(messages, {})
-    return Question(messages, {"chat_template_kwargs": {"enable_thinking": source.reasoning == "native"}})
+        kwargs = source.chat_template_kwargs
+    else:
+        kwargs = {"enable_thinking": source.reasoning == "native", **source.chat_template_kwargs}
+    return Question(messages, {"chat_template_kwargs": kwargs} if kwargs else {})
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
@@ -145,7 +150,7 @@ class RequestPolicy:
 
 
 def first_request(source: Source, number: int) -> RequestPolicy:
-    return RequestPolicy(source.sampling.max_tokens, source.sampling.seed + number - 1)
+    return RequestPolicy(source.sampling.most_tokens, source.sampling.first_seed + number - 1)
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:

@@ -73,7 +73,7 @@ class LocalGenerator:
             "device": target.device,
             "dtype": target.dtype,
             "items": str(path),
-            "sampling": self.source.sampling.model_dump(),
+            "sampling": self.source.sampling.neutral(),
             "batch": self.source.concurrency,
         }
         run_worker(

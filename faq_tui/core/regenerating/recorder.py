@@ -76,7 +76,8 @@ class CandidateRecorder:
             seconds=reply.seconds,
             dialect=reply.dialect,
             max_tokens=max_tokens,
-            sampling_seed=policy.sampling_seed,
+            sampling_seed=None if "seed" in reply.left_out else policy.sampling_seed,
+            left_out=reply.left_out,
             requests=requests,
             why=why,
         )
