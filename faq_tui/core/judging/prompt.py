@@ -35,7 +35,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """Limits in tokens with which the answers of one request fit into the judge's window."""
+    """Limits in tokens for one request, so that its answers fit into the judge's window."""
 
     reasoning_tokens: int  # largest number of tokens of each answer's reasoning
     max_tokens: int  # largest number of tokens of the reply
