@@ -129,13 +129,17 @@ class Transport:
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
         foreign = (line.partition(":")[0].strip() for line in lines)
         names = [*client.platform_headers(), "X-Stainless-Async", *ACCOUNT, *filter(None, foreign)]
+        own = {
+            "Authorization": self._authorization,
+            "User-Agent": "faq-tui",
+            "Connection": "close",
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
+        replaced = {name.lower() for name in self._extra_headers}
         return client.with_options(
             set_default_headers={
                 **dict.fromkeys(names, openai.omit),
-                "Authorization": self._authorization,
-                "User-Agent": "faq-tui",
-                "Connection": "close",
-                "Accept-Encoding": ACCEPT_ENCODING,
+                **{name: value for name, value in own.items() if name.lower() not in replaced},
                 **self._extra_headers,
             }
         )

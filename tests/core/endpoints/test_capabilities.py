@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.base.errors import ExitCode
+from faq_tui.core.base.errors import ExitCode, UsageError
 from faq_tui.core.endpoints import Client, Reply, look, stream_chat
 from faq_tui.core.endpoints.capabilities import (
     FORGET_AFTER_S,
@@ -20,6 +20,7 @@ from faq_tui.core.endpoints.capabilities import (
 )
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import StatusError
+from faq_tui.core.endpoints.faults import explain
 from faq_tui.core.settings import Endpoint, Sampling
 from tests.support.fake_server import Behaviour, FakeServer, Fault, answer_of
 from tests.support.fakes.strict import REFUSALS, Strict
@@ -150,7 +151,7 @@ async def test_the_settings_add_parameters_and_headers(server: FakeServer, monke
     server.behaviour = Behaviour(on_headers=seen.append)
     more: dict[str, Any] = {
         "extra_body": {"repetition_penalty": 1.2, "top_k": 7, "provider": {"order": ["a"]}},
-        "extra_headers": {"X-Title": "faq", "api-key": "$SECRET_OF_A_GATEWAY"},
+        "extra_headers": {"X-Title": "faq", "api-key": "$SECRET_OF_A_GATEWAY", "user-agent": "mine"},
         "chat_template_kwargs": {"reasoning_effort": "high"},
     }
     async with client_of(server, **more) as client:
@@ -159,6 +160,19 @@ async def test_the_settings_add_parameters_and_headers(server: FakeServer, monke
     assert {name: body[name] for name in more["extra_body"]} == more["extra_body"]
     assert (body["presence_penalty"], body["chat_template_kwargs"]) == (0.5, {"reasoning_effort": "high"})
     assert (seen[-1]["x-title"], seen[-1]["api-key"]) == ("faq", "hush-hush-hush")
+    assert seen[-1]["user-agent"] == "mine"
+
+
+async def test_a_header_without_its_variable_is_an_error_that_names_it(server: FakeServer) -> None:
+    with pytest.raises(UsageError, match=r"\$NO_SUCH_VARIABLE_HERE is not set .*api-key"):
+        client_of(server, extra_headers={"api-key": "$NO_SUCH_VARIABLE_HERE"})
+
+
+async def test_no_message_shows_a_secret_header(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_OF_A_GATEWAY", "hush-hush-hush")
+    endpoint = Endpoint(base_url=server.url, model="m", extra_headers={"api-key": "$SECRET_OF_A_GATEWAY"})
+    fault = explain(StatusError(400, "the key hush-hush-hush is wrong"), endpoint)
+    assert fault is not None and "hush" not in fault.reason + fault.advice and "***" in fault.reason
 
 
 def test_only_a_request_without_the_parameter_proves_a_refusal() -> None:

@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.settings import Endpoint, JudgeSettings, Sampling, Source
+from faq_tui.core.settings.load import parse_settings
 from faq_tui.core.settings.request_keys import REQUEST_KEYS
+from faq_tui.core.worker.parent import without_keys
 
 SERVER: dict[str, Any] = {"base_url": "http://a/v1", "model": "m"}
 KEYS: dict[str, Any] = {
@@ -65,3 +67,18 @@ def test_what_influences_answers_makes_other_candidates(key: str) -> None:
 def test_the_judge_has_these_keys_too() -> None:
     judge = JudgeSettings(kind="llm", **SERVER, **KEYS)
     assert {name: getattr(judge.endpoint(), name) for name in REQUEST_KEYS} == KEYS
+
+
+def test_a_worker_does_not_get_the_secret_of_a_header() -> None:
+    headers = '{ api-key = "$GATEWAY_KEY", X-Title = "a" }'
+    text = f"""
+[target]
+model = "m"
+[seeds]
+path = "s.jsonl"
+[sources.elder]
+base_url = "http://a/v1"
+model = "m"
+extra_headers = {headers}
+"""
+    assert without_keys(parse_settings(text)) == {"GATEWAY_KEY": ""}
