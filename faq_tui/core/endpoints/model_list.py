@@ -28,6 +28,8 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
             found = [body]
         elif found is None and body.get("object") != "list" and not any(key in body for key in LISTS):
             return None
+        elif found is None and any(body.get(key) is not None for key in LISTS):
+            return None
         if isinstance(found, Mapping):  # one level deeper, or entries by name
             inner = models_of(found) if any(key in found for key in LISTS) else None
             if inner is not None:

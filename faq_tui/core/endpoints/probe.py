@@ -74,7 +74,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             return ServerDescription()
         raise (EndpointError if fault.connected else DownError)(fault.advice) from None
     models = models_of(body)
-    if models is None:
+    if models is None or body == []:  # a server of another kind may answer with an empty list
         if await _has_chat(client, endpoint):
             return ServerDescription()
         raise EndpointError(no_api(endpoint))
