@@ -99,10 +99,10 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S), client.request("POST", "/chat/completions", body) as response:
-            return response.kind in ("application/json", "text/event-stream")
+            return response.kind == "text/event-stream" or isinstance(await response.json(), dict)
     except StatusError as error:
         return error.status in REFUSES_BODY and isinstance(error.body, dict)
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError, NotAnApiError):
         return False
 
 
