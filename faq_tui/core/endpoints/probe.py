@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
-from faq_tui.core.endpoints.faults import explain
-from faq_tui.core.endpoints.pool import run_bounded
+from faq_tui.core.endpoints.faults import RequestFault, explain
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Endpoint
@@ -21,8 +21,15 @@ E = TypeVar("E", bound=Endpoint)
 PROBE_TIMEOUT_S = 8.0  # so an error is shown within 15 s after the command's start, even on a busy machine
 
 
+EMBEDDED_PATIENCE_S = 60.0
+
+
 class DownError(EndpointError):
     """The server does not answer now, but may answer later."""
+
+    def __init__(self, fault: RequestFault) -> None:
+        super().__init__(fault.advice)
+        self.fault = fault
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,7 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
         fault = explain(error, endpoint)
         if fault is None:
             raise
-        raise (EndpointError if fault.connected else DownError)(fault.advice) from None
+        raise (DownError(fault) if fault.retry else EndpointError(fault.advice)) from None
     names = tuple(listed)
     if names and endpoint.model not in names:
         near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.4)
@@ -93,7 +100,10 @@ def _listed(body: Any) -> dict[str, int | None]:
 
 
 def reachable(context: Context, endpoint: E) -> E:
-    """The endpoint with the URL of a running server. If it is the embedded server, this function starts it."""
+    """The endpoint with the URL of a running server. If it is the embedded server, this function starts it.
+
+    If the embedded server ends, nothing starts it again, so the wait for it is short.
+    """
     if endpoint.base_url != EMBEDDED:
         return endpoint
     if EMBEDDED not in context.servers:
@@ -104,4 +114,5 @@ def reachable(context: Context, endpoint: E) -> E:
             running_server(context.run.log(context.job), lambda text: context.emit(Note(text)))
         )
         context.servers[EMBEDDED] = server.base_url
-    return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED]})
+    patience_s = min(endpoint.patience_s, EMBEDDED_PATIENCE_S)
+    return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED], "patience_s": patience_s})

@@ -10,6 +10,9 @@ from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
 from faq_tui.core.settings import Endpoint
 
+# Failures in an outage that do not use up a try. The number is limited, because a request may crash its server.
+FREE_OUTAGES = 3
+
 T = TypeVar("T")
 
 
@@ -38,6 +41,12 @@ class Servers(Protocol[S]):
     def failed(self, server: S, fault: RequestFault, began: float) -> None:
         """Adapt to a failed request. Raises EndpointError if no server is left."""
 
+    async def is_down(self, server: S, fault: RequestFault, began: float) -> bool:
+        """True if the request that began at `began` failed because its server is down."""
+
+    def stopped_answering(self, server: S, fault: RequestFault, since: float) -> bool:
+        """True if the server has answered nothing since then, and requests wait until it does."""
+
     def has_another(self, server: S) -> bool: ...
 
 
@@ -55,9 +64,12 @@ async def with_retries(
     further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
     changes the request and returns, and the request is sent again at once, or it raises an exception.
 
+    A failure because the server is down uses up no try, at most `FREE_OUTAGES` times; `on_retry` then gets attempt 0.
+    If all tries are used up and the server has stopped answering, the tries are counted anew once it answers.
+
     Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
     """
-    failures = 0
+    failures, outages, waited, first_failure = 0, 0, False, 0.0
     while True:
         server = await servers.take(order)
         began = asyncio.get_running_loop().time()
@@ -76,15 +88,22 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                if fault.retry:  # otherwise another server gets the request at once
-                    failures += 1
+                # A fault that no retry mends concerns this server only: another server gets the request at once.
+                if fault.retry:
+                    is_free = outages < FREE_OUTAGES and await servers.is_down(server, fault, began)
+                    outages, failures = outages + is_free, failures + (not is_free)
+                    if failures <= 1:
+                        first_failure = asyncio.get_running_loop().time()
                     if failures > endpoint.retries:
-                        raise GaveUpError(fault) from None
-                    wait = fault.wait_s if fault.wait_s is not None else backoff(failures, endpoint.retry_wait_s)
+                        if waited or not servers.stopped_answering(server, fault, first_failure):
+                            raise GaveUpError(fault) from None
+                        failures, waited = 0, True
+                    elif not is_free:
+                        wait = fault.wait_s if fault.wait_s is not None else backoff(failures, endpoint.retry_wait_s)
                     if (fault.busy or not fault.connected) and servers.has_another(server):
                         wait = 0.0
                     if on_retry:
-                        on_retry(failures, round(wait, 2), fault.reason)
+                        on_retry(0 if is_free else failures, round(wait, 2), fault.reason)
         finally:
             servers.give(server)
         await asyncio.sleep(wait)
@@ -109,12 +128,18 @@ class OneServer:
         if not fault.retry:
             raise EndpointError(fault.advice)
 
+    async def is_down(self, _server: object, _fault: RequestFault, _began: float) -> bool:
+        return False
+
+    def stopped_answering(self, _server: object, _fault: RequestFault, _since: float) -> bool:
+        return False
+
     def has_another(self, _server: object) -> bool:
         return False
 
 
 class Retrying:
-    """Calls `with_retries` for requests to one endpoint."""
+    """Calls `with_retries` for requests to one endpoint, whose outages are not watched."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._server = OneServer(endpoint)

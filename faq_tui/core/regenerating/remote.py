@@ -9,11 +9,12 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from faq_tui.core.base.errors import EndpointError, FaqError
-from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, stream_chat
+from faq_tui.core.endpoints import Client, Pool, Reply, run_bounded, stream_chat
 from faq_tui.core.endpoints.faults import RequestFault
-from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
-from faq_tui.core.endpoints.probe import DownError, reachable
+from faq_tui.core.endpoints.pool import Server
+from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
+from faq_tui.core.endpoints.waiting import waits_at_start
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
@@ -26,6 +27,7 @@ from faq_tui.core.regenerating.candidate_requests import (
 from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
+from faq_tui.core.store.candidates import tally
 
 SENT, LEFT_OUT, HALVED = range(3)  # max_tokens in a request: sent, left out, or halved
 LANES = 2  # tasks for each slot, so that another task uses the slot while one waits for its next try
@@ -57,32 +59,12 @@ class RemoteGenerator:
         ]
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(Client(endpoint)) for endpoint in endpoints]
-            self.pool = Pool(clients, lambda text: self.emit(Note(text, "warning")))
+            self.pool = Pool(clients, self.emit)
             stack.callback(self.pool.close)
-            await self._look_at_servers()
+            answered = tally(self.context.run.store, self.recorder.source_hash).candidates > 0
+            await self.pool.look(self.context.cancel, waits_at_start(self.source, answered))
             slots = sum(server.concurrency for server in self.pool.servers)
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
-
-    async def _look_at_servers(self) -> None:
-        """Ask each server for its models. If all requests fail, the first error is raised.
-
-        Otherwise a server that is down is tried again later, and a server with another error is left out.
-        """
-        servers = self.pool.servers
-        looks = (look(server.client, server.endpoint, self.context.cancel) for server in servers)
-        answers = await asyncio.gather(*looks, return_exceptions=True)
-        errors = [error for error in answers if isinstance(error, BaseException)]
-        for error in errors:
-            if not isinstance(error, EndpointError) or len(errors) == len(servers):
-                raise error
-        for server, description in zip(servers, answers, strict=True):
-            if isinstance(description, DownError):
-                server.misses = DOWN_AFTER - 1
-                self.pool.failed(server, RequestFault(True, "down", str(description), True, connected=False), 0.0)
-            elif isinstance(description, BaseException):
-                self.pool.leave_out(server, str(description))
-            else:
-                server.max_model_len = description.max_model_len
 
     async def _one(self, pending: PendingCandidate) -> None:
         """Request one candidate; request it again if it is unusable and the source's policy asks for that.

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.section import Count, DescribedBy, Section
-from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
+from faq_tui.core.settings.source import LOCAL, PATIENCE_S, Endpoint, checked_url
 
 MIX = "mix"  # this name is reserved, so no judge may have it
 
@@ -89,6 +89,16 @@ class JudgeSettings(Section):
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
     retries: Annotated[int, Field(ge=0, le=100, description="tries of a request after the first")] = 5
+    # Not part of the settings' hash, because it never changes a result.
+    patience_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=604_800,
+            exclude=True,
+            description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
+        ),
+    ] = PATIENCE_S
     mode: Annotated[
         Literal["listwise", "pointwise"],
         Field(
@@ -159,4 +169,6 @@ class JudgeSettings(Section):
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             retries=self.retries,
+            # Only if the person set it: `waits_at_start` distinguishes these cases.
+            **({"patience_s": self.patience_s} if "patience_s" in self.model_fields_set else {}),
         )

@@ -12,6 +12,8 @@ from faq_tui.core.settings.section import EMBEDDED, Count, Fraction, Section
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
+PATIENCE_S = 600.0
+
 OnUnfit = Literal["retry", "other_seed", "drop"]
 
 
@@ -71,6 +73,16 @@ class Endpoint(Section):
     idle_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for the next part of a reply, in seconds")
     ] = 120.0
+    # Not part of the settings' hash, because it never changes a result.
+    patience_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=604_800,
+            exclude=True,
+            description="longest wait for servers that are down, in seconds; 0: the stage fails at once",
+        ),
+    ] = PATIENCE_S
 
     @model_validator(mode="before")
     @classmethod

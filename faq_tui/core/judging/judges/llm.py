@@ -39,7 +39,7 @@ class LlmJudge(Judge):
     short = "llm"
     required = ("base_url", "model")
     shaping = ("model", "mode", "max_tokens", "reasoning_tokens")
-    keys = (*required, "api_key_env", "concurrency", "retries", *shaping[1:], "max_model_len", "probe")
+    keys = (*required, "api_key_env", "concurrency", "retries", "patience_s", *shaping[1:], "max_model_len", "probe")
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
     close = 1.0  # one step of the scale
