@@ -14,6 +14,8 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
@@ -144,7 +146,13 @@ class Pool:
         server.in_flight -= 1
         self._serve()
 
-    def close(self) -> None:
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all probes."""
         for timer in (self._timer, self._patience):
             if timer is not None:
                 timer.cancel()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol, Self, TypeVar
 
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
+from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
 
 # Failures in an outage that do not use up a try. The number is limited, because a request may crash its server.
@@ -139,13 +141,29 @@ class OneServer:
 
 
 class Retrying:
-    """Calls `with_retries` for requests to one endpoint, whose outages are not watched."""
+    """Calls `with_retries` for requests to one endpoint. Its outages are watched if a `Pool` is given."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._server = OneServer(endpoint)
+    def __init__(self, endpoint: Endpoint, pool: Pool | None = None) -> None:
+        self._endpoint, self._pool = endpoint, pool
 
-    async def __call__(
-        self, request: Callable[[], Awaitable[T]], on_retry: Callable[[int, float, str], None] | None = None
-    ) -> T:
-        """Await the request with retries. Raises the same errors as `with_retries`."""
-        return await with_retries(lambda _server: request(), self._server, self._server.endpoint, on_retry=on_retry)
+    async def __call__(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Await the request with retries. Raises the same errors as `on_server`."""
+        if self._pool is None:
+            return await with_retries(lambda _server: request(), OneServer(self._endpoint), self._endpoint)
+        return await self.on_server(lambda _server: request())
+
+    async def on_server(self, request: Callable[[Server], Awaitable[T]]) -> T:
+        """Await the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
+
+        If other requests succeeded meanwhile, the fault of a GaveUpError is not `unreachable`: it concerns this
+        request only.
+        """
+        pool = self._pool
+        assert pool is not None
+        begun = asyncio.get_running_loop().time()
+        try:
+            return await with_retries(request, pool, self._endpoint)
+        except GaveUpError as gave_up:
+            if pool.last_success < begun:
+                raise
+            raise GaveUpError(replace(gave_up.fault, unreachable=False), gave_up.reason) from None

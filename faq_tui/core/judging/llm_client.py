@@ -17,7 +17,7 @@ from statistics import fmean
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.dialects.families import THINK
-from faq_tui.core.endpoints import Client, Retrying, stream_chat
+from faq_tui.core.endpoints import Client, Pool, Retrying, stream_chat
 from faq_tui.core.judging.prompt import PromptBudget, ShownAnswer, labels_of, prompt_of, repair_of, shorten
 from faq_tui.core.judging.reply import PARTS, InvalidReplyError, Verdict, parse_by_schema, response_format, salvage
 from faq_tui.core.settings import Endpoint, Sampling
@@ -76,9 +76,11 @@ class AnswerVerdicts:
 class JudgeClient:
     """One judge at one server. Stored replies are used instead of new requests."""
 
-    def __init__(self, store: Store, judge: str, client: Client, endpoint: Endpoint) -> None:
+    def __init__(
+        self, store: Store, judge: str, client: Client, endpoint: Endpoint, pool: Pool | None = None
+    ) -> None:
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
-        self._retrying = Retrying(endpoint)
+        self._retrying = Retrying(endpoint, pool)
 
     async def __call__(
         self, question: str, answers: Sequence[ShownAnswer], budget: PromptBudget

@@ -59,8 +59,7 @@ class RemoteGenerator:
         ]
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(Client(endpoint)) for endpoint in endpoints]
-            self.pool = Pool(clients, self.emit)
-            stack.callback(self.pool.close)
+            self.pool = await stack.enter_async_context(Pool(clients, self.emit))
             answered = tally(self.context.run.store, self.recorder.source_hash).candidates > 0
             await self.pool.look(self.context.cancel, waits_at_start(self.source, answered))
             slots = sum(server.concurrency for server in self.pool.servers)

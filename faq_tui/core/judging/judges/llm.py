@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.endpoints import look, open_client, run_bounded
+from faq_tui.core.endpoints import Pool, open_client, run_bounded
 from faq_tui.core.endpoints.probe import reachable
+from faq_tui.core.endpoints.waiting import waits_at_start
 from faq_tui.core.judging import reliability
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
@@ -109,10 +110,12 @@ class LlmJudge(Judge):
 async def _score_all(context: Context, identity: str, items: Sequence[Item], on_score: OnScore) -> None:
     judge, store = context.run.settings.judge, context.run.store
     endpoint = reachable(context, judge.endpoint())
-    async with open_client(endpoint) as http:
-        reported = (await look(http, endpoint, context.cancel)).max_model_len
+    async with open_client(endpoint) as http, Pool([http], context.emit) as pool:
+        answered = reply_counts(store, identity)["replies"] > 0
+        await pool.look(context.cancel, waits_at_start(endpoint, answered))
+        reported = (await pool.first_up(context.cancel)).max_model_len
         window = judge.max_model_len or reported or _window_of_embedded(judge)
-        client = JudgeClient(store, identity, http, endpoint)
+        client = JudgeClient(store, identity, http, endpoint, pool)
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)
