@@ -14,6 +14,7 @@ from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.run import Run, lock_owner
+from faq_tui.core.run.waiting_servers import servers_waiting
 from faq_tui.core.stages.pipeline import all_stages, is_current
 from faq_tui.core.store import benchmarks, candidates, seeds, stages
 from faq_tui.core.store.artefacts import all_artefacts
@@ -42,7 +43,16 @@ def status_of(run: Run) -> dict[str, Any]:
         "artefacts": [_artefact(row) for row in all_artefacts(run.store).values()],
         "benchmarks": _benchmarks(run),
         "paper": paper_cells(run),
+        "waiting": _waiting(run),
     }
+
+
+def _waiting(run: Run) -> list[dict[str, Any]]:
+    """The servers that are down while a job runs, with times in unix seconds."""
+    owner = lock_owner(run.folder)
+    if owner is None or not owner.job:
+        return []
+    return [asdict(event) for event in servers_waiting(run.jobs / owner.job / "events.jsonl")]
 
 
 def _seeds(run: Run) -> dict[str, Any]:

@@ -16,7 +16,8 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import waiting
-from tests.support.fake_server import Behaviour, FakeServer, Fault, Key
+from tests.support.fake_server import Asked, Behaviour, FakeServer, Fault, Key
+from tests.support.judge_bench import is_judge, judged, judging, marks, prompt_of
 from tests.support.shell import Result, events, faq_tui, make_run, question, refused, rows, started, stored
 
 UNTIL = ("--until", "regenerate")
@@ -195,7 +196,8 @@ def test_a_server_that_still_loads_is_waited_for(tmp_path: Path, why: str) -> No
     make_run(folder, server.url, seeds=3, source=f"candidates = 1\n{more}")
 
     def load() -> None:
-        time.sleep(1)
+        while not any(b"ServerWaiting" in path.read_bytes() for path in folder.glob("jobs/*/events.jsonl")):
+            time.sleep(0.1)
         with FakeServer(port=port):
             loaded.wait(30)
 
@@ -230,3 +232,32 @@ def test_a_stop_ends_the_wait_at_once_and_status_shows_it(tmp_path: Path) -> Non
         assert process.wait(20) == ExitCode.STOPPED
         assert time.monotonic() - began < 5
     assert json.loads(faq_tui("status", folder, "--json").out)["waiting"] == []
+
+
+# --- the judge ---
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_judge_that_restarts_scores_everything(tmp_path: Path) -> None:
+    behaviour = judging(lambda asked: marks(asked, lambda *_: 5), pieces_per_s=200)
+    server = Restarted(behaviour, after=30 + 3, down_s=1.0)  # in the middle of the second stage
+    with server.running() as url:
+        folder = judged(tmp_path / "run", url, seeds=10, more="probe = 0\nretries = 0\nconcurrency = 2")
+        result = faq_tui("run", folder, "--until", "judge", "--json")
+    assert result.code == ExitCode.DONE, result.err
+    assert len(named(result, "ServerBack")) == 1
+    assert len({event["candidate_id"] for event in named(result, "ScoreReady")}) == 30
+    assert set(server.finished.values()) == {1}
+
+
+@pytest.mark.usefixtures("quick")
+def test_one_request_that_always_fails_does_not_end_the_judge(tmp_path: Path) -> None:
+    """Its server answers the others."""
+
+    def fault(asked: Asked) -> Fault | None:
+        return Fault("status", 500) if is_judge(asked) and question(3) in prompt_of(asked) else None
+
+    with FakeServer(judging(lambda asked: marks(asked, lambda *_: 5), fault=fault, pieces_per_s=400)) as server:
+        folder = judged(tmp_path / "run", server.url, seeds=10, more="probe = 0\nretries = 1\nconcurrency = 2")
+        said = refused(ExitCode.FAILED, "run", folder, "--until", "judge")
+    assert said.startswith("the judge failed on 3 of 30 candidates (HTTP 500 made-up trouble)")
