@@ -77,9 +77,17 @@ class JudgeClient:
     """One judge at one server. Stored replies are used instead of new requests."""
 
     def __init__(
-        self, store: Store, judge: str, client: Client, endpoint: Endpoint, pool: Pool | None = None
+        self,
+        store: Store,
+        judge: str,
+        client: Client,
+        endpoint: Endpoint,
+        rubric: str | None = None,
+        pool: Pool | None = None,
     ) -> None:
+        """`judge` is the id of the column of scores. `rubric` replaces the shipped criteria."""
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
+        self._rubric = rubric
         self._retrying = Retrying(endpoint, pool)
 
     async def __call__(
@@ -94,7 +102,8 @@ class JudgeClient:
         seen: list[list[tuple[int, Verdict | None]]] = [[] for _ in answers]
         readings = []
         for turn, order in enumerate(orders(len(answers), unit)):
-            text = prompt_of(question, [answers[index] for index in order], budget.reasoning_tokens)
+            shown = [answers[index] for index in order]
+            text = prompt_of(question, shown, budget.reasoning_tokens, self._rubric)
             reading = await self._read(ReplyKey(self._judge, unit, turn), text, labels, budget.max_tokens)
             readings.append(reading)
             for position, index in enumerate(order):

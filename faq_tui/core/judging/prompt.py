@@ -12,8 +12,9 @@ from string import ascii_uppercase
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.judging.reply import ALONE, example
-from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, load_prompt
+from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, Prompt, load_prompt
 from faq_tui.core.settings import JudgeSettings
+from faq_tui.core.settings.prompt_file import text_of
 
 BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # least number of tokens that are reserved in the reply for each answer
@@ -44,8 +45,11 @@ def labels_of(count: int) -> tuple[str, ...]:
     return (ALONE,) if count == 1 else tuple(ascii_uppercase[:count])
 
 
-def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int) -> str:
-    """The text of the request. A single answer is scored by itself; several answers are compared with each other."""
+def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: int, rubric: str | None = None) -> str:
+    """The text of the request. A single answer is scored by itself; several answers are compared with each other.
+
+    `rubric` replaces the shipped criteria.
+    """
     labels = labels_of(len(answers))
     # The end of a block is marked by a hash of all candidates. A candidate cannot contain this hash, so it cannot
     # forge the end of its block.
@@ -60,7 +64,16 @@ def prompt_of(question: str, answers: Sequence[ShownAnswer], reasoning_tokens: i
         "count": str(len(answers)),
         "labels": ", ".join(labels),
     }
-    return load_prompt(JUDGE if len(answers) == 1 else JUDGE_LIST).fill(**values)
+    prompt = load_prompt(JUDGE if len(answers) == 1 else JUDGE_LIST)
+    if rubric is not None:
+        prompt, values["rubric"] = _with_place_for_rubric(prompt), rubric
+    return prompt.fill(**values)
+
+
+def _with_place_for_rubric(prompt: Prompt) -> Prompt:
+    """The shipped prompt with `{rubric}` instead of its criteria, which are its second paragraph."""
+    task, _criteria, rest = prompt.text.split("\n\n", 2)
+    return Prompt(prompt.version, f"{task}\n\n{{rubric}}\n\n{rest}")
 
 
 def repair_of(error: str, count: int) -> str:
@@ -68,9 +81,10 @@ def repair_of(error: str, count: int) -> str:
     return load_prompt(JUDGE_REPAIR).fill(error=error, example=example(labels_of(count)))
 
 
-def versions() -> list[str]:
-    """The versions of all prompts that affect a score."""
-    return [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
+def versions(rubric: str | None) -> list[str]:
+    """The versions of all prompts that affect a score, and the hash of the person's rubric, if there is one."""
+    shipped = [load_prompt(name).version for name in (JUDGE, JUDGE_LIST, JUDGE_REPAIR)]
+    return shipped if rubric is None else [*shipped, f"rubric/{digest(rubric, length=8)}"]
 
 
 def budget_for(
@@ -86,7 +100,7 @@ def budget_for(
     if window is None:
         return PromptBudget(judge.reasoning_tokens, most)
     least = min(most, REPLY_TOKENS * count)
-    bare = tokens(prompt_of(question, answers, 0)) + TEMPLATE_TOKENS
+    bare = tokens(prompt_of(question, answers, 0, text_of(judge.rubric))) + TEMPLATE_TOKENS
     usable = int(window * SHARE)
     left = usable - bare - least
     if left < 0:

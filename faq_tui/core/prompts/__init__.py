@@ -1,6 +1,7 @@
-"""Load the prompts, which are text files. To change a prompt, add a new file: the hash of its text is part of the
-keys of all candidates that were made with it.
-of all candidates that were made with it.
+"""Load the shipped prompts, which are text files.
+
+To change a shipped prompt, add a new file: the hash of its text is part of the keys of all candidates that were made
+with it.
 
 The FAQ paper does not publish its prompts. These were written for faq-tui.
 """

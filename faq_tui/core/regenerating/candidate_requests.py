@@ -17,10 +17,11 @@ from typing import Any
 
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
-from faq_tui.core.prompts import PROMPTED, load_prompt
-from faq_tui.core.regenerating.flags import CUT_OFF
+from faq_tui.core.prompts import PROMPTED, Prompt, load_prompt
+from faq_tui.core.regenerating.flags import CUT_OFF, LOOP
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
+from faq_tui.core.settings.prompt_file import text_of
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.candidates import Candidate
@@ -42,7 +43,21 @@ def source_hash_of(source: Source) -> str:
 
 
 def prompt_version(source: Source) -> str:
-    return load_prompt(PROMPTED).version if source.reasoning == "prompted" else "none"
+    """The version of the source's prompt: a shipped one's name and hash, or `own` and the hash of the person's text.
+
+    `none` if the question is sent as it is. The hash of the person's system turn follows, if there is one.
+    """
+    prompt = _prompt(source)
+    system = text_of(source.system)
+    version = prompt.version if prompt else "none"
+    return version if system is None else f"{version} system/{digest(system, length=8)}"
+
+
+def _prompt(source: Source) -> Prompt | None:
+    own = text_of(source.prompt)
+    if own is not None:
+        return Prompt(f"own/{digest(own, length=8)}", own)
+    return load_prompt(PROMPTED) if source.reasoning == "prompted" else None
 
 
 @dataclass(frozen=True)
@@ -92,9 +107,18 @@ class Question:
 
 
 def question_for(seed: Seed, source: Source) -> Question:
+    """The request for a seed. The person's system turn comes before the seed's; both are sent as one turn."""
     messages = [dict(message) for message in seed.messages]
+    prompt = _prompt(source)
+    if prompt:
+        messages[-1]["content"] = prompt.fill(question=seed.question)
+    system = text_of(source.system)
+    if system is not None:
+        if messages[0]["role"] == "system":
+            messages[0]["content"] = f"{system}\n\n{messages[0]['content']}"
+        else:
+            messages.insert(0, {"role": "system", "content": system})
     if source.reasoning == "prompted":
-        messages[-1]["content"] = load_prompt(PROMPTED).fill(question=seed.question)
         return Question(messages, {})
     return Question(messages, {"chat_template_kwargs": {"enable_thinking": source.reasoning == "native"}})
 
@@ -125,10 +149,14 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
-    """The policy for a second request of an unusable candidate; None if the source's settings ask for none."""
+    """The policy for a second request of an unusable candidate; None if the source's settings ask for none.
+
+    A looping candidate that was also cut off would only loop for longer, so `on_flagged` applies to it.
+    """
     if not candidate.flags or policy.again:
         return None
-    reaction = source.on_truncated if CUT_OFF & set(candidate.flags) else source.on_flagged
+    needs_room = bool(CUT_OFF & set(candidate.flags)) and LOOP not in candidate.flags
+    reaction = source.on_truncated if needs_room else source.on_flagged
     why = ", ".join(candidate.flags)
     if reaction == "retry":
         room = round(policy.max_tokens * source.retry_room)

@@ -83,7 +83,7 @@ def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     change(recipes)
     _put(document, recipes)
     edited = tomlkit.dumps(document)
-    settings = parse_settings(edited, str(path))
+    settings = parse_settings(edited, str(path), path.parent)
     if path.read_bytes() != before:
         raise UsageError(f"{path} was changed by another program at the same time: try again")
     _replace(path, edited)

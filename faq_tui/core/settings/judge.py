@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
-from faq_tui.core.settings.section import Count, DescribedBy, Section
+from faq_tui.core.settings.prompt_file import TextFile
+from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, PATIENCE_S, Endpoint, checked_url
 
 MIX = "mix"  # this name is reserved, so no judge may have it
@@ -105,6 +106,11 @@ class JudgeSettings(Section):
             description="judge a seed's candidates one by one (pointwise), or together and in two orders (listwise)"
         ),
     ] = "listwise"
+    rubric: Annotated[
+        TextFile | None,
+        Field(description="text file with the criteria; default: the criteria of faq-tui", examples=["rubric.txt"]),
+        AddedLater(),
+    ] = None
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
         Count,

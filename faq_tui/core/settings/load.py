@@ -30,11 +30,14 @@ def load_settings(path: Path) -> Settings:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    return parse_settings(text, str(path))
+    return parse_settings(text, str(path), path.parent)
 
 
-def parse_settings(text: str, where: str = "faq.toml") -> Settings:
-    """The settings in TOML `text`; `where` names it in errors. Raises UsageError."""
+def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = None) -> Settings:
+    """The settings in TOML `text`; `where` names it in errors. Raises UsageError.
+
+    Files of prompts are read from `folder`. If it is None, they are not read.
+    """
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -42,7 +45,7 @@ def parse_settings(text: str, where: str = "faq.toml") -> Settings:
     except RecursionError:
         raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
     try:
-        return Settings.model_validate(raw)
+        return Settings.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
         raise UsageError(f"{where}: {_sentence(error)}") from None
 

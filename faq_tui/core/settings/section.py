@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 EMBEDDED = "embedded"  # value of `model` or `base_url` for the small model, and its server, that ship with faq-tui
 BASELINE = "baseline"
@@ -22,7 +22,23 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
+    """A section of `faq.toml`."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out each default of a key with `AddedLater`, so that signatures of earlier runs stay valid."""
+        body: dict[str, Any] = serialize(self)
+        for name, field in type(self).model_fields.items():
+            if any(isinstance(one, AddedLater) for one in field.metadata) and body.get(name) == field.default:
+                body.pop(name, None)
+        return body
+
+
+@dataclass(frozen=True)
+class AddedLater:
+    """Annotation of a key that earlier versions did not have. With its default, the key is in no signature."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from faq_tui.core.settings.section import EMBEDDED, Count, Fraction, Section
+from faq_tui.core.settings.prompt_file import QuestionFile, TextFile
+from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction, Section
 
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
@@ -133,6 +134,22 @@ class Source(Endpoint):
         Literal["native", "prompted", "off"],
         Field(description="how the model is made to reason"),
     ] = "native"
+    prompt: Annotated[
+        QuestionFile | None,
+        Field(
+            description="text file for the user's turn, with {question} in it; default: the question",
+            examples=["prompt.txt"],
+        ),
+        AddedLater(),
+    ] = None
+    system: Annotated[
+        TextFile | None,
+        Field(
+            description="text file for the system turn; default: only the system turn of the seed",
+            examples=["system.txt"],
+        ),
+        AddedLater(),
+    ] = None
     sampling: Annotated[
         Sampling, Field(description="how replies are sampled; every request sends all these values")
     ] = Sampling()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import Field, field_validator
 
 from faq_tui.core.extensions import SEED_FORMATS
-from faq_tui.core.settings.section import Count, DescribedBy, Section
+from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 
 
 def seed_kinds() -> str:
@@ -33,8 +33,6 @@ class Target(Section):
 FieldName = Literal[
     "rows", "messages", "system", "prompt", "input", "answer", "id", "category", "language"
 ]  # rows: of a JSON object, the list of seeds
-# Keys of [seeds] that are newer than the first signatures.
-LATER = ("config", "revision", "streaming", "fields", "encoding")
 
 
 class Seeds(Section):
@@ -65,6 +63,7 @@ class Seeds(Section):
             description="configuration (subset) of a data set on the hub; default: its only one",
             examples=["main"],
         ),
+        AddedLater(),
     ] = None
     revision: Annotated[
         str | None,
@@ -73,9 +72,12 @@ class Seeds(Section):
             description="branch, tag or commit of a data set on the hub; default: its main branch",
             examples=["main"],
         ),
+        AddedLater(),
     ] = None
     streaming: Annotated[
-        bool, Field(description="false downloads the whole split of a data set on the hub before it is read")
+        bool,
+        Field(description="false downloads the whole split of a data set on the hub before it is read"),
+        AddedLater(),
     ] = True
     # Our names to the file's; "a.b" is the field b of the object in a, and system = "" leaves system columns out.
     fields: Annotated[
@@ -84,10 +86,12 @@ class Seeds(Section):
             description="names of the file's fields; default: found by common names",
             examples=[{"prompt": "data.ask"}],
         ),
+        AddedLater(),
     ] = None
     encoding: Annotated[
         str | None,
         Field(description="encoding of a text file; default: UTF-8", examples=["latin-1"]),
+        AddedLater(),
     ] = None
     on_problem: Annotated[
         Literal["skip", "refuse"], Field(description="what to do with a broken, empty or repeated line")
@@ -103,13 +107,6 @@ class Seeds(Section):
             except (LookupError, ValueError):
                 raise ValueError('no text encoding of this name; try "utf-16", "latin-1" or "cp1252"') from None
         return encoding
-
-    @model_serializer(mode="wrap")
-    def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out keys of `LATER` that have their default values, so that signatures of earlier runs stay valid."""
-        body: dict[str, Any] = serialize(self)
-        fields = type(self).model_fields
-        return {key: value for key, value in body.items() if key not in LATER or value != fields[key].default}
 
 
 class Preset(Section):

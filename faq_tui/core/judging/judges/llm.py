@@ -22,6 +22,7 @@ from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, JudgeSettings
+from faq_tui.core.settings.prompt_file import text_of
 from faq_tui.core.settings.source import Endpoint
 from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe, reply_counts
@@ -39,7 +40,7 @@ class LlmJudge(Judge):
     measures = "a rubric's overall score from 1 to 10 by a language model"
     short = "llm"
     required = ("base_url", "model")
-    shaping = ("model", "mode", "max_tokens", "reasoning_tokens")
+    shaping = ("model", "mode", "rubric", "max_tokens", "reasoning_tokens")
     keys = (*required, "api_key_env", "concurrency", "retries", "patience_s", *shaping[1:], "max_model_len", "probe")
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
@@ -47,7 +48,14 @@ class LlmJudge(Judge):
 
     def column_id(self, run: Run) -> str:
         judge = run.settings.judge
-        return digest(self.name, judge.model, versions(), judge.mode, judge.max_tokens, judge.reasoning_tokens)
+        return digest(
+            self.name,
+            judge.model,
+            versions(text_of(judge.rubric)),
+            judge.mode,
+            judge.max_tokens,
+            judge.reasoning_tokens,
+        )
 
     def server(self, settings: JudgeSettings) -> Endpoint:
         return settings.endpoint()
@@ -115,7 +123,7 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
         await pool.look(context.cancel, waits_at_start(endpoint, answered))
         reported = (await pool.first_up(context.cancel)).max_model_len
         window = judge.max_model_len or reported or _window_of_embedded(judge)
-        client = JudgeClient(store, identity, http, endpoint, pool)
+        client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric), pool)
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)
