@@ -104,6 +104,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
         "failed": candidates.count_failures(run.store, source_hash, source.candidates),
         "unfit": counts.unusable,
         "tokens": counts.completion_tokens,
+        "saved_tokens": candidates.saved_tokens(run.store, source_hash),
         "scored": count_scored(run.store, source_hash, judge_id(run)),
         "picked": sum(p.candidate_id is not None for p in current),
         "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),

@@ -19,7 +19,8 @@ MOST_CHARACTERS_PER_TOKEN = 8  # on average; if the text is longer, chunks held 
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
 DELTAS_PER_S = 400  # limit for all open replies together: above it, deltas are merged over a longer time
 
-OnDelta = Callable[[str, str], None]  # (new reasoning, new answer)
+# (new reasoning, new answer) -> None, or a finish_reason: then the stream is closed, and the reply gets this reason.
+OnDelta = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ async def stream_choices(
 
 
 class _CutError(Exception):
-    """Every choice has reached its limit of tokens, so the connection is closed at once."""
+    """Every choice was cut off here, so the connection is closed at once."""
 
 
 class Completion:
@@ -163,8 +164,6 @@ class Completion:
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
             choice.add(body.get(part), body.get("finish_reason"))
-        if self._ceiling is None:
-            return
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
             raise _CutError
 
@@ -178,7 +177,8 @@ class StreamedChoice:
         """After `ceiling` tokens the choice is cut off here. It is set if the request has no max_tokens."""
         self._ceiling = ceiling
         self._chunks = 0  # number of chunks with text; each holds one or more tokens
-        self.cut = False  # True if the choice was cut off at the ceiling
+        self.cut = False  # True if the choice was cut off here, at the ceiling or by `on_delta`
+        self._cut_tokens = 0  # number of tokens of a choice that was cut off, perhaps estimated
         self._reasoning: list[str] = []
         self._content: list[str] = []
         self._field = ""
@@ -190,6 +190,11 @@ class StreamedChoice:
         self._sent = time.monotonic()
 
     @property
+    def _tokens_so_far(self) -> int:
+        """The number of tokens, estimated from the chunks and characters, because the usage comes at the end."""
+        return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
+
+    @property
     def finished(self) -> bool:
         return bool(self._finish_reason)
 
@@ -197,15 +202,15 @@ class StreamedChoice:
         """Add one chunk's delta, or a whole message, which has the same fields."""
         if self.cut:
             return
-        if self._ceiling is not None and isinstance(delta, dict) and _has_text(delta):
-            if max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN) >= self._ceiling:
-                self.cut, self._finish_reason = True, "length"
-                return
-            self._chunks += 1
+        has_room = self._ceiling is None or self._tokens_so_far < self._ceiling
+        if self._ceiling is not None and not has_room and isinstance(delta, dict) and _has_text(delta):
+            self.cut, self._finish_reason, self._cut_tokens = True, "length", self._ceiling
+            return
         if isinstance(finish_reason, str) and finish_reason:
             self._finish_reason = finish_reason
         if not isinstance(delta, dict):
             return
+        before = self._characters
         for name in response_fields():
             text = delta.get(name)
             # A server that sends both fields sends the same text twice, so only the field that came first is read.
@@ -222,18 +227,21 @@ class StreamedChoice:
                 reasoning, answer = ("", content) if self._field else self._split.feed(content)
                 self._pending[0] += reasoning
                 self._pending[1] += answer
+        self._chunks += self._characters > before
         if self._characters > MOST_CHARACTERS:
             raise BrokenStreamError(f"the reply passed {MOST_CHARACTERS} characters")
         if self._on_delta and (self._pending[0] or self._pending[1]):
             now = time.monotonic()
             if now - self._sent >= max(DELTA_PERIOD_S, StreamedChoice.open_now / DELTAS_PER_S):
-                self._on_delta(*map(_whole, self._pending))
+                ended = self._on_delta(*map(_whole, self._pending))
                 self._pending, self._sent = ["", ""], now
+                if ended and not self._finish_reason:
+                    self.cut, self._finish_reason, self._cut_tokens = True, ended, self._tokens_so_far
 
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        For a choice that was cut off here, the server reports no usage. Its token count is the ceiling.
+        For a choice that was cut off here, the server reports no usage. Its token count is the ceiling, or estimated.
         """
         if self._finish_reason in ("", "abort", "error"):
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
@@ -245,7 +253,7 @@ class StreamedChoice:
         if self._on_delta and any(self._pending):
             self._on_delta(*map(_whole, self._pending))
         usage = usage if isinstance(usage, dict) else {}
-        completion = self._ceiling if self.cut else _count(usage.get("completion_tokens"))
+        completion = self._cut_tokens if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
         return Reply(

@@ -79,6 +79,10 @@ def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | Non
         reasons[EMPTY] = "no answer after the reasoning" if reasoning else "nothing was said"
     if loop := loop_in(f"{reasoning}\n{answer}"):
         reasons[LOOP] = loop
+    elif reply.finish_reason == LOOP:
+        reasons[LOOP] = "it ends with a loop"
+    if reply.finish_reason == LOOP:
+        reasons[LOOP] += f"; its stream was ended after {reply.completion_tokens} tokens"
     if refusal := refusal_in(answer):
         reasons[REFUSAL] = f"it begins with {refusal!r}"
     if seed and (languages := in_another_language(seed.question, answer, seed.language)):

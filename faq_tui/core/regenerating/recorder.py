@@ -16,7 +16,7 @@ from faq_tui.core.regenerating.candidate_requests import (
 from faq_tui.core.regenerating.flags import unusable_reasons
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Context
-from faq_tui.core.run.events import CandidateDone, CandidateFailed, CandidateRetried, Note, StageProgress
+from faq_tui.core.run.events import CandidateDone, CandidateFailed, CandidateRetried, LoopEnded, Note, StageProgress
 from faq_tui.core.settings import Source
 from faq_tui.core.store import candidates
 from faq_tui.core.store.candidates import Candidate, Failure
@@ -33,6 +33,8 @@ class RegenerationProgress:
     failed: int = 0
     refused: int = 0  # failed candidates whose request the server will always refuse
     tokens: int = 0
+    loops: int = 0  # streams that were ended because they repeated themselves
+    saved_tokens: int = 0  # tokens that these streams could still have generated
     last_failure: str = ""
 
 
@@ -78,6 +80,13 @@ class CandidateRecorder:
             requests=requests,
             why=why,
         )
+
+    def loop_ended(self, pending: PendingCandidate, tokens: int, limit: int) -> None:
+        """Count a stream that was ended because it repeated itself, after `tokens` of at most `limit` tokens."""
+        saved = max(0, limit - tokens)
+        self.progress.loops += 1
+        self.progress.saved_tokens += saved
+        self.context.emit(LoopEnded(pending.seed.id, self.name, pending.number, tokens, saved))
 
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
         """Emit an event which says that the candidate is requested a second time, and why."""

@@ -24,6 +24,8 @@ from faq_tui.core.regenerating.candidate_requests import (
     next_request,
     question_for,
 )
+from faq_tui.core.regenerating.flags import LOOP
+from faq_tui.core.regenerating.loop_watch import LoopWatch
 from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
@@ -129,6 +131,7 @@ class _CandidateRequest:
         self.requests += 1
         self._emit(CandidateStarted(*self._who))
         self._ticket = self._generator.refusals.open()
+        self._loop_watch = LoopWatch()
         try:
             reply = await stream_chat(
                 server.client,
@@ -143,6 +146,8 @@ class _CandidateRequest:
             self._generator.refusals.answered(self._ticket)
         finally:
             self._generator.refusals.close(self._ticket)
+        if reply.finish_reason == LOOP:
+            self._generator.recorder.loop_ended(self._pending, reply.completion_tokens or 0, limit)
         return reply, limit
 
     def _limit(self, server: Server) -> int:
@@ -165,9 +170,10 @@ class _CandidateRequest:
             )
         return max_tokens
 
-    def _on_delta(self, reasoning: str, answer: str) -> None:
+    def _on_delta(self, reasoning: str, answer: str) -> str | None:
         self._generator.refusals.answered(self._ticket)
         self._emit(CandidateDelta(*self._who, reasoning, answer))
+        return LOOP if self._loop_watch.loops(reasoning + answer) else None
 
     def _on_retry(self, attempt: int, wait_s: float, reason: str) -> None:
         self._emit(CandidateRetried(*self._who, attempt, wait_s, reason))

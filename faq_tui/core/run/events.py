@@ -136,6 +136,17 @@ class CandidateRetried(Event):
 
 
 @dataclass(frozen=True)
+class LoopEnded(Event):
+    """A candidate repeated itself, so its stream was ended. Up to `saved_tokens` tokens were not generated."""
+
+    seed_id: str
+    source: str
+    number: int
+    tokens: int
+    saved_tokens: int
+
+
+@dataclass(frozen=True)
 class CandidateFailed(Event):
     seed_id: str
     source: str

@@ -50,6 +50,13 @@ def execute(context: Context) -> str:
         raise FaqError(
             f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept: {advice}"
         )
+    if progress.loops:
+        context.emit(
+            Note(
+                f"{progress.loops} streams that repeated themselves were ended early, which saved up to "
+                f"{progress.saved_tokens:,} tokens"
+            )
+        )
     return _summary(context)
 
 

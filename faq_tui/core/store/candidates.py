@@ -173,6 +173,14 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
     return Tally(*store.db.execute(query, values).fetchone())
 
 
+def saved_tokens(store: Store, source_hash: str) -> int:
+    """Tokens that were not generated, because looping candidates that `current` returns were ended early."""
+    query = (
+        f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_CURRENT} AND c.finish_reason = 'loop'"
+    )
+    return int(store.db.execute(query, (source_hash,)).fetchone()[0])
+
+
 def count_unreasoned(store: Store, source_hash: str) -> int:
     """How many of the candidates that `current` returns have no reasoning. This reads the reasoning texts."""
     query = f"SELECT count(*){_CURRENT} AND c.reasoning = ''"
