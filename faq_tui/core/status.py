@@ -117,7 +117,12 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 def _to_come(run: Run, name: str) -> dict[str, Any]:
     """The number of candidates that the next regeneration requests from this source, and their estimated cost."""
     source = run.settings.sources[name]
-    expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
+    pending = pending_candidates(run, source)
+    row = stages.all_rows(run.store).get("regenerate")
+    if row is not None and row.state == "done":  # then the failed candidates are those that the server refuses
+        failed = candidates.failed_numbers(run.store, source_hash_of(source))
+        pending = [one for one in pending if (one.seed.id, one.number) not in failed]
+    expected = estimate_cost(run.store, name, source, pending)
     return {
         "candidates": expected.candidates,
         "tokens": expected.tokens,

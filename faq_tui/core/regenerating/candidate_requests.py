@@ -67,6 +67,11 @@ class PendingCandidate:
     seed: Seed
     number: int  # 1-based
     order: int
+    first: RequestPolicy | None = None  # the first request, if it is not the usual one
+    replaces: bool = False  # True: a stored, unusable candidate is requested again
+
+    def first_request(self, source: Source) -> RequestPolicy:
+        return self.first or first_request(source, self.number)
 
 
 def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
@@ -84,6 +89,23 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
         if (seed.id, number) not in stored
     ]
     return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(missing)]
+
+
+def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
+    """The stored, unusable candidates, as candidates to request again. `first_order` is the lowest of their orders.
+
+    The first request follows the present policy for the stored candidate's flags.
+    """
+    found = []
+    seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
+    for stored in rows.unusable(run.store, source_hash_of(source), source.candidates):
+        usual = first_request(source, stored.number)
+        if stored.sampling_seed is not None:
+            usual = replace(usual, sampling_seed=stored.sampling_seed)
+        policy = next_request(source, usual, stored) or usual
+        order = first_order + len(found)
+        found.append(PendingCandidate(seeds[stored.seed_id], stored.number, order, policy, replaces=True))
+    return found
 
 
 def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:

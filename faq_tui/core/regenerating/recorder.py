@@ -53,6 +53,7 @@ class CandidateRecorder:
         self.source_hash = source_hash_of(source)
         self._pending = pending
         self._stored = 0
+        self._ids: list[int] = []  # the new candidates
 
     def candidate(
         self, pending: PendingCandidate, reply: Reply, policy: RequestPolicy, max_tokens: int, requests: int
@@ -92,9 +93,12 @@ class CandidateRecorder:
         """Emit an event which says that the candidate is requested a second time, and why."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
-    def keep(self, candidate: Candidate) -> None:
-        """Store the candidate."""
-        candidate_id = candidates.add(self.context.run.store, candidate)
+    def keep(self, candidate: Candidate, replaces: bool = False) -> None:
+        """Store the candidate. With `replaces`, it takes the place of a stored one that has no fewer flags."""
+        store = self.context.run.store
+        candidate_id = candidates.replace_worse(store, candidate) if replaces else candidates.add(store, candidate)
+        if not replaces:
+            self._ids.append(candidate_id)
         tokens, emit = candidate.completion_tokens or 0, self.context.emit
         who = (candidate.seed_id, self.name, candidate.number)
         emit(CandidateDone(*who, candidate_id, tokens, candidate.seconds, candidate.flags))
@@ -108,11 +112,16 @@ class CandidateRecorder:
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
         """Store why there is no answer for the candidate. `refused` is True if another request cannot help."""
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
-        candidates.add_failure(self.context.run.store, failure)
+        if not pending.replaces:  # otherwise there is still the stored candidate
+            candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
         self.progress.refused += refused
         self.progress.last_failure = reason
         self.context.emit(CandidateFailed(pending.seed.id, self.name, pending.number, reason))
+
+    def discard_all(self) -> None:
+        """Delete the candidates that were stored here, so that they are requested again."""
+        candidates.discard(self.context.run.store, self._ids)
 
     def _emit_cost(self) -> None:
         """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one."""

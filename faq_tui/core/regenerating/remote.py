@@ -16,17 +16,18 @@ from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
 from faq_tui.core.endpoints.waiting import waits_at_start
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
+from faq_tui.core.regenerating import swallowed_answers
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
     RequestPolicy,
     better_candidate,
-    first_request,
     next_request,
     question_for,
 )
 from faq_tui.core.regenerating.flags import LOOP
 from faq_tui.core.regenerating.loop_watch import LoopWatch
 from faq_tui.core.regenerating.recorder import CandidateRecorder
+from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
 from faq_tui.core.store.candidates import tally
@@ -45,6 +46,7 @@ class RemoteGenerator:
         self.recorder, self.source, self.context = recorder, recorder.source, recorder.context
         self.emit = self.context.emit
         self.refusals = SharedRefusals()
+        self._swallowed = SwallowedAnswers()
         self._notes: set[str] = set()  # the notes that were already emitted
 
     def __call__(self, pending: list[PendingCandidate]) -> None:
@@ -73,7 +75,7 @@ class RemoteGenerator:
         The better answer is stored. If there is no answer, the failure is stored.
         """
         best, failure, requests, refused = None, "", 0, False
-        policy: RequestPolicy | None = first_request(self.source, pending.number)
+        policy: RequestPolicy | None = pending.first_request(self.source)
         while policy is not None:
             request = _CandidateRequest(self, pending, policy)
             try:
@@ -83,6 +85,9 @@ class RemoteGenerator:
                 break
             finally:
                 requests += request.requests
+            if best is None and self._swallowed.add(reply):
+                self.recorder.discard_all()
+                raise FaqError(swallowed_answers.sentence(self.source))
             candidate = self.recorder.candidate(pending, reply, policy, limit, requests)
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
@@ -91,9 +96,9 @@ class RemoteGenerator:
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
-        if best is not None:
-            self.recorder.keep(best)
-        else:
+        if best is not None and not self._swallowed.found:
+            self.recorder.keep(best, pending.replaces)
+        elif best is None:
             self.recorder.fail(pending, failure, requests, refused)
 
     def note_once(self, about: str, text: str) -> None:

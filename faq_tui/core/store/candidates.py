@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from faq_tui.core.base.hashing import digest
@@ -86,23 +86,52 @@ def add(store: Store, candidate: Candidate) -> int:
 
     If a candidate with the same key exists, it is kept and `candidate` is ignored.
     """
+    with store.writing() as db:
+        return _insert(db, candidate)
+
+
+def replace_worse(store: Store, candidate: Candidate) -> int:
+    """Store a candidate in the place of the stored one with the same key, and return its id.
+
+    If the stored candidate has fewer flags, it is kept, and its id is returned. A replaced candidate keeps its row,
+    to which scores may refer, but no longer counts.
+    """
+    key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
+    with store.writing() as db:
+        stored = db.execute("SELECT id, flags FROM candidates WHERE key = ?", (key,)).fetchone()
+        if stored is not None:
+            if len(_flags(stored["flags"])) < len(candidate.flags):
+                return int(stored["id"])
+            db.execute(
+                "UPDATE candidates SET key = key || '-' || id, generation = generation || '-replaced' WHERE id = ?",
+                (stored["id"],),
+            )
+        return _insert(db, candidate)
+
+
+def discard(store: Store, ids: Sequence[int]) -> None:
+    """Delete candidates that no score or pick refers to."""
+    with store.writing() as db:
+        db.executemany("DELETE FROM candidates WHERE id = ?", ((candidate_id,) for candidate_id in ids))
+
+
+def _insert(db: sqlite3.Connection, candidate: Candidate) -> int:
     c = candidate
     key = candidate_key(c.seed_id, c.source_hash, c.number)
-    with store.writing() as db:
-        db.execute(
-            "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
-            " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created,"
-            " max_tokens, sampling_seed, requests, why)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (
-                *(key, c.seed_id, c.source, c.number, c.source_hash, c.model, c.prompt_version),
-                *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
-                *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
-                *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why)),
-            ),
-        )
-        db.execute("DELETE FROM failed_candidates WHERE key = ?", (key,))
-        return int(db.execute("SELECT id FROM candidates WHERE key = ?", (key,)).fetchone()["id"])
+    db.execute(
+        "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
+        " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created,"
+        " max_tokens, sampling_seed, requests, why)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        (
+            *(key, c.seed_id, c.source, c.number, c.source_hash, c.model, c.prompt_version),
+            *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
+            *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
+            *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why)),
+        ),
+    )
+    db.execute("DELETE FROM failed_candidates WHERE key = ?", (key,))
+    return int(db.execute("SELECT id FROM candidates WHERE key = ?", (key,)).fetchone()["id"])
 
 
 def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
@@ -134,6 +163,12 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
         CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
         for row in store.db.execute(query, (source_hash, candidates))
     ]
+
+
+def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]:
+    """The candidates with flags that `current` returns; of each seed only numbers up to `candidates`."""
+    query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, c.number"
+    return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
 
 
 def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
@@ -229,6 +264,12 @@ def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, 
     """The reason of each failed candidate of the seed, by number."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
     return {row["number"]: row["reason"] for row in store.db.execute(query, (source_hash, seed_id))}
+
+
+def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
+    """(seed id, number) of each failed candidate."""
+    query = "SELECT seed_id, number FROM failed_candidates WHERE generation = ?"
+    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:
