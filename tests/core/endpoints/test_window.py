@@ -182,7 +182,7 @@ def test_the_window_that_a_refusal_names_stays_what_it_is(server: FakeServer, tm
 def test_one_seed_that_is_too_long_fails_alone(
     server: FakeServer, tmp_path: Path, tells_window: bool, concurrency: int
 ) -> None:
-    """12 seeds of 3 candidates: all are settled, so the stage is done, and the failed ones are requested on demand."""
+    """12 seeds of 3 candidates: all are settled, the stage is done, and the failed ones are requested on demand."""
     server.behaviour = Behaviour(max_model_len=600, tells_window=tells_window, characters_per_token=1)
     source = f"concurrency = {concurrency}\nsampling = {{ max_tokens = 500 }}"
     folder = make_run(tmp_path / "run", server.url, seeds=0, source=source)
