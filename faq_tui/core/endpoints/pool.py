@@ -28,6 +28,8 @@ from faq_tui.core.endpoints.waiting import Watch
 from faq_tui.core.run.events import Emit, Note, ServerBack, ServerWaiting
 from faq_tui.core.settings import Endpoint
 
+ENOUGH_REFUSALS = 8  # so many in a row, and a server that answered before refuses all requests
+
 
 class Server:
     """The server of one base URL: how many requests it may have at once, and whether it is down."""
@@ -43,6 +45,7 @@ class Server:
         self.limit = float(concurrency)
         self.in_flight = 0
         self.out = False  # True: it gets no more requests in this run
+        self.refusals = 0  # refusals in a row that no retry mends, such as of the key or the model's name
         self.last_success = float("-inf")  # like all times below, by the event loop's clock
         self.paused_until = 0.0
         self.max_model_len: int | None = None
@@ -66,6 +69,7 @@ class Server:
         return not self.out and self.watch.outage is None
 
     def succeeded(self) -> None:
+        self.refusals = 0
         self._successes += 1
         if self._successes >= self.limit:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
@@ -172,12 +176,18 @@ class Pool:
         """
         now = self._now()
         if not fault.retry and fault.unreachable:
-            self.leave_out(server, fault.advice)
+            server.refusals += 1
+            if server.refusals >= ENOUGH_REFUSALS or server.last_success == float("-inf"):
+                self.leave_out(server, fault.advice)
             return
         if fault.busy or not fault.connected:
             server.lower(began, now)
         if fault.busy and fault.wait_s:
             server.paused_until = max(server.paused_until, now + fault.wait_s)
+
+    def is_out(self, server: Server) -> bool:
+        """True if the server gets no more requests."""
+        return server.out
 
     async def is_down(self, server: Server, fault: RequestFault, began: float) -> bool:
         """True if a request that was sent at `began` failed because the server is down. A probe may be sent."""

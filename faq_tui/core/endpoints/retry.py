@@ -43,6 +43,9 @@ class Servers(Protocol[S]):
     def failed(self, server: S, fault: RequestFault, began: float) -> None:
         """Adapt to a failed request. Raises EndpointError if no server is left."""
 
+    def is_out(self, server: S) -> bool:
+        """True if the server gets no more requests."""
+
     async def is_down(self, server: S, fault: RequestFault, began: float) -> bool:
         """True if the request that began at `began` failed because its server is down."""
 
@@ -90,8 +93,7 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                # A fault that no retry mends concerns this server only: another server gets the request at once.
-                if fault.retry:
+                if fault.retry or not servers.is_out(server):  # otherwise another server gets the request at once
                     is_free = outages < FREE_OUTAGES and await servers.is_down(server, fault, began)
                     outages, failures = outages + is_free, failures + (not is_free)
                     if failures <= 1:
@@ -129,6 +131,9 @@ class OneServer:
     def failed(self, _server: object, fault: RequestFault, _began: float) -> None:
         if not fault.retry:
             raise EndpointError(fault.advice)
+
+    def is_out(self, _server: object) -> bool:
+        return True
 
     async def is_down(self, _server: object, _fault: RequestFault, _began: float) -> bool:
         return False

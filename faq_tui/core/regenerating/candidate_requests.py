@@ -96,7 +96,7 @@ def unusable_candidates(run: Run, source: Source, first_order: int) -> list[Pend
 
     The first request follows the present policy for the stored candidate's flags.
     """
-    found = []
+    found: list[PendingCandidate] = []
     seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
     for stored in rows.unusable(run.store, source_hash_of(source), source.candidates):
         usual = first_request(source, stored.number)

@@ -169,12 +169,13 @@ class JudgeSettings(Section):
     def endpoint(self) -> Endpoint:
         """The server in `[judge]`. Only for a judge that requires base_url and model."""
         assert self.base_url is not None and self.model is not None
-        return Endpoint(
+        endpoint = Endpoint(
             base_url=self.base_url,
             model=self.model,
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             retries=self.retries,
-            # Only if the person set it: `waits_at_start` distinguishes these cases.
-            **({"patience_s": self.patience_s} if "patience_s" in self.model_fields_set else {}),
         )
+        if "patience_s" not in self.model_fields_set:  # `waits_at_start` asks if the person set it
+            return endpoint
+        return endpoint.model_copy(update={"patience_s": self.patience_s})

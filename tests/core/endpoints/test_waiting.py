@@ -91,7 +91,9 @@ def named(result: Result, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("kind", OUTAGES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[] if kind in ("refused", "503") else pytest.mark.slow) for kind in OUTAGES]
+)
 def test_a_restart_costs_only_the_streams_that_were_open(tmp_path: Path, kind: str) -> None:
     """Also with no retries at all, and with one event for each step."""
     server = Restarted(SLOW, after=6, down_s=1.2, instead=OUTAGES[kind])
@@ -261,3 +263,29 @@ def test_one_request_that_always_fails_does_not_end_the_judge(tmp_path: Path) ->
         folder = judged(tmp_path / "run", server.url, seeds=10, more="probe = 0\nretries = 1\nconcurrency = 2")
         said = refused(ExitCode.FAILED, "run", folder, "--until", "judge")
     assert said.startswith("the judge failed on 3 of 30 candidates (HTTP 500 made-up trouble)")
+
+
+# --- refusals of a server that answered before ---
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_passing_refusal_of_the_key_or_the_model_ends_nothing(tmp_path: Path, status: int) -> None:
+    """As of a gateway that reads its settings again; but what all requests get ends the stage."""
+    refusing = [False]
+
+    def fault(asked: Asked) -> Fault | None:
+        some = asked.question == question(4) and asked.attempt < 3
+        return Fault("status", status, "not now") if some or refusing[0] else None
+
+    with FakeServer(Behaviour(fault=fault)) as server:
+        source = "concurrency = 1\nretry_wait_s = 0.01"
+        folder = make_run(tmp_path / "run", server.url, seeds=10, source=source)
+        assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
+        assert len(stored(folder)) == 30
+        asked = len(server.requests)
+        make_run(folder, server.url, seeds=20, source=f"{source}\nretries = 20")
+        server.behaviour = Behaviour(fault=lambda a: fault(a) if len(server.requests) > asked + 5 else None)
+        refusing[0] = True
+        said = refused(ExitCode.UNREACHABLE, "run", folder, *UNTIL)
+    assert f"(HTTP {status})" in said and len(stored(folder)) == 35
+    assert len(server.requests) == asked + 5 + 8
