@@ -17,7 +17,7 @@ from typing import Any
 
 from machine import about, publish, table
 
-MOST_TIME, MOST_MEMORY = 1.15, 1.1  # limit, as a multiple of the plain forward pass
+MOST_TIME, MOST_MEMORY = 1.15, 1.1  # limits, as multiples of the plain forward pass
 ROWS, TOKENS = 4, 300
 STATUS = Path("/proc/self/status")
 
@@ -29,7 +29,7 @@ def resident() -> int:
 
 
 def peak_of(do: Callable[[], None]) -> tuple[float, int]:
-    """(CPU seconds, peak resident bytes) of a call. It measures CPU time, since other programs share the machine."""
+    """(CPU seconds, peak resident bytes) of a call. CPU time is not affected by other programs on the machine."""
     highest, ended = resident(), threading.Event()
 
     def watch() -> None:
@@ -49,7 +49,7 @@ def peak_of(do: Callable[[], None]) -> tuple[float, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9, help="passes of each kind, in turn")
+    parser.add_argument("--rounds", type=int, default=9, help="number of passes of each kind; the kinds take turns")
     parser.add_argument("--out", type=Path, help="write the table to this file, too")
     asked = parser.parse_args()
     import torch
@@ -72,7 +72,7 @@ def main() -> None:
     )
     limit = (
         f"Limits: {MOST_TIME} times the CPU time, {MOST_MEMORY} times the memory. The ratio of times is the median "
-        "over neighbouring passes, that of memory the one of the highest peaks."
+        "of the ratios of neighbouring passes. The ratio of memory is the ratio of the highest peaks."
     )
     what = f"SmolLM2-135M-Instruct, float32, {ROWS} rows of {TOKENS} tokens, one thread"
     title = f"Activations of all o_proj inputs: {what}"
@@ -108,7 +108,7 @@ def made_passes() -> dict[str, Callable[[], None]]:
             for one in rows:
                 model.get_decoder()(input_ids=torch.tensor([one]), use_cache=False)
 
-    return {"plain forward, without lm_head": plain, "the same, looked at": lambda: void(measure(model, rows))}
+    return {"plain forward, without lm_head": plain, "the same, with recording": lambda: void(measure(model, rows))}
 
 
 def void(_found: object) -> None:

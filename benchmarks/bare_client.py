@@ -1,4 +1,7 @@
-"""The minimal client for `benchmarks/regenerate.py`: it uses only aiohttp. `bare_client.py URL STREAMS BODIES`."""
+"""The minimal client for `benchmarks/regenerate.py`: it uses only aiohttp.
+
+Usage: `bare_client.py URL STREAMS BODIES`.
+"""
 
 from __future__ import annotations
 

@@ -4,11 +4,12 @@
                                        [--methods gptq-4,spqr-4,…]
     python benchmarks/cuda_evidence.py merge RUN parts.tar
 
-`make` first does in RUN what all share: the sets (a source with `base_url = "local"` needs no server), the held-out
-answers and the unquantized model's figures. Then each method is quantized and evaluated on each set in a process of
-its own, in a copy of RUN: a small model keeps no GPU busy alone. The seconds it measures are those of a shared GPU.
-The same command with the same `--work` goes on where an earlier one stopped. What comes back are databases, sets and
-manifests, no weights. `merge` puts them into RUN, wherever it is, and writes its report.
+`make` first computes in RUN what all methods need: the sets, the held-out answers, and the measurements of the
+unquantized model. No server is needed if the source has `base_url = "local"`. Then `make` starts several processes at
+the same time, because one small model does not use a whole GPU. Each process quantizes with one method and evaluates
+the result, in a copy of RUN. The measured seconds are longer than on a GPU that is not shared. If `make` was
+interrupted, the same command with the same `--work` continues. Its output contains databases, sets and manifests, but
+no weights. `merge` copies this output into RUN on any machine, and writes the report of RUN.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ BROUGHT = ("artefacts", "measurements", "heldout_answers", "heldout_items")
 
 
 def recipes(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Every recipe of the grid in the form of faq.toml."""
+    """Every recipe of the experiment, as a table of faq.toml."""
     sets = options.sets.replace(";", ",").split(",")
     return [recipe(name, options.group, sets) for name in options.methods.split(",")]
 
@@ -139,14 +140,14 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["make", "merge"])
     parser.add_argument("run", type=Path)
-    parser.add_argument("out", type=Path, help="make: a folder; merge: parts.tar")
-    parser.add_argument("--methods", default=METHODS, help="in all draws, on every set")
+    parser.add_argument("out", type=Path, help="for make: the folder for the output; for merge: the file parts.tar")
+    parser.add_argument("--methods", default=METHODS, help="methods with their bits")
     parser.add_argument("--sets", default=SETS)
     parser.add_argument("--group", type=int, default=64)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--budget", type=float, default=480.0)
     parser.add_argument("--stagger", type=float, default=1.0)
-    parser.add_argument("--work", type=Path, help="a folder for the copies; by default a temporary one")
+    parser.add_argument("--work", type=Path, help="folder for the copies of RUN; default: a temporary folder")
     options = parser.parse_args()
     {"make": make, "merge": merge}[options.what](options)
 

@@ -3,11 +3,12 @@
     python benchmarks/cuda_scale.py [--out FOLDER] [--budget SECONDS] [--only qwen3-8b:gptq,…] [--work FOLDER]
                                     [--device cuda] [--tiny]
 
-Weights are random and made on the spot, with the layer shapes of the real models; the vocabulary is cut to 32,768
-(embeddings are not quantized; the estimate adds their size). Each case has a time of its own and is stopped at its
-end: the layers finished by then count. Cases that no longer fit the budget are left out. After each one `scale.json`,
-whose rows belong into faq_tui/core/data/quantize_costs.json, and `scale.md` are written again. `told` is what doctor
-would have said beforehand, over what was measured. `--tiny` is for a CPU.
+The program makes models with random weights and the layer shapes of the real models. The vocabulary is cut to 32,768
+tokens, because embeddings are not quantized; the estimate adds their full size. Each case is stopped at its time
+limit, and the layers that are finished by then count. Cases that do not fit into the remaining budget are left out.
+After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be copied into
+faq_tui/core/data/quantize_costs.json. `told` is doctor's estimate divided by the measured value. `--tiny` is for a
+test on a CPU.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class Case:
     method: str
     layers: int  # layers that are created and measured
     rows: int
-    tokens: int  # a row
-    seconds: float  # after which it is stopped
+    tokens: int  # tokens per row
+    seconds: float  # time limit
 
 
 # The most important cases come first. A case with fewer rows than the paper's 256 would need too much time with more;
@@ -126,8 +127,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path())
     parser.add_argument("--budget", type=float, default=480.0)
-    parser.add_argument("--only", default="", help="model:method, …")
-    parser.add_argument("--work", type=Path, help="a folder for the models; by default a temporary one")
+    parser.add_argument("--only", default="", help="run only these cases: model:method,method")
+    parser.add_argument("--work", type=Path, help="folder for the models; default: a temporary folder")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
@@ -142,7 +143,7 @@ def main() -> None:
     for case in cases:
         left = end - time.monotonic()
         if left < LEAST:
-            print(f"{case.model} {case.method}: not begun, the time was up", flush=True)
+            print(f"{case.model} {case.method}: not started, because too little time was left", flush=True)
             continue
         found.append(row := measured(case, work, options, min(case.seconds, left)))
         write(options.out, found)

@@ -4,10 +4,12 @@ estimate.
     python benchmarks/cuda_table.py RUN [--out FOLDER] [--budget SECONDS] [--device cuda] [--group 64]
                                     [--recipes gptq-4,spqr-4,…] [--tiny]
 
-RUN is a run whose calibration sets `baseline` and `self` (or any that it has) were assembled before: no server is
-needed. Its recipes are replaced. What is not done when the budget ends is left out of the table; the same command
-again goes on from there. `table.md` and `table.json` are written after every recipe; the rows under `costs` have the
-form of faq_tui/core/data/quantize_costs.json. `--tiny`: a run with a tiny random target is made at RUN, on the CPU.
+RUN is a run whose calibration sets are already assembled, so that no server is needed. The program uses the sets
+`baseline` and `self`, or all sets if RUN has other ones. It replaces the recipes of RUN. Recipes that are not
+finished when the budget ends are left out of the table; the same command continues with them. `table.md` and
+`table.json` are written after every recipe. The rows under `costs` have the format of
+faq_tui/core/data/quantize_costs.json. With `--tiny`, the program first makes a run with a tiny random target at RUN,
+for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -37,11 +39,11 @@ from faq_tui.core.store.sets import all_sets
 
 # The most important recipes come first, since the time may not be enough for all.
 RECIPES = ("gptq-4", "spqr-4", "w8a8-8", "gptaq-4", "awq-4", "gptaq-8", "gptq-8", "spqr-4-reference")
-FOR_EVALUATION = 0.25  # share of the budget
+FOR_EVALUATION = 0.25  # share of the budget that is kept for the evaluation
 
 
 def recipe(name: str, group: int, sets: list[str]) -> dict[str, Any]:
-    """The recipe for `name`, which is method-bits or method-bits-preset."""
+    """The recipe for `name`, which has the form method-bits or method-bits-preset, such as gptq-4."""
     method, bits, *preset = name.split("-")
     sized = {} if method == "w8a8" else {"group_size": group}
     return {"method": method, "bits": int(bits), **sized, **({"preset": preset[0]} if preset else {}), "sets": sets}
@@ -60,12 +62,12 @@ def write_settings(run: Path, recipes: list[dict[str, Any]], device: str) -> Non
         tables.append(one)
     if recipes:
         document["recipes"] = tables
-    none = "" if recipes else "recipes = []\n"  # the default would add one
+    none = "" if recipes else "recipes = []\n"  # without this line, faq-tui would add its default recipe
     path.write_text(none + tomlkit.dumps(document), encoding="utf-8")
 
 
 def pipeline(folder: Path, until: str, seconds: float, meter: Meter | None = None) -> str:
-    """Run the stage and stop it after `seconds`. Returns the reason of an early end, or ""."""
+    """Run the stage and stop it after `seconds`. Returns the reason if it ended early, else ""."""
     cancel = CancelToken()
     timer = threading.Timer(max(1.0, seconds), cancel.set)
     timer.daemon = True
@@ -90,7 +92,7 @@ def pipeline(folder: Path, until: str, seconds: float, meter: Meter | None = Non
 
 
 def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
-    """The results by model, text and metric."""
+    """The results, as results[model][text][metric]."""
     found: dict[str, dict[str, dict[str, float]]] = {}
     for (subject, text), measurement in all_measurements(run.store).items():
         sums = Sums.of(measurement.items)
@@ -102,7 +104,7 @@ def figures(run: Run) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def rows(folder: Path, costs: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """One row per finished artefact: figures of its manifest, its measurements, and doctor's estimate."""
+    """One row per finished artefact: values from its manifest, its evaluation results, and doctor's estimate."""
     found = []
     with open_run(folder) as run:
         measured = figures(run)
@@ -128,7 +130,7 @@ def rows(folder: Path, costs: dict[str, dict[str, Any]]) -> list[dict[str, Any]]
 
 
 def against_doctor(cost: dict[str, Any]) -> dict[str, float | None]:
-    """The cost of a quantization, and the ratio of the estimate to it."""
+    """The cost of a quantization, and the ratio of doctor's estimate to this cost."""
     told, seconds = told_beforehand(cost), whole_seconds(cost)
     return {
         "seconds": seconds,
@@ -221,7 +223,7 @@ def main() -> None:
     meter = Meter(options.run, "cuda" if options.device == "cuda" else "cpu")
     for name in options.recipes.split(","):
         if time.monotonic() >= last:
-            notes.append(f"{name}: not begun, the time was up")
+            notes.append(f"{name}: not started, because too little time was left")
             continue
         one = recipe(name, options.group, sets)
         write_settings(options.run, [*done, one], options.device)

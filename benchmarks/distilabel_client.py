@@ -1,7 +1,7 @@
 """Send the same requests with distilabel's OpenAILLM, one batch of prompts after another, as a pipeline does.
 
-`distilabel_client.py URL STREAMS BODIES`, run by the Python of an environment with `distilabel[openai]==1.5.3` and
-`requests`. It reads whole answers, not streams.
+Usage: `distilabel_client.py URL STREAMS BODIES`, with the Python of an environment that has
+`distilabel[openai]==1.5.3` and `requests`. This client reads whole answers, not streams.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Measure the time from `exec` to the first complete screen of `faq-tui RUN`, harlequin and posting, in turn.
+"""Measure the time from `exec` to the first complete screen of `faq-tui RUN`, harlequin and posting.
 
-`python benchmarks/first_paint.py RUN [--venvs DIR] [--runs N] [--size 120x36] [--out FILE]`. DIR has a venv for each
-of the other programs, `DIR/harlequin` and `DIR/posting`. Missing programs are installed first. It fails if torch is
-in the app's process.
+`python benchmarks/first_paint.py RUN [--venvs DIR] [--runs N] [--size 120x36] [--out FILE]`. The
+three programs take turns. DIR has a venv for each of the other two programs: `DIR/harlequin` and `DIR/posting`.
+Missing programs are installed first. The measurement fails if the process of faq-tui has loaded torch.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class App:
     command: Sequence[str | Path]
     shows: tuple[str, ...]
     version: str = ""
-    missing: str = ""  # the reason if it is not measured
+    missing: str = ""  # the reason why the program is not measured; "" if it is measured
     first: list[float] = field(default_factory=list)  # seconds to the first text
     whole: list[float] = field(default_factory=list)  # seconds until all words of `shows` are visible
     loads: list[float] = field(default_factory=list)
@@ -66,7 +66,7 @@ def installed(name: str, place: Path, shows: tuple[str, ...], *arguments: str) -
 
 
 def open_once(app: App, size: tuple[int, int], home: Path, counted: bool) -> None:
-    """Raises RuntimeError if the screen does not appear, or if torch is loaded."""
+    """Open the program and measure it. Raises RuntimeError if the screen does not appear, or if torch is loaded."""
 
     def any_text(lines: Lines) -> bool:
         return any(line.strip() for line in lines)
@@ -150,14 +150,14 @@ def main() -> None:
             for app in apps:
                 if not app.missing:
                     open_once(app, (columns, rows), home, counted=number > 0)
-    title = f"From exec to the first whole screen, {columns}×{rows}, {asked.runs} runs of each in turn"
-    head = ("app", "version", "first text", "whole screen: median (min–max)", "of faq-tui's", "load")
+    title = f"From exec to the first complete screen, {columns}×{rows}, {asked.runs} runs of each program in turn"
+    head = ("app", "version", "first text", "complete screen: median (min–max)", "of faq-tui's", "load")
     body = table(head, [row_of(app, own) for app in apps])
     note = (
-        "After a first opening that does not count. Whole: the words of its top, middle and bottom are all there: "
+        "The first opening of each program is not counted. A screen is complete if it shows these words: "
         + "; ".join(f"{app.name} {', '.join(app.shows)}" for app in apps)
-        + f". faq-tui opens a finished run of {seeds} seeds. In none of its openings was libtorch in the "
-        f"maps of its process (looked at {SETTLE_S:.0f} s after the whole screen; the program fails otherwise)."
+        + f". faq-tui opens a finished run of {seeds} seeds. Its process had never loaded libtorch "
+        f"{SETTLE_S:.0f} s after the complete screen; otherwise this measurement would have failed."
     )
     publish(title, about("faq-tui", "textual"), f"{body}\n\n{note}", asked.out)
 

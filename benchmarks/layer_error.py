@@ -1,11 +1,11 @@
-"""Compare the relative output error of RTN, GPTQ and SpQR on every matrix of the embedded model, at the same bits per
-code.
+"""Compare the output error of RTN, GPTQ and SpQR on every matrix of the embedded model, at equal bits per code.
 
-    python benchmarks/layer_error.py [--bits 4] [--group 64] [--rows 16] [--tokens 256] [--layers N] [--out FILE]
+python benchmarks/layer_error.py [--bits 4] [--group 64] [--rows 16] [--tokens 256] [--layers N] [--out FILE]
 
-Inputs are those of the unquantized model on English prose that every Python brings; the error is measured on
-other rows than the Hessian: sum(|(W - Ŵ) x|²) / sum(|W x|²). All three share one asymmetric min-max grid, so that
-nothing differs but what compensates. Columns of the table are means over all layers.
+The inputs x are those of the unquantized model. Its texts are English prose, which every Python installation
+contains. The error is sum(|(W - Ŵ) x|²) / sum(|W x|²). It is measured on rows that the Hessian did not use. All three
+methods use the same asymmetric min-max grid, so that they differ only in how they compensate rounding errors. Columns
+of the table are means over all layers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def prose(folder: Path, rows: int, tokens: int) -> list[list[int]]:
 
 
 def hessians(model: Any, rows: list[list[int]]) -> dict[str, Hessian]:
-    """The inputs of every Linear inside the layers, by name."""
+    """Maps the name of every Linear inside the layers to the Hessian of its inputs."""
     import torch
 
     found: dict[str, Hessian] = {}
@@ -59,7 +59,7 @@ def hessians(model: Any, rows: list[list[int]]) -> dict[str, Hessian]:
 
 
 def figures(weight: Any, fit: Hessian, test: Hessian, bits: int, group: int) -> dict[str, Figure]:
-    """The relative error by method."""
+    """Maps the name of each method to its relative error."""
     metric = test.mean()
     whole = float(((weight @ metric) * weight).sum())
 

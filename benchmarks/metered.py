@@ -42,13 +42,13 @@ class Meter:
             self.path.write_text(json.dumps(self.costs() | {event.artefact: self._row(event.artefact, seen)}))
 
     def end(self) -> None:
-        """The cost of an artefact that was not finished or shares the weights of another."""
+        """Close the measurement of an artefact that was not finished, or shares the weights of another artefact."""
         if self._seen is not None:
             self._seen.end(whole=False)
             self._seen = None
 
     def costs(self) -> dict[str, dict[str, Any]]:
-        """The costs by artefact, including the costs from earlier calls of this program."""
+        """Maps each artefact to its cost, including the costs from earlier calls of this program."""
         found: dict[str, dict[str, Any]] = json.loads(self.path.read_text()) if self.path.is_file() else {}
         return found
 

@@ -17,13 +17,15 @@ from pathlib import Path
 from types import TracebackType
 
 TICK = os.sysconf("SC_CLK_TCK")
-# The reply of a common terminal that it supports synchronized output.
+# The reply by which a terminal reports that it supports synchronized output.
 ASKED_SYNC, SAID_SYNC = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
 
 
 class OnPty:
-    """A program that `with` starts and kills at its end; no other process is killed. Times are from
-    `time.perf_counter`."""
+    """A program that runs during a `with` block. It is killed at the end of the block; no other process is.
+
+    Times are values of `time.perf_counter`.
+    """
 
     def __init__(
         self, command: Sequence[str | Path], size: tuple[int, int], env: Mapping[str, str], cwd: Path | None = None

@@ -1,5 +1,7 @@
-"""Read the same streams with the official OpenAI client, as a simple script does. `openai_client.py URL STREAMS
-BODIES`."""
+"""Read the same streams with the official OpenAI client, as a simple script does.
+
+Usage: `openai_client.py URL STREAMS BODIES`.
+"""
 
 from __future__ import annotations
 

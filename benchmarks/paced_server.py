@@ -1,8 +1,9 @@
 """A cheap server that writes 100 tokens per second into each stream, one token per chunk.
 
-`python benchmarks/paced_server.py TOKENS [PER_SECOND]` prints its URL. The chunks are made once; one loop writes to
-every stream that is due. `GET /count` tells what was taken since the last `GET /begin`: an answer is taken when its
-client, through with it, closes the connection or asks the next question on it.
+`python benchmarks/paced_server.py TOKENS [PER_SECOND]` starts the server and prints its URL. The chunks are made
+once. One loop writes to every stream whose next chunk is due. `GET /count` reports the answers that clients have
+completely read since the last `GET /begin`. An answer counts as completely read when its client closes the
+connection, or sends the next question on the same connection.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Open:
 class Paced:
     def __init__(self, tokens: int, per_second: float) -> None:
         self.tokens, self.per_second, self.count = tokens, per_second, Count()
-        # The words differ, since repeating text would be flagged.
+        # The words differ, because faq-tui flags answers that repeat themselves.
         self.words = [f" {place * 7919 % 100_003:x}" for place in range(round(tokens * (1 + SPREAD)))]
         names = ("reasoning", "content")
         self.pieces = [event(chunk({names[2 * place >= tokens]: word})) for place, word in enumerate(self.words)]
@@ -92,7 +93,7 @@ class Paced:
             writer.close()
 
     async def _answer(self, asked: dict[str, Any], writer: asyncio.StreamWriter) -> int:
-        """The tokens of the answer after it is completely written."""
+        """The number of tokens of the answer. The function returns when the whole answer is written."""
         self.count.first = self.count.first or time.time()
         tokens = length_of(asked["messages"][-1]["content"], self.tokens)
         if not asked.get("stream"):  # without streaming, send the same answer after the same time in one piece

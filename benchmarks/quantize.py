@@ -2,11 +2,13 @@
 
     python benchmarks/quantize.py [--layers 8] [--rows 8] [--tokens 128] [--runs 2] [--out FILE]
 
-The embedded model cut to its first layers, on the CPU. First the worker of `faq-tui run` against a plain script that
-makes the same gptqmodel calls, in turn, the first of a pair going second in the next: wall, processor time and peak
-memory of the process; at most 1.02 times, by the median. One and the same script differs by 10 % in time and 4 % in
-memory from run to run (how threads meet decides how many arenas malloc keeps), so a few pairs tell little, and on a
-machine with other work wall time tells nothing. Then seconds a layer: SpQR at most twice gptqmodel's GPTQ.
+The model is the embedded model, cut to its first layers, on the CPU. The first part compares the worker of
+`faq-tui run` with a plain script that makes the same gptqmodel calls. They run in pairs, and the order changes from
+pair to pair. Measured are wall time, CPU time and peak memory. The limit for the worker is 1.02 times the plain
+script's value, by the median over pairs. The same script varies by 10 % in time and by 4 % in memory from run to run,
+because the number of malloc's arenas depends on the timing of threads. Therefore a few pairs show little, and wall
+time shows nothing on a machine that has other work. The second part measures the seconds per layer. The limit for
+SpQR is twice the time of gptqmodel's GPTQ.
 """
 
 from __future__ import annotations
@@ -129,7 +131,7 @@ def main() -> None:
     for name, default in (("layers", 8), ("rows", 8), ("tokens", 128), ("runs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--one", choices=("plain", "worker"), help="for this program itself")
+    parser.add_argument("--one", choices=("plain", "worker"), help="only for calls by this program itself")
     options = parser.parse_args()
     if options.one:
         one(options.one)

@@ -2,8 +2,9 @@
 the cost of a kill.
 
 `python benchmarks/regenerate.py [--streams N …] [--rounds N] [--openai] [--distilabel PYTHON] [--kills N]`. A server
-writes 100 tokens a second into each stream. For 1, 32, 128 and 256 streams at once the clients take turns with the
-same requests, from the first of them to the last answer taken; what counts is the ratio of the two.
+writes 100 tokens per second into each stream. With 1, 32, 128 and 256 concurrent streams, the clients take turns and
+send the same requests. The time is measured from the first request to the end of the last answer. The result is the
+ratio of the clients' times.
 """
 
 from __future__ import annotations
@@ -58,20 +59,24 @@ def killed(kills: int) -> str:
         o = killed_runs(server, Path(place) / "run", kills, seeds=max(60, 20 * kills), dice=random.Random(50))
     return (
         f"{o.kills} kills, {o.in_the_middle} of them in the middle, {o.candidates:,} candidates: {o.regenerated} "
-        f"stored ones asked for again, {o.lost} lost, {o.doubled} doubled; {o.requests:,} requests "
-        f"({o.requests / o.candidates:.2f} a candidate), {o.faults:,} of which went wrong at the server"
+        f"stored candidates requested again, {o.lost} lost, {o.doubled} stored twice; {o.requests:,} requests "
+        f"({o.requests / o.candidates:.2f} per candidate), {o.faults:,} of which failed at the server"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--streams", type=int, nargs="*", default=STREAMS, metavar="N", help="none: left out")
+    parser.add_argument(
+        "--streams", type=int, nargs="*", default=STREAMS, metavar="N", help="concurrent streams; may be empty"
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--candidates", type=int, default=10_000, metavar="N", help="for the memory; 0: left out")
-    parser.add_argument("--kills", type=int, default=0, metavar="N", help="kill a run N times as well")
+    parser.add_argument(
+        "--candidates", type=int, default=10_000, metavar="N", help="for measuring memory; 0 means none"
+    )
+    parser.add_argument("--kills", type=int, default=0, metavar="N", help="also kill a run N times")
     parser.add_argument("--only-kills", action="store_true")
     parser.add_argument("--openai", action="store_true", help="measure the official client, too")
-    parser.add_argument("--distilabel", metavar="PYTHON", help="of an environment with distilabel 1.5.3")
+    parser.add_argument("--distilabel", metavar="PYTHON", help="Python with distilabel 1.5.3, to measure it, too")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     before = load()
@@ -86,7 +91,7 @@ def main() -> None:
     if asked.kills:
         parts.append(f"Kills. {killed(asked.kills)}")
     where = f"{about('openai', 'aiohttp')}; load {before:.1f} before, {load():.1f} after"
-    publish("Regenerating against a bare aiohttp client", where, "\n\n".join(parts), asked.out)
+    publish("Regeneration compared with a minimal aiohttp client", where, "\n\n".join(parts), asked.out)
 
 
 if __name__ == "__main__":

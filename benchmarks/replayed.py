@@ -32,7 +32,10 @@ class Replay:
         return self.lines()
 
     def first(self, holds: Callable[[Lines], bool], before: float) -> float | None:
-        """The first time from here on at which `holds` is true. None if it is not true before the time `before`."""
+        """The first time, after the output that was already fed, at which `holds` is true.
+
+        None if that is not before `before`.
+        """
         for at in self._steps(before):
             if holds(self.lines()):
                 return at
@@ -45,7 +48,7 @@ class Replay:
         while self._next < len(self._chunks) and self._chunks[self._next][0] < before:
             at, data = self._chunks[self._next]
             self._next += 1
-            # The end of a read may split a sequence.
+            # One read may end in the middle of an escape sequence.
             data, self._half = self._half + data, b""
             start = data.rfind(b"\x1b", max(0, len(data) - 64))
             if start >= 0 and not re.match(rb"\x1b(?:\[[0-9;?<>=$]*[a-zA-Z]|[^\[P_^\]])", data[start:]):

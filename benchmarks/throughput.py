@@ -62,7 +62,7 @@ def regenerating(
 
 
 def throughput(streams: list[int], rounds: int, others: Mapping[str, str], say: Callable[[str], None]) -> str:
-    """`others`: the additional clients with the Python of each."""
+    """Measure all clients. `others` maps the name of each further client to the Python that runs it."""
     rows = []
     with paced(TOKENS, PER_SECOND) as url, tempfile.TemporaryDirectory() as place:
         for at_once in streams:
@@ -82,7 +82,7 @@ def throughput(streams: list[int], rounds: int, others: Mapping[str, str], say: 
                     say(f"{at_once} streams, {name}: {found[name][-1]}")
             best = ideal(at_once, [length_of(question(n), TOKENS) for n in range(seeds) for _ in range(CANDIDATES)])
             rows += [_row(at_once, name, results, found[BARE], best) for name, results in found.items()]
-    head = ["streams", "client", "tokens/s", "of the ideal", "of the bare one's", "CPU s per million tokens"]
+    head = ["streams", "client", "tokens/s", "of the ideal", "of the minimal client's", "CPU s per million tokens"]
     return table(head, rows)
 
 
@@ -136,7 +136,7 @@ def _measure(url: str, client: AbstractContextManager[subprocess.Popen[bytes]], 
         watch.join()
     found = _get(url, "count")
     if found["answers"] != answers:
-        raise RuntimeError(f"{found['answers']} answers were taken instead of {answers}")
+        raise RuntimeError(f"the clients read {found['answers']} answers instead of {answers}")
     before = next(cpu for at, cpu in reversed(spent) if at <= found["first"])
     used = next((cpu for at, cpu in spent if at >= found["last"]), spent[-1][1]) - before
     seconds = found["last"] - found["first"]

@@ -1,8 +1,8 @@
 """Measure the response time and the cost of the app during 64 streams of 100 tokens/s and a quantization.
 
 `python benchmarks/ui.py [--quick] [--out FILE]` prints a table: the time from a key press to its effect on the
-screen, the speed of the generation, and the bytes sent to the terminal. It needs `pip install pyte`, and ends by
-itself.
+screen, the speed of the generation, and the bytes sent to the terminal. The program needs pyte (`pip install pyte`).
+It ends without input from a person.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ from faq_tui.core.run.job_record import Job
 
 TITLE = f"The app with {STREAMS} streams at {TOKENS_PER_S} tokens/s each and a quantization running"
 NOTE = (
-    "The pane Regenerate is shown and follows the stream that spoke last. Both kinds of tokens/s are of one job, in "
-    "turns with and without the app. A key whose effect was not seen before the next key counts with the time until "
-    "that: its true time is longer. Load: the machine's average over one minute, least and most of the rounds; all "
-    "that this program starts is in it, and whatever else ran."
+    "The pane Regenerate is shown and follows the stream that wrote last. Both values of tokens/s belong to the same "
+    "job, with and without the app in turn. If the effect of a key was not seen before the next key, the time "
+    "until the next key is used, although the true time is longer. Load: lowest and highest load average of the "
+    "machine over one minute, in all rounds. It includes this program, its child processes and all other programs."
 )
 SIZES = ((80, 24), (200, 60))
-KEY_EVERY_S = 0.8  # give or take a half: keys must not fall into step with the drawing
-PATIENCE_S = 3.0  # for the last key; for the others, until the next one
+KEY_EVERY_S = 0.8  # varied at random by up to a half, so that keys are not in step with the drawing
+PATIENCE_S = 3.0  # longest wait for the effect of the last key; for other keys, the wait ends with the next key
 
-# The minimum on this machine: one wake-up, one read and one write.
+# A program that only echoes. Its time is the minimum on this machine: one wake-up, one read and one write.
 ECHO = "import os, tty; tty.setraw(0); os.write(1, b'ready')\nwhile data := os.read(0, 99): os.write(1, data)"
 
 
@@ -207,7 +207,7 @@ def measure(quick: bool, folder: Path) -> dict[tuple[int, int], Figures]:
         layers = quantization.layers_done() - layers
         say(f"meanwhile {layers} layers were quantized in {time.monotonic() - began:.0f} s")
         if not layers:
-            raise RuntimeError("the quantization stood still: nothing of this counts")
+            raise RuntimeError("the quantization made no progress, so this measurement is not valid")
     return found
 
 
@@ -223,7 +223,7 @@ def rows_of(figures: Figures) -> list[tuple[str, str, str, str]]:
     loads = {name: f"{min(values):.1f}–{max(values):.1f}" for name, values in figures.loads.items()}
     latencies = figures.latencies
     both = latencies["cursor"] + latencies["pane"]
-    late = f", {figures.lost} not before the next key" if figures.lost else ""
+    late = f", {figures.lost} not seen before the next key" if figures.lost else ""
     rows = [
         (f"key to screen, {len(both)} keys", in_ms(both) + late, "p95 < 50 ms", loads["default"]),
         (f"· cursor up and down, {len(latencies['cursor'])} keys", in_ms(latencies["cursor"]), "", loads["default"]),
@@ -261,7 +261,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round: about two minutes")
     parser.add_argument("--out", type=Path, help="write the table to this file too")
     asked = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # then too, what it started is ended
+    # Raise SystemExit, so that child processes are ended in this case, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="faq-ui-") as folder:
         found = measure(asked.quick, Path(folder))
     publish(TITLE, about("textual", "rich", "gptqmodel", "torch"), f"{report(found)}\n\n{NOTE}", asked.out)

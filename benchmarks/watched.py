@@ -25,19 +25,19 @@ class Watched:
     `end`."""
 
     device: str  # cuda | cpu
-    limit: float | None = None  # seconds; then `cancel` is set
+    limit: float | None = None  # seconds after which `cancel` is set
     cancel: CancelToken = field(default_factory=CancelToken)
     before: float = 0.0  # seconds until the first layer began: imports, loading, embedding
     layer_seconds: list[float] = field(default_factory=list)
     after: float | None = None  # seconds from the last layer to the end: saving
-    gpu_bytes: int | None = None  # peak of the whole device, less the memory used before
-    gpu_allocated_bytes: int | None = None  # peak by torch's allocator
+    gpu_bytes: int | None = None  # peak memory of the whole device, minus the memory used before
+    gpu_allocated_bytes: int | None = None  # peak memory of torch's allocator
     host_bytes: int = 0
     note: str = ""
 
     def __post_init__(self) -> None:
         self.started = time.monotonic()
-        self._begun: float | None = None  # the layer
+        self._begun: float | None = None  # time at which the current layer began
         self._over = threading.Event()
         self._idle = gpu_used() if self.device == "cuda" else None
         self._thread = threading.Thread(target=self._sample, daemon=True)
@@ -98,7 +98,7 @@ def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
 
 
 def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> dict[str, Any]:
-    """Rows in the format of faq_tui/core/data/quantize_costs.json."""
+    """A row in the format of faq_tui/core/data/quantize_costs.json."""
     return {
         "method": method,
         "model": model,
@@ -124,7 +124,7 @@ def told_beforehand(row: dict[str, Any]) -> QuantizationCost:
 
 
 def whole_seconds(row: dict[str, Any]) -> float | None:
-    """Seconds of a row's quantization, from the start to the end of the worker. None if not recorded."""
+    """Seconds from the start to the end of the worker that quantized a row; None if they are not recorded."""
     if row["seconds_per_layer"] is None or row["seconds_after"] is None:
         return None
     layers: int = row["profile"]["layers"]

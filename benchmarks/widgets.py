@@ -1,10 +1,11 @@
-"""Our list and our growing text beside Textual's widgets that do the same work, in one app and one process.
+"""Compare our list and our growing text with Textual's widgets that do the same work, in one app and one process.
 
     python benchmarks/widgets.py [--rounds N] [--out FILE]
 
-Fill: from N prepared rows of five cells to the first drawn screen. Move: one cursor key until the screen is drawn.
-Grow: 20 characters at the end of a text of N characters until they are drawn. The terminal has 120×36 cells and is
-not written to. Times are CPU times of the process: a wait for the next frame does not count. The widgets take turns.
+Three times are measured. Fill: fill a list with N prepared rows of five cells, until the first screen is drawn. Move:
+press one cursor key, until the screen is drawn. Grow: add 20 characters to the end of a text of N characters, until
+they are drawn. The terminal has 120×36 cells, and nothing is written to it. Times are CPU times of the process, so
+that waiting for the next frame does not count. The widgets take turns.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ async def drawn(pilot: Pilot[None]) -> None:
 
 
 async def timed(pilot: Pilot[None], make: Callable[[], Widget], change: Callable[[Any], None]) -> tuple[float, float]:
-    """CPU seconds to make and draw the widget, and the median of MOVES changes, each drawn."""
+    """CPU seconds for making and drawing the widget, and the median over MOVES changes, each of which is drawn."""
     began = time.process_time()
     widget = make()
     await pilot.app.mount(widget)
@@ -181,12 +182,14 @@ def main() -> None:
     body = table(head, asyncio.run(work))  # type: ignore[arg-type]
     note = (
         f"\n\nCPU time, medians of {arguments.rounds} rounds. The widgets take turns in each round. "
-        f"A round has {MOVES} moves of the cursor, or adds 20 characters as often. "
+        f"In a round, the cursor moves {MOVES} times, or 20 characters are added {MOVES} times. "
         "A ratio above 1 means that Textual's widget takes longer. "
-        "Our list makes a line when it draws it, as in the app; Textual's lists make every entry first. "
+        "Our list makes a line only when this line is drawn, as in the app. Textual's lists first make every line. "
         f"Load of the machine: {before:.1f} before, {load():.1f} after."
     )
-    publish("Lists and growing texts: ours beside Textual's", about("textual", "rich"), body + note, arguments.out)
+    publish(
+        "Lists and growing texts: our widgets and Textual's", about("textual", "rich"), body + note, arguments.out
+    )
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 FAQ_TUI = [sys.executable, "-m", "faq_tui"]
 
 STREAMS = 64
-TOKENS_PER_S = 100  # of each stream
+TOKENS_PER_S = 100  # tokens per second of each stream
 PIECES_PER_S, TOKENS_PER_PIECE, CHARACTERS_PER_TOKEN = 10, 10, 5
 ANSWER_WORDS, THOUGHT_WORDS = 1100, 400  # about 2,000 tokens: a stream lasts 20 s
 SEEDS = 2000

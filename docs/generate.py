@@ -34,17 +34,17 @@ HEADINGS = {"sources": "[sources.NAME]", "sets": "[sets.NAME]", "recipes": "[[re
 
 SETTINGS_HEAD = """# Settings of faq.toml
 
-`faq-tui init` writes `RUN/faq.toml` with every key below: keys at their defaults stand in it as comments. Only
-`[target]` and `[seeds]` are required. A key that does not exist is refused, with the nearest key that does. Relative
-paths are relative to the run's folder. What each part is for is in [the guide](guide/index.md).
+`faq-tui init` writes `RUN/faq.toml` with every key below. Keys with their default values are comments in this file.
+Only `[target]` and `[seeds]` are required. For an unknown key, the error suggests the most similar valid key.
+Relative paths are relative to the run's folder. [The guide](guide/index.md) explains the purpose of each section.
 
-The column "values" says what a key accepts; "default" says what holds when the key is left out.
+The column "values" lists the values that a key accepts. The column "default" gives its value if it is not set.
 """
 
 KEYS_HEAD = """# Keys of the app
 
-`?` in the app shows the keys of the current pane, and `ctrl+p` finds an action by its name. How to change a key is in
-[the guide](guide/app.md#your-own-keys-and-theme).
+`?` in the app shows the keys of the current pane, and `ctrl+p` finds an action by its name.
+[The guide](guide/app.md#your-own-keys-and-theme) explains how to change a key.
 """
 
 

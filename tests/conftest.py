@@ -1,8 +1,8 @@
-"""What all tests share: the processes they run in, and what is expensive and made once.
+"""Fixtures for all tests, and the rules by which tests are spread over processes.
 
-A run over several files is spread over processes by pytest-xdist, one file at a time (`-n auto --dist loadfile` in
-pyproject.toml); `-n 0` keeps everything in one process. Fixtures of scope "session" exist once per process. What is
-too expensive for that is made with `make_once`, by the first process that needs it.
+pytest-xdist runs the test files in several processes, one file at a time per process (`-n auto --dist loadfile` in
+pyproject.toml). With `-n 0`, all tests run in one process. A fixture of scope "session" exists once per process. If
+this is too expensive, use `make_once`: the first process that needs the object makes it for all processes.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark tests with slow fixtures as slow, and put files with slow tests first.
 
-    A slow file that came last would keep one process busy while the others have nothing left to do.
+    If a slow file came last, one process would be busy with it while the other processes have nothing to do.
     """
     for item in items:
         if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
@@ -58,8 +58,9 @@ MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 def make_once(tmp_path_factory: pytest.TempPathFactory) -> MakeOnce:
     """Make an expensive folder once for all test processes: `make_once(name, make)` returns the folder.
 
-    The first process to ask calls `make` with the folder, which exists and is empty; the others wait for it. Tests
-    must not change the folder. If `make` raises, the next process to ask calls it again with another folder.
+    The first process that needs the folder calls `make` with an empty folder, and the other processes wait. Tests
+    must not change the folder. If `make` raises an exception, the next process calls `make` again with another
+    folder.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

@@ -29,7 +29,7 @@ SHOWN_SKIPS = 5  # maximum number of lines about skipped seeds; the summary coun
 
 
 class EventLines:
-    """Turns events into lines of text. Many events have no line."""
+    """Turns events into lines of text. For many events, there is no line."""
 
     def __init__(self) -> None:
         self._skipped = 0
@@ -52,7 +52,7 @@ class EventLines:
 
 
 def _when(wait_s: float) -> str:
-    """A phrase for the time until the next try. "" if the next try starts at once, perhaps on another server."""
+    """A phrase for the time until the next try. "" if the next try starts at once (perhaps on another server)."""
     return f"; next try in {wait_s:.1f} s" if wait_s else ""
 
 

@@ -33,9 +33,12 @@ def run_in_foreground(
 
 @contextmanager
 def stop_on_signals() -> Iterator[CancelToken]:
-    """The first Ctrl-C (or SIGTERM) requests a stop at the next safe point. The second ends the program at once.
+    """The first Ctrl-C (or SIGTERM) requests a stop at the next safe point.
 
-    The second Ctrl-C loses only unfinished work: finished work is on disk. Child processes end with this process.
+    The second Ctrl-C ends the program at once.
+
+    After a second Ctrl-C, only unfinished work is lost, because finished work is on disk. Child processes end with
+    this process.
     """
     cancel = CancelToken()
 
@@ -43,7 +46,7 @@ def stop_on_signals() -> Iterator[CancelToken]:
         if cancel.is_set:
             os._exit(ExitCode.STOPPED)
         cancel.set()
-        # Write without the stream's buffer, since the signal may have interrupted a buffered write.
+        # Write without the stream's buffer, because the signal may have interrupted a buffered write.
         os.write(2, b"\nfaq-tui: stopping; finished work is kept (Ctrl-C again leaves at once)\n")
 
     handlers = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -12,10 +12,12 @@ import click
 from faq_tui import __version__
 from faq_tui.core.base.errors import ExitCode, FaqError
 
-COMMANDS = {  # maps a command to its module in faq_tui.cli.commands, which is loaded only for this command
+# Maps each command to its module in faq_tui.cli.commands; only the module of the called command is loaded.
+COMMANDS = {
     "demo": "demo",
     "init": "init",
     "run": "run",
+    "batch": "batch",
     "status": "status",
     "pick": "pick",
     "export": "export",
@@ -26,11 +28,11 @@ COMMANDS = {  # maps a command to its module in faq_tui.cli.commands, which is l
 }
 
 
-APP = ""  # the name of the command that opens the app; nobody can type this name
+APP = ""  # the name of the command that opens the app; a user cannot type this name
 OWN_OPTIONS = ("-h", "--help", "-V", "--version")
 EXIT_CODES = (
     "Exit codes: 0 done, 1 a stage failed, 2 bad usage or settings, 3 an endpoint is unreachable, "
-    "4 stopped (work kept)."
+    "4 stopped (finished work is kept)."
 )
 
 
@@ -49,7 +51,7 @@ class LazyGroup(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """If the first argument is not a command, open it as a run in the app."""
+        """If the first argument is not a command, treat it as the folder of a run and open this run in the app."""
         if not args:
             opens = sys.stdin.isatty() and (sys.stdout.isatty() or sys.stderr.isatty())
         else:
@@ -68,9 +70,9 @@ def faq_tui() -> None:
     """Family-Aware Quantization: regenerate calibration data with a larger model of the same family, judge the
     answers, quantize with this data, and measure whether it helped.
 
-    faq-tui [RUN] [--low-bandwidth] opens RUN in the app. Without RUN, it opens the run in this folder.
+    faq-tui [RUN] [--low-bandwidth] opens RUN in the app. Without RUN, it opens the run in the current folder.
 
-    To try it without a GPU, a server or an account: faq-tui demo
+    To try faq-tui without a GPU, a server or an account: faq-tui demo
     """
 
 

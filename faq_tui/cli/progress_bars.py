@@ -1,4 +1,4 @@
-"""Progress on a terminal: one bar for the stage, and one for the layers of the artefact that is being quantized."""
+"""Progress on a terminal: a bar for the stage, and a bar for the layers of the artefact that is being quantized."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Bars:
         self._progress.stop()
 
     def show(self, event: Event) -> None:
-        """Show one event. Called on the pipeline's thread."""
+        """Show one event. The pipeline's thread calls this method."""
         for line in self._lines.of(event):
             if not isinstance(event, StageStarted):
                 self._console.print(Text(line))

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from faq_tui.core.base.text import sanitize
 
-WIDEST = 10_000  # width in cells that is enough for every table
-EMPTY = "·"  # a cell that is not measured yet
+WIDEST = 10_000  # a width in cells that is larger than every table
+EMPTY = "·"  # the text of a cell that is not measured yet
 STYLE = {"done": "green", "running": "cyan", "stale": "yellow", "failed": "red", "interrupted": "yellow"}
 
 
@@ -82,7 +82,10 @@ def _table(*columns: str) -> Table:
 
 
 def print_paper(console: Console, paper: dict[str, Any]) -> None:
-    """One row per quantized model, one column per metric. A cell has our value, and the paper's value in brackets."""
+    """One row per quantized model, one column per metric.
+
+    Each cell shows our value, and in brackets the paper's value.
+    """
     cells = paper["cells"]
     head = f"{paper['preset']}, {paper['model']}: {paper['filled']} of {len(cells)} cells filled (paper in brackets)"
     console.print(Text(sanitize(head), style="bold"))
@@ -92,7 +95,7 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
 
 
 def _parts(console: Console, cells: list[dict[str, Any]], metrics: list[str]) -> list[list[str]]:
-    """The metrics of each table. Columns that do not fit go into another table with the same rows."""
+    """Divide the metrics into several tables with the same rows, if not all columns fit into one table."""
     parts: list[list[str]] = [[]]
     for metric in metrics:
         longer = [*parts[-1], metric]

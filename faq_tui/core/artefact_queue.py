@@ -1,4 +1,4 @@
-"""List every artefact that the settings ask for, with its state."""
+"""List every artefact that the settings name, with its state."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Queued:
     name: str
     state: str
     artefact: Artefact | None  # the last artefact that was made under this name
-    message: str = ""  # why it failed
+    message: str = ""  # why the artefact failed
 
 
 def queue_of(run: Run) -> list[Queued]:
     """All artefacts in the order in which they are made.
 
-    No state marks the artefact that is being made now: only the job's events name it.
+    No state marks the artefact that is being made now. Only the events of the job name this artefact.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)

@@ -1,6 +1,6 @@
 """Store a person's pick or rejection for one seed. It takes precedence over the judge's pick.
 
-Each decision is a new row in the database; no row is ever edited.
+Each decision is a new row in the database; existing rows are never changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:
     if word == "judge":
         return give_back(run, seed_id, source, reason)
     if not (word.isascii() and word.isdigit()):
-        raise UsageError(f"candidate {candidate!r}: give 1, 2, 3 …, 0 to reject the seed, or `judge`")
+        raise UsageError(f"candidate {candidate!r}: give a number (1, 2, 3 …), 0 to reject the seed, or `judge`")
     if int(word) == 0:
         return reject(run, seed_id, source, reason)
     return pick(run, seed_id, source, int(word), reason)
@@ -77,7 +77,7 @@ def _source_of(run: Run, candidate: str) -> tuple[str, str]:
     source, colon, word = candidate.rpartition(":")
     if colon:
         if source not in names:
-            raise UsageError(f"no source {source!r}; this run has {', '.join(names)}")
+            raise UsageError(f"no source {source!r}; the sources of this run are {', '.join(names)}")
         return source, word
     if len(names) > 1:
         raise UsageError(f"this run has the sources {', '.join(names)}: name one, for example {names[0]}:{candidate}")

@@ -67,7 +67,10 @@ def is_busy(run: Run) -> bool:
 
 
 def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
-    """The state of each stage. A finished stage is stale if an earlier stage is not done: its inputs may change."""
+    """The state of each stage.
+
+    A finished stage is stale if an earlier stage is not done, because its inputs may change.
+    """
     rows, states = stages.all_rows(run.store), list[dict[str, Any]]()
     for stage in all_stages():
         earlier_stale = any(before["state"] != "done" for before in states)

@@ -1,7 +1,7 @@
-"""The app. It uses core only through events, jobs and the store. Its process never loads torch."""
+"""The app. It uses core only through events, jobs and the database. Its process never loads torch."""
 
 import os
 
-# Textual reads this when it is imported. A higher frame rate shows the effect of a key sooner. The app has no
-# animations, so this does not increase the number of frames.
+# Textual reads this variable when it is imported. A higher frame rate shows the effect of a key sooner. The app has
+# no animations, so this does not increase the number of frames.
 os.environ.setdefault("TEXTUAL_FPS", "240")

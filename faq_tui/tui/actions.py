@@ -1,4 +1,4 @@
-"""One action of the app or of a pane. `registry` lists them all."""
+"""One action of the app or of a pane. The module `registry` lists all actions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Action:
     """
 
     id: str
-    keys: str  # in Textual's spelling; commas separate alternatives
-    label: str  # one or two words, for the footer
-    help: str  # one sentence, for the help screen and the palette
+    keys: str  # names of keys in Textual's spelling; commas separate alternatives
+    label: str  # one or two words for the footer
+    help: str  # one sentence for the help screen and the palette
     footer: bool = True
     call: str = ""  # the call of a method with arguments, in Textual's spelling: `show_pane('seeds')`
 

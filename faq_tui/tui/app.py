@@ -58,7 +58,8 @@ class FaqApp(AppController):
 
         Tests replace `clock`, `sampler` and `panes`. Raises UsageError if `folder` holds no run.
         """
-        # NO_COLOR asks programs not to use colours. Textual then removes ANSI colours and turns others into greys.
+        # The environment variable NO_COLOR asks programs not to use colours. Textual then removes ANSI colours and
+        # turns all other colours into greys.
         super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.specs, self.actions = panes, registry(panes)
         self._action = {action.id: action for action in self.actions}
@@ -74,7 +75,7 @@ class FaqApp(AppController):
         self.session = Session(self.opened.folder, self.complain)
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
-        # Keep these widgets here: a query searches only the topmost screen, which may be a dialogue.
+        # Keep references to these widgets: a query searches only the topmost screen, which may be a dialogue.
         self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
@@ -142,7 +143,7 @@ class FaqApp(AppController):
         self._keys_changed()
 
     def _keys_changed(self) -> None:
-        """Draw the keys once after the next refresh, since showing a pane changes the bindings several times."""
+        """Draw the keys once after the next refresh, because showing a pane changes the bindings several times."""
         if not self._keys_due:
             self._keys_due = True
             self.call_after_refresh(self._show_keys)
@@ -166,7 +167,7 @@ class FaqApp(AppController):
         )
 
     def key(self, action_id: str) -> str:
-        """The readable name of an action's key. Empty if the focused widget reads this key as text."""
+        """The readable name of an action's key; "" if the focused widget reads this key as text."""
         focused = self._base.focused
         for key in keys_of(self._action[action_id], self.keymap):
             if focused is None or not focused.check_consume_key(key, key_to_character(key)):
@@ -174,7 +175,7 @@ class FaqApp(AppController):
         return ""
 
     def action_help_quit(self) -> None:
-        """Handle ctrl+c: show the app's key for leaving. Textual's message would show its default key."""
+        """Handle ctrl+c: show the app's key for leaving. The message of Textual would show Textual's default key."""
         self.say(f"{self.key('app.quit') or 'ctrl+q'} leaves")
 
     def _is_possible(self, action: Action) -> bool:

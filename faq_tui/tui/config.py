@@ -35,7 +35,11 @@ def config_path() -> Path:
 
 
 def load_config(path: Path) -> Config:
-    """Read the settings. Without a file, return the defaults. A UsageError suggests the nearest valid name."""
+    """Read the settings.
+
+    Without a file, return the defaults. For an unknown name, raise a UsageError that suggests the most similar valid
+    name.
+    """
     try:
         settings: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -77,7 +81,7 @@ def _key(path: Path, name: str, key: str) -> str:
 
 
 def _no_clash(path: Path, keymap: dict[str, str]) -> None:
-    """Raise UsageError if two actions of one scope share a key: the key could start only one of them."""
+    """Raise UsageError if two actions of one scope have the same key, because a key can start only one action."""
     taken: dict[tuple[str, str], str] = {}
     for action in registry():
         for key in keys_of(action, keymap):

@@ -36,7 +36,7 @@ class AppController(App[None]):
     specs: tuple[PaneSpec, ...]
     panes: dict[str, Pane]  # maps each scope to its pane, in the order of the tabs
     actions: tuple[Action, ...]  # all actions of the app and of its panes
-    farewell = ""  # printed after the app has left the screen
+    farewell = ""  # the text that is printed after the app has left the screen
 
     @property
     def keymap(self) -> dict[str, str]:
@@ -67,7 +67,7 @@ class AppController(App[None]):
         self.notify(sanitize(sentence), severity=severity, markup=False)
 
     def perform(self, action: Action) -> None:
-        """Run an action. For an action of a pane, show that pane first."""
+        """Run an action. If it is an action of a pane, show this pane first."""
         if action.scope != APP:
             self.show_pane(action.scope)
         self.call_later(self.run_action, action.command, self if action.scope == APP else self.pane)
@@ -126,7 +126,7 @@ class AppController(App[None]):
     def action_copy(self) -> None:
         text = self.screen.get_selected_text() or self.pane.text_to_copy() or text_of(self.focused)
         if not text.strip():
-            self.say("nothing to copy here")
+            self.say("there is nothing to copy here")
             return
         path = clipboard.copy_file()
         try:

@@ -12,7 +12,7 @@ def clock_time(seconds: float) -> str:
 
 
 def pace(per_second: float, unit: str = "") -> str:
-    """A rate such as `12 a second` or `1.3 s each`; empty if it is 0."""
+    """A rate such as `12 a second` or `1.3 s each`; "" if the rate is 0."""
     if per_second <= 0:
         return ""
     if per_second >= 1:

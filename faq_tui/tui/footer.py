@@ -1,6 +1,6 @@
 """The footer shows as many keys of the visible pane as fit, and always the keys for help and quit.
 
-If some keys do not fit, the label of the help key shows this.
+If some keys do not fit, the help key has the label MORE.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class KeyFooter(LiteralText):
         """Show (key, label) pairs: first as many of `keys` as fit, then all of `always`. `keys` begins with the most
         important key.
 
-        Neighbours with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
+        Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
         """
         self._keys, self._always = list(keys), list(always)
         self._draw()
@@ -49,7 +49,7 @@ class KeyFooter(LiteralText):
 
 
 def _together(keys: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Join neighbours with equal labels, such as `1 2 3 Pick`."""
+    """Join neighbouring keys with equal labels, as in `1 2 3 Pick`."""
     return [(" ".join(key for key, _ in group), label) for label, group in groupby(keys, key=lambda pair: pair[1])]
 
 

@@ -19,7 +19,7 @@ class GpuLoad:
     """One GPU at one time."""
 
     name: str
-    load: int  # percent of the last sampling period in which the GPU was busy
+    load: int  # percentage of the last sampling period in which the GPU was busy
     used: int  # bytes of GPU memory
     total: int
     celsius: int | None
@@ -30,7 +30,7 @@ class MachineSample:
     """The machine at one time."""
 
     gpus: tuple[GpuLoad, ...]
-    cpu: float | None  # percent of all cores; None until the second sample
+    cpu: float | None  # load of all cores in percent; None until the second sample
     used: int  # bytes of main memory
     total: int
 
@@ -47,7 +47,7 @@ class MachineSampler:
         threading.Thread(target=self._sample, name="machine", daemon=True).start()
 
     def close(self) -> None:
-        """Ask the thread to end at its next sample. Does not wait for it."""
+        """Ask the thread to end at its next sample, and return without waiting."""
         self._end.set()
 
     def _sample(self) -> None:

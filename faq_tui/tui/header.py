@@ -16,8 +16,10 @@ from faq_tui.tui.widgets.text import LiteralText
 
 
 class Header(LiteralText):
-    """The run, its target and its sources, each with its relation to the target. `badge` marks an unusual session,
-    such as a replay."""
+    """Shows the run, its target and its sources.
+
+    Each source has its relation to the target. `badge` marks an unusual session, such as a replay.
+    """
 
     def __init__(self, run: Run, badge: str = "") -> None:
         super().__init__(id="header")

@@ -11,7 +11,7 @@ from faq_tui.tui.session import Session
 from faq_tui.tui.waiting import waiting_in_words
 from faq_tui.tui.widgets.text import LiteralText
 
-BAR = 30  # maximum width in cells
+BAR = 30  # maximum width of the progress bar in cells
 NARROWEST = 6
 STYLES = {"failed": "bold red", "killed": "bold red", "stopped": "yellow", "done": "green"}
 
@@ -70,7 +70,9 @@ def _idle(session: Session, start: str) -> Text:
 
 
 def _running(live: LiveState, now: float, width: int) -> Text:
-    """The line with as many parts as fit. The parts by importance: stage, bar, count, time left, rate, detail."""
+    """The line with as many parts as fit. The most important parts come first: stage, bar, count, time left, rate,
+    detail.
+    """
     stage = live.stage
     if stage is None:
         return Text("Working …")

@@ -13,12 +13,12 @@ from faq_tui.core.regenerating import TRUNCATED
 from faq_tui.core.run import events as e
 from faq_tui.tui.live_quantize import ArtefactLive
 
-KEPT_LINES = 500  # maximum number of notes
-KEPT_CHARACTERS = 400_000  # maximum characters of one growing text; the database holds the finished text
+KEPT_LINES = 500  # maximum number of notes that are kept
+KEPT_CHARACTERS = 400_000  # maximum number of characters of a growing text; the database holds finished texts
 KEPT_FAILURES = 10_000
 GUESSED_SCALE = 0.25  # assumed tokens per character until a candidate is finished
-MIN_SHARE_DONE = 0.01  # share of a stage that must be done before its rate is shown; the start distorts the rate
-WINDOW_S, BUCKET_S = 10.0, 0.5  # seconds of a rate's window, and seconds of one slot in the window
+MIN_SHARE_DONE = 0.01  # a stage's rate is shown after this share of the stage, because its start distorts the rate
+WINDOW_S, BUCKET_S = 10.0, 0.5  # length of a rate's window, and length of one slot of the window, in seconds
 
 CandidateKey = tuple[str, str, int]  # (id of the seed, name of the source, number of the candidate)
 CandidateEvent = e.CandidateStarted | e.CandidateDelta | e.CandidateRetried | e.CandidateDone | e.CandidateFailed
@@ -51,7 +51,7 @@ class Rate:
 
 
 class GrowingText:
-    """Text that grows at its end. Appending and reading take time only for the new characters."""
+    """Text that grows at its end. The time for appending and reading depends only on the number of new characters."""
 
     def __init__(self) -> None:
         self.length = 0
@@ -98,7 +98,7 @@ class Regeneration:
     learned_tokens: int = 0
     learned_characters: int = 0
     characters: Rate = field(default_factory=Rate)  # streamed characters
-    whole: Rate = field(default_factory=Rate)  # tokens of candidates whose streamed text this app did not receive
+    whole: Rate = field(default_factory=Rate)  # tokens of finished candidates whose streamed text the app did not get
 
     def tokens_per_second(self, now: float) -> float:
         """Tokens per second, estimated from the streamed characters, because a delta can hold several tokens."""
@@ -164,7 +164,7 @@ class StageLive:
     state: str = "running"  # running | done | failed | stopped
     message: str = ""
     already: int = 0  # units that were already done when the stage began
-    first: tuple[int, float] | None = None  # units done at the first progress event, and its time
+    first: tuple[int, float] | None = None  # (units done at the first progress event, time of this event)
 
     def seconds_a_unit(self, now: float) -> float | None:
         """Mean seconds per unit since the first progress event, without the time to load a model.
@@ -186,7 +186,7 @@ class StageLive:
 
 @dataclass
 class LiveState:
-    """Everything that the panes show of the running job. Every event increases `version`; a pane redraws
+    """Everything that the panes show about the running job. Every event increases `version`; a pane redraws
     only if `version` has changed."""
 
     version: int = 0
@@ -253,7 +253,7 @@ class LiveState:
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
-                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest comes last
+                self.artefacts.pop(event.artefact, None)  # remove an earlier try, so that the newest try comes last
                 self.artefacts[event.artefact] = ArtefactLive(
                     event.artefact, event.layers, at, event.samples, event.tokens
                 )

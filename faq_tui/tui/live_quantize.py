@@ -30,8 +30,9 @@ class ArtefactLive:
         return (max(self.layer_done.values()) - min(self.layer_started.values())) / len(self.layer_done)
 
     def seconds_left(self, now: float) -> float | None:
-        """Seconds left at the current rate, less the time spent on the current layer. None until one layer is
-        finished."""
+        """Seconds left at the current rate, minus the time already spent on the current layer.
+
+        None until one layer is finished."""
         pace = self.seconds_a_layer()
         if pace is None:
             return None

@@ -17,7 +17,7 @@ HERE = ("app.command_palette",)  # the palette omits the action that opens the p
 
 
 class ActionCommands(Provider):
-    """The commands of the palette. An action of a pane first shows that pane."""
+    """The commands of the palette. An action of a pane shows its pane first."""
 
     @property
     def _app(self) -> AppController:

@@ -1,4 +1,4 @@
-"""The base class of a pane, and the spec by which the app lists a pane."""
+"""The base class of panes, and the spec that describes a pane before it is opened."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PaneSpec:
     scope: str  # the id of its widget; the ids of its actions begin with it
     title: str  # the text on the tab
     digit: int  # the digit key that shows the pane, alone or with ctrl
-    help: str  # one sentence that describes what the key shows
+    help: str  # one sentence that describes what the pane shows
     path: str  # "module:class" of the Pane; it is imported when the app opens
     actions: tuple[Action, ...]
 
@@ -40,8 +40,8 @@ class Pane(Container, can_focus=True):
     """A container that reads the store when it is shown, and the live state while it is visible.
 
     The UI thread opens `run` and is the only thread that uses it. Jobs write to the same database from their own
-    process. The visible pane itself has the focus, so its keys work, and no widget is redrawn for the focus. If an
-    action raises FaqError, the app shows this error in a notification.
+    process. The visible pane itself has the focus, so that its keys work and no widget must be redrawn when the focus
+    changes. If an action raises FaqError, the app shows this error in a notification.
     """
 
     BLANK = True  # widgets cover the whole pane, so Textual need not draw its background
@@ -72,7 +72,10 @@ class Pane(Container, can_focus=True):
 
     @property
     def room(self) -> Size:
-        """The size of the pane. For a hidden pane this is its future size, so that one layout is enough."""
+        """The size of the pane.
+
+        For a hidden pane, this is the size that it will have, so that one layout is enough.
+        """
         if self.size or not isinstance(self.parent, Widget):
             return self.size
         return self.parent.size
@@ -89,7 +92,7 @@ class Pane(Container, can_focus=True):
         """Skip Textual's update of the inner styles: no style depends on the focus."""
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """Draw only the given regions. Without regions, draw nothing, since widgets cover the whole pane."""
+        """Draw only the given regions. Without regions, draw nothing, because widgets cover the whole pane."""
         return super().refresh(*regions, repaint=repaint and bool(regions), layout=layout, recompose=recompose)
 
     def on_mount(self) -> None:
@@ -102,12 +105,12 @@ class Pane(Container, can_focus=True):
         self.notify(sanitize(event.message), severity="error" if event.failed else "information", markup=False)
 
     def shown(self, live: LiveState) -> None:
-        """Called when the pane becomes visible. Reads the data to show."""
+        """Read the data to show. The app calls this method when the pane becomes visible."""
 
     def tick(self, live: LiveState) -> None:
         """Redraw what changed (see `live.version`) and the elapsed times.
 
-        Called at most ten times per second, and only while the pane is visible.
+        The app calls this method at most ten times per second, and only while the pane is visible.
         """
 
     def text_to_copy(self) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.run.events import Timed, from_json
 
-MOST = 5_000  # maximum number of events that one call reads from the file
+MOST = 5_000  # one call reads at most this many events from the file
 
 
 class Player:
@@ -26,7 +26,7 @@ class Player:
             raise UsageError(f"{events} cannot be played: {error.strerror}") from None
         self._next = self._read()
         if self._next is None:
-            raise UsageError(f"{events} holds no events to play")
+            raise UsageError(f"{events} contains no events that could be played")
         self._first: float = self._next[1]
         self._now: float = self._first
         self._began: float | None = None
@@ -41,7 +41,7 @@ class Player:
         return self._next is None
 
     def drain_timed(self) -> list[Timed]:
-        """The events that are due."""
+        """The events whose time has come."""
         if self._began is None:
             self._began = self._timer()
         due = self._first + (self._timer() - self._began) * self._speed if self._speed else float("inf")
@@ -71,10 +71,10 @@ def recording(folder: Path, job: str | None) -> Path:
     paths = sorted((folder / "jobs").glob("*/events.jsonl"))
     if job is None:
         if not paths:
-            raise UsageError(f"{folder} has no recorded job; first run it with `faq-tui run {folder}`")
+            raise UsageError(f"{folder} has no recorded job: first run the stages with `faq-tui run {folder}`")
         return paths[-1]
     named = [path for path in paths if path.parent.name == job]
     if not named:
         there = ", ".join(path.parent.name for path in paths) or "none"
-        raise UsageError(f"no recorded job {job!r} in {folder}; it has {there}")
+        raise UsageError(f"there is no recorded job {job!r} in {folder}; the jobs are {there}")
     return named[0]

@@ -1,4 +1,4 @@
-"""All actions.
+"""The list of all actions.
 
 Footer, palette, help screen, key bindings and docs/keys.md are built from this list. `python -m faq_tui.tui.registry`
 prints the table of keys.

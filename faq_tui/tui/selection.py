@@ -1,4 +1,4 @@
-"""The selected seed. All panes share it, so the next pane opens on the same seed."""
+"""The selected seed. All panes share the selected seed, so that the next pane opens on the same seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def selected_seed(app: Any) -> str | None:
 
 
 def select_seed(widget: Widget, seed_id: str) -> None:
-    """Store the selected seed in the app. Post SeedSelected if it has changed."""
+    """Store the selected seed in the app. Post SeedSelected if the selection has changed."""
     app: Any = widget.app
     if selected_seed(app) != seed_id:
         app.selected_seed = seed_id

@@ -23,14 +23,14 @@ from faq_tui.core.run.job_record import Job
 from faq_tui.tui.live import LiveState
 
 LOOK_EVERY_S = 1.0  # seconds between two searches for a job that another program started
-SLICE_S = 0.02  # maximum seconds that one call of `pump` spends on events, so that keys are handled in time
+SLICE_S = 0.02  # one call of `pump` spends at most this many seconds on events, so that keys are handled in time
 KILLED = "the job was killed before it recorded a reason"
 
 
 class EventSource(Protocol):
     """A source of events: a running job or a recording."""
 
-    failure: str  # why the source ended early; "" if it did not
+    failure: str  # why the source ended early; "" if it did not end early
 
     def drain_timed(self) -> list[Timed]: ...
     @property
@@ -63,7 +63,7 @@ class Session:
         return len(self._pending)
 
     def open(self) -> None:
-        """Begin to look for a running job. If there is none, show the last job."""
+        """Begin to look for a running job. If there is no running job, show the last job."""
         threading.Thread(target=self._look, name="look", daemon=True).start()
 
     def close(self) -> None:
@@ -94,7 +94,10 @@ class Session:
             jobs.kill(self.job)
 
     def pump(self) -> None:
-        """Apply some of the new events. One call handles a limited number, so that the screen never waits."""
+        """Apply some of the new events.
+
+        One call handles only a limited number of events, so that the screen never waits.
+        """
         while not self._callbacks.empty():
             self._callbacks.get_nowait()()
         if self._source is None:
@@ -111,7 +114,7 @@ class Session:
             if self.job is not None:
                 threading.Thread(target=self._conclude, args=(self.job,), name="conclude", daemon=True).start()
 
-    # On the UI's thread.
+    # The following methods run on the UI's thread.
 
     def _follow(self, source: EventSource) -> None:
         if self._source is not None:
@@ -154,7 +157,7 @@ class Session:
     def _changed(self) -> None:
         self.live.version += 1
 
-    # These run on daemon threads.
+    # The following methods run on daemon threads.
 
     def _look(self) -> None:
         self._later(self._attach, jobs.find_live(self._folder), True)

@@ -1,8 +1,8 @@
 """Only the app writes to the terminal: output of native code, child processes and threads goes to a log file.
 
 Python can redirect its own `print`. But CUDA, tokenizers and child processes write directly to the file descriptors 1
-and 2, which would destroy the screen. So Textual gets a copy of the terminal's descriptor, and the descriptors 1 and
-2 point to the log while the app is open.
+and 2, which would destroy the screen. Therefore Textual gets a copy of the terminal's descriptor, and the descriptors
+1 and 2 point to the log while the app is open.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ LOG_LIMIT = 5_000_000  # bytes; a longer log is emptied at the next start
 class Terminal(io.TextIOWrapper):
     """A terminal that may disappear.
 
-    After that, output is discarded without a wait or an error. An error would end Textual's writing thread, and the
-    screen's thread would wait for it forever.
+    After the terminal has disappeared, output is discarded without a wait or an error. An error would end Textual's
+    writing thread, and the screen's thread would wait forever for the writing thread.
     """
 
     def write(self, text: str) -> int:
@@ -49,7 +49,7 @@ def own_terminal(log: Path) -> Iterator[int]:
     At the end, the descriptors 1 and 2 are restored. Raises UsageError if there is no terminal.
     """
     if not (os.isatty(0) and (os.isatty(1) or os.isatty(2))):
-        raise UsageError("the app needs a terminal; without one use `faq-tui run RUN` or `faq-tui demo --headless`")
+        raise UsageError("the app needs a terminal; without one, use `faq-tui run RUN` or `faq-tui demo --headless`")
     sys.stdout.flush()
     sys.stderr.flush()
     copy = os.dup(2 if os.isatty(2) else 1)
@@ -60,7 +60,7 @@ def own_terminal(log: Path) -> Iterator[int]:
     os.dup2(target, 1)
     os.dup2(target, 2)
     os.close(target)
-    # Textual's driver reads the terminal's size from one of these and writes to the other.
+    # Textual's driver reads the terminal's size from one of these files and writes to the other.
     _set_streams(terminal, terminal)
     try:
         yield copy
@@ -76,7 +76,7 @@ def own_terminal(log: Path) -> Iterator[int]:
 
 
 def hung_up(fd: int) -> bool:
-    """Whether the terminal is gone: the window was closed or the connection was lost."""
+    """True if the terminal is gone, because the window was closed or the connection was lost."""
     poller = select.poll()
     poller.register(fd, 0)
     return any(what & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, what in poller.poll(0))

@@ -16,9 +16,10 @@ FINISHED_DEMO = "FAQ_TUI_FINISHED_DEMO"  # names the folder of a finished demo; 
 
 @pytest.fixture(scope="session")
 def demo(make_once: MakeOnce) -> Path:
-    """The demo's run folder, finished. Ten minutes on two cores where `FAQ_TUI_FINISHED_DEMO` names none.
+    """The folder of a finished run of the demo.
 
-    Tests must not change it: see `demo_copy`.
+    If the environment variable `FAQ_TUI_FINISHED_DEMO` does not name such a folder, the demo is run, which takes ten
+    minutes on two cores. Tests must not change the folder; they can use `demo_copy`.
     """
 
     def make(folder: Path) -> None:

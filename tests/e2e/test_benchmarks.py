@@ -1,6 +1,6 @@
-"""The real small model through the stages evaluate and report: lm_eval in process, evalscope against the real server.
+"""The stages evaluate and report with the small real model: lm_eval in a worker, evalscope with the real server.
 
-Both on local data, without a network; both land in the same report.
+Both use local data and no network, and the report contains the results of both.
 """
 
 from __future__ import annotations

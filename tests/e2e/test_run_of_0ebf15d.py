@@ -1,7 +1,7 @@
-"""A run made by commit 0ebf15d is opened by this code: nothing is stale, and what is made anew is the same.
+"""A run made by commit 0ebf15d is opened by this code: no stage is stale, and repeated stages give equal results.
 
-`fixtures/run-0ebf15d` is what that code left behind. A failure here means that finished runs of users go stale, or
-that the same settings give other calibration data or another report.
+`fixtures/run-0ebf15d` holds the files that commit 0ebf15d wrote. If a test here fails, finished runs of users become
+stale, or the same settings give other calibration data or another report.
 """
 
 from __future__ import annotations

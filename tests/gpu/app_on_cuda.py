@@ -1,8 +1,8 @@
-"""The app on a machine with a GPU, in a pty: prints what a person sees after some seconds.
+"""Open the app in a pseudo-terminal on a machine with a GPU, and print what a person sees after some seconds.
 
     python tests/gpu/app_on_cuda.py RUN [--seconds 15] [--size 120x36]
 
-Ends with an error unless the header's strip shows the GPU, in more than one state.
+The program fails unless the line with the load of the machine shows the GPU, with at least two different values.
 """
 
 from __future__ import annotations

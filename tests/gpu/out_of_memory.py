@@ -1,10 +1,12 @@
-"""CUDA out of memory in every engine: one clear sentence each, nothing half-written, the queue goes on.
+"""Let every method run out of GPU memory.
+
+Each method must report one clear sentence and leave no incomplete folder, and the queue must continue.
 
     python tests/gpu/out_of_memory.py FOLDER [--megabytes 32] [--device cuda]
 
-Each method's worker child may take only so much of the GPU (`torch.cuda.set_per_process_memory_fraction`), and a
-layer of the random target needs more. The last recipe of the queue has no such limit, and must come out whole.
-`--device cpu` tries the program out: then nothing fails.
+Each method's worker child may use only a part of the GPU's memory (`torch.cuda.set_per_process_memory_fraction`), and
+one layer of the random target needs more than this part. The last recipe of the queue has no limit and must succeed.
+`--device cpu` is for a test of this program; then no recipe fails.
 """
 
 from __future__ import annotations

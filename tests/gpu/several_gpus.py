@@ -1,11 +1,12 @@
-"""The methods of gptqmodel on every GPU that there is, beside the same on the first one alone.
+"""Run the methods of gptqmodel on all GPUs and on only the first GPU, and compare both.
 
-    python tests/gpu/several_gpus.py FOLDER [--methods gptq,gptaq,awq] [--rows 64] [--tokens 1024] [--tiny]
+python tests/gpu/several_gpus.py FOLDER [--methods gptq,gptaq,awq] [--rows 64] [--tokens 1024] [--tiny]
 
-gptqmodel spreads rows and modules over all visible GPUs by itself. Checked: each artefact comes out whole, its
-manifest counts the GPUs, and the weights are nearly those of one GPU (Hessians are summed in another order, which
-turns the rounding of a few values). Printed, and written to `several_gpus.md` in `$OUT` or FOLDER: seconds of both,
-peak memory of the fullest GPU, and the share of packed values that differ. `--tiny` tries the program out on a CPU.
+gptqmodel itself spreads rows and modules over all visible GPUs. The program checks that each artefact is complete,
+that its manifest has the number of GPUs, and that almost all weights are equal to the weights from one GPU. (Hessians
+are summed in another order, which changes the rounding of a few values.) The program prints the seconds of both runs,
+the highest peak memory of a GPU, and the share of packed values that differ. It also writes them to `several_gpus.md`
+in `$OUT` or FOLDER. `--tiny` is for a test of this program on a CPU.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The rules that hold the source together: imports in one direction, no cycle, short files, one name for one class.
+"""Check the rules for the source: imports in one direction, no import cycle, short files, unique class names.
 
-Each rule is also tried on a copy with a planted violation, so that a checker that finds nothing is noticed.
+Each check is also run on a copy that violates the rule, to show that the check finds violations.
 """
 
 from __future__ import annotations

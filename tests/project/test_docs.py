@@ -1,6 +1,6 @@
 """README, CONTRIBUTING and the pages in docs/ agree with the code.
 
-Paths, links and anchors exist; commands and settings in the pages are accepted; quoted errors stand in the source;
+Paths, links and anchors exist; commands and settings in the pages are accepted; quoted errors occur in the source;
 generated pages are up to date; layers and registries are those of the source.
 """
 
@@ -103,8 +103,9 @@ def test_a_page_has_a_title() -> None:
 def commands_of(page: str) -> Iterator[list[str]]:
     """The arguments of every `faq-tui` command line in a page's shell blocks and in its text.
 
-    A usage line such as `faq-tui run RUN [--only STAGE]` stands for the command with all of its options, and the
-    first of the words with bars between them. A command that the text only names, such as `faq-tui run`, is left out.
+    A usage line such as `faq-tui run RUN [--only STAGE]` gives the command with all its options. Of words that are
+    separated by bars, the first word is used. A command without arguments, such as `faq-tui run` in a sentence, is
+    left out.
     """
     shell = "\n".join(blocks(page, "sh", "bash"))
     lines = shell.replace("\\\n", " ").splitlines()

@@ -1,7 +1,8 @@
 """The tests mirror the source: the path of a module leads to its test.
 
 faq_tui/core/store/migrate.py is tested by tests/core/store/test_migrate.py. For a module without a test file,
-tests/covered_by.toml names the files that run it. Each rule is also tried on a small tree with a planted violation.
+tests/covered_by.toml names the files that run the module. Each check is also run on a small tree that violates the
+rule.
 """
 
 from __future__ import annotations

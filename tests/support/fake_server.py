@@ -1,9 +1,9 @@
-"""An OpenAI-compatible chat server on loopback that misbehaves on demand, and counts what it was asked.
+"""An OpenAI-compatible chat server on loopback. It can imitate faults, and it counts requests.
 
-In a test: `with FakeServer() as server: server.behaviour = Behaviour(dialect="inline")`. By hand:
-`python -m tests.support.fake_server` serves until Ctrl-C; `--help` names its options. As a process of its own it
-survives the client's `kill -9`. `GET /stats` tells how often each (question, seed number) was asked and answered to
-the end.
+In a test, use `with FakeServer() as server: server.behaviour = Behaviour(dialect="inline")`. On the command line,
+`python -m tests.support.fake_server` serves until Ctrl-C, and `--help` lists the options. In a separate process, the
+server continues after a `kill -9` of its client. `GET /stats` returns, for each (question, sampling seed), the number
+of requests and the number of complete answers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Finds what a pane shows wider or higher than the place it has.
+"""Find texts of a pane that are wider or higher than their widgets.
 
-Three ways in which text is lost are looked at: a text that stands still and needs more room than its widget has; a
-line that its widget paints past its own edge; and a line from which the widget itself took letters away. The last
-may be, in a list of texts that can be read elsewhere, where an ellipsis says so.
+Text can be lost in three ways: a fixed text needs more room than its widget has; a widget draws a line past its own
+edge; or a widget removes letters of a line. The third way is allowed in a list if an ellipsis shows it and the whole
+text can be read elsewhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Find import cycles in a Python package by reading its files, without importing it.
 
-Every import statement counts: those at the top of a file, those inside a function and those under TYPE_CHECKING. A
+Every import statement counts: at the top of a file, inside a function, and under TYPE_CHECKING. A
 lazy import avoids a crash at start-up, but two packages that import each other still cannot be understood, tested or
 moved one at a time.
 """
@@ -66,8 +66,8 @@ def _module(name: str, modules: dict[str, Path]) -> str | None:
 def cycles(root: Path) -> list[str]:
     """One message per import cycle below the package folder `root`; an empty list if there is none.
 
-    Every folder is checked on its own: its files and folders must have an order in which each imports only from
-    those before it. A message names the files and folders that import each other, and each import between them with
+    Every folder is checked separately: there must be an order of its files and folders in which each imports only
+    from earlier ones. A message names the files and folders that import each other, and each import between them with
     file and line.
     """
     imports = imports_of(root)

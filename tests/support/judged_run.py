@@ -1,6 +1,6 @@
-"""A run on which seeds can be browsed and candidates judged: two sources, a judge's marks, assembled sets.
+"""Make a run for tests of the panes Seeds and Judge. It has two sources, scores of a judge, and assembled sets.
 
-No server, no weights: rows are stored as the stages store them.
+No server and no weights are needed: the rows are stored in the same form in which the stages store them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""One run, killed with SIGKILL at random moments and resumed each time; what that costs is counted at the server.
+"""Kill one run with SIGKILL at random moments and resume it each time. The server counts the repeated requests.
 
-Three requests in ten go wrong beside that, in every way that another try may get over.
+In addition, three of ten requests fail, with all faults for which another try can help.
 """
 
 from __future__ import annotations

@@ -65,10 +65,10 @@ class Bench:
         run_worker("quantize", spec, on_message, cancel, self.root / "jobs" / "log.txt", {"PYTHONPATH": path})
 
     def here(self, spec: dict[str, Any]) -> list[Message]:
-        """The task in this process: for dense targets only.
+        """Run the task in this process. Use this only for dense targets.
 
-        For a mixture of experts gptqmodel replaces the model's classes in transformers, for the rest of the process.
-        Tests that come later would then see other experts than those of the target's family.
+        For a mixture of experts, gptqmodel replaces classes of transformers until the process ends. Later tests would
+        then use these replaced classes.
         """
         file = Path(spec["model"]) / "config.json"  # absent where the task is to refuse the model
         config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}

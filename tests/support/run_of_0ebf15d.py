@@ -1,8 +1,9 @@
 """A finished run made by the code of commit 0ebf15d, as a folder that any later code can open.
 
-The stored run (`fixtures/run-0ebf15d`) has no weights. Those of the target are computed here from a hash, so that
-they are the same bytes on every machine and under every version of torch and numpy. The run's artefacts have their
-manifests and configurations, and in place of weights empty files of the same size, which the report states.
+The stored run (`fixtures/run-0ebf15d`) has no weights. This module computes the target's weights from a hash, so that
+they have the same bytes on every machine and with every version of torch and numpy. The artefacts of the run have
+manifests and configurations. Instead of weights, they have empty files of the same size, because the report states
+this size.
 """
 
 from __future__ import annotations

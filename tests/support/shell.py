@@ -39,9 +39,9 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def faq_tui(*arguments: str | Path, **env: str) -> Result:
-    """`main()` as the installed command calls it, in this process: a new one costs a second of imports.
+    """Call `main()` like the installed command, but in this process: a new process needs a second for imports.
 
-    Every call checks that no traceback reached the person.
+    Every call checks that no traceback was printed.
     """
     out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.TextIOWrapper(io.BytesIO(), "utf-8")
     with (

@@ -31,7 +31,8 @@ def make_tiny_model(
 ) -> Path:
     """Write a whole Hugging Face folder (weights, config, tokenizer, template) and return it.
 
-    Byte-level BPE, so any text round-trips; `vocab` must hold its 256 bytes and 3 special tokens
+    The tokenizer is a byte-level BPE, so that every text can be encoded and decoded. `vocab` must hold its 256 bytes
+    and 3 special tokens
     (bos `<|im_start|>`, eos = pad `<|im_end|>`, unk `<|endoftext|>`). Every in_features is `hidden` or
     `intermediate` (2 x hidden if not given). The same arguments write the same weights.
     """

@@ -74,7 +74,7 @@ async def test_it_is_shown_and_changes_nothing(recorded: Path) -> None:
         assert "replay ×1" in text_of(app).splitlines()[0]
         await pilot.press("r")
         assert said(app) == ["this is a replay, which cannot start jobs"]
-        with pytest.raises(FaqError, match="is open for reading only"):
+        with pytest.raises(FaqError, match="is open only for reading"):
             seeds.assign_roles(app.opened.store, [], [])
         now = 20.0
         await until(pilot, lambda: "regenerate done" in text_of(app))
@@ -105,7 +105,7 @@ def test_what_cannot_be_played_is_said_in_one_sentence(folder: Path, recorded: P
     with pytest.raises(UsageError, match="no recorded job 'x'"):
         recording(folder, "x")
     (folder / "jobs" / "20990101-000000-zzzz" / "events.jsonl").write_text("nothing\n")
-    with pytest.raises(UsageError, match="holds no events to play"):
+    with pytest.raises(UsageError, match="contains no events that could be played"):
         Player(recording(folder, None))
     assert "no run folder at" in refused(ExitCode.USAGE, "replay", folder / "none")
     assert "needs a terminal" not in refused(ExitCode.USAGE, "replay", folder, "--speed", "-1")

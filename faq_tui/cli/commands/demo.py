@@ -12,10 +12,10 @@ import click
 @click.option("--headless", is_flag=True, help="Run without the app.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 def command(folder: Path, headless: bool, as_json: bool) -> None:
-    """Run all stages once on a small real model. Needs no GPU, server or account.
+    """Run all stages once on a small real model. The demo needs no GPU, server or account.
 
-    Takes about ten minutes on two cores, after a download of 93 MB. If it is stopped or killed, run the same command
-    again to resume.
+    The demo takes about ten minutes on two cores, after a download of 93 MB. If it is stopped or killed, run the same
+    command again to resume it.
     """
     from faq_tui.cli.foreground import run_in_foreground
     from faq_tui.core.run.run import open_run

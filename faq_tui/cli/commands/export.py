@@ -1,4 +1,4 @@
-"""`faq-tui export`: a calibration set for other quantizers."""
+"""`faq-tui export`: print or write a calibration set for other quantizers."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ def _list_presets(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
 class SettingOption(click.Option):
     """An option that sets a key of `faq.toml`. Its help ends with the key's description from the schema.
 
-    The schema is loaded only when the help is shown, since loading it takes time. It includes settings of other
-    installed packages.
+    The schema is loaded only when the help is shown, because loading takes time. The schema includes settings of
+    other installed packages.
     """
 
     def __init__(self, *args: Any, section: str, key: str, **kwargs: Any) -> None:
@@ -41,12 +41,12 @@ class SettingOption(click.Option):
 @click.option("--target", cls=SettingOption, section="target", key="model", help="The model to quantize")
 @click.option("--seeds", cls=SettingOption, section="seeds", key="path", help="The questions")
 @click.option(
-    "--preset", help="One of the paper's experiments, such as paper/table1. All its settings are written to the file."
+    "--preset", help="One of the paper's experiments, such as paper/table1. Its settings are written to the file."
 )
-@click.option("--elder-url", help="OpenAI-compatible URL of the larger sibling, ending in /v1.")
-@click.option("--elder-model", help="Name of this model on the server.")
-@click.option("--judge-url", help="URL of the judge model. Without it, the judge is the target's likelihood.")
-@click.option("--judge-model", help="Name of this model on the server.")
+@click.option("--elder-url", help="URL of the server of a larger model of the family; it ends in /v1.")
+@click.option("--elder-model", help="Name of the larger model on its server.")
+@click.option("--judge-url", help="URL of the judge model. Without this URL, the target's likelihood is the judge.")
+@click.option("--judge-model", help="Name of the judge model on its server.")
 @click.option(
     "--list-presets",
     is_flag=True,
@@ -59,7 +59,7 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
     """Write the settings of a new run into RUN/faq.toml.
 
     With --preset, the other options override the settings of the preset. A run has one target. If the preset's table
-    has several targets, the first is used unless --target names another.
+    has several targets, the first target is used unless --target names another one.
     """
     from faq_tui.core.settings.write import Choices, init_text, write_settings
 
@@ -78,7 +78,7 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
     path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")
     if preset is not None:
-        click.echo(f"first set the servers' URLs in {path}; comments there mark them", err=True)
+        click.echo(f"first set the URLs of the servers in {path}; comments in the file mark them", err=True)
     click.echo(f"next: faq-tui doctor {run_folder}, then faq-tui run {run_folder}", err=True)
 
 

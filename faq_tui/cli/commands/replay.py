@@ -15,7 +15,7 @@ import click
     type=click.FloatRange(min=0),
     default=1.0,
     show_default=True,
-    help="2 is twice the recorded speed; 0 is as fast as possible.",
+    help="Playing speed: 2 is twice the recorded speed, and 0 is as fast as possible.",
 )
 @click.option("--low-bandwidth", is_flag=True, help="Draw at most twice per second, without animations.")
 def command(run_folder: Path, job: str | None, speed: float, low_bandwidth: bool) -> None:

@@ -1,4 +1,4 @@
-"""`faq-tui status`: which stages are done, running, stale or failed."""
+"""`faq-tui status`: show which stages are done, running, stale or failed."""
 
 from __future__ import annotations
 

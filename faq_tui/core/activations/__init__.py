@@ -1,4 +1,4 @@
-"""Measure the target's activations under a calibration set: spikes, outlier channels and tokens of each expert.
+"""Measure the target's activations on a calibration set: spikes, outlier channels, and tokens per expert.
 
 module_refs.py           finds the module inputs that are measured, layer by layer
 histogram.py             order statistics of |x|, accurate to 1e-5, in constant memory
@@ -7,7 +7,7 @@ statistics.py            accumulates sums and maxima of one module's input, and 
 files.py                 writes and reads the files activations/<set>.safetensors
 task.py                  the worker's task "activations"
 compare.py               compares two sets over all layers, and states the result in a sentence
-layer_error.py           the error of each layer's output: a quantized model compared with the unquantized one
+layer_error.py           the error of each layer's output: a quantized model compared with the unquantized model
 layer_error_task.py      the worker's task "layer_error"
 view.py                  reads the measurements for panes, reports and exports
 """

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 
 def tokens_per_expert(experts: Any, chosen: Any) -> Any:
-    """The number of tokens of each expert, int64 [experts]. `chosen` [tokens, experts per token]: expert numbers."""
+    """The number of tokens of each expert, int64 [experts]. `chosen` has the shape [tokens, experts
+    per token] and holds the numbers of the chosen experts.
+    """
     import torch
 
     flat = chosen.reshape(-1)
@@ -42,7 +44,7 @@ def tokens_per_expert(experts: Any, chosen: Any) -> Any:
 def expert_inputs(experts: Any, states: Any, chosen: Any) -> Iterator[tuple[Any, Any, Any]]:
     """For each expert with a token, yield (sorted token numbers, input of gate_up_proj, input of down_proj).
 
-    Raises FaqError if the experts' weights have another layout than the module's docstring describes.
+    Raises FaqError if the experts' weights do not have the layout that the docstring of this file describes.
     """
     import torch
 
@@ -108,10 +110,10 @@ def measure(
     `model` is a Hugging Face causal LM in eval mode, on any device, in float32, bfloat16 or float16. Its lm_head is
     not run. `modules` lists the last parts of module names (`o_proj`, `down_proj`, ...), or `experts`. `kinds` holds
     an index into `token_kinds.KINDS` for each token of each row; by default all tokens are question tokens. A row's
-    first token always counts as the sink. With `per_row`, the results of each row are also kept (one float per
-    channel and row). `tick` is called after each row with the row's number of tokens. Besides the model, each module
-    needs memory for O(channels) numbers, a landscape and a histogram of constant size. Activations are freed layer
-    by layer.
+    first token always counts as the attention sink. With `per_row`, the results of each row are also kept (one float
+    per channel and row). `tick` is called after each row with the row's number of tokens. Besides the model, each
+    module needs memory for O(channels) numbers, a landscape and a histogram of constant size. Activations are freed
+    layer by layer.
 
     Raises UsageError if the model has none of the `modules`, FaqError if their inputs hold NaN or infinity, and
     Stopped between two rows after a cancel.
@@ -148,7 +150,7 @@ class _Capture:
 
         self.device, self.per_row = model.device, per_row
         self.total = sum(map(len, rows))
-        self.seen = 0  # number of tokens in the rows that are finished
+        self.seen = 0  # number of tokens in the rows that were measured so far
         self.kinds: Any = None
         self.slices: Any = None
         self.runs: list[Run] = []

@@ -1,10 +1,10 @@
 """Compare the activations of two sets over all layers of one module: outlier channels, spikes and smoothness.
 
 Each layer is compared with the same layer under the other set. A metric's change is the mean over layers of the
-logarithm of its ratio. Shares can be zero, so they are compared by their differences. Each change has a bootstrap
-interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores ties. Layers
-of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported only if the
-interval and the sign test agree.
+logarithm of its ratio. Shares can be zero, so the change of a share is a mean of differences instead. Each change has
+a bootstrap interval over layers and a sign test (Conover, "Practical nonparametric statistics", 3.4), which ignores
+ties. Layers of one model are not independent, so the interval tends to be too narrow. Therefore a change is reported
+only if the interval and the sign test agree.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 SMOOTHER, ROUGHER, SAME = "smoother", "rougher", "no difference"
 DECIDING = ("max", "crest", "kurtosis")
 LEVEL = 0.05  # significance level of the sign test
-TOKENS_APART = 0.05  # above this relative difference in tokens, peaks of the two sets are not comparable
+TOKENS_APART = 0.05  # if the numbers of tokens differ by a larger share, peaks of the two sets are not comparable
 
 
 @dataclass(frozen=True)
 class Compared:
     """The comparison of one metric between two sets, over all layers of a module.
 
-    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise some value is zero,
-    and `change` is the mean over layers of ours - theirs.
+    If `is_ratio` is true, `change` is the geometric mean over layers of ours / theirs. Otherwise at least one value
+    is zero, and `change` is the mean over layers of ours - theirs.
     """
 
     metric: str
-    ours: float | None  # median over layers; `theirs` is a median, too
+    ours: float | None  # median over layers, like `theirs`
     theirs: float | None
     change: Estimate
     is_ratio: bool
@@ -172,8 +172,8 @@ def reference(absmaxes: Iterable[Floats]) -> Floats:
 def threshold(reference: Floats) -> float:
     """The outlier threshold: three times the median over channels of their largest |x|.
 
-    It is relative to the module, because absolute limits (6.0 in LLM.int8, arXiv:2208.07339) fit only one model
-    family.
+    The threshold depends on the module's own values, because an absolute limit (6.0 in LLM.int8, arXiv:2208.07339)
+    fits only one model family.
     """
     import numpy as np
 

@@ -1,10 +1,11 @@
 """Order statistics of |x| from a histogram over the bits of floating-point numbers.
 
-The bits of a positive float, read as an integer, increase with its value. Therefore its exponent and leading mantissa
-bits can serve as the number of a logarithmic bin. Every value is counted in a *block*; an octave (a factor of two)
-has 128 blocks. Near the median and in the tail, where quantiles are needed, blocks are split into *bins*. A bin uses
-17 of float32's 23 mantissa bits, so its relative width is 2^-17. The middle of a bin is off by at most 2^-18 =
-3.8e-6, and a ratio of two quantiles by at most 7.6e-6. For bfloat16 and float16, each bin holds a single value.
+The bits of a positive float, read as an integer, increase with its value. Therefore the exponent and the leading
+mantissa bits of a float can serve as the number of a logarithmic bin. Every value is counted in a *block*; an octave
+(a factor of two) has 128 blocks. Near the median and in the tail, where quantiles are needed, blocks are split into
+*bins*. A bin uses 17 of float32's 23 mantissa bits, so its relative width is 2^-17. The middle of a bin is off by at
+most 2^-18 = 3.8e-6, and a ratio of two quantiles by at most 7.6e-6. For bfloat16 and float16, each bin holds a single
+value.
 
 On a CPU, filling all bins takes several times as long as sorting the values. Therefore, after the first 32,768
 values, only the bins near the running median and in the running tail are filled (`_wanted`). A quantile may later
@@ -31,10 +32,10 @@ MANTISSA = {"float32": 17, "bfloat16": 7, "float16": 10}
 FULL = 23  # mantissa bits of float32; all values are counted in float32
 COARSE = 7  # mantissa bits that number the blocks
 BELOW = 2  # number of octaves below the median of the first values that have bins
-FIRST_VALUES = 1 << 12  # the median is computed from about this many of the first values
+FIRST_VALUES = 1 << 12  # the first median is computed from about this many values
 ALL_UNTIL = 1 << 15  # for this many of the first values, all bins are filled
 ROOM = 2  # spare octaves above the largest value; an unwritten table takes no memory
-AROUND = 1 << (COARSE - 1)  # bins are filled in this many blocks (half an octave) on each side of the running median
+AROUND = 1 << (COARSE - 1)  # bins are filled in so many blocks (half an octave) on each side of the running median
 TAIL = 0.97  # quantile where the tail begins: at most 1/36 of values exceed 6 sigma (Chebyshev)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
@@ -50,10 +51,10 @@ class Histogram:
     def __init__(self, dtype: Any) -> None:
         self.bits = MANTISSA.get(str(dtype).removeprefix("torch."), MANTISSA["float32"])
         self.block = 1 << (self.bits - COARSE)  # number of bins in a block
-        self.edge: int | None = None  # the number of the bin at which bin 0 ends
+        self.edge: int | None = None  # values whose bits give a smaller bin number than this are in bin 0
         self.counts: Any = None  # int32 [bins], on the device
         self.blocks: Counts | None = None  # number of values in each block; None if all bins are filled
-        self.filled: list[Interval] = []  # blocks whose bins hold all values of the block; if empty, all blocks
+        self.filled: list[Interval] = []  # blocks whose bins hold all values of the block; empty means all blocks
         self.used = 1  # number of bins up to the highest bin that holds a value
         self.total = 0
 
@@ -99,7 +100,9 @@ class Histogram:
         self.filled = _common(self.filled, ranges) if self.filled else ranges
 
     def _wanted(self, ends: Counts) -> list[Interval]:
-        """The blocks around the running median and in the tail. `ends`: number of values below each block's end."""
+        """The blocks around the running median and in the tail. `ends` holds the number of values below the
+        end of each block.
+        """
         import numpy as np
 
         middle, tail = (int(np.searchsorted(ends, share * int(ends[-1]))) for share in (0.5, TAIL))
@@ -137,7 +140,8 @@ class Histogram:
             return Quantiles(nothing, nothing.new_zeros(1).numpy(), [], self.block, self.bits)
         end = -(-self.used // self.block)
         counts = self.counts[: end * self.block].cpu()
-        wide = torch.int32 if self.total < 1 << 31 else torch.int64  # int32 is ten times as fast
+        # Summing int32 is ten times as fast as summing int64.
+        wide = torch.int32 if self.total < 1 << 31 else torch.int64
         blocks = self.blocks
         if blocks is None:
             blocks = counts.view(-1, self.block).sum(-1, dtype=wide).numpy()

@@ -1,7 +1,8 @@
 """Measure how far each layer's output in a quantized model differs from the unquantized model on the same text.
 
-The error of a layer is ||h_quantized - h||_F / ||h||_F over all tokens except the first of each row, whose state is
-often a thousand times larger. It includes the errors of earlier layers, because they change the layer's inputs.
+The error of a layer is ||h_quantized - h||_F / ||h||_F over all tokens except the first token of each row, whose
+state is often a thousand times larger. The error includes the errors of earlier layers, because they change the
+layer's inputs.
 """
 
 from __future__ import annotations
@@ -162,7 +163,10 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the text, its rows up to `limit` tokens). Held-out answers are used if there are any, else prose."""
+    """(name of the held-out text, its rows up to `limit` tokens). The text is the held-out answers if there are any.
+
+    Otherwise it is prose.
+    """
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]
     if answers:

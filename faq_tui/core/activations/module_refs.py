@@ -10,7 +10,7 @@ from typing import Any
 from faq_tui.core.base.errors import UsageError
 
 EXPERTS = "experts"
-# The modules of each group share an input, which is measured only once
+# The modules of each group have the same input, which is measured only once.
 SHARED_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 OF_EXPERT = re.compile(r"\.experts\.\d+\.")  # a module of one unfused expert
 NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
@@ -18,10 +18,10 @@ NUMBERED = re.compile(r"(?:^|.*?\.)(\d+)\.(.+)")
 
 @dataclass(frozen=True, order=True)
 class ModuleRef:
-    """The input of one module, or of all experts of one layer."""
+    """Names the input of one module, or of all experts of one layer."""
 
     layer: int
-    module: str  # name inside the layer: self_attn.o_proj, mlp.experts.down_proj
+    module: str  # name inside the layer, such as self_attn.o_proj or mlp.experts.down_proj
 
     @property
     def name(self) -> str:

@@ -35,7 +35,8 @@ def column_width(channels: int) -> int:
 class Accumulator:
     """Accumulates sums and maxima of a module's input.
 
-    `kinds` is the number of token kinds. Tokens of kind 0, the sink, count only in the sums and peaks of their kind.
+    `kinds` is the number of token kinds. Tokens of kind 0, the attention sink, count only in the sums and peaks of
+    kind 0.
     """
 
     def __init__(self, kinds: int, device: Any) -> None:
@@ -157,7 +158,7 @@ METRICS = (
     "over_6_sigma",
     "over_20_median",
     "top_channel_energy",
-)  # for each of them, higher means rougher
+)  # for each of these statistics, a higher value means more or larger spikes
 Number = float | None
 
 
@@ -166,7 +167,7 @@ class Moments:
     """Moments of the values of some tokens. `kurtosis` is Pearson's: 3 for a normal distribution."""
 
     values: int  # tokens x channels
-    max: float  # of |x|
+    max: float  # largest |x|
     rms: Number
     crest: Number  # max / rms
     kurtosis: Number
@@ -199,7 +200,7 @@ class Moments:
 class Statistics:
     """Statistics of one module's input under one set.
 
-    All but `sink` exclude each sample's first token (the attention sink). Shares and quantiles are of |x|.
+    All fields but `sink` exclude each sample's first token (the attention sink). Shares and quantiles refer to |x|.
     `over_6_sigma` is the share of values whose |x| exceeds 6 standard deviations. `over_20_median` is the share of
     values whose |x| exceeds 20 medians. `top_channel_energy` is the share of the sum of squares in the top 1% of
     channels (at least one channel). A statistic is None if it is not finite or if its denominator is zero.

@@ -85,7 +85,10 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 
 
 def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[], KindsSearch]) -> list[list[int]]:
-    """The token kinds of a set's first rows. If an older set has no record of them, they are searched in the text."""
+    """The token kinds of a set's first rows.
+
+    If they are not recorded (in an older set), they are searched in the text.
+    """
     recorded = read_kinds(Path(one["kinds"]), one["ids_hash"], [len(row["input_ids"]) for row in rows])
     if recorded is not None:
         return [list(kinds) for kinds in recorded]
@@ -93,7 +96,10 @@ def _kinds(one: dict[str, Any], rows: list[dict[str, Any]], search: Callable[[],
 
 
 def head_of(path: Path, samples: int, tokens: int) -> list[dict[str, Any]]:
-    """The set's first samples, uncut: at most `samples`, with at most `tokens` tokens in total, but at least one."""
+    """The set's first samples, uncut.
+
+    They are at most `samples`, with at most `tokens` tokens in total; at least one.
+    """
     rows: list[dict[str, Any]] = []
     with path.open(encoding="utf-8") as lines:
         for line in lines:

@@ -52,7 +52,10 @@ class Overview:
         return {entry["layer"]: entry[metric] for entry in places if entry["module"] == module}
 
     def pairs(self) -> list[tuple[str, str]]:
-        """Pairs (set, baseline). Sets cut to equal tokens come first, paired with the baseline cut in this way."""
+        """Pairs (set, baseline).
+
+        First come the sets at equal tokens; they are paired with the baseline at equal tokens.
+        """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):
             base = f"{BASELINE}{TOKENS_SUFFIX}" if name.endswith(TOKENS_SUFFIX) else BASELINE

@@ -1,4 +1,4 @@
-"""Assemble calibration sets: turn picked conversations into token ids by the target's chat template."""
+"""Assemble calibration sets: use the target's chat template to turn picked conversations into token ids."""
 
 from faq_tui.core.assembly.sample import Sample, ids_hash, truncate, write_set
 

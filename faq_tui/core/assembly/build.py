@@ -29,7 +29,7 @@ class Collector:
         self.refused: dict[str, Counter[str]] = defaultdict(Counter)
 
     def baseline(self, set_name: str, seeds: Iterable[Seed], plan: SetPlan) -> Iterator[Sample]:
-        """Samples of the seeds, in the form that the plan's `kind` names.
+        """Make samples of the seeds, in the form that the plan's `kind` names.
 
         A sample that is too long keeps its beginning, as is usual for calibration sets.
         """
@@ -117,7 +117,7 @@ def _picked(pick: Pick | None, candidates: Mapping[int, Candidate]) -> tuple[Pic
 
 Sets = dict[str, list[Sample]]
 Order = Callable[[SetPlan, list[Sample]], list[Sample]]
-EQUAL = 0.005  # token counts that differ by a smaller share count as equal
+EQUAL = 0.005  # token counts count as equal if they differ by less than this share
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Material:
     """
 
     chosen: Sequence[Seed]
-    reserve: Callable[[], Iterable[Seed]]  # further seeds that were not regenerated
+    reserve: Callable[[], Iterable[Seed]]  # loads further seeds, for which no source generated answers
     picks: Mapping[str, Mapping[str, Pick]]  # for each source: maps seed ids to picks
     candidates: Mapping[int, Candidate]
     key: object  # random seed for mixing the sources of a set
@@ -178,7 +178,7 @@ class Builder:
     def twins(self, plain: Sets) -> Sets:
         """Cut each set to the token count of the smallest set, and return the cut sets.
 
-        The baseline has no answers. Therefore seeds of the reserve are first added to it, which costs nothing.
+        The baseline needs no generated answers, so seeds of the reserve are first added to it at no cost.
         """
         others = min(tokens(samples) for name, samples in plain.items() if name != BASELINE)
         name = f"{BASELINE}{TOKENS_SUFFIX}"
@@ -225,7 +225,7 @@ class Builder:
         return samples
 
     def _widened(self, name: str, plan: SetPlan, samples: list[Sample], budget: int) -> list[Sample]:
-        """Add samples of reserve seeds up to the token budget, but only if the set's only part is the baseline."""
+        """Add samples of reserve seeds up to the token budget. A set with other parts stays unchanged."""
         if set(plan.parts(BASELINE)) != {BASELINE}:
             return samples
         out, left = list(samples), budget - tokens(samples)

@@ -1,6 +1,7 @@
 """The worker child's task `coverage`: find each sample's outlier channels, and order samples to cover all channels.
 
-It sends one message, `order`: the indexes of the rows in their new order, and the number of outlier channels.
+The task sends one message, `order`. It has the indexes of the rows in their new order, and the number of outlier
+channels.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def draws(seeds: Sequence[Seed], count: int, repeats: int, share: float, key: ob
 
 
 def size_of_draw(total: int, count: int, share: float) -> int:
-    """The number of seeds per draw if `total` seeds are too few for draws that share no seed."""
+    """The number of seeds per draw if `total` seeds are too few for draws without common seeds."""
     return count if total > count else max(1, round(share * total))
 
 
@@ -43,7 +43,7 @@ def in_words(draws_made: Sequence[Sequence[Seed]]) -> str:
     every = {seed.id for seeds in draws_made for seed in seeds}
     sizes = f"every set is drawn {len(draws_made)} times, from {len(draws_made[0])} seeds each"
     if len(every) == sum(map(len, draws_made)):
-        return f"{sizes}; no seed is in two draws"
+        return f"{sizes}; no two draws share a seed"
     return f"{sizes} out of {len(every)}: draws share seeds, so they differ less than draws of new seeds would"
 
 
@@ -55,7 +55,9 @@ class Overlap:
     total: int
 
     def widening(self, draws: int) -> float:
-        """Factor by which overlapping draws understate the standard error of their mean over new seeds.
+        """The factor by which the spread of overlapping draws understates the standard error of their mean.
+
+        This is the standard error with which the mean estimates the mean over new seeds.
 
         Variances are in units of the variance of one seed. The mean of n seeds, drawn from N seeds without
         replacement, has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the

@@ -40,8 +40,8 @@ def cut_to_tokens(samples: Sequence[Sample], budget: int, decode: Decode) -> lis
 def cut_evenly(samples: Sequence[Sample], budget: int, decode: Decode) -> list[Sample]:
     """Keep every sample, but cut the longest ones to a common length, so that `budget` tokens are kept in total.
 
-    This is for sets that need both an equal number of samples and an equal number of tokens. If the budget is below
-    MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.
+    Use it for sets that must be equal both in the number of samples and in the number of tokens. If the budget is
+    below MIN_TOKENS per sample, each sample keeps MIN_TOKENS and the total exceeds the budget.
     """
     lengths = sorted(sample.n_tokens for sample in samples)
     left, longer = budget, len(lengths)

@@ -1,4 +1,7 @@
-"""Sort a set's samples as its setting `select` in `[sets]` requests. Later, `count` and `match` cut the set."""
+"""Sort a set's samples as its setting `select` in `[sets]` requests.
+
+The settings `count` and `match` cut the sorted set later.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +85,8 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
 def _vectors(texts: Sequence[str]) -> Vectors:
     """Term weights of each text, [texts, WIDTH]. Each row is scaled to length 1.
 
-    The weight of a feature is (1 + log tf) · (log((1 + n) / (1 + df)) + 1), smoothed as in scikit-learn: `tf` is its
-    count in the text, `n` is the number of texts, and `df` is the number of texts that have it.
+    The weight of a feature is (1 + log tf) · (log((1 + n) / (1 + df)) + 1), smoothed as in scikit-learn: `tf` is the
+    feature's count in the text, `n` is the number of texts, and `df` is the number of texts that have the feature.
     """
     import numpy as np
 

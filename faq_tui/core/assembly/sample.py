@@ -56,14 +56,14 @@ def cut_to_budget(rendered: Rendered, max_tokens: int) -> Truncated:
 
 
 def _kept(rendered: Rendered, max_tokens: int, overflow: str) -> tuple[range, range]:
-    """The positions of the kept tokens as two ranges. The tokens between the two ranges are cut."""
+    """The positions of the kept tokens, as two ranges. The tokens between the ranges are cut."""
     total = len(rendered.ids)
     over = total - max_tokens
     nothing = range(total, total)
     if over <= 0:
         return range(total), nothing
     if overflow == "drop":
-        raise NotAssembledError("longer than max_tokens")
+        raise NotAssembledError("conversation longer than max_tokens")
     if overflow == "tail":
         return range(over, total), nothing
     start, end = rendered.reasoning
@@ -126,7 +126,7 @@ def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # the token counts follow the ids and lie within this many bytes at the end of a line
+TAIL_BYTES = 400  # in a line, the token counts follow the ids; they lie in the last TAIL_BYTES bytes
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,4 @@
-"""Basics for every layer: errors, files, hashes, safe text, processes. They import no other part of faq_tui."""
+"""Basics for every layer: errors, files, hashes, safe text, processes.
+
+This package imports no other part of faq_tui.
+"""

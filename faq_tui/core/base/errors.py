@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
 
 
 class FaqError(Exception):
-    """A stage failed. The message is shown to the person as it is."""
+    """A stage failed. The person sees the message unchanged."""
 
     exit_code = ExitCode.FAILED
 

@@ -18,7 +18,7 @@ from faq_tui.core.base.errors import FaqError
 # Error numbers: no space left, disk quota exceeded, file too large.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
-DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # these folders list a process's open files
+DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+(/task/[^/]+)?/fd")  # folders that list the open files of a process
 MOST_LINKS = 40  # a chain of more symbolic links than this is an error, as in Linux
 
 
@@ -68,7 +68,7 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     final = _replaceable(path)
     with full_disk_is_clear(path):
         if final is None:
-            with path.open("ab") as file:  # the shell's `>> FILE` keeps the content of FILE
+            with path.open("ab") as file:  # append, so that `>> FILE` in a shell keeps the content of FILE
                 yield file
             return
         if final.exists() and not os.access(final, os.W_OK):
@@ -94,8 +94,13 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
             half.unlink(missing_ok=True)
 
 
+def is_stream(path: Path) -> bool:
+    """True if the path leads to a device, a pipe or an open file, such as /dev/stdout. Raises OSError."""
+    return _replaceable(path) is None
+
+
 def _replaceable(path: Path) -> Path | None:
-    """The regular file that `path` leads to, which may not exist yet; None if it leads to something else."""
+    """The regular file that `path` leads to, even if it does not exist yet; None for a device or a pipe."""
     at = path.absolute()
     for _ in range(MOST_LINKS):
         folder = os.path.realpath(at.parent)

@@ -1,4 +1,4 @@
-"""Stable hashes of plain values. They are used as keys and signatures, which show whether finished work is stale."""
+"""Stable hashes of plain values. They serve as keys, and as signatures that show whether work is stale."""
 
 import hashlib
 import json

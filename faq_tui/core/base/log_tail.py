@@ -12,11 +12,12 @@ READ = 32_768  # bytes that are read from the end of the file
 LONGEST = 400  # longer lines are cut to this many characters
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _BAR = re.compile(r"\| \d+:\d\d:\d\d")  # the times in a progress bar, which is redrawn many times
-_RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")  # a table's rule, with or without a log level before it
+# A line that separates rows of a table, with or without a log level before it.
+_RULE = re.compile(r"(?:[A-Z]+\s)?[\s\-+=|_*#]*")
 
 
 def log_tail(path: Path, lines: int) -> list[str]:
-    """The last `lines` lines, sanitized, without colours and without rules of tables; [] if the file does not exist.
+    """The last `lines` lines, sanitized, without colours and separator lines of tables; [] if there is no file.
 
     If a line or a progress bar was redrawn, only its last state is kept. Repeated lines are merged.
     """
@@ -37,7 +38,7 @@ def log_tail(path: Path, lines: int) -> list[str]:
 
 
 def _last_of_bars(lines: list[str]) -> list[str]:
-    """Drop all but the last state of each progress bar. Lines that differ only in numbers are one bar."""
+    """Keep only the last state of each progress bar. Lines that differ only in numbers belong to one bar."""
     names = [re.sub(r"\d+", "0", line[:LONGEST].partition("|")[0]) if _BAR.search(line) else None for line in lines]
     last = {name: index for index, name in enumerate(names)}
     return [

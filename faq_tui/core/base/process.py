@@ -9,7 +9,7 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import FaqError
 
-NICENESS = 10  # gives a tenth of the normal share of the CPU, so that the screen and other programs stay fast
+NICENESS = 10  # gives a process a tenth of the normal CPU share, so that the screen and other programs stay fast
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -67,7 +67,7 @@ def lower_priority() -> None:
     """Lower the scheduling priority of this process and its session. It has no effect while the CPU is idle.
 
     If Linux groups processes by session (sched(7), autogroup), the niceness of a process counts only within its
-    session. Therefore the niceness of the group is set, too.
+    session. Therefore the function also sets the niceness of the session.
     """
     with suppress(OSError):
         os.nice(NICENESS)

@@ -1,8 +1,8 @@
 """Run public benchmarks of lm_eval and evalscope on the unquantized target and its artefacts.
 
 plan.py              finds requested, stored and missing results, and computes their hashes
-serving.py           gives a model an OpenAI-compatible URL, on a running server or on one started for the benchmarks
-guard.py             runs an external program and ends it when faq-tui ends
+serving.py           gives a model an OpenAI-compatible URL: of a running server, or of a server started for this
+guard.py             runs an external program, and ends this program when faq-tui ends
 lm_eval.py           runs lm_eval in a worker child, and converts its results
 lm_eval_task.py      the worker's task: runs lm_eval on models that are loaded here or served over HTTP
 evalscope.py         runs evalscope_runner.py, and converts its results

@@ -118,7 +118,8 @@ def _order(run: Run, task: str, served: ServedModel, work: Path) -> dict[str, An
 def generation(settings: Evalscope) -> dict[str, Any]:
     """evalscope's generation_config. Parameters that OpenAI does not have go into `extra_body`.
 
-    chat_template_kwargs goes there too, because evalscope ignores it at the top level of generation_config.
+    chat_template_kwargs goes into `extra_body`, too, because evalscope ignores it at the top level of
+    generation_config.
     """
     sampling = settings.sampling
     extra: dict[str, Any] = {"top_k": sampling.top_k, "min_p": sampling.min_p}
@@ -139,7 +140,7 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """Why a benchmark that runs generated code is left out, and how to allow it."""
+    """A sentence: why a benchmark that runs generated code is left out, and how to allow the benchmark."""
     return (
         f"{task} is left out because it runs code that the model wrote: set allow_code_execution = true under "
         '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'

@@ -19,7 +19,7 @@ REFUSED = "RunsCodeError"
 
 
 class RunsCodeError(Exception):
-    """The benchmark runs code that the model wrote, and the settings do not allow that."""
+    """The benchmark runs code that the model wrote, and the settings do not allow this."""
 
 
 def main(order_path: Path, answer_path: Path) -> None:
@@ -74,7 +74,7 @@ def _resume_or_start(run_task: Any, config_class: Any, order: dict[str, Any], ke
 
 
 def _runs_code(benchmark: Any) -> bool:
-    """Whether the benchmark runs the model's code: it does if it has a sandbox or lets the model act as an agent."""
+    """True if the benchmark runs the model's code: if it uses a sandbox, or lets the model act as an agent."""
     kinds = {kind.__name__ for kind in type(benchmark).__mro__}
     meta = benchmark.benchmark_meta
     return bool(getattr(meta, "sandbox_config", None)) or bool(

@@ -9,7 +9,7 @@ NO_DATA = frozenset(
         *("RepositoryNotFoundError", "_DownloadDeadlineError", "HTTPError", "ConnectTimeout", "MaxRetryError"),
     }
 )
-LONGEST = 200  # most characters that are shown of another program's message
+LONGEST = 200  # a message of another program is cut to this many characters
 
 
 def explain(engine: str, task: str, names: list[str], message: str) -> str:
@@ -29,7 +29,7 @@ def explain(engine: str, task: str, names: list[str], message: str) -> str:
 
 
 def names_of(error: BaseException) -> list[str]:
-    """The names of the error's class and base classes, followed by those of the errors that caused it."""
+    """The names of the error's class and base classes, followed by the names for each error that caused it."""
     names, seen = list[str](), set[int]()
     at: BaseException | None = error
     while at is not None and id(at) not in seen:

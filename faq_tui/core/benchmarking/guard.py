@@ -1,8 +1,8 @@
 """Run an external program that must end with faq-tui: `python -m faq_tui.core.benchmarking.guard COMMAND…`.
 
-Such a program starts further processes and does not notice when faq-tui ends. The guard notices it, because its stdin
-is closed then. In this case, and on SIGTERM, it ends the program's whole process group with SIGTERM, and after a few
-seconds with SIGKILL.
+Such a program starts further processes and does not notice when faq-tui ends. The guard notices the end of faq-tui,
+because the guard's stdin is closed. Then, and on SIGTERM, the guard sends SIGTERM to the program's whole process
+group, and after a few seconds SIGKILL.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def guarded(
     with log.open("ab") as output:
         guard = subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.benchmarking.guard", *command],
-            stdin=subprocess.PIPE,  # it closes when this process ends, so the guard notices the end
+            stdin=subprocess.PIPE,  # this pipe closes when this process ends, so that the guard notices the end
             stdout=output,
             stderr=output,
             start_new_session=True,  # so that Ctrl-C in the terminal reaches only this process

@@ -21,7 +21,7 @@ Rows = list[dict[str, Any]]
 
 
 def refuse_unusable(folder: Path | None) -> None:
-    """Raise FaqError if lm_eval is missing, and UsageError if `folder`, for the user's own tasks, is missing."""
+    """Raise FaqError if lm_eval is missing, and UsageError if `folder` (with the user's own tasks) is missing."""
     if importlib.util.find_spec("lm_eval") is None:
         raise FaqError("lm_eval is not installed: pip install 'faq-tui[lm-eval]'")
     if folder is not None and not folder.is_dir():
@@ -103,8 +103,8 @@ def parse(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Convert lm_eval's results to rows: one for each metric of the task, of its parts and of its groups.
 
     The keys of a row are those of `Result`. `results` is what `simple_evaluate` returns. There, the key of a metric
-    is "METRIC,FILTER", such as `acc,none`, and that of its standard error is `acc_stderr,none`. The standard error is
-    "N/A" if it is unknown. Values stay as in lm_eval: an accuracy is a share, not a percentage.
+    is "METRIC,FILTER", such as `acc,none`, and the key of its standard error is `acc_stderr,none`. The standard error
+    is "N/A" if it is unknown. Values stay as in lm_eval: an accuracy is a share, not a percentage.
     """
     rows = []
     for name, metrics in {**results["results"], **results.get("groups", {})}.items():

@@ -30,7 +30,8 @@ CALLS = ("_model_call", "_model_generate", "model_call", "amodel_call")  # lm_ev
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
     """Run the tasks that `spec` lists for each model.
 
-    The folder of a model in `spec` is "" for the unquantized target. `served` is None if models are loaded here.
+    The folder of a model in `spec` is "" for the unquantized target. `served` is None if this process loads the
+    models.
     """
     cancel.check()
     own = spec["settings"]["include_path"]
@@ -46,7 +47,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
         for name in CALLS:
             if hasattr(lm, name):
                 setattr(lm, name, stoppable(getattr(lm, name), cancel))
-        with contextlib.chdir(own or Path.cwd()):  # data files of the user's own tasks may be there
+        with contextlib.chdir(own or Path.cwd()):  # the user's own tasks may name data files relative to this folder
             for task in model["tasks"]:
                 cancel.check()
                 send("started", subject=subject, task=task)
@@ -65,8 +66,8 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def _manager(own: str | None, tasks: set[str]) -> Any:
     """Load lm_eval's index of tasks.
 
-    It takes ten seconds to index lm_eval's thousands of tasks, so only the user's own tasks are indexed if no others
-    are requested.
+    Indexing lm_eval's thousands of tasks takes ten seconds. Therefore only the user's own tasks are indexed if no
+    other tasks are requested.
     """
     from lm_eval.tasks import TaskManager
 
@@ -146,7 +147,7 @@ def header_of(api_key_env: str | None) -> dict[str, str]:
 
 
 def _free() -> None:
-    """Free the memory of a model for the next one."""
+    """Free the memory of a model for the next model."""
     import torch
 
     gc.collect()
@@ -176,6 +177,6 @@ def _sentence(task: str, error: Exception) -> str:
     if "confirm_run_unsafe_code" in str(error):
         return (
             f"{task} runs code that the model wrote on this machine with your rights, because lm_eval has no "
-            "sandbox: set allow_code_execution = true under [evaluate.lm_eval] to allow that"
+            "sandbox: set allow_code_execution = true under [evaluate.lm_eval] to allow this"
         )
     return explain(LM_EVAL, task, names_of(error), str(error))

@@ -89,7 +89,10 @@ def _evalscope(run: Run, task: str) -> Any:
 
 
 def _way(run: Run, base_url: str) -> Any:
-    """How a model is served: by a command or at a URL. It is hashed, because servers can give different results."""
+    """How a model is served: by a command or at a URL.
+
+    This is part of the hash, because servers can differ in results.
+    """
     return run.settings.evaluate.serve.command if base_url == SERVE else base_url
 
 

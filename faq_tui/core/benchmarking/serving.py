@@ -1,4 +1,4 @@
-"""Give a model an OpenAI-compatible URL, on a running server or on one that is started for the benchmarks."""
+"""Give a model an OpenAI-compatible URL: of a running server, or of a server that is started for the benchmarks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from faq_tui.core.settings.evaluate import SERVE
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 ASK_TIMEOUT_S = 10.0
-MOST_NAME = 200  # most characters of a model name that an error shows
+MOST_NAME = 200  # an error shows at most this many characters of a model name
 HOST = "127.0.0.1"
 
 
@@ -52,7 +52,9 @@ class Subject:
 
 @contextmanager
 def served(context: Context, subject: Subject, base_url: str, api_key_env: str | None) -> Iterator[ServedModel]:
-    """Find the model on the server at `base_url`. If that is "serve", start a server until the end of the block.
+    """Find the model on the server at `base_url`.
+
+    If `base_url` is "serve", start a server until the end of the block.
 
     The command of `[evaluate.serve]` starts it. Raises EndpointError if the server does not answer or does not have
     the model, and FaqError if the command fails.
@@ -74,13 +76,15 @@ def served(context: Context, subject: Subject, base_url: str, api_key_env: str |
         shown = ", ".join(name[:MOST_NAME] for name in names[:5])
         raise EndpointError(
             f"{endpoint.base_url} does not serve {subject.name} (it serves {shown or 'nothing'}): "
-            f'serve {subject.folder} there under that name, or set base_url = "serve"'
+            f'serve {subject.folder} there under this name, or set base_url = "serve"'
         )
     yield ServedModel(endpoint.base_url, match)
 
 
 def _names_of(subject: Subject) -> set[str]:
-    """The names under which a server may list the model. A listed path matches if its last part is one of them."""
+    """The names under which a server may list the model. If the server lists a path, its last part must be one of
+    these names.
+    """
     if subject.name != UNQUANTIZED:
         return {subject.name}
     return {UNQUANTIZED, subject.target.name, subject.target.name.rpartition("/")[2], subject.target.path}
@@ -135,7 +139,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
         while not (names := _answers(url)):
             if guard.poll() == NOT_FOUND:
                 raise FaqError(
-                    f"there is no program {command[0]!r} to serve {subject.name} with: install it, set command under "
+                    f"no program {command[0]!r} is here to serve {subject.name}: install it, set command under "
                     "[evaluate.serve], or set base_url to the URL of your server"
                 )
             if guard.poll() is not None:
@@ -148,7 +152,7 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
 
 
 def _answers(url: str) -> list[str]:
-    """The names of the models at `url`. Empty if the server does not answer yet."""
+    """The names of the models at `url`. The list is empty if the server does not answer yet."""
     try:
         return listed(url)
     except FaqError:
@@ -162,12 +166,12 @@ def _filled(part: str, values: dict[str, str]) -> str:
 
 
 def _free_port(name: str) -> int:
-    """A free port. A name keeps its port if possible, because evalscope resumes only with the same URL."""
+    """A free port. The same name gets the same port if possible, because evalscope resumes only with the same URL."""
     for port in (20000 + int(digest(name), 16) % 10000, 0):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return int(probe.getsockname()[1])
-    raise FaqError("this machine has no free port to serve a model on")
+    raise FaqError("this machine has no free port for serving a model")
 
 
 def _wait(cancel: CancelToken, seconds: float) -> None:

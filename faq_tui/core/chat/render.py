@@ -22,7 +22,10 @@ REASONING_PLACEHOLDER, ANSWER_PLACEHOLDER = f"{PREFIX}reasoning\ue001", f"{PREFI
 
 @dataclass(frozen=True)
 class Filled:
-    """A rendered template with its texts, and the span of each text by placeholder: [start, end) in characters."""
+    """A rendered template with its texts.
+
+    For each placeholder, it has the span of the text: [start, end) in characters.
+    """
 
     text: str
     spans: dict[str, Span]
@@ -33,7 +36,9 @@ def message_placeholder(index: int) -> str:
 
 
 def history(messages: Sequence[Message]) -> list[Message]:
-    """The messages without the reasoning of earlier answers. The chat templates of reasoning models drop it, too.
+    """The messages without the reasoning of earlier answers.
+
+    The chat templates of reasoning models drop this reasoning, too.
 
     Raises NotAssembledError if the reasoning of an earlier answer has no closing tag.
     """
@@ -78,9 +83,9 @@ def check_texts(template: Template, texts: Sequence[str]) -> None:
     for text in texts:
         for special in template.specials:
             if special in text:
-                raise NotAssembledError(f"a text holds the target's special token {special}")
+                raise NotAssembledError(f"a text contains the target's special token {special}")
         if PREFIX in text:
-            raise NotAssembledError("a text holds faq-tui's own marks")
+            raise NotAssembledError("a text contains faq-tui's own placeholders")
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ def _check(template: Template, messages: Sequence[Message], reasoning: str, answ
     if not answer:
         raise NotAssembledError("the answer is empty")
     if any(tag in text for text in (reasoning, answer) for tag in template.reasoning_tags):
-        raise NotAssembledError("the reasoning or the answer holds a think tag")
+        raise NotAssembledError("the reasoning or the answer contains a reasoning tag")
 
 
 def _rendered(template: Template, messages: Sequence[Message], filled: Filled, way: str) -> Rendered:
@@ -203,14 +208,17 @@ Write = Callable[[Template, list[Message], str, str], str]  # (template, message
 
 
 def _ways(template: Template, messages: list[Message], reasoned: bool) -> Iterator[tuple[str, Write]]:
-    """Ways to write the conversation, the best first: (name of the way, function that writes the conversation)."""
+    """Pairs (name of a way to write the conversation, function that writes it), the best way first."""
     yield ("inline" if reasoned and template.dialect is None else "template"), _as_the_template_writes_it
     if _opens_the_turn(template, messages, reasoned):
         yield "generation_prompt", _as_the_model_writes_it
 
 
 def _as_the_template_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """Render with only the template. If the model has no reasoning tags, the answer begins with the reasoning."""
+    """Let the template write everything.
+
+    If the model has no reasoning tags, the reasoning is put before the answer.
+    """
     fields: dict[str, object] = {"content": answer}
     if reasoning and template.dialect:
         fields = template.dialect.message(reasoning, answer)
@@ -220,7 +228,10 @@ def _as_the_template_writes_it(template: Template, messages: list[Message], reas
 
 
 def _as_the_model_writes_it(template: Template, messages: list[Message], reasoning: str, answer: str) -> str:
-    """Join the generation prompt and the reply. Used if the template removes the reasoning from finished turns."""
+    """Join the generation prompt and the reply.
+
+    This way is used if the template removes reasoning from finished turns.
+    """
     prompt, finished = _prompt(template, messages, bool(reasoning)), _finished(template, messages)
     ending = finished.rpartition(ANSWER_PLACEHOLDER)[2] if ANSWER_PLACEHOLDER in finished else ""
     if template.eos and not _ends(template, ending):
@@ -235,7 +246,10 @@ def _as_the_model_writes_it(template: Template, messages: list[Message], reasoni
 
 
 def _opens_the_turn(template: Template, messages: list[Message], reasoned: bool) -> bool:
-    """True if the generation prompt opens the model's turn. Some templates (R1-0528) open it after every question."""
+    """True if the generation prompt opens the model's turn.
+
+    Some templates (R1-0528) open the turn after every question.
+    """
     prompt = _prompt(template, messages, reasoned)
     return prompt != template.render(messages) or _finished(template, messages).startswith(
         f"{prompt}{ANSWER_PLACEHOLDER}"

@@ -10,14 +10,15 @@ from typing import Any
 
 from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 
-# Some templates write the date. A fixed date keeps two runs equal; this one is the default of the Llama-3 template.
+# Some templates write the date. With a fixed date, two runs are equal. This date is the default of the Llama-3
+# template.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
 
 class NotAssembledError(ValueError):
-    """The conversation cannot be assembled. The message is the reason; equal reasons have equal messages."""
+    """The conversation cannot be assembled. The message gives the reason; equal reasons give equal messages."""
 
 
 class Template:
@@ -74,7 +75,7 @@ class Template:
         encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
         ids = list(encoded["input_ids"])
         if _letters(self.decode(ids)) != _letters(text):
-            raise NotAssembledError("the target's tokenizer loses characters")
+            raise NotAssembledError("the target's tokenizer loses characters of the text")
         return ids, [tuple(pair) for pair in encoded["offset_mapping"]]
 
     def decode(self, ids: list[int] | tuple[int, ...]) -> str:
@@ -82,7 +83,10 @@ class Template:
 
 
 def special_texts(tokenizer: Any) -> tuple[str, ...]:
-    """The texts of the special tokens, such as `<|im_end|>`. No text of a conversation may contain one."""
+    """The texts of the special tokens, such as `<|im_end|>`.
+
+    No text of a conversation may contain a special token.
+    """
     added = tokenizer.added_tokens_decoder.values()
     return tuple(sorted({str(token.content) for token in added if token.special} | set(tokenizer.all_special_tokens)))
 

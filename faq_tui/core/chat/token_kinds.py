@@ -25,7 +25,7 @@ SINK, TEMPLATE, QUESTION, REASONING, ANSWER = KINDS = ("sink", "template", "ques
 
 
 def tokens_in(offsets: Sequence[Span], span: Span) -> Span:
-    """The span of the tokens that share a character with `span`. A byte-level token can be partly inside a span.
+    """The span of the tokens that share a character with `span`. A byte-level token may lie only partly in a span.
 
     `offsets` holds the character span of each token. Returns (0, 0) if there is no such token.
     """
@@ -80,7 +80,7 @@ def read_kinds(path: Path, ids_hash: str, lengths: Sequence[int]) -> list[bytes]
 
 PLACEHOLDERS = ("\ue000one\ue001", "\ue000two\ue001", "\ue000three\ue001")
 
-Piece = tuple[str, str]  # (template text, kind of the text that follows: question or answer)
+Piece = tuple[str, str]  # (text of the template, kind of the text after it: question or answer)
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,9 @@ class KindsSearch:
         return out
 
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
-        """Stretches of the text: (start of each stretch in characters, kind of each). The first stretch starts at
-        0.
+        """Split the text into stretches. Returns (start of each stretch in characters, kind of each stretch).
+
+        The first stretch starts at 0.
         """
         spans: list[tuple[int, str]] = [(0, QUESTION)]
         offset = 0
@@ -134,7 +135,7 @@ class KindsSearch:
 
 
 def _reasoning_in(text: str, start: int, end: int) -> list[tuple[int, str]]:
-    """The stretches of one answer: reasoning and answer. The reasoning tags count as template."""
+    """Split one answer into stretches of reasoning and answer. The reasoning tags have the kind template."""
     tags, closing = list(tag_pattern().finditer(text, start, end)), closing_tags()
     if not tags:
         return []

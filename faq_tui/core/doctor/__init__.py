@@ -1,4 +1,7 @@
-"""Checks of this machine and of a run's inputs. Each check has one line with a finding, and advice if needed."""
+"""Checks of this machine and of a run's inputs.
+
+The result of a check is one line with a finding, and advice if needed.
+"""
 
 from faq_tui.core.doctor.inputs import Check, endpoint_checks, family_checks, target_checks
 from faq_tui.core.doctor.machine import machine_checks

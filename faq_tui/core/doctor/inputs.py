@@ -1,4 +1,7 @@
-"""Checks of a run's inputs: endpoints, target, judges and families. Each check has one finding and its advice."""
+"""Checks of a run's inputs: endpoints, target, judges and families.
+
+The result of each check is a finding, and advice if needed.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +44,14 @@ def endpoint_checks(settings: Settings) -> list[Check]:
 
 def _check(name: str, endpoint: Endpoint) -> Check:
     if endpoint.base_url == EMBEDDED:
-        return Check(name, "ok", "embedded: faq-tui starts this server when it needs it")
+        return Check(name, "ok", "embedded: faq-tui starts this server when a stage needs it")
     if endpoint.base_url == LOCAL:
-        return Check(name, "ok", f"local: faq-tui loads {endpoint.model} when it needs it")
+        return Check(name, "ok", f"local: faq-tui loads {endpoint.model} when a stage needs it")
     try:
         served = asyncio.run(_probe(endpoint))
     except FaqError as error:
         return Check(name, "failed", endpoint.base_url, str(error))
-    listed = endpoint.model if served else "the server lists no models, so its model name is not checked"
+    listed = endpoint.model if served else "the server lists no models, so the model's name is not checked"
     return Check(name, "ok", f"{endpoint.base_url}: {listed}")
 
 
@@ -77,7 +80,7 @@ def judge_checks(run: Run) -> list[Check]:
 
 def _code(run: Run) -> Check:
     if run.settings.target.trust_remote_code:
-        return Check("model code", "ok", "trust_remote_code = true: Python code of the model's folder runs")
+        return Check("model code", "ok", "trust_remote_code = true, so Python code of the model's folder runs")
     refusal = untrusted_code(run)
     if refusal:
         return Check("model code", "failed", "the model's folder contains Python code", refusal)
@@ -90,7 +93,7 @@ def _quantizable(run: Run) -> Check:
     if name == EMBEDDED:
         return Check("target", "ok", "embedded")
     if not folder.is_dir():
-        return Check("target", "ok", f"{name}: a hub id, checked after its download")
+        return Check("target", "ok", f"{name}: a hub id; the model is checked after its download")
     try:
         refuse_unquantizable(run)
     except FaqError as error:
@@ -99,7 +102,7 @@ def _quantizable(run: Run) -> Check:
 
 
 def family_checks(run: Run) -> list[Check]:
-    """One check for each source. Each server gets only one request, which asks for its loaded model."""
+    """One check for each source. Each server gets only one request, which asks which model the server has loaded."""
     ask_servers(run)
     elders = suggestions(run)
     advice = f"elders of its family: {', '.join(elders)}" if elders else "name a larger model of the target's family"
@@ -109,6 +112,6 @@ def family_checks(run: Run) -> list[Check]:
         words = f"{finding.badge}: {finding.model}; {'; '.join(kin.reasons)}"
         well = kin.verdict == FAMILY and (kin.itself or kin.larger is not False)
         if kin.verdict == FAMILY and not well:
-            words += "; it is not larger than the target, but an elder must be"
+            words += "; it is not larger than the target, but an elder must be larger"
         checks.append(Check(f"family {finding.source}", "ok" if well else "warning", words, "" if well else advice))
     return checks

@@ -28,7 +28,7 @@ def machine_checks(folder: Path) -> list[Check]:
         _pcre,
         lambda: _package("torch", "pip install torch"),
         lambda: _package("transformers", "pip install transformers"),
-        lambda: _package("gptqmodel", "pip install gptqmodel (it needs a C compiler and libpcre2)"),
+        lambda: _package("gptqmodel", "pip install gptqmodel (this needs a C compiler and libpcre2)"),
         lambda: _package("xllamacpp", "pip install 'faq-tui[embedded]': `faq-tui demo` needs it", needed=False),
         _gpu,
         _memory,
@@ -40,7 +40,10 @@ def machine_checks(folder: Path) -> list[Check]:
 
 
 def extension_checks() -> list[Check]:
-    """One check for each extension from another package. A broken extension would end a run in the middle."""
+    """One check for each extension from another package.
+
+    Without this check, a broken extension would end a run in the middle.
+    """
     checks = []
     for registry in points.ALL:
         try:
@@ -82,10 +85,13 @@ def _package(name: str, advice: str, needed: bool = True) -> Check:
 
 
 def _gpu() -> Check:
-    """The check of the GPUs. NVIDIA's library, a part of every driver, lists them, so torch need not be loaded."""
+    """The check of the GPUs.
+
+    NVIDIA's library, which is part of every driver, lists the GPUs, so torch is not loaded.
+    """
     name = ctypes.util.find_library("nvidia-ml")
     if name is None:
-        return Check("GPU", "ok", "none: the CPU computes, which is fast enough up to about 1B parameters")
+        return Check("GPU", "ok", "none; the CPU is fast enough for models of up to about 1B parameters")
     library = ctypes.CDLL(name)
     if library.nvmlInit_v2() != 0:
         return Check("GPU", "warning", "the NVIDIA driver does not start", "run nvidia-smi to see why")

@@ -81,13 +81,18 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
         return Check(f"recipe {name}", "ok", text)
     free = (gpu if small == "GPU" else host) or 0
     if not cost.source:
-        return Check(f"recipe {name}", "warning", text, f"{free / GIB:.1f} GiB of {small} memory are free: try it")
+        return Check(
+            f"recipe {name}",
+            "warning",
+            text,
+            f"{free / GIB:.1f} GiB of {small} memory are free: try it",
+        )
     advice = f"{free / GIB:.1f} GiB of {small} memory are free: use fewer or shorter rows, or a larger machine"
     return Check(f"recipe {name}", "failed", text, advice)
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """The largest set's numbers of rows and tokens, the tokens in its longest row, and a text on their origin."""
+    """For the largest set: rows, tokens, tokens in the longest row, and the origin of these numbers."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

@@ -19,7 +19,10 @@ SCRATCH_PREFIX = "unfinished-"
 
 
 def cache_folder() -> Path:
-    """The folder `embedded/` in the user's faq-tui cache, or in `$FAQ_TUI_CACHE` if that is set. It may not exist."""
+    """The folder `embedded/` in the user's faq-tui cache, or in `$FAQ_TUI_CACHE` if this is set.
+
+    The folder may not exist.
+    """
     override = os.environ.get("FAQ_TUI_CACHE")
     if override:
         return Path(override).expanduser().absolute() / "embedded"
@@ -56,7 +59,7 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another faq-tui process is preparing the embedded model; waiting for that process")
+            say("another faq-tui process is preparing the embedded model; faq-tui waits until this is done")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -65,7 +68,7 @@ def locked(folder: Path, say: Say) -> Iterator[None]:
 def scratch(folder: Path) -> Iterator[Path]:
     """A new empty folder on the cache's file system. Finished files can be moved out of it atomically.
 
-    The function first removes folders that killed processes have left. So the caller must hold the lock.
+    The function first removes folders that killed processes have left. Therefore the caller must hold the lock.
     """
     for leftover in folder.glob(f"{SCRATCH_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -95,7 +95,8 @@ def write_tokenizer(reader: GGUFReader, folder: Path) -> None:
     LLAMA_VOCAB_PRE_TYPE_SMOLLM). transformers' GGUF import omits the first step.
 
     Six control bytes (04 06 13 14 16 1d) are not in the vocabulary. llama.cpp and this tokenizer both drop them.
-    Then this tokenizer, but not llama.cpp, may merge the characters before and after such a byte into one token.
+    After that, this tokenizer may merge the characters before and after such a byte into one token; llama.cpp does
+    not.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
@@ -167,9 +168,10 @@ def unpermute(weight: np.ndarray[Any, Any], heads: int) -> np.ndarray[Any, Any]:
 def write_weights(reader: GGUFReader, path: Path) -> None:
     """Write all tensors to `path` as bfloat16 safetensors. The output layer is tied to the embedding.
 
-    The original model and gptqmodel use bfloat16, and CPUs compute it fast. Rounding the weights to bfloat16 gives a
-    KL divergence of 5e-5 from float32 for the next token (rounding to float16: 3e-6). Computing in bfloat16 gives
-    1e-3, and plain 4-bit rounding gives 0.6. All comparisons are between this folder and quantized versions of it.
+    The original model and gptqmodel use bfloat16, and CPUs are fast with it. The KL divergence of the next token from
+    float32 is 5e-5 if weights are rounded to bfloat16, and 3e-6 if they are rounded to float16. It is 1e-3 if the
+    model also computes in bfloat16, and 0.6 after plain 4-bit rounding. All comparisons are between this folder and
+    quantized versions of it.
     """
     import torch
     from gguf.quants import dequantize

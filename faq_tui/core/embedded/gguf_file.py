@@ -62,7 +62,7 @@ def open_gguf(path: Path) -> GGUFReader:
     try:
         return GGUFReader(path)
     except (ValueError, IndexError, KeyError, OverflowError, MemoryError) as error:
-        raise FaqError(f"{path} cannot be read as a GGUF file ({error}): delete it and run again") from None
+        raise FaqError(f"{path} cannot be read as a GGUF file ({error}): delete this file and run again") from None
 
 
 def value(reader: GGUFReader, key: str) -> Any:

@@ -19,8 +19,8 @@ from faq_tui.core.embedded.cache import Say
 from faq_tui.core.embedded.model import ensure_gguf
 from faq_tui.core.worker.parent import QUIET_THREADS
 
-READY_TIMEOUT_S = 120.0  # seconds from the start to the first answer; an idle machine takes about 2 s
-GRACE_S = 5.0  # seconds from SIGTERM to SIGKILL
+READY_TIMEOUT_S = 120.0  # longest wait for the first answer after the start; on an idle machine, it takes about 2 s
+GRACE_S = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True)

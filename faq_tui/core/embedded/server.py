@@ -1,6 +1,6 @@
 """`python -m faq_tui.core.embedded.server [--port N]`: llama.cpp's server on 127.0.0.1, in this process.
 
-When the server answers, it prints one line of JSON on stdout: `{"base_url": ..., "model": ...}`. All other output
+When the server is ready, it prints one line of JSON on stdout: `{"base_url": ..., "model": ...}`. All other output
 goes to stderr. With `--lifeline`, the server ends when its stdin is closed. `running_server` uses this option.
 """
 
@@ -26,7 +26,7 @@ from faq_tui.core.worker.child import follow_lifeline
 from faq_tui.core.worker.parent import QUIET_THREADS
 
 HOST = "127.0.0.1"
-SLOTS = 8  # requests at once; more requests wait in the server. 8 slots give 1.6 times the tokens/s of 1 slot
+SLOTS = 8  # number of concurrent requests; further requests wait. 8 slots give 1.6 times the tokens/s of 1 slot
 SLOT_TOKENS = 1024  # limit for prompt and answer of one request together; the cache of all slots takes 190 MB
 HEALTH_TIMEOUT_S = 60.0
 
@@ -47,7 +47,7 @@ def start(gguf: Path, port: int) -> Any:
         raise UsageError(f"the embedded server needs xllamacpp ({error}): pip install 'faq-tui[embedded]'") from None
     params = xllamacpp.CommonParams()
     params.model.path = str(gguf)
-    params.model_alias = {MODEL_NAME}  # a set is needed: xllamacpp turns a string into a set of its letters
+    params.model_alias = {MODEL_NAME}  # a set is needed: xllamacpp would turn a string into the set of its letters
     params.hostnames, params.port = [HOST], port
     params.n_parallel, params.n_ctx = SLOTS, SLOTS * SLOT_TOKENS
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads()
@@ -63,7 +63,10 @@ def start(gguf: Path, port: int) -> Any:
 
 
 def threads() -> int:
-    """The number of server threads. The pipeline keeps one core. With more than 8, this model is not faster."""
+    """The number of server threads.
+
+    The pipeline keeps one core. With more than 8 threads, this model is not faster.
+    """
     return max(1, min(8, (os.cpu_count() or 1) - 1))
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
-from faq_tui.core.endpoints.chunks import BrokenStreamError, chat_chunks
+from faq_tui.core.endpoints.chunks import MESSAGE, BrokenStreamError, chat_chunks
 from faq_tui.core.endpoints.client import Client, message_of
 from faq_tui.core.settings import Sampling
 
-MOST_CHARACTERS = 32_000_000  # limit for one reply; a server that sends more is faulty
-MOST_TOKENS = (1 << 31) - 1  # limit for a reply whose request has no max_tokens
-MOST_CHARACTERS_PER_TOKEN = 8  # on average; if the text is longer, chunks held several tokens
+MOST_CHARACTERS = 32_000_000  # largest number of characters of a reply; a server that sends more is faulty
+MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request has no max_tokens
+MOST_CHARACTERS_PER_TOKEN = 8  # if the average is higher, chunks held several tokens
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
-DELTAS_PER_S = 400  # limit for all open replies together: above it, deltas are merged over a longer time
+DELTAS_PER_S = 400  # limit for all open replies together; above this limit, deltas are merged over a longer time
 
 # (new reasoning, new answer) -> None, or a finish_reason: then the stream is closed, and the reply gets this reason.
 OnDelta = Callable[[str, str], str | None]
@@ -25,16 +25,47 @@ OnDelta = Callable[[str, str], str | None]
 
 @dataclass(frozen=True)
 class Reply:
-    """A complete reply. A token count is None if the server reports no count, or an impossible one."""
+    """A complete reply. A token count is None if the server reports no count, or an impossible count."""
 
     reasoning: str
     answer: str
     finish_reason: str
-    closed: bool  # False if a think block was opened and never closed
+    closed: bool  # False if the reasoning has an opening tag but no closing tag
     prompt_tokens: int | None
     completion_tokens: int | None
     seconds: float
     dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
+
+
+def chat_body(
+    model: str, messages: list[dict[str, str]], sampling: Sampling, seed: int, extra: dict[str, Any]
+) -> dict[str, Any]:
+    """The body of a chat request whose response is not streamed. `extra` is added to it."""
+    return {
+        "model": model,
+        "messages": messages,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "seed": seed,
+        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        **extra,
+    }
+
+
+def whole_reply(completion: Any, max_tokens: int) -> Reply:
+    """The reply in a chat completion that was not streamed, such as a line of a batch file. Its `seconds` are 0.
+
+    `completion` is parsed JSON of any kind. `max_tokens` is the limit in the request. Raises BrokenStreamError.
+    """
+    choices = Completion(None, 1)
+    choices.take(completion, MESSAGE)
+    choice = choices.choices.get(0)
+    if choice is None:
+        raise BrokenStreamError("the response has no answer")
+    return choice.reply(choices.usage if choices.alone else None, 0.0, max_tokens)
 
 
 async def stream_chat(
@@ -75,26 +106,14 @@ async def stream_choices(
     """Like `stream_chat`, but for a request of several choices (`extra={"n": …}`).
 
     The result maps the index of each choice to its reply, or to the error that broke it. `on_delta` is called only
-    for index 0. A server reports the usage of all choices together. So a reply has token counts only if it is the
-    only choice.
+    for index 0. A server reports the usage of all choices together. Therefore a reply has token counts only if it
+    is the only choice.
     """
-    body = {
-        "model": model,
-        "messages": messages,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": seed,
-        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        **extra,
-    }
+    body = chat_body(model, messages, sampling, seed, extra)
+    body |= {"stream": True, "stream_options": {"include_usage": True}}
     if cut_here:
-        del body["max_tokens"]
-    response_fields()  # raises before the request is sent if a dialect cannot be loaded
+        body.pop("max_tokens", None)
+    response_fields()  # if a dialect cannot be loaded, this raises an error before the request is sent
     started = time.monotonic()
     completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
     StreamedChoice.open_now += 1
@@ -171,12 +190,15 @@ class Completion:
 class StreamedChoice:
     """One choice of a streamed completion, which grows with each chunk. Reasoning and answer are separate."""
 
-    open_now = 0  # number of open choices of all clients in this process, whose deltas go to one reader
+    open_now = 0  # number of open choices of all clients in this process; one reader gets all their deltas
 
     def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
-        """After `ceiling` tokens the choice is cut off here. It is set if the request has no max_tokens."""
+        """This class cuts the choice off after `ceiling` tokens.
+
+        `ceiling` is set if the request has no max_tokens.
+        """
         self._ceiling = ceiling
-        self._chunks = 0  # number of chunks with text; each holds one or more tokens
+        self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
         self.cut = False  # True if the choice was cut off here, at the ceiling or by `on_delta`
         self._cut_tokens = 0  # number of tokens of a choice that was cut off, perhaps estimated
         self._reasoning: list[str] = []
@@ -241,7 +263,8 @@ class StreamedChoice:
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        For a choice that was cut off here, the server reports no usage. Its token count is the ceiling, or estimated.
+        If this class cut the choice off, the server reports no usage. Then the token count is the ceiling or an
+        estimate.
         """
         if self._finish_reason in ("", "abort", "error"):
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")

@@ -1,4 +1,4 @@
-"""One chat request: its response as parsed chunks, as they arrive."""
+"""Send one chat request, and yield the chunks of its response as they arrive, parsed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from faq_tui.core.endpoints.sse import EventReader, SentEvent
 
 AFTER_DONE_S = 1.0  # grace period after [DONE] until the server ends its response
 DONE = b"[DONE]"
-# With so many streams open, each is read after a pause that grows with them: one step of the loop for several
-# chunks. Token by token, 256 streams of 100 tokens a second take more than a core.
+# If more streams than this are open, each stream is read after a pause, which grows with the number of streams. One
+# step of the loop then reads several chunks. Without the pause, 256 streams of 100 tokens per second take more than a
+# core.
 STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
-DELTA, MESSAGE = "delta", "message"  # where a choice has its text: in a stream, in a whole response
-# Gateways keep a connection open by such events: `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
+DELTA, MESSAGE = "delta", "message"  # the field of a choice that holds its text: in a stream, in a whole response
+# Gateways keep a connection open by sending events such as `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
-_decoded = json.JSONDecoder().decode  # json.loads inspects its input first, a hundred times a second and stream
+# Faster than json.loads, which first inspects its input; each stream decodes a hundred chunks per second.
+_decoded = json.JSONDecoder().decode
 
 
 class BrokenStreamError(Exception):
@@ -65,10 +67,10 @@ async def chat_chunks(
 class ChunkReader:
     """Reads the chunks of a stream from its bytes."""
 
-    open_now = 0  # streams of all clients in this process: they share one loop
+    open_now = 0  # number of open streams of all clients in this process, which share one loop
 
     def __init__(self) -> None:
-        self.done = False  # the event [DONE] came
+        self.done = False  # True after the event [DONE]
         self._events = EventReader()
         self._begun = False
         self._last: SentEvent | None = None
@@ -77,7 +79,7 @@ class ChunkReader:
     def feed(self, piece: bytes) -> list[Any]:
         """Return the chunks that the piece completes.
 
-        Raises NotAnApiError if the stream begins as a web page does, BrokenStreamError if it cannot be read.
+        Raises NotAnApiError if the stream begins like a web page, and BrokenStreamError if the stream cannot be read.
         """
         if not self._begun and piece.strip():
             self._begun = True
@@ -120,9 +122,9 @@ class ChunkReader:
         return chunks
 
     def _came_before(self, event: SentEvent) -> bool:
-        """True if something between the server and us sent the event twice: it repeats the last one and its id.
+        """True if a gateway sent the event twice: the event and its id are equal to the last event and its id.
 
-        Some servers give all events of a stream one id. It tells nothing about repetition.
+        Some servers give all events of a stream the same id. Then the id does not show a repetition.
         """
         last, self._last = self._last, event
         if last is None or last.id != event.id or not event.id:
@@ -133,7 +135,7 @@ class ChunkReader:
 
 
 def _message(data: bytes) -> str:
-    """What an event of the type `error` says."""
+    """The message of an event of the type `error`."""
     try:
         message = message_of(json.loads(data))
     except (ValueError, RecursionError):
@@ -142,7 +144,12 @@ def _message(data: bytes) -> str:
 
 
 async def _read_to_end(pieces: AsyncIterator[bytes]) -> None:
-    """Let the server end its response: cut off, it would count the request as aborted. No error matters any more."""
+    """Wait until the server ends its response.
+
+    If the response were cut off, the server would count the request as aborted.
+
+    Errors are ignored, because the answer is already complete.
+    """
     try:
         async with asyncio.timeout(AFTER_DONE_S):
             async for _ in pieces:

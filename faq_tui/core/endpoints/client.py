@@ -16,8 +16,10 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-MOST_STREAM_BYTES = 2 << 30  # decompressed: a million tokens in chunks of 500 bytes are a quarter of it
-ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})  # with others, a small piece can decompress to gigabytes
+# Largest size after decompression; a million tokens in chunks of 500 bytes need a quarter.
+MOST_STREAM_BYTES = 2 << 30
+# With other encodings, a small piece can decompress to gigabytes.
+ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
 class NotAnApiError(Exception):
@@ -44,7 +46,9 @@ class StatusError(Exception):
 
 
 def api_key(endpoint: Endpoint) -> str:
-    """The API key from the environment variable that the endpoint names. UsageError if the variable is not set."""
+    """The API key from the environment variable that the endpoint names. Raises UsageError if the variable is not
+    set.
+    """
     if endpoint.api_key_env is None:
         return "none"  # local servers need no key, but some require the header
     key = key_of(endpoint)
@@ -62,7 +66,7 @@ class Response:
     """A response with the status 200, whose body is read in pieces."""
 
     def __init__(self, raw: Any) -> None:
-        """`raw`: an httpx2.Response."""
+        """`raw` is an httpx2.Response."""
         self._raw = raw
 
     @property
@@ -95,19 +99,21 @@ class Response:
 
 
 class Client:
-    """Sends requests to one endpoint. It neither retries a request nor limits the total time; its caller does both.
+    """Sends requests to one endpoint.
+
+    It neither retries a request nor limits the total time; the caller of the client does both.
 
     Use it as an async context manager, or close it. Every request has its own connection.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         if endpoint.base_url == LOCAL:
-            raise UsageError(f'the source of {endpoint.model} is "local": it has no server that could be asked')
+            raise UsageError(f'the source of {endpoint.model} is "local", so it has no server')
         self.endpoint = endpoint
         key = api_key(endpoint)
         if not (key.isascii() and key.isprintable()):
             raise UsageError(
-                f"the key in ${endpoint.api_key_env} holds characters that no header can: export it again"
+                f"the key in ${endpoint.api_key_env} has characters that no HTTP header allows: export it again"
             )
         self._transport = Transport(endpoint, key, _refuse)
 
@@ -166,7 +172,7 @@ async def _refuse(raw: Any) -> None:
     import httpx2
 
     body = bytearray()
-    with suppress(CutOffError, httpx2.HTTPError):  # the status matters even if its body cannot be read
+    with suppress(CutOffError, httpx2.HTTPError):  # the status is reported even if the body cannot be read
         async with aclosing(_pieces(raw)) as pieces:
             async for piece in pieces:
                 body += piece

@@ -19,7 +19,7 @@ from faq_tui.core.settings import Endpoint
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
 GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down, or the server still loads
-REQUEST_STATUS = frozenset({400, 413, 422, 451})  # such a status refuses one request; others may pass
+REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with such a status, the server refuses only one request
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for more
 SECRET_LENGTH = 8  # a shorter key is a placeholder such as "EMPTY", which also occurs inside many words
@@ -32,13 +32,13 @@ class RequestFault:
     retry: bool
     reason: str
     advice: str
-    unreachable: bool  # the fault is the server's: exit code 3
+    unreachable: bool  # True if the server is at fault; the exit code is then 3
     wait_s: float | None = None  # the wait that the header Retry-After asks for
-    busy: bool = False  # the server asks for fewer requests
-    connected: bool = True  # False: there was no connection
-    of_request: bool = False  # True: the server refuses this request, but may answer others
-    may_be_down: bool = False  # True: such a request fails when the server goes down; a probe shows if it did
-    unknown_host: bool = False  # True: the host's name does not exist
+    busy: bool = False  # True if the server asks for fewer requests
+    connected: bool = True  # False if there was no connection
+    of_request: bool = False  # True if the server refuses this request, but may answer others
+    may_be_down: bool = False  # True if requests fail like this when a server goes down; a probe shows if it did
+    unknown_host: bool = False  # True if the host's name does not exist
 
 
 def no_api(endpoint: Endpoint) -> str:
@@ -143,7 +143,9 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for. It holds seconds or an HTTP date; None if it holds neither."""
+    """The seconds that a Retry-After header asks for. The header holds seconds or an HTTP date; None if it
+    holds neither.
+    """
     if not retry_after:
         return None
     try:
@@ -157,7 +159,9 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _clean(text: str, endpoint: Endpoint) -> str:
-    """Remove the key from the text, then shorten the text. The opposite order could leave a part of the key in it."""
+    """Remove the key from the text, then shorten the text. The opposite order could leave a part of the key in the
+    text.
+    """
     key = key_of(endpoint)
     return _short(text.replace(key, "***") if key and len(key) >= SECRET_LENGTH else text)
 

@@ -1,7 +1,7 @@
-"""Decide how many requests run at once, which server of a source gets each request, and how long requests wait.
+"""Decide how many requests run concurrently, which server of a source gets each request, and how long requests wait.
 
-Each server has a limit of requests at once. The limit rises by one after as many successes as it allows requests, and
-halves when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
+Each server has a limit of concurrent requests. A limit of n rises by one after n successful requests, and is halved
+when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
 
 A server that is down gets no requests until a probe of its `Watch` succeeds. If all servers are down for longer than
 `patience_s`, all requests fail.
@@ -20,6 +20,7 @@ from typing import Self
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.base.text import duration
+from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.client import Client
 from faq_tui.core.endpoints.faults import RequestFault
@@ -32,7 +33,7 @@ ENOUGH_REFUSALS = 8  # so many in a row, and a server that answered before refus
 
 
 class Server:
-    """The server of one base URL: how many requests it may have at once, and whether it is down."""
+    """The server of one base URL: its limit of concurrent requests, and whether it is down."""
 
     def __init__(
         self, client: Client, concurrency: int, on_change: Callable[[Server], None] = lambda _: None
@@ -44,7 +45,7 @@ class Server:
         self.concurrency = concurrency
         self.limit = float(concurrency)
         self.in_flight = 0
-        self.out = False  # True: it gets no more requests in this run
+        self.out = False  # True if the server gets no more requests in this run
         self.refusals = 0  # refusals in a row that no retry mends, such as of the key or the model's name
         self.last_success = float("-inf")  # like all times below, by the event loop's clock
         self.paused_until = 0.0
@@ -83,8 +84,9 @@ class Server:
 class Pool:
     """Hands out the servers' slots for requests. The waiting request with the lowest `order` is served first."""
 
-    def __init__(self, clients: Sequence[Client], emit: Emit) -> None:
+    def __init__(self, clients: Sequence[Client], emit: Emit, answered: AnsweredServers) -> None:
         """All clients have the same settings except for base_url."""
+        self._answered = answered
         self.servers = [Server(client, client.endpoint.concurrency, self._changed) for client in clients]
         self.last_success = float("-inf")  # time of the event loop's clock
         self._emit = emit
@@ -96,16 +98,17 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._patience: asyncio.TimerHandle | None = None
 
-    async def look(self, cancel: CancelToken, wait: bool) -> None:
+    async def look(self, cancel: CancelToken) -> None:
         """Ask each server for its models.
 
         A server that is down gets requests as soon as it is up. A server with another error is left out. If no server
-        is up, the first error is raised, unless `wait` is true and a server may come up.
+        is up, the first error is raised, unless the stage waits for these servers and one may come up.
         """
         looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
         answers = await asyncio.gather(*looks, return_exceptions=True)
         errors = [error for error in answers if isinstance(error, BaseException)]
-        may_come_up = wait and any(isinstance(e, DownError) and not e.fault.unknown_host for e in errors)
+        waits = self._answered.waits_for(server.endpoint for server in self.servers)
+        may_come_up = waits and any(isinstance(e, DownError) and not e.fault.unknown_host for e in errors)
         for error in errors:
             if not isinstance(error, EndpointError) or (len(errors) == len(answers) and not may_come_up):
                 raise error
@@ -164,6 +167,7 @@ class Pool:
             server.watch.close()
 
     def succeeded(self, server: Server) -> None:
+        self._answered.add(server.url)
         server.succeeded()
         server.paused_until = 0.0
         server.last_success = self.last_success = self._now()
@@ -284,7 +288,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Hand out slots again when the first pause of a server ends. (Returned slots are handed out at once.)"""
+        """Hand out slots again when the first pause of a server ends. Returned slots are handed out at once."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()

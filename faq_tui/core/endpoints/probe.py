@@ -18,7 +18,7 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-PROBE_TIMEOUT_S = 8.0  # so an error is shown within 15 s after the command's start, even on a busy machine
+PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
 
 
 EMBEDDED_PATIENCE_S = 60.0
@@ -36,7 +36,7 @@ class DownError(EndpointError):
 class ServerDescription:
     """The facts in a server's list of models."""
 
-    names: tuple[str, ...] = ()  # the names of its models; () if it cannot list them
+    names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
     max_model_len: int | None = None  # limit for prompt and answer together, in tokens; vLLM and SGLang report it
 
 

@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import UsageError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 HTTP_PROXIES = frozenset({"http", "https"})
-SOCKS_PROXIES = {  # scheme: the protocol, and whether the proxy resolves the server's name
+SOCKS_PROXIES = {  # maps a scheme to (the protocol, whether the proxy resolves the server's name)
     "socks": ("socks5", True),
     "socks4": ("socks4", False),
     "socks4a": ("socks4", True),
@@ -22,7 +22,7 @@ SOCKS_PROXIES = {  # scheme: the protocol, and whether the proxy resolves the se
 
 @dataclass(frozen=True)
 class EnvironmentProxy:
-    """A proxy, and the variable that names it. The URL may hold a password: it is not shown."""
+    """A proxy, and the variable that names it. The URL may contain a password, so it is never shown."""
 
     variable: str
     url: str
@@ -33,7 +33,7 @@ class EnvironmentProxy:
 
 
 def proxy_for(url: str) -> EnvironmentProxy | None:
-    """The proxy for requests to `url`; None for this machine's own loopback, which no proxy can reach.
+    """The proxy for requests to `url`; None for loopback addresses, which no proxy can reach.
 
     Raises UsageError if the variable holds no address of an HTTP or SOCKS proxy.
     """
@@ -52,7 +52,7 @@ def proxy_for(url: str) -> EnvironmentProxy | None:
 
 
 def _variable(name: str) -> str:
-    """The variable as it is spelled in the environment: `${name}` in either case."""
+    """The name of the variable as it is spelled in the environment, in upper or lower case."""
     spelled = next((one for one in (name, name.upper()) if os.environ.get(one)), None)
     return f"${spelled}" if spelled else f"${name.upper()}"
 

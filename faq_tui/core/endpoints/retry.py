@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class GaveUpError(Exception):
-    """This request failed for good; others may succeed."""
+    """This request has failed, and no further try is made. Other requests may succeed."""
 
     def __init__(self, fault: RequestFault, reason: str = "") -> None:
         super().__init__(fault.advice)
@@ -66,8 +66,8 @@ async def with_retries(
     """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
-    changes the request and returns, and the request is sent again at once, or it raises an exception.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It may
+    change the request; then the request is sent again at once. Otherwise it raises an exception.
 
     A failure because the server is down uses up no try, at most `FREE_OUTAGES` times; `on_retry` then gets attempt 0.
     If all tries are used up and the server has stopped answering, the tries are counted anew once it answers.
@@ -114,7 +114,7 @@ async def with_retries(
 
 
 class OneServer:
-    """The server of one endpoint. It has no limit of requests at once; the caller sets one."""
+    """The server of one endpoint. The number of concurrent requests is not limited here; the caller limits it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint

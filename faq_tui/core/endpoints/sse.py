@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MOST_LINE_BYTES = 16 << 20  # no line of an honest server comes near
-MOST_EVENT_BYTES = 16 << 20  # of its lines together
+MOST_LINE_BYTES = 16 << 20  # lines of well-behaved servers are much shorter
+MOST_EVENT_BYTES = 16 << 20  # largest size of all lines of an event together
 BOM = b"\xef\xbb\xbf"
 
 
@@ -28,10 +28,11 @@ class EventReader:
 
     def __init__(self) -> None:
         self._start: bytes | None = b""  # bytes that may begin a byte order mark; None once the stream has begun
-        self._after_cr = False  # the last piece ended with CR: a LF that follows belongs to it
-        self._rest = bytearray()  # of a line that is not complete; it grows in place, however small the pieces are
+        # True if the last piece ended with CR; a LF at the start of the next piece belongs to it.
+        self._after_cr = False
+        self._rest = bytearray()  # the line that is not complete yet; appending is fast even for small pieces
         self._data: list[bytes] = []
-        self._size = 0  # bytes of the event's lines
+        self._size = 0  # number of bytes of the event's lines
         self._type = b""
         self._id: bytes | None = None
 
@@ -68,7 +69,7 @@ class EventReader:
         return events
 
     def end(self) -> list[SentEvent]:
-        """Return the event that the end of the stream cuts off: some servers end without the last empty line.
+        """Return an event that was not complete when the stream ended: some servers omit the last empty line.
 
         The standard drops such an event.
         """
@@ -86,7 +87,10 @@ class EventReader:
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _field(self, line: bytes) -> None:
-        """Read a line that has another field than `data:`. A line that begins with a colon is a comment."""
+        """Read a line that has another field than `data:`.
+
+        A line that begins with a colon is a comment, which is ignored.
+        """
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":

@@ -1,7 +1,7 @@
-"""The HTTP client of one server: `openai` with its aiohttp client, and what its exceptions mean.
+"""The HTTP client of one server. It uses `openai` with its aiohttp client, and translates exceptions of both.
 
-The libraries connect, speak TLS and HTTP, go through proxies, decompress and keep the timeouts. They are imported
-when a client is opened, because that takes a second.
+The libraries do connections, TLS, HTTP, proxies, decompression and timeouts. They are imported only when a client is
+opened, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.endpoints.proxies import SOCKS_PROXIES, EnvironmentProxy, proxy_for
 from faq_tui.core.settings import Endpoint
 
-# Every request has its own connection: servers close them after a stream or when they are idle, as llama.cpp does,
-# and a request that is sent just then fails.
+# Every request has its own connection. Servers such as llama.cpp close a connection after a stream, or when it is
+# idle; a request that is sent at that moment would fail.
 KEEP_IDLE_S = 0.0
 ACCEPT_ENCODING = "gzip, deflate"
-ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")  # of the person at OpenAI, by the environment
+# Headers that `openai` sets from environment variables; they name the person's account at OpenAI.
+ACCOUNT = ("OpenAI-Organization", "OpenAI-Project")
 UNSENT = ("X-Stainless-Retry-Count", "X-Stainless-Read-Timeout")
 PORTS = {"socks4": 1080, "socks5": 1080}
 
 
 class IdleError(TimeoutError):
-    """Nothing came for the idle time."""
+    """The server sent nothing for the idle time."""
 
 
 class CutOffError(ConnectionError):
-    """The connection ended before the response did, or what came is no HTTP."""
+    """The connection ended before the response was complete, or the response is not HTTP."""
 
 
 class ProxyError(ConnectionError):
@@ -46,7 +47,9 @@ class Transport:
     """Sends requests to the server of one endpoint. Close it at the end."""
 
     def __init__(self, endpoint: Endpoint, key: str, on_head: Callable[[Any], Awaitable[None]]) -> None:
-        """`on_head` is awaited with each httpx2.Response before its body is read; what it raises, `send` raises.
+        """`on_head` is awaited with each httpx2.Response before the body is read. `send` raises the exceptions of
+        `on_head`.
+
 
         Raises UsageError if the environment names a proxy that cannot be used.
         """
@@ -54,10 +57,10 @@ class Transport:
         self._url = urlsplit(endpoint.base_url)
         self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
         self._proxy = proxy_for(endpoint.base_url)
-        self._client: Any = None  # openai.AsyncOpenAI, with the first request
+        self._client: Any = None  # an openai.AsyncOpenAI, made for the first request
 
     def open(self) -> None:
-        """Load the libraries, outside of any time limit: on a busy machine that takes seconds."""
+        """Load the libraries before any time limit begins, because this takes seconds on a busy machine."""
         if self._client is None:
             self._client = self._opened()
 
@@ -96,7 +99,7 @@ class Transport:
         endpoint = self._endpoint
         timeout = openai.Timeout(
             connect=endpoint.connect_timeout_s,  # TCP and TLS
-            pool=endpoint.connect_timeout_s,  # those, the name's resolution and the proxy together
+            pool=endpoint.connect_timeout_s,  # name resolution, proxy, TCP and TLS together
             read=endpoint.idle_timeout_s,
             write=endpoint.idle_timeout_s,
         )
@@ -114,14 +117,14 @@ class Transport:
             verify=_trusted_certificates(),
         )
         client = openai.AsyncOpenAI(
-            # Without the password, which is in a header, and without the query, which `send` adds.
+            # The URL has no password, because a header holds it, and no query, because `send` adds it.
             base_url=urlunsplit((self._url.scheme, self._url.netloc.rpartition("@")[2], self._url.path, "", "")),
             api_key="none",  # the header Authorization holds the key
             max_retries=0,
             timeout=timeout,
             http_client=http_client,
         )
-        # What describes this machine, and what the environment holds for OpenAI's own servers, is sent to nobody.
+        # Headers that describe this machine, or that are meant for OpenAI's own servers, are never sent.
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
         foreign = (line.partition(":")[0].strip() for line in lines)
         names = [*client.platform_headers(), "X-Stainless-Async", *ACCOUNT, *filter(None, foreign)]
@@ -136,9 +139,9 @@ class Transport:
         )
 
     def translated(self, error: Exception) -> Exception:
-        """The exception of a request as one that `faults.explain` knows: an OSError or a UnicodeError.
+        """Translate the exception of a request into one that `faults.explain` knows: an OSError or a UnicodeError.
 
-        An exception that is none of the libraries' is returned as it is.
+        An exception of another origin is returned unchanged.
         """
         import aiohttp
         import httpx2
@@ -146,7 +149,7 @@ class Transport:
 
         while isinstance(error, openai.OpenAIError | httpx2.HTTPError) and isinstance(error.__cause__, Exception):
             if isinstance(error, httpx2.DecodingError):
-                return CutOffError("what came is not compressed as its head says")
+                return CutOffError("the response is not compressed in the way that its header names")
             error = error.__cause__
         proxied = self._proxied(error)
         if proxied is not None:
@@ -164,18 +167,18 @@ class Transport:
         if isinstance(error, aiohttp.InvalidURL | httpx2.InvalidURL | httpx2.UnsupportedProtocol):
             return UnicodeError(str(error))
         if isinstance(error, aiohttp.ClientResponseError):
-            return CutOffError(f"what came is no HTTP ({error.message})")
+            return CutOffError(f"the response is not HTTP ({error.message})")
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientPayloadError):
             why = error.__cause__
             if why is None or isinstance(why, OSError) or "Not enough data" in str(why):
-                return CutOffError("the connection was closed before the answer was whole")
-            return CutOffError(f"what came is no HTTP ({why})")
+                return CutOffError("the connection was closed before the answer was complete")
+            return CutOffError(f"the response is not HTTP ({why})")
         if isinstance(error, aiohttp.ClientError | httpx2.HTTPError | openai.OpenAIError):
             return CutOffError(str(error))
         return error
 
     def _proxied(self, error: Exception) -> ProxyError | None:
-        """The error as the proxy's; None if it comes from the server."""
+        """The error as a ProxyError if the proxy caused it; None if the server caused it."""
         if self._proxy is None:
             return None
         import aiohttp
@@ -225,7 +228,7 @@ def _socks_transport(proxy: EnvironmentProxy) -> Any:
 
 
 def _basic(url: SplitResult) -> str | None:
-    """`Basic …` of a URL that holds a user and a password."""
+    """The header value `Basic …` for a URL with user and password; None for other URLs."""
     if url.username is None:
         return None
     pair = f"{unquote(url.username)}:{unquote(url.password or '')}"
@@ -234,7 +237,10 @@ def _basic(url: SplitResult) -> str | None:
 
 @cache
 def _trusted_certificates() -> Any:
-    """The authorities of the system or of $SSL_CERT_FILE; where there are none (a bare container), certifi's."""
+    """The certificate authorities of the system or of $SSL_CERT_FILE.
+
+    If there are none, as in a minimal container, those of certifi.
+    """
     import httpx2
 
     context = httpx2.create_ssl_context()

@@ -15,20 +15,10 @@ from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.endpoints.client import Client, StatusError
 from faq_tui.core.endpoints.faults import GATEWAY_STATUS, RequestFault, explain
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, ServerDescription, look
-from faq_tui.core.settings import Endpoint
 
 FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 30.0  # limits of the time between two probes
 PROBES_WITHIN_PATIENCE = 20  # least number of probes before the patience ends, if it lasts long enough
 CHAT_TIMEOUT_S = 30.0  # for a probe that asks for an answer
-
-
-def waits_at_start(endpoint: Endpoint, answered_before: bool) -> bool:
-    """True if a stage waits for a server that is down when the stage begins.
-
-    It waits if the person set `patience_s`, or if the source has answered earlier in the same run. Otherwise the URL
-    may be wrong, so the stage fails at once.
-    """
-    return endpoint.patience_s > 0 and ("patience_s" in endpoint.model_fields_set or answered_before)
 
 
 @dataclass

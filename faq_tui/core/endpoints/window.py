@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 BYTES_PER_TOKEN = 3.0  # average over languages; English has 4 to 5, so estimates are on the high side
 TEMPLATE_TOKENS = 64  # tokens that a chat template adds
-LEAST_TOKENS = 16  # an answer needs at least so many
+LEAST_TOKENS = 16  # an answer needs at least this many tokens
 
 # vLLM: "maximum context length is 4096 tokens. However, you requested 5000 tokens (1000 in the messages, 4000 …"
 # vLLM 0.26: "max_tokens=8192 cannot be greater than max_model_len=max_total_tokens=2048"

@@ -13,7 +13,7 @@ identity.py        lists the models and texts to measure, and computes the hashe
 
 How it is measured:
 plan.py            makes the worker's job description from settings and store
-spec.py            that job description, which the worker child reads from a file
+spec.py            the job description, which the worker child reads from a file
 task.py            the worker child's task `evaluate`: measures one model after the other on all held-out texts
 answers.py         generates the unquantized target's own answers to held-out questions
 compare.py         computes log-likelihood, KL divergence, top-1 agreement and other columns of every item

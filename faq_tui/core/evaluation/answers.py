@@ -10,7 +10,8 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
 ROWS_A_BATCH = (
-    4  # rows per batch, as a multiple of evaluate.batch_size; each further row slows a decoding step only a little
+    # A batch has this many times evaluate.batch_size rows, because a further row slows a decoding step only a little.
+    4
 )
 
 

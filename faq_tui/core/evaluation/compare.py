@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOGIT_BYTES = 1 << 26  # most bytes of one float32 array [tokens, vocabulary]; four such arrays exist at once
+LOGIT_BYTES = 1 << 26  # largest size of one float32 array [tokens, vocabulary]; four such arrays exist at once
 
 Each = Callable[[int, list[float], list[bool]], None]
 
@@ -42,9 +42,9 @@ def measure(
     The columns are `tokens`, `nll`, `kl`, `agree` (number of tokens with the same top-1 token as in the reference),
     `hits` (number of tokens at which the text's token is the top-1 token), and the token column of each of `metrics`.
     If `reference` is None, `model` is the unquantized model itself: `kl` is 0, and `agree` equals `tokens`. `keep`
-    stores the states of `model`. `each` gets the index of an item, the KL of each token, and for each token whether
-    the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch. Raises FaqError if a
-    metric fails.
+    stores the states of `model`. `each` is called with the index of an item, the KL of each of its tokens, and a bool
+    for each token: whether the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch.
+    Raises FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -135,7 +135,7 @@ def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
 
 
 def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
-    """Maps the token column of each metric to the metric's number for the whole item."""
+    """Maps the name of each metric's token column to the metric's number for the whole item."""
     numbers = {}
     for metric in metrics:
         try:
@@ -159,7 +159,7 @@ MOST = 65504.0  # the largest finite float16
 def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, Sequence[bool]]) -> bytes:
     """Pack the KL, in nats, of each item's predicted tokens.
 
-    `differs` says for each token whether the top-1 tokens of the two models differ.
+    `differs` states for each token whether the top-1 tokens of the two models differ.
     """
     import numpy as np
 

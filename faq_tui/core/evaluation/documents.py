@@ -59,8 +59,8 @@ def load_documents(run: Run, name: str) -> list[Document]:
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Split each document into windows, and divide its words and bytes among them by their predicted tokens.
 
-    With its share, each window can be drawn by the bootstrap. The shares of a document's windows add up to the
-    document's counts.
+    Because each window has a share, the bootstrap can draw single windows. All shares of a document add up to its
+    counts.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -74,7 +74,7 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 
 
 def prefix_of(tokenizer: object) -> int:
-    """The token that precedes a document's first token. It is bos, or eos if the tokenizer has no bos.
+    """The token that is put before a document's first token: bos, or eos if the tokenizer has no bos.
 
     lm_eval calls it prefix_token_id.
     """

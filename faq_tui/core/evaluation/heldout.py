@@ -10,7 +10,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.kinds import CHOICES, LAST_WORD
 
 Columns = dict[str, list[float]]
-SHORT = 256  # tokens; items shorter than this, such as choices, are put into larger batches
+SHORT = 256  # items with fewer tokens than this, such as choices, are put into larger batches
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,15 @@ class ChoiceQuestion:
     """A multiple-choice question. Each of its choices is an item of the text, in the same order."""
 
     answer: int  # index of the right choice
-    lengths: tuple[int, ...]  # number of characters of each choice, for acc_norm
+    lengths: tuple[int, ...]  # number of characters of each choice; acc_norm needs it
 
 
 @dataclass(frozen=True)
 class Heldout:
     kind: str
     items: list[Item]
-    columns: Columns = field(default_factory=dict)  # for documents: the number of words and bytes of each item
+    # Only for documents: the number of words and of bytes of each item.
+    columns: Columns = field(default_factory=dict)
     questions: list[ChoiceQuestion] = field(default_factory=list)
 
     @property
@@ -54,7 +55,7 @@ class Heldout:
 
     @property
     def compared(self) -> bool:
-        """Whether items are compared with the unquantized model's states token by token (KL, top-1)."""
+        """True if items are compared with the unquantized model's states token by token (KL, top-1)."""
         return self.kind != CHOICES
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """The columns of the model's choices: by log-likelihood (lm_eval's acc), and per character (acc_norm)."""
+        """Each question's choice and whether it is right: by log-likelihood (acc) and per character (acc_norm)."""
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
         start = 0
         for question in self.questions:

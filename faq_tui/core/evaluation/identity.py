@@ -21,7 +21,7 @@ def evaluation_hash(run: Run) -> str:
 
 
 def wanted_artefacts(run: Run) -> list[Artefact]:
-    """The existing artefacts that the present settings request, in the order of the settings."""
+    """The existing artefacts that the present settings name, in the order of the settings."""
     made = all_artefacts(run.store)
     names = [recipe.folder(name) for recipe in run.settings.recipes for name in run.settings.sets_of(recipe)]
     return [made[name] for name in names if name in made]

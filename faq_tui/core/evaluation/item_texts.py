@@ -15,12 +15,15 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
-LONGEST_CHARACTER = 8  # most tokens that one character may span
-CONTEXT = 400  # most characters of context that are stored before the predicted tokens
+LONGEST_CHARACTER = 8  # one character may consist of at most this many tokens
+CONTEXT = 400  # at most this many characters of context are stored before the predicted tokens
 
 
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
-    """Store the readable items of every unlabelled text. The items of labelled texts were stored on loading."""
+    """Store the readable items of every unlabelled text.
+
+    The items of labelled texts were already stored when those texts were loaded.
+    """
     readable = {name: text for name, text in spec.texts.items() if text.kind not in LABELLED}
     if answers := [answer for answer in spec.answers if answer.ids]:
         items = [Item((*a.prompt_ids, *a.ids), len(a.prompt_ids)) for a in answers]

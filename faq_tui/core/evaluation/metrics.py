@@ -37,10 +37,10 @@ class Metric(Extension):
     metric measures.
     """
 
-    unit: str  # unit of the value, such as "nats a token"
+    unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # Maps a kind of text to a difference. Any smaller difference can come from another draw of the calibration set
-    # alone. Empty if this was not measured.
+    # Maps a kind of text to a difference of the metric. Two draws of the same calibration set can already differ by
+    # this much. Empty if this was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that its formula reads
@@ -91,11 +91,14 @@ class Metric(Extension):
         first, second = self.help[:1], self.help[1:2]
         help_ = (
             self.help if second.isupper() else first.lower() + self.help[1:]
-        )  # a first word such as "KL" keeps its capitals
+        )  # if the first word is one such as "KL", its capitals are kept
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
-        """List what is missing or wrong in this metric. Each entry continues a sentence that starts with its name."""
+        """List what is missing or wrong in this metric.
+
+        Each entry continues a sentence that begins with the metric's name.
+        """
         needed = ("name", "title", "help", "unit", "higher_is_better", "close", "kinds", "columns")
         faults = [f"has no {name}" for name in needed if getattr(self, name, None) in (None, "", ())]
         if faults:
@@ -107,7 +110,7 @@ class Metric(Extension):
 
 
 class Ratio(Metric):
-    """The sum of one column divided by the sum of another, or the exponential of this ratio.
+    """The sum of one column divided by the sum of another column, or the exponential of this ratio.
 
     It is a ratio of two sums over all items, not the mean of each item's ratio.
     """
@@ -137,7 +140,7 @@ class KlDivergence(Ratio):
     """
 
     name, title, unit = "kl", "KL", "nats a token"
-    help = "How far its predictions are from the unquantized model's, in nats a token; 0 means no difference."
+    help = "How far predictions are from the unquantized model's, in nats per token; 0 means no difference."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
     close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # measured with SmolLM2-135M, GPTQ INT4
@@ -200,7 +203,7 @@ class TopTokenAgreement(Ratio):
     """
 
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
-    help = "How often its most likely next token is also the unquantized model's."
+    help = "How often the model's most likely next token is the same as the unquantized model's."
     numerator, denominator = "agree", TOKENS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -212,7 +215,7 @@ class Accuracy(Ratio):
     """The share of items with the right answer: lm_eval's acc."""
 
     name, title, unit = "accuracy", "accuracy", "share of items"
-    help = "Share of items whose last word is predicted correctly or whose right choice is the most likely."
+    help = "Share of passages whose last word is predicted, or of questions whose right choice is the most likely."
     numerator, denominator = "correct", ITEMS
     higher_is_better, percent = True, True
     close = NOT_MEASURED
@@ -235,7 +238,7 @@ class LastWordPerplexity(Ratio):
     """exp(sum of nll / items): lm_eval's perplexity of the target word for LAMBADA (Paperno et al. 2016)."""
 
     name, title, unit = "last_perplexity", "perplexity of the word", "per word"
-    help = "How badly it predicts the passage's last word (lm_eval's perplexity of LAMBADA)."
+    help = "How badly the model predicts the last word of a passage (lm_eval's perplexity of LAMBADA)."
     numerator, denominator, exponential = "nll", ITEMS, True
     higher_is_better = False
     close = NOT_MEASURED
@@ -291,8 +294,8 @@ def main_metric(kind: str) -> Metric:
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
     """The metrics of this kind that can be computed from every measurement.
 
-    `columns` holds the column names of each measurement. If a measurement is older than the installation of a metric,
-    it lacks the metric's token column until the stage evaluate has run again.
+    `columns` holds the column names of each measurement. If a metric was installed after a measurement,
+    the measurement lacks the metric's token column until the stage evaluate has run again.
     """
     shared = set.intersection(*map(set, columns))
     return tuple(metric for metric in metrics_of(kind) if shared.issuperset(metric.columns))

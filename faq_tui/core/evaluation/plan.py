@@ -1,4 +1,4 @@
-"""Make the worker's job description of an evaluation from settings and store."""
+"""Make the worker's job description of an evaluation from the settings and the database."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
 
 
 def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str, Heldout]:
-    """Load all held-out texts that come from files. Labelled items are also stored in words for people to read."""
+    """Load all held-out texts that come from files. Labelled items are also stored as readable text."""
     run, settings = context.run, context.run.settings.evaluate
     longest = longest_input(target)
     loaded = {name: Heldout(PROSE, _prose(context, target, tokenizer, name)) for name in settings.perplexity}
@@ -90,7 +90,7 @@ def _files(context: Context, target: TargetModel, tokenizer: object) -> dict[str
     for name, heldout in loaded.items():
         if not len(heldout):
             context.emit(
-                Note(f"{name} is left out, because this target's tokenizer makes no usable items of it", "warning")
+                Note(f"{name} is left out, because the target's tokenizer makes no usable item from it", "warning")
             )
     return loaded
 

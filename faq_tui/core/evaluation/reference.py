@@ -22,7 +22,7 @@ DTYPES = {
     "float32": "F32",
     "bfloat16": "BF16",
     "float16": "F16",
-}  # maps torch's names of dtypes to safetensors' names
+}  # maps torch's name of each dtype to the name in safetensors files
 
 
 class Writer:
@@ -44,7 +44,7 @@ class Reference:
     def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
         from safetensors import safe_open
 
-        file: Any = safe_open  # untyped
+        file: Any = safe_open  # the library has no type annotations
         self._file = file(path, framework="pt", device=device)
         self._states = self._file.get_slice("states")
         self._starts = starts(items)
@@ -71,7 +71,7 @@ def reference_path(cache: Path, text_key: str) -> Path:
 
 def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
     """Open the reference. Returns None if it is missing or unusable and must be computed again."""
-    with suppress(Exception):  # the caller computes a missing, truncated or unknown file again
+    with suppress(Exception):  # if the file is missing, truncated or unknown, the caller computes it again
         return Reference(path, items, device)
     return None
 
@@ -110,7 +110,7 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 
 
 def starts(items: Sequence[Item]) -> list[int]:
-    """The offset of each item's first predicted token among those of all items, then their total number."""
+    """For each item, the number of predicted tokens in all items before it. The last entry is the total number."""
     return list(accumulate((item.predicted for item in items), initial=0))
 
 

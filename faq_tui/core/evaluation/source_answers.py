@@ -1,4 +1,4 @@
-"""Request held-out answers from a source: it answers questions that are in no calibration set."""
+"""Request held-out answers from a source: answers to questions that are in no calibration set."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.endpoints import Pool, Reply, Retrying, open_client, run_bounded, stream_chat
+from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.pool import Server
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.retry import GaveUpError
-from faq_tui.core.endpoints.waiting import waits_at_start
 from faq_tui.core.endpoints.window import room
 from faq_tui.core.evaluation.heldout import Item
 from faq_tui.core.evaluation.identity import VERSION
@@ -25,7 +25,6 @@ from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.store import seeds as seed_rows
-from faq_tui.core.store.candidates import tally
 from faq_tui.core.store.measurements import HeldoutAnswer, add_heldout, heldout
 from faq_tui.core.store.seeds import Seed
 
@@ -66,9 +65,8 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
     failed: list[str] = []
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(open_client(endpoint)) for endpoint in endpoints]
-        pool = await stack.enter_async_context(Pool(clients, context.emit))
-        answered = tally(context.run.store, source_hash_of(source)).candidates > 0
-        await pool.look(context.cancel, waits_at_start(source, answered))
+        pool = await stack.enter_async_context(Pool(clients, context.emit, AnsweredServers(context.run)))
+        await pool.look(context.cancel)
         retrying = Retrying(source, pool)
 
         async def one(seed: Seed) -> None:
@@ -93,7 +91,7 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
     if failed:
         raise FaqError(
             f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
-            "same command again to ask for the failed ones"
+            "same command again to request the failed answers"
         )
 
 

@@ -14,11 +14,11 @@ from faq_tui.core.run.run import Run
 
 @dataclass
 class HeldoutQuestion:
-    """The token ids of a held-out question, and those of its answer if it already exists."""
+    """The token ids of a held-out question, and the token ids of its answer if the answer already exists."""
 
     seed_id: str
     prompt_ids: list[int]
-    ids: list[int]  # the answer; empty if it must be generated
+    ids: list[int]  # token ids of the answer; empty if the answer must be generated
 
 
 @dataclass(frozen=True)
@@ -58,17 +58,20 @@ class Spec:
         return cls(**{**body, **more})
 
 
-DEFAULT = 2048  # tokens
+DEFAULT = 2048  # longest input in tokens if config.json does not state it
 KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # in the order of lm_eval's resolve_max_length
 
 
 def prose_window(run: Run, target: TargetModel) -> int:
-    """The number of tokens per window of prose: `evaluate.window`, but at most what the target can read."""
+    """The number of tokens per window of prose: `evaluate.window`, but at most the target's longest input."""
     return min(run.settings.evaluate.window, longest_input(target))
 
 
 def longest_input(target: TargetModel) -> int:
-    """The most tokens that the target can read, from its config.json. It is 2048 if that file does not say."""
+    """The largest number of tokens that the target can read, from its config.json.
+
+    DEFAULT if config.json lacks it.
+    """
     config: dict[str, Any] = json.loads(
         (local_folder(target.path, only_config=True) / "config.json").read_text(encoding="utf-8")
     )

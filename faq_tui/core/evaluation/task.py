@@ -36,7 +36,7 @@ Send = Callable[..., None]
 
 
 def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
-    """Run the `Spec` in the file `spec["order"]`. Measurements that it lists as stored are not repeated."""
+    """Run the `Spec` in the file `spec["order"]`. Measurements that the `Spec` lists as stored are not repeated."""
     order = Spec.from_json(json.loads(Path(spec["order"]).read_text(encoding="utf-8")))
     device = device_of(order.device)
     folder = local_folder(order.model)
@@ -158,7 +158,7 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Send the number of tokens that are left to process: the tokens of all missing measurements, plus `more`."""
+        """Send the number of tokens that are left to process: those of missing measurements, and `more` others."""
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
         self.total = self.done + missing + more

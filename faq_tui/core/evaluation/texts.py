@@ -22,7 +22,7 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # no tokenizer has more bytes per token on average; this limits how much of a text is read
+BYTES_A_TOKEN = 64  # bytes that are read per wanted token; no tokenizer has more bytes per token on average
 # These constants decide which paragraphs of Python's language reference are prose.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
@@ -85,7 +85,7 @@ def load_head(run: Run, name: str) -> str:
 def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
     """Read a held-out text. `key` is the settings key that errors name.
 
-    `limit` is the most bytes that are read of a file; for "pydoc" and "wikitext2" it is the most characters. Raises
+    At most `limit` bytes of a file are read; of "pydoc" and "wikitext2", at most `limit` characters. Raises
     UsageError if a file is missing, empty or not UTF-8, and FaqError if `datasets` cannot fetch the text.
     """
     if name == PYDOC:
@@ -133,9 +133,9 @@ def _file(path: Path, limit: int | None, key: str) -> str:
     except UnicodeDecodeError as error:
         if whole or error.reason != "unexpected end of data":
             raise UsageError(f"{path} of {key} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
-        text = data[: error.start].decode("utf-8")  # a character cut by the limit
+        text = data[: error.start].decode("utf-8")  # the limit may have cut the last character
     if not text.strip():
-        raise UsageError(f"{path} of {key} is empty: name a file that has prose")
+        raise UsageError(f"{path} of {key} is empty: name a file with prose")
     return text.removeprefix("\ufeff")
 
 
@@ -156,7 +156,10 @@ def pydoc_prose() -> str:
 
 
 def is_prose(paragraph: str) -> bool:
-    """Whether a paragraph has whole sentences in plain words: no grammar, code, table, list or link."""
+    """True if a paragraph has whole sentences in plain words.
+
+    False for a grammar, code, a table, a list or a link.
+    """
     return (
         len(paragraph.split()) >= MIN_WORDS
         and paragraph[0].isupper()

@@ -1,4 +1,4 @@
-"""Compare models by their stored measurements, to find whether the regenerated data helped beyond noise."""
+"""Compare models by their stored measurements, to find whether the regenerated data helped by more than noise."""
 
 from faq_tui.core.evidence.collect import collect, measured
 from faq_tui.core.evidence.model import (

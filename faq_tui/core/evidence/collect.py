@@ -1,4 +1,4 @@
-"""Collect the evidence from store and settings. Only comparable measurements are used."""
+"""Collect the evidence from the database and the settings. Only comparable measurements are used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faq_tui.core.stats.sums import Sums
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.measurements import all_measurements
 
-Measured = dict[str, dict[str, Sums]]  # maps a subject and a text to the sums
+Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subject][text]
 
 
 def collect(run: Run) -> Evidence:
@@ -42,7 +42,7 @@ def collect(run: Run) -> Evidence:
 
 
 def measured(run: Run) -> Measured:
-    """Maps each subject and text to the sums of the text's items, as `collect` uses them.
+    """The sums over the items of each text, by subject and text, as `collect` uses them.
 
     The subjects are `unquantized` and the folders under `models/`.
     """
@@ -52,7 +52,7 @@ def measured(run: Run) -> Measured:
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
     """The comparable measurements: they have the same items, dtype and device as the unquantized target's.
 
-    Also maps each text to the part of its signatures that these measurements share.
+    The second result maps each text to the part of the signature that is common to these measurements.
     """
     rows = all_measurements(run.store)
     tails = {
@@ -72,7 +72,7 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 
 def _text(name: str, sums: Sums) -> Text:
     kind, tokens = kind_of(name), sums.columns.get("tokens")
-    # A window's first token is not predicted.
+    # The first token of a window is not predicted, so it does not count.
     window = int(tokens.max()) + 1 if tokens is not None and kind == PROSE else None
     return Text(name, kind, len(sums), None if tokens is None else int(tokens.sum()), window)
 
@@ -119,7 +119,7 @@ def _weight_bytes(folder: Path) -> int | None:
 
 
 def all_flips(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Flips, ...]:
-    """The flips of every artefact on every labelled text. An entry exists even if no item flipped."""
+    """The flips of every artefact on every labelled text. An artefact without flips has an entry, too."""
     return tuple(
         _flips(artefact.name, text, measured[artefact.folder][text], target)
         for text, target in measured[UNQUANTIZED].items()

@@ -1,4 +1,4 @@
-"""Compare each source's set with the baseline's under the same recipe, at equal samples and at equal tokens.
+"""Compare each source's set with the baseline, with the same recipe, at equal samples and at equal tokens.
 
 A set from `[sets]` is compared with the set whose size it copies. It is also compared with the baseline if both have
 the same number of samples.
@@ -44,7 +44,7 @@ SUFFIXES = {"samples": "", "tokens": TOKENS_SUFFIX}
 def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Comparison, ...]:
     """All comparisons of artefacts that are measured on a common text.
 
-    `measured` maps a subject and a text to the sums of the text's items.
+    `measured[subject][text]` holds the sums of the text's items.
     """
     comparisons = [
         _compare(run, measured, recipe, source, equal, pairs)
@@ -55,7 +55,7 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
 
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
-    """Yield (recipe, source, "samples" or "tokens": what is equal, one pair of artefacts for each draw)."""
+    """Yield (recipe, source, what is equal ("samples" or "tokens"), one pair of artefacts for each draw)."""
     made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
         planned = run.settings.sets_of(recipe)
@@ -71,7 +71,10 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 
 
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Yield (set or source, "samples" or "tokens", (its set, the other set)) for sets of equal size in that unit."""
+    """Yield (set or source, "samples" or "tokens", (its set, the other set)).
+
+    In this unit, both sets have equal size.
+    """
     settings = run.settings
     for source in settings.sources:
         for equal, suffix in SUFFIXES.items():

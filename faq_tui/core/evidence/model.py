@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
-# The interval excludes zero, but the adjusted p-value is too high: among many comparisons, this can be chance.
+# For the next two verdicts, the interval excludes zero, but the adjusted p-value is too high. With many comparisons,
+# this can be chance.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sets have the same token ids, so both models have the same weights
 UNKNOWN = "cannot be told"  # there are too few items for an interval, or a number is not finite
@@ -25,7 +26,7 @@ class ModelRow:
     tokens: int | None
     bits: float | None
     bytes: int | None  # the size of its weight files
-    texts: dict[str, dict[str, Estimate]]  # maps a text and a metric to the estimate
+    texts: dict[str, dict[str, Estimate]]  # the estimates: texts[text][metric]
 
 
 @dataclass(frozen=True)
@@ -43,20 +44,20 @@ class MetricOutcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One source's set compared with the baseline's under one recipe, at equal samples or equal tokens."""
+    """One source's set compared with the baseline, with one recipe, at equal samples or equal tokens."""
 
     recipe: str
     source: str
     equal: str  # samples | tokens
     ours: str  # name of our artefact
     baseline: str  # name of the artefact on the other side
-    our_samples: int  # this and the next three numbers are rounded means if there are several draws
+    our_samples: int  # if there are several draws, this and the next three numbers are rounded means
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int
     same: bool
     draws: int  # number of draws of the calibration set on each side
-    texts: dict[str, dict[str, MetricOutcome]]  # maps a text and a metric to the outcome
+    texts: dict[str, dict[str, MetricOutcome]]  # the outcomes: texts[text][metric]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Flips:
     text: str
     lost: tuple[int, ...]  # numbers of the items that only the unquantized model gets right
     won: tuple[int, ...]  # numbers of the items that only the quantized model gets right
-    choices: dict[int, tuple[int, int]]  # maps a question's number to (unquantized model's, this model's choice)
+    # Maps a question's number to (choice of the unquantized model, choice of this model).
+    choices: dict[int, tuple[int, int]]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The export formats: each is an object that writes a calibration set. See docs/extending/export-format.md."""
+"""The export formats. Each format is an object that writes a calibration set. See docs/extending/export-format.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from faq_tui.core.extensions import Extension
 
 @dataclass(frozen=True)
 class CalibrationSet:
-    """A calibration set in the file that the stage assemble wrote, as JSON lines."""
+    """A calibration set, read from the file of JSON lines that the stage assemble wrote."""
 
     name: str
     path: Path
@@ -59,12 +59,12 @@ class ExportFormat(Extension):
         raise NotImplementedError
 
 
-BATCH = 256  # samples per row group of the Parquet file: about ten megabytes if each has 2048 tokens
+BATCH = 256  # samples per row group of the Parquet file; a group has about 10 MB if each sample has 2048 tokens
 
 
 class JsonLinesExport(ExportFormat):
     name, title, suffix = "jsonl", "JSON lines", ".jsonl"
-    help = "The set's own file: one JSON object per line with the documented fields."
+    help = "The file of the set itself: one JSON object per line with the documented fields."
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         with calibration.path.open("rb") as file:
@@ -77,7 +77,7 @@ class ParquetExport(ExportFormat):
     binary = True
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
-        """Write the file. The samples are read twice, because only all samples together give the type of a column."""
+        """Write the file. The samples are read twice, because the type of a column depends on all samples."""
         import pyarrow
         import pyarrow.parquet
 
@@ -96,7 +96,7 @@ class ParquetExport(ExportFormat):
 
 class TextExport(ExportFormat):
     name, title, suffix = "text", "texts alone", ".txt"
-    help = "The text of each sample as the target reads it, as one JSON string per line."
+    help = "The text of each sample, as the target reads it; one JSON string per line."
 
     def write(self, calibration: CalibrationSet, out: IO[bytes]) -> None:
         calibration.check()

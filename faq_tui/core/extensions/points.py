@@ -1,7 +1,7 @@
 """The kinds of extension. Each kind is a registry with the import paths of faq-tui's extensions.
 
-The import paths are strings, so a name can be checked without importing its module. Therefore the settings can also
-check names whose modules they must not import.
+The import paths are strings, so a name can be checked without importing its module. The settings need this: they
+must not import these modules.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # the main metric of a kind of text is the first metric here that supports it
+    {  # the main metric of a kind of text is the first metric in this table that supports this kind
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

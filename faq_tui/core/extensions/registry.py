@@ -56,7 +56,7 @@ class Registry:
         return points
 
     def names(self) -> tuple[str, ...]:
-        """All names: faq-tui's in the order of its table, then those of other packages in alphabetical order."""
+        """All names: first faq-tui's own, in table order, then those of other packages in alphabetical order."""
         return (*self.builtin, *self._found)
 
     def outside(self) -> tuple[str, ...]:

@@ -21,11 +21,11 @@ from faq_tui.core.settings import EMBEDDED, Source
 from faq_tui.core.settings.source import LOCAL, TARGET
 
 TIMEOUT_S = 5.0
-MAX_NAME = 512  # in characters
+MAX_NAME = 512  # longest name of a model in characters
 
 
 def served_name(run: Run, source: Source) -> str:
-    """The model that the server last reported as loaded; if it reported none, the name in the settings."""
+    """The model that the server last reported as loaded. If the server reported none, the name in the settings."""
     try:
         name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
@@ -71,7 +71,7 @@ SUGGESTED = 3
 class Finding:
     """The result of the check for one source of the run."""
 
-    source: str  # its name in the settings
+    source: str  # the source's name in the settings
     model: str  # the loaded model's name if the server reports it, else the served name
     kinship: Kinship
 
@@ -144,7 +144,7 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    This is so for a source with the name `self`, for a source that loads the target on this machine, and for the
+    This applies to a source with the name `self`, to a source that loads the target on this machine, and to the
     embedded server if the target is the embedded model.
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
@@ -153,7 +153,7 @@ def _is_target(run: Run, name: str, source: Source) -> bool:
 
 
 def _files(run: Run, name: str) -> ModelFiles | None:
-    """The model files of a folder, or of a hub id in the hub's cache; None if they are not on this machine."""
+    """The model files of a folder, or of a hub id in the hub's cache; None if the files are not on this machine."""
     try:
         folder = run.resolve(name)
         if folder.is_dir():

@@ -44,7 +44,7 @@ def by_name(name: str) -> ModelFamily | None:
 
 
 def by_config(model_type: str | None, vocab_size: int | None) -> ModelFamily | None:
-    """The family with this architecture and vocabulary size; None if no family matches, or several do."""
+    """The family with this architecture and vocabulary size; None if no family or several families match."""
     matches = [f for f in families() if model_type in f.model_types and vocab_size in f.vocab_sizes]
     return matches[0] if len(matches) == 1 else None
 
@@ -94,7 +94,7 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """The number of parameters (in billions, all experts included) in the model's name; None if it contains none."""
+    """The number of parameters (in billions, all experts included) in the model's name; None if there is none."""
     match = _SIZE.search(bare_name(name))
     if match is None:
         return None

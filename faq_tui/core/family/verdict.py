@@ -42,7 +42,7 @@ class ModelProfile:
 
     @property
     def why(self) -> str:
-        """How the family was identified; "" if it was not."""
+        """How the family was identified; "" if the family is unknown."""
         return self._placed[1]
 
     @property
@@ -73,13 +73,13 @@ class Kinship:
 
     verdict: str  # family | same tokenizer | stranger
     reasons: tuple[str, ...]
-    itself: bool = False  # the source is the target
-    larger: bool | None = None  # the source is larger than the target; None: unknown
-    known: bool = True  # False: the verdict is "stranger" only because facts are missing on this machine
+    itself: bool = False  # True if the source is the target
+    larger: bool | None = None  # True if the source is larger than the target; None if this is unknown
+    known: bool = True  # False if the verdict is "stranger" only because facts are missing on this machine
 
 
 def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
-    """The verdict on `source` as an elder of `target`, with its reasons. Reads local files only."""
+    """The verdict on `source` as an elder of `target`, with reasons. Only local files are read."""
     if bare_name(target.name) and bare_name(target.name) == bare_name(source.name):
         return Kinship(FAMILY, (f"{source.title} is the target itself",), itself=True, larger=False)
     larger = None
@@ -99,7 +99,7 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """The verdict, and True if known facts decide it."""
+    """The verdict, and True if known facts (not missing facts) decide the verdict."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False

@@ -1,4 +1,4 @@
-"""Jobs: each runs the pipeline in a background process, which continues when the app is closed.
+"""Jobs. A job runs the pipeline in a background process, which continues when the app is closed.
 
 A job is a folder `RUN/jobs/<id>/` with `job.json` (its process), `events.jsonl` and `log.txt`. A job is running if it
 holds the run's lock. The operating system releases the lock of a killed process, so that no cleanup is needed.

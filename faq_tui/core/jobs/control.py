@@ -27,7 +27,7 @@ State = Literal["running", "done", "failed", "stopped", "killed"]
 
 PATIENCE_S = 120.0  # a new job must hold the lock within this time; imports from a slow disk take long
 RECORD_WAIT_S = 1.0  # after a job takes the lock, job.json must be readable within this time
-TAIL = 1 << 20  # bytes at the end of events.jsonl in which the end of the last stage is searched
+TAIL = 1 << 20  # the end of the last stage is searched in so many bytes at the end of events.jsonl
 
 
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
@@ -69,7 +69,7 @@ def _spawn(
 def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        ended = child.poll()  # poll first: the child may end right after it wrote its record
+        ended = child.poll()  # poll before reading the record: the child may end right after it wrote the record
         job = read_job(job_folder)
         if job is not None:
             return job
@@ -78,7 +78,7 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
         if time.monotonic() > deadline:
             child.kill()
             raise FaqError(
-                f"the job did not begin within {PATIENCE_S:.0f} s: its output is in {job_folder / 'log.txt'}"
+                f"the job did not begin within {PATIENCE_S:.0f} s: read its output in {job_folder / 'log.txt'}"
             )
         time.sleep(0.02)
 
@@ -89,7 +89,7 @@ def _refusal(job_folder: Path, code: int) -> FaqError:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(LOG_PREFIX) for line in lines if line.startswith(LOG_PREFIX)]
     if not reasons:
-        return FaqError(f"the job ended before it began (exit status {code}): its output is in {log}")
+        return FaqError(f"the job ended before it began (exit status {code}): read its output in {log}")
     shutil.rmtree(job_folder, ignore_errors=True)
     kinds: dict[int, type[FaqError]] = {ExitCode.USAGE: UsageError, ExitCode.STOPPED: Stopped}
     return kinds.get(code, FaqError)(reasons[-1])
@@ -103,7 +103,7 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return None  # a lock holder without a record is not a job, or is a job that will be refused
+            return None  # without a record, the lock's holder is no job, or a job that will be refused
         time.sleep(0.01)
     return None
 
@@ -122,12 +122,12 @@ def state(job: Job) -> State:
 
 
 def stop(job: Job) -> bool:
-    """Request a stop at the job's next safe point, and return at once. False if the job has already ended."""
+    """Request a stop at the job's next safe point, and return at once. Returns False if the job has already ended."""
     return is_running(job) and send_signal(job.pid, job.began, signal.SIGTERM)
 
 
 def kill(job: Job) -> bool:
-    """End the job now. Unfinished work is lost; the next job repeats it. False if the job has already ended."""
+    """End the job now. The next job repeats its unfinished work. Returns False if the job has already ended."""
     return is_running(job) and send_signal(job.pid, job.began, signal.SIGKILL)
 
 

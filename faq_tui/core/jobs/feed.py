@@ -1,4 +1,7 @@
-"""Read a job's `events.jsonl` as a stream of events, from its start. New events are read as they are written."""
+"""Read a job's `events.jsonl` as a stream of events, from the first event.
+
+New events are read while the job writes them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.job_record import Job
 
-MERGED_S = 0.5  # deltas of a candidate within this time are merged; a longer time would distort the token rate
+# seconds; deltas of a candidate within this time are merged. A longer time would distort the token rate.
+MERGED_S = 0.5
 _BREATH = 500  # in a replay, pause after this many events, so that the screen's thread can run
 
 
@@ -41,7 +45,7 @@ def follow(
     with job.events.open("rb") as file:
         half, offset = b"", 0
         while not stopped.is_set():
-            running = is_running(job)  # checked before reading, so that the last lines are read
+            running = is_running(job)  # checked before reading, so that the job's last lines are read, too
             while (line := file.readline()) and not stopped.is_set():
                 offset += len(line)
                 half += line
@@ -81,8 +85,9 @@ def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
 class Feed:
     """Follow one job until its end or `close()`. `drain()` never blocks.
 
-    Deltas of a candidate that are waiting to be drained are merged if they are at most `MERGED_S` apart. Thus a slow
-    screen gets two deltas per second and candidate instead of thousands. The order of a candidate's events is kept.
+    Deltas of a candidate that are waiting to be drained are merged if they are at most `MERGED_S` apart. Therefore a
+    slow screen gets two deltas per second and candidate instead of thousands. The order of a candidate's events is
+    kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
@@ -122,7 +127,8 @@ class Feed:
             for count, item in enumerate(follow(self.job, self._closed, poll_s, skip_settled=True)):
                 if item is not None:
                     self._batch.add(item)
-                # Only one batch waits for `drain`. Until it is taken, new events are merged into the next batch here.
+                # Only one batch waits for `drain`. Until `drain` takes that batch, new events are merged into the
+                # next batch.
                 if self._queue.empty():
                     self._hand_over()
                 if count % _BREATH == 0:

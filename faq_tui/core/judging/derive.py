@@ -1,6 +1,6 @@
 """Derived scores: scores without the effect of length, and weighted mixes of several judges' scores.
 
-They are stored, so that panes need not compute them. They are computed again whenever the stage runs, because every
+The stage stores these scores, so that panes need not compute them. It computes them again in every run, because every
 further candidate changes them.
 """
 
@@ -93,10 +93,11 @@ def z_scores(values: Mapping[int, float], groups: Groups) -> dict[int, float]:
 def mixed(
     weights: Mapping[str, float], scores: Mapping[str, Mapping[int, float]], groups: Groups
 ) -> dict[int, tuple[float | None, dict[str, float]]]:
-    """Map the id of each candidate to (sum of weight * z-score over the judges, z-score by kind of judge).
+    """Map the id of each candidate to (mixed score, z-score by kind of judge).
 
-    If a judge scored no candidate of a seed, it is left out of the sums for that seed. If it scored only some of the
-    seed's candidates, the mixed score of the others is None.
+    The mixed score is the sum of weight * z-score over the judges. If a judge scored no candidate of a seed, this
+    judge is left out of the sums for that seed. If a judge scored only some candidates of a seed, the mixed score of
+    the other candidates is None.
     """
     by_kind = {kind: z_scores(scores[kind], groups) for kind in weights}
     sums: dict[int, tuple[float | None, dict[str, float]]] = {}
@@ -137,7 +138,7 @@ def length_controlled(
     """Returns the length-controlled scores by candidate id, and the slope.
 
     A length-controlled score is score - slope * (log length - the run's mean log length): the score adjusted to the
-    geometric mean length of the run, in the score's unit. If no slope can be fitted, it is the score itself.
+    geometric mean length of the run, in the score's unit. If no slope can be fitted, the score is not changed.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

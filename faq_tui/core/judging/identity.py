@@ -26,7 +26,7 @@ def judge_named(kind: str) -> Judge:
 
 
 def column_id(run: Run, kind: str) -> str:
-    """A hash of all inputs that affect this judge's scores, except the candidates."""
+    """A hash of everything except the candidates that affects this judge's scores."""
     return judge_named(kind).column_id(run)
 
 
@@ -48,7 +48,7 @@ def judge_id(run: Run) -> str:
 def outlines_of(run: Run, name: str) -> list[CandidateOutline]:
     """The candidates of the source `name` under its present settings.
 
-    If the settings now ask for fewer candidates per seed, the candidates with higher numbers are left out.
+    If the settings now require fewer candidates per seed, the candidates with higher numbers are left out.
     """
     source = run.settings.sources[name]
     return candidate_rows.outlines(run.store, name, source_hash_of(source), source.candidates)

@@ -1,7 +1,7 @@
 """Ask one LLM judge at one server for scores.
 
-Replies are checked against a schema. If a reply does not fit, the judge is asked once to repair it; then the scores
-that can be found in the text are used.
+Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
+repaired reply does not fit either, the scores that can be found in the text are used.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.
@@ -24,8 +24,8 @@ from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ReplyKey, ReplyRow, add_reply, replies_of
 
-TURNS = 2  # orders in which several answers are shown
-REPEATED_TOKENS = 200  # most tokens of the invalid reply that the repair request repeats
+TURNS = 2  # number of orders in which several answers are shown
+REPEATED_TOKENS = 200  # the repair request repeats at most this many tokens of the invalid reply
 SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 
@@ -35,7 +35,7 @@ class RequestRefusedError(Exception):
 
 @dataclass(frozen=True)
 class Reading:
-    """The result of one prompt: verdicts by label, how they were read, and the full text of every reply."""
+    """The result of one prompt: verdicts by label, how the verdicts were read, and the full text of every reply."""
 
     verdicts: dict[str, Verdict]
     how: str
@@ -93,7 +93,9 @@ class JudgeClient:
     async def __call__(
         self, question: str, answers: Sequence[ShownAnswer], budget: PromptBudget
     ) -> list[AnswerVerdicts]:
-        """The verdicts on each answer. A single answer is shown once; several are shown together, in two orders.
+        """The verdicts on each answer.
+
+        A single answer is shown once. Several answers are shown together, in two orders.
 
         Raises RequestRefusedError if the server refuses the request, and the errors that Retrying raises.
         """

@@ -11,16 +11,16 @@ from faq_tui.core.store.judged import Standing
 
 FINISHED = "stop"
 FILTERS = ("all", "close calls", "disagreements", "truncated or unusable", "overridden")
-CLOSE_IN_MIX = 0.25  # in units of the z-score
+CLOSE_IN_MIX = 0.25  # mixed scores count as close if they differ by at most this much (in units of the z-score)
 
 
 def best_candidate(
     candidates: Iterable[Candidate | CandidateOutline], scores: Mapping[int, float | None]
 ) -> int | None:
-    """Id of the candidate with the best score among the candidates without a flag; None if there is no such one.
+    """Id of the candidate with the best score among the candidates without a flag; None if all candidates have flags.
 
-    If scores are equal, a candidate that ended by itself is preferred, then the candidate with the lower number. The
-    numbers are random, because candidates are independent draws. Length is ignored.
+    If scores are equal, a candidate that ended by itself is preferred, then the candidate with the lower number. This
+    choice is random, because candidates are independent draws. Length is ignored.
     """
     usable = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
     return max(usable, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if usable else None
@@ -46,7 +46,7 @@ def admits(name: str, standing: Standing, kind: str) -> bool:
 
 
 def agrees(standing: Standing) -> bool:
-    """Whether the person and the judge pick the same candidate."""
+    """True if the person and the judge pick the same candidate."""
     return standing.judged and standing.override is not None and standing.override.candidate_id == standing.judge_pick
 
 

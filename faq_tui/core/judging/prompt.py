@@ -1,7 +1,7 @@
 """Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
-available. For English the estimate is about right; for most other scripts it is not too low.
+available. For English the estimate is about right. For most other scripts it is at least as large as the true number.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from faq_tui.core.settings import JudgeSettings
 from faq_tui.core.settings.prompt_file import text_of
 
 BYTES_A_TOKEN = 4
-REPLY_TOKENS = 120  # least number of tokens that are reserved in the reply for each answer
+REPLY_TOKENS = 120  # at least this many tokens of the reply are reserved for each answer
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
 SHARE = 0.9  # largest share of the window to fill, because token counts are estimates
-LEAST_REASONING = 32  # least tokens of a reasoning excerpt; shorter ones are useless to the judge
+LEAST_REASONING = 32  # an excerpt of reasoning has at least this many tokens; a shorter one is useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 
 
@@ -34,11 +34,11 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """The numbers of tokens with which the answers of one request fit into the judge's window."""
+    """Limits in tokens with which the answers of one request fit into the judge's window."""
 
-    reasoning_tokens: int  # most tokens of each answer's reasoning
-    max_tokens: int  # most tokens of the reply
-    cut: bool = False  # reasoning got fewer tokens than the settings allow, because the window is small
+    reasoning_tokens: int  # largest number of tokens of each answer's reasoning
+    max_tokens: int  # largest number of tokens of the reply
+    cut: bool = False  # True if the window is so small that reasoning gets fewer tokens than the settings allow
 
 
 def labels_of(count: int) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ def tokens(text: str) -> int:
 
 
 def shorten(text: str, limit: int) -> str:
-    """The whole text if it has at most `limit` tokens, otherwise only its beginning and its end."""
+    """The whole text if it has at most `limit` tokens; otherwise only the beginning and the end of the text."""
     over = tokens(text) - limit
     if over <= 0:
         return text

@@ -1,4 +1,4 @@
-"""Measure how reliable an LLM judge is, by a test before its scores are used and by its bias towards positions.
+"""Measure how reliable an LLM judge is: by a test before its scores are used, and by its bias towards positions.
 
 The test checks whether the judge scores real answers above garbage and above answers to other questions. A judge that
 gives every answer a 10 follows the schema, but its scores are useless.
@@ -55,7 +55,7 @@ def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
 def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
     """The result of the test from pairs (kind of answer, score).
 
-    Scores that could not be read (None) are only counted.
+    A score that could not be read is None; such scores are only counted.
     """
     by_kind = {
         kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)
@@ -91,7 +91,7 @@ def is_low(probe: ProbeRow) -> bool:
 
 
 def probe_facts(probe: ProbeRow) -> dict[str, Any]:
-    """The test's result, JSON-able, for status and report."""
+    """The test's result for status and report, as values that JSON can hold."""
     return {
         "auc": probe.auc,
         "low": probe.low,
@@ -110,8 +110,8 @@ class OrderBias:
 
     groups: int
     changed: int  # groups whose best answer differs between the two orders
-    tied: int  # groups in which several answers share the best mean score
-    by_place: tuple[float, ...]  # for each position, from the first: mean score of the answers shown there
+    tied: int  # groups in which several answers have the same best mean score
+    by_place: tuple[float, ...]  # by position in the prompt: mean score of the answers that were shown there
 
 
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
@@ -142,10 +142,10 @@ def _best(scores: Sequence[float]) -> set[int]:
 
 
 def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> dict[str, Any] | None:
-    """The bias over the seeds whose candidates were all scored in both orders, JSON-able.
+    """The bias over the seeds whose candidates were all scored in both orders, as values that JSON can hold.
 
-    None if there are no such seeds. `judge` is the id of the judge's scores. Each group holds the ids of the usable
-    candidates of one seed and source.
+    The result is None if there are no such seeds. `judge` is the id of the judge's scores. Each group holds the ids
+    of the usable candidates of one seed and source.
     """
     details = details_of(store, judge)
     seen = []
@@ -175,7 +175,7 @@ def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
         places = ", ".join(f"{score:.2f}" for score in orders["mean_by_place"])
         parts.append(
             f"the order of the answers changed the winner of {orders['changed']} of {orders['seeds']} seeds, "
-            f"{orders['tied']} ended in a tie, mean score by position {places}"
+            f"{orders['tied']} ended in a tie, the mean scores by position are {places}"
         )
     if probe := judging["probe"]:
         if probe["auc"] is None:

@@ -1,7 +1,7 @@
 """Define the rubric of an LLM judge as a JSON schema, and read the judge's replies.
 
 The judge gives a score from 1 to 10 for each of four criteria and one overall score. `parse_by_schema` reads the
-first reply and the repaired one. `salvage` reads the scores that it can find in replies that do not fit the schema.
+first reply and the repaired reply. `salvage` reads the scores that it can find in replies that do not fit the schema.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
 REASON_CHARACTERS = 240  # without a limit, a small model may write one string until max_tokens
-ALONE = ""  # the label of a single answer
+ALONE = ""  # the label of an answer that is scored by itself
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def example(labels: Sequence[str]) -> str:
 def response_format(labels: Sequence[str]) -> dict[str, Any]:
     """The keys that are added to the body of the request, so that the server enforces the schema.
 
-    A server that ignores these keys may answer in prose. Such replies can be read, too.
+    A server that ignores these keys may answer in prose. faq-tui can read such replies, too.
     """
     return {
         "response_format": {
@@ -75,7 +75,7 @@ NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # "1-10" 
 SPELLED = re.compile(rf"\b(?:overall|score)\b\W{{0,6}}{NUMBER}", re.IGNORECASE)
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
 LEADING = re.compile(rf"\W{{0,6}}{NUMBER}")
-# "8" and "8/10", from servers that do not enforce the schema.
+# Matches "8" and "8/10". Servers that do not enforce the schema send such texts.
 QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:/\s*10)?\s*")
 
 
@@ -118,7 +118,8 @@ def _objects(raw: str) -> Iterator[dict[str, Any]]:
     """Yield the reply if it is a JSON object, otherwise the JSON object inside its prose, if there is one."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
-            body = json.loads(text, strict=False)  # strict=False: models write line breaks into strings
+            # strict=False allows the line breaks that models write into strings.
+            body = json.loads(text, strict=False)
         except (ValueError, RecursionError):
             continue
         if isinstance(body, dict):
@@ -182,7 +183,7 @@ def _is_score(value: object) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """`value` as a score from 1 to 10, also if it is in quotes or ends with "/10"; None if it is no such score."""
+    """`value` as a score from 1 to 10, even if it is in quotes or ends with "/10"; None otherwise."""
     if isinstance(value, str) and (quoted := QUOTED.fullmatch(value)):
         value = float(quoted[1])
     return float(value) if _is_score(value) else None  # type: ignore[arg-type]

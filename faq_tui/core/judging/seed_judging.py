@@ -1,4 +1,4 @@
-"""Score the candidates of a seed with an LLM judge: together if they fit into its window, otherwise one by one."""
+"""Score a seed's candidates with an LLM judge: together if they fit into the judge's window, otherwise one by one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient, Request
 from faq_tui.core.judging.prompt import MOST_TOGETHER, PromptBudget, ShownAnswer, budget_for
 from faq_tui.core.settings import JudgeSettings
 
-# Called with the index of an answer, its verdicts (None if it is too long to be shown) and the mode.
+# A function that gets the index of an answer, its verdicts (None if the answer is too long to be shown) and the mode.
 Ready = Callable[[int, AnswerVerdicts | None, str], None]
 LISTWISE, POINTWISE = "listwise", "pointwise"
 
@@ -37,11 +37,11 @@ class JudgingTally:
             )
         if self.apart:
             sentences.append(
-                f"the candidates of {self.apart} of {self.groups} seeds do not fit together into {size}: "
+                f"the candidates of {self.apart} of {self.groups} seeds do not fit together into {size}, so "
                 "they were scored one by one"
             )
         if self.too_long:
-            sentences.append(f"{self.too_long} candidates do not fit into {size} at all: they are unscored")
+            sentences.append(f"{self.too_long} candidates do not fit into {size} at all, so they have no score")
         return sentences
 
 
@@ -74,7 +74,7 @@ class SeedJudge:
         try:
             outcomes = await self.client(question, answers, budget)
         except RequestRefusedError:
-            return False  # the server does not report its window; most likely the request is too long
+            return False  # the server does not report its window, but the request is probably too long
         except GaveUpError as failure:
             self._failed(failure, len(answers))
             return True

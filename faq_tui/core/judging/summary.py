@@ -1,4 +1,4 @@
-"""Summarize the judging: the scores of every judge, and the further facts that a judge reports."""
+"""Summarize the judging: the scores of every judge, and further facts that some judges report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ FACTS = ("mode", "replies", "orders", "probe")  # facts that only some judges ha
 
 
 def judging_of(run: Run) -> dict[str, Any]:
-    """A JSON-able summary of the judging of `run`. Each of FACTS is null until a judge of the run reports it."""
+    """A summary of the judging of `run`, which JSON can hold.
+
+    Each key of FACTS is null until a judge reports its value.
+    """
     judge = run.settings.judge
     kinds = judge.kinds()
     groups = usable_groups(run)

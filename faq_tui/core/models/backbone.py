@@ -1,4 +1,6 @@
-"""A causal model without its lm_head. It returns all hidden states; logits are computed later, in parts.
+"""A causal model without its lm_head.
+
+It returns all hidden states; the logits are computed later, for a part of the positions at a time.
 
 With a vocabulary of 150,000 tokens, the logits of a batch of four windows take gigabytes. The hidden states take only
 a hundredth of this memory.
@@ -12,8 +14,8 @@ from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 
-# Largest allowed difference, as a share of the largest logit. Rounding to bfloat16 causes a smaller difference; a
-# head with another scale causes a much larger one.
+# Largest allowed difference between our logits and the model's own, as a share of the largest logit. Rounding to
+# bfloat16 causes a smaller difference; a head with another scale causes a much larger difference.
 TOLERANCE = 0.03
 
 
@@ -57,7 +59,10 @@ class LmHead:
 
 
 class Backbone:
-    """Computes the input of lm_head for batches of token ids. lm_head itself runs on one position per row."""
+    """Computes the input of lm_head for batches of token ids.
+
+    The model then runs lm_head on only one position per row.
+    """
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -99,6 +104,6 @@ class Backbone:
         if off > TOLERANCE * logits.abs().max():
             raise FaqError(
                 f"{type(self.model).__name__} changes its logits after lm_head in a way unknown to faq-tui "
-                f"(off by {float(off):.3g}): it cannot be evaluated"
+                f"(off by {float(off):.3g}): faq-tui cannot evaluate it"
             )
         self._checked = True

@@ -2,7 +2,7 @@
 
 The key `quant_method` in `quantization_config` of `config.json` names a folder's format. Every quantization method
 names the format that it writes; several methods may write the same format. A format converts its weights back to
-dense ones, checks whether servers can load a folder, and lists the settings that the servers' CUDA kernels do not
+dense weights, checks whether servers can load a folder, and lists the settings that the servers' CUDA kernels do not
 support.
 """
 
@@ -53,12 +53,12 @@ class WeightFormat:
         return []
 
     def doubts(self, quantization: Config) -> list[str]:
-        """Reasons why a server may refuse a complete folder: one sentence per setting that its CUDA kernels lack."""
+        """Reasons why a server may refuse a complete folder: one for each setting that its CUDA kernels lack."""
         if not self.servers:
             return [f"no server that faq-tui knows loads {self.quant_method} weights"]
         return [
-            f"vLLM has {self.quant_method} with {key} {' or '.join(map(str, has))}: "
-            f"with {quantization[key]} it may refuse this folder"
+            f"vLLM supports {self.quant_method} with {key} {' or '.join(map(str, has))}; "
+            f"this folder has {quantization[key]}, so vLLM may refuse it"
             for key, has in self.kernels.items()
             if quantization.get(key, has[0]) not in has
         ]
@@ -74,7 +74,7 @@ DENSE = DenseFormat()
 
 
 def format_of(quant_method: object) -> WeightFormat | None:
-    """The format with this `quant_method`. The result is DENSE for None, and None if no method writes the format."""
+    """The format with this `quant_method`; DENSE if `quant_method` is None; None if no method writes the format."""
     if quant_method is None:
         return DENSE
     formats = (METHODS.get(name).format for name in METHODS.names())
@@ -114,16 +114,16 @@ class FolderTensors:
 
 
 def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
-    """One sentence for each of the `keys` that is missing in `quantization`."""
+    """One sentence for each key in `keys` that `quantization` lacks."""
     return [f"quantization_config lacks {key}" for key in keys if key not in quantization]
 
 
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
-    """A list with a sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing."""
+    """One sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing; else []."""
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
     if not modules:
-        return ["no packed weights are in the files"]
+        return ["the files hold no packed weights"]
     return [f"{lost[0]} is missing"] if lost else []
 
 
@@ -131,8 +131,8 @@ def load_dense(folder: Path, dtype: Any, device: str, trust_remote_code: bool = 
     """A Hugging Face causal LM in eval mode. All its parameters have the torch dtype `dtype` and are on `device`.
 
     The folder's format computes dense weights in float32 and rounds them to `dtype` once. Then transformers loads the
-    dense state dict, so that fused experts and tied heads are as in the unquantized model. If a format also quantizes
-    activations, the model rounds the inputs of the quantized modules. Code in the folder runs only if
+    dense state dict, so that fused experts and tied heads have the same form as in the unquantized model. If a format
+    also quantizes activations, the model rounds the inputs of the quantized modules. Code in the folder runs only if
     `trust_remote_code` is true. Raises FaqError if no method writes the folder's format, or if weights are missing.
     """
     with without_code(folder, trust_remote_code) as safe:
@@ -155,7 +155,7 @@ def _load(folder: Path, dtype: Any, trust_remote_code: bool) -> tuple[Any, dict[
     else:
         format = format_of(quantization.get("quant_method"))
         if format is None or format is DENSE:
-            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: no way to read that")
+            raise FaqError(f"{folder} is quantized as {quantization.get('quant_method')!r}: faq-tui cannot read that")
         del config.quantization_config
         with torch.device("meta"):
             shell = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)

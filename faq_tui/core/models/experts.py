@@ -8,7 +8,9 @@ from faq_tui.core.base.errors import FaqError
 
 
 def is_fused(module: Any) -> bool:
-    """True if `module` has fused tensors: [experts, 2 · intermediate, hidden] and [experts, hidden, intermediate]."""
+    """True if `module` has fused tensors of the shapes [experts, 2 · intermediate, hidden] and
+    [experts, hidden, intermediate].
+    """
     up, down = getattr(module, "gate_up_proj", None), getattr(module, "down_proj", None)
     return getattr(up, "dim", int)() == 3 and getattr(down, "dim", int)() == 3
 
@@ -31,7 +33,7 @@ def unfuse_block(fused: Any) -> Any:
     up, down, act_fn = fused.gate_up_proj.data, fused.down_proj.data, fused.act_fn
     count, twice, hidden = up.shape
     if down.shape != (count, hidden, twice // 2) or getattr(fused, "gate_up_proj_bias", None) is not None:
-        raise FaqError(f"{type(fused).__name__} keeps its experts in a form unknown here: use gptq for this model")
+        raise FaqError(f"{type(fused).__name__} has experts in an unsupported form: use gptq for this model")
 
     def linear(weight: Any) -> Any:
         module = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")

@@ -1,4 +1,7 @@
-"""Find the folder of a model: a local folder, or for a hub id the folder in the hub's cache, after a download."""
+"""Find the folder of a model: a local folder, or the folder of a hub id in the cache.
+
+A hub model is downloaded first.
+"""
 
 from __future__ import annotations
 

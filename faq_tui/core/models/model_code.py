@@ -23,7 +23,7 @@ from faq_tui.core.settings import EMBEDDED
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
 ELSEWHERE = "configuration_files"  # a key whose value names files that are read instead of config.json
 FOLDER = "custom_generate"  # a folder with a generate.py, which transformers runs
-# Large files without code, because no library reads class names from them.
+# Large files. No library reads class names from them, so they cannot name code.
 _DATA = ("tokenizer.json", INDEX)
 
 
@@ -32,13 +32,13 @@ def named_code(folder: Path) -> str:
 
     A file with invalid JSON is ignored, because no library can read it either.
     """
-    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read, which its loader will report
+    names = next(os.walk(folder), ("", [], []))[2]  # empty if the folder cannot be read; the loader will report this
     for path in (folder / name for name in sorted(names) if _is_json(name)):
         keys: list[str] = []
         try:
             _stripped(path, keys)
         except RecursionError:
-            return f"more nesting than can be checked in {path.name}"
+            return f"{path.name} is nested too deeply to be checked"
         except (OSError, ValueError):
             continue
         if keys:
@@ -124,7 +124,7 @@ def _without(value: Any, keys: list[str]) -> Any:
 
 def _names_code(key: str, value: Any) -> bool:
     """True if the key names code. A key whose value is a number names no code: it may be a token in vocab.json."""
-    if key == ELSEWHERE:  # only JSON files of the folder itself are checked
+    if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)
     return key in KEYS and isinstance(value, (dict, list, str)) and bool(value)
@@ -153,7 +153,7 @@ def untrusted_code(run: Run, fetch: bool = False) -> str:
         folder = _folder(run, model, fetch)
         if folder is not None and (what := named_code(folder)):
             return (
-                f"{key} {model} brings Python code ({what}), which does not run unless you ask for it: set "
+                f"{key} {model} contains Python code ({what}), which runs only if you allow it: set "
                 "trust_remote_code = true under [target] if you trust its author, or use a folder that names no code"
             )
     return ""

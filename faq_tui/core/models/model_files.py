@@ -14,7 +14,7 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-SAME_SHARE = 0.99  # two vocabularies are the same if this share of the larger one has equal ids in both
+SAME_SHARE = 0.99  # two vocabularies are the same if this share of the larger one has equal ids in the other
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,8 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
 def fingerprint(run: Run) -> str:
     """A hash of the target.
 
-    It covers the configuration, and the name, size and samples of each file; for a hub model, it covers only the id.
+    For a folder, it covers the configuration, and the name, size and samples of each file. For a hub model, it covers
+    only the id.
     Computing it needs neither network nor torch. Further training changes almost all weights, so a few samples are
     enough to detect it. A copy in another folder or with another date has the same hash.
     """
@@ -75,7 +76,7 @@ def _spots(path: Path) -> str:
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
     """A hash of samples of the file, or of the whole file if it is small.
 
-    The hash is often needed, so it is cached; a new size or `mtime_ns` makes the cached hash invalid.
+    The hash is cached, because it is often needed. A new size or `mtime_ns` makes the cached hash invalid.
     """
     sha = hashlib.sha256()
     try:
@@ -89,7 +90,7 @@ def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
 
 
 def _local(run: Run) -> Path | None:
-    """The local folder that `target.model` names, or None if it can be a hub id."""
+    """The local folder that `target.model` names; None if `target.model` has the form of a hub id."""
     name = run.settings.target.model
     folder = run.resolve(name)
     if folder.is_dir():

@@ -17,7 +17,7 @@ from faq_tui.core.store.benchmarks import Result
 
 
 def paper_cells(run: Run) -> dict[str, Any] | None:
-    """The cells of the preset's table, each with the paper's value (`paper`) and with ours (`ours`, None if missing).
+    """The cells of the preset's table. Each has the paper's value (`paper`) and our value (`ours`, None if missing).
 
     Also returns `preset`, `model` and `filled`, the number of cells that have our value. Returns None if the run has
     no preset, or if the preset's table does not have its model.
@@ -60,7 +60,10 @@ def _cell(cell: Cell, run: Run, results: dict[str, list[Result]]) -> dict[str, A
 
 
 def _subject(cell: Cell, run: Run) -> str | None:
-    """The subject to measure for the cell: an artefact's folder or `unquantized`. None if it does not exist."""
+    """The subject to measure for the cell: an artefact's folder or `unquantized`.
+
+    None if the run has no such artefact.
+    """
     if cell.bits == PAPER_UNQUANTIZED:
         return UNQUANTIZED
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}

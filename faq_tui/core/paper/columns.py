@@ -1,8 +1,8 @@
 """Map each column of the paper's tables to a benchmark.
 
 The paper names its programs and tasks, but not the metric of a task. Its values for Qwen3-8B, 57 on hellaswag and 31
-on openbookqa, match lm_eval's `acc`; `acc_norm` would be far higher. Therefore we use `acc` for all such tasks. The
-metrics of ifeval, mgsm and LiveCodeBench are our choice.
+on openbookqa, match lm_eval's `acc`. Its `acc_norm` would be far higher. Therefore we use `acc` for all such tasks.
+The metrics of ifeval, mgsm and LiveCodeBench are our choice.
 """
 
 from __future__ import annotations

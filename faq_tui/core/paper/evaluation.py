@@ -11,7 +11,10 @@ from faq_tui.core.settings.evaluate import EVALSCOPE, LISTS, LM_EVAL, RUNS_CODE,
 
 
 def tasks_of(experiment: Experiment, engine: str) -> list[str]:
-    """The tasks that the table's columns need. If the table needs a whole list of tasks, the list's name is given."""
+    """The tasks that the table's columns need.
+
+    If the table needs all tasks of a named list, the list's name stands for them.
+    """
     tasks_wanted = [SOURCES[column].task for column in experiment.columns() if SOURCES[column].engine == engine]
     lists = [name for name, (owner, tasks) in LISTS.items() if owner == engine and set(tasks) <= set(tasks_wanted)]
     covered = {task for name in lists for task in LISTS[name][1]}
@@ -30,9 +33,9 @@ def evaluation(experiment: Experiment) -> str:
 
 def _lm_eval(_: Experiment, tasks: Sequence[str]) -> str:
     return f"""\
-[evaluate.lm_eval]               # (paper) the program; pip install 'faq-tui[lm-eval]'
+[evaluate.lm_eval]               # (paper) the paper's program; first: pip install 'faq-tui[lm-eval]'
 tasks = [{", ".join(map(quoted, tasks))}]
-# num_fewshot = 5                # (our choice) not set, so each task uses its default
+# num_fewshot = 5                # (our choice) not set, so that each task uses its default
 # apply_chat_template = true     # (our choice) not set
 # limit = 100                    # for a trial: the first items of each task
 """
@@ -40,13 +43,13 @@ tasks = [{", ".join(map(quoted, tasks))}]
 
 def _evalscope(experiment: Experiment, tasks: Sequence[str]) -> str:
     names = {split_subset(task)[0] for task in (t for name in tasks for t in LISTS.get(name, ("", (name,)))[1])}
-    code = "allow_code_execution = false     # true: LiveCodeBench runs the model's code in Docker\n"
+    code = "allow_code_execution = false     # with true, LiveCodeBench runs the model's code in Docker\n"
     thinking = "enable_thinking = true           # (our choice)\n" if experiment.model.startswith("Qwen3") else ""
     return f"""\
-[evaluate.evalscope]             # (paper) the program; it needs a separate environment
+[evaluate.evalscope]             # (paper) the paper uses this program; it needs a separate environment
 tasks = [{", ".join(map(quoted, tasks))}]
 # python = "/path/to/venv/bin/python"  # the python of that environment (pip install evalscope==1.14.0)
 base_url = "serve"               # the command of [evaluate.serve] (vLLM) serves one model after the other
-repeats = 4                      # (our choice) answers per question, because 30 questions are few
+repeats = 4                      # (our choice) answers per question; a task has only 30 questions
 {thinking}sampling = {{ temperature = 0.6, top_p = 0.95, top_k = 20, max_tokens = 32768 }}  # (our choice)
 {code if names & RUNS_CODE else ""}"""

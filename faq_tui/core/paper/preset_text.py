@@ -1,4 +1,7 @@
-"""Write the complete faq.toml of one of the paper's experiments. Unpublished settings are marked as our choice."""
+"""Write the complete faq.toml of one of the paper's experiments.
+
+A comment marks each setting that the paper does not publish as our choice.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ TEACHER_MODEL = "deepseek-ai/DeepSeek-R1-0528"
 JUDGE_MODEL = "Qwen/Qwen2.5-72B-Instruct"
 SEEDS = "starter"
 LOCAL = """\
-base_url = "local"               # the target is loaded here; or give the URL of a server that serves it
+base_url = "local"               # faq-tui loads the target itself; or give the URL of a server that serves the target
 model = "target"
 """
 
@@ -56,14 +59,15 @@ def preset_text(name: str, choices: PresetChoices) -> str:
 def _head(experiment: Experiment, c: PresetChoices) -> str:
     further = others(experiment)
     more = (
-        f"# The table has further targets, each for a separate run: use --target {' or '.join(further)}.\n"
+        f"# The table has further targets. Each needs a separate run: use --target {' or '.join(further)}.\n"
         if further
         else ""
     )
     return f"""\
 # Table {experiment.table} of the FAQ paper (arXiv 2601.11200): {experiment.model}.
 # Settings from the paper are marked (paper). The paper does not publish its seeds, its prompts, its judge's prompt
-# and scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ.
+# and scale, sampling, sample length or damping. Settings marked (our choice) are ours, so figures may differ from
+# the paper's.
 {more}
 [preset]
 name = {quoted(experiment.name)}  # `faq-tui status` shows which of the table's cells this run has filled
@@ -75,12 +79,12 @@ model = {quoted(c.target if c.target and not _names(experiment, c.target) else e
 [seeds]
 path = {quoted(c.seeds or SEEDS)}  # (our choice) {seed_kinds()}
 count = 256                      # (paper)
-heldout = 32                     # (our choice) further seeds, for our own evaluation
+heldout = 32                     # (our choice) further seeds, which only the evaluation uses
 """
 
 
 def _names(experiment: Experiment, target: str) -> bool:
-    """Whether the target is written as in the paper. Such a name is not a hub id."""
+    """True if `target` is the target's name in the paper. Such a name is not a hub id."""
     return target == experiment.model
 
 
@@ -94,7 +98,7 @@ def _source(experiment: Experiment, source: str, c: PresetChoices) -> str:
         )
     else:
         model = c.elder_model or ELDERS.get(experiment.model, USUAL_ELDER)
-        comment = "" if c.elder_model else '  # (our choice) the table says "a larger model of the family"'
+        comment = "" if c.elder_model else '  # (our choice) the paper says only "a larger model of the family"'
         where = (
             f"base_url = {quoted(c.elder_url or 'http://elder:8000/v1')}  # yours\nmodel = {quoted(model)}{comment}\n"
         )

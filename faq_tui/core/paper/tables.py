@@ -1,8 +1,8 @@
 """Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200) from `data/paper_tables.csv`, which has one value per row.
 
 Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
-Two misprints of the paper are corrected. Table 1 gets the bit labels that section 5.2.1 gives. The unmarked rows of
-table 7 are read as rows with the teacher as source, as in table 4.
+Two misprints of the paper are corrected. Table 1 gets the bit labels that section 5.2.1 gives. The rows of
+table 7 that have no mark are read as rows whose source is the teacher, as in table 4.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def select(
 
 
 def same_name(one: str, other: str) -> bool:
-    """Whether two names mean the same model or method. They may be hub ids or folders; hyphens do not matter."""
+    """True if two names mean the same model or method. A name may be a hub id or a folder; hyphens do not matter."""
     return _bare(one) == _bare(other)
 
 

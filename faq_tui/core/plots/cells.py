@@ -20,7 +20,7 @@ Cell = tuple[str, str]  # (one character, a name in `STYLES`)
 
 
 def line(cells: Iterable[Cell]) -> str:
-    """The cells as one line of text. Neighbouring cells of the same style share an escape sequence."""
+    """The cells as one line of text. Neighbouring cells with the same style get one common escape sequence."""
     out = ""
     for style, group in groupby(cells, key=lambda cell: cell[1]):
         text = "".join(mark for mark, _ in group)

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 
 from faq_tui.core.plots.cells import max_pool
 
-_ONE_AT_A_TIME = threading.Lock()  # plotext has a single global figure
+_ONE_AT_A_TIME = threading.Lock()  # plotext has a single global figure, so only one thread may draw
 LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 
 
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
     """Plot `values` over their index on a logarithmic axis, in `width` x `height` cells.
 
-    Returns "" if the plot would be too small. Only positive, finite values are drawn. The largest value of each half
-    column is drawn, so that spikes stay visible.
+    Returns "" if the plot would be too small. Only positive, finite values are drawn. Of the
+    values in half a column, the largest is drawn, so that spikes stay visible.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""
@@ -48,7 +48,7 @@ def log_curve(values: Sequence[float], width: int, height: int, colour: str = "c
 
 
 def _spread(low: int, high: int, most: int) -> list[int]:
-    """At most `most` whole numbers from `low` to `high`, including both."""
+    """At most `most` whole numbers from `low` to `high`, including `low` and `high`."""
     step = max(1, math.ceil((high - low) / max(1, most - 1)))
     ticks = list(range(low, high + 1, step))
     if ticks[-1] != high:

@@ -1,6 +1,6 @@
-"""Draw activations over channels and tokens as text: as bars (a skyline) and as a map. The caller gives the scale.
+"""Draw activations over channels and tokens as text: as bars (a skyline) and as a map. The caller sets the scale.
 
-Peaks are visible without colour. In the skyline they cross the dashed line; in the map they are full blocks.
+Peaks are visible without colour. In the skyline, peaks cross the dashed line. In the map, peaks are full blocks.
 """
 
 from __future__ import annotations
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 PEAK = 0.5  # a value above this share of the scale's end is a peak
 EIGHTHS = " ▁▂▃▄▅▆▇█"
-SHADES = " ·░▒▓"  # for values that are not peaks; a peak is drawn as █
+SHADES = " ·░▒▓"  # characters for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
 def pool(values: Floats, columns: int) -> Floats:
-    """The largest value of each of `columns` equal stretches of the last axis. A shorter axis stays as it is."""
+    """The largest value of each of `columns` equal stretches of the last axis.
+
+    An axis with fewer entries stays unchanged.
+    """
     import numpy as np
 
     length = values.shape[-1]
@@ -34,7 +37,7 @@ def pool(values: Floats, columns: int) -> Floats:
 
 
 def stretch(values: Floats, size: int, axis: int) -> Floats:
-    """Repeat entries along an axis until it has at least `size` of them."""
+    """Repeat entries along an axis until the axis has at least `size` entries."""
     import numpy as np
 
     length = values.shape[axis]

@@ -12,7 +12,7 @@ from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH, 
 MARKS = ("•", "×", "+", "o", "∗", "#")
 COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
 SHARED = "⊗"  # mark of a cell that several curves share
-DEFAULT = "0"  # SGR parameters (terminal style codes) of a shared cell
+DEFAULT = "0"  # style of a shared cell, as parameters of the terminal's SGR sequence
 LOG_FROM = 20.0  # the axis is logarithmic if largest / smallest value is at least this
 
 Cells = list[list[tuple[str, str]]]
@@ -130,7 +130,7 @@ def _axis(low: float, high: float, as_log: bool, most: int) -> tuple[float, floa
 def _decades(low: float, high: float) -> list[tuple[int, int]]:
     """(exponent, digit) of numbers such as 1, 2, 5, 10, 20 and 50, ascending.
 
-    `low` and `high` are logarithms. The first number lies below `low` or at it, the last number above `high`.
+    `low` and `high` are logarithms. The first number is at most `low`, and the last number is above `high`.
     """
     return [(power, n) for power in range(math.floor(low), math.ceil(high) + 1) for n in (1, 2, 5)]
 

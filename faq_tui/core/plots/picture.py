@@ -1,4 +1,7 @@
-"""Draw two landscapes side by side as SVG and as PNG. Both have one scale, and peaks are red. No library is used."""
+"""Draw two landscapes side by side as SVG and as PNG.
+
+Both have the same scale, and peaks are red. No drawing library is used.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Pixels = NDArray[np.uint8]
 
-CELL, GAP, MARGIN = 4, 24, 48  # pixels
+CELL, GAP, MARGIN = 4, 24, 48  # size of a cell, gap between the pictures, and margin, in pixels
 LEVELS = 16  # values that are not peaks have the shades 0 to 16
 COLD, WARM, RED = (247, 249, 252), (44, 98, 168), (224, 40, 40)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 12, 4  # width and height reserved for frame and ticks; plotext needs less
+AXES = 12, 4  # width and height in cells that are reserved for frame and ticks; plotext needs less
 APART = 1.1  # smallest distance in cells at which two points do not overlap
 SMALLEST_SPREAD = 1e-290
 MARGIN = 0.08  # share of the range that stays empty at each end
@@ -17,7 +17,7 @@ MARGIN = 0.08  # share of the range that stays empty at each end
 
 @dataclass(frozen=True)
 class Point:
-    """`mark` is one character, `colour` one of plotext's names."""
+    """A point of the plot. `mark` is one character, and `colour` is one of plotext's names of colours."""
 
     x: float
     y: float
@@ -66,7 +66,7 @@ def _apart(
 ) -> list[tuple[Point, float, float]]:
     """(point, x, y) of each point. Points are moved so that no two points share a cell, as far as there is room.
 
-    `step` is a width and a height, at least those of a cell.
+    `step` is (width, height); both are at least as large as a cell.
     """
     placed: list[tuple[Point, float, float]] = []
     for point in points:
@@ -84,8 +84,8 @@ def _apart(
 def _ends(values: Sequence[float]) -> tuple[float, float]:
     """The ends of an axis, with a margin at each end.
 
-    The margin is a share of the range. If the range is almost 0, it is a share of the size of the largest value, or
-    of 1 if that is almost 0, too.
+    The margin is a share of the range. If the range is almost 0, the margin is a share of the largest |value|. If
+    this is almost 0, too, the margin is a share of 1.
     """
     spread = next((width for width in (max(values) - min(values), abs(max(values))) if width > SMALLEST_SPREAD), 1.0)
     return min(values) - MARGIN * spread, max(values) + MARGIN * spread

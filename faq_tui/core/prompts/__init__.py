@@ -3,7 +3,7 @@
 To change a shipped prompt, add a new file: the hash of its text is part of the keys of all candidates that were made
 with it.
 
-The FAQ paper does not publish its prompts. These were written for faq-tui.
+The FAQ paper does not publish its prompts. The prompts in this folder were written for faq-tui.
 """
 
 from __future__ import annotations

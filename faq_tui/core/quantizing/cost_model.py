@@ -31,9 +31,9 @@ class MethodCost:
 
     `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
     `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults fit a method that loads the
-    whole model and solves matrices of one shape together. For any other method they are a rough guess. If
-    data/quantize_costs.json has no measured rows of a method, the method's estimate uses the sums alone, and its
-    `source` is empty.
+    whole model and solves matrices of one shape together. For other methods, the defaults are only a rough guess. If
+    data/quantize_costs.json has no measured rows of a method, the method's estimate uses only the sums, and the
+    `source` of the estimate is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -49,7 +49,8 @@ class MethodCost:
     # True if the method reads the whole model into host memory and solves matrices of one shape together, as in
     # sequential/. gptqmodel reads one layer at a time and solves one matrix after the other.
     whole_model: bool = False
-    # True if the method also keeps the unquantized model's hidden states, and a second matrix of the Hessian's size.
+    # True if the method also stores the unquantized model's hidden states, and a second matrix as large as the
+    # Hessian.
     twofold: bool = False
     solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
 
@@ -79,7 +80,10 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """For each shape: (out, in, number of matrices that process one token). Only chosen experts count."""
+    """For each shape: (out, in, number of matrices that process one token).
+
+    Of the experts, only the chosen ones count.
+    """
     share = profile.chosen / profile.experts if profile.experts else 1.0
     return [(o, i, n * share if 0 < profile.experts <= n else n) for o, i, n in profile.shapes]
 
@@ -111,8 +115,8 @@ def summed(factors: Mapping[str, float], terms: Mapping[str, float]) -> float:
     return sum(factor * terms[name] for name, factor in factors.items())
 
 
-# Host memory in bytes after torch, transformers and gptqmodel are imported. A job must never be refused without
-# need, so this check uses the smallest amount that any version takes. An estimate uses the usual amount.
+# Host memory in bytes after torch, transformers and gptqmodel are imported. A job that could run must never
+# be refused, so this check uses the smallest amount that any version takes. An estimate uses the usual amount.
 LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
@@ -120,10 +124,10 @@ LIBRARIES_USUALLY = 1_500_000_000
 def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
     """A lower bound, in bytes, of the peak memory on `device`. A job that has less memory is refused.
 
-    Layers are loaded one by one, so only the largest weight matrix counts. It needs an fp32 copy, a result, losses,
-    and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay in memory, and so do the
-    hidden states of all tokens before and after the layer. The methods in sequential/ keep these two in host memory
-    if the GPU is small.
+    Layers are loaded one by one, so only the largest weight matrix counts. For this matrix, the method needs an fp32
+    copy, a result, losses, and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay
+    in memory, and so do the hidden states of all tokens before and after the layer. The methods in sequential/ keep
+    embeddings and hidden states in host memory if the GPU is small.
     """
     cost, tensors, shapes = cost_of(method), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
@@ -146,7 +150,8 @@ STARTUP = 18.0  # seconds until a worker has imported torch, transformers and gp
 READING = 5e8  # speed at which the model is read and written, in bytes per second
 # Rough speeds of a CPU in units per second, for the terms in `layer_seconds`.
 SPEEDS = {"forward": 6e10, "hessian": 6e10, "solve": 3e10, "column": 1e4}
-OTHER_GPU = math.log(1.5)  # a measured row of another GPU gets the same distance as a job that is 1.5 times as large
+# A row measured on another GPU counts as equally distant as a job that is 1.5 times as large.
+OTHER_GPU = math.log(1.5)
 
 
 @dataclass(frozen=True)
@@ -167,8 +172,8 @@ def estimate_recipe(
 def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
     """The cost of one quantization.
 
-    `device` is "cuda" or "cpu", `work` the bytes that a batch of rows may take on the GPU, `name` the name of the
-    GPU.
+    `device` is "cuda" or "cpu". `work` is the number of bytes that a batch of rows may take on the GPU. `name` is the
+    name of the GPU.
     """
     rows = _nearest(method, profile, device, name)
     layer, gpu, host = layer_seconds(method, profile, device), *_bytes(method, profile, device, work)
@@ -198,7 +203,7 @@ def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
         return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # multiply-adds per token for attention scores and values
     forward = 2 * cost.passes * profile.tokens * (profile.weights * profile.active + attention)
-    # If only a share of the tokens reaches a module, the module costs only that share.
+    # If only a share of the tokens reaches a module, the module's cost is multiplied by this share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
     columns = profile.columns_together if cost.whole_model else profile.columns

@@ -25,7 +25,7 @@ class QuantizationJob:
     trust_remote_code: bool = False
     checkpoints: Path | None = None  # a folder for this artefact only; None if the job makes no checkpoints
     checkpoint_s: float = (
-        600.0  # shortest interval between two checkpoints in seconds; a shorter job makes no checkpoint
+        600.0  # seconds that must pass between two checkpoints; a job that takes less time makes no checkpoint
     )
 
     @classmethod

@@ -41,7 +41,10 @@ class LossTable:
                 self.working.add(cell)
 
     def scale(self) -> tuple[float, float] | None:
-        """The range of the positive losses, without outliers: with them, all other losses would look alike."""
+        """The range of the positive losses, without outliers.
+
+        With outliers, all other losses would have the same colour.
+        """
         positive = sorted(x for x in self.losses.values() if x is not None and x > 0 and math.isfinite(x))
         if not positive:
             return None
@@ -54,7 +57,7 @@ class LossTable:
         return (max(known)[1], max(known)[0]) if known else None
 
     def by_layer(self) -> list[float]:
-        """The largest loss of each layer. It is NaN as long as a module of the layer has no loss."""
+        """The largest loss of each layer. The value is NaN as long as a module of the layer has no loss."""
         worst = [math.nan] * self.layers
         half = {layer for layer, _module in self.working}
         for (layer, _module), loss in self.losses.items():
@@ -70,7 +73,7 @@ class LossTable:
 
 
 def from_manifest(manifest: Mapping[str, Any]) -> LossTable:
-    """The table of a finished artefact. Of a malformed manifest, only the readable entries are used."""
+    """The table of a finished artefact. If the manifest is malformed, only its readable entries are used."""
     grid = LossTable(complete=True)
     for entry in manifest.get("losses") or ():
         try:

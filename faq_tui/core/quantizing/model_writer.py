@@ -1,4 +1,4 @@
-"""Rewrite the target's safetensors files with some tensors replaced, one file in memory at a time."""
+"""Rewrite the target's safetensors files and replace some tensors. Only one file is in memory at a time."""
 
 from __future__ import annotations
 

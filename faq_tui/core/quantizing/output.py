@@ -38,7 +38,7 @@ def read_manifest(folder: Path) -> dict[str, Any] | None:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether a quantization has finished in this folder."""
+    """True if the folder holds a complete artefact."""
     return read_manifest(folder) is not None
 
 
@@ -110,7 +110,7 @@ def complete_folder(out: Path, target: Path) -> None:
 
 
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The fewest, median and most calibration tokens that reached an expert, for each layer.
+    """For each layer: the smallest, median and largest number of calibration tokens that reached an expert.
 
     `losses` is `QuantizationProgress.losses`. `rounded_experts` lists experts that too few tokens reached.
     """

@@ -104,12 +104,12 @@ def check_rows(rows: Iterable[list[int]], vocab_size: int) -> None:
     for number, row in enumerate(rows, start=1):
         if len(row) < MIN_TOKENS:
             raise UsageError(
-                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS}"
+                f"calibration row {number} has only {len(row)} tokens: remove it, a row needs {MIN_TOKENS} tokens"
             )
         wrong = next((token for token in row if not 0 <= token < vocab_size), None)
         if wrong is not None:
             raise UsageError(
-                f"calibration row {number} has token id {wrong}, but the target's last is {vocab_size - 1}: "
+                f"calibration row {number} has token id {wrong}, but the target's largest id is {vocab_size - 1}: "
                 "assemble the set with the target's own tokenizer"
             )
     if number == 0:
@@ -122,7 +122,7 @@ def check_enough(rows: Sequence[list[int]]) -> None:
     if tokens < MIN_SET:
         raise UsageError(
             f"the calibration set has only {tokens} tokens in {len(rows)} row{'s' * (len(rows) > 1)}: "
-            f"give more seeds: {MIN_SET} tokens are the minimum, and a useful set has tens of thousands"
+            f"give more seeds; {MIN_SET} tokens are the minimum, and a useful set has tens of thousands"
         )
 
 
@@ -146,14 +146,14 @@ def check_finite(folder: Path, tensors: Iterable[str]) -> None:
 
 
 def not_finite(folder: Path, tensors: Iterable[str]) -> str | None:
-    """The first name in `tensors` whose tensor holds NaN or infinity. None if there is none."""
+    """The first name in `tensors` whose tensor holds NaN or infinity. None if all tensors are finite."""
     from safetensors import safe_open
 
     files = {name: path for name, (path, _, _) in tensors_of(folder).items()}
     for name in tensors:
         with safe_open(files[name], framework="pt") as reader:
             tensor = reader.get_tensor(name)
-            # Minimum and maximum reveal NaN and infinity without extra memory; a mask would need memory.
+            # Minimum and maximum show NaN and infinity, and need no extra memory. A mask would need memory.
             if tensor.numel() and not all(bool(end.isfinite()) for end in tensor.aminmax()):
                 return name
     return None
@@ -171,7 +171,7 @@ def check_memory(bytes_needed: int, device: str = "cpu") -> None:
 
 
 def refuse_unquantizable(run: Run, recipes: bool = True) -> None:
-    """Raise UsageError if the target is no causal model, has no chat template, or a recipe cannot quantize it.
+    """Raise UsageError if the target is no causal model or has no chat template, or if a recipe cannot quantize it.
 
     Without `recipes`, only the model and the chat template are checked, because a set can be made for other
     quantizers. Nothing is downloaded here: a hub id is checked after it has been fetched.

@@ -1,7 +1,8 @@
 """Report the progress of a quantization as messages of the worker child.
 
-gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` on its threads, where an exception would end the
-run without a clear error. Therefore these methods never raise; `check` raises the first error on the calling thread.
+gptqmodel calls `module_done`, `solved`, `broken` and `layer_done` in threads of gptqmodel. An exception there would
+end the run without a clear error. Therefore these methods never raise; `check` raises the first error on the calling
+thread.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ Send = Callable[..., None]
 
 
 class QuantizationProgress:
-    """Sends the messages `layer_started`, `module` and `layer_done`, for each layer and each module once.
+    """Sends the messages `layer_started`, `module` and `layer_done`, once for each layer or module.
 
     `send` is called with the kind of a message and its fields. `losses` holds one entry per call of `solved`.
     """
@@ -37,14 +38,17 @@ class QuantizationProgress:
         self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
 
     def start_layer(self, layer: int, modules: list[str]) -> None:
-        """Send that `layer` begins, once per layer. Modules are named relative to it. For the calling thread only."""
+        """Send once that `layer` begins.
+
+        Names of modules are relative to the layer. Only the calling thread may call it.
+        """
         if layer not in self._layers:
             self._layers.add(layer)
             self.send("layer_started", layer=layer, modules=modules)
 
     @property
     def should_stop(self) -> bool:
-        """Whether the job was cancelled, or a module is broken."""
+        """True if the job was cancelled, or if a module is broken."""
         return self._cancel.is_set or self.failure is not None
 
     def module_done(self, row: dict[str, Any]) -> None:
@@ -79,7 +83,10 @@ class QuantizationProgress:
             self.send("module", **done, **more)
 
     def again(self, messages: list[dict[str, Any]], send: Send) -> None:
-        """Send again the messages of layers that an earlier attempt has quantized. For the calling thread only."""
+        """Send again the messages of layers that an earlier attempt has quantized.
+
+        Only the calling thread may call it.
+        """
         for message in messages:
             body = dict(message)
             kind = body.pop("kind")
@@ -89,7 +96,10 @@ class QuantizationProgress:
             send(kind, **body)
 
     def broken(self, layer: int, module: str, why: object) -> None:
-        """Record that the module cannot be quantized, and why. `check` raises this error. Any thread may call it."""
+        """Record that the module cannot be quantized, and why.
+
+        `check` raises this error. Any thread may call `broken`.
+        """
         self._keep(
             FaqError(
                 f"quantization of layer {layer} {module} failed because {why}: look for NaN "
@@ -105,7 +115,7 @@ class QuantizationProgress:
             self._keep(error)
 
     def check(self) -> None:
-        """Raise the first recorded error, or `Stopped` after a cancel. Called on the calling thread."""
+        """Raise the first recorded error, or `Stopped` after a cancel. Only the calling thread may call it."""
         if self.failure is not None:
             raise self.failure
         self._cancel.check()
@@ -123,7 +133,7 @@ NO_SCALE = "not applicable"
 class Loss:
     value: float | None  # None if the module was only rounded; `note` then gives the reason
     note: str = ""
-    broken: str = ""  # why the module cannot be used
+    broken: str = ""  # the reason why the module cannot be used; "" if it can
 
 
 def read_loss(text: str) -> Loss:
@@ -134,11 +144,11 @@ def read_loss(text: str) -> Loss:
             return Loss(None, text, "its weights are not finite")
         return Loss(None, f"rounded without calibration, too few tokens reached it: {text}")
     if text == NO_SCALE:
-        return Loss(None, "rounded as it is: AWQ has no earlier module into which its scales could go")
+        return Loss(None, "rounded without scaling: AWQ has no earlier module that could take the inverse scales")
     try:
         value = float(text)
     except ValueError:
-        return Loss(None, text, f"the solve gave up ({text!r})")
+        return Loss(None, text, f"the solver failed ({text!r})")
     if not math.isfinite(value):
         return Loss(None, text, f"its loss is {text}")
     if value == NOTHING_REACHED_IT:

@@ -11,11 +11,15 @@ from faq_tui.core.models.dense import DENSE, WeightFormat, format_of, quantizati
 from faq_tui.core.models.headers import INDEX, tensors_of
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
-WORK = ("offload_to_disk_path", ".work")  # if config.json contains one of these texts, it contains a local path
+# Each of these texts in config.json means that the file contains a local path.
+WORK = ("offload_to_disk_path", ".work")
 
 
 def problems(folder: Path) -> list[str]:
-    """The reasons why a server would not load the folder, one sentence each. The list is empty if it would load."""
+    """The reasons why a server would not load the folder, one sentence each.
+
+    The list is empty if a server would load the folder.
+    """
     sentences = []
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -83,7 +87,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _weights(folder: Path) -> list[str]:
-    """A list with one problem if the index and the files disagree. Without an index, servers load every file."""
+    """A list with one problem if the index and the files do not agree. Without an index, servers load every file."""
     index = folder / INDEX
     if not index.is_file():
         return []
@@ -91,4 +95,4 @@ def _weights(folder: Path) -> list[str]:
     stored = {name: path.name for name, (path, _, _) in tensors_of(folder, files).items()}
     listed = json.loads(index.read_text(encoding="utf-8")).get("weight_map", {})
     wrong = sorted(name for name in listed.keys() | stored.keys() if listed.get(name) != stored.get(name))
-    return [f"model.safetensors.index.json and the files disagree about {wrong[0]}"] if wrong else []
+    return [f"model.safetensors.index.json and the files do not agree about {wrong[0]}"] if wrong else []

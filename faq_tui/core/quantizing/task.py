@@ -1,7 +1,7 @@
 """The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
-It sends these messages in order: `quantize_started`; then for each layer `layer_started`, one `module` for each
-module when it is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
+It sends these messages in order: `quantize_started`; then for each layer `layer_started`, a message `module` when
+each module is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
 `layer_done` of a layer may follow the `layer_started` of the next layer.
 """
 
@@ -77,7 +77,7 @@ def run(spec: dict[str, Any], send: Send, cancel: CancelToken) -> None:
 def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tuple[Path, list[list[int]]]:
     """Check everything that can be checked beforehand. Returns the target's folder and the calibration rows."""
     if job.out.exists() and any(job.out.iterdir()):
-        raise FaqError(f"{job.out} is not empty, most likely because an earlier run crashed: remove it first")
+        raise FaqError(f"{job.out} is not empty, probably because an earlier run crashed: remove it first")
     rows = read_rows(job.rows)
     folder = local_folder(job.model, only_config=True)
     config = check_target(folder)
@@ -95,7 +95,10 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
 
 
 def vocab_size(config: dict[str, Any], folder: Path, trust_remote_code: bool) -> int:
-    """The vocabulary size. A multimodal config has it under `text_config` or as a default of its class."""
+    """The vocabulary size.
+
+    In a multimodal config, the value is under `text_config`, or it is a default of the config's class.
+    """
     size = config.get("vocab_size") or config.get("text_config", {}).get("vocab_size")
     if size is None:
         from transformers import AutoConfig

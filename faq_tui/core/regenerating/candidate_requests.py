@@ -1,4 +1,4 @@
-"""Find the pending candidates, write the request for each, and decide whether to request one a second time.
+"""Find the pending candidates, write the request for each, and decide whether to request a candidate a second time.
 
 A source has one of three ways of reasoning:
 
@@ -27,11 +27,11 @@ from faq_tui.core.store import seeds as seed_rows
 from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
-SAMPLE = 3  # the cost of all candidates is estimated from so many
-SEED_STEP = 1000  # added to the sampling seed of a second request; a seed has at most 64 candidates
+SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
+SEED_STEP = 1000  # added to the sampling seed for a second request; larger than the number of candidates per seed
 
-# "Answer:", "**Final answer:**", "### Answer:" at the start of a line. The possessive `*+` prevents backtracking:
-# a long run of spaces is read only once.
+# Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
+# backtracking: a long run of spaces is read only once.
 ANSWER_LINE = re.compile(
     r"^[ \t]*+[#*_]*+[ \t]*+(?:final )?answer[ \t]*+[*_]*+[:：][*_]*+", re.IGNORECASE | re.MULTILINE
 )
@@ -75,7 +75,7 @@ class PendingCandidate:
 
 
 def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
-    """The missing candidates, seed by seed.
+    """The candidates that do not exist yet, seed by seed.
 
     Seeds that already have candidates come first, so that as few seeds as possible are incomplete after a stop.
     """
@@ -116,7 +116,7 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
     by_length = sorted(first.values(), key=lambda candidate: len(candidate.seed.question))
     if len(by_length) < SAMPLE:
         return list(pending[:SAMPLE])
-    # Take the quartiles, because the shortest and the longest question say little about the others.
+    # Take questions at the quartiles of length. The shortest and the longest question would not be typical.
     return [by_length[round(len(by_length) * quarter / (SAMPLE + 1))] for quarter in range(1, SAMPLE + 1)]
 
 
@@ -146,7 +146,7 @@ def question_for(seed: Seed, source: Source) -> Question:
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
-    """(reasoning, answer). If a prompted source's reply has no "Answer:" line, all of it is the answer."""
+    """(reasoning, answer). If the reply of a prompted source has no line "Answer:", the whole reply is the answer."""
     if source.reasoning == "prompted" and not reply.reasoning:
         lines = list(ANSWER_LINE.finditer(reply.answer))
         if lines:
@@ -171,7 +171,7 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
-    """The policy for a second request of an unusable candidate; None if the source's settings ask for none.
+    """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
 
     A looping candidate that was also cut off would only loop for longer, so `on_flagged` applies to it.
     """
@@ -182,13 +182,16 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
     why = ", ".join(candidate.flags)
     if reaction == "retry":
         room = round(policy.max_tokens * source.retry_room)
-        return replace(policy, max_tokens=room, again=f"{why}: asked again with room for {room} tokens")
+        return replace(policy, max_tokens=room, again=f"{why}; requested again with room for {room} tokens")
     if reaction == "other_seed":
         other = policy.sampling_seed + SEED_STEP
-        return replace(policy, sampling_seed=other, again=f"{why}: asked again with the sampling seed {other}")
+        return replace(policy, sampling_seed=other, again=f"{why}; requested again with the sampling seed {other}")
     return None
 
 
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
-    """The usable candidate. If both are unusable: the one with fewer flags; if they have equally many, the second."""
+    """The usable candidate.
+
+    If both are unusable, the candidate with fewer flags, or the second if both have equally many.
+    """
     return first if len(first.flags) < len(second.flags) else second

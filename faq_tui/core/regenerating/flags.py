@@ -15,7 +15,7 @@ from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
-CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # more tokens may help only with these
+CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # the flags that a larger max_tokens may avoid
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,17 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # least ratio of bytes to compressed bytes in a loop
-GRAM = 8  # length in words; in characters for a script without spaces
+LOOP_RATIO = 5.0  # in a loop, the ratio of bytes to compressed bytes is at least this
+GRAM = 8  # length of a gram in words, or in characters if the script has no spaces
 LEAST_GRAMS = 64
-REPEATED_SHARE = 0.5  # share of the grams that occurred earlier in the text
+REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
-READ = 200_000  # characters at the end that are checked: a loop lasts to the end
+READ = 200_000  # only so many characters at the end are checked, because a loop lasts to the end
 
-REFUSAL_BEGINS = 400  # a refusal begins within so many characters
-LONGEST_REFUSAL = 1500  # in characters; a longer answer does more than refuse
+REFUSAL_BEGINS = 400  # a refusal begins within this many characters
+LONGEST_REFUSAL = 1500  # a longer answer (in characters) is no mere refusal
 
-# A word, or one character of a script without spaces between words.
+# Matches a word, or one character of a script without spaces between words.
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]|[^\W\u3040-\u30ff\u3400-\u9fff\u0e00-\u0e7f]+")
 _SENTENCE = re.compile(r"(?:^|(?<=[.!?。！？\n]))\s*[*_>#\"“]*\s*")
 
@@ -58,7 +58,7 @@ def words_of(flag: str) -> FlagWords:
 
 
 def counts_in_words(counts: Mapping[str, int]) -> str:
-    """The number of candidates with each flag, the most frequent flag first: `3 cut off, 1 looping`."""
+    """The number of candidates with each flag, the most frequent flag first, such as `3 cut off, 1 looping`."""
     ranked = sorted(counts.items(), key=lambda item: -item[1])
     return ", ".join(f"{count} {words_of(flag).counted}" for flag, count in ranked)
 
@@ -76,7 +76,7 @@ def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | Non
     if not reply.closed:
         reasons[UNCLOSED] = "the reasoning has no end"
     if not answer.strip():
-        reasons[EMPTY] = "no answer after the reasoning" if reasoning else "nothing was said"
+        reasons[EMPTY] = "no answer after the reasoning" if reasoning else "the reply is empty"
     if loop := loop_in(f"{reasoning}\n{answer}"):
         reasons[LOOP] = loop
     elif reply.finish_reason == LOOP:
@@ -86,7 +86,7 @@ def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | Non
     if refusal := refusal_in(answer):
         reasons[REFUSAL] = f"it begins with {refusal!r}"
     if seed and (languages := in_another_language(seed.question, answer, seed.language)):
-        reasons[LANGUAGE] = f"asked in {languages[0]}, answered in {languages[1]}"
+        reasons[LANGUAGE] = f"the question is in {languages[0]}, the answer in {languages[1]}"
     return reasons
 
 
@@ -104,12 +104,12 @@ def loop_in(text: str) -> str | None:
         return f"it ends with the same {period} {'word' if period == 1 else 'words'} again and again"
     share = repeated_share(tokens)
     if share > REPEATED_SHARE:
-        return f"{share:.0%} of its runs of {GRAM} words were there before"
+        return f"{share:.0%} of its sequences of {GRAM} words occurred earlier in the text"
     return None
 
 
 def repeated_share(tokens: list[str]) -> float:
-    """The share of the runs of `GRAM` tokens that occurred earlier in the text; 0 for a short text."""
+    """The share of the sequences of `GRAM` words that occurred earlier in the text; 0 for a short text."""
     grams = [tuple(tokens[start : start + GRAM]) for start in range(len(tokens) - GRAM + 1)]
     return 1 - len(set(grams)) / len(grams) if len(grams) >= LEAST_GRAMS else 0.0
 

@@ -1,4 +1,4 @@
-"""What the pending candidates of a source will cost: tokens, time, money."""
+"""Estimate what the pending candidates of a source will cost: tokens, time and money."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from faq_tui.core.settings import Source
 from faq_tui.core.store import Store
 from faq_tui.core.store.candidates import Tally, tally, tally_before
 
-CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30  # estimates, until a server has counted tokens
+CHARACTERS_PER_TOKEN, TEMPLATE_TOKENS = 4.0, 30  # used for estimates until a server has counted tokens
 
 MEASURED, EARLIER, BOUND = "measured", "earlier settings", "at most"
 
@@ -32,7 +32,7 @@ class GenerationCost:
     prompt_tokens: int
     completion_tokens: int
     seconds: float | None  # None if too few candidates have finished
-    cost: float | None  # in the money of the settings; None without a price
+    cost: float | None  # in the currency of the price in the settings; None without a price
     basis: str  # MEASURED (same settings), EARLIER (earlier settings) or BOUND (from max_tokens)
 
     @property
@@ -47,9 +47,9 @@ class GenerationCost:
         if self.cost is not None:
             parts.append(f"a cost of {_money(self.cost)} at the price in the settings")
         how = {
-            MEASURED: "as its candidates so far show",
-            EARLIER: "as its candidates under earlier settings show",
-            BOUND: "if each used all of max_tokens",
+            MEASURED: "based on its candidates so far",
+            EARLIER: "based on its candidates under earlier settings",
+            BOUND: "if each candidate uses all of max_tokens",
         }[self.basis]
         return f"{self.source}: {self.candidates:,} candidates to come, {', '.join(parts)}, {how}"
 
@@ -57,8 +57,9 @@ class GenerationCost:
 def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[PendingCandidate]) -> GenerationCost:
     """Estimate the cost from the seeds' lengths and from finished candidates.
 
-    Finished candidates with the present settings are used. If there are fewer than `SAMPLE`, candidates with earlier
-    settings are used. If there are too few of these, too, the estimate is an upper bound from max_tokens.
+    Finished candidates with the present settings are used. If there are fewer than `SAMPLE` of them,
+    candidates with earlier settings are used. If there are too few of these, too, the estimate is an upper bound that
+    is computed from max_tokens.
     """
     counts, basis = tally(store, source_hash_of(source)), MEASURED
     if counts.counted < SAMPLE:
@@ -73,8 +74,8 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
     written = round(each * len(pending))
     at_once = source.concurrency * len(source.urls)
     seconds = None
-    if counts.counted and pending:
-        each_s = counts.seconds / counts.counted
+    if counts.timed and pending:
+        each_s = counts.seconds / counts.timed
         seconds = each_s * max(1.0, len(pending) / at_once)
     cost = None
     if source.price is not None:
@@ -85,7 +86,7 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
 def needs_consent(source: Source, expected: GenerationCost) -> bool:
     """True if a person must agree before the generation starts.
 
-    This is so if the generation costs money, or takes more tokens than the settings allow without asking.
+    A person must agree if the generation costs money, or takes more tokens than the settings allow without asking.
     """
     over = 0 < source.confirm_over_tokens < expected.tokens
     return bool(expected.candidates) and (expected.cost is not None or over)

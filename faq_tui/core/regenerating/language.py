@@ -1,6 +1,6 @@
-"""The language of a text by its script and its frequent small words, to detect an answer in another language.
+"""Find the language of a text by its script and its small frequent words, to detect an answer in another language.
 
-It does not guess: short texts, code, formulas and mixtures have no language here.
+Nothing is guessed: for short texts, code, formulas and mixtures of languages, no language is returned.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections import Counter
 from functools import cache
 from importlib.resources import files
 
-LEAST_LETTERS = 12  # of a script of its own: a few Chinese characters are a sentence
-LEAST_WORDS = 15  # to tell languages of one script apart
-LEAST_SHARE = 0.12  # of the words are its small words; in prose of every language listed here 0.2 to 0.5 are
-LEAST_LEAD = 1.3  # times as many as the second language has
-SCRIPT_SHARE = 0.6  # of the letters belong to it
+LEAST_LETTERS = 12  # smallest number of letters, if only one language uses the script; Chinese sentences are short
+LEAST_WORDS = 15  # smallest number of words, if several languages use the script
+LEAST_SHARE = 0.12  # at least this share of words must be small words of the language; in prose, it is 0.2 to 0.5
+LEAST_LEAD = 1.3  # the language must have at least so many times the small words of the second language
+SCRIPT_SHARE = 0.6  # at least this share of the letters must belong to the script
 
-# The first word of a character's Unicode name.
+# The first word of a character's Unicode name gives its script.
 SCRIPTS = {
     "CJK": "zh",
     "HIRAGANA": "ja",
@@ -33,8 +33,8 @@ SCRIPTS = {
     "CYRILLIC": "cyrillic",
 }
 CYRILLIC = frozenset({"ru", "uk", "bg"})
-SHARED = frozenset({"latin", "cyrillic"})  # by several languages
-READ = 4000  # characters that are looked at
+SHARED = frozenset({"latin", "cyrillic"})  # scripts that several languages use
+READ = 4000  # only so many characters of a text are read
 
 _TRANSLATE = re.compile(
     r"translat|übersetz|tradu[cizt]|vertaal|översätt|přelož|przetłumacz|çevir|terjemah|dịch|перевед|перекла|翻译|翻譯|翻訳|訳し|번역|ترجم|अनुवाद"
@@ -57,7 +57,7 @@ def _languages() -> dict[str, tuple[frozenset[str], re.Pattern[str]]]:
 
 
 def language_of(text: str) -> str | None:
-    """The ISO 639-1 code of the text's language; None if it cannot be decided."""
+    """The ISO 639-1 code of the text's language; None if the language is uncertain."""
     prose = _prose(text)
     script = _main_script(prose)
     if script not in SHARED:
@@ -66,7 +66,7 @@ def language_of(text: str) -> str | None:
 
 
 def script_of_language(code: str) -> str:
-    """`latin`, `cyrillic`, or the code itself of a language with a script of its own."""
+    """`latin` or `cyrillic`; the language's code if it alone has its script."""
     if code in CYRILLIC:
         return "cyrillic"
     return code if code in SCRIPTS.values() else "latin"
@@ -77,13 +77,13 @@ def _prose(text: str) -> str:
 
 
 def _main_script(prose: str) -> str | None:
-    """The script of most letters; the language's code if only that language uses the script; None for a mixture."""
+    """The script of most letters, or the language's code if only this language uses it; None for a mixture."""
     counted = Counter(script for letter in prose if letter.isalpha() and (script := _script(letter)))
     letters = counted.total()
     if letters < LEAST_LETTERS:
         return None
     if counted["ja"] >= 0.1 * letters and counted["ja"] + counted["zh"] >= SCRIPT_SHARE * letters:
-        return "ja"  # Japanese mixes its own letters with Chinese ones
+        return "ja"  # Japanese texts contain Japanese and Chinese letters
     script, count = counted.most_common(1)[0]
     return script if count >= SCRIPT_SHARE * letters else None
 
@@ -103,16 +103,17 @@ def _script(letter: str) -> str | None:
 
 
 def asks_for_another(question: str) -> bool:
-    """True if the question names a language or asks for a translation: then any language may be right."""
+    """True if the question names a language or asks for a translation. Then the answer may be in any language."""
     return _TRANSLATE.search(question) is not None or any(
         names.search(question) for _, names in _languages().values()
     )
 
 
 def in_another_language(question: str, answer: str, language: str | None = None) -> tuple[str, str] | None:
-    """(the question's language, the answer's) if both can be decided and differ, else None.
+    """(language of the question, language of the answer) if both are certain and differ, else None.
 
-    `language` is the seed file's entry. A question that names a language or a translation may be answered in any.
+    `language` is the language that the seed file states. If a question names a language or a translation, the answer
+    may be in any language.
     """
     answered = language_of(answer)
     if answered is None or asks_for_another(question):
@@ -120,5 +121,6 @@ def in_another_language(question: str, answer: str, language: str | None = None)
     expected = language_of(question) or (language or "").casefold().partition("-")[0]
     if expected in _languages():
         return (expected, answered) if expected != answered else None
-    script = _main_script(_prose(question))  # a short question in Latin letters is in no language written otherwise
+    # Even a short question shows its script, which excludes languages with another script.
+    script = _main_script(_prose(question))
     return (script, answered) if script is not None and script != script_of_language(answered) else None

@@ -25,9 +25,9 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-DIALECT = "local"  # stored as the dialect of a reply that no server wrote
+DIALECT = "local"  # the dialect that is stored for replies of a local model
 
-# The key is the candidate's order. It is also the candidate's id in the worker.
+# The requests by the candidate's order, which is also the candidate's id in the worker.
 Requests = dict[int, tuple[PendingCandidate, RequestPolicy]]
 
 
@@ -41,7 +41,10 @@ class LocalGenerator:
         self._splits: dict[int, ReasoningStream] = {}
 
     def __call__(self, pending: list[PendingCandidate]) -> None:
-        """Generate and store all pending candidates. Raises UsageError (no such model), FaqError or Stopped."""
+        """Generate and store all pending candidates.
+
+        Raises UsageError if there is no such model, FaqError or Stopped.
+        """
         requests = {one.order: (one, one.first_request(self.source)) for one in pending}
         while requests:
             self._repeated = {}
@@ -95,8 +98,8 @@ class LocalGenerator:
         if model == run.settings.target.model and not Path(model).is_absolute():
             return model
         raise UsageError(
-            f"sources.{self.recorder.name}.model {model}: no Hugging Face model folder at {folder}; "
-            'a local source names one, or "target"'
+            f"sources.{self.recorder.name}.model {model}: there is no Hugging Face model folder at {folder}; "
+            'name such a folder, or "target"'
         )
 
     def _on_message(self, message: dict[str, Any], requests: Requests) -> None:
@@ -121,7 +124,7 @@ class LocalGenerator:
             self._keep_or_repeat(pending, policy, self.recorder.candidate(pending, reply, policy, limit, 1))
 
     def _keep_or_repeat(self, pending: PendingCandidate, policy: RequestPolicy, candidate: Candidate) -> None:
-        """Store the candidate, or request it a second time if it is unusable and the source's policy asks for that.
+        """Store the candidate, or request it a second time if it is unusable and the source's policy asks for this.
 
         After a second request, the better one of the two candidates is stored.
         """

@@ -15,8 +15,8 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.dialects import dialect_of_template, opened_by
 
 DELTA_PERIOD_S = 0.1
-LEAST_TOKENS = 16  # an item is refused if its answer has less room
-KEPT_TOKENS = 8  # last tokens that are decoded again, because one character may need several tokens
+LEAST_TOKENS = 16  # an item is refused if there is room for fewer tokens of answer
+KEPT_TOKENS = 8  # number of last tokens that are decoded again, because a character may consist of several tokens
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -108,7 +108,7 @@ class _Writer:
                     "note",
                     id=item["id"],
                     text=f"max_tokens {item['max_tokens']} and the question do not fit into the model's window of "
-                    f"{self.window} tokens: {limit} are written at most, and so on where it is needed",
+                    f"{self.window} tokens, so this answer gets at most {limit}; others are limited likewise",
                 )
         return _Row(item["id"], prompt, opened_by(text), limit, item["seed"])
 
@@ -122,7 +122,11 @@ class _Writer:
             if len(batch) == 1:
                 raise
             torch.cuda.empty_cache()
-            self.send("note", id=batch[0].id, text=f"{len(batch)} candidates at once do not fit: half of them do")
+            self.send(
+                "note",
+                id=batch[0].id,
+                text=f"{len(batch)} candidates at once do not fit into memory, so they are halved",
+            )
             left = [row for row in batch if not row.done]
             middle = (len(left) + 1) // 2
             for part in (left[:middle], left[middle:]):
@@ -188,7 +192,10 @@ class _Writer:
         return False
 
     def _send_delta(self, row: _Row) -> None:
-        """Send the row's new text, at most ten times a second. Text with an incomplete last character waits."""
+        """Send the row's new text, at most ten times a second.
+
+        Text whose last character is incomplete is sent later.
+        """
         now = time.monotonic()
         if now - row.sent_at < DELTA_PERIOD_S:
             return
@@ -220,8 +227,8 @@ def _hidden_tokens(tokenizer: Any) -> frozenset[int]:
 def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]) -> list[int]:
     """One token id for each row of `logits` [rows, vocabulary] (float32); row i draws with `dice[i]` alone.
 
-    The draw inverts the cumulative distribution at one uniform random number from the row's generator. So it depends
-    neither on the device's generator nor on the other rows.
+    The draw inverts the cumulative distribution at one uniform random number from the row's generator. Therefore the
+    draw depends neither on the device's generator nor on the other rows.
     """
     import torch
 
@@ -231,7 +238,7 @@ def next_tokens(logits: Any, sampling: dict[str, Any], dice: list[random.Random]
     if sampling["top_k"] > 0:
         probs[:, sampling["top_k"] :] = 0
     total = probs.sum(-1, keepdim=True)
-    # A token stays if the tokens before it have a total probability of at most top_p. So the first always stays.
+    # A token is kept if the tokens before it have a total probability of at most top_p. So the first is always kept.
     probs[(probs / total).cumsum(-1) - probs / total > sampling["top_p"]] = 0
     probs[probs < sampling["min_p"] * probs[:, :1]] = 0
     cumulated = probs.double().cumsum(-1)

@@ -31,7 +31,7 @@ class RegenerationProgress:
     total: int
     done: int = 0
     failed: int = 0
-    refused: int = 0  # failed candidates whose request the server will always refuse
+    refused: int = 0  # number of failed candidates whose request the server will always refuse
     tokens: int = 0
     loops: int = 0  # streams that were ended because they repeated themselves
     saved_tokens: int = 0  # tokens that these streams could still have generated
@@ -90,7 +90,7 @@ class CandidateRecorder:
         self.context.emit(LoopEnded(pending.seed.id, self.name, pending.number, tokens, saved))
 
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
-        """Emit an event which says that the candidate is requested a second time, and why."""
+        """Emit an event that the candidate is requested a second time, with the reason."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate, replaces: bool = False) -> None:
@@ -124,7 +124,7 @@ class CandidateRecorder:
         candidates.discard(self.context.run.store, self._ids)
 
     def _emit_cost(self) -> None:
-        """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one."""
+        """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one candidate."""
         rest = self._pending[self._stored :]
         if rest:
             self.context.emit(Note(estimate_cost(self.context.run.store, self.name, self.source, rest).sentence()))

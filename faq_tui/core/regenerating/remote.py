@@ -10,11 +10,11 @@ from dataclasses import replace
 
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.endpoints import Client, Pool, Reply, run_bounded, stream_chat
+from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.faults import RequestFault
 from faq_tui.core.endpoints.pool import Server
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
-from faq_tui.core.endpoints.waiting import waits_at_start
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
 from faq_tui.core.regenerating import swallowed_answers
 from faq_tui.core.regenerating.candidate_requests import (
@@ -30,13 +30,12 @@ from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
-from faq_tui.core.store.candidates import tally
 
-SENT, LEFT_OUT, HALVED = range(3)  # max_tokens in a request: sent, left out, or halved
-LANES = 2  # tasks for each slot, so that another task uses the slot while one waits for its next try
-ENOUGH_REFUSALS = 8  # refusals of different seeds in a row, for the same reason
+SENT, LEFT_OUT, HALVED = range(3)  # how a request treats max_tokens: it is sent, left out, or halved
+LANES = 2  # number of tasks per slot: while one task waits for its next try, another task uses the slot
+ENOUGH_REFUSALS = 8  # the stage ends after so many refusals in a row, of different seeds, for the same reason
 
-_VARYING_WORDS = re.compile(r"\S*\d\S*")  # numbers of tokens and ids of requests
+_VARYING_WORDS = re.compile(r"\S*\d\S*")  # words that differ between equal refusals: token counts, request ids
 
 
 class RemoteGenerator:
@@ -63,14 +62,13 @@ class RemoteGenerator:
         ]
         async with AsyncExitStack() as stack:
             clients = [await stack.enter_async_context(Client(endpoint)) for endpoint in endpoints]
-            self.pool = await stack.enter_async_context(Pool(clients, self.emit))
-            answered = tally(self.context.run.store, self.recorder.source_hash).candidates > 0
-            await self.pool.look(self.context.cancel, waits_at_start(self.source, answered))
+            self.pool = await stack.enter_async_context(Pool(clients, self.emit, AnsweredServers(self.context.run)))
+            await self.pool.look(self.context.cancel)
             slots = sum(server.concurrency for server in self.pool.servers)
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
 
     async def _one(self, pending: PendingCandidate) -> None:
-        """Request one candidate; request it again if it is unusable and the source's policy asks for that.
+        """Request one candidate; request it again if it is unusable and the source's policy asks for this.
 
         The better answer is stored. If there is no answer, the failure is stored.
         """
@@ -170,8 +168,8 @@ class _CandidateRequest:
             self._generator.note_once(
                 f"{server.url} {max_tokens}",
                 f"{server.url}: max_tokens {max_tokens} and the question do not fit into its window of "
-                f"{server.max_model_len} tokens: max_tokens is left out of such requests, and the answer may end at "
-                "the window",
+                f"{server.max_model_len} tokens: max_tokens is left out of such requests, and the window may cut "
+                "off the answer",
             )
         return max_tokens
 
@@ -222,11 +220,14 @@ class SharedRefusals:
         return self._last
 
     def close(self, ticket: int) -> None:
-        """Note that the request has ended, with or without success."""
+        """Record that the request has ended, with or without success."""
         self._undecided.discard(ticket)
 
     def answered(self, ticket: int) -> None:
-        """Note that the server accepted the request, and restart the count. Later calls for a ticket do nothing."""
+        """Record that the server accepted the request, and restart the count.
+
+        Later calls for the same ticket do nothing.
+        """
         if ticket in self._undecided:
             self._undecided.discard(ticket)
             self._row.clear()
@@ -235,8 +236,8 @@ class SharedRefusals:
     def add(self, ticket: int, seed_id: str, reason: str, about_room: bool) -> bool:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
-        Once any request was answered, a refusal about the window concerns its own prompt only and is not counted. The
-        row is not complete while a request is undecided that was sent before the row's first refusal came.
+        Once any request was answered, a refusal about the window concerns only its own prompt, so it is not counted.
+        The count is not final while a request that was sent before the first counted refusal is still undecided.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

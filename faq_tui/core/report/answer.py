@@ -26,11 +26,11 @@ PHRASES = {
     SAME: "the same model on {}",
     UNKNOWN: "too little was measured on {}",
 }
-# The overall verdict if some texts get better and others worse: MIXED if one of these verdicts is beyond noise,
-# otherwise BOTH_WAYS.
+# The overall verdict if some texts get better and others get worse. It is MIXED if a difference is larger than noise,
+# and BOTH_WAYS otherwise.
 MIXED, BOTH_WAYS = "mixed", "leans both ways"
 BY_TEXT = {
-    BETTER: "Yes. This data kept the quantized model closer to the original, even {}",
+    BETTER: "Yes. With this data, the quantized model is closer to the original, even {}",
     WORSE: "No. With the same amount of text on both sides, the quantized model is further from the original",
     MIXED: "Mixed: {}, this data helped on some held-out texts and hurt on others",
     LEANS_BETTER: "Perhaps: {}, this data looks better, but chance can explain the difference",
@@ -38,7 +38,7 @@ BY_TEXT = {
     BOTH_WAYS: "Unclear: {}, this data looks better on some texts and worse on others, but chance can explain this",
     WITHIN_NOISE: "No difference could be seen {}",
     SAME: "No difference is possible: both sides were calibrated on the same tokens",
-    UNKNOWN: "Unknown: {}, too little was measured, or a number is not finite",
+    UNKNOWN: "Unknown: {}, too little was measured, or a measured number is not finite",
 }
 EVEN = "with the same amount of text on both sides"
 MORE_TEXT = "No. The gain comes from having more text: with the same amount of text on both sides, there is none"
@@ -121,7 +121,7 @@ def _line(c: dict[str, Any], counts: Counter[str]) -> str:
 CAVEAT = (
     "The intervals account for the random choice of held-out items. They do not account for the random choice of "
     "calibration seeds: in our own tests (SmolLM2-135M, GPTQ INT4), a new draw of the seeds changed KL by about "
-    f"±{KL.close[PROSE]} nats a token. Set `evaluate.repeats` to 3 or more before you trust a small difference."
+    f"±{KL.close[PROSE]} nats per token. Set `evaluate.repeats` to 3 or more before you trust a small difference."
 )
 COVERED = (
     "The intervals account for the random choice of held-out items and of calibration samples, because every set was "
@@ -156,7 +156,7 @@ def verdict(body: dict[str, Any]) -> list[str]:
 
 
 def details(body: dict[str, Any]) -> list[str]:
-    """Every metric of every comparison, and an explanation of how to read it, as lines of Markdown."""
+    """Every metric of every comparison, and how to read the metrics, as lines of Markdown."""
     lines: list[str] = []
     if not body["comparisons"]:
         return [*lines, _nothing(body), ""]
@@ -174,7 +174,7 @@ def details(body: dict[str, Any]) -> list[str]:
 
 
 def covered(body: dict[str, Any]) -> str:
-    """What the intervals over several draws include and what they do not."""
+    """What the intervals over several draws include, and what they do not include."""
     draws, shared = min(comparison["draws"] for comparison in body["comparisons"]), body["run"]["shared_seeds"]
     return COVERED.format(draws=draws) + (SHARED.format(**shared) if shared else "")
 
@@ -206,7 +206,7 @@ def _comparison(c: dict[str, Any], texts: dict[str, dict[str, Any]]) -> list[str
 
 
 def _held_against(c: dict[str, Any]) -> str:
-    """The name of the set on the other side: the baseline, or the set whose size our set copies.
+    """The name of the set with which our set is compared: the baseline, or the set whose size our set copies.
 
     The baseline that is cut to equal tokens is also called the baseline.
     """
@@ -239,7 +239,7 @@ def _outcome(metric: str, outcome: dict[str, Any]) -> str:
 
 
 def _too_close(metric: str, kind: str, outcome: dict[str, Any]) -> str:
-    """A warning if another draw of the calibration set can cause such a difference; otherwise an empty string."""
+    """A warning if another draw of the calibration set can cause a difference of this size; otherwise ""."""
     close, difference = METRICS.get(metric).close.get(kind), outcome["difference"]["value"]
     if close is None or outcome["verdict"] == SAME or difference is None or abs(difference) >= close:
         return ""

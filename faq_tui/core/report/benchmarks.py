@@ -16,7 +16,7 @@ from faq_tui.core.settings import BASELINE, TOKENS_SUFFIX
 from faq_tui.core.settings.sets import draw_name
 from faq_tui.core.store.benchmarks import Key, Result, all_problems
 
-HIDDEN = {"items", "signature"}  # `items` is as long as the data, and `signature` means nothing to a reader
+HIDDEN = {"items", "signature"}  # `items` is too long for a table, and `signature` has no meaning for a reader
 NOT_YET = "not run yet"
 ROUNDED = 1e-4  # evalscope rounds values to four digits
 
@@ -121,9 +121,11 @@ def _of_items(result: Result) -> tuple[float, float] | None:
 
 
 def is_shown(result: dict[str, Any], results: list[dict[str, Any]]) -> bool:
-    """Whether the Markdown shows the row. It shows a task's overall result, or the parts if there is none.
+    """True if the Markdown shows the row.
 
-    report.json holds all rows.
+    The Markdown shows the overall result of a task, or its parts if there is none.
+
+    The file report.json holds all rows.
     """
     whole = any(other["task"] == other["name"] == result["task"] for other in results)
     return result["name"] == result["task"] or not whole
@@ -162,7 +164,7 @@ def _notes(results: list[dict[str, Any]]) -> list[str]:
         "An accuracy lies between 0 and 1.",
         f"- **Std. error**: the standard error over a task's items; {MISSING} means that it is unknown. **Against "
         "baseline**: the difference from the baseline on the same items, ± its standard error. A difference of less "
-        "than two standard errors is within noise. If a table has many rows, some of them show larger differences by "
+        "than two standard errors is within noise. In a table with many rows, some rows show larger differences by "
         "chance.",
     ]
 

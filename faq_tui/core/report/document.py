@@ -33,7 +33,7 @@ TITLES = {
 def document(run: Run, evidence: Evidence | None = None) -> dict[str, Any]:
     """The content of the report of `run`. A number that is not finite becomes None (null in JSON).
 
-    `evidence` is the result of `collect`, if the caller has it already. Raises UsageError if nothing is measured.
+    Callers that already have the result of `collect` pass it as `evidence`. Raises UsageError if nothing is measured.
     """
     evidence = collect(run) if evidence is None else evidence
     known = environment.read_environment(run)

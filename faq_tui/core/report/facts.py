@@ -63,7 +63,7 @@ def what_was_run(run: Run) -> dict[str, Any]:
         "recipes": [recipe.with_keys_of_all() for recipe in settings.recipes],
         "evaluate": settings.evaluate.model_dump(
             exclude={"lm_eval", "evalscope", "serve"}
-        ),  # the section on benchmarks shows these
+        ),  # the section on benchmarks shows these keys
     }
 
 
@@ -101,7 +101,7 @@ def without_credentials(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-LONGEST_JUDGE = 450  # most characters of a judge's description, which has its name, a model and a URL
+LONGEST_JUDGE = 450  # longest description of a judge in characters; it has the judge's name, a model and a URL
 
 
 def judge_lines(judge: dict[str, Any]) -> list[str]:

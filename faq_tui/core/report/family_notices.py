@@ -54,7 +54,7 @@ def _notice(run: Run, finding: Finding) -> str:
 
 
 def target_name(settings: Settings) -> str:
-    """The target's name as servers use it."""
+    """The target's name in the form that servers use."""
     if settings.target.model != EMBEDDED:
         return settings.target.model
     from faq_tui.core.embedded.gguf_file import MODEL_NAME

@@ -1,4 +1,4 @@
-"""The section on flips: labelled items that one model answers right and the other wrong, with their texts."""
+"""The section on flips: labelled items that only one of two models answers correctly, with their texts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from faq_tui.core.store.measurements import all_items
 EXPLANATION = (
     "A flipped item is answered correctly either only before quantization (lost) or only after quantization (won)."
 )
-SHOWN = 12  # most items that are shown per text; report.json holds all
+SHOWN = 12  # number of items shown per text; report.json holds all items
 LONGEST = 160
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ReportFormat(Extension):
-    """A format of the report. `name` is the value of `--format`. `help` is one sentence for the command's help."""
+    """A format of the report.
+
+    `name` is the value of `--format`. `help` is one sentence for the help of the command.
+    """
 
     suffix: str  # suffix of its file in `reports/`, such as ".md"
 
@@ -30,7 +33,7 @@ class ReportFormat(Extension):
 
 class Markdown(ReportFormat):
     name, title, suffix = "md", "Markdown", ".md"
-    help = "The answer in words, followed by every table; it is also readable as plain text."
+    help = "The answer in words, followed by every table. The file is also readable as plain text."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.markdown import markdown
@@ -40,7 +43,7 @@ class Markdown(ReportFormat):
 
 class JsonDocument(ReportFormat):
     name, title, suffix = "json", "JSON", ".json"
-    help = "All figures with their intervals, for programs."
+    help = "All numbers with their intervals, for programs."
 
     def render(self, body: dict[str, Any]) -> str:
         # ASCII only, so that model text cannot reach a terminal as a control character.
@@ -49,7 +52,7 @@ class JsonDocument(ReportFormat):
 
 class Html(ReportFormat):
     name, title, suffix = "html", "HTML", ".html"
-    help = "One page with figures; it has no scripts and loads nothing from a network."
+    help = "One page with plots. It has no scripts and loads nothing from a network."
 
     def render(self, body: dict[str, Any]) -> str:
         from faq_tui.core.report.html.page import page

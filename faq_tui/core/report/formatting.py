@@ -9,12 +9,12 @@ from typing import Any
 
 from faq_tui.core.extensions import METRICS
 
-LONGEST = 200  # characters
+LONGEST = 200  # longer texts are cut to this many characters
 # Unicode categories: control, format (such as the characters that reverse the direction of a line), surrogate,
 # private use, line separator and paragraph separator.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 MARKUP = re.compile(r"[\\`*\[\]<>|#~&!@$]|(?<![^\W_])_|_(?![^\W_])")
-LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # GitHub turns these into links
+LINK = re.compile(r"(?<=\w):(?=//)|(?<=www)\.", re.IGNORECASE)  # without these characters, GitHub makes no link
 
 
 def one_line(text: object, longest: int = LONGEST) -> str:
@@ -33,7 +33,7 @@ def escape(text: object, longest: int = LONGEST) -> str:
 
 MISSING = "–"
 HUGE = 1e6
-NO_SHARE = 100  # a larger share tells a reader nothing
+NO_SHARE = 100  # a larger share has no meaning for a reader
 
 
 def metric_title(metric: str) -> str:
@@ -90,7 +90,7 @@ def share(estimate: dict[str, Any] | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in percent. Beyond ±NO_SHARE only this bound is shown, because the share's denominator is near zero."""
+    """A share in percent. A share beyond ±NO_SHARE is shown as this bound, because its denominator is near zero."""
     if not math.isfinite(share) or abs(share) >= NO_SHARE:
         return f"{'<-' if share < 0 else '>'}{100 * NO_SHARE}"
     return f"{round(100 * share):d}"  # round() avoids -0

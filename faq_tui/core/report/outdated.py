@@ -24,7 +24,7 @@ NO_MEASUREMENT = {"batch_size", "bootstrap", "repeats", "repeat_share", "lm_eval
 
 
 def outdated(run: Run) -> str | None:
-    """A sentence without its full stop if figures may come from earlier settings. Otherwise None."""
+    """A sentence without a full stop if figures may come from earlier settings; otherwise None."""
     row = all_rows(run.store).get(STAGE)
     if row is None:
         return None

@@ -17,8 +17,8 @@ ARXIV = "arXiv 2601.11200"
 def paper(run: Run) -> dict[str, Any]:
     """The paper's values for the run's model.
 
-    `known` says whether the paper has the model. `cells` holds its values for the unquantized model, and for the
-    methods and bit widths of the run.
+    `known` is true if the paper has the model. `cells` holds the paper's values for the unquantized model, and for
+    the methods and bit widths of the run.
     """
     model = target_name(run.settings)
     recipes = [(recipe.method, recipe.bits) for recipe in run.settings.recipes]
@@ -26,7 +26,7 @@ def paper(run: Run) -> dict[str, Any]:
 
 
 def paper_lines(body: dict[str, Any]) -> list[str]:
-    """The section as lines of Markdown: the paper's tables, or one sentence if it has no table for this run."""
+    """The section as lines of Markdown: the paper's tables, or one sentence if no table fits this run."""
     paper_cells = [Cell(**cell) for cell in body["paper"]["cells"]]
     if not [cell for cell in paper_cells if cell.bits != UNQUANTIZED]:
         what = "the methods and bit widths of this run" if body["paper"]["known"] else "this model"
@@ -41,7 +41,7 @@ def paper_lines(body: dict[str, Any]) -> list[str]:
         ]
     return [
         *lines,
-        "- The figures are as printed in the paper. Perplexities are lm_eval's word perplexities; all other figures "
+        "- The figures are copied from the paper. Perplexities are lm_eval's word perplexities; all other figures "
         "are accuracies in percent. The paper gives no intervals and does not publish its seeds, prompts, sampling "
         "or sequence length. Therefore compare the directions of differences, not their sizes.",
         "",

@@ -9,8 +9,8 @@ from faq_tui.core.report.formatting import escape
 from faq_tui.core.settings import EMBEDDED
 
 WAYS = {
-    "generation_prompt": "built from the generation prompt, because the template removes reasoning",
-    "inline": "with the reasoning inside the answer text, because the template has no think block",
+    "generation_prompt": "built from the generation prompt, because the chat template removes reasoning",
+    "inline": "with the reasoning inside the answer text, because the chat template has no part for reasoning",
 }
 KINDS = {
     "raw": "texts without the chat template",
@@ -32,7 +32,7 @@ def run_lines(body: dict[str, Any]) -> list[str]:
         f"(random seed {facts['seeds']['sample_seed']})",
         *(line for source in facts["sources"] for line in _source(source)),
         *judge_lines(facts["judge"]),
-        f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens a sample; longer samples: "
+        f"- **Assembled**: at most {facts['assemble']['max_tokens']} tokens per sample; longer samples: "
         f"{facts['assemble']['overflow']}",
         *(_set(one) for one in facts["sets"]),
         *(f"- **Recipe**: {_pairs(_without_sets(recipe))}" for recipe in facts["recipes"]),
@@ -66,7 +66,7 @@ def _set(made: dict[str, Any]) -> str:
     if made["cut"]:
         line += f", {made['cut']:,} tokens cut off ({made['kept']:.0%} kept)"
     if made["answered"]:
-        line += f"; {made['whole_answers']:,} of {made['answered']:,} samples hold their whole answer"
+        line += f"; {made['whole_answers']:,} of {made['answered']:,} samples hold the whole answer"
     built = {way: number for way, number in made["ways"].items() if way in WAYS}
     line += "".join(f"; {number:,} {WAYS[way]}" for way, number in built.items())
     return line + (f"; left out: {refused}" if refused else "")
@@ -84,7 +84,7 @@ def _made_from(plan: dict[str, Any] | None) -> str:
     if plan["kind"] != "seed":
         words.append(KINDS[plan["kind"]])
     words += ["answers only"] if plan["answer_only"] else []
-    words += [f"at most {plan['tokens_per_sample']} tokens a sample"] if plan["tokens_per_sample"] else []
+    words += [f"at most {plan['tokens_per_sample']} tokens per sample"] if plan["tokens_per_sample"] else []
     words += [f"ordered by {plan['select']}"] if plan["select"] else []
     words += [f"as many {unit} as {escape(other)}" for unit, other in plan["match"].items() if other]
     return f"{', '.join(words)}; " if words else ""

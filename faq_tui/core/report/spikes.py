@@ -25,7 +25,7 @@ NAMES = {
 }
 
 
-SENTENCE = 1000  # most characters of a sentence
+SENTENCE = 1000  # longer sentences are cut to this many characters
 DRIFT = (
     "The table shows the relative error of each layer's output: how much it differs from the unquantized model's "
     "output on the same held-out text."
@@ -66,7 +66,7 @@ def fingerprint(run: Run) -> Any:
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """For a mixture-of-experts model: the number of experts, and of those with too few tokens, for each set."""
+    """For a mixture-of-experts model and each set: the number of experts, and how many got too few tokens."""
     entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]
@@ -116,7 +116,8 @@ def _rows(comparisons: list[dict[str, Any]]) -> list[list[str]]:
 def _errors(data: dict[str, Any]) -> list[list[str]]:
     rows = []
     for one in data["layer_errors"]:
-        errors = {layer: error for layer, error in enumerate(one["errors"]) if error is not None}  # None: not finite
+        # None means that the error is not finite.
+        errors = {layer: error for layer, error in enumerate(one["errors"]) if error is not None}
         if errors:
             highest = max(errors, key=errors.__getitem__)
             middle, last = median(errors.values()), one["errors"][-1]

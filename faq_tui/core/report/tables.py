@@ -1,4 +1,4 @@
-"""The two large tables: one has a row per model, the other a row per metric of each comparison."""
+"""The two large tables: one has a row per model, the other has a row for each metric of each comparison."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def models(body: dict[str, Any]) -> list[str]:
-    """The table of models as lines of Markdown. Only metrics with a heading have a column; report.json has all."""
+    """The table of models as lines of Markdown.
+
+    Only metrics with a heading have a column; report.json has all metrics.
+    """
     columns = [
         (metric.name, text["name"], f"{escape(metric.heading)} {escape(text['title'])}")
         for metric in _headed()
@@ -48,7 +51,7 @@ def _model(row: dict[str, Any], columns: list[tuple[str, str, str]]) -> list[str
 
 
 def _headed() -> list[Metric]:
-    """The metrics that have a column in the table of models, in its order."""
+    """The metrics that have a column in the table of models, in the order of the columns."""
     return sorted((metric for metric in all_metrics() if metric.heading), key=lambda metric: metric.heading_rank)
 
 
@@ -104,7 +107,7 @@ def _notes(body: dict[str, Any]) -> list[str]:
         "(windows, answers, questions). **Within noise**: the interval of the difference includes zero.",
         "- **p**: the probability of a difference at least this large by chance, adjusted for all "
         f"{body['interval']['comparisons']} comparisons of this report (Benjamini and Hochberg). Of the "
-        "results called better or worse, about 5% or fewer are expected to be due to chance. **Leans**: the interval "
+        "results called better or worse, at most about 5% are expected to be due to chance. **Leans**: the interval "
         "excludes zero, but p is above 0.05 after the adjustment.",
         "- **Loss recovered**: (baseline - set) / (baseline - unquantized); 100% means that the set "
         f"recovers the whole loss; {formatting.MISSING} means that the baseline's loss is within noise.",

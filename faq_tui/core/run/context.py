@@ -13,7 +13,10 @@ from faq_tui.core.run.run import Run
 
 @dataclass(frozen=True)
 class Context:
-    """The inputs of a stage. When the stage ends, `resources` is closed, which stops the servers that it started."""
+    """The inputs of a stage.
+
+    When the stage ends, `resources` is closed, which stops all servers that the stage started.
+    """
 
     run: Run
     emit: Emit

@@ -1,7 +1,7 @@
 """The events that the pipeline emits, and their form as lines of JSON.
 
-All consumers (the CLI's bars, `--json`, a job's `events.jsonl`, the app) read only these events. Their texts come
-from models, files and servers, so every consumer must pass them through `sanitize` before it shows them.
+All consumers (the CLI's bars, `--json`, a job's `events.jsonl`, the app) read only these events. The texts in events
+come from models, files and servers, so every consumer must pass them through `sanitize` before it shows them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Event:
 
 
 Emit = Callable[[Event], None]
-Timed = tuple[Event, float]  # (event, its time in unix seconds)
+Timed = tuple[Event, float]  # (event, time of the event in Unix seconds)
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class StageStarted(Event):
     stage: str
     total: int | None  # units of work still to do; None if not known yet
     unit: str
-    already: int = 0  # units that are already done
+    already: int = 0  # units of work that are already done
 
 
 @dataclass(frozen=True)
@@ -201,7 +201,7 @@ class ModuleQuantized(Event):
     artefact: str
     layer: int
     module: str
-    loss: float | None  # None if the quantizer returned no loss; then `note` is the reason
+    loss: float | None  # None if the quantizer returned no loss; in this case, `note` is the reason
     seconds: float
     note: str = ""
 
@@ -235,7 +235,7 @@ class ReportWritten(Event):
 
 KINDS: dict[str, type[Event]] = {kind.__name__: kind for kind in Event.__subclasses__()}
 
-_KEYS = {"number": "index"}  # maps the name of a field to its key in the JSON line, if these differ
+_KEYS = {"number": "index"}  # maps the name of a field to its key in the JSON line, if both differ
 _FIELDS = {name: {_KEYS.get(f.name, f.name): f.name for f in fields(kind)} for name, kind in KINDS.items()}
 
 
@@ -262,7 +262,7 @@ def from_json(line: str | bytes) -> Timed:
         values = {field_of[k]: tuple(v) if isinstance(v, list) else v for k, v in body.items() if k in field_of}
         return KINDS[name](**values), float(body["time"])
     except (KeyError, TypeError, OverflowError) as error:
-        raise ValueError(f"not the line of an event: {error}") from None
+        raise ValueError(f"the line is not an event: {error}") from None
 
 
 def recorded(file: IO[str], emit: Emit) -> Emit:
@@ -276,7 +276,8 @@ def recorded(file: IO[str], emit: Emit) -> Emit:
     return write_and_emit
 
 
-# Most lines of a long file are deltas. To be fast, the code below compares only the first bytes and parses no line.
+# Most lines of a long file are deltas. To be fast, the code below compares only the first bytes of a line and does
+# not parse it.
 
 
 def line_start(kind: type[Event]) -> bytes:
@@ -287,7 +288,7 @@ def line_start(kind: type[Event]) -> bytes:
 DELTA_LINE = line_start(CandidateDelta)
 SETTLED_LINES = tuple(
     map(line_start, (CandidateDone, CandidateRetried, CandidateFailed))
-)  # kinds of events that end a try of a candidate
+)  # the kinds of events that end a try of a candidate
 STAGE_LINES = tuple(map(line_start, (StageStarted, StageSkipped, StageDone, StageFailed)))
 
 

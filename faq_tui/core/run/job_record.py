@@ -14,14 +14,14 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # the line in a job's log that gives the reason for its end begins with this
+LOG_PREFIX = "faq-tui: "  # in a job's log, the line that gives the reason for the job's end begins with this
 
 
 @dataclass(frozen=True)
 class Job:
     """One call of the pipeline, in the background or in the terminal.
 
-    `began` is the start time of its process. It tells this process from a later one with the same pid.
+    `began` is the start time of the job's process. A later process with the same pid has another start time.
     """
 
     id: str
@@ -67,7 +67,7 @@ def write_job(folder: Path, only: str | None, until: str | None, stages: tuple[s
 
 
 def read_job(folder: Path) -> Job | None:
-    """The job in `jobs/<id>`; None if it never began, or if an older version recorded it."""
+    """The job in `jobs/<id>`; None if the job never began, or if an older version recorded it."""
     try:
         body = json.loads((folder / FILE).read_text(encoding="utf-8"))
         return Job(

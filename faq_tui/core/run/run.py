@@ -1,4 +1,7 @@
-"""A run is a folder with the settings, database and artefacts of one target model. A lock protects it."""
+"""A run is a folder with the settings, database and artefacts of one target model.
+
+Only one process may write to it.
+"""
 
 from __future__ import annotations
 
@@ -79,8 +82,8 @@ def nearest_run(folder: Path) -> Path:
     if len(names) == 1:
         return folder / names[0]
     if names:
-        raise UsageError(f"several runs are here: give one of {', '.join(names[:8])}")
-    raise UsageError("no run here: try `faq-tui demo`, or create a run (see `faq-tui init --help`)")
+        raise UsageError(f"there are several runs here: give one of {', '.join(names[:8])}")
+    raise UsageError("there is no run here: try `faq-tui demo`, or create a run (see `faq-tui init --help`)")
 
 
 @contextmanager

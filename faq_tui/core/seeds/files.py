@@ -22,7 +22,7 @@ SPLIT = re.compile(r"(train|test|validation|valid|val|dev|eval)(?![a-z])", re.IG
 
 @dataclass(frozen=True)
 class SeedFile:
-    """A seed file. `name` stands for the file in the origins of seeds."""
+    """A seed file. `name` is the file's name in the origins of its seeds."""
 
     path: Path
     name: str
@@ -43,7 +43,7 @@ def files_of_pattern(path: Path, name: str) -> list[SeedFile]:
 
 def _matching(path: Path, name: str) -> list[SeedFile]:
     count = next(n for n, part in enumerate(Path(name).parts) if MAGIC.search(part))
-    wild = len(Path(name).parts) - count  # the parts of the pattern behind the last plain folder
+    wild = len(Path(name).parts) - count  # the parts of the pattern after the last plain folder
     base, pattern = Path(*path.parts[:-wild]), str(Path(*path.parts[-wild:]))
     start = Path(*Path(name).parts[:count])
     found = sorted(one for one in base.glob(pattern) if one.is_file())
@@ -51,11 +51,11 @@ def _matching(path: Path, name: str) -> list[SeedFile]:
 
 
 def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bool]) -> list[SeedFile]:
-    """The seed files of a folder and the folders in it, in alphabetical order; hidden ones are left out.
+    """The seed files of a folder and the folders in it, in alphabetical order, without hidden files.
 
-    `known` is true for the suffixes of seed files. Text files are left out if there are seed files of another kind.
-    If the names of files begin with the names of splits, only the files of `split` are used. Raises UsageError if
-    there is none.
+    `known` returns True for the suffixes of seed files. Text files are left out if there are seed files of another
+    kind. If the names of files begin with the names of splits, only the files of `split` are used. Raises UsageError
+    if there is no such file.
     """
     found = [one for one in _walk(path) if known(plain_suffix(one)) and one.name not in NO_ROWS]
     tables = [one for one in found if plain_suffix(one) != ".txt"]
@@ -70,7 +70,7 @@ def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bo
 
 
 def split_of(path: Path) -> str:
-    """The split that the file's name begins with, as `train-00000-of-00002.parquet`; "" if it names none."""
+    """The split with which the file's name begins: `train` for `train-00000-of-00002.parquet`; "" if none."""
     match = SPLIT.match(path.name)
     found = match[1].lower() if match else ""
     return SPLIT_NAMES.get(found, found)
@@ -105,5 +105,5 @@ def _walk(folder: Path) -> list[Path]:
 
 def _not_too_many(files: list[SeedFile], name: str) -> list[SeedFile]:
     if len(files) > MOST_FILES:
-        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: name fewer")
+        raise UsageError(f"seeds.path {name} names more than {MOST_FILES:,} files: name fewer files")
     return files

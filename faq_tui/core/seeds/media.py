@@ -12,7 +12,10 @@ from faq_tui.core.seeds.reasons import AUDIO, IMAGE, VIDEO, ShapeError
 
 @dataclass(frozen=True)
 class Media:
-    """One kind of media. `reason` is the reason under which a skipped row is counted; `words` names the kind."""
+    """One kind of media.
+
+    `reason` is the reason under which skipped rows are counted; `words` names the kind of media in errors.
+    """
 
     reason: str
     words: str
@@ -27,11 +30,11 @@ KINDS = {
 }
 _ENDINGS = ("", "s", "_path", "_paths", "_url", "_urls", "_file", "_files", "_bytes")
 FIELDS = {f"{name}{ending}": media for name, media in KINDS.items() for ending in _ENDINGS}
-NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")  # MMMU: image_1 to image_7
+NUMBERED = re.compile(r"(image|img|audio|video)_?\d{1,2}")  # the data set MMMU has fields image_1 to image_7
 PART_TYPES = re.compile(r"(?:input_)?(image|img|audio|video)(?:_\w+)?")
 
-# `<image>`, `[IMG]` and `<ImageHere>` stand for an image where they begin a text or stand alone on a line; elsewhere
-# a text may be about such a tag. `<image 1>`, `<|image|>` and `<|image_pad|>` always stand for one.
+# `<image>`, `[IMG]` and `<ImageHere>` stand for an image if they begin a text or are alone on a line. Elsewhere, the
+# text may be about such a tag. `<image 1>`, `<|image|>` and `<|image_pad|>` always stand for an image.
 _NAMES = "image|img|audio|video"
 _PLAIN = rf"(?:<({_NAMES})(?:here|placeholder)?>|\[({_NAMES})\])"
 PLACEHOLDER = re.compile(
@@ -72,7 +75,7 @@ def media_in_text(text: str) -> Media | None:
         return None
     for match in PLACEHOLDER.finditer(text):
         name = next(name for name in match.groups() if name).lower()
-        if f"</{name}>" not in text.lower():  # HTML
+        if f"</{name}>" not in text.lower():  # otherwise the text is HTML
             return KINDS[name]
     return KINDS["image"] if VISION_START in text else None
 
@@ -86,7 +89,7 @@ def _field(name: object) -> Media | None:
 
 
 def _holds(value: Any, depth: int = 0) -> bool:
-    """True if the field contains text or bytes, or a list or an object that contains some."""
+    """True if the field contains text or bytes, or a list or an object that contains text or bytes."""
     if isinstance(value, str):
         return bool(value.strip())
     if isinstance(value, list | tuple) and depth < 3:

@@ -19,19 +19,19 @@ STARTER = "starter"
 
 
 def starter_path() -> Path:
-    """The seeds that ship with faq-tui: questions written for it."""
+    """The file of the seeds that ship with faq-tui."""
     return Path(str(files("faq_tui.core") / "data" / "starter_seeds.jsonl"))
 
 
 def suffixes() -> tuple[str, ...]:
-    """The endings of every seed file, those of faq-tui's own formats first."""
+    """The endings of all seed files. The endings of faq-tui's own formats come first."""
     return tuple(suffix for seed_format in SEED_FORMATS.all() for suffix in seed_format.suffixes)
 
 
 def read_records(path: Path, settings: Seeds) -> Records:
-    """The records of the file at `path`, or of what else `settings.path` names: a folder, a pattern, or a data set.
+    """The records of the file at `path`, or of the folder, pattern or data set that `settings.path` names.
 
-    Raises UsageError for a missing file, an unknown ending, or content that is not what the ending says.
+    Raises UsageError for a missing file, an unknown ending, or content that does not fit the ending.
     """
     if settings.path == STARTER:
         path = starter_path()
@@ -42,16 +42,17 @@ def read_records(path: Path, settings: Seeds) -> Records:
 
 
 def format_of(path: Path, name: str) -> SeedFormat:
-    """The format that reads the seeds called `name` in `seeds.path`; as a file they would lie at `path`.
+    """The format that reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`.
 
-    Formats of faq-tui come before those of other packages, and files before data sets. A file whose content is
-    another format beyond doubt is read as that. Raises UsageError if there is no such file, or no format for it.
+    Formats of faq-tui are tried before formats of other packages, and files before data sets. If the content of a
+    file certainly has another format than its ending says, that format is used. Raises UsageError if there is no such
+    file, or no format for it.
     """
     if path.is_dir():
         if is_dataset_folder(path):
             return _builtin("datasets")
         endings = ", ".join(suffixes())
-        raise UsageError(f"seeds.path {name} is a folder: name one file ({endings}), as it holds none")
+        raise UsageError(f"seeds.path {name} is a folder without seed files ({endings}): name a file")
     suffix = plain_suffix(path)
     by_suffix = _of_suffix(suffix)
     if path.exists():
@@ -60,7 +61,7 @@ def format_of(path: Path, name: str) -> SeedFormat:
             return by_content
         if by_suffix is not None:
             return by_suffix
-        raise UsageError(f"{path}: unknown ending {path.suffix!r}; seeds come as {', '.join(suffixes())}")
+        raise UsageError(f"{path}: unknown ending {path.suffix!r}; seed files end in {', '.join(suffixes())}")
     if by_suffix is None:
         for seed_format in SEED_FORMATS.all():
             if not seed_format.suffixes and seed_format.recognises(path, name):
@@ -68,7 +69,7 @@ def format_of(path: Path, name: str) -> SeedFormat:
                 return reader
     parts = name.split("/")
     if by_suffix is None and len(parts) == 3 and all(part.strip(".~") for part in parts):
-        hint = f'; for a configuration of a data set, path = "{parts[0]}/{parts[1]}" and config = "{parts[2]}"'
+        hint = f'; for a configuration of a data set, set path = "{parts[0]}/{parts[1]}" and config = "{parts[2]}"'
         raise UsageError(f"no seed file at {path}: check seeds.path{hint}")
     raise UsageError(f"no seed file at {path}: check seeds.path")
 
@@ -115,12 +116,12 @@ def _of_content(path: Path, suffix: str) -> SeedFormat | None:
     if by_suffix is not None and by_suffix.name not in SEED_FORMATS.builtin:
         return None
     if suffix in (".txt", ".json", ".jsonl", ".ndjson"):
-        return None  # a line of text may be JSON, and both JSON formats read each other's files
+        return None  # a line of plain text may be JSON, and each JSON format also reads the files of the other
     return _builtin("jsonl") if _begins_as_json(head.removeprefix(b"\xef\xbb\xbf").lstrip()) else None
 
 
 def _begins_as_json(head: bytes) -> bool:
-    """True if the first line is a JSON object, or the text begins as a list of objects."""
+    """True if the first line is a JSON object, or the text begins like a list of objects."""
     first = head.split(b"\n", 1)[0].strip()
     if first.startswith(b"{"):
         try:
@@ -136,9 +137,10 @@ def _builtin(name: str) -> SeedFormat:
 
 
 def _of_suffix(suffix: str) -> SeedFormat | None:
-    """The format of files with this ending. Raises FaqError if two other packages bring one."""
+    """The format of files with this ending. Raises FaqError if two other packages have such a format."""
     further = []
-    for name in SEED_FORMATS.names():  # loaded one by one: a broken package must not stop a file of ours
+    # They are loaded one by one, so that a broken package does not affect files of faq-tui's formats.
+    for name in SEED_FORMATS.names():
         seed_format: SeedFormat = SEED_FORMATS.get(name)
         if suffix in seed_format.suffixes:
             if name in SEED_FORMATS.builtin:

@@ -6,7 +6,7 @@ EMPTY, DUPLICATE, BROKEN = "empty", "duplicate", "broken"
 ENCODING, NO_QUESTION, TOOLS = "encoding", "no question", "tools"
 IMAGE, AUDIO, VIDEO = "image", "audio", "video"
 
-# The parts that a used row can lack. Each text ends the sentence "in 3 seeds …".
+# The parts that a used row can lack. Each text completes the sentence "in 3 seeds …".
 LEFT_OUT = {
     TOOLS: "the turns from the first tool call on are left out",
     "system": "the text of the system column is left out, since the chat has a system turn",
@@ -15,7 +15,7 @@ LEFT_OUT = {
 
 
 class ShapeError(ValueError):
-    """The record has no question that can be used. The message explains this; the row is counted under `reason`."""
+    """The record has no question that can be used. The message says why; the row is counted under `reason`."""
 
     def __init__(self, message: str, reason: str = BROKEN) -> None:
         super().__init__(message)
@@ -23,14 +23,17 @@ class ShapeError(ValueError):
 
 
 def reason_of(problem: str) -> str:
-    """The reason under which a problem is counted. `problem` ends the sentence "line 3 is …"."""
+    """The reason under which a problem is counted. `problem` completes the sentence "line 3 is …"."""
     if problem == EMPTY:
         return EMPTY
     return ENCODING if problem.startswith("not UTF-8") else BROKEN
 
 
 def in_short(reasons: dict[str, int]) -> str:
-    """`2 empty, 4 broken, 1 image` for counts by reason. The reasons for a faulty row are added up."""
+    """The counts by reason as text, such as `2 empty, 4 broken, 1 image`.
+
+    All reasons for a broken row are added up.
+    """
     short: dict[str, int] = {}
     for reason, count in reasons.items():
         name = BROKEN if reason in (ENCODING, NO_QUESTION) else reason

@@ -1,4 +1,4 @@
-"""Make a seed of one record of a file. A record has one of three shapes (`seeds.shape`):
+"""Turn one record of a file into a seed. A record has one of three shapes (`seeds.shape`):
 
 messages  a chat, see `turns`
 prompt    a question in one of the usual fields, with or without an answer (includes Alpaca's instruction and input)
@@ -30,19 +30,23 @@ SYSTEM_FIELDS = (
     *("system", "system_prompt", "system_message", "system_instruction", "system_instructions"),
     *("sys_prompt", "developer", "developer_prompt"),
 )
-FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")  # TRL: prompt, chosen
+# The library TRL uses prompt and chosen.
+FURTHER_CHATS = ("prompt", "dialog", "dialogue", "chat", "turns", "history", "data", "chosen")
 FURTHER_PROMPTS = ("user", "human", "user_prompt", "user_message", "inputs", "ask")
 FURTHER_ANSWERS = (
     *("answers", "chosen", "responses", "outputs", "completions", "assistant", "gpt", "reply", "target", "targets"),
     *("best_answer", "model_answer", "reference_answer"),
 )
-DEEPEST = 3  # objects within objects that are searched for a question
-TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # of HH-RLHF
+DEEPEST = 3  # a question is searched in objects that are nested at most this deep
+TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # the form of the data set HH-RLHF
 
 
 @dataclass(frozen=True)
 class SeedOfRecord:
-    """A record's seed. `left_out` lists the parts of the record that it lacks, as keys of `reasons.LEFT_OUT`."""
+    """A record's seed.
+
+    `left_out` lists the parts of the record that are not in the seed, as keys of `reasons.LEFT_OUT`.
+    """
 
     seed: Seed
     left_out: tuple[str, ...] = ()
@@ -83,7 +87,7 @@ def _whole(seed: Seed) -> Seed:
     """Return the seed. Raises ShapeError if its text is not valid Unicode, or if a placeholder stands for media."""
     for text in (*(message["content"] for message in seed.messages), seed.answer or ""):
         if text != storable(text):
-            raise ShapeError("holds half a character (a lone surrogate)")
+            raise ShapeError("contains a lone surrogate, which is not a valid character")
     refuse_media(media_in_text(seed.question))
     return seed
 
@@ -238,7 +242,7 @@ def _with_system(chat: Chat, raw: dict[str, Any], settings: Seeds) -> Chat:
 
 
 def _instruction(raw: dict[str, Any], chat: Chat) -> str:
-    """The text of the field `instruction`; "" if there is none, or if it and the question contain each other."""
+    """The text of the field `instruction`; "" if there is none, or if the question contains it or is part of it."""
     given = raw.get("instruction")
     if not isinstance(given, str) or len(chat.messages) != 1:
         return ""
@@ -260,13 +264,13 @@ def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> st
 
 
 def _any_case(raw: dict[str, Any], usual: tuple[str, ...]) -> str | None:
-    """The first usual field that contains text; upper and lower case are not distinguished."""
+    """The first usual field that contains text. Upper and lower case of names do not matter."""
     lower = {name.lower().strip(): name for name in raw if isinstance(raw[name], str) and raw[name].strip()}
     return next((lower[name] for name in usual if name in lower), None)
 
 
 def _answer(raw: dict[str, Any], settings: Seeds) -> str | None:
-    """The original answer: a text, the first of several, or the assistant's turn in a list of turns."""
+    """The original answer. The field holds a text, a list of texts (the first is used), or a list of turns."""
     fields = _names(settings)
     named = fields.get("answer", settings.answer_field)
     if named is not None:
@@ -304,7 +308,10 @@ def _has(raw: Mapping[str, Any], name: str) -> bool:
 
 
 def _value(raw: Mapping[str, Any], name: str) -> Any:
-    """The field of this name; `a.b` is the field b of the object in a, if there is no field with that name."""
+    """The field with this name.
+
+    If there is no field `a.b`, the name means the field b of the object in the field a.
+    """
     if name in raw or "." not in name:
         return raw.get(name)
     value: Any = raw

@@ -14,7 +14,7 @@ from typing import Any
 from faq_tui.core.seeds.media import media_in_part, media_in_text, media_of_fields, refuse_media
 from faq_tui.core.seeds.reasons import NO_QUESTION, TOOLS, ShapeError
 
-CHAT_FIELDS = ("messages", "conversations", "conversation")  # of a JSON object: the list of a chat's messages
+CHAT_FIELDS = ("messages", "conversations", "conversation")  # fields that hold the list of a chat's messages
 _ROLE_NAMES = {
     "user": "user human usr prompter client customer question questioner",
     "assistant": "assistant gpt model chatgpt bot chatbot ai llm gpt4 gpt-4 claude bard answer",
@@ -26,13 +26,13 @@ ROLES = {name: role for role, names in _ROLE_NAMES.items() for name in names.spl
 ROLE_KEYS = ("role", "from", "speaker", "author", "sender")
 TEXT_KEYS = ("content", "value", "text", "message", "utterance", "parts")
 CALL_KEYS = ("tool_calls", "function_call", "tool_call", "function_calls")
-PAIRS = tuple(  # keys of a turn that holds a question and its answer
+PAIRS = tuple(  # (key of the question, key of the answer) in a turn that holds both
     (question, answer)
     for question in ("human", "user", "input", "question", "instruction", "prompt")
     for answer in ("assistant", "gpt", "bot", "model", "output", "answer", "response")
 )
 CALL_STARTS = ("<tool_call>", "<functioncall>", "<function_call>")
-LONGEST_JSON = 1 << 24  # characters of a text that may be JSON
+LONGEST_JSON = 1 << 24  # longer texts are not parsed as JSON (characters)
 
 Messages = tuple[dict[str, str], ...]
 
@@ -73,10 +73,10 @@ def read_chat(turns: Sequence[Any]) -> Chat:
         if cut:
             raise ShapeError("calls a tool before the user has asked anything", TOOLS)
         if nothing:
-            raise ShapeError("has a message whose content is nothing")
+            raise ShapeError("has a message without content")
         raise ShapeError("has no message of the user", NO_QUESTION)
     if not read[last_user].text:
-        raise ShapeError("has nothing in the user's message")
+        raise ShapeError("has an empty message of the user")
     after = read[last_user + 1 :]
     answer = after[0].text if after and after[0].role == "assistant" else ""
     messages = tuple({"role": turn.role, "content": turn.text} for turn in read[: last_user + 1])
@@ -122,7 +122,7 @@ def parsed_json(text: str) -> Any:
 
 
 def kind_of(value: Any) -> str:
-    """A value's type in words: `a list`."""
+    """A value's type in words, such as `a list`."""
     names = {
         "NoneType": "nothing",
         "list": "a list",
@@ -141,7 +141,7 @@ def _as_object(turn: Any) -> Any:
 
 
 def _transposed(value: Mapping[str, Any]) -> list[Any] | None:
-    """Turns from an object of equally long lists, such as {"from": [...], "value": [...]}; None for another one."""
+    """Turns from an object of equally long lists, such as {"from": [...], "value": [...]}; None for other objects."""
     role = next((key for key in ROLE_KEYS if isinstance(value.get(key), list)), None)
     text = next((key for key in TEXT_KEYS if isinstance(value.get(key), list)), None)
     if role is None or text is None or len(value[role]) != len(value[text]):
@@ -155,7 +155,7 @@ def _given_role(turn: Any) -> str | None:
         return None
     for key in ROLE_KEYS:
         given = turn.get(key)
-        if isinstance(given, dict):  # ChatGPT's export: {"author": {"role": "user"}}
+        if isinstance(given, dict):  # exports of ChatGPT have {"author": {"role": "user"}}
             given = given.get("role")
         if isinstance(given, str):
             return given
@@ -168,7 +168,7 @@ def _role(turn: Any) -> str | None:
 
 
 def _pair(turn: Mapping[str, Any]) -> tuple[str, str] | None:
-    """The keys of question and answer of a turn that holds both."""
+    """The keys of the question and the answer in a turn that holds both; None for other turns."""
     return next((pair for pair in PAIRS if all(isinstance(turn.get(key), str) for key in pair)), None)
 
 
@@ -176,7 +176,7 @@ def _turns_in(raw: Any) -> list[dict[str, Any]]:
     """The turns of one entry of the list. A pair of a question and its answer gives two or three turns."""
     turn = _as_object(raw)
     if not isinstance(turn, dict):
-        raise ShapeError(f"has {kind_of(turn)} among its messages")
+        raise ShapeError(f"has {kind_of(turn)} in its list of messages")
     given = _given_role(turn)
     if given is None:
         pair = _pair(turn)

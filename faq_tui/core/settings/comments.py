@@ -1,6 +1,6 @@
 """Write the lines of a new `faq.toml` from the schema: each key with a value, and its description as a comment.
 
-A key that has a default value is commented out and shows this value. A key whose default is no value is commented out
+A key that has a default value is commented out and shows this value. A key without a default value is commented out
 and shows an example; its description states what happens without the key.
 """
 
@@ -23,8 +23,8 @@ from faq_tui.core.settings.schema import Settings
 from faq_tui.core.settings.section import DescribedBy, Section
 
 COLUMN = 33  # comments begin in this column if the key and its value are short enough
-LONGEST = 116  # most characters of a line; a comment that does not fit is written above its key
-DEFAULT_IS = "; default: "  # in a description, this precedes what happens without the key
+LONGEST = 116  # longest line in characters; a comment that does not fit is written above its key
+DEFAULT_IS = "; default: "  # in a description, the text after this mark states what happens without the key
 
 
 def head_text(head: str, field: FieldInfo) -> str:
@@ -38,7 +38,7 @@ def keys_text(
     live: Collection[str] = (),
     without: Collection[str] = (),
 ) -> str:
-    """The keys of a section, one line each: first the keys in `values` and `live`, then the others in comments.
+    """The keys of a section, one per line. First come the keys in `values` and `live`; all others follow as comments.
 
     `values` maps keys to their values. The keys in `live` get their defaults. The keys in `without` are omitted.
     """
@@ -58,7 +58,7 @@ def keys_text(
 
 
 def comment_of(field: FieldInfo) -> str:
-    """The description of a key. If its possible values are words, they are listed."""
+    """The description of a key. If the possible values are words, the description lists them."""
     described = next((one for one in field.metadata if isinstance(one, DescribedBy)), None)
     text = described.function() if described else field.description or ""
     words = " | ".join(word for word in choices(field.annotation) if isinstance(word, str))
@@ -85,11 +85,17 @@ def choices(annotation: Any) -> tuple[Any, ...]:
 
 
 def with_comment(line: str, comment: str) -> str:
-    """The line with its comment. If they do not fit into one line, the comment is written above the line."""
+    """The line with its comment. If both do not fit into one line, the comment is written above the line."""
     padded = f"{line:<{COLUMN - 1}} # {comment}" if len(line) < COLUMN else f"{line}  # {comment}"
     if not comment:
         return f"{line}\n"
-    return f"{padded}\n" if len(padded) <= LONGEST else f"# {comment[:1].upper()}{comment[1:]}:\n{line}\n"
+    return f"{padded}\n" if len(padded) <= LONGEST else f"# {_as_sentence(comment)}:\n{line}\n"
+
+
+def _as_sentence(comment: str) -> str:
+    """The comment with a capital letter, unless it begins with the name of a method, such as `gptq`."""
+    first = comment.partition(" ")[0].rstrip(",:")
+    return comment if first in METHODS.names() else f"{comment[:1].upper()}{comment[1:]}"
 
 
 def toml_value(value: Any) -> str:
@@ -104,7 +110,10 @@ def toml_value(value: Any) -> str:
 
 
 def quoted(text: str) -> str:
-    """The text as a TOML basic string. The escapes of JSON are valid in TOML. TOML also requires one for DEL."""
+    """The text as a TOML basic string.
+
+    All escapes of JSON are valid in TOML. TOML also requires that DEL is escaped.
+    """
     if not text.isascii() and text != storable(text):
         raise UsageError(f"{text!r} is not UTF-8 text and cannot be written to faq.toml: rename it")
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -131,7 +140,7 @@ def recipe_text(group_size: str) -> str:
             f"group_size = {group_size}\n",
             with_comment('# preset = "paper"', f"default: none. {' | '.join(_presets())}"),
             with_comment('# sets = ["baseline", "elder"]', "default: every set of the run"),
-            "# Keys of only some methods. A key that is not set has the default of its method:\n",
+            "# Keys that only some methods have. A key that is not set has the default of its method:\n",
             *_own_keys(),
         ]
     )
@@ -156,7 +165,7 @@ def _presets() -> list[str]:
 
 
 def _bits() -> str:
-    """All bit widths. If only one method supports a width, the method follows in brackets."""
+    """All bit widths. If only one method supports a width, the name of this method follows in brackets."""
     methods_of: dict[int, list[str]] = {}
     for name in METHODS.names():
         for bits in model_of(name).choices("bits"):

@@ -1,4 +1,4 @@
-"""Change the recipes in a run's `faq.toml`. The comments in the file are kept."""
+"""Change the recipes in a run's `faq.toml`, and keep the comments in the file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,10 @@ def remove_recipe(path: Path, index: int) -> Settings:
 
 
 def move_recipe(path: Path, index: int, by: int) -> Settings:
-    """Move the recipe at `index` up (`by` < 0) or down. At the end of the list, nothing changes."""
+    """Move the recipe at `index` up (`by` < 0) or down.
+
+    If the recipe is already the first or the last, nothing changes.
+    """
 
     def move(recipes: Recipes) -> None:
         _spread_out(recipes)
@@ -55,7 +58,7 @@ def move_recipe(path: Path, index: int, by: int) -> Settings:
 
 
 def _spread_out(recipes: Recipes) -> None:
-    """Replace each table with lists by one table for each of its recipes. Then each index is that of one recipe."""
+    """Split each table that has lists into one table per recipe, so that table i is recipe i."""
     single: Recipes = []
     for table in recipes:
         single_recipes = combinations(table.unwrap())
@@ -76,7 +79,7 @@ def _known(recipes: Recipes, index: int) -> int:
 def _edit(path: Path, change: Callable[[Recipes], None]) -> Settings:
     """Read, change and check the file, then write it atomically."""
     path = path.resolve()  # if the path is a link, edit the file that it points to
-    load_settings(path)  # a broken file raises here and is not edited
+    load_settings(path)  # raises UsageError if the file is broken, so that it is not edited
     before = path.read_bytes()
     document = tomlkit.parse(before.decode("utf-8-sig"))
     recipes = _recipes(document)
@@ -112,7 +115,7 @@ def _put(document: tomlkit.TOMLDocument, recipes: Recipes) -> None:
         recipes[-1].add(tomlkit.nl())
     if "recipes" in document:
         if not isinstance(document["recipes"], AoT):
-            del document["recipes"]  # tables cannot be written where an inline array was, between other keys
+            del document["recipes"]  # an inline array may stand between other keys, where tables cannot be written
             document.append("recipes", array)
         else:
             document["recipes"] = array

@@ -12,8 +12,8 @@ from faq_tui.core.settings.source import Sampling
 
 LM_EVAL, EVALSCOPE = "lm_eval", "evalscope"
 
-# Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity.
-# The paper does not define "v5" and "v6" of LiveCodeBench. Here they are the problems that were new in that release.
+# Task names of lm_eval 0.4.13 and evalscope 1.14. lambada_openai gives both accuracy and perplexity. The paper does
+# not define "v5" and "v6" of LiveCodeBench. Here they mean the problems that were new in releases v5 and v6.
 LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ppl3": (LM_EVAL, ("wikitext", "c4", "lambada_openai")),
     "general12": (
@@ -26,12 +26,15 @@ LISTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "special5": (EVALSCOPE, ("aime24", "aime25", "math_500", "live_code_bench:v5", "live_code_bench:v6")),
 }
 
-# Benchmarks that run the model's code. They can be refused early; evalscope reports other ones when they start.
+# Benchmarks that run the model's code. faq-tui refuses them early unless this is allowed. evalscope reports further
+# benchmarks of this kind when they start.
 RUNS_CODE = frozenset({"live_code_bench"})
 
 
 def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
-    """The tasks without repeats. Lists are replaced by their tasks; a list of the other engine gives no task.
+    """The tasks, each only once.
+
+    The name of a list is replaced by the tasks of this engine in the list; there may be none.
 
     >>> expand("lm_eval", ["ppl3", "piqa"])
     ('wikitext', 'c4', 'lambada_openai', 'piqa')
@@ -54,7 +57,7 @@ def split_subset(task: str) -> tuple[str, str | None]:
     return name, subset or None
 
 
-SERVE = "serve"  # value of base_url if the command of [evaluate.serve] serves the models, one after the other
+SERVE = "serve"  # value of base_url if the command in [evaluate.serve] serves one model after the other
 
 
 class Serve(Section):
@@ -62,7 +65,7 @@ class Serve(Section):
 
     command: Annotated[
         tuple[str, ...],
-        Field(description="command line; {folder}, {port} and {name} are replaced; /v1/models must list the name"),
+        Field(description="command line; {folder}, {port} and {name} are replaced; /v1/models must list {name}"),
     ] = (*("vllm", "serve", "{folder}", "--host", "127.0.0.1", "--port", "{port}", "--served-model-name", "{name}"),)
     ready_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait until the server is ready, in seconds")
@@ -75,7 +78,7 @@ class _BenchmarkSection(Section):
     ] = ()
     limit: Annotated[
         Count | None,
-        Field(description="number of items of each task, from its beginning; default: all items", examples=[100]),
+        Field(description="use only the first items of each task, this many; default: all items", examples=[100]),
     ] = None
     api_key_env: Annotated[
         str | None,
@@ -92,7 +95,7 @@ class _BenchmarkSection(Section):
     @classmethod
     def _named(cls, tasks: tuple[str, ...]) -> tuple[str, ...]:
         if not all(task.strip() for task in tasks):
-            raise ValueError("a task needs a name: remove the empty one")
+            raise ValueError("one task has an empty name: remove it")
         return tuple(dict.fromkeys(tasks))
 
 
@@ -106,7 +109,7 @@ def _url(value: str | None) -> str | None:
 
 
 def _own_lists(engine: str, other: str) -> Any:
-    """A validator that refuses lists of tasks of the other engine, because they would give no task here."""
+    """A validator that refuses lists of which all tasks belong to the other engine."""
 
     def check(tasks: tuple[str, ...]) -> tuple[str, ...]:
         wrong = misplaced(engine, tasks)
@@ -124,7 +127,8 @@ class LmEval(_BenchmarkSection):
         tuple[str, ...], Field(description='names of tasks, or lists of the paper: ["ppl3", "general12"]')
     ] = ()
     mode: Annotated[
-        Literal["process", "endpoint"], Field(description="process loads the model here; endpoint asks a server")
+        Literal["process", "endpoint"],
+        Field(description="process loads the model on this machine; endpoint sends requests to a server"),
     ] = "process"
     base_url: Annotated[
         str | None,
@@ -141,12 +145,14 @@ class LmEval(_BenchmarkSection):
     ] = None
     num_fewshot: Annotated[
         int | None,
-        Field(ge=0, description="examples before each item; default: as many as the task defines", examples=[5]),
+        Field(
+            ge=0, description="number of solved examples before each item; default: as the task defines", examples=[5]
+        ),
     ] = None
     batch_size: Annotated[Count, Field(description="items in a batch")] = 4
     max_length: Annotated[
         int | None,
-        Field(ge=8, description="tokens in a window; default: as many as the model can read", examples=[2048]),
+        Field(ge=8, description="window size in tokens; default: the model's longest input", examples=[2048]),
     ] = None
     apply_chat_template: Annotated[
         bool, Field(description="true puts each question into the model's chat template")
@@ -165,7 +171,7 @@ class LmEval(_BenchmarkSection):
 
 
 class Evalscope(_BenchmarkSection):
-    """Benchmarks of evalscope (ModelScope), over HTTP; `name:subset` selects one subset of a benchmark."""
+    """Benchmarks of evalscope (ModelScope), which uses HTTP. `name:subset` selects one subset of a benchmark."""
 
     tasks: Annotated[
         tuple[str, ...],
@@ -177,7 +183,7 @@ class Evalscope(_BenchmarkSection):
     python: Annotated[
         str | None,
         Field(
-            description="Python interpreter of the environment with evalscope; default: that of faq-tui",
+            description="Python interpreter of the environment with evalscope; default: faq-tui's own interpreter",
             examples=["/path/to/venv/bin/python"],
         ),
     ] = None
@@ -193,7 +199,7 @@ class Evalscope(_BenchmarkSection):
     dataset_dir: Annotated[
         str | None,
         Field(
-            description="folder with a subfolder for each benchmark that is not fetched; default: none",
+            description="folder with local benchmarks, one subfolder each; default: none, all are fetched",
             examples=["benchmarks"],
         ),
     ] = None
@@ -202,7 +208,7 @@ class Evalscope(_BenchmarkSection):
     ] = "modelscope"
     sandbox: Annotated[
         Literal["docker", "none"],
-        Field(description="where the model's code runs; none: on this machine with your rights"),
+        Field(description="where the model's code runs; none means on this machine, with your rights"),
     ] = "docker"
 
     _check_tasks = _own_lists(EVALSCOPE, LM_EVAL)
@@ -223,7 +229,9 @@ class Evaluate(Section):
         tuple[str, ...],
         Field(description='texts for perplexity, KL and top-1: "pydoc" (no network), "wikitext2", or text files'),
     ] = ("pydoc",)
-    window: Annotated[int, Field(ge=8, description="tokens in a window of these texts; windows do not overlap")] = 512
+    window: Annotated[
+        int, Field(ge=8, description="window size of these texts in tokens; windows do not overlap")
+    ] = 512
     prose_tokens: Annotated[Count, Field(description="largest number of tokens used from each of these texts")] = (
         16384
     )
@@ -236,7 +244,7 @@ class Evaluate(Section):
     ] = ()
     word_window: Annotated[
         Annotated[int, Field(ge=8)] | Literal["model"],
-        Field(description='tokens in a window; "model": as many as the model can read'),
+        Field(description='window size in tokens; "model" means the longest input of the model'),
     ] = 2048
     word_documents: Annotated[
         Count, Field(description="largest number of documents used from each of these texts")
@@ -245,7 +253,7 @@ class Evaluate(Section):
     answers: Annotated[
         tuple[str, ...],
         BeforeValidator(_listed),
-        Field(description='who answers the held-out seeds: "target", or the name of a source'),
+        Field(description='model that answers the held-out seeds: "target", or the name of a source'),
     ] = (TARGET_ANSWERS,)
     answer_tokens: Annotated[Count, Field(description="longest held-out answer, in tokens")] = 256
 
@@ -266,15 +274,17 @@ class Evaluate(Section):
     # each draw has the share `repeat_share` of them.
     repeats: Annotated[
         int,
-        Field(ge=1, le=20, description="draws of each set; each is regenerated, quantized and measured"),
+        Field(
+            ge=1, le=20, description="number of draws of each set; each draw is regenerated, quantized and measured"
+        ),
     ] = 1
     repeat_share: Annotated[
         float,
         Field(gt=0.0, lt=1.0, description="share of the seeds in each draw if draws overlap"),
     ] = 0.5
 
-    batch_size: Annotated[Count, Field(description="windows or items in a batch")] = 4
-    bootstrap: Annotated[int, Field(ge=100, description="resamples for each interval")] = 2000
+    batch_size: Annotated[Count, Field(description="number of windows or items in a batch")] = 4
+    bootstrap: Annotated[int, Field(ge=100, description="number of bootstrap resamples for each interval")] = 2000
 
     lm_eval: Annotated[LmEval, Field(description="public benchmarks: pip install 'faq-tui[lm-eval]'")] = LmEval()
     evalscope: Annotated[

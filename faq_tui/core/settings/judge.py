@@ -37,7 +37,7 @@ def _list(words: list[str]) -> str:
 
 
 def _every_judge() -> str:
-    """The names of all judges. After each name, its required keys are listed."""
+    """The names of all judges, each followed by the keys that it requires."""
     return " | ".join(
         name + (f" (needs {' and '.join(required)})" if (required := JUDGES.get(name).required) else "")
         for name in JUDGES.names()
@@ -53,7 +53,10 @@ def _moved_by_length() -> str:
 
 
 class JudgeSettings(Section):
-    """The judges. Each judge gives a column of scores. One column, or a weighted mix of columns, decides the pick."""
+    """The judges.
+
+    The scores of one judge are a column. One column, or a weighted mix of columns, decides the pick.
+    """
 
     kind: Annotated[
         JudgeName, Field(description="the judge whose scores decide the pick"), DescribedBy(_every_judge)
@@ -62,7 +65,7 @@ class JudgeSettings(Section):
     pick_by: Annotated[
         dict[str, float],
         Field(
-            description="such as { likelihood = 1.0, activation = 0.5 }: a weighted mix picks, not kind",
+            description="such as { likelihood = 1.0, activation = 0.5 }: this weighted mix picks, instead of kind",
         ),
     ] = Field(default_factory=dict)
     length_control: Annotated[
@@ -89,7 +92,7 @@ class JudgeSettings(Section):
         ),
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
-    retries: Annotated[int, Field(ge=0, le=100, description="tries of a request after the first")] = 5
+    retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
     # Not part of the settings' hash, because it never changes a result.
     patience_s: Annotated[
         float,
@@ -114,14 +117,18 @@ class JudgeSettings(Section):
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
         Count,
-        Field(description="most tokens of reasoning that the judge sees; its middle is cut; answers are never cut"),
+        Field(description="longest reasoning that the judge sees, in tokens; longer reasoning loses its middle"),
     ] = 4000
     max_model_len: Annotated[
         Count | None,
-        Field(description="tokens of the judge's context window; default: as its server reports", examples=[32768]),
+        Field(
+            description="tokens of the judge's context window; default: the value that its server reports",
+            examples=[32768],
+        ),
     ] = None
     probe: Annotated[
-        int, Field(ge=0, le=256, description="number of seeds for a test of the judge before use; 0: no test")
+        int,
+        Field(ge=0, le=256, description="number of seeds on which the judge is tested before use; 0 means no test"),
     ] = 8
 
     @field_validator("base_url")
@@ -140,7 +147,7 @@ class JudgeSettings(Section):
     def _weights(cls, value: dict[str, float]) -> dict[str, float]:
         for kind, weight in value.items():
             if not _is_judge(kind):
-                raise ValueError(f"no kind {kind!r}; there are {', '.join(JUDGES.names())}")
+                raise ValueError(f"there is no judge {kind!r}; the judges are {', '.join(JUDGES.names())}")
             if not math.isfinite(weight) or weight == 0:
                 raise ValueError(f"the weight of {kind} must be a number other than 0")
         return value
@@ -167,7 +174,7 @@ class JudgeSettings(Section):
         return MIX if others or weight < 0 else kind
 
     def endpoint(self) -> Endpoint:
-        """The server in `[judge]`. Only for a judge that requires base_url and model."""
+        """The server in `[judge]`. Call it only for a judge that requires base_url and model."""
         assert self.base_url is not None and self.model is not None
         endpoint = Endpoint(
             base_url=self.base_url,
@@ -176,6 +183,6 @@ class JudgeSettings(Section):
             concurrency=self.concurrency,
             retries=self.retries,
         )
-        if "patience_s" not in self.model_fields_set:  # `waits_at_start` asks if the person set it
+        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` asks if the person set it
             return endpoint
         return endpoint.model_copy(update={"patience_s": self.patience_s})

@@ -76,7 +76,7 @@ def _dotted(location: tuple[int | str, ...]) -> str:
     out = ""
     for part in location:
         if isinstance(part, int):
-            out += f"[{part + 1}]"  # in messages, recipes are counted from one
+            out += f"[{part + 1}]"  # messages count recipes from 1
         else:
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word

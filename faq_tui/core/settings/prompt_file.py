@@ -15,7 +15,10 @@ QUESTION = "{question}"
 
 
 class PromptFile(str):
-    """The path of a text file, as it stands in `faq.toml`. `text` is its text without white space around it."""
+    """The path of a text file, as it stands in `faq.toml`.
+
+    `text` is the content of the file, without outer white space.
+    """
 
     text: str
 
@@ -25,7 +28,7 @@ def _read(value: str, info: ValidationInfo) -> PromptFile:
     file = PromptFile(value)
     file.text = ""
     folder: Path | None = (info.context or {}).get("folder")
-    if folder is None:  # the settings are checked before their folder exists
+    if folder is None:  # the settings are checked before the run's folder exists
         return file
     try:
         path = folder / Path(value).expanduser()
@@ -36,8 +39,8 @@ def _read(value: str, info: ValidationInfo) -> PromptFile:
         raise ValueError(f"{value} is not UTF-8 text (byte {error.start}): save it as UTF-8") from None
     except OSError as error:
         raise ValueError(f"cannot read {value} ({error.strerror}): write the file, or remove the key") from None
-    except (ValueError, RuntimeError):  # a NUL character, or ~ with the name of an unknown user
-        raise ValueError("this is no path of a file") from None
+    except (ValueError, RuntimeError):  # the path has a NUL character, or ~ with the name of an unknown user
+        raise ValueError("this is not the path of a file") from None
     if len(data) > MOST_BYTES:
         raise ValueError(f"{value} is longer than 1 MiB: is it the right file?")
     if not file.text:

@@ -26,12 +26,12 @@ COMMON = ("method", "bits", "group_size", "preset", "sets")  # the keys of every
 GRID = ("method", "bits", "group_size", "preset")  # a list in one of these keys makes several recipes
 CHOICES = ("bits", "group_size", "preset")  # the keys in GRID whose possible values depend on the method
 
-# all group sizes that gptqmodel 7.7 accepts; with -1, each row is one group
+# all group sizes that gptqmodel 7.7 accepts; -1 means that each row is one group
 GroupSize = Literal[-1, 16, 32, 64, 128, 256, 512, 1024]
 PAPER: Mapping[str, Any] = {"group_size": 128}  # the FAQ paper states only groups of 128, INT4 and INT8
 Damping = Annotated[
     float,
-    Field(gt=0.0, le=10.0, description="share of the mean of the Hessian's diagonal that is added to the diagonal"),
+    Field(gt=0.0, le=10.0, description="added to the Hessian's diagonal, as a share of its mean"),
 ]
 Presets = Mapping[str, Mapping[str, Any]]  # maps the name of each preset to its default values
 
@@ -50,11 +50,15 @@ class Recipe(Section):
 
     method: Annotated[str, Field(description="the quantization method")]
     bits: Annotated[int, Field(description="bits per weight")]
-    group_size: Annotated[int, Field(description="input features that share a scale; -1: one group per row")]
-    preset: Annotated[str | None, Field(description="named defaults of the method")] = None
+    group_size: Annotated[
+        int, Field(description="number of input features that share a scale; -1 means one group per row")
+    ]
+    preset: Annotated[str | None, Field(description="name of a set of defaults of the method")] = None
     sets: Annotated[
         tuple[str, ...] | None,
-        Field(description="calibration sets; default: baseline and every source, and their twins at equal tokens"),
+        Field(
+            description="calibration sets; default: the baseline, every source's set, and their twins at equal tokens"
+        ),
     ] = None
 
     @model_validator(mode="before")
@@ -89,7 +93,7 @@ class Recipe(Section):
     def number(self) -> int:
         """Number of the recipe's `[[recipes]]` table in the file, from one. All recipes of one table share it.
 
-        Comparing two recipes ignores this number.
+        It is ignored when two recipes are compared.
         """
         return 1
 
@@ -124,7 +128,8 @@ class Recipe(Section):
     def identity(self) -> dict[str, Any]:
         """The values of `values` that are stored in the artefact's signature, the database and the worker's job.
 
-        A key of `added_later` is omitted if it has the value of older artefacts, so that their signatures stay valid.
+        A key of `added_later` is omitted if it has the value of older artefacts, so that the signatures of older
+        artefacts stay valid.
         """
         return {key: value for key, value in self.values().items() if self.added_later.get(key) != value}
 
@@ -134,7 +139,10 @@ class Recipe(Section):
         return {key: value for key in self.own_keys() if (value := getattr(self, key)) != fields[key].default}
 
     def folder(self, set_name: str) -> str:
-        """Name of the artefact's folder under `models/`. It contains the preset if that sets keys of the method."""
+        """Name of the artefact's folder under `models/`.
+
+        It contains the preset's name if the preset sets keys of the method.
+        """
         group = "c" if self.group_size == -1 else str(self.group_size)
         preset = f"-{self.preset}" if set(self.presets.get(self.preset or "", ())) - set(COMMON) else ""
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
@@ -209,7 +217,7 @@ def combinations(recipe: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Each method uses only those values of a list that it supports. If `method` is a list, a method that supports no
     given value of another key uses its default for this key. Thus w8a8 can be combined with `group_size = 64`. A list
-    of `bits` is an exception: a method that supports none of its widths is omitted, because nobody asked for the
+    of `bits` is an exception: a method that supports none of its widths is omitted, because nobody requested the
     default width of this method.
     """
     lists = [key for key in recipe if key in GRID and isinstance(recipe[key], list | tuple)]
@@ -259,7 +267,7 @@ def check_list_of_methods(recipe: Mapping[str, Any]) -> None:
     """Raise ValidationError if no method of a list supports a given value."""
     methods = recipe.get("method")
     if not isinstance(methods, list | tuple) or not all(isinstance(m, str) and m in METHODS for m in methods):
-        return  # there is only one method, or a name that is refused when the recipe is built
+        return  # there is only one method, or an unknown name, which is refused when the recipe is built
     for key in CHOICES:
         for value in _listed(recipe.get(key, [])):
             if methods and not any(_has(method, key, value) for method in methods):
@@ -299,9 +307,9 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Checkpoints: after a kill or a stop, quantizing continues from them (gptq with llama and qwen3_moe)."""
+    """Settings of checkpoints, from which a stopped quantization continues (gptq with llama or qwen3_moe)."""
 
     checkpoint_s: Annotated[
         float,
-        Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0: after each layer"),
+        Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0 means after each layer"),
     ] = 600.0

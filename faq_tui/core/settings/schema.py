@@ -33,21 +33,23 @@ class Activations(Section):
     modules: Annotated[
         tuple[str, ...],
         Field(
-            description='modules whose inputs are measured, by the last part of their names; "experts": all experts'
+            description='last part of the names of the modules whose inputs are measured; "experts" means all experts'
         ),
     ] = ("o_proj",)
     samples: Annotated[
-        Count, Field(description="largest number of samples measured in each set, from its beginning")
+        Count, Field(description="measure at most this many samples of each set, from its beginning")
     ] = 64
     tokens: Annotated[
-        Count, Field(description="largest number of tokens measured in each set, but at least one whole sample")
+        Count, Field(description="measure at most this many tokens of each set, but at least one whole sample")
     ] = 16384
     expert_minimum: Annotated[
         Fraction, Field(description="a warning names experts that get less than this share of a set's tokens")
     ] = 0.005
     layer_error_tokens: Annotated[
         int,
-        Field(ge=0, description="tokens of held-out text for measuring the error of each layer; 0: no measurement"),
+        Field(
+            ge=0, description="tokens of held-out text for measuring the error of each layer; 0 means no measurement"
+        ),
     ] = 1024
 
 
@@ -72,7 +74,9 @@ class Settings(Section):
     ] = Activations()
     recipes: Annotated[
         tuple[Recipe, ...],
-        Field(description="how the target is quantized; several recipes, or lists in one, make a queue"),
+        Field(
+            description="how the target is quantized; several recipes, or lists in a recipe, run one after the other"
+        ),
     ] = Field(default_factory=lambda: (default_recipe(),))
     quantize: Annotated[
         Quantize, Field(description="checkpoints while artefacts are made; they change no artefact")
@@ -121,7 +125,7 @@ class Settings(Section):
             for set_name in recipe.sets or ():
                 if set_name not in known:
                     where = f"recipes[{recipe.number}].sets"
-                    raise ValueError(f"{where}: no set {set_name!r}; there are {', '.join(known)}")
+                    raise ValueError(f"{where}: there is no set {set_name!r}; the sets are {', '.join(known)}")
 
     def _check_names_of_draws(self) -> None:
         """Refuse sets that have the name of a draw, such as `elder-r2` for the second draw of `elder`."""
@@ -133,7 +137,9 @@ class Settings(Section):
         known = (TARGET_ANSWERS, *self.sources)
         for name in self.evaluate.answers:
             if name not in known:
-                raise ValueError(f"evaluate.answers: no source {name!r}; there are {', '.join(known)}")
+                raise ValueError(
+                    f"evaluate.answers: there is no source {name!r}; the possible values are {', '.join(known)}"
+                )
 
     def _check_folders(self) -> None:
         folders = Counter(recipe.folder(name) for recipe in self.recipes for name in self.sets_of(recipe))
@@ -159,7 +165,7 @@ class Settings(Section):
         return plans((*default_names(self.sources), *further), self.sources, self.sets)
 
     def _asked(self) -> tuple[str, ...]:
-        """The names of the sets in the recipes."""
+        """The names of all sets that a recipe names."""
         return tuple(name for recipe in self.recipes for name in recipe.sets or ())
 
     def sets_of(self, recipe: Recipe) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
-EMBEDDED = "embedded"  # value of `model` or `base_url` for the small model, and its server, that ship with faq-tui
+EMBEDDED = "embedded"  # as `model`, the small model that faq-tui downloads; as `base_url`, the server of this model
 BASELINE = "baseline"
 TOKENS_SUFFIX = "-tokens"
 

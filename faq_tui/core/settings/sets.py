@@ -13,12 +13,15 @@ from faq_tui.core.settings.section import BASELINE, TOKENS_SUFFIX, Count, Sectio
 Kind = Literal["seed", "raw", "template", "original"]
 Share = Annotated[float, Field(gt=0.0, le=1.0)]
 
-# These sets need no section. A recipe can name them in `sets`.
+# A recipe can name these sets in `sets`, although they have no section in the file.
 KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-original": "original"}
 
 
 class Match(Section):
-    """Sets whose size this set copies. With both keys, samples are cut until both numbers agree."""
+    """Sets whose size this set copies.
+
+    With both keys, samples are cut until both numbers are equal to those of the sets.
+    """
 
     samples: Annotated[
         str | None, Field(description="set whose number of samples is copied; default: none", examples=["baseline"])
@@ -40,7 +43,7 @@ class SetPlan(Section):
         dict[str, Share] | None,
         Field(
             alias="from",
-            description='a source, "baseline" or shares; default: the set\'s name or "baseline"',
+            description='a source, "baseline", or the share of each; default: the set\'s name or "baseline"',
             examples=[{"elder": 0.5, "baseline": 0.5}],
         ),
     ] = None
@@ -53,12 +56,12 @@ class SetPlan(Section):
     answer_only: Annotated[bool, Field(description="true removes the reasoning")] = False
     tokens_per_sample: Annotated[
         int | None,
-        Field(ge=16, description="samples are cut to this many tokens; default: not cut", examples=[256]),
+        Field(ge=16, description="samples are cut to this many tokens; default: no cut", examples=[256]),
     ] = None
     select: Annotated[
         Literal["judge", "diversity", "coverage"] | None,
         Field(
-            description="order of the samples; default: as drawn",
+            description="order of the samples; default: the order of the draw",
             examples=["diversity"],
         ),
     ] = None
@@ -68,7 +71,7 @@ class SetPlan(Section):
     match: Annotated[
         Match,
         Field(
-            description="sets whose number of samples or tokens it copies; default: none",
+            description="sets whose number of samples or tokens this set copies; default: none",
             examples=[{"tokens": "baseline"}],
         ),
     ] = Match()
@@ -100,7 +103,7 @@ class Assemble(Section):
     max_tokens: Annotated[int, Field(ge=16, description="longest sample in tokens, including special tokens")] = 2048
     overflow: Annotated[
         Literal["keep_answer", "head", "tail", "drop"],
-        Field(description="which part of a longer conversation is kept"),
+        Field(description="which part is kept of a conversation that is too long"),
     ] = "keep_answer"
     common_seeds: Annotated[bool, Field(description="true keeps only seeds that have a sample in every set")] = True
 
@@ -109,7 +112,7 @@ DRAW = re.compile(r"(?P<set>.+)-r(?P<number>[1-9]\d*)")
 
 
 def draw_name(name: str, number: int) -> str:
-    """The name of a set's draw `number`. The first draw has the plain name."""
+    """The name of a set's draw `number`. The name of the first draw is `name` itself."""
     return name if number == 1 else f"{name}-r{number}"
 
 
@@ -141,7 +144,7 @@ def further_names(sources: Iterable[str], sets: Mapping[str, SetPlan], requested
 
 
 def plans(names: Iterable[str], sources: Iterable[str], sets: Mapping[str, SetPlan]) -> dict[str, SetPlan]:
-    """The plan of each set. Missing values of `from` and `kind` are filled in."""
+    """The plan of each set. If `from` or `kind` is missing, the plan has the default value."""
     known = set(sources)
     return {name: _whole(name, name if name in known else BASELINE, sets.get(name, SetPlan())) for name in names}
 
@@ -168,10 +171,11 @@ def check(sources: Iterable[str], sets: Mapping[str, SetPlan], requested: Iterab
         for part in plan.parts(name if name in sources else BASELINE):
             if part not in default_names(sources):
                 raise ValueError(
-                    f"sets.{name}.from: no source {part!r}; there are {', '.join(default_names(sources))}"
+                    f"sets.{name}.from: there is no source {part!r}; "
+                    f"the possible values are {', '.join(default_names(sources))}"
                 )
         for other in plan.match.names() - set(names):
-            raise ValueError(f"sets.{name}.match: no set {other!r}; there are {', '.join(names)}")
+            raise ValueError(f"sets.{name}.match: there is no set {other!r}; the sets are {', '.join(names)}")
     list(in_order(plans(names, sources, sets)))
 
 

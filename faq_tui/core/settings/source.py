@@ -22,14 +22,14 @@ class Sampling(Section):
     """How replies are sampled. Every request sends all values, so that no default of the server applies."""
 
     temperature: Annotated[
-        float, Field(ge=0.0, le=2.0, description="sampling temperature; 0: always the likeliest token")
+        float, Field(ge=0.0, le=2.0, description="sampling temperature; 0 means always the likeliest token")
     ] = 0.6
     top_p: Annotated[
-        Fraction, Field(description="sampling only from the likeliest tokens whose probabilities sum to this")
+        Fraction, Field(description="sample only from the likeliest tokens whose probabilities sum to this")
     ] = 0.95
-    top_k: Annotated[int, Field(ge=-1, description="sampling only from this many likeliest tokens; -1: from all")] = (
-        20
-    )
+    top_k: Annotated[
+        int, Field(ge=-1, description="sample only from this many likeliest tokens; -1 means from all")
+    ] = 20
     min_p: Annotated[
         Fraction, Field(description="smallest probability of a token, as a share of the likeliest token's")
     ] = 0.0
@@ -54,7 +54,8 @@ class Endpoint(Section):
     # In faq.toml, base_url may be a list of servers: the first becomes base_url, the others become also_at.
     base_url: Annotated[str, Field(description='URL that ends in /v1, a list of URLs, "embedded" or "local"')]
     also_at: Annotated[
-        tuple[str, ...], Field(description="URLs of further servers of the same model; base_url may be a list, too")
+        tuple[str, ...],
+        Field(description="URLs of further servers of the same model; base_url may also be a list of URLs"),
     ] = ()
     model: Annotated[str, Field(description="the model's name on the server")]
     api_key_env: Annotated[
@@ -64,8 +65,8 @@ class Endpoint(Section):
             examples=["API_KEY"],
         ),
     ] = None
-    concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once to each server")] = 32
-    retries: Annotated[int, Field(ge=0, le=100, description="tries of a request after the first")] = 5
+    concurrency: Annotated[int, Field(ge=1, le=4096, description="number of concurrent requests to each server")] = 32
+    retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
     retry_wait_s: Annotated[
         float,
         Field(ge=0, le=60, description="longest wait before the second try, in seconds; it doubles with each try"),
@@ -160,11 +161,13 @@ class Source(Endpoint):
     on_flagged: Annotated[
         OnUnfit, Field(description="what to do if a candidate loops, refuses or changes the language")
     ] = "other_seed"
-    retry_room: Annotated[float, Field(ge=1.0, le=16.0, description="factor for max_tokens in a retry")] = 2.0
+    retry_room: Annotated[
+        float, Field(ge=1.0, le=16.0, description="max_tokens is multiplied by this number in a retry")
+    ] = 2.0
     price: Annotated[
         Price | None,
         Field(
-            description="price per million tokens; if set, regenerating asks first; default: free",
+            description="price per million tokens; with a price, faq-tui asks before regenerating; default: free",
             examples=[{"input": 0.4, "output": 1.6}],
         ),
     ] = None
@@ -172,7 +175,7 @@ class Source(Endpoint):
         int,
         Field(
             ge=0,
-            description="regenerating asks before it spends more tokens than this; with 0, only if a price is set",
+            description="faq-tui asks before it spends more tokens than this; with 0, it asks only if a price is set",
         ),
     ] = 0
 

@@ -32,7 +32,7 @@ class Target(Section):
 
 FieldName = Literal[
     "rows", "messages", "system", "prompt", "input", "answer", "id", "category", "language"
-]  # rows: of a JSON object, the list of seeds
+]  # `rows` is the field of a JSON object that holds the list of seeds
 
 
 class Seeds(Section):
@@ -43,19 +43,21 @@ class Seeds(Section):
     ]
     count: Annotated[Count, Field(description="number of seeds that are regenerated")] = 256
     heldout: Annotated[int, Field(ge=0, description="number of further seeds, which only the evaluation uses")] = 32
-    sample_seed: Annotated[int, Field(description="random seed of the draw; another number draws other seeds")] = 0
+    sample_seed: Annotated[
+        int, Field(description="random seed of the draw; with another number, other seeds are drawn")
+    ] = 0
     shape: Annotated[
         Literal["auto", "messages", "prompt", "text"], Field(description="form of the question in a record")
     ] = "auto"
     prompt_field: Annotated[
         str | None,
-        Field(description="field with the question; default: found by common names", examples=["question"]),
+        Field(description="field with the question; default: a field with a common name", examples=["question"]),
     ] = None
     answer_field: Annotated[
         str | None,
-        Field(description="field with the original answer; default: found by common names", examples=["answer"]),
+        Field(description="field with the original answer; default: a field with a common name", examples=["answer"]),
     ] = None
-    split: Annotated[str, Field(description="the split of a data set on the hub that is read")] = "train"
+    split: Annotated[str, Field(description="which split of a data set on the hub is read")] = "train"
     config: Annotated[
         str | None,
         Field(
@@ -76,14 +78,15 @@ class Seeds(Section):
     ] = None
     streaming: Annotated[
         bool,
-        Field(description="false downloads the whole split of a data set on the hub before it is read"),
+        Field(description="false downloads the whole split of a hub data set before the first row is read"),
         AddedLater(),
     ] = True
-    # Our names to the file's; "a.b" is the field b of the object in a, and system = "" leaves system columns out.
+    # Maps our names of fields to the names in the file. "a.b" is the field b of the object in the field a. system =
+    # "" ignores system columns.
     fields: Annotated[
         dict[FieldName, str] | None,
         Field(
-            description="names of the file's fields; default: found by common names",
+            description="our names of fields, with the names in the file; default: common names",
             examples=[{"prompt": "data.ask"}],
         ),
         AddedLater(),
@@ -94,7 +97,7 @@ class Seeds(Section):
         AddedLater(),
     ] = None
     on_problem: Annotated[
-        Literal["skip", "refuse"], Field(description="what to do with a broken, empty or repeated line")
+        Literal["skip", "refuse"], Field(description="what to do if a line is broken, empty or repeated")
     ] = "skip"
 
     @field_validator("encoding")
@@ -102,10 +105,12 @@ class Seeds(Section):
     def _known(cls, encoding: str | None) -> str | None:
         if encoding is not None:
             try:
-                "".encode(encoding)  # refuses codecs that do not make bytes of text
+                "".encode(encoding)  # raises an error for codecs that do not turn text into bytes
                 b"".decode(encoding)
             except (LookupError, ValueError):
-                raise ValueError('no text encoding of this name; try "utf-16", "latin-1" or "cp1252"') from None
+                raise ValueError(
+                    'there is no text encoding of this name; try "utf-16", "latin-1" or "cp1252"'
+                ) from None
         return encoding
 
 

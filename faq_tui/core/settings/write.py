@@ -26,11 +26,12 @@ from faq_tui.core.settings.target import Preset, Seeds, Target
 SETTINGS = Settings.model_fields
 BENCHMARKS: dict[str, type[Section]] = {"lm_eval": LmEval, "evalscope": Evalscope, "serve": Serve}
 HEAD = """\
-# Settings of one faq-tui run. You can edit them at any time: the next run redoes only what depends on the change.
-# A commented-out key shows its default. If its comment states the default ("default: ..."), it shows an example.
+# Settings of one faq-tui run. You can edit this file at any time. The next run redoes only what your changes affect.
+# A line such as "# key = value" shows a key that is not set, with its default. If the comment states the default,
+# the value is an example.
 """
 NO_SOURCE = """\
-# There is no source yet, so only the baseline will be made. Name a larger model of the target's family:
+# There is no source yet, so faq-tui will make only the baseline. Name a larger model of the target's family:
 """
 
 
@@ -56,7 +57,7 @@ def init_text(choices: Choices) -> str:
     c = choices
     for url, model, name in ((c.elder_url, c.elder_model, "elder"), (c.judge_url, c.judge_model, "judge")):
         if bool(url) != bool(model):
-            raise UsageError(f"--{name}-url and --{name}-model belong together: give both or neither")
+            raise UsageError(f"--{name}-url and --{name}-model must be used together: give both or neither")
     parts = [
         HEAD,
         _section("target", Target, {"model": c.target}),
@@ -121,7 +122,7 @@ def _commented(text: str) -> str:
 
 
 def _group_size(target: str) -> str:
-    """The group size: 128 as in the paper if it divides the target's widths, else the largest that divides them."""
+    """The group size: 128 as in the paper if 128 divides the target's widths, else the largest divisor."""
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"
     try:

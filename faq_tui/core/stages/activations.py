@@ -22,7 +22,7 @@ VERSION = 1  # increase this number when a code change changes the statistics of
 
 
 def signature(run: Run) -> str:
-    """A hash of the settings and all sets. If the stage is switched off, the sets are not part of it."""
+    """A hash of the settings and all sets. If the stage is switched off, the hash does not cover the sets."""
     settings = run.settings.activations
     return digest(STAGE, settings.enabled, sorted(signatures(run).items()) if settings.enabled else [])
 
@@ -54,7 +54,7 @@ def execute(context: Context) -> str:
     todo = _missing(run, current)
     first: dict[str, str] = {}
     for name, signature in todo.items():
-        first.setdefault(signature, name)  # only one of several equal sets is measured
+        first.setdefault(signature, name)  # if several sets are equal, only one of them is measured
     if first:
         reason = _measure(context, {name: signature for signature, name in first.items()})
         if reason:

@@ -78,7 +78,7 @@ def execute(context: Context) -> str:
 
 
 def intact(run: Run) -> bool:
-    """True if every set's file exists; a person may have deleted one. The files of token kinds need not exist."""
+    """True if every set's file exists: a person may have deleted it. The files with token kinds are optional."""
     return all((run.calibration / f"{name}.jsonl").is_file() for name in run.settings.all_set_names())
 
 
@@ -97,7 +97,7 @@ def ranked(run: Run, role: str) -> list[Seed]:
 
 
 def _material(run: Run, chosen: Sequence[Seed], draw: int) -> Material:
-    """The material for one draw of a set. The order of the unused seeds differs from draw to draw."""
+    """The material for one draw of a set. Every draw has the unused seeds in another order."""
     key = run.settings.seeds.sample_seed if draw == 1 else (run.settings.seeds.sample_seed, draw)
     picks = {name: current_picks(run, name) for name in run.settings.sources}
     picked = (pick.candidate_id for of_seed in picks.values() for pick in of_seed.values() if pick.candidate_id)
@@ -133,4 +133,4 @@ def _store(context: Context, collector: Collector, name: str, samples: Sequence[
         context.emit(Note(f"set {drawn}: {collector.reasons(name)}", "warning"))
     if row.answered > row.whole_answers:
         lost = row.answered - row.whole_answers
-        context.emit(Note(f"set {drawn}: {lost} of {row.answered} samples contain only a part of their answer"))
+        context.emit(Note(f"set {drawn}: {lost} of {row.answered} samples contain only a part of the answer"))

@@ -106,5 +106,5 @@ class _Listener:
         self.measured += 1
         sharing = [artefact.name for artefact in wanted_artefacts(run) if artefact.folder == subject]
         for name in sharing or [subject]:
-            for metric in metrics_in(kind_of(text), items):  # without flips, which compare two models
+            for metric in metrics_in(kind_of(text), items):  # without the metric flips, which compares two models
                 self.context.emit(MeasurementReady(name, text, metric.name, metric.value_of(Sums.of(items))))

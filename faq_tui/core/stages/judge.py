@@ -1,6 +1,8 @@
-"""The stage `judge`: each judge in the settings scores the candidates without its score; then picks are made.
+"""The stage `judge`: each judge in the settings scores the candidates that it has not scored yet.
 
-The stage reads only the texts of the candidates that lack a score.
+Then picks are made.
+
+The stage reads the texts only of candidates that lack a score.
 """
 
 from __future__ import annotations

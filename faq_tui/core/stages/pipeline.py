@@ -75,7 +75,7 @@ def run_pipeline(
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
             for stage in selected:
-                # A server that a stage starts is stopped when that stage ends, so that the next stage has the memory.
+                # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
                     context = Context(
                         *(run, recorded(record, emit), cancel, job, names, resources),

@@ -140,7 +140,7 @@ def _checkpoints(run: Run, name: str, signature: str) -> Path:
 
 
 def _sweep_checkpoints(run: Run, kept: set[Path]) -> None:
-    """Remove checkpoints of artefacts that are done, or whose settings have changed."""
+    """Remove checkpoints of artefacts that are finished, or whose settings have changed."""
     folder = run.cache / CHECKPOINTS
     for entry in folder.glob("*"):
         if entry not in kept:
@@ -158,7 +158,7 @@ def _make(context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow
     signature = signatures[name]
     twin = _twin(run, name, signatures)
     if twin is not None:
-        shutil.rmtree(run.models / name, ignore_errors=True)  # left by an earlier set with this name
+        shutil.rmtree(run.models / name, ignore_errors=True)  # may be an artefact of an earlier set with this name
         _record(run, name, signature, recipe, set_row, twin.name, twin.bits, 0.0)
         context.emit(Note(f"{name} has the same token ids as {twin.name}, so both share the same weights"))
         return
@@ -190,7 +190,10 @@ def _twin(run: Run, name: str, signatures: dict[str, str]) -> Artefact | None:
 def _quantize(
     context: Context, target: TargetModel, recipe: Recipe, set_row: SetRow, checkpoints: Path
 ) -> dict[str, Any]:
-    """Quantize in a worker child and move the folder to models/. Returns the body of its message `quantized`."""
+    """Quantize in a worker child, and move the folder to models/.
+
+    Returns the body of the worker's message `quantized`.
+    """
     run, name = context.run, recipe.folder(set_row.name)
     half = run.models / f"{HALF}{name}"
     spec = {

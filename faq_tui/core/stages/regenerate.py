@@ -1,4 +1,4 @@
-"""The stage `regenerate`: request the pending candidates of every source, and store each when it is complete."""
+"""The stage `regenerate`: request the pending candidates of every source, and store each complete candidate."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def signature(run: Run) -> str:
 def execute(context: Context) -> str:
     run = context.run
     if not run.settings.sources:
-        return "the settings have no sources, so only the baseline is made"
+        return "the settings have no sources, so faq-tui makes only the baseline"
     pending = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
     if context.retry_unusable:
         for name, source in run.settings.sources.items():
@@ -54,7 +54,7 @@ def execute(context: Context) -> str:
     if progress.failed:
         failed = f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept"
         if progress.failed > progress.refused or not _every_source_has_candidates(run):
-            raise FaqError(f"{failed}: run the same command again to request the failed ones")
+            raise FaqError(f"{failed}: run the same command again to request the failed candidates")
         context.emit(
             Note(
                 f"{failed}, and the stage is done, because the server refuses these requests (pane 2 shows the "

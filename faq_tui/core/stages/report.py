@@ -29,7 +29,7 @@ def signature(run: Run) -> str:
 
 
 def _added_metrics(run: Run) -> list[list[str]]:
-    """The names of the report's metrics that come from other packages, in a list; empty if there are none."""
+    """A list that holds one list, with the names of the metrics from other packages; [] if there are none."""
     names = {metric.name for text in texts(run) for metric in metrics_of(kind_of(text))} - METRICS.builtin.keys()
     return [sorted(names)] if names else []
 

@@ -1,4 +1,4 @@
-"""Area under the ROC curve (AUC): how well scores separate better answers from worse ones."""
+"""Area under the ROC curve (AUC): how well scores separate better answers from worse answers."""
 
 from __future__ import annotations
 

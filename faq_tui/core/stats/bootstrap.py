@@ -2,8 +2,8 @@
 
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
-(Hesterberg 2015, "What teachers should know about the bootstrap"): with few items, plain percentiles are too
-narrow by the factor sqrt((n - 1) / n), and they lack the longer tails of Student's t.
+(Hesterberg 2015, "What teachers should know about the bootstrap"): with few items, intervals of plain percentiles
+are too narrow by the factor sqrt((n - 1) / n), and do not account for the longer tails of Student's t.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
 items. All draws were measured on the same items. Three draws can be resampled in only ten ways. Therefore the
@@ -36,13 +36,13 @@ Draws = Sums | Sequence[Sums]  # sums of one artefact, or of the artefacts of on
 
 
 class Measure(Protocol):
-    """What is estimated: a value computed from weighted items, such as a metric of `core.evaluation`."""
+    """The quantity that is estimated. It is computed from weighted items, such as a metric of `core.evaluation`."""
 
     @property
     def higher_is_better(self) -> bool: ...
 
     def values(self, sums: Sums, weights: Array) -> Array:
-        """One value for each row of `weights`. Its shape is [rows, items]; a weight is how often the item counts."""
+        """One value for each row of `weights` [rows, items]. A weight is the number of times that the item counts."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def recovered(
     """(baseline - ours) / (baseline - unquantized): 1 recovers all that quantization lost, 0 recovers nothing.
 
     Returns None if the loss of the baseline is not significant, if the baseline is better than the unquantized model,
-    or if a value is not finite. The value is not finite in a resample in which the baseline loses nothing.
+    or if a value is not finite. The value is not finite if the baseline loses nothing in a resample.
     """
     mine, base = _paired(ours, baseline)
     _same_items(mine[0], unquantized)
@@ -185,7 +185,7 @@ def _p_value(value: float, values: Array, items: int) -> float:
 
 @lru_cache(maxsize=8)
 def resampled(items: int, resamples: int, seed: int) -> Array:
-    """How often each item was drawn, of shape [resamples, items]. The same arguments give the same result."""
+    """The number of times that each item was drawn, [resamples, items]. The same arguments give the same result."""
     import numpy as np
 
     counts = np.random.default_rng(seed).multinomial(items, np.full(items, 1.0 / items), size=resamples)

@@ -1,4 +1,7 @@
-"""Correct p-values for many comparisons. Uncorrected, 5% of comparisons without an effect look significant."""
+"""Correct p-values for many comparisons.
+
+Without a correction, 5% of the comparisons without an effect look significant.
+"""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-ITEMS = "items"  # the column of ones
+ITEMS = "items"  # the name of the column whose values are all 1
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Columns by name, each of shape [items]. The column `items`, which is all ones, always exists."""
+    """Columns by name, each of shape [items]. The column `items`, whose values are all 1, always exists."""
 
     columns: dict[str, Array]
 

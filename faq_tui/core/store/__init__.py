@@ -11,7 +11,7 @@ judged.py           decisions of the judge and of people for each seed
 judge_log.py        replies and tests of an LLM judge
 sets.py             calibration sets
 activations.py      statistics of activations, and layer errors of artefacts
-artefacts.py        artefacts, and reasons of failures
+artefacts.py        artefacts, and the reasons why artefacts could not be made
 measurements.py     held-out answers, measurements, and the words of held-out items
 benchmarks.py       results of public benchmarks
 stages.py           the last run of each stage

@@ -1,6 +1,6 @@
 """Measurements of activations: statistics for each calibration set, and errors of the artefacts' layers.
 
-The arrays of a set are in `activations/<set>.safetensors`.
+The arrays of a set are in the file `activations/<set>.safetensors`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Store artefacts (quantized model folders), and the reasons of failures."""
+"""Store artefacts (quantized model folders), and the reasons why artefacts could not be made."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Artefact:
     same_as: str | None  # name of an artefact with the same recipe and token ids, whose folder this artefact uses
     samples: int
     tokens: int
-    bits: float  # average bits of a quantized weight
+    bits: float  # average number of bits per quantized weight
     seconds: float  # duration of quantizing
 
     @property
@@ -57,13 +57,13 @@ def add_failure(store: Store, name: str, signature: str, message: str) -> None:
 
 
 def all_failures(store: Store) -> dict[str, tuple[str, str]]:
-    """Maps the name of each failed artefact to (signature that was tried, reason of the failure)."""
+    """Maps the name of each artefact that could not be made to (its signature, the reason)."""
     rows = store.db.execute("SELECT name, signature, message FROM artefact_failures")
     return {row["name"]: (row["signature"], row["message"]) for row in rows}
 
 
 def all_artefacts(store: Store) -> dict[str, Artefact]:
-    """Artefacts by name, the oldest first."""
+    """Maps names to artefacts, the oldest artefact first."""
     names = list(Artefact.__dataclass_fields__)
     rows = store.db.execute(f"SELECT {', '.join(names)} FROM artefacts ORDER BY created, name")
     return {row["name"]: Artefact(**{**dict(row), "recipe": json.loads(row["recipe"])}) for row in rows}

@@ -1,4 +1,4 @@
-"""Store results of public benchmarks, and the reasons of missing results."""
+"""Store results of public benchmarks, and the reasons why results are missing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from faq_tui.core.base.text import storable
 from faq_tui.core.store.database import Store
 
-Key = tuple[str, str, str]  # (subject, engine, task as in the settings)
+Key = tuple[str, str, str]  # (subject, engine, name of the task in the settings)
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Result:
 
     subject: str  # an artefact's folder, or "unquantized"
     engine: str  # lm_eval | evalscope
-    task: str  # as in the settings
+    task: str  # the task's name in the settings
     name: str  # name of the task or of one of its parts
     metric: str
     filter: str  # how the answer was extracted from the reply; "" or "none" if it was not extracted
     value: float | None  # None if it is not finite
     stderr: float | None  # standard error over items; None if the engine does not report it
     n: int  # number of items
-    repeats: int  # answers to each item
+    repeats: int  # number of answers to each item
     num_fewshot: int | None
     version: str  # version of the task
     engine_version: str
@@ -44,7 +44,7 @@ COLUMNS = tuple(field.name for field in fields(Result))
 
 
 def replace_results(store: Store, results: Sequence[Result]) -> None:
-    """Store all results of one task on one model; they replace earlier ones.
+    """Store all results of one task on one model. They replace earlier results of this task on this model.
 
     `results` must not be empty, and all results must have the same `key`.
     """
@@ -67,7 +67,7 @@ def all_results(store: Store) -> list[Result]:
 
 
 def signatures(store: Store) -> dict[Key, str]:
-    """The signature of each task that has results."""
+    """Maps each task that has results to its signature."""
     rows = store.db.execute("SELECT DISTINCT subject, engine, task, signature FROM benchmark_results")
     return {(row["subject"], row["engine"], row["task"]): row["signature"] for row in rows}
 

@@ -1,4 +1,7 @@
-"""Read the chosen seeds page by page, with counts of a source's candidates. Chosen seeds are those to regenerate."""
+"""Read the chosen seeds page by page, with counts of a source's candidates.
+
+Chosen seeds are the seeds that are regenerated.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class QueuedSeed:
     """A chosen seed in the list of pane 2."""
 
     seed_id: str
-    position: int  # in the seed file, from 0
+    position: int  # position in the seed file, counted from 0
     question: str  # the first QUESTION_CHARACTERS characters of the question
 
 
@@ -34,7 +37,7 @@ class CandidateCounts:
 
     done: int = 0
     truncated: int = 0  # candidates that were cut off
-    unusable: int = 0  # candidates with any flag
+    unusable: int = 0  # candidates with at least one flag
     failed: int = 0  # candidates that could not be generated
 
 
@@ -86,15 +89,15 @@ def candidates_of(store: Store, source_hash: str, seed_id: str) -> dict[int, Can
 
 @dataclass(frozen=True)
 class Totals:
-    """Counts over one source's candidates of chosen seeds, under the source's present settings."""
+    """Counts over the candidates of one source for chosen seeds, under the source's present settings."""
 
     candidates: int
     truncated: int
-    tokens: int  # completion tokens
+    tokens: int  # total number of generated tokens
 
 
 def totals(path: Path, source_hash: str) -> Totals:
-    """The totals of a source. This reads every row, so it can run in a thread: it opens its own connection."""
+    """The totals of a source. It reads every row. It opens its own connection, so it can run in a thread."""
     db = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5.0)
     try:
         query = (

@@ -73,10 +73,10 @@ class Failure:
 
 
 def candidate_key(seed_id: str, source_hash: str, number: int) -> str:
-    """The key of a candidate. A candidate that is stored under its key is not generated again.
+    """The key of a candidate. A candidate whose key is stored is not generated again.
 
-    It hashes the seed id (a hash of the question), the source's settings (`source_hash`) and the number. It does not
-    contain the source's name, so that a renamed source keeps its candidates.
+    The key is a hash of the seed id (itself a hash of the question), the source's settings (`source_hash`) and the
+    number. The source's name is not part of the key, so that a renamed source keeps its candidates.
     """
     return digest(seed_id, source_hash, number)
 
@@ -154,7 +154,10 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
 
 
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
-    """The candidates that `current` returns, without texts; of each seed only the first `candidates` candidates."""
+    """The candidates that `current` returns, without texts.
+
+    Of each seed, only candidates up to number `candidates`.
+    """
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"
         " ORDER BY s.position, c.number"
@@ -169,6 +172,12 @@ def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]
     """The candidates with flags that `current` returns; of each seed only numbers up to `candidates`."""
     query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, c.number"
     return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
+
+
+def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool:
+    """True if this candidate is stored, even if its seed is not chosen any more."""
+    key = candidate_key(seed_id, source_hash, number)
+    return store.db.execute("SELECT 1 FROM candidates WHERE key = ?", (key,)).fetchone() is not None
 
 
 def numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
@@ -187,6 +196,7 @@ class Tally:
     completion_tokens: int = 0
     counted: int = 0  # candidates whose completion tokens are known
     seconds: float = 0.0  # generation time of the counted candidates
+    timed: int = 0  # counted candidates whose generation time is known; it is unknown for answers of a batch file
 
 
 def tally(store: Store, source_hash: str) -> Tally:
@@ -203,7 +213,8 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
     query = (
         "SELECT count(*), coalesce(sum(c.flags <> '[]'), 0),"
         " coalesce(sum(c.prompt_tokens), 0), coalesce(sum(c.completion_tokens), 0), count(c.completion_tokens),"
-        f" coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0){rows}"
+        " coalesce(sum(CASE WHEN c.completion_tokens IS NULL THEN 0 ELSE c.seconds END), 0.0),"
+        f" coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0){rows}"
     )
     return Tally(*store.db.execute(query, values).fetchone())
 
@@ -261,7 +272,7 @@ def clear_failures(store: Store, source_hash: str, failed: Iterable[tuple[str, i
 
 
 def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, str]:
-    """The reason of each failed candidate of the seed, by number."""
+    """Maps the number of each failed candidate of the seed to the reason of the failure."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
     return {row["number"]: row["reason"] for row in store.db.execute(query, (source_hash, seed_id))}
 

@@ -48,7 +48,8 @@ class Store:
     def _use_wal(self) -> None:
         """Switch to write-ahead logging.
 
-        SQLite fails at once while another process opens the file. Therefore this function tries several times.
+        SQLite fails at once if another process opens the file at the same moment. Therefore this function tries
+        several times.
         """
         for wait_s in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
             try:
@@ -64,14 +65,14 @@ class Store:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is committed at the end of the block. Raises FaqError if the disk is full."""
         if self.read_only:
-            raise FaqError(f"{self.path} is open for reading only: leave the replay to change something")
+            raise FaqError(f"{self.path} is open only for reading: leave the replay to make changes")
         try:
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield self.db
                 self.db.execute("COMMIT")
             except BaseException:
-                if self.db.in_transaction:  # a full disk may have ended the transaction
+                if self.db.in_transaction:  # false if a full disk has already ended the transaction
                     self.db.execute("ROLLBACK")
                 raise
         except sqlite3.OperationalError as error:

@@ -13,7 +13,7 @@ from faq_tui.core.store.database import Store
 
 @dataclass(frozen=True)
 class ReplyRow:
-    """One reply. `error` is the reason why the reply does not fit the schema; it is empty if the reply fits."""
+    """One reply. `error` is the reason why the reply does not fit the schema; "" if the reply fits."""
 
     raw: str
     error: str

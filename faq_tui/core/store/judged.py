@@ -59,7 +59,9 @@ def standings(store: Store, view: View) -> list[Standing]:
 
 
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
-    """For each chosen seed, in file order: the ids of its candidates without a flag, up to number `candidates`."""
+    """For each chosen seed, in file order: the ids of its candidates without a flag. Their numbers are at most
+    `candidates`.
+    """
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"
         " WHERE c.number <= ? AND c.flags = '[]' AND s.role = 'chosen' AND s.present AND NOT s.excluded"
@@ -72,7 +74,7 @@ def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[
 
 
 def count_scored(store: Store, source_hash: str, judge: str) -> int:
-    """Number of candidates that this judge scored, of chosen seeds and the source settings `source_hash`."""
+    """Number of candidates that this judge scored. Only chosen seeds and the source settings `source_hash` count."""
     query = (
         "SELECT count(m.score) FROM candidates c JOIN seeds s ON s.id = c.seed_id"
         " JOIN scores m ON m.candidate_id = c.id AND m.judge = ?"
@@ -93,7 +95,7 @@ def scores_by_candidate(store: Store, judge: str, candidate_ids: Sequence[int]) 
 
 
 def columns_of(store: Store, judges: Sequence[str], candidate_ids: Sequence[int]) -> dict[int, tuple[ScoreRow, ...]]:
-    """Maps candidate ids to scores by these judges, in the order of `judges`. Missing scores are omitted."""
+    """Maps each candidate id to its scores by these judges, in the order of `judges`. Missing scores are omitted."""
     columns = [scores_by_candidate(store, judge, candidate_ids) for judge in judges]
     return {i: tuple(scores[i] for scores in columns if i in scores) for i in candidate_ids}
 

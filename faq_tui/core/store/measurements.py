@@ -22,7 +22,9 @@ class HeldoutAnswer:
 
 
 def add_heldout(store: Store, source_hash: str, answer: HeldoutAnswer) -> None:
-    """Store an answer. `source_hash` hashes the model that answered and its settings (the column `generation`)."""
+    """Store an answer. `source_hash` is a hash of the model that answered and of its settings. It is stored in the
+    column `generation`.
+    """
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO heldout_answers (seed_id, generation, prompt_ids, answer_ids, text)"
@@ -57,12 +59,12 @@ class Measurement:
     signature: str  # hash of subject, text and settings
     items: dict[
         str, list[float]
-    ]  # columns with a value per item: tokens, nll and kl to unquantized (nats), agree (top-1)
-    token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.token_kl
+    ]  # columns with one value per item: tokens, nll and kl (nats), agree (number of equal top-1 tokens)
+    token_kl: bytes | None = None  # KL divergence of each token, encoded by evaluation.compare.encode_token_kl
 
 
 def add_measurement(store: Store, m: Measurement) -> None:
-    """Store a measurement. It replaces an earlier one of the same subject and text."""
+    """Store a measurement. It replaces an earlier measurement of the same subject and text."""
     with store.writing() as db:
         db.execute(
             "INSERT OR REPLACE INTO measurements (subject, text, signature, items, token_kl, created)"

@@ -5,7 +5,7 @@ A migration is a file `migrations/NNNN_name.sql`. Its number gives the order and
 released file must never be renamed or edited.
 
 Versions up to 0ebf15d recorded no names. They counted the applied files (`COUNTED`) in `PRAGMA user_version`.
-This count is still written, so such a version can open a database that has only these migrations.
+This count is still written, so that these versions can open a database that has only migrations they know.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     applied = applied_names(db)
     pending = [migration for migration in all_migrations() if migration.name not in applied]
     if not pending:
-        return  # do not even write the names, because an older faq-tui may be using the file
+        return  # in this case, write nothing: an older faq-tui may be using the file
     _record_counted(db)
     for migration in pending:
         applied.append(migration.name)
@@ -132,7 +132,10 @@ def _record_counted(db: sqlite3.Connection) -> None:
 
 
 def _count(applied: Collection[str]) -> int:
-    """The new `user_version`. Version 0ebf15d refuses this number if it lacks one of the applied migrations."""
+    """The new `user_version`.
+
+    Version 0ebf15d refuses it if that version does not know all of the applied migrations.
+    """
     return len(applied) if set(applied) <= set(COUNTED) else max(len(applied), len(COUNTED) + 1)
 
 

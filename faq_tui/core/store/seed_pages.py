@@ -1,6 +1,6 @@
 """Read the list of seeds page by page: find the seeds that match a filter, and read rows at given positions.
 
-`matches` yields the positions of matching seeds in file order. It yields the first positions before it has searched
+`matches` yields the positions of matching seeds in file order, and yields the first positions before it has searched
 all seeds. `rows_at` reads the texts of the rows on the screen.
 """
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from faq_tui.core.store.database import Store
 
 SHOWN_CHARACTERS = 400  # characters of a question that a row shows
-FIRST_STRETCH, STRETCH = 2000, 65_536  # number of seeds in the first step of a search, and in the largest step
+FIRST_STRETCH, STRETCH = 2000, 65_536  # number of seeds in the first and in the largest step of a search
 
 # The possible states of a seed for one source and judge. A seed has the first state whose test is true.
 STATES = {
@@ -50,7 +50,7 @@ STATE_SQL = _STATE.format(**_PARTS)
 
 _FILE = "rtrim(rtrim(s.origin, '0123456789'), ':')"
 
-# These occur in the stored JSON outside the texts. A search for a part of them must parse the JSON.
+# These words occur in the stored JSON outside the texts. A search for a part of them must parse the JSON.
 _SKELETON = ("role", "content", "system", "user", "assistant", "tool", "[{", "}]", ": ", "}, {", ", ")
 
 _IDS = re.compile("[0-9a-f]{1,12}")
@@ -87,7 +87,7 @@ class SeedFilter:
 class SeedListRow:
     """A seed in the list."""
 
-    position: int  # in the file, from 0
+    position: int  # position in the seed file, counted from 0
     id: str
     state: str  # a key of STATES
     made: int  # number of candidates that exist
@@ -118,8 +118,8 @@ def is_dense(db: sqlite3.Connection, count: int) -> bool:
 def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iterator[list[int]]:
     """Yield lists of the positions of matching seeds, in file order.
 
-    Each query scans many rows. Thus a thread that runs the queries rarely holds Python's global interpreter lock, and
-    the screen stays fast.
+    Each query scans many rows. Therefore a thread that runs the queries rarely holds Python's global interpreter
+    lock, and the screen stays fast.
     """
     where, values = _where(seed_filter)
     query = (

@@ -72,7 +72,7 @@ def record_skips(store: Store, skipped: Mapping[str, int]) -> None:
 
 
 def skips(db: sqlite3.Connection) -> dict[str, int]:
-    """Maps each reason to the number of rows skipped for it, the most frequent first; empty if there is none."""
+    """Maps each reason to the number of rows skipped for this reason, the most frequent reason first."""
     if db.execute("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'seed_skips'").fetchone() is None:
         return {}
     query = "SELECT reason, count FROM seed_skips ORDER BY count DESC, reason"
@@ -80,7 +80,10 @@ def skips(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def assign_roles(store: Store, chosen: Iterable[str], heldout: Iterable[str]) -> None:
-    """Set the role of each seed. `chosen` are regenerated, `heldout` are for the evaluation, the rest is the pool."""
+    """Set the role of each seed. Seeds in `chosen` are regenerated, and seeds in `heldout` are for the evaluation.
+
+    All other seeds get the role pool.
+    """
     with store.writing() as db:
         db.execute("UPDATE seeds SET role = 'pool'")
         db.executemany("UPDATE seeds SET role = 'chosen' WHERE id = ?", ((i,) for i in chosen))

@@ -49,7 +49,7 @@ def follow_lifeline() -> None:
 
 
 def read_line(fd: int) -> str:
-    """Read one line, byte by byte, so that nothing after it is consumed."""
+    """Read one line, byte by byte, so that nothing after the line is consumed."""
     data = bytearray()
     while not data.endswith(b"\n"):
         chunk = os.read(fd, 1)

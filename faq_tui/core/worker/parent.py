@@ -25,20 +25,21 @@ FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker 
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
 LEAVING_S = 1.0  # seconds from the end of the messages until the child is killed
 
-# Rust and C++ libraries wrap an error of the operating system in their own; its number is in the message.
+# Rust and C++ libraries wrap an error of the operating system in an error of their own. The message of that error
+# contains the number of the system's error.
 FULL_DISK = re.compile(rf"\[?(?:os error|Errno) (?:{'|'.join(map(str, FULL))})\b|No space left on device")
 
 # Torch raises OutOfMemoryError only for its GPU allocator; cuBLAS, cuSOLVER and host memory raise other errors.
 NO_MEMORY = re.compile(r"out of memory|ALLOC_FAILED|can't allocate memory|cusolverDnCreate")
 
-# For each task: the advice in the error message if memory was not enough.
+# For each task: what an error message advises if memory was not enough.
 SMALLER = {
     "quantize": "fewer or shorter calibration rows, or a smaller model",
     "evaluate": "a smaller batch, window or model",
     "generate": "a smaller concurrency or a smaller model",
 }
 
-# Spinning OpenMP threads on a shared machine slow torch and llama.cpp down thirtyfold.
+# On a shared machine, OpenMP threads that wait actively slow torch and llama.cpp down by a factor of thirty.
 QUIET_THREADS = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
 
 

@@ -1,4 +1,4 @@
-"""The screen of the panes, and the widget that switches them. Both draw only their children."""
+"""The screen of the panes, and the widget that switches them. Both draw nothing except their children."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from textual.widgets import ContentSwitcher
 
 
 class BaseScreen(Screen[Any]):
-    """Textual's screen redraws itself when the focus moves. This screen does not, since the widgets show the
-    focus."""
+    """Textual's screen redraws itself when the focus moves. This screen is not redrawn, because the widgets
+    show the focus."""
 
     BLANK: ClassVar[bool] = True  # the panes cover the whole screen
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)

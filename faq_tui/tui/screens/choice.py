@@ -1,4 +1,4 @@
-"""A question with a few answers, each with its own key."""
+"""A question with a few answers. Each answer has a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The help screen: every key. The keys of the visible pane come first."""
+"""The help screen. It lists all keys; the keys of the visible pane come first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about a running job: whether it stops when the user leaves, and whether to kill it."""
+"""Questions about a running job: whether the job stops when the user leaves, and whether to kill the job."""
 
 from faq_tui.tui.screens.choice import Answer, ChoiceScreen
 

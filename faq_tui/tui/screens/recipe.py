@@ -21,7 +21,10 @@ from faq_tui.core.settings.recipe import model_of
 
 
 class SetList(OptionList):
-    """A list of sets. Enter includes or excludes a set. Words show the choice for terminals without colours."""
+    """A list of sets.
+
+    Enter includes or excludes a set. A word beside each set shows the choice, for terminals without colours.
+    """
 
     def __init__(self, sets: Sequence[str], chosen: Sequence[str]) -> None:
         self._sets, self._in = tuple(sets), set(chosen)
@@ -53,7 +56,7 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
     ]
 
     def __init__(self, sets: Sequence[str], like: Recipe) -> None:
-        """Fills the fields with the values of `like`."""
+        """Fill the fields with the values of `like`."""
         super().__init__()
         self._sets, self._like = tuple(sets), like
         self._method = like.method
@@ -127,7 +130,8 @@ class RecipeScreen(ModalScreen[dict[str, Any] | None]):
             if key in ("bits", "group_size") or not usual:
                 values[key] = value
         if sets != self._sets:
-            values["sets"] = sets  # if all are chosen, keep the default, which also includes sources added later
+            # If all sets are chosen, keep the default, which also includes sources that are added later.
+            values["sets"] = sets
         self.dismiss(values)
 
     def _own_widgets(self) -> Iterator[Select[Any] | Input]:
@@ -147,7 +151,7 @@ def about(method: str) -> str:
 
 
 def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
-    """(label, value) for each allowed value. Empty if the user types a number or a word."""
+    """(label, value) for each allowed value. The list is empty if the user must type a number or a word."""
     if key == "preset":
         return [("none", None), *((name, name) for name in model.choices(key))] if model.presets else [("none", None)]
     if model.model_fields[key].annotation is bool:
@@ -163,7 +167,7 @@ def words(key: str, value: Any) -> str:
 
 
 def typed(text: str) -> Any:
-    """The typed text, converted to a number if possible. The schema checks it later."""
+    """The typed text, converted to a number if possible. The schema checks the value later."""
     for kind in (int, float):
         try:
             return kind(text)

@@ -93,8 +93,8 @@ def _fits_wide(text: str, start: int, width: int) -> int:
 class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
-    `grow` adds text at the end and scrolls to it unless the user has scrolled up. It scrolls by half a view at once,
-    so that most new text needs only its own cells drawn.
+    `grow` adds text at the end and scrolls to it unless the user has scrolled up. It scrolls by half a view at
+    once; for most new text, only the cells of this text are then drawn.
     """
 
     ALLOW_SELECT = False

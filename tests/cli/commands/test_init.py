@@ -33,7 +33,7 @@ def test_a_preset_becomes_a_run_and_its_status_shows_the_table(tmp_path: Path) -
     done = faq_tui(
         "init", run, "--preset", "paper/table11", "--target", "Qwen3-8B", "--seeds", tmp_path / "mine.jsonl"
     )
-    assert done.code == 0 and "set the servers' URLs" in done.err
+    assert done.code == 0 and "set the URLs of the servers" in done.err
     text = (run / "faq.toml").read_text()
     assert str(tmp_path / "mine.jsonl") in text and 'model = "Qwen/Qwen3-8B"' in text
     with open_run(run) as opened:
@@ -99,4 +99,4 @@ def test_init_makes_paths_of_the_shell_absolute(tmp_path: Path) -> None:
 
 def test_init_with_half_an_elder(tmp_path: Path) -> None:
     said = refused(ExitCode.USAGE, "init", tmp_path, "--target", "t", "--seeds", "s", "--elder-url", "http://x/v1")
-    assert said == "--elder-url and --elder-model belong together: give both or neither"
+    assert said == "--elder-url and --elder-model must be used together: give both or neither"

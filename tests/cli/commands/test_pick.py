@@ -52,9 +52,9 @@ def test_a_person_outweighs_the_judge_until_they_give_it_back(run_folder: Path) 
         ("", "1", "matches more than one seed"),
         ("q1", "4", "has no candidate 4 from elder; it has 1, 2, 3"),
         ("q1", "3", "is truncated: it cannot be assembled"),
-        ("q1", "best", "candidate 'best': give 1, 2, 3"),
-        ("q1", "²", "candidate '²': give 1, 2, 3"),
-        ("q1", "teacher:1", "no source 'teacher'; this run has elder"),
+        ("q1", "best", "candidate 'best': give a number (1, 2, 3"),
+        ("q1", "²", "candidate '²': give a number (1, 2, 3"),
+        ("q1", "teacher:1", "no source 'teacher'; the sources of this run are elder"),
     ],
 )
 def test_a_pick_that_cannot_be(run_folder: Path, seed: str, candidate: str, said: str) -> None:

@@ -88,11 +88,11 @@ def test_no_such_file(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_and_an_unknown_ending(tmp_path: Path) -> None:
     (tmp_path / "run" / "folder").mkdir(parents=True)
-    assert "is a folder: name one file" in refused(
+    assert "is a folder without seed files" in refused(
         ExitCode.USAGE, "run", make_run(tmp_path / "run", seeds="folder"), *SEEDS
     )
     run = seeds_run(tmp_path / "b", "seeds.xlsx", b"PK")
-    assert "unknown ending '.xlsx'; seeds come as .jsonl" in refused(ExitCode.USAGE, "run", run, *SEEDS)
+    assert "unknown ending '.xlsx'; seed files end in .jsonl" in refused(ExitCode.USAGE, "run", run, *SEEDS)
 
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256)) * 9
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_what_its_ending_says(tmp_path: Path, ending: str, co
     run = seeds_run(tmp_path, f"seeds.{ending}", content)
     said = refused(ExitCode.USAGE, "run", run, *SEEDS)
     assert f"seeds.{ending}" in said
-    assert any(word in said for word in ("not what its ending says", "no usable seed", "not a text file")), said
+    assert any(word in said for word in ("does not fit its ending", "no usable seed", "not a text file")), said
 
 
 def test_json_lines_in_json_and_the_other_way_round(tmp_path: Path) -> None:
@@ -114,9 +114,9 @@ def test_json_lines_in_json_and_the_other_way_round(tmp_path: Path) -> None:
         result = faq_tui("run", seeds_run(tmp_path / name, name, content), *SEEDS)
         assert result.code == ExitCode.DONE, result.err
     said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "a", "s.json", b"{}\nwhy?\n"), *SEEDS)
-    assert "not what its ending says: not JSON" in said
+    assert "does not fit its ending: not JSON" in said
     said = refused(ExitCode.USAGE, "run", seeds_run(tmp_path / "b", "s.jsonl", array + b"\n" + lines), *SEEDS)
-    assert said.endswith("holds one JSON array, not a JSON object a line: name it .json")
+    assert said.endswith("holds one JSON array, not one JSON object per line: rename it to .json")
 
 
 BROKEN = {

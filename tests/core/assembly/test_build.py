@@ -183,7 +183,7 @@ def test_answers_only_and_a_budget_a_sample(run: Run) -> None:
     assert (row.answered, row.whole_answers) == (COUNT, 0) and row.kept is not None and row.kept < 1
     assert (all_sets(run.store)["elder"].whole_answers, all_sets(run.store)["elder"].kept) == (COUNT, 1.0)
     said = [event.message for event in events if isinstance(event, Note)]
-    assert "set short: 24 of 24 samples contain only a part of their answer" in said
+    assert "set short: 24 of 24 samples contain only a part of the answer" in said
 
 
 MATCHED = """
@@ -263,11 +263,11 @@ def test_what_makes_the_stage_stale(run: Run) -> None:
 
 BAD = {
     "[sets.elder-tokens]\n": "sets.elder-tokens: this is the name of the automatic twin",
-    "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: no source 'nobody'; there are baseline, elder",
+    "[sets.x]\nfrom = 'nobody'\n": "sets.x.from: there is no source 'nobody'; the possible values are baseline",
     "[sets.x]\nfrom = {elder = 0.5, baseline = 0.4}\n": "the shares sum to 0.9, but must sum to 1",
     "[sets.x]\nfrom = {elder = 1.5, baseline = -0.5}\n": "sets.x.from",
     "[sets.x]\nfrom = 'elder'\nkind = 'raw'\n": "kind is only for sets made from",
-    "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: no set 'y'",
+    "[sets.x]\nmatch = {tokens = 'y'}\n": "sets.x.match: there is no set 'y'",
     "[sets.x]\nmatch = {tokens = 'x'}\n": "copy their size from each other",
     "[sets.x]\nmatch = {tokens = 'y'}\n[sets.y]\nmatch = {samples = 'x'}\n": "x, y copy their size from each other",
     "[sets.x]\nmatch = {samples = 'elder'}\ncount = 3\n": "both set the number",

@@ -53,7 +53,7 @@ def test_draws_are_of_one_size_and_share_seeds_only_where_they_must(
 
 
 def test_a_person_is_told_whether_draws_share_seeds() -> None:
-    assert in_words(draws(seeds_of(12), 4, 3, 0.5, 0)).endswith("no seed is in two draws")
+    assert in_words(draws(seeds_of(12), 4, 3, 0.5, 0)).endswith("no two draws share a seed")
     assert "draws share seeds" in in_words(draws(seeds_of(6), 4, 3, 0.5, 0))
 
 
@@ -72,7 +72,7 @@ def test_every_set_and_artefact_has_a_name_for_each_draw() -> None:
     ]
     with pytest.raises(UsageError, match=r"uses this name for a draw"):
         parse_settings(THREE + '[sets.mine-r2]\nfrom = "elder"\n')
-    with pytest.raises(UsageError, match=r"evaluate\.answers: no source 'granny'"):
+    with pytest.raises(UsageError, match=r"evaluate\.answers: there is no source 'granny'"):
         parse_settings(TOML + 'answers = "granny"\n')
 
 

@@ -142,7 +142,7 @@ def test_a_server_that_stays_down_ends_the_stage_when_the_patience_ends(tmp_path
     said = refused(ExitCode.UNREACHABLE, "run", folder, *UNTIL)
     assert said.startswith(f"cannot reach {url} (Connection refused)") and "finished work is kept" in said
     assert ("it stayed down for 1 s (patience_s)" in said) == bool(patience)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 60, "not the ten minutes of the default"
     assert 6 <= len(stored(folder)) < 30
 
 
@@ -211,6 +211,17 @@ def test_a_server_that_still_loads_is_waited_for(tmp_path: Path, why: str) -> No
     thread.join()
     assert result.code == ExitCode.DONE and len(stored(folder)) == 3, result
     assert len(named(result, "ServerBack")) == 1
+
+
+def test_another_url_than_the_one_that_answered_is_not_waited_for(tmp_path: Path) -> None:
+    """It may have a typing error."""
+    with FakeServer() as server:
+        folder = make_run(tmp_path / "run", server.url, seeds=1, source="candidates = 1")
+        assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
+    make_run(folder, "http://127.0.0.1:9/v1", seeds=3, source="candidates = 1")
+    began = time.monotonic()
+    assert refused(ExitCode.UNREACHABLE, "run", folder, *UNTIL).startswith("cannot reach http://127.0.0.1:9/v1")
+    assert time.monotonic() - began < 60
 
 
 def test_a_wrong_host_is_not_waited_for(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
-"""No code of a model's folder runs unless trust_remote_code is asked for: at no stage, whatever the folder names.
+"""No stage runs code of a model's folder unless `trust_remote_code` is true.
 
-Each stage's task is called directly, without the refusal at the start of a run, on a folder whose evil.py writes a
-marker file when it is imported. With trust the same task writes it: the marker works.
+The tests call the task of each stage directly, without the check at the start of a run. The model's folder has a file
+evil.py, which writes a marker file when it is imported. If the folder is trusted, the same task writes the marker
+file; this shows that the marker works.
 """
 
 from __future__ import annotations
@@ -300,15 +301,15 @@ def test_a_run_is_refused_before_anything_is_asked(plain: Path, tmp_path: Path) 
     evil = make_evil(plain, tmp_path)
     run = make_run(tmp_path / "run", target=str(evil.folder))
     said = refused(ExitCode.USAGE, "run", run)
-    assert said.startswith(f"target.model {evil.folder} brings Python code (auto_map in config.json)")
+    assert said.startswith(f"target.model {evil.folder} contains Python code (auto_map in config.json)")
     assert "trust_remote_code = true under [target]" in said and "a folder that names no code" in said
     assert not (run / "jobs").exists() and not evil.marker.exists()
     doctor = faq_tui("doctor", run)
     assert "NO  model code" in doctor.out and said in " ".join(doctor.out.split())
     settings = run / "faq.toml"
     settings.write_text(settings.read_text().replace("[target]\n", "[target]\ntrust_remote_code = true\n"))
-    assert "brings Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
-    assert "trust_remote_code = true: Python code" in faq_tui("doctor", run).out
+    assert "contains Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
+    assert "trust_remote_code = true, so Python code" in faq_tui("doctor", run).out
 
 
 def test_seeds_can_be_read_first(plain: Path, tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ def test_a_local_source_is_asked_about_too(plain: Path, tmp_path: Path) -> None:
     settings = run / "faq.toml"
     more = f'\n[sources.here]\nbase_url = "local"\nmodel = "{evil.folder}"\n'
     settings.write_text(settings.read_text() + more)
-    assert refused(ExitCode.USAGE, "run", run).startswith(f"sources.here.model {evil.folder} brings Python code")
+    assert refused(ExitCode.USAGE, "run", run).startswith(f"sources.here.model {evil.folder} contains Python code")
 
 
 def test_a_hub_id_is_looked_at_where_it_was_fetched(
@@ -332,7 +333,7 @@ def test_a_hub_id_is_looked_at_where_it_was_fetched(
     run = make_run(tmp_path / "run", target="some/model")
     assert "Python code" not in refused(ExitCode.UNREACHABLE, "run", run, "--until", "regenerate")
     monkeypatch.setattr("faq_tui.core.models.model_code.cached_folder", lambda _model: evil.folder)
-    assert refused(ExitCode.USAGE, "run", run).startswith("target.model some/model brings Python code")
+    assert refused(ExitCode.USAGE, "run", run).startswith("target.model some/model contains Python code")
 
 
 # --- what names code ---
@@ -372,7 +373,7 @@ def test_keys_that_name_code(tmp_path: Path, name: str, body: dict[str, Any], fo
 
 def test_nesting_that_cannot_be_checked_counts_as_code(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"a":' * 5000 + "1" + "}" * 5000)
-    assert named_code(tmp_path) == "more nesting than can be checked in config.json"
+    assert named_code(tmp_path) == "config.json is nested too deeply to be checked"
     with pytest.raises(UsageError, match="cannot be read"), without_code(tmp_path, trusted=False):
         pass
 

@@ -61,10 +61,10 @@ def test_options_override_and_what_cannot_be_is_said() -> None:
     assert settings.target.model == "/models/Qwen3-8B" and settings.seeds.path == "mine.jsonl"
     assert settings.sources["elder"].base_url == "http://e/v1" and settings.sources["elder"].model == "Elder"
     assert (settings.judge.base_url, settings.judge.model) == ("http://j/v1", 'Judge "x"')
-    assert "each for a separate run: use --target DeepSeek-R1" in text
+    assert "Each needs a separate run: use --target DeepSeek-R1" in text
     first = preset_text("paper/table11", PresetChoices())
     assert tomllib.loads(first)["target"]["model"] == "deepseek-ai/DeepSeek-R1"
-    assert "each for a separate run: use --target Qwen3-8B" in first
+    assert "Each needs a separate run: use --target Qwen3-8B" in first
     other = tomllib.loads(preset_text("paper/table1", PresetChoices(target="me/other")))
     assert other["target"]["model"] == "me/other" and other["preset"]["model"] == "Qwen3-8B"
     with pytest.raises(UsageError, match="no preset 'paper/table12': choose from paper/table1 to paper/table11"):

@@ -101,9 +101,10 @@ def test_the_estimate_is_within_a_quarter_of_what_was_measured(kind: str) -> Non
 
 
 def test_the_formula_carries_from_model_to_model(costs: list[dict[str, Any]]) -> None:
-    """Each model by the other models' rows. AWQ's memory is left out: on the host it is off by up to a half.
+    """The cost of each model is estimated from the rows of the other models.
 
-    The smallest model waits for the processor, which differs from machine to machine.
+    AWQ's host memory is not checked, because its estimate is wrong by up to a half. The smallest model is left out,
+    because its time depends on the CPU of the machine.
     """
     rows = module.read_costs()["measured"]
     for row in rows:

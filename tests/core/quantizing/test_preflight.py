@@ -66,7 +66,7 @@ def test_the_group_sizes_that_fit_are_named() -> None:
     [
         ([], "the calibration set is empty"),
         ([[1] * 11, [1] * 10], "calibration row 2 has only 10 tokens"),
-        ([[1] * 20 + [512]], "calibration row 1 has token id 512, but the target's last is 511"),
+        ([[1] * 20 + [512]], "calibration row 1 has token id 512, but the target's largest id is 511"),
         ([[1] * 20 + [-1]], "token id -1"),
     ],
 )

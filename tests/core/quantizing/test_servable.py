@@ -84,10 +84,10 @@ def test_lost_tensors_and_an_index_that_lies(folder: Path) -> None:
         (
             "gptq",
             {"group_size": 1024, "desc_act": True},
-            ["-1 or 32 or 64 or 128: with 1024", "desc_act False"],
+            ["-1 or 32 or 64 or 128; this folder has 1024", "desc_act False"],
         ),
-        ("gptq", {"sym": False}, ["sym True: with False"]),
-        ("awq", {"zero_point": False}, ["zero_point True: with False"]),
+        ("gptq", {"sym": False}, ["sym True; this folder has False"]),
+        ("awq", {"zero_point": False}, ["zero_point True; this folder has False"]),
         ("compressed-tensors", {"group_size": 7}, []),
     ],
 )

@@ -58,7 +58,7 @@ def test_each_set_tells_how_it_was_made(tmp_path: Path) -> None:
         add_set(run.store, SetRow("baseline-raw", "j", 10, 300, 300, 0, {}, 0, 0, {"raw": 10}))
         text, body = render(run, "md").replace("\\", ""), json.loads(render(run, "json"))
     elder = next(line for line in text.splitlines() if line.startswith("- **Set elder**"))
-    assert "20 samples, 900 tokens, 100 tokens cut off (90% kept); 15 of 20 samples hold their whole answer" in elder
+    assert "20 samples, 900 tokens, 100 tokens cut off (90% kept); 15 of 20 samples hold the whole answer" in elder
     assert "20 built from the generation prompt" in elder and "left out: 2 x" in elder
     assert "- **Set blend**: from 50% elder and 50% baseline, as many tokens as elder; 10 samples, 895 tokens" in text
     assert "- **Set baseline-raw**: texts without the chat template; 10 samples" in text

@@ -54,7 +54,7 @@ def test_an_unknown_column_is_named() -> None:
 @pytest.mark.parametrize(
     ("weights", "why"),
     [
-        ("{ length = 1 }", "`judge.pick_by`: no kind 'length'; there are llm, likelihood, activation"),
+        ("{ length = 1 }", "`judge.pick_by`: there is no judge 'length'; the judges are llm, likelihood, activation"),
         ("{ likelihood = 0 }", "`judge.pick_by`: the weight of likelihood must be a number other than 0"),
         ("{ likelihood = nan }", "`judge.pick_by`: the weight of likelihood must be a number other than 0"),
     ],

@@ -208,7 +208,7 @@ def test_bounds(section: str, key: str, good: Any, bad: Any) -> None:
         (toml(minimal() | {"sources": {"baseline": ELDER}}), "sources.baseline: the name of a source must be"),
         (toml(minimal() | {"sources": {"a-tokens": ELDER}}), "sources.a-tokens: the name of a source must be"),
         (toml(minimal() | {"sources": {"../x": ELDER}}), "sources.../x: the name of a source must be"),
-        (toml(minimal() | {"recipes": [{}, {"sets": ["elder"]}]}), "recipes[2].sets: no set 'elder'"),
+        (toml(minimal() | {"recipes": [{}, {"sets": ["elder"]}]}), "recipes[2].sets: there is no set 'elder'"),
         (toml(minimal() | {"recipes": [{}, {"sym": False}]}), "two recipes would both write models/gptq-w4g128"),
         (toml(minimal() | {"recipes": [{}, {"bits": 3}]}), "`recipes[2].bits`"),
     ],

@@ -70,7 +70,7 @@ def test_a_value_falls_away_for_a_method_of_a_list_that_cannot_have_it() -> None
             "`recipes[2].preset`: gptq supports paper; awq supports paper",
         ),
         ('method = "w8a8"\ngroup_size = 64', "`recipes[2].group_size`: w8a8 supports -1, not 64"),
-        ('method = ["spqr", "gptq"]\nsets = ["nobody"]', "recipes[2].sets: no set 'nobody'"),
+        ('method = ["spqr", "gptq"]\nsets = ["nobody"]', "recipes[2].sets: there is no set 'nobody'"),
     ],
 )
 def test_a_refusal_names_the_recipe_by_its_index_in_the_file(lines: str, said: str) -> None:

@@ -34,7 +34,7 @@ def test_every_combination_of_choices_parses() -> None:
 
 def test_half_a_choice_is_refused() -> None:
     for half in ({"elder_url": "http://h"}, {"elder_model": "M"}, {"judge_url": "http://h"}, {"judge_model": "M"}):
-        with pytest.raises(UsageError, match="belong together: give both or neither"):
+        with pytest.raises(UsageError, match="must be used together: give both or neither"):
             init_text(Choices("m", "s", **half))
 
 

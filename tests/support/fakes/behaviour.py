@@ -32,12 +32,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one request: a status, or a stream of which `after` pieces arrive.
+    """The fault of one request. `after` is the number of pieces of the stream that are sent before the fault.
 
-    Instead of an answer: status, html, silence (nothing ever comes), reset (before the first byte). In the middle of
-    one: cut, error (an error object under HTTP 200), garbage (a chunk that is no JSON), stall (nothing more comes).
-    All of the answer comes, but: twice (every event, as its id says), order (choices that nobody asked for, in any
-    order), usage (impossible counts), split (each byte apart).
+    Faults instead of an answer: status, html, silence (nothing is sent), reset (before the first byte). Faults in the
+    middle of an answer: cut, error (an error object with HTTP 200), garbage (a chunk that is not JSON), stall
+    (nothing more is sent). Faults with a complete answer: twice (every event is repeated with its id), order (choices
+    that were not requested, in any order), usage (impossible counts), split (each byte is sent separately).
     """
 
     kind: Literal[

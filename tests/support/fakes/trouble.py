@@ -23,9 +23,9 @@ HARMLESS = (Fault("order"), Fault("twice"), Fault("usage"), Fault("split"))
 
 
 def mixed(share: float, faults: tuple[Fault, ...], **how: Any) -> Behaviour:
-    """Each try of each candidate fails with this chance, the same ones on every machine; the rest speak oddly.
+    """Each try of each candidate fails with this probability. The same tries fail on every machine.
 
-    `how`: of the behaviour otherwise.
+    Other tries succeed, but their responses are unusual. `how` sets the rest of the behaviour.
     """
 
     def fault(asked: Asked) -> Fault | None:

@@ -14,14 +14,14 @@ class ReasoningDialect(Extension):
     """The tags around reasoning, the names of response fields, and the message fields that a chat template reads.
 
     open, close      tags before and after the reasoning in a model's text, without white space around them;
-                     both "" for a dialect that only names response fields
+                     both "" if the dialect only names response fields
     opening, closing the same tags with the white space that the model writes; default: `open` and `close`
     response_fields  fields of a server's message or delta that hold only the reasoning
     special_tokens   tokens that the screen shows in the style of special tokens; default: `open` and `close`
     opened_by_prompt True if a chat template may end the prompt with `open`, so that a reply contains only `close`
     quotable         True if a question may contain the tags as plain text, even if they are special tokens
-    in_templates     False if it is unknown how a chat template expects the reasoning
-    plain            how often `open` and `close` occur in a turn without reasoning
+    in_templates     False if it is not known in which form a chat template expects the reasoning
+    plain            number of times that `open` and `close` occur in a turn without reasoning
 
     Raises ValueError if only one of `open` and `close` is given, or one of them begins or ends with white space.
     """
@@ -53,7 +53,7 @@ class ReasoningDialect(Extension):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """`open` and `close`; empty for a dialect without them."""
+        """`open` and `close`; an empty tuple if the dialect has no tags."""
         return (self.open, self.close) if self.open else ()
 
     def split(self, text: str) -> tuple[str, str, bool] | None:

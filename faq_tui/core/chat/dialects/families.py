@@ -12,7 +12,7 @@ FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    response_fields=("reasoning", "reasoning_content"),  # vLLM, SGLang
+    response_fields=("reasoning", "reasoning_content"),  # the names that vLLM and SGLang use
 )
 
 

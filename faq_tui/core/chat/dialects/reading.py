@@ -13,7 +13,7 @@ from faq_tui.core.extensions import DIALECTS
 
 @cache
 def tag_dialects() -> tuple[ReasoningDialect, ...]:
-    """Every dialect that has tags. Raises FaqError if an installed package's dialect cannot be loaded."""
+    """All dialects that have tags. Raises FaqError if a dialect of another package cannot be loaded."""
     return tuple(dialect for dialect in DIALECTS.all() if dialect.open)
 
 
@@ -38,7 +38,10 @@ def special_tokens() -> frozenset[str]:
 
 @cache
 def tag_pattern() -> re.Pattern[str]:
-    """A pattern for any dialect's opening or closing tag. If one tag begins with another, the longer one matches."""
+    """A pattern for any dialect's opening or closing tag.
+
+    If one tag begins with another tag, the longer tag matches.
+    """
     tags = sorted({tag for dialect in tag_dialects() for tag in dialect.tags}, key=len, reverse=True)
     return re.compile("|".join(map(re.escape, tags)))
 
@@ -87,7 +90,8 @@ class ReasoningStream:
     """Split a reply that is still arriving, only for display. `split_reasoning` splits the finished reply before it
     is stored.
 
-    If the prompt contains the opening tag, the two results differ, because only the whole reply shows this.
+    If the prompt contains the opening tag, the results of the class and of `split_reasoning` differ, because only the
+    whole reply shows that the prompt opened the reasoning.
     """
 
     def __init__(self) -> None:
@@ -97,7 +101,7 @@ class ReasoningStream:
         self._close = ""  # closing tag of the current reasoning; "" outside reasoning
 
     def feed(self, text: str) -> tuple[str, str]:
-        """(new reasoning, new answer). Text that could be the start of a tag is returned later."""
+        """(new reasoning, new answer). Text that could be the start of a tag is held back until a later call."""
         self._held += text
         if not self._begun and not self._begin():
             return "", ""

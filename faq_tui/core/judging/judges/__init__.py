@@ -1,1 +1,1 @@
-"""The kinds of judge: base.py defines the base class; the other files define faq-tui's three judges."""
+"""The judges. base.py defines the base class; the other files define faq-tui's three judges."""

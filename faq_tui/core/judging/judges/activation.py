@@ -1,10 +1,10 @@
-"""`activation`: how many of the target's outlier channels a candidate drives. No judge server is needed.
+"""The judge `activation`: it measures how many of the target's outlier channels a candidate drives.
 
-The score is the share (0 to 1) of the target's outlier channels that the sample drives above their outlier threshold.
-The sample is the candidate in the form in which the quantizer would get it. If no calibration sample drives a
-channel, the quantizer cannot choose its scale well. A fixed set of questions determines the outlier channels, so that
-a candidate's score does not depend on other seeds. Crest and kurtosis at the outlier layers are stored with the
-score.
+The judge needs no server. The score is the share (0 to 1) of the target's outlier channels whose largest |x| on the
+sample is above their outlier threshold. The sample is the candidate in the form in which the quantizer would get it.
+If no calibration sample drives a channel, the quantizer cannot choose its scale well. A fixed set of questions
+determines the outlier channels, so that a candidate's score does not depend on other seeds. Crest and kurtosis at the
+outlier layers are stored with the score.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ActivationJudge(TargetJudge):
     short = "act"
     version = "activation-1"
     task = "judge_activations"
-    close = 0.02  # a share of the channels
+    close = 0.02  # in the unit of the score, a share of the channels
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run), reference_hash())

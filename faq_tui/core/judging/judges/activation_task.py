@@ -15,9 +15,10 @@ from faq_tui.core.activations.statistics import Moments
 from faq_tui.core.base.cancel import CancelToken
 
 MODULES = ("o_proj",)
-TOGETHER = 16  # rows that are measured together and share one set of histograms
-OUTLIER_LAYERS = 0.25  # share of the layers: those with the highest crest on the reference; at least one
-Absmax = Any  # [channels], numpy
+TOGETHER = 16  # number of rows that are measured together and share one set of histograms
+# Share of the layers that are outlier layers: those with the highest crest on the reference; at least one layer.
+OUTLIER_LAYERS = 0.25
+Absmax = Any  # numpy array [channels]: the largest |x| of each channel
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
@@ -25,8 +26,9 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
     `items` is the path of a JSONL file whose lines have id, input_ids and spans; the lines of `reference` have
     input_ids. The task sends one `score` message for each item, with these fields: id; tokens, the number of tokens
-    in its spans; outliers, the number of outlier channels of all layers; covered, the number of those that the item
-    drives; layers, the outlier layers; crest and kurtosis, means over the outlier layers, null where not finite.
+    in its spans; outliers, the number of outlier channels of all layers; covered, the number of outlier channels that
+    the item drives; layers, the outlier layers; crest and kurtosis, means over the outlier layers, null if a mean is
+    not finite.
     """
     import torch
 
@@ -61,7 +63,10 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 def _rows(
     model: Any, items: Sequence[dict[str, Any]], cancel: CancelToken
 ) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
-    """Yield each item with the measurements of its row. A stop or a crash loses at most TOGETHER rows."""
+    """Yield each item with the measurements of its row.
+
+    If the task stops or crashes, at most TOGETHER rows are lost.
+    """
     for start in range(0, len(items), TOGETHER):
         some = items[start : start + TOGETHER]
         measured = measure(model, [item["input_ids"] for item in some], MODULES, per_row=True, cancel=cancel)

@@ -1,7 +1,7 @@
-"""The base class of judges: how a judge scores candidates, what its scores depend on, and how they are described.
+"""The base class of judges: how a judge scores candidates, what affects the scores, and how they are described.
 
-The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, the `kind` in `[judge]` of `faq.toml`. All
-other modules use the methods of this class; no code there depends on the name of a judge.
+The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, which is the value of `kind` in `[judge]` of
+`faq.toml`. Other modules call only the methods of this class; their code does not depend on the name of a judge.
 """
 
 # ruff: noqa: ARG002  default methods ignore arguments that only some judges use
@@ -30,10 +30,10 @@ WORDS = ("name", "title", "help", "measures", "short")
 class Score:
     """One judge's score of one candidate; higher is better."""
 
-    score: float | None  # None: the candidate could not be scored and is never picked
-    reason: str  # shown to a person beside the score
+    score: float | None  # None if the candidate could not be scored; it is then never picked
+    reason: str  # the explanation that a person sees beside the score
     raw: str = ""  # the judge's whole reply
-    details: dict[str, Any] = field(default_factory=dict)  # the parts of the score; JSON-able
+    details: dict[str, Any] = field(default_factory=dict)  # the parts of the score, as values that JSON can hold
 
 
 Item = tuple[Seed, Candidate]
@@ -45,15 +45,15 @@ class Judge(Extension, ABC):
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
     short: str  # heading of its scores in the judge pane, three or four letters
-    version: str = "1"  # change it when the same candidate would get a different score than before
+    version: str = "1"  # change this version if the same candidate would now get another score
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
     shaping: tuple[str, ...] = ()  # the `keys` that affect a score
-    needs_target: bool = False  # the scores depend on the target's weights
-    length_matters: bool = False  # length affects the score: `judge.length_control` removes this effect
-    explains: bool = False  # the reason of a score is an explanation that the judge wrote
-    replaces: bool = False  # a new score of the same candidate replaces the old one
-    close: float = 0.0  # two scores that differ by no more than this count as close
+    needs_target: bool = False  # True if the scores depend on the target's weights
+    length_matters: bool = False  # True if length affects the score; `judge.length_control` removes this effect
+    explains: bool = False  # True if the judge itself wrote the reason of a score
+    replaces: bool = False  # True if a new score of the same candidate replaces the old score
+    close: float = 0.0  # two scores count as close if they differ by at most this much
 
     def __init__(self) -> None:
         for word in WORDS:
@@ -73,11 +73,14 @@ class Judge(Extension, ABC):
         return ""
 
     def server(self, settings: JudgeSettings) -> Endpoint | None:
-        """The server that this judge needs; None if it needs none."""
+        """The server that this judge needs; None if the judge needs no server."""
         return None
 
     def column_id(self, run: Run) -> str:
-        """A hash of all inputs that affect a score, except the candidate. Scores are stored under it and reused."""
+        """A hash of all inputs that affect a score, except the candidate.
+
+        Scores are stored under this hash and reused.
+        """
         settings = {key: getattr(run.settings.judge, key) for key in self.shaping}
         return digest("judge", self.name, self.version, settings, fingerprint(run) if self.needs_target else "")
 
@@ -105,7 +108,7 @@ class Judge(Extension, ABC):
     def facts(self, run: Run, candidates: Sequence[Sequence[int]]) -> dict[str, Any]:
         """Further facts for `status --json` and the report: any of `mode`, `replies`, `orders` and `probe`.
 
-        `candidates`: groups of usable candidates; each holds the ids for one seed and source.
+        `candidates` holds groups of ids of usable candidates, one group per seed and source.
         """
         return {}
 
@@ -133,7 +136,7 @@ class Judge(Extension, ABC):
         return f"{score:.3f}"
 
     def parts(self, details: Mapping[str, Any]) -> str:
-        """A phrase about the parts of a score, from its details; "" if it has no parts."""
+        """A phrase about the parts of a score, from its details; "" if the score has no parts."""
         return ""
 
     def controlled(self, score: float, details: Mapping[str, Any]) -> str:

@@ -1,8 +1,8 @@
-"""`likelihood`: how probable the target itself finds a candidate. No judge server is needed.
+"""The judge `likelihood`: it measures how probable the target itself finds a candidate. It needs no server.
 
 The score is the mean log-probability (nats per token, at most 0) of the candidate's reasoning and answer under the
-target, given the question in the target's chat template. The means of the reasoning and of the answer are stored,
-too.
+target, given the question in the target's chat template. The means over the reasoning alone and over the answer alone
+are stored, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class LikelihoodJudge(TargetJudge):
         spans: dict[str, list[float]] = {name: span for name, span in message["spans"].items() if span[1]}
         tokens = sum(int(count) for _, count in spans.values())
         if not tokens:
-            return Score(None, "none of its tokens could be scored", json.dumps(message))
+            return Score(None, "no token of the candidate could be scored", json.dumps(message))
         details: dict[str, Any] = {"tokens": tokens}
         for name, (total, count) in spans.items():
             details[name] = {"mean_logprob": round(total / count, 6), "tokens": int(count)}
@@ -57,17 +57,17 @@ class LikelihoodJudge(TargetJudge):
 
 JUDGE = LikelihoodJudge()
 
-BATCH_TOKENS = 2048  # most tokens of one forward pass, with padding
-CHUNK_TOKENS = 256  # most rows of the logits [tokens, vocabulary] that are in memory at once
+BATCH_TOKENS = 2048  # largest number of tokens in one forward pass, including padding
+CHUNK_TOKENS = 256  # largest number of rows of the logits [tokens, vocabulary] that are in memory at once
 
 
 def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
     """The worker's task `likelihood`: sum the log-probabilities of token ids over spans.
 
-    spec: model, trust_remote_code, device, dtype, items (path of a JSONL file; each line has id, input_ids and
-    spans {name: [start, end)}). The task sends one `score` message for each item, with its id, and for each span
-    [sum of log-probabilities in nats, number of tokens].
-    The longest items come first, so that a batch that is too large for the memory fails at the start.
+    `spec` has model, trust_remote_code, device, dtype and items. `items` is the path of a JSONL file; each line has
+    id, input_ids and spans {name: [start, end)}. The task sends one `score` message for each item. The message has
+    the item's id, and for each span [sum of log-probabilities in nats, number of tokens]. The longest items come
+    first, so that a batch that is too large for the memory fails at the start.
     """
     import torch
 
@@ -94,7 +94,7 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
 
 
 def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Batches of items, longest first, each as large as the limit on padded tokens allows."""
+    """Batches of items, longest items first. Each batch is as large as the limit BATCH_TOKENS allows."""
     start = 0
     while start < len(items):
         size = max(1, BATCH_TOKENS // len(items[start]["input_ids"]))
@@ -105,7 +105,7 @@ def batches(items: list[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 def span_logprob(model: Any, states: Any, ids: list[int], spans: list[list[int]]) -> tuple[float, int]:
     """The sum of log p(ids[t] | ids[:t]) over the positions t in the spans, and the number of these positions.
 
-    `states`: the last hidden states, [tokens, hidden].
+    `states` holds the last hidden states, [tokens, hidden].
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""`llm`: an LLM at an OpenAI-compatible endpoint scores the candidates of a seed, together or one by one."""
+"""The judge `llm`: an LLM at an OpenAI-compatible server scores the candidates of a seed, together or one by one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Pool, open_client, run_bounded
+from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.probe import reachable
-from faq_tui.core.endpoints.waiting import waits_at_start
 from faq_tui.core.judging import reliability
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
@@ -28,7 +28,7 @@ from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe, reply_counts
 from faq_tui.core.store.seeds import Seed
 
-TOO_LONG = "does not fit into the judge's window, even without its reasoning"
+TOO_LONG = "the candidate does not fit into the judge's window, even without its reasoning"
 UNREAD = "the reply could not be read"
 T = TypeVar("T")
 
@@ -67,7 +67,7 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """In comparing mode, all candidates of a seed, if one of them was not yet compared with the others."""
+        """If candidates are compared: all candidates of each seed that has a candidate that was not compared yet."""
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
         known = details()
@@ -118,9 +118,8 @@ class LlmJudge(Judge):
 async def _score_all(context: Context, identity: str, items: Sequence[Item], on_score: OnScore) -> None:
     judge, store = context.run.settings.judge, context.run.store
     endpoint = reachable(context, judge.endpoint())
-    async with open_client(endpoint) as http, Pool([http], context.emit) as pool:
-        answered = reply_counts(store, identity)["replies"] > 0
-        await pool.look(context.cancel, waits_at_start(endpoint, answered))
+    async with open_client(endpoint) as http, Pool([http], context.emit, AnsweredServers(context.run)) as pool:
+        await pool.look(context.cancel)
         reported = (await pool.first_up(context.cancel)).max_model_len
         window = judge.max_model_len or reported or _window_of_embedded(judge)
         client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric), pool)
@@ -157,7 +156,10 @@ async def _score_all(context: Context, identity: str, items: Sequence[Item], on_
 async def _probe(
     seed_judge: SeedJudge, items: Sequence[Item], concurrency: int, cancel: CancelToken
 ) -> ProbeRow | None:
-    """The result of the test. If the judge failed on a part of the test, None; the next run then repeats the test."""
+    """The result of the test; None if the judge failed on a part of the test.
+
+    In this case, the next run repeats it.
+    """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
     chosen = list(of_seed.values())[::-1][: seed_judge.judge.probe]

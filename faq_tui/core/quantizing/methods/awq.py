@@ -21,7 +21,7 @@ class AwqRecipe(GptqmodelRecipe):
     method: Literal["awq"] = "awq"
     bits: Literal[4] = 4
     group_size: Literal[16, 32, 64, 128, 256, 512, 1024] = 128
-    sym: Annotated[bool, Field(description="symmetric grid: the zero point is fixed")] = False
+    sym: Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")] = False
     experts: Experts = "routed"
 
 
@@ -38,8 +38,8 @@ class AwqFormat(WeightFormat):
     def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
         """Compute w = scale * (q - zero).
 
-        Words hold columns in the order of AWQ's first CUDA kernel. gptqmodel's `convert_awq_file` does not undo that
-        order, so its dense weights are shuffled.
+        Words hold columns in the order of AWQ's first CUDA kernel. gptqmodel's `convert_awq_file` does not undo this
+        order, so the columns of its dense weights are in the wrong order.
         """
         import torch
 
@@ -73,7 +73,7 @@ class AwqFormat(WeightFormat):
 class Awq(GptqmodelMethod):
     name = "awq"
     title = "AWQ"
-    help = "Scales up channels with large activations before rounding; searches over twenty scales."
+    help = "Before rounding, scales up channels with large activations, by the best of twenty scales."
     recipe = AwqRecipe
     format = AwqFormat()
     cuda_backend = "awq_torch"

@@ -33,7 +33,7 @@ class Method(Extension):
     cost: MethodCost = MethodCost()
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
-        """Raise UsageError if the target cannot be quantized by `recipe`, before anything is computed or paid for.
+        """Raise UsageError if the target cannot be quantized by `recipe`. It is called before the costly work.
 
         `config` is the target's config.json; `shapes` maps each module's name to (out_features, in_features).
         """
@@ -55,7 +55,7 @@ class Method(Extension):
     ) -> EngineResult:
         """Quantize the model in the folder `target` on `rows` (token ids) and write it into `job.out`.
 
-        The worker child calls it. It reports to `progress`, calls `cancel.check` between steps, and raises FaqError
-        with layer and module if a weight matrix cannot be quantized.
+        The worker child calls it. The method reports to `progress`, calls `cancel.check` between steps, and raises
+        FaqError with layer and module if a weight matrix cannot be quantized.
         """
         raise NotImplementedError

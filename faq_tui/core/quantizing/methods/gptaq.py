@@ -1,4 +1,4 @@
-"""GPTAQ (Li et al. 2025), run by the library GPTQModel: GPTQ that also corrects errors in a layer's inputs."""
+"""GPTAQ (Li et al. 2025), run by the library GPTQModel: GPTQ that also corrects errors in the inputs of a layer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class GptaqRecipe(GptqmodelRecipe):
     sym: Sym = True
     desc_act: Annotated[Literal[False], Field(description="always false")] = False
     damp_percent: Damping = 0.05
-    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the inputs' errors that is corrected")] = 0.25
+    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the input errors that is corrected")] = 0.25
     experts: Experts = "routed"
 
     @model_validator(mode="before")
@@ -45,12 +45,12 @@ class Gptaq(GptqmodelMethod):
     recipe = GptaqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"
-    # The measurements do not determine `hessian`, so it is set for two float32 products at 50 TFLOP/s.
+    # The measurements do not determine the factor `hessian`. Its value assumes two float32 products at 50 TFLOP/s.
     cost = MethodCost(
         seconds={"column": 5.83e-4, "hessian": 8e-14, "weight": 3.54e-9},
         gpu_bytes={"context": 1.69e9, "inputs": 1.08, "weight": 17.75},
         host_bytes={"context": 2.28e9, "states": 1.96, "resident": 2.4},
-        passes=10.0,  # includes passes of the unquantized model
+        passes=10.0,  # forward passes per layer, including those of the unquantized model
         twofold=True,
     )
 

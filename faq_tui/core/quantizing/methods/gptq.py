@@ -12,7 +12,7 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets
 
-Sym = Annotated[bool, Field(description="symmetric grid: the zero point is fixed")]
+Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
 
 
 class GptqRecipe(GptqmodelRecipe):
@@ -22,7 +22,7 @@ class GptqRecipe(GptqmodelRecipe):
     bits: Literal[4, 8] = 4
     group_size: GroupSize = 128
     sym: Sym = True
-    desc_act: Annotated[bool, Field(description="columns by falling activation")] = False
+    desc_act: Annotated[bool, Field(description="true quantizes columns in the order of falling activations")] = False
     damp_percent: Damping = 0.05
     experts: Experts = "routed"
 
@@ -100,7 +100,7 @@ def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
 class Gptq(GptqmodelMethod):
     name = "gptq"
     title = "GPTQ"
-    help = "Rounds weights column by column and corrects the later ones by the Hessian of the layer's inputs."
+    help = "Rounds weights column by column, and corrects later columns by the Hessian of the layer's inputs."
     recipe = GptqRecipe
     format = GPTQ_FORMAT
     cuda_backend = "gptq_torch"

@@ -1,4 +1,4 @@
-"""Make batches of weight matrices whose inputs are known at the same time, to solve them together.
+"""Make batches of weight matrices that are solved together. Their inputs are known at the same time.
 
 Matrices that share a Hessian are concatenated. Experts of one shape, each with its own Hessian, form a batch.
 """
@@ -50,11 +50,11 @@ class UnsolvableMatrix(FaqError):
 class SolveBatch:
     """Matrices that are solved together.
 
-    `modules` lists for each Hessian the modules that share it. These modules have the same shapes for every Hessian.
-    If `few` is true, too few tokens reached the modules, so they are only rounded.
+    `modules` lists for each Hessian the modules that share it. Position by position, the modules of all Hessians have
+    the same shapes. If `few` is true, too few tokens reached the modules, so they are only rounded.
     """
 
-    shared: list[str]  # for each Hessian, the name of the module under which it is stored
+    shared: list[str]  # for each Hessian, the name of the module under which the Hessian is stored
     modules: list[list[str]]
     few: bool
 
@@ -118,6 +118,6 @@ def _portions(names: list[str], modules: dict[str, Any], budget: int) -> list[li
 
 
 def _bytes(shapes: tuple[Any, ...]) -> int:
-    """Memory in bytes: weights, their float32 copy, codes, errors, result, and the Hessian, its factor and a copy."""
+    """Memory in bytes for weights, their float32 copy, codes, errors, result, Hessian, its factor and its copy."""
     columns = shapes[0][1]
     return int(sum(24 * out * columns for out, _ in shapes) + 12 * columns**2)

@@ -36,8 +36,8 @@ def quantize_layers(
     """Quantize the model in the folder `target` and write it into `job.out`.
 
     `damp` times the mean of the diagonal is added to the diagonal of each Hessian. With `by_activation`, columns are
-    solved in the order of falling activations. After a cancel, raises `Stopped` when the current module is finished,
-    or earlier.
+    solved in the order of falling activations. After a cancel, raises `Stopped` at the latest when the current module
+    is finished.
     """
     from transformers import AutoModelForCausalLM
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-EXPERT = re.compile(r"\.\d+\.")  # mlp.experts.17.up_proj
-# Routers are not quantized: a wrongly chosen expert would harm quality more than the saved bits are worth.
+EXPERT = re.compile(r"\.\d+\.")  # the number of an expert, as in mlp.experts.17.up_proj
+# Routers are not quantized: they are small, and a wrongly chosen expert harms quality much.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
 @dataclass
 class ModuleGroup:
-    """Modules that are quantized together. `inputs` maps each module to the module whose input it shares."""
+    """Modules that are quantized together. `inputs` maps each module to the module that has the same input."""
 
     modules: list[str]
     inputs: dict[str, str]
@@ -69,7 +69,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """Gate and up projections first, then the down projections, which receive their output."""
+    """First the gate and up projections, then the down projections, which read their outputs."""
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
     share: dict[str, str] = {}  # maps each expert to the first of its modules
     groups = [

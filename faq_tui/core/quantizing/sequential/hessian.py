@@ -48,7 +48,7 @@ class Hessian:
 
 
 def means(hessians: Sequence[Hessian]) -> Any:
-    """The Hessians H, [len(hessians), in_features, in_features]. Raises UnsolvableHessian as `Hessian.mean` does."""
+    """The Hessians H, [len(hessians), in_features, in_features]. Raises the same errors as `Hessian.mean`."""
     import torch
 
     for index, hessian in enumerate(hessians):
@@ -98,7 +98,8 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
     diagonals, levels = diagonal.reshape(-1, count), level.reshape(-1)
     upper = torch.empty_like(flat)
     used = torch.full((len(flat),), damp)
-    # The matrices are factorized one by one: LAPACK has no batched form, and cuSOLVER's is meant for small matrices.
+    # The matrices are factorized one by one: LAPACK has no batched function, and cuSOLVER's batched function is meant
+    # for small matrices.
     infos = [
         _factor(flat[i], diagonals[i], orders[i], damp * DAMP_STEPS[0] * levels[i], upper[i])
         for i in range(len(flat))
@@ -122,8 +123,8 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
     """Write U into `out`. Returns a tensor that is true if this fails, so that the CPU need not wait for the GPU.
 
-    Let J be the matrix that reverses the order of rows. From J H J = L Lᵀ follows H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), where
-    J L⁻¹ J is upper triangular. This needs one Cholesky factorization; inverting H would need two.
+    Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
+    is upper triangular. This needs one Cholesky factorization; inverting H would need two.
     """
     import torch
 

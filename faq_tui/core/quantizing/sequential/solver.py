@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from faq_tui.core.quantizing.sequential.hessian import Factor
 
-BLOCK = 128  # all later columns are updated after this many columns
-STEP = 32  # the rest of the block is updated after this many columns
+BLOCK = 128  # columns per block; after each block, all later columns are updated
+STEP = 32  # columns per step; after each step, the rest of the block is updated
 
 
 class Rule(Protocol):
@@ -26,7 +26,10 @@ class Rule(Protocol):
         """
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
-        """Begin the block of columns `start` to `stop`. `diagonal` [..., block] has their part of U's diagonal."""
+        """Begin the block of columns `start` to `stop`.
+
+        `diagonal` [..., block] is the part of U's diagonal for these columns.
+        """
 
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
         """Write the quantized `weights` to `values`, and weights - values to `error`.
@@ -77,7 +80,8 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
-    # A group must begin at a column to which the errors of all earlier columns have been passed on.
+    # When a group begins, its first column must already contain the corrections for the errors of all earlier
+    # columns.
     block = BLOCK if group_size == -1 or group % BLOCK == 0 or BLOCK % group == 0 else group
     step = STEP if group_size == -1 else math.gcd(group, STEP)
     diagonal = upper.diagonal(dim1=-2, dim2=-1)
@@ -90,7 +94,8 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
         inverse = diagonal[..., start:stop, None].reciprocal()
         ahead = upper[..., start:stop, start:] * inverse  # U[c, :] / U_cc, so that errors need not be divided
         rule.begin_block(start, stop, diagonal[..., start:stop])
-        # The views are made once per block: making them one by one would cost as much as the arithmetic.
+        # All views are made once per block, because making a view for each column would cost as much as the
+        # arithmetic.
         rows, kept, off = part.unbind(-2), values.unbind(-2), errors.unbind(-2)
         for first in range(0, stop - start, step):
             last = min(first + step, stop - start)

@@ -23,7 +23,7 @@ class Stack:
 
 
 def find_stack(model: Any) -> Stack:
-    """Find the decoder layers of `model`. Raises FaqError if the model is no plain stack of decoder layers."""
+    """Find the decoder layers of `model`. Raises FaqError if the model is not a plain stack of decoder layers."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -54,7 +54,9 @@ class Inputs:
 
 
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
-    """Batches of rows of one length, each of at most `tokens` tokens or one row, in the order of the rows.
+    """Batches of rows of equal length, in the order of the rows.
+
+    A batch has at most `tokens` tokens, or a single row.
 
     Nothing is padded: every row is computed as if it were alone.
     """
@@ -76,11 +78,11 @@ def capture(
     store: str,
     check: Callable[[], None],
 ) -> Inputs:
-    """Embed `batches` on `device` in `dtype` and record the arguments of every layer; no layer computes.
+    """Embed `batches` on `device` in `dtype`, and record the arguments of every layer. The layers compute nothing.
 
-    While this runs, `device` holds the model's base without its layers. Hidden states are kept on the device `store`.
-    Raises FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds one set for
-    all rows of a length.
+    During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
+    `store`. Raises FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds only
+    one set of arguments for all rows of equal length.
     """
     import torch
 
@@ -110,14 +112,14 @@ def capture(
 @dataclass(frozen=True)
 class LayerCall:
     hidden: Any
-    arguments: dict[str, Any]  # all others, by name
+    arguments: dict[str, Any]  # all other arguments, by name
 
 
 @contextmanager
 def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
     """Let each layer's `forward` only record the call and return the hidden states unchanged.
 
-    The layer objects stay, because models read their attributes, such as the type of attention, to make masks.
+    The layers are not replaced, because models read attributes of a layer, such as the type of attention.
     """
     calls: list[LayerCall] = []
 
@@ -140,7 +142,7 @@ def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
 
 
 def _equal(one: Any, other: Any) -> bool:
-    """Whether two arguments of a layer hold the same tensors."""
+    """True if two arguments of a layer hold equal tensors."""
     import torch
 
     if one is other:
@@ -157,7 +159,7 @@ def _equal(one: Any, other: Any) -> bool:
 def _move_all_but(base: Any, layers: Any, device: str, dtype: Any) -> None:
     """Move `base`, but not its `layers`, to the device and dtype.
 
-    Buffers keep their dtype, because rotary frequencies in bfloat16 would shift positions.
+    Buffers keep their dtype, because rotary frequencies in bfloat16 would change the positions.
     """
     held = {id(tensor) for tensor in [*layers.parameters(), *layers.buffers()]}
     for module in base.modules():

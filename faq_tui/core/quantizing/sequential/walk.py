@@ -22,7 +22,8 @@ from faq_tui.core.quantizing.sequential.groups import ModuleGroup, find_groups, 
 from faq_tui.core.quantizing.sequential.hessian import Hessian
 from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_batches
 
-# As in gptqmodel, an expert that gets a smaller share of the tokens is only rounded: its Hessian would be noise.
+# As in gptqmodel, an expert that gets a smaller share of the tokens is only rounded, because its Hessian would be too
+# inaccurate.
 FEW_TOKENS = 0.005
 
 
@@ -44,7 +45,7 @@ class LayerWalk:
     keep: Keep
     progress: QuantizationProgress
     cancel: CancelToken
-    own: Any = None  # dtype of the model's weights
+    own: Any = None  # the dtype in which the model's weights are stored
     tokens: int = 0  # total number of tokens in all rows
 
     def run(self, rows: Sequence[Sequence[int]]) -> None:
@@ -113,7 +114,10 @@ class LayerWalk:
     def _hessians(
         self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
     ) -> dict[str, Hessian]:
-        """The Hessians of a group. Modules with a shared input have one Hessian under the first module's name."""
+        """The Hessians of a group.
+
+        Modules with a common input share one Hessian, which has the first module's name.
+        """
         hessians = {
             name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
         }

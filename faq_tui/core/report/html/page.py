@@ -17,7 +17,7 @@ EQUAL = {
     "samples": "Same number of samples on both sides",
     "tokens": "Same number of tokens on both sides",
 }
-# The page has no script and makes no request; this policy makes the browser enforce that.
+# The page has no script and makes no request; this policy makes the browser enforce this.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
@@ -34,7 +34,7 @@ def page(body: dict[str, Any]) -> str:
         f'<section class="answer">{to_html(details(body))}</section>',
     ]
     if forest:
-        note = "Each bar is a 95% interval. A bar that crosses the zero line is within noise."
+        note = "Each bar is a 95% interval. If a bar crosses the zero line, the difference is within noise."
         parts.append(f"<section><h2>Differences from the baseline</h2><p>{note}</p>{forest}</section>")
     if points:
         note = (
@@ -59,7 +59,7 @@ def _where(body: dict[str, Any]) -> str:
 
 
 def _cards(body: dict[str, Any]) -> str:
-    """The verdicts as cards. Each comparison has a card, and each text has a line in it."""
+    """The verdicts as cards: one card per comparison, with one line per text."""
     texts = {one["name"]: one for one in body["texts"]}
     cards = []
     for c in body["comparisons"]:

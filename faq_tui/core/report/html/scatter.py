@@ -14,7 +14,7 @@ from faq_tui.core.settings.sets import plain_name
 
 WIDTH, LEAST_HEIGHT = 952, 460
 LEFT, RIGHT, TOP, BOTTOM = 76, 330, 24, 58
-GAP = 18  # least distance between two labels, in pixels
+GAP = 18  # smallest distance between two labels, in pixels
 
 # The kinds of text for each axis. An axis shows the first kind that was measured, with its main metric.
 GENERAL = (PROSE, WORDS)
@@ -25,7 +25,7 @@ COLOURS = 6
 @dataclass(frozen=True)
 class SvgPoint:
     name: str
-    x: dict[str, Any]  # the estimate on the axis, with its interval
+    x: dict[str, Any]  # the estimate on the horizontal axis, with its interval
     y: dict[str, Any]
     class_: str
     square: bool  # True for a set at equal tokens
@@ -94,7 +94,7 @@ def _drawn(points: list[SvgPoint], across: tuple[dict[str, Any], str], up: tuple
     for point in points:
         parts += _point(point, x, y)
     parts += _labels(points, x, y)
-    return svg(WIDTH, height, parts, "Models by loss on general and on specialised text")
+    return svg(WIDTH, height, parts, "The loss of every model on general and on specialised text")
 
 
 def _ends(estimates: Any) -> list[float]:

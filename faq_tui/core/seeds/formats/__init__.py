@@ -1,14 +1,14 @@
 """Seed formats: one object for each kind of file or data set that seeds can come in.
 
-base.py          what a format is, and what several formats need
+base.py          the base class of formats, and functions that several formats use
 opening.py       unpacking and encodings
-json_rows.py     what the two JSON formats share
-json_lines.py    jsonl: a JSON value a line
+json_rows.py     the code that both JSON formats use
+json_lines.py    jsonl: one JSON value per line
 json_array.py    json: one list of seeds
 delimited.py     csv and tsv
 parquet.py       parquet
-plain_text.py    txt: a question a line
-hub_dataset.py   an id of the `datasets` library
+plain_text.py    txt: one question per line
+hub_dataset.py   a data set of the `datasets` library
 
-`faq_tui.core.extensions.SEED_FORMATS` finds them, and those of other packages.
+`faq_tui.core.extensions.SEED_FORMATS` finds these formats, and the formats of other packages.
 """

@@ -1,4 +1,7 @@
-"""What a seed format is: it turns a file or a data set into records, one for each seed, each with its line."""
+"""The base class of seed formats.
+
+A format turns a file or a data set into records: one per seed, with its line number.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ LONGEST_LINE = 1 << 28  # bytes
 
 @dataclass(frozen=True)
 class Record:
-    """One seed as the file holds it. `core.seeds.shapes` makes the seed of it."""
+    """One seed as it stands in the file. `core.seeds.shapes` turns it into a Seed."""
 
-    line: int  # 1-based; the row, where a format has no lines
-    raw: Any  # a dict of fields, a list of turns, or a str: the question itself
-    file: str = ""  # of several files, the one that holds it, as origins name it
+    line: int  # 1-based number of the line, or of the row if the format has no lines
+    raw: Any  # a dict of fields, a list of turns, or a str with the question
+    file: str = ""  # if there are several files: the name of the record's file in origins
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A place in the file that holds no record. `reason` continues the sentence "line 3 is …"."""
+    """A line or row of the file that is not a valid record. `reason` continues the sentence "line 3 is …"."""
 
     line: int
     reason: str
@@ -38,15 +41,16 @@ Records = Iterator[Record | Problem]
 class SeedFormat(Extension):
     """Reads seeds from one kind of file.
 
-    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes reads
-    something else than files, and says by `recognises` which names it takes.
+    `suffixes` are the endings of such files, in lower case and with the dot. A format without suffixes does not read
+    single files; its method `recognises` decides which names it reads.
     """
 
     suffixes: tuple[str, ...] = ()
-    unpacks = False  # True: `records` opens files by `opening.opened`; False: it is given an unpacked copy
+    # True if `records` itself unpacks files with `opening.opened`; if False, it gets an unpacked copy.
+    unpacks = False
 
     def recognises(self, path: Path, name: str) -> bool:
-        """True if this format reads the seeds called `name` in `seeds.path`; as a file they would lie at `path`."""
+        """True if this format reads `name`, the value of `seeds.path`. If `name` is a file, its path is `path`."""
         del name
         return path.suffix.lower() in self.suffixes
 
@@ -54,16 +58,16 @@ class SeedFormat(Extension):
         """The records in the order of the file, one at a time, so that a file may be larger than memory.
 
         `path` is absolute; `settings` is the section `[seeds]`. A broken record is yielded as a `Problem`, and
-        reading goes on behind it. Raises UsageError if the whole file is not what its ending says.
+        reading continues after it. Raises UsageError if the file's content does not fit its ending.
         """
         raise NotImplementedError
 
 
 def decoded_lines(path: Path, encoding: str | None = None) -> Records:
-    """The lines of a text file, without white space at either end; `encoding` None is UTF-8.
+    """The lines of a text file, without white space at either end of a line. `encoding` None means UTF-8.
 
     Empty lines, lines that are not UTF-8 and lines longer than LONGEST_LINE are problems. A byte order mark is
-    dropped. Raises UsageError as `opening.opened`.
+    dropped. Raises the same errors as `opening.opened`.
     """
     with opened(path, encoding) as file:
         number = 0

@@ -17,7 +17,7 @@ LONGEST_CELL = 1 << 24  # characters
 
 
 class Delimited(SeedFormat):
-    """A table of text whose cells are divided by `delimiter`. A quoted cell may hold line ends."""
+    """A table of text whose cells are separated by `delimiter`. A quoted cell may contain line breaks."""
 
     def __init__(self, name: str, title: str, delimiter: str, between: str) -> None:
         self.name, self.title, self.delimiter = name, title, delimiter
@@ -36,9 +36,9 @@ class Delimited(SeedFormat):
             try:
                 header = next(rows, [])
             except csv.Error as error:
-                raise UsageError(f"{path} is not what its ending says: {one_line(error)}") from None
+                raise UsageError(f"{path} does not fit its ending: {one_line(error)}") from None
             if any("\0" in name or name != storable(name) for name in header):
-                raise UsageError(f"{path} is not what its ending says: its first line is not UTF-8 text")
+                raise UsageError(f"{path} does not fit its ending: its first line is not UTF-8 text")
             while True:
                 line = rows.line_num + 1
                 try:
@@ -51,7 +51,10 @@ class Delimited(SeedFormat):
                 yield _record(line, header, row)
 
     def _delimiter_in(self, first: str, settings: Seeds) -> str:
-        """The delimiter of the first line: this format's, or the other one or a semicolon if it has only that."""
+        """The delimiter of the first line.
+
+        It is another character than this format's if the line contains only that one.
+        """
         if self.delimiter in first or first.strip().strip('"') == settings.prompt_field:
             return self.delimiter
         others = [one for one in ",\t;" if one in first]
@@ -62,7 +65,7 @@ def _record(line: int, header: list[str], row: list[str]) -> Record | Problem:
     if not any(cell.strip() for cell in row):
         return Problem(line, "empty")
     if len(row) != len(header):
-        return Problem(line, f"not the {len(header)} columns of the first line, but {len(row)}")
+        return Problem(line, f"a row of {len(row)}, not {len(header)} columns")
     if any(cell != storable(cell) for cell in row):
         return Problem(line, "not UTF-8")
     return Record(line, dict(zip(header, row, strict=True)))

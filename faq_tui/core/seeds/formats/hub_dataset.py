@@ -1,6 +1,6 @@
-"""A data set of the `datasets` library: by its id, such as `openai/gsm8k`, or a folder that is laid out as one.
+"""Read a data set of the `datasets` library. Its name is an id, such as `openai/gsm8k`, or a folder.
 
-No code of a data set is run: the library loads files of rows only.
+No code of a data set is run: the library loads only files of rows.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.seeds.formats.base import Record, Records, SeedFormat, one_line
 from faq_tui.core.settings import Seeds
 
-SAVED = ("dataset_dict.json", "state.json")  # in a folder that `save_to_disk` wrote
-MOST_CARD = 1 << 20  # characters of a data set's card
+SAVED = ("dataset_dict.json", "state.json")  # files in a folder that `save_to_disk` wrote
+MOST_CARD = 1 << 20  # at most this many characters of a data set's card are read
 CONFIGS = re.compile(r"\A---\s*\n(?:.*\n)*?configs:\s*\n(?:.*\n)*?---", re.MULTILINE)
 NAMES = re.compile(r"\[(.+?)\]")
 
 
 def is_dataset_folder(path: Path) -> bool:
-    """True for a folder whose README.md lists configurations, or that `datasets` has saved."""
+    """True if `datasets` has saved the folder, or if its README.md lists configurations."""
     if any((path / name).is_file() for name in SAVED):
         return True
     try:
@@ -35,13 +35,13 @@ def is_dataset_folder(path: Path) -> bool:
 class HubDataset(SeedFormat):
     name = "datasets"
     title = "a `datasets` id"
-    help = "The id of a data set for the `datasets` library; `seeds.split` names the part that is read."
+    help = "The id of a data set for the `datasets` library; `seeds.split` names the split that is read."
 
     def recognises(self, path: Path, name: str) -> bool:
         return not path.exists() and not name.startswith((".", "/", "~")) and name.count("/") <= 1
 
     def records(self, path: Path, settings: Seeds) -> Records:
-        """The rows of the split, fetched while they are read. Raises FaqError if they cannot be."""
+        """The rows of the split. They are fetched while they are read. Raises FaqError if they cannot be fetched."""
         try:
             for row, raw in enumerate(_rows(path, settings), 1):
                 yield Record(row, raw)
@@ -52,7 +52,7 @@ class HubDataset(SeedFormat):
 
 
 def _rows(path: Path, settings: Seeds) -> Iterator[dict[str, Any]]:
-    """The rows of the split. Images and sounds are left as the bytes or paths that they are."""
+    """The rows of the split. Images and sounds are not decoded: they stay bytes or paths."""
     import datasets
 
     local = path.is_dir()

@@ -1,4 +1,4 @@
-"""JSON lines: a JSON value a line."""
+"""JSON lines: one JSON value per line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from faq_tui.core.settings import Seeds
 class JsonLines(SeedFormat):
     name = "jsonl"
     title = "JSON lines"
-    help = "A JSON object a line: a chat, a question with its answer, or a text."
+    help = "One JSON object per line: a chat, a question with its answer, or a text."
     suffixes = (".jsonl", ".ndjson")
     unpacks = True
 

@@ -20,14 +20,14 @@ from faq_tui.core.settings import Seeds
 
 BROKEN_AT_FIRST = 20  # if the first lines are all broken, the file is not JSON
 CHUNK = 1 << 20  # bytes
-LONGEST_FIRST_LINE = 1 << 24  # characters that are searched for the end of the first line
+LONGEST_FIRST_LINE = 1 << 24  # the end of the first line is searched in this many characters
 LONGEST_ROW = 1 << 28  # characters of one row of a list
-LONGEST_OBJECT = 1 << 32  # characters of an object that holds the list; it is read whole
+LONGEST_OBJECT = 1 << 32  # characters of an object that holds the list; such an object is read at once
 SPACE = " \t\r\n"
 
 
 def rows_of_lines(path: Path, settings: Seeds) -> Records:
-    """A record for each line. Raises UsageError if the file holds something else than JSON."""
+    """A record for each line. Raises UsageError if the file is not JSON."""
     good, broken, first = 0, 0, True
     for item in decoded_lines(path, settings.encoding):
         if isinstance(item, Problem):
@@ -39,24 +39,24 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
             raw = json.loads(text)
         except (ValueError, RecursionError) as error:
             if first and (text in ("[", "{") or (text.startswith("[") and not text.endswith("]"))):
-                yield from rows_of_document(path, settings)  # one value over several lines
+                yield from rows_of_document(path, settings)  # one JSON value may extend over several lines
                 return
             first = False
             broken += 1
             if not good and broken > BROKEN_AT_FIRST:
-                break  # the error below says so
+                break  # raise the error below
             yield Problem(item.line, f"not JSON ({one_line(error)})")
             continue
         if not good and not broken and isinstance(raw, list) and not as_turns(raw):
             if not first or _has_further_lines(path, settings, item.line):
-                raise UsageError(f"{path} holds one JSON array, not a JSON object a line: name it .json")
+                raise UsageError(f"{path} holds one JSON array, not one JSON object per line: rename it to .json")
             yield from rows_of_document(path, settings)
             return
         first = False
         good += 1
         yield Record(item.line, raw)
     if broken and not good:
-        raise UsageError(f"{path} is not what its ending says: none of its first {broken} lines is JSON")
+        raise UsageError(f"{path} does not fit its ending: none of its first {broken} lines is JSON")
 
 
 def rows_of_document(path: Path, settings: Seeds) -> Records:
@@ -89,12 +89,12 @@ class _Document:
         self.path = path
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
-        self._read = 0  # bytes
+        self._read = 0  # number of bytes that were read
         self._text, self._at, self._ended = "", 0, False
         self._json = json.JSONDecoder()
 
     def fail(self, reason: str) -> UsageError:
-        return UsageError(f"{self.path} is not what its ending says: {reason}")
+        return UsageError(f"{self.path} does not fit its ending: {reason}")
 
     def peek(self) -> str:
         """The next character that is not white space; "" at the end."""
@@ -127,7 +127,7 @@ class _Document:
         return self._text[end:].lstrip(SPACE)[0] in "{["
 
     def rows(self) -> Iterator[Any]:
-        """The rows of the list, one at a time; a list of a chat's turns is one row."""
+        """The rows of the list, one at a time. If the list holds the turns of one chat, the whole list is one row."""
         self._at += 1
         if self.peek() == "]":
             self._at += 1
@@ -147,7 +147,7 @@ class _Document:
         """The rest of the text."""
         while self._more():
             if len(self._text) > LONGEST_OBJECT:
-                raise self.fail("its object is too long to be read at once; write it as JSON lines")
+                raise self.fail("its JSON object is too long to be read at once; write JSON lines instead")
         return self._text[self._at :]
 
     def _chat_or_rows(self, first: Any) -> Iterator[Any]:
@@ -165,13 +165,13 @@ class _Document:
         """True if another row follows row number `row`."""
         mark = self.peek()
         if mark not in (",", "]") or not mark:
-            raise self.fail(f"not JSON (neither a comma nor the list's end behind row {row})")
+            raise self.fail(f"not JSON (neither a comma nor the end of the list follows row {row})")
         self._at += 1
         return mark == ","
 
     def _end(self) -> None:
         if self.peek():
-            raise self.fail("not JSON (further text behind the end of the list)")
+            raise self.fail("not JSON (further text after the end of the list)")
 
     def _value(self, row: int) -> Any:
         self.peek()
@@ -187,12 +187,12 @@ class _Document:
                     reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
                     raise self.fail(f"not JSON ({reason[:80]} in row {row})") from None
                 continue
-            if end < len(self._text) or not self._more():  # a number at the end may go on
+            if end < len(self._text) or not self._more():  # a number at the end may have further digits
                 self._at = end
                 return value
 
     def _more(self) -> bool:
-        """Read on, twice as much as is waiting; False at the end of the file."""
+        """Read further text, twice as much as `_text` holds. Returns False at the end of the file."""
         if self._ended:
             return False
         data = self._file.read(max(CHUNK, len(self._text) - self._at))
@@ -209,7 +209,7 @@ class _Document:
 
 
 def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
-    """The rows of an object that holds a list, of one chat, or of several objects one after the other."""
+    """The rows of an object that holds a list or a chat, or of several objects that follow each other."""
     whole = text.whole()
     try:
         data = json.loads(whole)
@@ -222,7 +222,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
     if named is not None:
         data = data.get(named) if isinstance(data, dict) else None
         if not isinstance(data, list):
-            raise UsageError(f"{text.path} holds no list {named!r}, which seeds.fields names for rows")
+            raise UsageError(f"{text.path} holds no list {named!r}, although seeds.fields names it as rows")
         return data
     if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
         return [data]  # one conversation
@@ -231,7 +231,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
         if len(lists) != 1:
             raise UsageError(
                 f"{text.path} holds an object with {len(lists)} lists: faq-tui needs one list of seeds; "
-                "seeds.fields can name it for rows"
+                "set seeds.fields = { rows = NAME }"
             )
         data = lists[0]
     if not isinstance(data, list):
@@ -240,7 +240,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
 
 
 def _several_objects(text: str) -> list[Any] | None:
-    """The objects that follow each other in the text; None if there is something else between them."""
+    """The objects that follow each other in the text; None if other text stands between them."""
     decoder, found, at = json.JSONDecoder(), list[Any](), 0
     text = text.strip(SPACE)
     while at < len(text):

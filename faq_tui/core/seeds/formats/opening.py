@@ -36,18 +36,18 @@ _ARCHIVES = {
 }
 _MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 PARQUET = b"PAR1"
-TAR_AT = 257  # a tar archive has `ustar` there
+TAR_AT = 257  # at this byte, a tar archive has the text `ustar`
 
 # Compression makes the text of real data sets 3 to 30 times smaller. A file that grows much more is an attack.
 MOST_GROWTH = 250
-FREE_BYTES = 1 << 28  # unpacked bytes before the growth is looked at
+FREE_BYTES = 1 << 28  # the growth is checked only after this many unpacked bytes
 BUFFER = 1 << 17
-ZSTD_CHUNK = 1 << 12  # packed bytes at once, which can be 100 MiB of text
+ZSTD_CHUNK = 1 << 12  # packed bytes that are unpacked at once; they may contain 100 MiB of text
 ENDS_EARLY = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
 def plain_suffix(path: Path) -> str:
-    """The ending in lower case, without that of a compression: `.jsonl` of `a.JSONL.gz`; "" if there is none."""
+    """The ending in lower case, without the ending of a compression: `.jsonl` for `a.JSONL.gz`; "" if none."""
     suffix = path.suffix.lower()
     return Path(path.stem).suffix.lower() if suffix in PACKED_SUFFIXES else suffix
 
@@ -62,8 +62,7 @@ def packing_of(path: Path) -> str:
     for magic, name in _ARCHIVES.items():
         if head.startswith(magic):
             raise UsageError(
-                f"{path} is not what its ending says: it is {name}; unpack it, and name the file or the folder with "
-                "the seeds"
+                f"{path} does not fit its ending: it is {name}; unpack it, and name the file or folder with the seeds"
             )
     packing = next((name for magic, name in _PACKED.items() if head.startswith(magic)), "")
     if packing == "bzip2" and not (head[3:4].isdigit() and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90")):
@@ -73,9 +72,10 @@ def packing_of(path: Path) -> str:
 
 @contextmanager
 def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
-    """The file's bytes in UTF-8, unpacked. `encoding` is that of the text; None for UTF-8.
+    """The file's bytes in UTF-8, unpacked. `encoding` is the encoding of the text; None means UTF-8.
 
-    Raises UsageError if the file is in another encoding, broken or an archive, also while it is read.
+    Raises UsageError if the file is in another encoding, broken or an archive. The error may come only during
+    reading.
     """
     with _unpacked(path) as file:
         if encoding is not None and encoding.lower().replace("_", "-") not in ("utf-8", "utf8", "utf-8-sig"):
@@ -85,7 +85,7 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
         other = next((name for mark, name in _MARKS.items() if head.startswith(mark)), None)
         if other is not None:
             raise UsageError(
-                f"{path} is not what its ending says: it is text in {other.upper()}, not in UTF-8; set "
+                f"{path} does not fit its ending: it is text in {other.upper()}, not in UTF-8; set "
                 f'seeds.encoding = "{other}"'
             )
         yield cast(BinaryIO, file)
@@ -93,7 +93,7 @@ def opened(path: Path, encoding: str | None = None) -> Iterator[BinaryIO]:
 
 @contextmanager
 def as_plain_file(path: Path) -> Iterator[Path]:
-    """The path of the unpacked file: a copy in the temporary folder, removed at the end, if the file is packed."""
+    """The path of the unpacked file. If the file is packed, this is a temporary copy, which is removed at the end."""
     if not packing_of(path):
         yield path
         return
@@ -105,7 +105,7 @@ def as_plain_file(path: Path) -> Iterator[Path]:
 
 
 def first_bytes(path: Path, count: int = 1 << 16) -> bytes:
-    """The first bytes of the unpacked file. Raises UsageError as `opened`."""
+    """The first bytes of the unpacked file. Raises the same errors as `opened`."""
     with _unpacked(path) as file:
         return file.read(count)
 
@@ -173,7 +173,7 @@ class _Zstd(_Pieces):
             self._packed = self._packed or self._raw.read(ZSTD_CHUNK)
             if not self._packed:
                 if self._frame is not None:
-                    raise EOFError("its end is missing")
+                    raise EOFError("the end of the file is missing")
                 break
             self._frame = self._frame or self._zstd.decompressobj()
             data, self._packed = self._frame.decompress(self._packed), b""
@@ -195,15 +195,15 @@ class _Unpacked(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         try:
             data = self._source.read(len(buffer))
-        except Exception as error:  # zstandard's error exists only where that is installed
+        except Exception as error:  # the class of zstandard's errors exists only if zstandard is installed
             if not isinstance(error, ENDS_EARLY) and type(error).__name__ != "ZstdError":
                 raise
             reason = " ".join(str(error).split())[:100]
-            raise UsageError(f"{self._path} is no whole {self._packing} file ({reason}): fetch it again") from None
+            raise UsageError(f"{self._path} is no complete {self._packing} file ({reason}): fetch it again") from None
         self._count += len(data)
         if self._count > FREE_BYTES and self._count > MOST_GROWTH * self._raw.tell():
             raise UsageError(
-                f"{self._path} grows to more than {MOST_GROWTH} times its size when it is unpacked, as no text does: "
+                f"{self._path} grows to more than {MOST_GROWTH} times its size when it is unpacked, unlike text: "
                 "unpack it yourself if you trust it"
             )
         buffer[: len(data)] = data

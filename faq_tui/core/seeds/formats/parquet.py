@@ -14,7 +14,7 @@ BATCH = 1024  # rows per batch
 class Parquet(SeedFormat):
     name = "parquet"
     title = "Parquet"
-    help = "A Parquet file with a seed a row; rows are counted from 1."
+    help = "A Parquet file with one seed per row; rows are counted from 1."
     suffixes = (".parquet",)
 
     def records(self, path: Path, settings: Seeds) -> Records:
@@ -31,7 +31,7 @@ class Parquet(SeedFormat):
                     yield Record(row, raw)
         # A ValueError means text that is not UTF-8; an OverflowError means a time stamp too large for Python.
         except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-            raise UsageError(f"{path} is not what its ending says: {one_line(error)}") from None
+            raise UsageError(f"{path} does not fit its ending: {one_line(error)}") from None
 
 
 FORMAT = Parquet()

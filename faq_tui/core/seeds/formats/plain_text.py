@@ -12,14 +12,14 @@ from faq_tui.core.settings import Seeds
 class PlainText(SeedFormat):
     name = "txt"
     title = "plain text"
-    help = "A question a line, in UTF-8."
+    help = "One question per line, in UTF-8."
     suffixes = (".txt",)
     unpacks = True
 
     def records(self, path: Path, settings: Seeds) -> Records:
         for item in decoded_lines(path, settings.encoding):
             if isinstance(item, Record) and "\0" in item.raw:
-                raise UsageError(f"{path} line {item.line} holds NUL bytes: it is not a text file")
+                raise UsageError(f"{path} line {item.line} holds NUL bytes, so it is not a text file")
             yield item
 
 

@@ -40,18 +40,18 @@ SELECT (SELECT count(*) FROM measurements), (SELECT max(created) FROM measuremen
 
 @dataclass(frozen=True)
 class EvidenceViewState:
-    """What the user chose to see. The items of the artefacts `left` and `right` are shown side by side."""
+    """The choices of the user. The items of the artefacts `left` and `right` are shown side by side."""
 
     view: str = VIEWS[0]
     match: str = MATCHES[0]
-    every: bool = False  # show all metrics, not only the main metric of each text
-    page: int = 0  # page of the table's columns, if not all columns fit
+    every: bool = False  # True to show all metrics, not only the main metric of each text
+    page: int = 0  # number of the visible page of columns, if not all columns fit
     paper: bool | None = None  # whether to show the paper's figures; None means only if they fit
     left: str = ""
     right: str = ""
 
     def fitted(self, loaded: LoadedEvidence) -> EvidenceViewState:
-        """Replace missing models by the two sides of the first comparison."""
+        """If `left` or `right` is missing, take the models of the first comparison."""
         names = [row.name for row in loaded.models]
         if not names:
             return replace(self, left="", right="")
@@ -78,16 +78,16 @@ class EvidenceViewState:
 class LoadedEvidence:
     """Everything that the pane shows. If there is no evidence, `why` gives the reason."""
 
-    state: object = None  # state of database and settings: equal states have equal evidence
+    state: object = None  # a value that changes whenever the database or the settings change
     evidence: Evidence | None = None
     why: str = ""
     model: str = ""  # the target's name in the settings
-    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # maps folder and text to sums
+    sums: dict[str, dict[str, Sums]] = field(default_factory=dict)  # the sums: sums[folder][text]
     bodies: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # maps a labelled text to its items
     about: dict[str, str] = field(default_factory=dict)  # maps a text to its description
     report: dict[str, Any] = field(default_factory=dict)  # the report as data
     paper: tuple[Cell, ...] = ()
-    paper_known: bool = False  # whether the paper has results of this model
+    paper_known: bool = False  # True if the paper has results of this model
 
     @property
     def benchmarks(self) -> dict[str, Any]:
@@ -148,10 +148,13 @@ def _read(run: Run, state: object) -> LoadedEvidence:
 
 
 class Reader:
-    """Loads the evidence on a thread, one load at a time. A change during a load starts another load."""
+    """Loads the evidence on a thread, one load at a time.
+
+    If something changes during a load, another load follows.
+    """
 
     def __init__(self, folder: Path, on_change: Callable[[LoadedEvidence], None]) -> None:
-        """The thread calls `on_change` with new evidence if it differs from the last."""
+        """The thread calls `on_change` with new evidence if the evidence has changed."""
         self._folder, self._on_change = folder, on_change
         self._lock = threading.Lock()
         self._reading = self._again = False
@@ -184,7 +187,10 @@ class Reader:
 
 
 def export(run: Run, on_done: Callable[[str, bool], None]) -> None:
-    """Write the report on a thread. The thread then calls `on_done` with a sentence and whether the export failed."""
+    """Write the report on a thread.
+
+    The thread then calls `on_done` with a sentence, and with True if the export failed.
+    """
     threading.Thread(target=_export, args=(run, on_done), name="export", daemon=True).start()
 
 

@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LONGEST = 1000  # maximum characters of an item in the list
+LONGEST = 1000  # maximum number of characters of an item in the list
 MOST_DIFFERENT = 12  # number of listed items for each text without labels
 UNITS = {PROSE: "window", ANSWERS: "answer"}
 RIGHT, WRONG, UNKNOWN = "right", "wrong", "–"
-HIGHEST, HIGH = 0.95, 0.85  # tokens above these quantiles of KL (over both models) are marked
+HIGHEST, HIGH = 0.95, 0.85  # tokens are marked if their KL is above these quantiles (over both models)
 LEGEND = "bold red: highest 5% of KL · yellow: next 10% · underlined: other top-1"
 UNMARKED = "The tokens of these models are not stored, because an older faq-tui measured them."
 HIGHEST_STYLE, HIGH_STYLE, OTHER_STYLE = "bold red", "yellow", "underline"
-END_OF_LINE = "↵\n"  # makes a marked line break visible
+END_OF_LINE = "↵\n"  # shown for a line break, so that a marked line break is visible
 Parts = list[tuple[str, str] | None]
 
 
@@ -52,8 +52,7 @@ class Entry:
 
 
 def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
-    """The labelled items that flipped in any model, then the other items with the largest difference of the two
-    models."""
+    """First the labelled items that flipped in any model, then those on which the two models differ most."""
     if loaded.evidence is None:
         return []
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)
@@ -112,16 +111,21 @@ def body_of(loaded: LoadedEvidence, text: str, number: int) -> dict[str, Any]:
 
 def _words(body: dict[str, Any]) -> str:
     text = body.get("question") or body.get("passage")
-    return " ".join(str(text)[:LONGEST].split()) if text else "its text was not stored"
+    return " ".join(str(text)[:LONGEST].split()) if text else "the text of this item was not stored"
 
 
 @dataclass(frozen=True)
 class Words:
-    """The text of one opened item and its tokens' KL. Empty if the item is labelled or its text was not stored."""
+    """The text of one opened item and the KL of its tokens.
+
+    Empty if the item is labelled or its text was not stored.
+    """
 
     body: dict[str, Any] = field(default_factory=dict)
-    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)  # for each model
-    levels: tuple[float, float] = (float("inf"), float("inf"))  # lowest KL of the highest and of the high tokens
+    # Maps each model to (KL of each token, True where the models' top-1 tokens differ).
+    marks: dict[str, tuple[NDArray[np.float32], NDArray[np.bool_]]] = field(default_factory=dict)
+    # (lowest KL of the highest tokens, lowest KL of the high tokens).
+    levels: tuple[float, float] = (float("inf"), float("inf"))
 
     @property
     def pieces(self) -> list[str]:
@@ -166,7 +170,7 @@ def marked(words: Words, name: str) -> Text:
 
 
 def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
-    """The text of the item, as (text, style) parts; None is a gap."""
+    """The text of the item, as parts (text, style). A part that is None is a gap."""
     kind, body = kind_of(entry.text), body_of(loaded, entry.text, entry.number)
     if kind == CHOICES and body:
         listed = "\n".join(
@@ -182,7 +186,7 @@ def item_parts(loaded: LoadedEvidence, entry: Entry, words: Words) -> Parts:
         before = words.body.get("question") or words.body.get("context", "")
         parts = [(before, "bold" if "question" in words.body else "")] if before else []
         return [(words.legend, "dim"), *parts]
-    note = "Its text is not stored, because an older faq-tui measured it."
+    note = "The text of this item is not stored, because an older faq-tui measured the item."
     return [(entry.words, "bold"), (f"\n{what[:1].upper()}{what[1:]}. {note}" if what else f"\n{note}", "dim")]
 
 
@@ -255,7 +259,7 @@ class ItemView(Vertical):
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
         for box, model in zip(self.query(ModelBox), models, strict=True):
-            # Without labels, the unquantized model has no marks, so the other two models get its space.
+            # Items without labels have no marks for the unquantized model, so the other two models get its space.
             box.display = model != UNQUANTIZED or not words.pieces
             parts = model_parts(loaded, entry, model)
             if words.pieces:
@@ -263,7 +267,7 @@ class ItemView(Vertical):
             box.show(model or "no model", _cut(parts), marked(words, model))
 
     def scroll_by(self, pages: int) -> None:
-        """Downwards, scroll the item's text first and then the models' boxes. Upwards, scroll the boxes first."""
+        """Scroll down: first the item's text, then the models' boxes. Scroll up: first the boxes, then the text."""
         body, boxes = self.query_one("#item-body", FlowView), list(self.query(ModelBox))
         above = body.at_end if pages > 0 else any(box.scrolled for box in boxes)
         if not above:

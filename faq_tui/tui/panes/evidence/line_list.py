@@ -14,7 +14,7 @@ from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.short import ELLIPSIS
 
 BORDER = 1
-LEAST = 3  # minimum number of lines
+LEAST = 3  # minimum height of the list in lines
 
 
 class Lines(LineList):
@@ -48,7 +48,7 @@ class Lines(LineList):
 
     @property
     def page(self) -> int:
-        """The lines that a page key moves: one less than the visible lines."""
+        """The number of lines that a page key moves: one less than the number of visible lines."""
         return max(1, super().page - 1)
 
     def on_resize(self) -> None:
@@ -73,7 +73,7 @@ class Detail(FlowView):
         """Set a height that fits every text in `texts`, but at most `most` lines with the border."""
         self._texts, self._most = texts, most
         width = self.size.width - BAR
-        if width <= 0:  # not laid out yet: `on_resize` calls this again
+        if width <= 0:  # the widget has no size yet; `on_resize` calls this method again
             return
         needed = max([LEAST, *(_height(text, width) for text in texts)])
         self._lines = max(1, min(needed, most - BORDER))

@@ -24,19 +24,22 @@ HEADS = {
     "change": "change",
     "p": "p",
 }
-ALWAYS = ("value", "verdict")  # shown on every page, next to the figures
+ALWAYS = ("value", "verdict")  # columns that are shown on every page
 LEAST_NAME, MOST_NAME = 18, 40
-GAPS = {"value": 1, "interval": 1}  # cells before these columns; before all other columns there are GAP cells
+GAPS = {"value": 1, "interval": 1}  # number of empty cells before these columns; other columns have GAP cells
 GAP = 2
 ITEM_CELL = 13  # minimum width of a column for an item's model
-ITEMS_SHARE = 0.6  # maximum share of a line for the three models
+ITEMS_SHARE = 0.6  # the three models get at most this share of a line
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
 MODELS = 3
 
 
 @dataclass(frozen=True)
 class Columns:
-    """`name` is the width of the names in cells. `pages` has the columns of each page with their widths and gaps."""
+    """`name` is the width of the names in cells.
+
+    `pages` holds the columns of each page, with their widths and gaps.
+    """
 
     name: int
     pages: tuple[tuple[tuple[str, int], ...], ...]
@@ -55,7 +58,7 @@ def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
     name = min(longest, MOST_NAME)
     pages = _pages(widths, width - name)
-    if len(pages) > 1:  # a shorter name may save a page
+    if len(pages) > 1:  # with a shorter name, one page less may be enough
         fewer = _pages(widths, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
     rest = width - max(sum(wide for _, wide in page) for page in pages)
@@ -63,7 +66,9 @@ def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
 
 
 def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """Divide the columns into pages of at most `room` cells. Each page has ALWAYS and at least one more column."""
+    """Divide the columns into pages of at most `room` cells. Each page has the columns in ALWAYS and at least one
+    further column.
+    """
     fixed = sum(widths[column] for column in ALWAYS)
     pages: list[list[str]] = [[]]
     for column in HEADS:
@@ -100,7 +105,7 @@ def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
 
 
 def _cell(column: str, cell: str, wide: int) -> str:
-    """The text of a cell after its gap. Values are right-aligned."""
+    """The gap and the text of a cell. Values are right-aligned."""
     if column == "value":
         return cell.rjust(wide)
     gap = GAPS.get(column, GAP)

@@ -30,8 +30,8 @@ from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.list import LineList
 from faq_tui.tui.widgets.text import LiteralText
 
-WIDE = 150  # minimum columns for the scatter beside the table
-ROOM_FOR_PAPER = 26  # minimum lines for the paper's figures below the table
+WIDE = 150  # minimum width in columns for a scatter plot beside the table
+ROOM_FOR_PAPER = 26  # minimum height in lines for the paper's figures below the table
 READING = "Reading the measurements …"
 
 
@@ -60,7 +60,8 @@ class EvidencePane(Pane):
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # maps a view to the last position of its cursor
-        self._fitted: tuple[object, int, Columns] | None = None  # rows and width, and the columns for them
+        # (rows, width, the columns for these rows and this width).
+        self._fitted: tuple[object, int, Columns] | None = None
         self._seen: object = None
         self._described: LoadedEvidence | None = None  # the evidence that the view `run` describes
         self.reader = Reader(run.folder, self._post_loaded)
@@ -95,7 +96,7 @@ class EvidencePane(Pane):
 
     @property
     def busy(self) -> bool:
-        """Whether a thread of this pane is still running."""
+        """True while a thread of this pane is running."""
         return self.reader.busy or self.query_one(ScatterBox).busy
 
     def on_evidence_pane_evidence_loaded(self, event: EvidenceLoaded) -> None:
@@ -135,7 +136,7 @@ class EvidencePane(Pane):
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
-        """The text of the open item. If no item is open, the table."""
+        """The text of the open item; the table if no item is open."""
         if self.loaded.evidence is None:
             return None
         if self.opened is not None:
@@ -179,14 +180,14 @@ class EvidencePane(Pane):
 
     @property
     def _paper(self) -> bool:
-        """Whether the paper's figures are shown. By default they are shown if they fit."""
+        """True if the paper's figures are shown. By default, they are shown if they fit."""
         if self.view_state.paper is None:
             return self.room.width >= WIDE and bool(self.loaded.paper)
         return self.view_state.paper
 
     @property
     def _only_paper(self) -> bool:
-        """Whether the paper's figures replace the lines because only one of them fits."""
+        """True if the paper's figures are shown instead of the lines, because there is no room for both."""
         small = self.room.width < WIDE and self.room.height < ROOM_FOR_PAPER
         return self._paper and small and self.opened is None
 
@@ -314,7 +315,7 @@ class EvidencePane(Pane):
 
     @property
     def _flow(self) -> FlowView | None:
-        """The text to show instead of the lines; None to show the lines."""
+        """The widget that is shown instead of the lines; None if the lines are shown."""
         if self._only_paper:
             return self.query_one(PaperView)
         return self.query_one("#evidence-run", FlowView) if self.view_state.view == "run" else None

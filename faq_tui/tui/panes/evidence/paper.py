@@ -11,10 +11,10 @@ from faq_tui.tui.widgets.short import middle
 
 Part = tuple[str, str] | None
 NAME, COLUMN, LEAST_COLUMN = 20, 10, 7
-WORDS = 14  # width of ` better +10.00`
+WORDS = 14  # width in cells of a text such as ` better +10.00`
 NOTE = (
     "Copied from the paper: word ppl is lm_eval's perplexity per word; all other values are accuracy in percent. "
-    "The paper reports no intervals, seeds, prompts or sampling. Compare only the direction of a difference."
+    "The paper reports no intervals, seeds, prompts or sampling. Compare only the directions of differences."
 )
 
 
@@ -41,7 +41,10 @@ class PaperView(FlowView):
 
 
 def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
-    """The tables as (text, style) parts; None is a gap. Rows have at most `width` cells if possible."""
+    """The tables, as parts (text, style).
+
+    A part that is None is a gap. Rows have at most `width` cells if possible.
+    """
     cells = [cell for cell in loaded.paper if cell.bits not in (UNQUANTIZED, AVERAGE)]
     if not cells:
         what = "these methods at these bits" if loaded.paper_known else f"the model {loaded.model}"
@@ -62,7 +65,7 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
     metrics = list(dict.fromkeys(cell.metric for cell in ours))
     names = max(map(len, map(_name, metrics)))
     heads = (UNQUANTIZED, *sets)
-    # If the words do not fit beside the figures, they go below.
+    # If the words do not fit beside the figures, they are shown below the figures.
     beside = width >= names + len(heads) * max(LEAST_COLUMN, 1 + max(map(len, heads))) + WORDS
     room = width - (WORDS if beside else 0)
     names = min(NAME, max(names, room - len(heads) * COLUMN))

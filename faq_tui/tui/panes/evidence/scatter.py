@@ -27,8 +27,8 @@ from faq_tui.tui.widgets.text import LiteralText
 
 MARKS = string.ascii_uppercase.replace("U", "") + string.ascii_lowercase + string.digits
 UNQUANTIZED_MARK = "U"
-LEAST_PLOT = 8  # minimum number of lines
-LEGEND_WIDTH = 46  # width of one entry in columns
+LEAST_PLOT = 8  # minimum height of the plot in lines
+LEGEND_WIDTH = 46  # width of one entry of the legend in columns
 RICH = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low", "": ""}
 
 Axis = tuple[str, str]  # (text, metric)

@@ -24,7 +24,7 @@ class TableRow:
 
     kind: str
     name: str = ""
-    title: str = ""  # the part of a heading's name that may be shortened
+    title: str = ""  # the part of a heading's name that may be cut if there is no room
     value: str = ""
     interval: str = ""
     recovered: str = ""
@@ -68,7 +68,7 @@ def _model(result: dict[str, Any]) -> TableRow:
     score = f"{result['subject']}: {number(result['value'])} {spread}".rstrip()
     held = (
         f" Against {difference['to']}: {against(difference)}, on the same items. A difference below two standard "
-        f"errors is noise. Among many rows, some exceed this by chance."
+        f"errors is within noise. Among many rows, some show larger differences by chance."
         if difference
         else ""
     )
@@ -136,7 +136,7 @@ def _section(loaded: LoadedEvidence, evidence: Evidence, text: str, metric: str,
     listed = any(text in c.texts for c in evidence.comparisons)
     what = "further sets and single draws" if listed else "not compared"
     for name in dict.fromkeys(row.recipe for row in rest):
-        yield TableRow(GROUP, f"  {name}, {what}", detail="Each has its own interval. They are not compared.")
+        yield TableRow(GROUP, f"  {name}, {what}", detail="Each has an interval, but is not compared.")
         yield from (_alone(row, text, metric, "    ") for row in rest if row.recipe == name)
 
 
@@ -175,7 +175,7 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
         f"    {row.set_name or row.name}",
         value=words.value(metric, number),
         interval=f"mean of {draws} draws",
-        detail=f"The mean of {draws} draws of the calibration set, each quantized and measured. The rows below "
+        detail=f"The mean over {draws} draws of the set; each draw was quantized and measured. The rows below "
         f"show each draw with its interval.",
     )
 
@@ -183,7 +183,7 @@ def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
 def _compared(
     alone: TableRow, row: ModelRow, c: Comparison, outcome: MetricOutcome, metric: str, base: ModelRow
 ) -> TableRow:
-    """`alone` with the result of the comparison of the model `row` with the model `base`."""
+    """The row `alone`, with the result of comparing the model `row` with the model `base`."""
     recovered = words.share(outcome.recovered)
     p = formatting.probability(outcome.p_adjusted)
     ours, theirs = row.set_name or row.name, base.set_name or base.name

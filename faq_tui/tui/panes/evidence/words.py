@@ -1,4 +1,4 @@
-"""The texts of the pane: names of metrics, figures with intervals, verdicts, the summary and the view `run`."""
+"""The texts of the pane: names of metrics, numbers with intervals, verdicts, the summary and the view `run`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ STYLES = {
     UNKNOWN: "dim",
 }
 MEANINGS = {
-    BETTER: "beyond noise, also among so many comparisons",
-    WORSE: "beyond noise, also among so many comparisons",
+    BETTER: "larger than noise, even among this many comparisons",
+    WORSE: "larger than noise, even among this many comparisons",
     WITHIN_NOISE: "this measurement shows no difference",
-    LEANS_BETTER: "its own interval excludes zero, but among so many comparisons one such comes by luck",
-    LEANS_WORSE: "its own interval excludes zero, but among so many comparisons one such comes by luck",
-    SAME: "both sides hold the same token ids, so nothing can differ",
-    UNKNOWN: "too few items for an interval, or a number that is not finite",
+    LEANS_BETTER: "the interval excludes zero, but among this many comparisons that can be chance",
+    LEANS_WORSE: "the interval excludes zero, but among this many comparisons that can be chance",
+    SAME: "both sets have the same token ids, so the models are identical",
+    UNKNOWN: "there are too few items for an interval, or a number is not finite",
 }
 
 
@@ -49,7 +49,7 @@ def heading(metric: str, title: str, window: int | None) -> str:
 
 
 def short_title(metric: str, title: str) -> str:
-    """The held-out text's title for a heading. Omits "words of" if the metric's name already contains it."""
+    """The held-out text's title for a heading, without "words of" if the metric's name already says this."""
     return title.removeprefix("words of ") if METRICS.get(metric).kinds == (WORDS,) else title
 
 
@@ -58,7 +58,7 @@ def value(metric: str, number: float) -> str:
 
 
 def ends(metric: str, estimate: Estimate) -> str:
-    """The interval of a value as `[low, high]`. It is empty if there is no interval, or if both ends are equal."""
+    """The interval of a value as `[low, high]`; "" if there is no interval, or if both ends are equal."""
     if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
         return ""
     low, high = value(metric, estimate.low), value(metric, estimate.high)
@@ -73,7 +73,7 @@ def change(metric: str, estimate: Estimate) -> str:
 
 
 def share(estimate: Estimate | None) -> str:
-    """The recovered share of the loss with its interval. Empty if unknown."""
+    """The recovered share of the loss with its interval; "" if it is unknown."""
     if estimate is None or not math.isfinite(estimate.value):
         return ""
     return formatting.share(asdict(estimate))
@@ -129,13 +129,13 @@ def _counts(evidence: Evidence, equal: str) -> Counter[str]:
 def _nothing_compared(evidence: Evidence) -> str:
     if len(evidence.rows) == 1:
         return "Only the unquantized model is measured so far. r measures the artefacts."
-    return "Nothing to compare yet: a baseline and a set of a source must be measured first."
+    return "There is nothing to compare yet: a baseline and a set of a source must be measured first."
 
 
 def run_parts(body: dict[str, Any]) -> list[Part]:
     """The view `run`, built from the report's data: activation spikes and what was run. Empty without a report.
 
-    Parts are (text, style); None is a gap.
+    Parts are (text, style). A part that is None is a gap.
     """
     if not body:
         return []

@@ -19,7 +19,7 @@ from faq_tui.tui.widgets.flow import FlowView, Part
 from faq_tui.tui.widgets.marked import LIMIT, rest
 from faq_tui.tui.widgets.text import LiteralText
 
-LONG = 400  # characters; longer reasoning is folded at first, and a longer reason of the judge is shown last
+LONG = 400  # longer reasoning (in characters) is folded at first, and a longer reason of the judge is shown last
 LABEL_STYLE = "bold cyan"
 
 
@@ -38,7 +38,7 @@ def score_in_words(row: ScoreRow | None) -> str:
 
 
 def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
-    """The first explanation by a judge, or else the reason of the score that decides."""
+    """The first explanation that a judge wrote; without one, the reason of the score that decides."""
     explained = next((c.reason for c in columns if c.reason and JUDGES.get(c.kind).explains), "")
     return explained or (row.reason if row is not None else "")
 
@@ -112,7 +112,7 @@ def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
 
 
 def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """The scores as (words, style): the scores of all judges, or of the first judge if not `whole`."""
+    """The scores as (words, style). If `whole` is true, all judges are included, else only the first judge."""
     if candidate.flags:
         return "unusable", "bold red"
     if blind:
@@ -157,7 +157,7 @@ def parts_of(case: Case, candidate: Candidate, blind: bool, folded: bool) -> lis
             parts.append((reasoning[:LIMIT] + rest(reasoning), "dim"))
         parts += [None, ("answer", LABEL_STYLE)]
     parts.append((answer[:LIMIT] + rest(answer), "") if answer else ("no answer", "dim"))
-    if len(reason) > LONG:  # a long reason above the answer would push the answer off the screen
+    if len(reason) > LONG:  # above the answer, a long reason would push the answer off the screen
         parts += [None, explanation]
     return parts
 

@@ -22,9 +22,10 @@ class Case:
     question: str
     label: str
     candidates: tuple[Candidate, ...]
-    scores: dict[int, ScoreRow]  # maps the id of a candidate to the score that decides
+    scores: dict[int, ScoreRow]  # maps a candidate's id to the score that decides
     override: Override | None  # a person's pick with its author and time
-    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)  # maps it to every judge's score
+    # Maps a candidate's id to the scores of all judges.
+    columns: dict[int, tuple[ScoreRow, ...]] = field(default_factory=dict)
 
     @property
     def counts(self) -> int | None:
@@ -72,7 +73,7 @@ def _judge(case: Case) -> str:
 
 
 def flags_in_words(flags: tuple[str, ...]) -> str:
-    """Why the candidate is unusable, and the consequence. "" if it is usable."""
+    """Why the candidate is unusable, and what follows from this; "" if the candidate is usable."""
     if not flags:
         return ""
     never = any(flag in NEVER_ASSEMBLED for flag in flags)

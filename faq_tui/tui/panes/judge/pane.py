@@ -36,7 +36,7 @@ from faq_tui.tui.widgets.menu import Group, Menu
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_BOXES = 6
-BOX_WIDTH = 38  # minimum cells for a candidate
+BOX_WIDTH = 38  # minimum width of a candidate in cells
 
 
 class JudgePane(Pane):
@@ -52,7 +52,7 @@ class JudgePane(Pane):
         self.view = View()
         self.queue = JudgeQueue(run.settings.judge.picks_by)
         self.case: Case | None = None
-        self.chosen = 0  # index among the case's candidates
+        self.chosen = 0  # index of the selected candidate
         self.blind = False
         self.folded: bool | None = None  # None means that only long reasoning is folded
         self.reasons: dict[str, str] = {}  # maps a seed id to the reason for its next override
@@ -164,7 +164,7 @@ class JudgePane(Pane):
     def _draw_boxes(self, case: Case) -> None:
         candidates, room = case.candidates, min(MOST_BOXES, max(1, self.room.width // BOX_WIDTH))
         if len(candidates) > room and self.room.width < 3 * BOX_WIDTH:
-            room = 1  # show one candidate at full width, not two of three candidates
+            room = 1  # show one candidate at full width instead of two of three candidates
         first = max(0, min(self.chosen - room // 2, len(candidates) - room))
         visible = candidates[first : first + room]
         tabs = Text(" ")
@@ -297,7 +297,10 @@ class JudgePane(Pane):
         self._override(0, None)
 
     def _override(self, number: int, reason: str | None) -> None:
-        """Pick candidate `number`; 0 rejects all. If `reason` is None, use the reason stored for this seed."""
+        """Pick candidate `number`; 0 rejects all candidates.
+
+        If `reason` is None, use the reason stored for this seed.
+        """
         if self.case is None:
             return
         seed_id, source = self.case.standing.seed_id, self.view.source
@@ -324,7 +327,7 @@ class JudgePane(Pane):
         last = None if here else last_override(store, self.view.source, overrides.user())
         seed_id = here or (last.seed_id if last else None)
         if seed_id is None:
-            self.app.notify("no override of yours to undo", markup=False)
+            self.app.notify("there is no override of yours to undo", markup=False)
             return
         with short_lock_timeout(store):
             overrides.give_back(self.run, seed_id, self.view.source, "undone")
@@ -339,7 +342,7 @@ class JudgePane(Pane):
             return
         standing = self.case.standing
         known = standing.override.reason if standing.override else self.reasons.get(standing.seed_id, "")
-        prompt = "Why? It is kept with your " + ("override" if standing.override else "next pick") + " of this seed"
+        prompt = "Why? It is stored with your " + ("override" if standing.override else "next pick") + " of this seed"
         self.app.push_screen(Ask(prompt, known), lambda text: self._reasoned(standing.seed_id, text))
 
     def _reasoned(self, seed_id: str, text: str | None) -> None:

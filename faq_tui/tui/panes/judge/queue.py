@@ -12,7 +12,7 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # minimum pause between reads, in multiples of the last read's duration
+READ_SHARE = 20  # the pause before a read is at least so many times as long as the last read
 
 
 @dataclass
@@ -24,7 +24,7 @@ class JudgeQueue:
     index: int = -1
     everything: list[Standing] = field(default_factory=list)
     shown: list[Standing] = field(default_factory=list)
-    due: float = 0.0  # earliest time of the next read, by time.monotonic
+    due: float = 0.0  # earliest time of the next read, as a value of time.monotonic
 
     def read(self, store: Store, view: View) -> None:
         """Read the seeds again. Keep the current seed even if the filter excludes it now."""
@@ -48,7 +48,7 @@ class JudgeQueue:
         return sum(admits(name, standing, self.kind) for standing in self.everything)
 
     def move(self, by: int) -> bool:
-        """Move by `by` seeds. Returns False at an end."""
+        """Move by `by` seeds. Returns False if the list ends there."""
         target = max(0, min(self.index + by, len(self.shown) - 1))
         moved, self.index = target != self.index, target
         return moved
@@ -62,7 +62,10 @@ class JudgeQueue:
         return True
 
     def move_undecided(self, step: int) -> bool:
-        """Go to the nearest seed in one direction without a person's decision. Returns False if there is none."""
+        """Go to the nearest seed in this direction that has no decision of a person.
+
+        Returns False if there is none.
+        """
         rest = range(self.index + step, len(self.shown) if step > 0 else -1, step)
         index = next((i for i in rest if self.shown[i].override is None), None)
         if index is None:

@@ -10,7 +10,7 @@ from textual.widget import Widget
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.quantizing.loss_table import LossTable, level_of
 
-RAMP = "▁▂▃▄▅▆▇█"  # the bar's height shows the loss too, for terminals without colours
+RAMP = "▁▂▃▄▅▆▇█"  # heights of bars, which also show the loss on terminals without colours
 HOT = ("#3b7dd8", "#2f9fb8", "#38a878", "#7fb04a", "#c2b03a", "#e0912f", "#e8662c", "#f03e3e")
 HOT_16 = ("blue", "cyan", "cyan", "green", "green", "yellow", "red", "bright_red")
 WAITING, WORKING, ROUNDED = "·", "○", "×"
@@ -19,7 +19,7 @@ LABEL = 20
 
 
 class LossGrid(Widget):
-    """Draws any number of layers. If not all fit, each column shows the largest loss of several layers."""
+    """Draws any number of layers. If not all layers fit, each column shows the largest loss of several layers."""
 
     def __init__(self) -> None:
         super().__init__(id="grid")

@@ -39,7 +39,7 @@ from faq_tui.tui.widgets.list import index_of
 from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
-ALL_VIEWS_HEIGHT = 28  # minimum number of rows to show grid, curve and log together
+ALL_VIEWS_HEIGHT = 28  # minimum height in rows for showing grid, curve and log together
 SLOW_S = 1.0  # seconds between two updates of figures and log
 VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
@@ -59,7 +59,7 @@ class QuantizePane(Pane):
         self.cursor = 0
         self.following = True
         self.view = "grid"
-        self.problem = ""  # the reason if the queue cannot be read
+        self.problem = ""  # the reason why the queue cannot be read; "" if it can
         self._read_for: object = None
         self._grids: dict[str, tuple[object, LossTable]] = {}
         self._curve_of: object = None
@@ -198,7 +198,8 @@ class QuantizePane(Pane):
         drawn_for = (current and current.name, len(grid.losses) if grid.complete else self._layers_done, box.size)
         if box.size.width and drawn_for != self._curve_of:
             self._curve_of = drawn_for
-            self.call_after_refresh(self._draw_curve)  # drawing this is slow, so first draw the rows that a key moves
+            # The curve is slow to draw, so first draw the rows that a key moves.
+            self.call_after_refresh(self._draw_curve)
 
     def _draw_curve(self) -> None:
         box = self.query_one("#curve", LiteralText)
@@ -297,7 +298,10 @@ class QuantizePane(Pane):
                 self._edit(lambda path: edit.remove_recipe(path, current.recipe_index), current.recipe_index)
 
         question = f"Remove recipe {current.recipe_index + 1} ({describe(current.recipe)}) from faq.toml?"
-        answers = (Answer("d", REMOVE, "Remove it (its artefacts stay on disk)"), Answer("escape", KEEP, "Keep it"))
+        answers = (
+            Answer("d", REMOVE, "Remove it (its artefacts stay on disk)"),
+            Answer("escape", KEEP, "Keep it"),
+        )
         self.app.push_screen(ChoiceScreen(question, answers), answered)
 
     def action_move_up(self) -> None:
@@ -324,7 +328,7 @@ class QuantizePane(Pane):
         self._edit(lambda path: edit.move_recipe(path, current.recipe_index, by), current.recipe_index)
 
     def _refuse_if_made(self, index: int) -> None:
-        """Raises UsageError while a job quantizes an artefact of this recipe."""
+        """Raise UsageError while a job quantizes an artefact of this recipe."""
         recipe, running = self.run.settings.recipes[index], self.running
         made = {recipe.folder(name) for name in self.run.settings.sets_of(recipe)}
         if running is not None and running.name in made:

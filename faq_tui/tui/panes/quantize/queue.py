@@ -19,7 +19,7 @@ WORDS = {"no set": "waits for set", "stale": "out of date"}
 
 
 def figures(live: LiveState, queue: Sequence[Queued], now: float) -> list[str]:
-    """The progress and rate of a running quantization. If none is running, the number of artefacts."""
+    """The progress and rate of a running quantization. If no quantization is running, the number of artefacts."""
     done = sum(queued.state == "done" for queued in queue)
     running = live.running_artefact()
     parts = [f"{done} of {len(queue)} artefacts done"]
@@ -71,7 +71,7 @@ def outcome(queued: Queued, live: ArtefactLive | None) -> str:
 
 
 class ArtefactQueue(QueueList):
-    """The artefacts. If not all fit, the chosen artefact is in the middle."""
+    """The artefacts. If not all artefacts fit, the chosen artefact is in the middle."""
 
     def __init__(self) -> None:
         super().__init__(id="queue")

@@ -20,7 +20,7 @@ ACTIONS: tuple[Action, ...] = (
         "quantize.stop",
         "S",
         "Stop after layer",
-        "Stop the job at the quantizer's next step. The artefact later starts over, or from a checkpoint.",
+        "Stop the job at the quantizer's next step. Later, the artefact starts over or continues from a checkpoint.",
     ),
 )
 

@@ -29,7 +29,7 @@ class CandidateView(Vertical):
         self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
-        self._more: list[str] = []  # shown after the state if it fits
+        self._more: list[str] = []  # texts that are shown after the state if they fit
         self._failure: str | None = None  # the failure that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()
@@ -52,7 +52,7 @@ class CandidateView(Vertical):
         failure: str | None,
         now: float,
     ) -> None:
-        """Draw the candidate's state and new text. Fast if nothing has changed."""
+        """Draw the candidate's state and new text. This is fast if nothing has changed."""
         other = key != self.key
         self.key = key
         if growing is not None:
@@ -105,7 +105,8 @@ class CandidateView(Vertical):
         flags = ", ".join(words_of(flag).title for flag in candidate.flags)
         tokens = f"{candidate.completion_tokens:,} tokens" if candidate.completion_tokens is not None else "done"
         self._set_state(flags or tokens, "yellow" if flags else "green")
-        self._more = [tokens, f"{candidate.seconds:.0f} s"][not flags :]
+        time = [f"{candidate.seconds:.0f} s"] if candidate.seconds else []  # a batch file has no times
+        self._more = [tokens, *time][not flags :]
 
     def _wait(self, failure: str | None, other: bool) -> None:
         if other or self._growing is not None or self.finished is not None or failure != self._failure:

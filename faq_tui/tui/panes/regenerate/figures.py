@@ -1,4 +1,4 @@
-"""The figures of the regeneration. A thread counts the totals, since this reads every candidate's row."""
+"""The figures of the regeneration. A thread counts the totals, because this reads the row of every candidate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from faq_tui.tui.waiting import waiting_in_words
 
 
 def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
-    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, do not call it."""
+    """Count on a thread, then call `on_totals` on the app's thread. If the count fails, `on_totals` is not called."""
 
     def count() -> None:
         try:
@@ -29,7 +29,7 @@ def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callabl
 
 
 def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -> list[str]:
-    """The progress and rate of a running regeneration. If none is running, the totals.
+    """The progress and rate of a running regeneration. If no regeneration is running, the totals.
 
     `expected` is the number of candidates that all sources together should have.
     """

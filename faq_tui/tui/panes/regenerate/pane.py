@@ -31,8 +31,8 @@ from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 MOST_VIEWS = 4
-WIDE = 110  # minimum columns for candidates side by side
-VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # minimum cells and lines for a candidate
+WIDE = 110  # minimum width in columns for candidates side by side
+VIEW_WIDTH, VIEW_HEIGHT = 28, 5  # minimum width (cells) and height (lines) of a candidate
 QUEUE_EVERY_S = 0.5
 FIGURES_EVERY_S = 0.5
 
@@ -172,11 +172,11 @@ class RegeneratePane(Pane):
     def _why_empty(self) -> str:
         if not self.run.settings.sources:
             return (
-                "This run has no source, so it will only use the baseline.\n\nTo add a source, name a larger model \
+                "This run has no source, so it will use only the baseline.\n\nTo add a source, name a larger model \
 of the target's family under [sources.elder] in faq.toml."
             )
         if not self.page.seeds:
-            return "No seeds loaded.\n\nr starts the run: it reads the seeds, then asks the source."
+            return "No seeds loaded.\n\nr starts the run: it reads the seeds, then sends them to the source."
         return ""
 
     def _draw_candidates(self, now: float) -> None:
@@ -200,7 +200,7 @@ of the target's family under [sources.elder] in faq.toml."
             view.show(key, self._finished.get(key[2]), growing.get(key), why, now)
 
     def _numbers(self) -> range:
-        """The numbers of the candidates that fit, including the selected one."""
+        """The numbers of the candidates that fit, including the selected candidate."""
         room = sum(view.display for view in self.views)
         first = max(1, min(self.number - room // 2, self.candidates - room + 1))
         return range(first, min(self.candidates, first + room - 1) + 1)

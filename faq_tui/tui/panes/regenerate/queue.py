@@ -25,11 +25,11 @@ NOTHING = CandidateCounts()
 
 
 class Follower:
-    """Follows a candidate until it is finished or gets no text. Then follows the candidate with the newest text."""
+    """Follows a candidate until it is finished or gets no more text, and then the candidate with the newest text."""
 
     def __init__(self) -> None:
         self.on = False
-        self._length, self._since = 0, 0.0  # characters of the candidate, and when this number last grew
+        self._length, self._since = 0, 0.0  # number of characters of the candidate, and the time when it last grew
 
     def toggle(self) -> None:
         self.on = not self.on
@@ -105,7 +105,7 @@ class SeedPage:
             self.seeds = [*more, *self.seeds][: self.height]
 
     def go_to(self, seed_id: str) -> bool:
-        """Select a seed by its id. Returns False if it is not in the queue."""
+        """Select a seed by its id. Returns False if the seed is not in the queue."""
         for row, seed in enumerate(self.seeds):
             if seed.seed_id == seed_id:
                 self.cursor = row
@@ -117,8 +117,10 @@ class SeedPage:
         return True
 
     def _load_around(self, position: int, row: int) -> None:
-        """Fill the page around the seed at `position` and select this seed. Put it on `row` unless that leaves rows
-        empty."""
+        """Fill the page around the seed at `position`, and select this seed.
+
+        The seed is on `row`, unless this would leave rows empty.
+        """
         ahead = queue.before(self._store, position, row)
         here = queue.after(self._store, position - 1, self.height - len(ahead))
         if len(ahead) + len(here) < self.height:

@@ -1,4 +1,4 @@
-"""Search the seeds on a thread. It sends the first matches at once. A new search ends the old one."""
+"""Search the seeds on a thread. It sends the first matches at once. A new search ends the previous search."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class SeedFacts(Message):
     files: list[str]
     tags: list[str]
     roles: dict[str, int]
-    skipped: dict[str, int] = field(default_factory=dict)  # rows of the file that are no seeds, by reason
+    # For each reason, the number of rows of the file that are not seeds.
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Finder:
         """Start to count all seeds."""
         threading.Thread(target=self._facts, name="facts", daemon=True).start()
 
-    # These run on the threads.
+    # The following methods run on the threads.
 
     def _search(self, number: int, view: View, seed_filter: SeedFilter) -> None:
         began = time.monotonic()

@@ -40,12 +40,12 @@ from faq_tui.tui.widgets.covered import CoveredContainer
 from faq_tui.tui.widgets.menu import Menu
 from faq_tui.tui.widgets.text import LiteralText
 
-WIDE = 150  # minimum columns for the preview beside the list
+WIDE = 150  # minimum width in columns for a preview beside the list
 REREAD_EVERY_S = 1.0
 ALL_PAGES = 10_000
 SETTLE_S = 0.04  # seconds that the cursor must rest before the preview is read
 EDIT_WORDS = {
-    "exclude": "excluded: no set will contain it",
+    "exclude": "excluded: no set will contain this seed",
     "include": "included again",
     "tag": "tagged #{tag}",
     "untag": "no longer tagged #{tag}",
@@ -57,7 +57,10 @@ class SetsRead(Message):
 
 
 class SeedsPane(Pane):
-    """Reads rows from the database a page at a time. A search runs on a thread and adds its matches as they come."""
+    """Reads rows from the database a page at a time.
+
+    A search runs on a thread; its matches are added while it runs.
+    """
 
     SPEC = SEEDS
     BINDINGS: ClassVar[list[BindingType]] = [*bindings_of(SEEDS.actions)]
@@ -248,7 +251,7 @@ class SeedsPane(Pane):
         return ", ".join(f"{counts[role]:,} {name}" for role, name in names.items() if counts.get(role))
 
     def _skipped(self) -> str:
-        """`12 rows skipped: 9 image, 3 empty`; "" if none was."""
+        """A text such as `12 rows skipped: 9 image, 3 empty`; "" if no row was skipped."""
         skipped = self.facts.skipped if self.facts else {}
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in skipped.items())
         return f"{sum(skipped.values()):,} rows skipped: {reasons}" if skipped else ""

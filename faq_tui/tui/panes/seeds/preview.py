@@ -20,7 +20,7 @@ ROLE_STYLE = "bold cyan"
 
 
 class SampleSets:
-    """The assembled sets of a run, and a pattern for special tokens. Call `refresh` on a thread, since it reads
+    """The assembled sets of a run, and a pattern for special tokens. Call `refresh` on a thread, because it reads
     files."""
 
     def __init__(self, run: Run) -> None:
@@ -31,7 +31,7 @@ class SampleSets:
         self._asked = False
 
     def refresh(self) -> bool:
-        """Read the sets' indexes again. Returns whether any has changed."""
+        """Read the indexes of the sets again. Returns True if any index has changed."""
         if not self._asked:
             self._asked = True
             self.special = spelled(special_tokens(self._run))
@@ -51,7 +51,7 @@ class SampleSets:
 class SeedPreview(Vertical):
     """One seed in full, with its title above."""
 
-    whole = ""  # the whole text, also the part that is not shown
+    whole = ""  # the whole text, including the part that is not shown
     _shown_title = ""
 
     def compose(self) -> ComposeResult:
@@ -93,13 +93,13 @@ class SeedPreview(Vertical):
 
 
 def turns(seed: Seed) -> list[tuple[str, str]]:
-    """(role, text) of each message, then of the original answer."""
+    """(role, text) of each message and of the original answer, which comes last."""
     messages = [(message["role"], message["content"]) for message in seed.messages]
     return [*messages, ("original answer", seed.answer)] if seed.answer else messages
 
 
 def conversation(seed: Seed) -> Text:
-    """Every message below its role."""
+    """The whole conversation. Each message has its role above it."""
     parts = [
         Text.assemble(plain(role, ROLE_STYLE), "\n", plain(text[:LIMIT]), (rest(text), "italic"))
         for role, text in turns(seed)

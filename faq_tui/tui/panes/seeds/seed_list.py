@@ -18,7 +18,7 @@ from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.tui.widgets.list import LineList
 
 GAP = 2
-LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # minimum width of the list in cells for these columns
+LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # the columns language and origin need a list of at least this width in cells
 STATE_STYLES = {
     "excluded": "strike",
     "hand-picked": "bold green",
@@ -61,8 +61,8 @@ def heading(width: int) -> str:
 def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[tuple[str, str]]:
     """The cells of a row as (text, style), in total `width` cells wide.
 
-    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number that each seed should
-    have.
+    `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number of candidates that each
+    seed should have.
     """
     cells = {
         "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
@@ -88,8 +88,8 @@ def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
 
 
 def fitted(text: str, column: Column) -> str:
-    """Sanitized text in exactly `column.width` cells. Longer text gets an ellipsis at its end; origins get it at
-    their start."""
+    """Sanitized text in exactly `column.width` cells. Longer text is cut at its end, but an origin is cut at its
+    start."""
     text = sanitize(text, 4 * column.width if column.name != "origin" else None)
     if cell_len(text) > column.width:
         if column.name == "origin":
@@ -142,7 +142,7 @@ class SeedList(LineList):
                 self.refresh_lines(index)
 
     def row(self, index: int) -> SeedListRow | None:
-        """The row at an index of the list. Reads the whole page that holds it."""
+        """The row at an index of the list. This reads the whole page that holds the row."""
         if not 0 <= index < self.count:
             return None
         position = self.positions[index]
@@ -174,6 +174,6 @@ class SeedList(LineList):
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:
-    """The index of a position in ascending positions. None if it is missing."""
+    """The index of a position in ascending positions. None if the position is missing."""
     index = bisect_left(positions, position)
     return index if index < len(positions) and positions[index] == position else None

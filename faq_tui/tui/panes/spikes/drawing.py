@@ -12,13 +12,13 @@ from faq_tui.tui.panes.spikes.landscape import drawn as landscapes
 from faq_tui.tui.panes.spikes.tables import NAMES, details, table
 from faq_tui.tui.panes.spikes.view_state import SpikesViewState
 
-BOTH_HEIGHT = 27  # minimum lines for the landscape and another view together
+BOTH_HEIGHT = 27  # minimum height in lines for showing the landscape and another view together
 TABLE_WIDTH = 92
 RICH_STYLE = {"cyan": "middle", "red": "peak", "green": "", "orange": "high", "magenta": "bold", "blue": "low"}
 
 
 def drawing(run: Run, seen: Overview, view_state: SpikesViewState, compared: SetComparison | None) -> str:
-    """`view_state.height` lines of at most `view_state.width` cells."""
+    """The drawing: `view_state.height` lines of at most `view_state.width` cells."""
     width, height = view_state.width, view_state.height
     if height < BOTH_HEIGHT:
         return _joined(_view(view_state.view, run, seen, view_state, compared, width, height), height)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-AXIS = 7  # columns for the labels of the scale
+AXIS = 7  # width in columns of the scale's labels
 GAP = 2
 LEAST_HEIGHT = 7
 
@@ -39,7 +39,7 @@ class Side:
 
 
 def drawn(run: Run, view_state: SpikesViewState, width: int, height: int) -> list[str]:
-    """`height` lines of ANSI text."""
+    """The drawing as `height` lines of ANSI text."""
     sides = [
         Side(name, channels, cells)
         for name in view_state.names

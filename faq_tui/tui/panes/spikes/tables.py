@@ -1,4 +1,4 @@
-"""The metrics of two sets as a table, and more facts about each set in words."""
+"""The metrics of two sets as a table, and further facts about each set in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def table(comparison: SetComparison, width: int) -> list[str]:
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
-    """For each set: tokens by kind, the sink, driven outlier channels, and experts with too few tokens."""
+    """For each set: tokens by kind, attention sink, driven outlier channels, and experts with too few tokens."""
     rows = []
     driven = covered(run, list(seen.sets), view_state.module_ref)
     for name in view_state.names:

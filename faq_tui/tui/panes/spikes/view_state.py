@@ -1,4 +1,4 @@
-"""What the user chose to see in the Spikes pane: layer, module, sets, view and zoom."""
+"""The user's choices in the Spikes pane: layer, module, sets, view and zoom."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SpikesViewState:
         return tuple(dict.fromkeys((self.left, self.right)))
 
     def fitted(self, seen: Overview) -> SpikesViewState:
-        """The same state, or the nearest state that the overview contains."""
+        """The same state if the overview contains it, else the nearest state that it contains."""
         if not seen.sets:
             return self
         modules, names = seen.modules, list(seen.sets)

@@ -91,7 +91,7 @@ def test_the_templates_reasoning_is_recognised_and_its_tokens_have_their_kind(to
     for kinds in (list(rendered.kinds), KindsSearch.of(tokenizer).kinds(text, rendered.ids)):
         reasoning = [t for t, kind in zip(rendered.ids, kinds, strict=True) if KINDS[kind] == "reasoning"]
         assert template.decode(reasoning).strip() == "why"
-    with pytest.raises(NotAssembledError, match="think tag"):
+    with pytest.raises(NotAssembledError, match="contains a reasoning tag"):
         render_answered(template, QUESTION, "why </ponder>", "so")
 
 

@@ -133,7 +133,7 @@ def test_a_planted_bias_for_the_first_place_is_reported(server: FakeServer, tmp_
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE
     said = "the order of the answers changed the winner of 6 of 6 seeds"
-    assert said in result.err and "mean score by position 9.00, 6.00, 3.00" in result.err
+    assert said in result.err and "the mean scores by position are 9.00, 6.00, 3.00" in result.err
     orders = json.loads(faq_tui("status", folder, "--json").out)["judging"]["orders"]
     assert orders["changed_share"] == 1.0 and orders["mean_by_place"] == [9.0, 6.0, 3.0]
     assert said in " ".join(faq_tui("status", folder).out.split())
@@ -222,7 +222,7 @@ def test_an_answer_that_fits_in_no_way_is_unscored(server: FakeServer, tmp_path:
     folder = judged(tmp_path / "run", server.url, more="probe = 0\nmax_model_len = 900")
     result = faq_tui("run", folder, *JUDGE)
     assert result.code == ExitCode.DONE, result
-    assert "1 candidates do not fit into the judge's window of 900 tokens at all: they are unscored" in result.err
+    assert "1 candidates do not fit into the judge's window of 900 tokens at all, so they have no score" in result.err
     assert [score for _, score, _ in sorted(rows(folder, MARKS))] == [5.0, None, 5.0]
 
 

@@ -28,7 +28,7 @@ from tests.support.shell import faq_tui, faq_tui_process, make_run, sentence
 class Shouted(SeedFormat):
     name = "shouted"
     title = "shouted text"
-    help = "A question a line, in capitals."
+    help = "One question per line, in capitals."
     suffixes = (".shout",)
 
     def records(self, path: Path, settings: Seeds) -> Records:

@@ -240,6 +240,17 @@ async def test_a_candidate_grows_is_retried_and_finishes(tmp_path: Path) -> None
             assert "From the database." in app.screen_text and "100 tokens · 12 s" in app.screen_text
 
 
+async def test_a_candidate_of_a_batch_file_has_no_time(tmp_path: Path) -> None:
+    with bare_run(tmp_path / "run") as run:
+        for number in (1, 2):
+            answer(run, seed_ids(run)[0], number)
+        with run.store.writing() as db:
+            db.execute("UPDATE candidates SET seconds = 0 WHERE number = 1")
+        async with opened(run, (200, 60)) as (app, _, _):
+            assert app.screen_text.count("100 tokens") == 2 and "100 tokens · 12 s" in app.screen_text
+            assert " 0 s" not in app.screen_text
+
+
 async def test_figures(tmp_path: Path) -> None:
     with bare_run(tmp_path / "run") as run:
         ids = seed_ids(run)

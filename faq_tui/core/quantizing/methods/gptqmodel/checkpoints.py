@@ -1,4 +1,4 @@
-"""Manage gptqmodel's checkpoints of an artefact, so that a killed or stopped quantization resumes at its last layer.
+"""Manage gptqmodel's checkpoints of an artefact, so that a killed or stopped quantization can continue.
 
 A file beside the checkpoints stores the messages about finished layers, because gptqmodel does not repeat them.
 """
@@ -21,7 +21,7 @@ KINDS = ("layer_started", "module", "layer_done")
 
 
 class Checkpoint:
-    """The checkpoints of one artefact in `folder`. An earlier attempt may have left some there."""
+    """The checkpoints of one artefact in `folder`. An earlier attempt may have left checkpoints there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +31,7 @@ class Checkpoint:
 
     @property
     def exists(self) -> bool:
-        """Whether an earlier attempt has left a checkpoint."""
+        """True if an earlier attempt has left a checkpoint."""
         return (self.folder / "store" / "CURRENT").is_file()
 
     def config(self, gptqmodel: Any, seconds: float) -> Any:
@@ -60,7 +60,10 @@ class Checkpoint:
         return noted
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of layers before `layer`, the first to be computed. Later calls do nothing."""
+        """Send the recorded messages of all layers before `layer`, the first layer to compute.
+
+        Later calls do nothing.
+        """
         if self._begun:
             return
         self._begun = True
@@ -86,7 +89,10 @@ class Checkpoint:
 
 
 def supports(model: Any) -> bool:
-    """Whether gptqmodel can write checkpoints here. Version 7.7 can for llama and qwen3_moe, but not for GPTAQ."""
+    """True if gptqmodel can write checkpoints of this model.
+
+    Version 7.7 can do it for llama and qwen3_moe, not for GPTAQ.
+    """
     from gptqmodel.looper import gptq_checkpoint
 
     try:
@@ -97,13 +103,13 @@ def supports(model: Any) -> bool:
     gptq_checkpoint.signal = SimpleNamespace(
         SIGINT=None, SIGTERM=None, getsignal=lambda _number: None, signal=lambda _number, _handler: None
     )
-    # gptqmodel's own function reads all weights again, and refuses symbolic links, which a hub cache consists of.
+    # gptqmodel's own function reads all weights again, and refuses the symbolic links of a hub cache.
     gptq_checkpoint._source_identity = _files_of
     return True
 
 
 def _files_of(model: Any) -> dict[str, str]:
-    """For config.json and each safetensors file: a hash of its size and modification time, keyed by file name."""
+    """Maps config.json and the name of each safetensors file to a hash of the file's size and modification time."""
     root = Path(model.model_local_path)
     hashes = {}
     for path in sorted([root / "config.json", *root.glob("*.safetensors*")]):
@@ -113,7 +119,7 @@ def _files_of(model: Any) -> dict[str, str]:
 
 
 def _paced(config: Any, seconds: float) -> Any:
-    """A subclass of `config` with an interval in seconds, because a layer can take milliseconds or minutes."""
+    """A subclass of `config` whose interval is in seconds, not layers: a layer can take milliseconds or minutes."""
     last = time.monotonic()
 
     class Paced(config):  # type: ignore[misc]

@@ -38,7 +38,9 @@ def quantize(
     progress: QuantizationProgress,
     cancel: CancelToken,
 ) -> EngineResult:
-    """Write the quantized model into `job.out`. This implements `Method.quantize` for every method of gptqmodel.
+    """Write the quantized model into `job.out`.
+
+    This function implements `Method.quantize` for every method of gptqmodel.
 
     The model sees exactly `rows` (token ids), in order, one row per batch.
     After a cancel, raises `Stopped` at the end of the current step. Raises FaqError with the layer and the module as
@@ -54,7 +56,7 @@ def quantize(
         assert checkpoint is not None
         print(
             f"the checkpoint cannot be used, so quantization starts again: {error.__cause__}", flush=True
-        )  # to the log
+        )  # this text goes to the log
         checkpoint.drop()
         progress.send = send
         facts = _quantized(method, gptqmodel, job, target, rows, progress, Checkpoint(checkpoint.folder))
@@ -69,7 +71,7 @@ def quantize(
 
 
 class UnusableCheckpoint(Exception):
-    """An earlier attempt's checkpoint cannot be used: versions or the GPU differ, or files are damaged."""
+    """An earlier attempt's checkpoint cannot be used: package versions or the GPU differ, or files are damaged."""
 
 
 def _checkpoint(
@@ -130,14 +132,14 @@ def _quantized(
         if checkpoint is not None:
             checkpoint.begin_at(
                 len(_layers(model)), progress, send
-            )  # no callback runs if the checkpoint contains all layers
+            )  # needed because no callback runs if the checkpoint contains all layers
         progress.send("saving")
         model.save(str(job.out))
     return {} if checkpoint is None or checkpoint.resumed_at is None else {"resumed_at_layer": checkpoint.resumed_at}
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """If weights hold NaN, raise a clear error, because GPTAQ and AWQ fail with an unclear one."""
+    """If weights hold NaN, raise a clear error. Without it, GPTAQ and AWQ fail with an unclear error."""
     tensors = tensors_of(folder)
     name = not_finite(
         folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in tensors]
@@ -173,7 +175,7 @@ def _connect(model: Any, progress: QuantizationProgress, checkpoint: Checkpoint 
         progress.start_layer(layer_idx, [name for name in quantized if name in present])
 
     def on_layer(layer_idx: int, submodule_finalized: bool) -> None:
-        # If StopMainLoop were raised here, quantize() would return as if it had succeeded.
+        # Do not raise StopMainLoop here: quantize() would return as if it had succeeded.
         if submodule_finalized:
             progress.layer_done(layer_idx)
 

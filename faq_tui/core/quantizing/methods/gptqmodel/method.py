@@ -17,7 +17,7 @@ from faq_tui.core.settings.recipe import Recipe
 
 Experts = Annotated[
     Literal["routed", "all"],
-    Field(description="tokens that calibrate an expert: routed (the tokens routed to it) or all"),
+    Field(description="tokens that calibrate an expert: routed (only the tokens routed to the expert) or all"),
 ]
 
 

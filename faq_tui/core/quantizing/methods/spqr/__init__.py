@@ -1,4 +1,4 @@
-"""SpQR (Dettmers et al. 2023): asymmetric GPTQ that keeps the most costly weights in 16 bits, as outliers."""
+"""SpQR (Dettmers et al. 2023): asymmetric GPTQ that stores the weights with the largest errors in 16 bits."""
 
 from faq_tui.core.quantizing.methods.spqr.method import METHOD
 

@@ -1,7 +1,8 @@
 """Quantize a group of weights between its minimum and maximum, quantize its scales, and detect outliers.
 
-The weights of a group have the shape [..., group, out]. Every output row has its own scale and zero point, so these
-have the shape [..., out]. `...` stands for nothing, or for a batch dimension of matrices that are quantized together.
+The weights of a group have the shape [..., group, out]. Every output row has its own scale and zero point, so scales
+and zero points have the shape [..., out]. `...` stands for nothing, or for a batch dimension of matrices that are
+quantized together.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Grid:
     bits: int
 
     def codes(self, weights: Any, out: Any = None) -> Any:
-        """The codes q of `weights` [..., out], as floats. They are written to `out` if it is given."""
+        """The codes q of `weights` [..., out], as floats. If `out` is given, the codes are written to it."""
         import torch
 
         return torch.addcdiv(self.zero, weights, self.scale, out=out).round_().clamp_(0, 2**self.bits - 1)
@@ -63,10 +64,10 @@ def stored(grid: Grid) -> Grid:
 
 @dataclass(frozen=True)
 class Level:
-    """Values that are quantized in runs of neighbours: their codes, and the minimum and step of each run.
+    """Values that are quantized in runs of neighbouring values. Each run has codes, a minimum and a step.
 
     The minimum is stored instead of its ratio to the step, because the ratio would be large, and float16 stores a
-    step of a few millionths with few digits.
+    small step (a few millionths) with few digits.
     """
 
     codes: Any  # [..., runs, group] uint8; the last run is padded
@@ -80,7 +81,10 @@ class Level:
 
 
 def second_level(values: Any, bits: int, group: int) -> Level:
-    """Quantize `values` [..., out], the scales or zeros of a group of columns. The last value pads a short run."""
+    """Quantize `values` [..., out], which are the scales or zeros of a group of columns.
+
+    A short run is padded with the last value.
+    """
     import torch
 
     padding = -values.shape[-1] % group
@@ -117,7 +121,7 @@ def likely_outliers(weights: Any, diagonal: Any, bits: int, threshold: Any) -> A
         second = weights.scatter(-2, least[..., None, :], math.inf).amin(-2)
         second_high = weights.scatter(-2, most[..., None, :], -math.inf).amax(-2)
         for index, bottom, top in ((least, second, high), (most, low, second_high)):
-            # In a group of two weights, the one that remains is both minimum and maximum.
+            # If one of two weights is left out, the remaining weight is both minimum and maximum.
             without = terms(fit(torch.minimum(bottom, top), torch.maximum(bottom, top), bits))
             at = index[..., None, :]
             left = without.sum(-2, keepdim=True) - without.gather(-2, at)

@@ -25,18 +25,21 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 class Knobs:
     bits: int
     group_size: int  # number of columns per group; -1 for one group per row
-    outlier_threshold: float = 0.2  # τ; a smaller value makes more outliers, infinity makes none
+    outlier_threshold: float = 0.2  # τ; with a smaller value there are more outliers, with infinity there are none
     scale_bits: int | None = 3  # bits of scales and zeros at the second level; None if they stay float16
     scale_group: int = 16  # output rows that share a second-level scale
 
 
-# The scale and zero of a group of columns, either quantized by the second level or as float16 [..., out].
+# The scales and zeros of a group of columns: either quantized at the second level, or float16 [..., out].
 Pair = tuple[Any, Any]
 
 
 @dataclass
 class Quantized:
-    """Quantized matrices in solving order: position p is column `order[p]`. `...` is a batch dimension or nothing."""
+    """Quantized matrices in solving order: position p is column `order[p]`.
+
+    `...` stands for a batch dimension or nothing.
+    """
 
     weight: Any  # [..., out, in] float32, in the original column order
     codes: Any  # [..., in, out] uint8
@@ -51,7 +54,10 @@ class Quantized:
 
 
 class _SpqrRule:
-    """Rounds columns and marks outliers. `threshold` [..., out] is T of each row; if None, there are no outliers."""
+    """Rounds columns and marks outliers.
+
+    `threshold` [..., out] is the threshold T of each row. If it is None, there are no outliers.
+    """
 
     def __init__(self, knobs: Knobs, threshold: Any | None, columns: Any) -> None:
         import torch
@@ -106,7 +112,7 @@ def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:
 def quantize_stack(
     weights: Sequence[Any], factor: Factor, knobs: Knobs, check: Callable[[], None]
 ) -> list[Quantized]:
-    """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians. Any floating dtype is allowed; [out] may differ.
 
     The outlier threshold of each matrix is T = τ · mean_c(var_rows(W_c) / U_cc²) (SpQR, algorithm 1). A run of scales
     never spans two matrices.

@@ -38,15 +38,15 @@ class SpqrRecipe(Recipe):
     bits: Literal[4, 3, 8] = 4
     group_size: GroupSize = 128
     damp_percent: Damping = 0.01
-    outlier_threshold: Annotated[float, Field(gt=0.0, description="smaller makes more outliers")] = 0.2
-    scale_bits: Annotated[int, Field(ge=0, le=8, description="of scales and zeros; 0: both in 16 bits")] = 3
+    outlier_threshold: Annotated[float, Field(gt=0.0, description="a smaller threshold makes more outliers")] = 0.2
+    scale_bits: Annotated[int, Field(ge=0, le=8, description="bits of scales and zeros; 0 means 16 bits")] = 3
     scale_group: Annotated[int, Field(ge=1, le=4096, description="output rows that share a second-level scale")] = 16
 
 
 class Spqr(Method):
     name = "spqr"
     title = "SpQR"
-    help = "Rounds like GPTQ, keeps the most costly weights as 16-bit outliers, and also quantizes the scales."
+    help = "Rounds like GPTQ, stores the weights with the largest errors in 16 bits, and also quantizes the scales."
     recipe = SpqrRecipe
     format = DENSE
     cost = MethodCost(

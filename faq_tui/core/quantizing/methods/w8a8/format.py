@@ -15,7 +15,7 @@ ACTIVATIONS = {"num_bits": 8, "type": "int", "symmetric": True, "strategy": "tok
 
 
 class Int8Format(WeightFormat):
-    """The format of vLLM's CompressedTensorsW8A8Int8: its groups target Linear, and each weight has a scale."""
+    """The format of vLLM's CompressedTensorsW8A8Int8: its groups target Linear modules, and weights have scales."""
 
     quant_method = "compressed-tensors"
 
@@ -52,10 +52,10 @@ def rounded_per_token(inputs: Any) -> Any:
     The scale is max|x| / 127 in float32.
 
     This matches vLLM's CUDA kernel `dynamic_scaled_int8_quant` (csrc/quantization/w8a8/int8/scaled_quant.cu): the
-    codes are x · (127 / max|x|), rounded half to even. compressed-tensors' own forward pass takes max|x| / 127.5 and
-    256 levels instead, so plain transformers differs a little. vLLM multiplies by the scale after the product of the
-    codes. Here the scale is applied before the product and the result is rounded to the dtype of `inputs`, which is
-    one more rounding in bfloat16.
+    codes are x · (127 / max|x|), rounded half to even. compressed-tensors' own forward pass uses max|x| / 127.5 and
+    256 levels instead, so its results in transformers differ a little. vLLM multiplies by the scale after the product
+    of the codes. This function applies the scale before the product and rounds to the dtype of `inputs`. In bfloat16,
+    this is an additional rounding.
     """
     import torch
 

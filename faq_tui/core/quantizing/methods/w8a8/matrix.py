@@ -27,7 +27,7 @@ class _ChannelRule:
         self.rows: Sequence[Any] = ()
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
-        """Do nothing, because the scale of a channel is computed before the walk."""
+        """Do nothing: the scale of a channel is computed before the first column is quantized."""
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
         del diagonal
@@ -43,7 +43,7 @@ class _ChannelRule:
 
 
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:
-    """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians. Any floating dtype is allowed; [out] may differ.
 
     The scale of each row is max|w| / 127. It is rounded to its stored dtype before any code is computed.
     """

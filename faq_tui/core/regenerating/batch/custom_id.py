@@ -1,0 +1,43 @@
+"""The `custom_id` of a request in a batch file. The answer has the same `custom_id`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from faq_tui.core.base.hashing import digest
+
+LONGEST = 64  # in characters; OpenAI's limit
+LONGEST_NAME = 24  # characters of the source's name
+_ID = re.compile(r"faq-([\w.-]{1,24})-([0-9a-f]{12})-([1-9][0-9]?)-([0-9a-f]{16})", re.ASCII)
+
+
+@dataclass(frozen=True)
+class CustomId:
+    """Identifies a candidate. `source_hash` is the hash of the settings with which the answer was requested.
+
+    `name` is only a hint: sources with equal settings share their candidates.
+    """
+
+    name: str  # from `plain_name`
+    seed_id: str
+    number: int  # 1-based
+    source_hash: str
+
+    def __str__(self) -> str:
+        return f"faq-{self.name}-{self.seed_id}-{self.number}-{self.source_hash}"
+
+
+def plain_name(source: str) -> str:
+    """The source's name for file names and ids: at most 24 ASCII letters, digits, `_` and `-`.
+
+    A hash is added to a name that had to be changed, so that two sources never get the same name.
+    """
+    plain = re.sub(r"[^A-Za-z0-9_-]", "_", source)
+    return plain if plain == source and 0 < len(plain) <= LONGEST_NAME else f"{plain[:17]}-{digest(source, length=6)}"
+
+
+def parse_custom_id(text: str) -> CustomId | None:
+    """The parts of a `custom_id`; None if faq-tui did not write it."""
+    match = _ID.fullmatch(text)
+    return CustomId(match[1], match[2], int(match[3]), match[4]) if match else None

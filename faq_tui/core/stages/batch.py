@@ -1,0 +1,26 @@
+"""Check a run before the requests of a batch file are written, as the stages `seeds` and `regenerate` do."""
+
+from __future__ import annotations
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.family import warnings as family_warnings
+from faq_tui.core.quantizing.preflight import refuse_unquantizable
+from faq_tui.core.run.run import Run, lock_owner
+from faq_tui.core.stages.pipeline import all_stages, is_current
+
+
+def check_before_batch(run: Run) -> list[str]:
+    """Warnings about the run; a person can go on in spite of them.
+
+    Raises UsageError if the seeds are not up to date, or if the target cannot be quantized as the settings ask. Both
+    would waste the cost of a batch.
+    """
+    if not is_current(run, next(stage for stage in all_stages() if stage.name == "seeds")):
+        raise UsageError(f"the seeds are not up to date: first run `faq-tui run {run.folder} --only seeds`")
+    refuse_unquantizable(run)
+    warnings = family_warnings(run)
+    if lock_owner(run.folder) is not None:
+        warnings.append(
+            f"another faq-tui is working on {run.folder}: the files also have the requests that it is about to send"
+        )
+    return warnings
