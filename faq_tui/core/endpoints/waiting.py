@@ -58,7 +58,11 @@ class Watch:
                 self._check_began = asyncio.get_running_loop().time()
                 self._check = asyncio.create_task(self._confirm())
             is_new = self._check_began >= now  # an older check may have been answered before the server went down
-            await asyncio.shield(self._check)
+            check = self._check
+            await asyncio.wait([check])  # unlike `await check`, this neither cancels the check nor is cancelled by it
+            if check.cancelled():
+                break
+            check.result()  # raises an unexpected error
             if is_new:
                 break
         return self.outage is not None or self._ended >= began

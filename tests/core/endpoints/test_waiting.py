@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.endpoints import waiting
+from faq_tui.core.settings import Endpoint
 from tests.support.fake_server import Asked, Behaviour, FakeServer, Fault, Key
 from tests.support.judge_bench import is_judge, judged, judging, marks, prompt_of
 from tests.support.shell import Result, events, faq_tui, make_run, question, refused, rows, started, stored
@@ -300,3 +302,38 @@ def test_a_passing_refusal_of_the_key_or_the_model_ends_nothing(tmp_path: Path, 
         said = refused(ExitCode.UNREACHABLE, "run", folder, *UNTIL)
     assert f"(HTTP {status})" in said and len(stored(folder)) == 35
     assert len(server.requests) == asked + 5 + 8
+
+
+# --- the watch alone ---
+
+
+class Hanging:
+    """A client of a server that never answers."""
+
+    endpoint = Endpoint(base_url="http://127.0.0.1:9/v1", model="m")
+    error: Exception | None = None
+
+    async def get_json(self, path: str) -> object:
+        if self.error is not None:
+            raise self.error
+        await asyncio.sleep(3600)
+        return None
+
+
+async def test_the_end_of_a_watch_is_no_cancel_of_those_who_ask_it() -> None:
+    watch = waiting.Watch(Hanging(), lambda: None)  # type: ignore[arg-type]
+    asking = [asyncio.create_task(watch.is_down(asyncio.get_running_loop().time())) for _ in range(3)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    await asyncio.sleep(0.05)
+    assert [task.done() for task in asking] == [True, False, False], "one that leaves takes no other along"
+    watch.close()
+    assert await asyncio.gather(*asking[1:]) == [False, False]
+
+
+async def test_an_unexpected_error_of_a_probe_is_not_swallowed() -> None:
+    client = Hanging()
+    client.error = KeyError("a defect")
+    watch = waiting.Watch(client, lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(KeyError, match="a defect"):
+        await watch.is_down(asyncio.get_running_loop().time())
