@@ -29,11 +29,14 @@ from textual.widgets import DataTable, OptionList, TextArea
 
 from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.list import LineList
+from faq_tui.tui.widgets.table import Column
+from faq_tui.tui.widgets.table import row as table_row
 
 SIZES = (100, 2_000, 20_000)
 LENGTHS = (2_000, 20_000)
 MOVES = 20
 DELTA = " and so on, we said."
+COLUMNS = [Column(width=20)] * 5
 STYLES = ("green", "", "dim", "", "dim")
 Row = tuple[str, str, str, str, str]
 
@@ -45,7 +48,7 @@ def rows_of(count: int) -> list[Row]:
 
 
 def joined(row: Row) -> Text:
-    return Text.assemble(*((f"{cell:<20}", style) for cell, style in zip(row, STYLES, strict=True)), no_wrap=True)
+    return table_row(COLUMNS, zip(row, STYLES, strict=True))
 
 
 class OurList(LineList):

@@ -51,6 +51,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup() -> None:
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # a worker child with another environment gets another fork server
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call() -> None:
+    os.environ.pop("PYTEST_CURRENT_TEST", None)  # pytest has set it anew after the fixtures
+
+
 MakeOnce = Callable[[str, Callable[[Path], None]], Path]
 
 

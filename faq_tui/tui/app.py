@@ -76,7 +76,7 @@ class FaqApp(AppController):
         self.sampler = sampler or MachineSampler()
         self.panes: dict[str, Pane] = {pane.scope: pane.load()(self.opened) for pane in panes}
         # Keep references to these widgets: a query searches only the topmost screen, which may be a dialogue.
-        self._machine, self._jobs, self._footer = Machine(), JobsLine(), KeyFooter()
+        self._machine, self._jobs, self._footer = Machine(id="machine"), JobsLine(), KeyFooter(id="footer")
         self._tabs = TabLine(tuple(self.panes), self._machine)
         self._switcher = PaneSwitcher(initial=next(iter(self.panes)))
         self.crash: Exception | None = None
@@ -161,10 +161,8 @@ class FaqApp(AppController):
         self._tabs.show(pane.SPEC.scope, labels, switch)
         here = [*pane.SPEC.actions, *APP_ACTIONS]
         keys = [(self.key(a.id), a.label, a.id in ALWAYS) for a in here if a.footer and self._is_possible(a)]
-        self._footer.show_keys(
-            [(key, label) for key, label, always in keys if key and not always],
-            [(key, label) for key, label, always in keys if key and always],
-        )
+        self._footer.always = [(key, label) for key, label, always in keys if key and always]
+        self._footer.keys = [(key, label) for key, label, always in keys if key and not always]
 
     def key(self, action_id: str) -> str:
         """The readable name of an action's key; "" if the focused widget reads this key as text."""
@@ -188,7 +186,7 @@ class FaqApp(AppController):
             return  # the app is starting or ending
         self.session.pump()
         now, live = self.clock(), self.session.live
-        self._machine.show_sample(self.sampler.latest)
+        self._machine.sample = self.sampler.latest
         self._jobs.show_session(self.session, now, (self.key("app.start"), self.key("app.stop")))
         if self.session.phase != self._drawn_phase:
             self._drawn_phase = self.session.phase

@@ -5,10 +5,10 @@ If some keys do not fit, the help key has the label MORE.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from itertools import groupby
 
 from rich.text import Text
+from textual.reactive import reactive
 
 from faq_tui.tui.widgets.text import LiteralText
 
@@ -17,31 +17,32 @@ HELP, MORE = "Help", "more"  # both labels must have the same length
 
 
 class KeyFooter(LiteralText):
-    def __init__(self) -> None:
-        super().__init__(id="footer")
-        self._keys: list[tuple[str, str]] = []
-        self._always: list[tuple[str, str]] = []
+    """Shows (key, label) pairs: first as many of `keys` as fit, then all of `always`. `keys` begins with the most
+    important key.
 
-    def show_keys(self, keys: Iterable[tuple[str, str]], always: Iterable[tuple[str, str]]) -> None:
-        """Show (key, label) pairs: first as many of `keys` as fit, then all of `always`. `keys` begins with the most
-        important key.
+    Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
+    """
 
-        Neighbouring keys with equal labels share one label. If some `keys` are left out, the label HELP becomes MORE.
-        """
-        self._keys, self._always = list(keys), list(always)
+    keys: reactive[list[tuple[str, str]]] = reactive(list, repaint=False)
+    always: reactive[list[tuple[str, str]]] = reactive(list, repaint=False)
+
+    def watch_keys(self) -> None:
+        self._draw()
+
+    def watch_always(self) -> None:
         self._draw()
 
     def on_resize(self) -> None:
         self._draw()
 
     def _draw(self) -> None:
-        room = self.size.width - _width(self._always) + len(GAP)  # the last key needs no gap after it
-        every = _together(self._keys)
+        room = self.size.width - _width(self.always) + len(GAP)  # the last key needs no gap after it
+        every = _together(self.keys)
         shown = list(every)
         while shown and _width(shown) > room:
             shown.pop()
         line = Text(overflow="ellipsis", no_wrap=True)
-        for key, label in [*shown, *self._always]:
+        for key, label in [*shown, *self.always]:
             line.append(f"{key} ", "bold")
             line.append(f"{MORE if label == HELP and len(shown) < len(every) else label}{GAP}")
         line.rstrip()

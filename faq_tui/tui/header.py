@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.message import Message
+from textual.reactive import reactive
 from textual.worker import get_current_worker
 
 from faq_tui.core.base.text import sanitize
@@ -21,33 +24,33 @@ class Header(LiteralText):
     Each source has its relation to the target. `badge` marks an unusual session, such as a replay.
     """
 
+    kin: reactive[dict[str, str]] = reactive(dict, repaint=False)  # maps a source to its relation to the target
+
     def __init__(self, run: Run, badge: str = "") -> None:
         super().__init__(id="header")
         self._run, self._badge = run, badge
-        self._kin: dict[str, str] = {}  # maps the name of a source to its relation to the target
 
     def on_mount(self) -> None:
         if is_quick(self._run):
-            self._show_badges(badges(self._run))
+            self.kin = badges(self._run)
         else:
             self.run_worker(self._read_badges, thread=True)
 
     def _read_badges(self) -> None:
         kin = badges(self._run)
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._show_badges, kin)
+            self.app.call_from_thread(setattr, self, "kin", kin)
 
-    def _show_badges(self, kin: dict[str, str]) -> None:
-        self._kin = kin
+    def watch_kin(self) -> None:
         self.show(self._line(self.size.width))
 
     def on_resize(self) -> None:
-        self.show(self._line(self.size.width))
+        self.watch_kin()
 
     def _line(self, width: int) -> Text:
         settings = self._run.settings
         sources = settings.sources.items()
-        kin = {name: f" ({word})" for name, word in self._kin.items() if word}
+        kin = {name: f" ({word})" for name, word in self.kin.items() if word}
         long = ", ".join(f"{name} {source.model}{kin.get(name, '')}" for name, source in sources)
         short = ", ".join(f"{name}{kin.get(name, '')}" for name, _ in sources)
         target = settings.target.model
@@ -71,10 +74,9 @@ class Header(LiteralText):
 class PaneTab(LiteralText):
     """The tab of a pane. A click shows the pane."""
 
+    @dataclass
     class PaneChosen(Message):
-        def __init__(self, scope: str) -> None:
-            super().__init__()
-            self.scope = scope
+        scope: str
 
     def __init__(self, scope: str) -> None:
         super().__init__()
@@ -112,14 +114,10 @@ class TabLine(Horizontal):
 class Machine(LiteralText):
     """The load of the machine, in the space beside the tabs."""
 
-    def __init__(self) -> None:
-        super().__init__(id="machine")
-        self._sample: MachineSample | None = None
+    sample: reactive[MachineSample | None] = reactive(None, repaint=False)
 
-    def show_sample(self, sample: MachineSample | None) -> None:
-        if sample != self._sample:
-            self._sample = sample
-            self.on_resize()
+    def watch_sample(self) -> None:
+        self.show(describe(self.sample, self.size.width))
 
     def on_resize(self) -> None:
-        self.show(describe(self._sample, self.size.width))
+        self.watch_sample()

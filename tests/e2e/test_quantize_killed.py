@@ -36,11 +36,19 @@ answer_tokens = 4
 )
 
 
+@pytest.fixture(scope="module")
+def assembled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run up to its calibration set, on a tiny random target. Tests must not change it."""
+    folder = tmp_path_factory.mktemp("assembled")
+    make_tiny_run(folder, SETTINGS.format(group_size=64))
+    assert faq_tui_process("run", folder, "--until", "assemble").code == 0
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    """A run up to its calibration set, on a tiny random target."""
-    make_tiny_run(tmp_path, SETTINGS.format(group_size=64))
-    assert faq_tui_process("run", tmp_path, "--until", "assemble").code == 0
+def run(assembled: Path, tmp_path: Path) -> Path:
+    """A copy of the run for one test."""
+    shutil.copytree(assembled, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

@@ -17,7 +17,7 @@ import pytest
 
 from faq_tui.core.extensions import points
 from faq_tui.core.extensions.registry import Registry, load_object
-from tests.support.import_graph import cycles, modules_of
+from tests.support.import_graph import cycles, modules_of, parsed
 from tests.support.paths import ROOT
 
 PACKAGE = ROOT / "faq_tui"
@@ -153,7 +153,7 @@ def repeated_classes(root: Path) -> dict[str, list[str]]:
                 visit(child, owner, path)
 
     for path in sorted(root.rglob("*.py")):
-        visit(ast.parse(path.read_text(encoding="utf-8")), "", path)
+        visit(parsed(path), "", path)
     return {name: lines for name, lines in places.items() if len(lines) > 1}
 
 
@@ -166,7 +166,7 @@ def test_a_class_name_has_one_meaning(tmp_path: Path) -> None:
 
 def without_docstring(root: Path) -> list[str]:
     """Modules without a docstring."""
-    modules = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in modules_of(root).items()}
+    modules = {name: parsed(path) for name, path in modules_of(root).items()}
     return [name for name, tree in modules.items() if not ast.get_docstring(tree)]
 
 

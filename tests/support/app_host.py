@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from faq_tui.tui.app import FaqApp
@@ -29,7 +30,7 @@ def app_on(
     return FaqApp(folder, config, player, clock=lambda: NOW, sampler=still(sample))
 
 
-def text_of(app: FaqApp) -> str:
+def text_of(app: App[Any]) -> str:
     """What is on the screen, without colours."""
     strips: Any = app.screen._compositor.render_strips()
     return "\n".join(strip.text for strip in strips)
@@ -40,7 +41,7 @@ async def until(pilot: Pilot[None], true: Callable[[], object], seconds: float =
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while not true():
-        assert loop.time() < deadline, text_of(pilot.app)  # type: ignore[arg-type]
+        assert loop.time() < deadline, text_of(pilot.app)
         await pilot.pause(0.02)
 
 

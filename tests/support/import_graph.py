@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 
@@ -31,12 +32,23 @@ def modules_of(root: Path) -> dict[str, Path]:
     return modules
 
 
+def parsed(path: Path) -> ast.Module:
+    """The syntax tree of a file, which must not be changed."""
+    return _parsed(path, path.stat().st_mtime_ns)
+
+
+@cache
+def _parsed(path: Path, changed: int) -> ast.Module:
+    del changed  # a file that is written anew is parsed anew
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
 def imports_of(root: Path) -> list[Import]:
     """Every import of one module below the package folder `root` by another, relative ones resolved."""
     modules = modules_of(root)
     found = []
     for importer, path in modules.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Import | ast.ImportFrom):
                 asked = _names(node, importer, is_package=path.name == "__init__.py")
                 imported = {name for name in (_module(name, modules) for name in asked) if name is not None}

@@ -120,12 +120,19 @@ def artefact(request: pytest.FixtureRequest, artefacts: dict[int, Artefact]) -> 
 
 
 def children() -> list[int]:
-    """Worker children of this process that still live."""
+    """Worker children of this process that still live, started by it or by its fork server."""
+    servers = _started(os.getpid(), b"core.worker.fork_server")
+    found = _started(os.getpid(), b"core.worker.child")
+    return found + [child for server in servers for child in _started(server, b"core.worker.fork_server")]
+
+
+def _started(by: int, program: bytes) -> list[int]:
+    """The live children of process `by` with `program` in their command line."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             parent = path.joinpath("stat").read_text().rpartition(")")[2].split()[1]
-            if int(parent) == os.getpid() and b"core.worker.child" in path.joinpath("cmdline").read_bytes():
+            if int(parent) == by and program in path.joinpath("cmdline").read_bytes():
                 found.append(int(path.name))
         except OSError:
             continue

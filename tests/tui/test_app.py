@@ -75,10 +75,10 @@ async def test_help_shows_every_key_and_goes_away(folder: Path) -> None:
         lines = text_of(app).splitlines()
         assert lines[1].split()[1] == "Quantize", "where one is comes first"
         await pilot.press("G")
-        before = app.screen.query_one("#help").scroll_y
+        before = app.screen.query_one("#dialog").scroll_y
         assert before > 0
         await pilot.press("g")
-        assert app.screen.query_one("#help").scroll_y == 0
+        assert app.screen.query_one("#dialog").scroll_y == 0
         await pilot.press("escape")
         assert not isinstance(app.screen, HelpScreen)
 

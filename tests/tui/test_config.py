@@ -60,7 +60,7 @@ async def test_a_key_of_the_config_works_and_is_shown(folder: Path) -> None:
         lines = text_of(app).splitlines()
         assert "Z Quantize" in lines[1] and "f1 more" in lines[-1] and "ctrl+x Quit" in lines[-1]
         await pilot.press("f1")
-        assert "ctrl+x" in text_of(app) or app.screen.query_one("#help").max_scroll_y > 0
+        assert "ctrl+x" in text_of(app) or app.screen.query_one("#dialog").max_scroll_y > 0
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,6 @@ async def test_badge(tmp_path: Path, target: str, elder: str, words: str) -> Non
         (folder / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0, "b": 1}, "merges": ["a b"]}}')
     (tmp_path / "faq.toml").write_text(TOML.format(target=target, elder=elder))
     async with app_on(tmp_path).run_test(size=(160, 40)) as pilot:
-        await until(pilot, lambda: words in text_of(pilot.app))  # type: ignore[arg-type]
+        await until(pilot, lambda: words in text_of(pilot.app))
         if elder == "qwen3-8b":
-            assert "qwen3-8b (" not in text_of(pilot.app)  # type: ignore[arg-type]
+            assert "qwen3-8b (" not in text_of(pilot.app)

@@ -77,11 +77,35 @@ def command(run_folder: Path, target: str | None, seeds: str | None, preset: str
         text = init_text(Choices(target, seeds, **servers))
     path = write_settings(run_folder, text)
     click.echo(f"wrote {path}")
+    if target is not None and (problem := _no_model(target)):
+        click.echo(f"warning: {problem}", err=True)
     if preset is not None:
         click.echo(f"first set the URLs of the servers in {path}; comments in the file mark them", err=True)
     click.echo(f"next: faq-tui doctor {run_folder}, then faq-tui run {run_folder}", err=True)
 
 
+def _no_model(target: str) -> str:
+    """A sentence if the target is a local path without a model that can be loaded; "" otherwise."""
+    from faq_tui.core.base.errors import FaqError
+    from faq_tui.core.models.folder_check import check_folder
+
+    path = Path(target)
+    if not path.is_absolute():
+        return ""  # a hub id, or a path that does not exist yet
+    if path.is_file():
+        return f"{path} is a file, but target.model must name a Hugging Face model folder"
+    if not path.is_dir():
+        return f"there is no folder {path} yet, which target.model names"
+    try:
+        check_folder("target.model", path)
+    except FaqError as error:
+        return str(error)
+    return ""
+
+
 def _absolute(name: str) -> str:
-    path = Path(name).expanduser()
-    return str(path.resolve()) if path.exists() else name
+    try:
+        path = Path(name).expanduser()
+        return str(path.resolve()) if path.exists() else name
+    except (OSError, RuntimeError, ValueError):  # the name is no path
+        return name

@@ -71,5 +71,10 @@ def lower_priority() -> None:
     """
     with suppress(OSError):
         os.nice(NICENESS)
+    lower_session_priority()
+
+
+def lower_session_priority() -> None:
+    """Lower the scheduling priority of this process's session, if Linux groups processes by session."""
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(NICENESS))

@@ -66,7 +66,7 @@ def folder_of(run: Run, subject: str, target: Path) -> Path:
 
 def own_path(run: Run, path: str) -> Path:
     """Make a path of the settings absolute. Links are not resolved, because the `python` of a venv is a link."""
-    return run.folder / Path(path).expanduser()
+    return run.absolute(path)
 
 
 def _lm_eval(run: Run) -> Any:

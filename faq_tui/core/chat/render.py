@@ -6,14 +6,15 @@ The template is rendered with placeholders instead of the texts, so that the pos
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from faq_tui.core.chat.dialects import begins_with_reasoning, split_reasoning
 from faq_tui.core.chat.dialects.families import THINK
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.chat.token_kinds import ANSWER, QUESTION, REASONING, kinds_of, tokens_in
+from faq_tui.core.chat.turns import Message, other_turns
 
-Message = dict[str, str]
 Span = tuple[int, int]
 
 PREFIX = "\ue000faq"
@@ -136,9 +137,42 @@ def split_original(template: Template, answer: str) -> tuple[str, str]:
 
 
 def render_seed(template: Template, messages: Sequence[Message], answer: str | None) -> Rendered:
-    """Render the seed with the chat template, and its original answer if there is one. Raises NotAssembledError."""
+    """Render the seed with the chat template, and its original answer if there is one. Raises NotAssembledError.
+
+    If the template refuses or loses a turn, such as a system turn, the first of `other_turns` that it keeps is used.
+    """
     if answer:
         return render_answered(template, messages, *split_original(template, answer))
+    return _in_turns_that_fit(messages, lambda turns: _render_question(template, turns))
+
+
+def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[Message]], Rendered]) -> Rendered:
+    """Render `messages`, or the first of `other_turns` that fits. If none fits, raises the error of `messages`."""
+    try:
+        return render(messages)
+    except NotAssembledError:
+        for turns in other_turns(messages):
+            with suppress(NotAssembledError):
+                return render(turns)
+        raise
+
+
+def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Message]) -> list[Message]:
+    """The turns from which `render` keeps every text: `messages`, or the first of `other_turns` that does.
+
+    The result is `messages` if nothing fits. `render` may raise any Exception.
+    """
+    as_they_are = [dict(message) for message in messages]
+    others = list(other_turns(messages))
+    for turns in (as_they_are, *others) if others else ():
+        stand_ins, texts = with_placeholders(turns)
+        with suppress(Exception):
+            if fill_placeholders(render(stand_ins), texts) is not None:
+                return turns
+    return as_they_are
+
+
+def _render_question(template: Template, messages: Sequence[Message]) -> Rendered:
     messages = history(messages)
     check_texts(template, [message["content"] for message in messages])
     stand_ins, texts = with_placeholders(messages)
@@ -151,8 +185,13 @@ def render_seed(template: Template, messages: Sequence[Message], answer: str | N
 def render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
     """Render the question, the reasoning (may be "") and the answer. Raises NotAssembledError.
 
-    The template determines the white space around the reasoning and the answer.
+    The template determines the white space around the reasoning and the answer. If the template refuses or loses a
+    turn, such as a system turn, the first of `other_turns` that it keeps is used.
     """
+    return _in_turns_that_fit(messages, lambda turns: _render_answered(template, turns, reasoning, answer))
+
+
+def _render_answered(template: Template, messages: Sequence[Message], reasoning: str, answer: str) -> Rendered:
     messages, reasoning, answer = history(messages), reasoning.strip(), answer.strip()
     _check(template, messages, reasoning, answer)
     stand_ins, texts = with_placeholders(messages)

@@ -14,6 +14,8 @@ from faq_tui.core.chat.dialects import dialect_of_template, tag_dialects
 # template.
 DAY = datetime(2024, 7, 26)
 DATE = "26 Jul 2024"
+# A rendering may have LONGEST characters, and LONGER characters more for each character of the conversation.
+LONGEST, LONGER = 1 << 20, 16
 DIRECTIVES = [f"%{flag}{letter}" for flag in ("-", "") for letter in "aAbBcdHIjmMpSUwWxXyYZ"]
 
 
@@ -33,8 +35,8 @@ class Template:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token
-        spelled = str(tokenizer.chat_template)
-        self._pinned = f"{_strftime_now()}{tokenizer.get_chat_template()}" if "strftime_now" in spelled else None
+        spelled = str(tokenizer.get_chat_template())  # of several named templates, the default
+        self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
         self.dialect = dialect_of_template(spelled)
         # A vocabulary may contain reasoning tags that the model never writes (Qwen3-Instruct-2507).
         vocabulary = tokenizer.get_vocab()
@@ -50,10 +52,9 @@ class Template:
     ) -> str:
         """Render the messages. `values` are variables of the template, such as `enable_thinking`.
 
-        Raises NotAssembledError if the template refuses the messages; some refuse a system message.
+        Raises NotAssembledError if the template refuses the messages, fails, or writes an absurdly long text. Some
+        templates refuse a system message.
         """
-        from jinja2.exceptions import TemplateError
-
         try:
             text = self._tokenizer.apply_chat_template(
                 list(messages),
@@ -63,8 +64,11 @@ class Template:
                 date_string=DATE,
                 **values,
             )
-        except TemplateError as error:
-            raise NotAssembledError(f"the chat template refuses it: {' '.join(str(error).split())[:120]}") from None
+        except Exception as error:  # noqa: BLE001  a template may raise anything, such as TypeError
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            raise NotAssembledError(f"the chat template refuses it: {reason}") from None
+        if len(text) > LONGEST + LONGER * sum(len(str(message.get("content"))) for message in messages):
+            raise NotAssembledError("the chat template writes far more than the conversation")
         return str(text)
 
     def encode(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:

@@ -9,16 +9,21 @@ import asyncio
 from dataclasses import dataclass
 from typing import Literal
 
+from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.endpoints import open_client, probe
 from faq_tui.core.family import FAMILY, check_sources, suggestions
 from faq_tui.core.family.check import ask_servers
 from faq_tui.core.judging.identity import judge_named
+from faq_tui.core.models.folder_check import check_folder
 from faq_tui.core.models.model_code import untrusted_code
+from faq_tui.core.models.target import local_target
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, Endpoint, Settings
 from faq_tui.core.settings.source import LOCAL
+from faq_tui.core.stages.pipeline import all_stages
+from faq_tui.core.stages.target_check import check_models, in_words
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,8 @@ async def _probe(endpoint: Endpoint) -> list[str]:
 
 
 def target_checks(run: Run) -> list[Check]:
-    return [_quantizable(run), _code(run), *judge_checks(run)]
+    """Checks of the target and of local sources: files, tokenizers, chat templates, code, and what judges need."""
+    return [*_models(run), _code(run), *judge_checks(run)]
 
 
 def judge_checks(run: Run) -> list[Check]:
@@ -87,13 +93,37 @@ def _code(run: Run) -> Check:
     return Check("model code", "ok", "no Python code of the model's folder runs")
 
 
-def _quantizable(run: Run) -> Check:
+def _models(run: Run) -> list[Check]:
+    """The check of the target's files. If the folder is a model, also the check of its tokenizer and template."""
     name = run.settings.target.model
-    folder = run.resolve(name)
     if name == EMBEDDED:
-        return Check("target", "ok", "embedded")
-    if not folder.is_dir():
+        files = Check("target", "ok", "embedded")
+    else:
+        try:
+            files = _target(run, name)
+        except FaqError as error:
+            return [Check("target", "failed", name, str(error))]
+    if untrusted_code(run):
+        return [files]  # the check of the code reports the problem
+    stages = [stage.name for stage in all_stages()]
+    try:
+        findings = check_models(run, stages, CancelToken(), run.cache / "doctor.log", lenient=True)
+    except FaqError as error:
+        return [files, Check("chat template", "failed", "the tokenizers and chat templates were tried", str(error))]
+    found = "not tried" if findings.facts is None else f"tried: {in_words(findings.facts)}"
+    if findings.facts is None and not findings.notices:
+        return [files]
+    if not findings.notices:
+        return [files, Check("chat template", "ok", found)]
+    return [files, *(Check("chat template", "warning", found, notice) for notice in findings.notices)]
+
+
+def _target(run: Run, name: str) -> Check:
+    """The check of the target's files and recipes. Raises FaqError if the folder is no model that can be loaded."""
+    folder = local_target(run)
+    if folder is None:
         return Check("target", "ok", f"{name}: a hub id; the model is checked after its download")
+    check_folder("target.model", folder)
     try:
         refuse_unquantizable(run)
     except FaqError as error:

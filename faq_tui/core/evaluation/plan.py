@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.chat.render import fitting_turns
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.evaluation import documents, labelled
 from faq_tui.core.evaluation.heldout import Heldout, Item, encode_pair, windows
@@ -140,8 +141,9 @@ def _prompt(template: Template, seed: Seed) -> list[int] | None:
     """The prompt's token ids. None if a message has a special token, or if the chat template refuses the seed."""
     if any(special in message["content"] for message in seed.messages for special in template.specials):
         return None
+    turns = fitting_turns(lambda messages: template.render(messages, add_generation_prompt=True), seed.messages)
     try:
-        prompt = template.render([dict(message) for message in seed.messages], add_generation_prompt=True)
+        prompt = template.render(turns, add_generation_prompt=True)
         return list(template.encode(prompt)[0])
     except NotAssembledError:
         return None

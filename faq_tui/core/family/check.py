@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
@@ -158,7 +159,7 @@ def _files(run: Run, name: str) -> ModelFiles | None:
         folder = run.resolve(name)
         if folder.is_dir():
             return ModelFiles.of_folder(folder)
-    except (OSError, RuntimeError, ValueError):  # the name is not a valid path
+    except (OSError, UsageError):  # the name is not a valid path
         return None
     return ModelFiles.cached(name) if name.count("/") == 1 and not Path(name).is_absolute() else None
 

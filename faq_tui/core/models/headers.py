@@ -11,6 +11,7 @@ from pathlib import Path
 from faq_tui.core.base.errors import UsageError
 
 INDEX = "model.safetensors.index.json"
+LFS = b"version https://git-lfs.github.com/spec/"
 Tensors = dict[str, tuple[Path, tuple[int, ...], int]]
 
 _BITS = re.compile(r"(\d+)")
@@ -29,7 +30,7 @@ def weight_files(folder: Path) -> list[Path]:
     if index.is_file():
         try:
             names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(f"{index} cannot be read ({error}): fetch the model again") from error
         files = [folder / str(name) for name in sorted(names)]
     else:
@@ -57,9 +58,20 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
                     part = reader.get_slice(name)
                     shape = tuple(part.get_shape())
                     tensors[name] = (path, shape, math.prod(shape) * _bits(part.get_dtype()) // 8)
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
+            if is_pointer(path):
+                raise UsageError(f"{path} is only a pointer of Git LFS: run `git lfs pull` there") from error
             raise UsageError(f"{path} cannot be read ({error}): fetch the model again") from error
     return tensors
+
+
+def is_pointer(path: Path) -> bool:
+    """True if the file is a pointer of Git LFS, which stands for a file that was not fetched."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(LFS)) == LFS
+    except OSError:
+        return False
 
 
 def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:

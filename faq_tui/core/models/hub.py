@@ -11,6 +11,7 @@ from faq_tui.core.base.errors import UsageError
 
 # Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
+SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]  # all but weights and code
 AGAIN = ["consolidated*"]  # not downloaded: Mistral's second copy of the weights
 
 
@@ -33,7 +34,7 @@ def local_folder(model: str, only_config: bool = False) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        patterns = ["*.json"] if only_config else WANTED
+        patterns = SMALL if only_config else WANTED
         return Path(snapshot_download(model, allow_patterns=patterns, ignore_patterns=AGAIN))
     except HFValidationError as error:
         raise UsageError(f"target model {model!r} is neither a folder nor a hub id: check the path") from error

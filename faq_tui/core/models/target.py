@@ -10,6 +10,7 @@ from pathlib import Path
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.models.folder_check import no_model_in
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
@@ -41,7 +42,7 @@ def find_target(run: Run, say: Callable[[str], None]) -> TargetModel:
 
         model = ensure_model(say)
         name, path = model.name, str(model.folder)
-    elif folder := _local(run):
+    elif folder := local_target(run):
         name, path = folder.name, str(folder)
     return TargetModel(name, path, target.trust_remote_code, target.device, target.dtype)
 
@@ -59,7 +60,7 @@ def fingerprint(run: Run) -> str:
         from faq_tui.core.embedded.gguf_file import CONVERTER_VERSION, GGUF_SHA256
 
         return digest(EMBEDDED, GGUF_SHA256, CONVERTER_VERSION)
-    folder = _local(run)
+    folder = local_target(run)
     if folder is None:
         return digest("hub", target.model)
     config = (folder / "config.json").read_text(encoding="utf-8", errors="replace")
@@ -89,14 +90,19 @@ def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001
     return sha.hexdigest()
 
 
-def _local(run: Run) -> Path | None:
-    """The local folder that `target.model` names; None if `target.model` has the form of a hub id."""
+def local_target(run: Run) -> Path | None:
+    """The local folder that `target.model` names, or None if `target.model` has the form of a hub id.
+
+    Raises UsageError if there is no such folder, or if it has no config.json.
+    """
     name = run.settings.target.model
     folder = run.resolve(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise UsageError(f"target.model {folder} holds no config.json: name a Hugging Face model folder")
+            raise UsageError(f"target.model {folder} {no_model_in(folder)}")
         return folder
+    if folder.is_file():
+        raise UsageError(f"target.model {folder} is a file: name the Hugging Face model folder")
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(f"no model folder at {folder}: check target.model")
     return None

@@ -29,20 +29,29 @@ def tokenizer_of(model: str | Path, trusted: bool) -> Any:
         return AutoTokenizer.from_pretrained(safe, trust_remote_code=trusted)
 
 
-def load_tokenizer(target: TargetModel) -> Any:
-    """The target's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template."""
+def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
+    """The model's fast tokenizer. Raises UsageError if it cannot be loaded, is not fast, or has no chat template.
+
+    `key` is the setting that names the model.
+    """
     try:
         tokenizer = tokenizer_of(target.path, target.trust_remote_code)
     except Exception as error:  # noqa: BLE001  the hub client, files and parsers raise many kinds of errors
         reason = " ".join(str(error).split())[:200]
-        raise UsageError(f"no tokenizer could be loaded from target.model {target.name}: {reason}") from None
+        raise UsageError(f"no tokenizer could be loaded from {key} {target.name}: {reason}") from None
     if not tokenizer.chat_template:
         raise UsageError(
-            f"target.model {target.name} has no chat template: name its chat or instruct version, "
+            f"{key} {target.name} has no chat template: name its chat or instruct version, "
             "or put a chat_template.jinja into its folder"
         )
+    if isinstance(tokenizer.chat_template, dict) and "default" not in tokenizer.chat_template:
+        names = ", ".join(sorted(map(str, tokenizer.chat_template)))
+        raise UsageError(
+            f"{key} {target.name} has only the chat templates {names}, and none with the name default: "
+            "put the one to use into its folder as chat_template.jinja"
+        )
     if not tokenizer.is_fast:
-        raise UsageError(f"target.model {target.name} has no fast tokenizer (tokenizer.json): convert it first")
+        raise UsageError(f"{key} {target.name} has no fast tokenizer (tokenizer.json): convert it first")
     return tokenizer
 
 

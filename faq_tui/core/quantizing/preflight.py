@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.devices import free_bytes
+from faq_tui.core.models.folder_check import read_config
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.settings.recipe import GroupSize
 from faq_tui.core.settings.section import EMBEDDED
@@ -24,15 +25,12 @@ GIB = 1 << 30
 
 def check_target(folder: Path) -> dict[str, Any]:
     """The target's config.json. Raises UsageError unless it is an unquantized causal language model."""
-    path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}): give a Hugging Face model folder") from error
+    config = read_config(folder)
     if config.get("quantization_config"):
         raise UsageError(f"{folder} is quantized already: give the unquantized model")
     architectures = config.get("architectures") or []
-    own_code = "AutoModelForCausalLM" in config.get("auto_map", {})
+    auto_map = config.get("auto_map")
+    own_code = isinstance(auto_map, dict) and "AutoModelForCausalLM" in auto_map
     if own_code or any(name.endswith("ForCausalLM") for name in architectures):
         return config
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -47,11 +45,17 @@ def check_target(folder: Path) -> dict[str, Any]:
 
 def check_chat_template(folder: Path) -> None:
     """Raise UsageError unless the tokenizer of `folder` has a chat template."""
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+    if any((folder / f"chat_template.{suffix}").is_file() for suffix in ("jinja", "json")):
         return
+    if (folder / "additional_chat_templates").is_dir():
+        return  # whether one of them can be used is found when they are tried
     path = folder / "tokenizer_config.json"
-    if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
-        return
+    try:
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("chat_template"):
+            return
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise UsageError(f"{path} cannot be read ({reason}): fetch the model again") from error
     raise UsageError(
         f"the tokenizer of {folder} has no chat template: give the instruction-tuned model, "
         "or add its chat_template.jinja to the folder"

@@ -13,6 +13,7 @@ from typing import Any
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.chat.dialects import dialect_of_template, opened_by
+from faq_tui.core.chat.render import fitting_turns
 
 DELTA_PERIOD_S = 0.1
 LEAST_TOKENS = 16  # an item is refused if there is room for fewer tokens of answer
@@ -91,10 +92,24 @@ class _Writer:
         self._clamped = False
 
     def row(self, item: dict[str, Any]) -> _Row | None:
-        """The tokenized item; None if the question leaves no room for an answer in the model's window."""
-        text = self.tokenizer.apply_chat_template(
-            item["messages"], tokenize=False, add_generation_prompt=True, **item["template"]
-        )
+        """The tokenized item. None if the chat template refuses the question, or if there is no room for an answer.
+
+        For a template without a system role, the system turn becomes the beginning of the first question.
+        """
+
+        def render(messages: list[dict[str, str]]) -> str:
+            return str(
+                self.tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=True, **item["template"]
+                )
+            )
+
+        try:
+            text = render(fitting_turns(render, item["messages"]))
+        except Exception as error:  # noqa: BLE001  a template may raise anything
+            reason = " ".join(str(error).split())[:120] or type(error).__name__
+            self.send("refused", id=item["id"], why=f"the model's chat template refuses the question: {reason}")
+            return None
         prompt = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         limit = item["max_tokens"]
         if self.window is not None and len(prompt) + limit > self.window:

@@ -9,10 +9,11 @@ import fcntl
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.base.process import process_identity
@@ -58,8 +59,37 @@ class Run:
         return self.jobs / job / "log.txt"
 
     def resolve(self, path: str) -> Path:
-        """The full path of a path in `faq.toml`, which is relative to the run's folder."""
-        return (self.folder / Path(path).expanduser()).resolve()
+        """The full path of a path in `faq.toml`, which is relative to the run's folder. Links are resolved.
+
+        Raises UsageError if the text cannot be a path, such as `~nobody/model` without a user `nobody`.
+        """
+        return self._checked(path, lambda: (self.folder / Path(path).expanduser()).resolve())
+
+    def absolute(self, path: str) -> Path:
+        """The same as `resolve`, but links are kept."""
+        return self._checked(path, lambda: self.folder / Path(path).expanduser())
+
+    def _checked(self, path: str, make: Callable[[], Path]) -> Path:
+        try:
+            full = make()
+            full.exists()  # raises OSError if a name is too long, for example
+        except (OSError, RuntimeError, ValueError) as error:
+            key = next(_keys_of(self.settings.model_dump(), path), "a path")
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UsageError(f"{key} in faq.toml cannot be used: {path!r} ({reason}): correct the path") from None
+        return full
+
+
+def _keys_of(values: Any, text: str, key: str = "") -> Iterator[str]:
+    """The dotted keys of the settings that have the value `text`."""
+    if values == text:
+        yield key
+    elif isinstance(values, dict):
+        for name, inner in values.items():
+            yield from _keys_of(inner, text, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list | tuple):
+        for inner in values:
+            yield from _keys_of(inner, text, key)
 
 
 def run_folder(folder: Path) -> Path:

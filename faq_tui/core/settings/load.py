@@ -44,10 +44,21 @@ def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = Non
         raise UsageError(f"{where} is not valid TOML: {error}") from None
     except RecursionError:
         raise UsageError(f"{where} is not valid TOML: it is nested too deeply") from None
+    if (key := _with_nul(raw)) is not None:
+        raise UsageError(f"{where}: `{_dotted(key)}` contains the character NUL: remove it")
     try:
         return Settings.model_validate(raw, context={"folder": folder})
     except ValidationError as error:
         raise UsageError(f"{where}: {_sentence(error)}") from None
+
+
+def _with_nul(value: Any, location: tuple[int | str, ...] = ()) -> tuple[int | str, ...] | None:
+    """The location of the first text with a NUL character, which no path and no request may contain; None if none."""
+    if isinstance(value, str):
+        return location if "\0" in value else None
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    found = (_with_nul(inner, (*location, key)) for key, inner in inside)
+    return next((one for one in found if one is not None), None)
 
 
 def _sentence(error: ValidationError) -> str:

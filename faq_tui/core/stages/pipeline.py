@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from faq_tui.core.base.cancel import CancelToken
@@ -16,9 +17,10 @@ from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.files import full_disk_is_clear
 from faq_tui.core.models.model_code import NO_MODEL, refuse_code
 from faq_tui.core.run.context import Context, Stage
-from faq_tui.core.run.events import Emit, StageDone, StageFailed, StageSkipped, recorded
+from faq_tui.core.run.events import Emit, Note, StageDone, StageFailed, StageSkipped, recorded
 from faq_tui.core.run.job_record import new_id, write_job
 from faq_tui.core.run.run import Run, locked
+from faq_tui.core.stages.target_check import check_models, check_place
 from faq_tui.core.store import stages as stage_rows
 
 
@@ -68,12 +70,14 @@ def run_pipeline(
         if only is not None:
             _require_earlier(run, selected[0])
         if any(stage.name not in NO_MODEL for stage in selected):
+            check_place(run)
             refuse_code(run)
         folder = run.jobs / job
         folder.mkdir(parents=True, exist_ok=True)
         names = tuple(stage.name for stage in selected)
         write_job(folder, only, until, names)
         with (folder / "events.jsonl").open("a", encoding="utf-8", errors="replace") as record:
+            checks = _Checks(names)
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
@@ -82,7 +86,7 @@ def run_pipeline(
                         confirmed=confirmed,
                         retry_unusable=retry_unusable and stage.name == "regenerate",
                     )
-                    _run_stage(context, stage)
+                    _run_stage(context, stage, checks)
 
 
 def _require_earlier(run: Run, stage: Stage) -> None:
@@ -93,11 +97,27 @@ def _require_earlier(run: Run, stage: Stage) -> None:
             raise UsageError(f"{earlier.name} must be up to date before {stage.name}: use `--until {stage.name}`")
 
 
-def _run_stage(context: Context, stage: Stage) -> None:
+class _Checks:
+    """Checks the models once, before the first stage that does work with them or pays for it."""
+
+    def __init__(self, stages: Sequence[str]) -> None:
+        self.stages, self.done = stages, False
+
+    def before(self, context: Context, stage: Stage) -> None:
+        """Raise UsageError if a model cannot be used. Emit a warning for each finding about seeds and tokens."""
+        if self.done or stage.name in NO_MODEL:
+            return
+        run = context.run
+        for notice in check_models(run, self.stages, context.cancel, run.log(context.job)).notices:
+            context.emit(Note(notice, "warning"))
+        self.done = True
+
+
+def _run_stage(context: Context, stage: Stage, checks: _Checks) -> None:
     store = context.run.store
     started = time.monotonic()
     try:
-        summary = _execute_if_stale(context, stage)
+        summary = _execute_if_stale(context, stage, checks)
     except BaseException as error:  # noqa: BLE001  every end of a stage is recorded, even by Ctrl-C
         failure = _as_faq_error(context, stage, error)
         state = "stopped" if isinstance(failure, Stopped) else "failed"
@@ -111,7 +131,7 @@ def _run_stage(context: Context, stage: Stage) -> None:
     context.emit(StageDone(stage.name, round(time.monotonic() - started, 2), summary))
 
 
-def _execute_if_stale(context: Context, stage: Stage) -> str | None:
+def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | None:
     """Execute the stage and return its summary, or return None if the stage is current.
 
     The signature is computed only once, because computing it may take long.
@@ -124,6 +144,7 @@ def _execute_if_stale(context: Context, stage: Stage) -> str | None:
         return None
     stage_rows.begin(run.store, stage.name, signature, context.job)
     context.cancel.check()
+    checks.before(context, stage)
     return stage.execute(context)
 
 

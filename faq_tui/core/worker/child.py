@@ -15,7 +15,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
@@ -25,6 +25,7 @@ Send = Callable[..., None]
 Task = Callable[[dict[str, Any], Send, CancelToken], None]
 
 TASKS = {
+    "check_tokenizer": "faq_tui.core.models.tokenizer_task:run",
     "generate": "faq_tui.core.regenerating.local_task:run",
     "likelihood": "faq_tui.core.judging.judges.likelihood:run_task",
     "judge_activations": "faq_tui.core.judging.judges.activation_task:run",
@@ -35,6 +36,9 @@ TASKS = {
     "evaluate": "faq_tui.core.evaluation.task:run",
     "lm_eval": "faq_tui.core.benchmarking.lm_eval_task:run",
 }
+
+
+SHORT = {"check_tokenizer"}  # tasks that a person waits for, and that take only seconds of processor time
 
 
 def follow_lifeline() -> None:
@@ -60,8 +64,14 @@ def read_line(fd: int) -> str:
 
 
 def main() -> None:
-    lower_priority()
     task_name, channel_fd = sys.argv[1], int(sys.argv[2])
+    if task_name not in SHORT:
+        lower_priority()
+    work(task_name, channel_fd)
+
+
+def work(task_name: str, channel_fd: int) -> NoReturn:
+    """Run the task with the spec on stdin, write its messages to the channel, and end this process."""
     channel = os.fdopen(channel_fd, "w", encoding="utf-8", buffering=1)
     lock = threading.Lock()
 

@@ -11,15 +11,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import ExitCode, FaqError, Stopped, UsageError
 from faq_tui.core.base.files import FULL, full_disk
+from faq_tui.core.worker.child import SHORT
+from faq_tui.core.worker.forked import ForkedChild, fork_child
 
 if TYPE_CHECKING:
     from faq_tui.core.settings import Settings
+
+Child = subprocess.Popen[bytes] | ForkedChild
 
 FETCHING = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")  # tokens with which a worker downloads gated models
 GRACE_S = 10.0  # seconds from a request to stop until the child is killed
@@ -59,23 +64,17 @@ def run_worker(
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     read_fd, write_fd = os.pipe()
-    with log.open("ab") as output:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "faq_tui.core.worker.child", task, str(write_fd)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            pass_fds=(write_fd,),
-            start_new_session=True,  # only the parent handles a Ctrl-C in the terminal
-            cwd=log.parent,  # gptqmodel writes a logs/ folder into the working directory
-            env={**os.environ, **QUIET_THREADS, **(env or {})},
-        )
-    os.close(write_fd)
-    assert child.stdin is not None
+    stdin_fd, lifeline_fd = os.pipe()
+    lifeline = os.fdopen(lifeline_fd, "wb")
+    try:
+        child = _start(task, log, {**os.environ, **QUIET_THREADS, **(env or {})}, stdin_fd, write_fd, cancel)
+    finally:
+        os.close(write_fd)
+        os.close(stdin_fd)
     last: dict[str, Any] = {}
     try:
-        child.stdin.write(json.dumps(spec).encode() + b"\n")
-        child.stdin.flush()
+        lifeline.write(json.dumps(spec).encode() + b"\n")
+        lifeline.flush()
         for message in _messages(read_fd, child, cancel):
             if message["kind"] in ("finished", "error"):
                 last = message
@@ -87,12 +86,34 @@ def run_worker(
         os.close(read_fd)
         if not last:
             _end(child)
-        child.wait()
-        child.stdin.close()
-    _raise_if_failed(task, spec, last, child.returncode, cancel, log)
+        code = child.wait()
+        with suppress(BrokenPipeError):  # the rest of the spec, which the dead child has not read
+            lifeline.close()
+    _raise_if_failed(task, spec, last, code, cancel, log)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channel: int, cancel: CancelToken) -> Child:
+    """Start the child with these file descriptors. It is forked where this is possible, because that is faster."""
+    folder = log.parent  # gptqmodel writes a logs/ folder into the working directory
+    with log.open("ab") as output:
+        # A short task needs none of the libraries that the fork server imports first.
+        fds = (stdin, output.fileno(), channel)
+        forked = None if task in SHORT else fork_child(task, folder, environment, *fds, cancel)
+        if forked is not None:
+            return forked
+        return subprocess.Popen(
+            [sys.executable, "-m", "faq_tui.core.worker.child", task, str(channel)],
+            stdin=stdin,
+            stdout=output,
+            stderr=output,
+            pass_fds=(channel,),
+            start_new_session=True,  # only the parent handles a Ctrl-C in the terminal
+            cwd=folder,
+            env=environment,
+        )
+
+
+def _end(child: Child) -> None:
     """Wait up to `LEAVING_S` seconds for the child to end. If it does not end, kill it."""
     try:
         child.wait(LEAVING_S)
@@ -100,7 +121,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
         child.kill()
 
 
-def _messages(fd: int, child: subprocess.Popen[bytes], cancel: CancelToken) -> Any:
+def _messages(fd: int, child: Child, cancel: CancelToken) -> Any:
     """Yield messages until the channel closes. After a cancel, send SIGTERM, and SIGKILL after the grace period."""
     buffer = b""
     deadline: float | None = None

@@ -8,12 +8,11 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.events import Key
-from textual.screen import ModalScreen
-from textual.widgets import Button, Static
+from textual.widgets import Button
 
 from faq_tui.tui.keys import shown
+from faq_tui.tui.widgets.dialog import Dialog
 from faq_tui.tui.widgets.text import LiteralText
 
 
@@ -24,12 +23,17 @@ class Answer:
     text: str
 
 
-class ChoiceScreen(ModalScreen[str]):
+class ChoiceScreen(Dialog[str]):
     """Returns the value of the chosen answer. Escape returns the last answer, which changes nothing."""
 
-    CSS_PATH = "choice.tcss"
+    DEFAULT_CSS = """
+    ChoiceScreen > #dialog { padding: 1 2; }
+    ChoiceScreen .question { width: 1fr; margin-bottom: 1; }
+    ChoiceScreen .hint { width: 1fr; margin-top: 1; }
+    ChoiceScreen #dialog Button { width: 1fr; content-align: left middle; text-align: left; background: $surface; }
+    ChoiceScreen #dialog Button:focus { text-style: bold; background: $primary; color: $block-cursor-foreground; }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", show=False),
         Binding("down,j,right,l,tab", "app.focus_next", show=False),
         Binding("up,k,left,h,shift+tab", "app.focus_previous", show=False),
     ]
@@ -37,15 +41,15 @@ class ChoiceScreen(ModalScreen[str]):
     def __init__(self, question: str, answers: tuple[Answer, ...]) -> None:
         super().__init__()
         self._question, self._answers = question, answers
+        self.cancelled = answers[-1].value
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         width = max(len(shown(answer.key)) for answer in self._answers)
-        with Vertical(id="choice"):
-            yield LiteralText(self._question)
-            for answer in self._answers:
-                label = Text.assemble((f" {shown(answer.key):^{width}} ", "reverse"), f"  {answer.text}")
-                yield Button(label, id=f"answer-{answer.value}", compact=True)
-            yield Static("enter chooses, esc goes back", id="hint", markup=False)
+        yield LiteralText(self._question, classes="question")
+        for answer in self._answers:
+            label = Text.assemble((f" {shown(answer.key):^{width}} ", "reverse"), f"  {answer.text}")
+            yield Button(label, id=f"answer-{answer.value}", compact=True)
+        yield LiteralText("enter chooses, esc goes back", classes="hint")
 
     def on_key(self, event: Key) -> None:
         for answer in self._answers:
@@ -55,6 +59,3 @@ class ChoiceScreen(ModalScreen[str]):
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         self.dismiss((event.button.id or "").removeprefix("answer-"))
-
-    def action_back(self) -> None:
-        self.dismiss(self._answers[-1].value)

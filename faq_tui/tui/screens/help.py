@@ -9,47 +9,32 @@ from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from faq_tui.tui.actions import APP, Action
 from faq_tui.tui.keys import keys_of, shown
 from faq_tui.tui.pane import PaneSpec
+from faq_tui.tui.widgets.dialog import TextDialog
 
 
-class HelpScreen(ModalScreen[None]):
-    CSS_PATH = "help.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,question_mark", "dismiss", show=False),
-        Binding("j", "scroll('scroll_down')", show=False),
-        Binding("k", "scroll('scroll_up')", show=False),
-        Binding("ctrl+d,space", "scroll('scroll_page_down')", show=False),
-        Binding("ctrl+u", "scroll('scroll_page_up')", show=False),
-        Binding("g", "scroll('scroll_home')", show=False),
-        Binding("G", "scroll('scroll_end')", show=False),
-    ]
+class HelpScreen(TextDialog):
+    DEFAULT_CSS = """
+    HelpScreen > #dialog { width: 100; }
+    HelpScreen Static { width: 1fr; height: auto; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("question_mark", "cancel", show=False)]
 
     def __init__(
         self, scope: str, actions: Iterable[Action], panes: Iterable[PaneSpec], keymap: Mapping[str, str], config: str
     ) -> None:
         """`scope` is the scope of the visible pane. `actions` are all actions of the app and its panes."""
-        super().__init__()
+        super().__init__("Keys")
         self._scope, self._actions, self._keymap, self._config = scope, tuple(actions), keymap, config
         self._titles = {APP: "Everywhere", **{pane.scope: pane.title for pane in panes}}
 
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help"):
-            yield Static(self._keys(), markup=False)
-            yield Static(f"You can change keys in {self._config}", id="config", markup=False)
-
-    def on_mount(self) -> None:
-        box = self.query_one("#help")
-        box.border_title, box.border_subtitle = "Keys", "esc closes, ↓ and ↑ scroll"
-        box.focus()
-
-    def action_scroll(self, how: str) -> None:
-        getattr(self.query_one("#help"), how)(animate=False)
+    def body(self) -> ComposeResult:
+        yield Static(self._keys(), markup=False)
+        yield Static(f"You can change keys in {self._config}", classes="hint", markup=False)
 
     def _keys(self) -> Table:
         scopes = dict.fromkeys([self._scope, *self._titles])

@@ -3,145 +3,105 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
+from pydantic import ValidationError
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
-from textual.events import DescendantFocus
-from textual.screen import ModalScreen
-from textual.widget import Widget
-from textual.widgets import Button, Input, Label, OptionList, Select
+from textual.containers import Horizontal
+from textual.widgets import Button
 
 from faq_tui.core.extensions import METHODS
-from faq_tui.core.settings import Recipe
+from faq_tui.core.settings import Recipe, build_recipe
 from faq_tui.core.settings.recipe import model_of
+from faq_tui.tui.widgets.dialog import Dialog
+from faq_tui.tui.widgets.form import Field, FieldRow, Form, Values
+
+ALWAYS = ("method", "bits", "group_size")  # these keys are written even if they have their default values
 
 
-class SetList(OptionList):
-    """A list of sets.
+class RecipeScreen(Dialog[Values]):
+    """Returns the keys of the recipe for faq.toml, or None if the user cancels."""
 
-    Enter includes or excludes a set. A word beside each set shows the choice, for terminals without colours.
+    DEFAULT_CSS = """
+    RecipeScreen > #dialog { width: 56; }
+    RecipeScreen #buttons { height: auto; margin-top: 1; }
+    RecipeScreen Button { margin-right: 2; }
     """
-
-    def __init__(self, sets: Sequence[str], chosen: Sequence[str]) -> None:
-        self._sets, self._in = tuple(sets), set(chosen)
-        super().__init__(*map(self._words, self._sets), markup=False, compact=True)
-
-    @property
-    def chosen(self) -> tuple[str, ...]:
-        """The included sets, in the order of the settings."""
-        return tuple(name for name in self._sets if name in self._in)
-
-    def _words(self, name: str) -> str:
-        return f"{'yes' if name in self._in else 'no ':<4}{name}"
-
-    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        name = self._sets[event.option_index]
-        self._in ^= {name}
-        self.replace_option_prompt_at_index(event.option_index, self._words(name))
-
-
-class RecipeScreen(ModalScreen[dict[str, Any] | None]):
-    """Returns the values of the recipe, or None if the user cancels. The fields are the settings of the chosen
-    method."""
-
-    DEFAULT_CSS = (Path(__file__).parent / "recipe.tcss").read_text(encoding="utf-8")
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", "Cancel"),
-        Binding("ctrl+s", "add", "Add", priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "add", "Add", priority=True)]
 
     def __init__(self, sets: Sequence[str], like: Recipe) -> None:
         """Fill the fields with the values of `like`."""
-        super().__init__()
+        super().__init__("New recipe")
         self._sets, self._like = tuple(sets), like
-        self._method = like.method
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="recipe"):
-            yield Label("New recipe", id="recipe-title")
-            methods = [(name, name) for name in METHODS.names()]
-            yield _field("method", _select("method", methods, self._method))
-            with Vertical(id="recipe-grid"):
-                yield from self._fields(("bits", "group_size"))
-            with Horizontal(classes="field sets"):
-                yield Label("sets")
-                yield SetList(self._sets, self._like.sets if self._like.sets is not None else self._sets)
-            with Vertical(id="recipe-own"):
-                yield from self._fields(("preset", *model_of(self._method).own_keys()))
-            yield Label(about(self._method), id="recipe-help", markup=False)
-            with Horizontal(id="recipe-buttons"):
-                yield Button("Add (ctrl+s)", variant="primary", id="add", compact=True)
-                yield Button("Cancel (esc)", id="cancel", compact=True)
+    def body(self) -> ComposeResult:
+        yield Form(list(self._fields(self._like.method)), self._problems)
+        with Horizontal(id="buttons"):
+            yield Button("Add (ctrl+s)", variant="primary", id="add", compact=True)
+            yield Button("Cancel (esc)", id="cancel", compact=True)
 
-    def _fields(self, keys: Sequence[str]) -> Iterator[Widget]:
-        """One line for each setting of the chosen method that allows more than one value."""
-        model = model_of(self._method)
-        for key in keys:
-            default = model.model_fields[key].default
-            given = getattr(self._like, key, default)
-            choices = choices_of(model, key)
-            value = given if not choices or given in (choice for _, choice in choices) else default
-            if not choices:
-                yield _field(key, Input(str(value), id=key, compact=True))
-            elif len(choices) > 1 or key in ("bits", "group_size"):
-                yield _field(key, _select(key, choices, value))
+    def _fields(self, method: str) -> Iterator[Field]:
+        """A field for each setting of the method that allows more than one value."""
+        model = model_of(method)
+        methods = tuple((name, name) for name in METHODS.names())
+        yield Field("method", self._like.method, "choice", help=about, choices=methods)
+        for key in ("bits", "group_size"):
+            yield self._field(model, key)
+        sets = self._sets if self._like.sets is None else self._like.sets
+        yield Field("sets", sets, "several", help=model.describe("sets"), choices=tuple((s, s) for s in self._sets))
+        for key in ("preset", *model.own_keys()):
+            field = self._field(model, key)
+            if field.kind != "choice" or len(field.choices) > 1:
+                yield field
 
-    @on(Select.Changed, "#method")
-    async def _other_method(self, event: Select.Changed) -> None:
-        if event.value == self._method:
-            return
-        self._method = str(event.value)
-        for container, keys in (
-            ("#recipe-grid", ("bits", "group_size")),
-            ("#recipe-own", ("preset", *model_of(self._method).own_keys())),
-        ):
-            await self.query_one(container).remove_children()
-            await self.query_one(container).mount(*self._fields(keys))
-        self._explain("method")
+    def _field(self, model: type[Recipe], key: str) -> Field:
+        default, annotation = model.model_fields[key].default, model.model_fields[key].annotation
+        value, choices = getattr(self._like, key, default), choices_of(model, key)
+        if annotation is bool:
+            return Field(key, bool(value), "switch", help=model.describe(key))
+        if not choices:
+            return Field(key, value, "text" if annotation is str else "number", help=model.describe(key))
+        value = value if value in (choice for _, choice in choices) else default
+        return Field(key, value, "choice", help=model.describe(key), choices=choices)
 
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        self._explain(event.widget.id or "")
+    @on(FieldRow.Edited)
+    async def _other_method(self, event: FieldRow.Edited) -> None:
+        if event.key == "method":
+            form = self.query_one(Form)
+            await form.show_fields(list(self._fields(form.values["method"])))
 
-    def _explain(self, key: str) -> None:
-        """Show the help text for the setting in the focused field."""
-        model = model_of(self._method)
-        text = about(self._method)
-        if key != "method" and key in model.model_fields:
-            text = model.describe(key)
-        self.query_one("#recipe-help", Label).update(text)
+    def _problems(self, values: Values) -> dict[str, str]:
+        problems = {} if values["sets"] else {"sets": "Choose at least one set."}
+        try:
+            build_recipe(self._keys(values))
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                key = str(one["loc"][0]) if one["loc"] else ""
+                problems.setdefault(key, str(one["msg"]).removeprefix("Value error, "))
+        return problems
+
+    def _keys(self, values: Values) -> dict[str, Any]:
+        """The keys for faq.toml: without defaults, and without the sets if all are chosen, since the default also
+        includes sources added later."""
+        usual = {key: field.default for key, field in model_of(values["method"]).model_fields.items()}
+        usual["sets"] = self._sets
+        # While the fields of another method are being put in, the form still has some of the method before.
+        given = {key: value for key, value in values.items() if value is not None and key in usual}
+        return {key: value for key, value in given.items() if key in ALWAYS or value != usual[key]}
 
     @on(Button.Pressed, "#add")
     def action_add(self) -> None:
-        sets = self.query_one(SetList).chosen
-        if not sets:
-            self.notify("Choose at least one set.", severity="warning")
-            return
-        model = model_of(self._method)
-        values: dict[str, Any] = {"method": self._method}
-        for widget in (*self.query("#recipe-grid Select").results(Select), *self._own_widgets()):
-            key = str(widget.id)
-            value = typed(widget.value.strip()) if isinstance(widget, Input) else widget.value
-            usual = value in ("", None) or value == model.model_fields[key].default
-            if key in ("bits", "group_size") or not usual:
-                values[key] = value
-        if sets != self._sets:
-            # If all sets are chosen, keep the default, which also includes sources that are added later.
-            values["sets"] = sets
-        self.dismiss(values)
+        self.query_one(Form).submit()
 
-    def _own_widgets(self) -> Iterator[Select[Any] | Input]:
-        for widget in self.query("#recipe-own Select, #recipe-own Input"):
-            if isinstance(widget, Select | Input):
-                yield widget
+    @on(Form.Submitted)
+    def _submitted(self, event: Form.Submitted) -> None:
+        self.dismiss(self._keys(event.values))
 
     @on(Button.Pressed, "#cancel")
-    def action_cancel(self) -> None:
-        self.dismiss(None)
+    def _cancelled(self) -> None:
+        self.action_cancel()
 
 
 def about(method: str) -> str:
@@ -150,13 +110,11 @@ def about(method: str) -> str:
     return f"{extension.title}. {extension.help}"
 
 
-def choices_of(model: type[Recipe], key: str) -> list[tuple[str, Any]]:
-    """(label, value) for each allowed value. The list is empty if the user must type a number or a word."""
+def choices_of(model: type[Recipe], key: str) -> tuple[tuple[str, Any], ...]:
+    """(label, value) for each allowed value. Empty if the user types a number or a word."""
     if key == "preset":
-        return [("none", None), *((name, name) for name in model.choices(key))] if model.presets else [("none", None)]
-    if model.model_fields[key].annotation is bool:
-        return [("no", False), ("yes", True)]
-    return [(words(key, value), value) for value in model.choices(key)]
+        return ("none", None), *((name, name) for name in model.choices(key))
+    return tuple((words(key, value), value) for value in model.choices(key))
 
 
 def words(key: str, value: Any) -> str:
@@ -164,21 +122,3 @@ def words(key: str, value: Any) -> str:
     if key == "group_size" and value == -1:
         return "one group a row"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def typed(text: str) -> Any:
-    """The typed text, converted to a number if possible. The schema checks the value later."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def _field(key: str, widget: Widget) -> Horizontal:
-    return Horizontal(Label(key.replace("_", " "), markup=False), widget, classes="field")
-
-
-def _select(key: str, choices: Sequence[tuple[str, Any]], value: Any) -> Select[Any]:
-    return Select(choices, value=value, allow_blank=False, compact=True, id=key)

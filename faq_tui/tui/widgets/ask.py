@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from faq_tui.tui.widgets.text import LiteralText
+from faq_tui.tui.widgets.dialog import Dialog
+
+LONGEST = 500  # maximum number of characters
 
 
-class Ask(ModalScreen[str | None]):
+class Ask(Dialog[str]):
     """Returns the text, or None if the user cancels."""
 
-    CSS_PATH = "ask.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Close")]
+    DEFAULT_CSS = """
+    Ask { align: center bottom; background: transparent; }
+    Ask > #dialog { width: 100%; padding: 0 1; }
+    """
+    HINT = "enter keeps the text, esc closes"
 
     def __init__(self, prompt: str, value: str = "") -> None:
-        super().__init__()
-        self._prompt, self._value = prompt, value
+        super().__init__(prompt)
+        self._value = value
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="ask"):
-            yield LiteralText(self._prompt, classes="prompt")
-            yield Input(self._value, max_length=500)
+    def body(self) -> ComposeResult:
+        yield Input(self._value, max_length=LONGEST, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)
-
-    def action_leave(self) -> None:
-        self.dismiss(None)

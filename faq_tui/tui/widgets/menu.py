@@ -9,13 +9,11 @@ from typing import ClassVar
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from faq_tui.core.base.text import sanitize
-from faq_tui.tui.widgets.text import LiteralText
+from faq_tui.tui.widgets.dialog import Dialog
 
 LONGEST = 200  # maximum number of options in one group
 LABEL_CHARACTERS = 60
@@ -30,28 +28,25 @@ class Group:
     chosen: str
 
 
-class Menu(ModalScreen[tuple[str, str] | None]):
+class Menu(Dialog[tuple[str, str]]):
     """Choose one option. Returns (name of the group, value), or None if the user cancels."""
 
-    CSS_PATH = "menu.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "leave", "Close"),
-        Binding("j", "move(1)", "Down"),
-        Binding("k", "move(-1)", "Up"),
-        Binding("g", "edge('first')", "First"),
-        Binding("G", "edge('last')", "Last"),
+        Binding("q", "cancel", show=False),
+        Binding("j", "in_list('cursor_down')", show=False),
+        Binding("k", "in_list('cursor_up')", show=False),
+        Binding("g", "in_list('first')", show=False),
+        Binding("G", "in_list('last')", show=False),
     ]
+    HINT = "enter chooses, esc closes"
 
     def __init__(self, title: str, groups: Sequence[Group]) -> None:
-        super().__init__()
-        self._title, self._groups = title, groups
+        super().__init__(title)
+        self._groups = groups
         self._values: dict[str, tuple[str, str]] = {}
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="menu"):
-            yield LiteralText(self._title, classes="title")
-            yield OptionList(*self._options())
-            yield LiteralText("enter choose   esc close", classes="hint")
+    def body(self) -> ComposeResult:
+        yield OptionList(*self._options(), compact=True)
 
     def on_mount(self) -> None:
         chosen = [key for key, pair in self._values.items() if self._chosen(*pair)]
@@ -79,19 +74,6 @@ class Menu(ModalScreen[tuple[str, str] | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(self._values.get(event.option_id or ""))
 
-    def action_leave(self) -> None:
-        self.dismiss(None)
-
-    def action_move(self, step: int) -> None:
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
-
-    def action_edge(self, edge: str) -> None:
-        options = self.query_one(OptionList)
-        if edge == "first":
-            options.action_first()
-        else:
-            options.action_last()
+    def action_in_list(self, name: str) -> None:
+        """Run an action of the list."""
+        getattr(self.query_one(OptionList), f"action_{name}")()

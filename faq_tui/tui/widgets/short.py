@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rich.cells import cell_len, set_cell_size
+from textual.reactive import reactive
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.tui.widgets.text import LiteralText
@@ -52,18 +53,14 @@ class ShortText(LiteralText):
 
     DEFAULT_CSS = "ShortText { height: 1; text-wrap: nowrap; }"
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
-        super().__init__(id=id, classes=classes)
-        self._whole = ""
+    whole: reactive[str] = reactive("", repaint=False)
 
-    def show_whole(self, text: str) -> None:
-        """Show `text`, shortened if it does not fit."""
-        self._whole = sanitize(text)
-        self._fit()
+    def validate_whole(self, text: str) -> str:
+        return sanitize(text)
+
+    def watch_whole(self) -> None:
+        if self.content_size.width:
+            self.show(middle(self.whole, self.content_size.width))
 
     def on_resize(self) -> None:
-        self._fit()
-
-    def _fit(self) -> None:
-        if self.content_size.width:
-            self.show(middle(self._whole, self.content_size.width))
+        self.watch_whole()

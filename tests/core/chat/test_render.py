@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from faq_tui.core.chat.render import render_answered, render_seed
+from faq_tui.core.chat.render import fitting_turns, render_answered, render_seed
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.embedded import EmbeddedModel
 from tests.support.template_bench import CHAIN, QUESTION
@@ -41,9 +41,84 @@ def test_a_template_that_loses_the_system_message(tokenizer: Any) -> None:
         "{% for m in messages if m.role != 'system' %}{{ m.role }} {{ m.content }}<|im_end|>{% endfor %}"
         "{% if add_generation_prompt %}assistant {% endif %}"
     )
+    template = Template(tokenizer)
     for answer in ("", "so"):
-        with pytest.raises(NotAssembledError, match="loses the question"):
-            render_seed(Template(tokenizer), CHAIN, answer)
+        rendered = render_seed(template, CHAIN, answer)
+        assert template.decode(rendered.ids).startswith("user Be brief.\n\nFirst?<|im_end|>assistant One.<|im_end|>")
+
+
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+NO_REPEAT = (
+    "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate') }}{% endif %}{% endfor %}"
+)
+UNKNOWN_ROLE = (
+    "{% for m in messages %}{% if m.role not in ('user', 'assistant') %}{{ raise_exception('no ' + m.role) }}"
+    "{% endif %}{% endfor %}"
+)
+TYPED = "{% for m in messages %}{% if m.role == 'system' %}{{ m.role + 1 }}{% endif %}{% endfor %}"
+LATE_SYSTEM = (
+    "{% for m in messages[1:] %}{% if m.role == 'system' %}{{ raise_exception('late') }}{% endif %}{% endfor %}"
+)
+TURNS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+S, U, A = "system", "user", "assistant"
+
+
+@pytest.mark.parametrize(
+    ("rule", "roles", "expected"),
+    [
+        (NO_SYSTEM, (S, U), ["U0\n\nU1"]),
+        (NO_SYSTEM, (S, U, A, U), ["U0\n\nU1", "U2", "U3"]),
+        (UNKNOWN_ROLE, (S, U, A, S, U), ["U0\n\nU1", "U2", "U3\n\nU4"]),
+        (TYPED, (S, S, U), ["U0\n\nU1\n\nU2"]),
+        (NO_REPEAT, (U, U), ["U0\n\nU1"]),
+        (NO_REPEAT, (U, A, A, U), ["U0", "U1\n\nU2", "U3"]),
+        (NO_SYSTEM + NO_REPEAT, (S, U, U), ["U0\n\nU1\n\nU2"]),
+        (LATE_SYSTEM, (S, U, A, U), ["U0", "U1", "U2", "U3"]),  # kept as it is
+        (LATE_SYSTEM, (U, A, S, U), ["U0", "U1", "U2\n\nU3"]),
+        ("", (S, U, U), ["U0", "U1", "U2"]),
+    ],
+)
+def test_turns_that_the_template_does_not_accept_are_joined(
+    tokenizer: Any, rule: str, roles: tuple[str, ...], expected: list[str]
+) -> None:
+    tokenizer.chat_template = rule + TURNS
+    template = Template(tokenizer)
+    messages = [{"role": role, "content": f"U{number}"} for number, role in enumerate(roles)]
+    for rendered in (render_seed(template, messages, None), render_answered(template, messages, "", "so")):
+        text = template.decode(rendered.ids)
+        bodies = [turn.partition("\n")[2].partition("<|im_end|>")[0] for turn in text.split("<|im_start|>")[1:]]
+        assert bodies in (expected, [*expected, "so"])
+        first, last = rendered.question
+        assert messages[-1]["content"] in template.decode(rendered.ids[first:last])
+    turns = fitting_turns(lambda stand_ins: template.render(stand_ins, add_generation_prompt=True), messages)
+    assert [turn["content"] for turn in turns] == expected
+
+
+def test_turns_that_no_way_of_writing_saves_are_refused_for_the_first_reason(tokenizer: Any) -> None:
+    tokenizer.chat_template = NO_SYSTEM + NO_REPEAT + TURNS
+    messages = [{"role": role, "content": "x"} for role in (S, A, U)]
+    with pytest.raises(NotAssembledError, match="System role not supported"):
+        render_seed(Template(tokenizer), messages, None)
+    assert fitting_turns(Template(tokenizer).render, messages) == messages
+
+
+@pytest.mark.parametrize(
+    "fault", ["{{ 1 / 0 }}", "{{ 'a' + 1 }}", "{% for i in range(10**9) %}{% endfor %}", "{{ x.y.z }}"]
+)
+def test_a_template_that_fails_in_python_refuses_the_conversation(tokenizer: Any, fault: str) -> None:
+    tokenizer.chat_template = fault + TURNS
+    with pytest.raises(NotAssembledError, match="the chat template refuses it: "):
+        render_seed(Template(tokenizer), QUESTION, None)
+
+
+def test_a_template_that_writes_megabytes_refuses_the_conversation(tokenizer: Any) -> None:
+    tokenizer.chat_template = "{{ 'word ' * 1000000 }}" + TURNS
+    with pytest.raises(NotAssembledError, match="far more than the conversation"):
+        render_seed(Template(tokenizer), QUESTION, None)
 
 
 UNENDED = {

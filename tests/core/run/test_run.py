@@ -8,8 +8,11 @@ import subprocess
 import threading
 from pathlib import Path
 
+import pytest
+
+from faq_tui.core.base.errors import ExitCode, UsageError
 from faq_tui.core.run.run import Owner, lock_owner, locked, open_run
-from tests.support.shell import make_run
+from tests.support.shell import faq_tui, make_run, refused
 
 
 def test_a_look_at_the_lock_never_refuses_its_taker(tmp_path: Path) -> None:
@@ -48,3 +51,71 @@ def test_the_owner_is_never_one_that_was_killed(tmp_path: Path) -> None:
             assert lock_owner(tmp_path) == Owner(os.getpid(), "new")
             writing.join()
     assert lock_owner(tmp_path) is None
+
+
+LONG = "x" * 300
+NO_PATHS = {
+    "an unknown user": ("~nosuch_user_here/x", "Could not determine home directory"),
+    "an unknown user alone": ("~nosuch_user_here", "Could not determine home directory"),
+    "a long name": (f"./{LONG}/y", "File name too long"),
+    "a long path": ("d/" * 3000, "File name too long"),
+}
+
+
+@pytest.mark.parametrize(
+    ("key", "old", "commands"),
+    [
+        ("target.model", "nobody/knows-it", ("status", "doctor", "run")),
+        ("seeds.path", "seeds.jsonl", ("run",)),
+    ],
+)
+@pytest.mark.parametrize("fault", NO_PATHS)
+def test_a_setting_that_is_no_path_is_named(
+    tmp_path: Path, key: str, old: str, commands: tuple[str, ...], fault: str
+) -> None:
+    text, reason = NO_PATHS[fault]
+    make_run(tmp_path)
+    path = tmp_path / "faq.toml"
+    path.write_text(path.read_text().replace(f'"{old}"', f'"{text}"'))
+    for command in commands:
+        result = faq_tui(command, tmp_path)
+        assert result.code != 0, (command, result)
+        words = result.out + result.err
+        assert f"{key} in faq.toml cannot be used: " in words and reason in words, (command, words)
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ('[evaluate]\nperplexity = ["~nosuch_user_here"]', "evaluate.perplexity"),
+        ('[evaluate.evalscope]\npython = "~nosuch_user_here"', "evaluate.evalscope.python"),
+    ],
+)
+def test_the_key_of_a_text_that_is_no_path(tmp_path: Path, section: str, key: str) -> None:
+    make_run(tmp_path, rest=section)
+    with open_run(tmp_path) as run:
+        for full in (run.resolve, run.absolute):
+            with pytest.raises(UsageError, match=f"^{key} in faq.toml cannot be used"):
+                full("~nosuch_user_here")
+
+
+@pytest.mark.parametrize("key", ["target.model", "seeds.path", "sources.elder.model", "evaluate.perplexity[1]"])
+def test_a_setting_with_nul_is_named(tmp_path: Path, key: str) -> None:
+    make_run(tmp_path, rest='[evaluate]\nperplexity = ["pydoc"]')
+    path = tmp_path / "faq.toml"
+    old = {
+        "target.model": "nobody/knows-it",
+        "seeds.path": "seeds.jsonl",
+        "sources.elder.model": "fake-8b",
+        "evaluate.perplexity[1]": "pydoc",
+    }[key]
+    path.write_text(path.read_text().replace(f'"{old}"', '"a\\u0000b"'))
+    for command in ("status", "run"):
+        assert f"`{key}` contains the character NUL" in refused(ExitCode.USAGE, command, tmp_path)
+
+
+def test_a_new_run_for_a_target_that_is_no_path(tmp_path: Path) -> None:
+    seeds = tmp_path / "seeds.jsonl"
+    seeds.write_text('{"question": "Why?"}\n')
+    result = faq_tui("init", tmp_path / "run", "--target", "~nosuch_user_here/x", "--seeds", seeds)
+    assert result.code == 0, result

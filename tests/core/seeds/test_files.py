@@ -152,7 +152,7 @@ def test_a_file_that_grows_out_of_measure_is_refused(
 ) -> None:
     monkeypatch.setattr(opening, "FREE_BYTES", 1 << 20)
     monkeypatch.setattr(opening, "MOST_GROWTH", 20)
-    (tmp_path / f"s.txt.{packing}").write_bytes(PACK[packing](b"a\n" * (1 << 22)))
+    (tmp_path / f"s.txt.{packing}").write_bytes(PACK[packing]((b"a" * 1023 + b"\n") * (1 << 13)))
     with pytest.raises(UsageError, match="grows to more than 20 times its size"):
         Made(tmp_path, path=f"s.txt.{packing}").go()
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import pytest
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError, Stopped, UsageError
 from faq_tui.core.base.process import NICENESS
-from faq_tui.core.worker import parent
+from faq_tui.core.worker import forked, parent
+from tests.support.paths import ROOT
 
 TASK = """
     import os, signal, sys, time
@@ -29,22 +31,30 @@ TASK = """
 """
 
 
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Runs `do` as the body of a task in a real child; returns (messages, log)."""
+@pytest.fixture(params=["child", "fork_server"])
+def work(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Runs `do` as the body of a task in a real child, started or forked; returns (messages, log)."""
+    program = request.param
     (tmp_path / "made_up_task.py").write_text(textwrap.dedent(TASK))
-    child = "from faq_tui.core.worker import child\nchild.TASKS['made-up'] = 'made_up_task:run'\n"
-    (tmp_path / "start.py").write_text(child + "child.main()\n")
+    (tmp_path / "start.py").write_text(
+        "from faq_tui.core.worker import child, fork_server\n"
+        "child.TASKS['made-up'] = 'made_up_task:run'\n"
+        "fork_server.import_libraries = lambda: None\n"
+        f"{program}.main()\n"
+    )
     real = subprocess.Popen
 
     def start(command: list[str], **options: Any) -> Any:
-        assert command[1:3] == ["-m", "faq_tui.core.worker.child"]
-        path = {"PYTHONPATH": str(tmp_path)}
+        assert command[1:3] == ["-m", f"faq_tui.core.worker.{program}"]
+        path = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
         return real(
             [command[0], str(tmp_path / "start.py"), *command[3:]], **{**options, "env": options["env"] | path}
         )
 
     monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(forked, "safe", lambda: program == "fork_server")
+    monkeypatch.setattr(forked, "enough_memory", lambda: True)
+    monkeypatch.setattr(forked, "_server", None)  # not the server of other tests, which has imported torch
     log, messages = tmp_path / "log.txt", list[dict[str, Any]]()
 
     def call(do: str, cancel: CancelToken | None = None, on_message: Any = messages.append) -> Any:
@@ -52,7 +62,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         parent.run_worker("made-up", spec, on_message, cancel or CancelToken(), log)
         return messages, log.read_text()
 
-    return call
+    yield call
+    forked.end_server()
 
 
 def test_messages_arrive_in_order_and_noise_goes_to_the_log(work: Any) -> None:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 from textual.app import App
-from textual.widgets import Button, Input, Label, Select
+from textual.widgets import Button, Input, Select
 
 from faq_tui.core.extensions import METHODS
 from faq_tui.core.settings import Recipe, build_recipe
-from faq_tui.tui.screens.recipe import RecipeScreen, SetList
+from faq_tui.tui.screens.recipe import RecipeScreen
+from faq_tui.tui.widgets.form import Several
+from faq_tui.tui.widgets.text import LiteralText
+from tests.support.app_host import text_of
 
 SETS = ["baseline", "elder"]
 
@@ -63,9 +66,15 @@ async def test_another_method_brings_its_own_fields_and_keeps_what_it_can() -> N
         form.screen.query_one("#outlier_threshold", Input).value = "0.5"
         form.screen.query_one("#scale_bits", Input).value = "many"
         form.screen.query_one("#damp_percent", Input).value = " "
+        await pilot.pause()
+        assert "valid integer" in " ".join(text_of(form.app).split()), "while it is typed"
         await pilot.press("ctrl+s")
         await pilot.pause()
-    own = {"preset": "reference", "outlier_threshold": 0.5, "scale_bits": "many"}
+        assert form.values is None and form.screen.focused is form.screen.query_one("#scale_bits")
+        form.screen.query_one("#scale_bits", Input).value = "5"
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+    own = {"preset": "reference", "outlier_threshold": 0.5, "scale_bits": 5}
     assert form.values == {"method": "spqr", "bits": 8, "group_size": 64, **own}
 
 
@@ -74,11 +83,11 @@ async def test_the_field_under_the_cursor_is_explained() -> None:
     async with form.app.run_test(size=(80, 30)) as pilot:
         form.opened()
         await pilot.pause()
-        words = form.screen.query_one("#recipe-help", Label)
+        words = form.screen.query_one(".help", LiteralText)
         assert str(words.render()) == f"GPTAQ. {METHODS.get('gptaq').help}"
         form.screen.query_one("#alpha").focus()
         await pilot.pause()
-        assert "share of the inputs' errors" in str(words.render())
+        assert "share of the input errors" in str(words.render())
 
 
 async def test_all_of_it_can_be_reached_in_a_small_terminal() -> None:
@@ -86,7 +95,7 @@ async def test_all_of_it_can_be_reached_in_a_small_terminal() -> None:
     async with form.app.run_test(size=(80, 24)) as pilot:
         form.opened()
         await pilot.pause()
-        assert form.screen.query_one(SetList).chosen == ("baseline", "elder")
+        assert form.screen.query_one(Several).value == ("baseline", "elder")
         for _ in range(14):
             await pilot.press("tab")
             focused = form.screen.focused
@@ -95,3 +104,20 @@ async def test_all_of_it_can_be_reached_in_a_small_terminal() -> None:
         await pilot.pause()
         cancel = form.screen.query_one("#cancel")
         assert form.screen.focused is cancel and form.screen.region.contains_region(cancel.region)
+
+
+async def test_a_recipe_needs_a_set() -> None:
+    form = Form(build_recipe({"method": "w8a8", "sets": ("elder",)}))
+    async with form.app.run_test(size=(80, 24)) as pilot:
+        form.opened()
+        await pilot.pause()
+        form.screen.query_one(Several).focus()
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert "Choose at least one set." in text_of(form.app)
+        await pilot.press("ctrl+s")
+        await pilot.pause()
+        assert form.values is None
+        await pilot.press("home", "enter", "ctrl+s")
+        await pilot.pause()
+    assert form.values is not None and form.values["sets"] == ("baseline",)

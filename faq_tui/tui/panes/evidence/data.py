@@ -74,7 +74,7 @@ class EvidenceViewState:
         return replace(self, left=chosen) if side == "left" else replace(self, right=chosen)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedEvidence:
     """Everything that the pane shows. If there is no evidence, `why` gives the reason."""
 

@@ -254,7 +254,7 @@ class ItemView(Vertical):
     ) -> None:
         """`position` is a text such as `3 of 12`."""
         title = f"{loaded.title(entry.text)}, item {entry.number + 1}   {position}"
-        self.query_one("#item-title", ShortText).show_whole(title)
+        self.query_one("#item-title", ShortText).whole = title
         self.query_one("#item-body", FlowView).show(_cut(item_parts(loaded, entry, words)))
         self.set_class(bool(words.pieces), "-words")
         models = (UNQUANTIZED, view_state.left, view_state.right)
@@ -291,7 +291,7 @@ class ModelBox(Vertical):
             whole.append("\n" if whole and not text.startswith("\n") else "").append(
                 sanitize(text, newlines=True), style
             )
-        self.query_one(ShortText).show_whole(title)
+        self.query_one(ShortText).whole = title
         self.query_one(".result", LiteralText).show(whole.append("\n\n").append_text(more) if more else whole)
         self.query_one(VerticalScroll).scroll_home(animate=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -14,7 +13,8 @@ from faq_tui.tui.panes.evidence.data import EvidenceViewState, LoadedEvidence
 from faq_tui.tui.panes.evidence.items import Entry
 from faq_tui.tui.panes.evidence.table import EMPTY, GROUP, HEADING, MODEL, TableRow
 from faq_tui.tui.panes.evidence.words import STYLES
-from faq_tui.tui.widgets.short import ELLIPSIS, middle, padded
+from faq_tui.tui.widgets.short import middle
+from faq_tui.tui.widgets.table import Column, filled, head, row
 
 HEADS = {
     "value": "value",
@@ -33,83 +33,57 @@ ITEMS_SHARE = 0.6  # the three models get at most this share of a line
 ITEM_STYLES = {"right": "green", "wrong": "bold red"}
 MODELS = 3
 
-
-@dataclass(frozen=True)
-class Columns:
-    """`name` is the width of the names in cells.
-
-    `pages` holds the columns of each page, with their widths and gaps.
-    """
-
-    name: int
-    pages: tuple[tuple[tuple[str, int], ...], ...]
-
-    def page(self, number: int) -> tuple[tuple[str, int], ...]:
-        return self.pages[number % len(self.pages)]
+Page = dict[str, Column]  # maps a field of TableRow to its column
 
 
-def columns_of(rows: Iterable[TableRow], width: int) -> Columns:
+def pages_of(rows: Iterable[TableRow], width: int) -> list[Page]:
     """Columns that are wide enough for every cell of `rows`, in pages of at most `width` cells."""
     models = [row for row in rows if row.kind == MODEL]
-    widths = {
-        column: GAPS.get(column, GAP) + max([cell_len(head), *(cell_len(getattr(row, column)) for row in models)])
-        for column, head in HEADS.items()
+    columns = {
+        key: Column(
+            name,
+            max([cell_len(name), *(cell_len(getattr(row, key)) for row in models)]),
+            right=key == "value",
+            gap=GAPS.get(key, GAP),
+            cut="middle",
+        )
+        for key, name in HEADS.items()
     }
     longest = max([LEAST_NAME, *(cell_len(row.name) for row in models)])
-    name = min(longest, MOST_NAME)
-    pages = _pages(widths, width - name)
+    pages = _pages(columns, width - min(longest, MOST_NAME))
     if len(pages) > 1:  # with a shorter name, one page less may be enough
-        fewer = _pages(widths, width - LEAST_NAME)
+        fewer = _pages(columns, width - LEAST_NAME)
         pages = fewer if len(fewer) < len(pages) else pages
-    rest = width - max(sum(wide for _, wide in page) for page in pages)
-    return Columns(max(1, min(longest, rest)), pages)
+    rest = width - max(sum(column.gap + column.width for column in page.values()) for page in pages)
+    name = Column("  model", max(1, min(longest, rest)), cut="middle")
+    return [{"name": name, **page} for page in pages]
 
 
-def _pages(widths: dict[str, int], room: int) -> tuple[tuple[tuple[str, int], ...], ...]:
+def _pages(columns: Page, room: int) -> list[Page]:
     """Divide the columns into pages of at most `room` cells. Each page has the columns in ALWAYS and at least one
     further column.
     """
-    fixed = sum(widths[column] for column in ALWAYS)
+    widths = {key: column.gap + column.width for key, column in columns.items()}
+    fixed = sum(widths[key] for key in ALWAYS)
     pages: list[list[str]] = [[]]
-    for column in HEADS:
-        if column in ALWAYS:
+    for key in HEADS:
+        if key in ALWAYS:
             continue
         used = fixed + sum(widths[other] for other in pages[-1])
-        if pages[-1] and used + widths[column] > room:
+        if pages[-1] and used + widths[key] > room:
             pages.append([])
-        pages[-1].append(column)
-    shown = [[column for column in HEADS if column in (*page, *ALWAYS)] for page in pages]
-    return tuple(tuple((column, widths[column]) for column in page) for page in shown)
+        pages[-1].append(key)
+    return [{key: columns[key] for key in HEADS if key in (*page, *ALWAYS)} for page in pages]
 
 
-def head(columns: Columns, page: int) -> Text:
-    """The heading with the names of the columns."""
-    text = Text("  model".ljust(columns.name), style="bold", no_wrap=True, end="")
-    for column, wide in columns.page(page):
-        text.append(_cell(column, HEADS[column], wide))
-    return text
-
-
-def line(row: TableRow, columns: Columns, page: int, width: int) -> Text:
-    if row.kind == EMPTY:
+def line(table_row: TableRow, page: Page, width: int) -> Text:
+    if table_row.kind == EMPTY:
         return Text(end="")
-    if row.kind in (HEADING, GROUP):
-        style = "bold" if row.kind == HEADING else "italic"
-        return Text(no_wrap=True, end="").append(_titled(row, width), style)
-    text = Text(padded(sanitize(row.name), columns.name), no_wrap=True, end="")
-    for column, wide in columns.page(page):
-        cell = sanitize(getattr(row, column))
-        style = STYLES.get(cell, "") if column == "verdict" else "dim" if column == "interval" else ""
-        text.append(_cell(column, cell, wide), style)
-    return text
-
-
-def _cell(column: str, cell: str, wide: int) -> str:
-    """The gap and the text of a cell. Values are right-aligned."""
-    if column == "value":
-        return cell.rjust(wide)
-    gap = GAPS.get(column, GAP)
-    return " " * gap + padded(cell, wide - gap)
+    if table_row.kind in (HEADING, GROUP):
+        style = "bold" if table_row.kind == HEADING else "italic"
+        return Text(no_wrap=True, end="").append(_titled(table_row, width), style)
+    styles = {"interval": "dim", "verdict": STYLES.get(table_row.verdict, "")}
+    return row(page.values(), [(getattr(table_row, key), styles.get(key, "")) for key in page])
 
 
 def _titled(row: TableRow, width: int) -> str:
@@ -124,14 +98,14 @@ def _titled(row: TableRow, width: int) -> str:
 
 def item_head(loaded: LoadedEvidence, view_state: EvidenceViewState, width: int) -> Text:
     """The names of the columns of the list of items."""
-    names = names_of(loaded, view_state)
-    return _item_cells(width, _cell_width(names, width), names, "item", "bold")
+    return head(_item_columns(names_of(loaded, view_state), width), "bold")
 
 
 def item(loaded: LoadedEvidence, view_state: EvidenceViewState, entry: Entry, width: int) -> Text:
     kind = kind_of(entry.text)
     description = entry.words if kind in LABELLED else f"{loaded.title(entry.text)}: {entry.words}"
-    return _item_cells(width, _cell_width(names_of(loaded, view_state), width), entry.cells, description)
+    cells = [(cell, ITEM_STYLES.get(cell, "")) for cell in entry.cells]
+    return row(filled(_item_columns(names_of(loaded, view_state), width), width), [*cells, (description, "")])
 
 
 def names_of(loaded: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str, str, str]:
@@ -143,20 +117,8 @@ def names_of(loaded: LoadedEvidence, view_state: EvidenceViewState) -> tuple[str
     return "unquantized", view_state.left, view_state.right
 
 
-def _cell_width(names: tuple[str, str, str], width: int) -> int:
+def _item_columns(names: tuple[str, str, str], width: int) -> tuple[Column, ...]:
     longest = max(cell_len(sanitize(name)) for name in names) + 1
-    return max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
-
-
-def _item_cells(width: int, each: int, cells: tuple[str, str, str], last: str, style: str = "") -> Text:
-    text = Text(style=style, no_wrap=True, end="")
-    for cell in cells:
-        text.append(f"{padded(sanitize(cell), each - 1)} ", ITEM_STYLES.get(cell, ""))
-    return text.append(beginning(sanitize(last, 2 * width), width - MODELS * each))
-
-
-def beginning(text: str, width: int) -> str:
-    """The beginning of running text, cut to `width` cells."""
-    short = Text(text, no_wrap=True)
-    short.truncate(max(0, width), overflow="ellipsis")
-    return short.plain if width > 0 else ELLIPSIS[:0]
+    each = max(ITEM_CELL, min(longest, int(ITEMS_SHARE * width) // MODELS))
+    models = [Column(middle(sanitize(name), each - 1), each) for name in names]
+    return (*models, Column("item"))

@@ -19,7 +19,7 @@ from faq_tui.tui.panes.evidence import items, lines, table
 from faq_tui.tui.panes.evidence.data import MATCHES, VIEWS, EvidenceViewState, LoadedEvidence, Reader, export
 from faq_tui.tui.panes.evidence.items import Entry, ItemView, Words, words_of
 from faq_tui.tui.panes.evidence.line_list import Detail, Lines
-from faq_tui.tui.panes.evidence.lines import Columns, columns_of
+from faq_tui.tui.panes.evidence.lines import Page, pages_of
 from faq_tui.tui.panes.evidence.paper import PaperView
 from faq_tui.tui.panes.evidence.scatter import ScatterBox
 from faq_tui.tui.panes.evidence.spec import EVIDENCE
@@ -28,6 +28,7 @@ from faq_tui.tui.panes.evidence.words import run_parts, summary
 from faq_tui.tui.widgets.covered import CoveredContainer, CoveredVertical
 from faq_tui.tui.widgets.flow import FlowView
 from faq_tui.tui.widgets.list import LineList
+from faq_tui.tui.widgets.table import head
 from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # minimum width in columns for a scatter plot beside the table
@@ -60,8 +61,8 @@ class EvidencePane(Pane):
         self.entries: list[Entry] = []
         self.opened: Entry | None = None
         self._cursors: dict[str, int] = {}  # maps a view to the last position of its cursor
-        # (rows, width, the columns for these rows and this width).
-        self._fitted: tuple[object, int, Columns] | None = None
+        # (rows, width, the pages of columns for these rows and this width).
+        self._fitted: tuple[object, int, list[Page]] | None = None
         self._seen: object = None
         self._described: LoadedEvidence | None = None  # the evidence that the view `run` describes
         self.reader = Reader(run.folder, self._post_loaded)
@@ -80,8 +81,8 @@ class EvidencePane(Pane):
                 yield ItemView(id="evidence-item")
                 yield FlowView(id="evidence-run")
             with CoveredVertical(id="evidence-right"):
-                yield ScatterBox()
-                yield PaperView()
+                yield ScatterBox(id="evidence-scatter")
+                yield PaperView(id="evidence-paper")
 
     def shown(self, live: LiveState) -> None:
         del live
@@ -132,7 +133,7 @@ class EvidencePane(Pane):
             "right_model": items,
             "match": self.view_state.view == "table",
             "metrics": self.view_state.view == "table",
-            "columns": self.view_state.view == "table" and len(self._columns().pages) > 1,
+            "columns": self.view_state.view == "table" and len(self._pages()) > 1,
         }.get(action, True)
 
     def text_to_copy(self) -> str | None:
@@ -170,8 +171,8 @@ class EvidencePane(Pane):
         if self._described is not self.loaded:
             self._described = self.loaded
             self.query_one("#evidence-run", FlowView).show(run_parts(self.loaded.report))
-        self.query_one(PaperView).show_evidence(self.loaded)
-        self.query_one(ScatterBox).show_evidence(self.loaded)
+        self.query_one(PaperView).loaded = self.loaded
+        self.query_one(ScatterBox).loaded = self.loaded
         self.refresh_bindings()
 
     def _words(self, entry: Entry) -> Words:
@@ -205,12 +206,17 @@ class EvidencePane(Pane):
         self.query_one(ScatterBox).display = scatter
         self.query_one("#evidence-paper").display = self._paper
 
-    def _columns(self, width: int | None = None) -> Columns:
-        """The table's columns for a width in cells, by default the width of its lines."""
+    def _pages(self, width: int | None = None) -> list[Page]:
+        """The pages of the table's columns for a width in cells, by default the width of its lines."""
         width = self.query_one(Lines).width if width is None else width
         if self._fitted is None or self._fitted[0] is not self.rows or self._fitted[1] != width:
-            self._fitted = self.rows, width, columns_of(self.rows, width)
+            self._fitted = self.rows, width, pages_of(self.rows, width)
         return self._fitted[2]
+
+    def _columns(self, width: int | None = None) -> Page:
+        """The columns of the page that is shown."""
+        pages = self._pages(width)
+        return pages[self.view_state.page % len(pages)]
 
     def _draw_lines(self) -> None:
         lines = self.query_one(Lines)
@@ -221,14 +227,14 @@ class EvidencePane(Pane):
     def _line(self, row: int, width: int) -> Text:
         if self.view_state.view == "items":
             return lines.item(self.loaded, self.view_state, self.entries[row], width)
-        return lines.line(self.rows[row], self._columns(width), self.view_state.page, width)
+        return lines.line(self.rows[row], self._columns(width), width)
 
     def _draw_head(self) -> None:
         if self.view_state.view == "items":
-            head = lines.item_head(self.loaded, self.view_state, self.query_one(Lines).width)
+            names = lines.item_head(self.loaded, self.view_state, self.query_one(Lines).width)
         else:
-            head = lines.head(self._columns(), self.view_state.page)
-        self.query_one("#evidence-head", LiteralText).show(head)
+            names = head(self._columns().values(), "bold")
+        self.query_one("#evidence-head", LiteralText).show(names)
 
     def _fit_detail(self) -> None:
         items = self.view_state.view == "items"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from textual.reactive import reactive
+
 from faq_tui.core.paper.tables import AVERAGE, UNQUANTIZED, Cell
 from faq_tui.core.report.formatting import MISSING
 from faq_tui.core.report.paper import ARXIV
 from faq_tui.tui.panes.evidence.data import LoadedEvidence
 from faq_tui.tui.widgets.flow import BAR, FlowView
 from faq_tui.tui.widgets.short import middle
+from faq_tui.tui.widgets.table import Column, head, row
 
 Part = tuple[str, str] | None
 NAME, COLUMN, LEAST_COLUMN = 20, 10, 7
@@ -21,23 +24,17 @@ NOTE = (
 class PaperView(FlowView):
     """The tables. A new width changes their layout."""
 
-    def __init__(self) -> None:
-        super().__init__(id="evidence-paper")
-        self._loaded = LoadedEvidence()
-        self._set: tuple[LoadedEvidence, int] | None = None
+    loaded: reactive[LoadedEvidence] = reactive(LoadedEvidence, repaint=False)
+    _shown: tuple[LoadedEvidence, int] | None = None
 
-    def show_evidence(self, loaded: LoadedEvidence) -> None:
-        self._loaded = loaded
-        self._fill()
+    def watch_loaded(self) -> None:
+        shown = self.loaded, self.size.width - BAR
+        if shown[1] > 0 and shown != self._shown:
+            self._shown = shown
+            self.show(list(parts(*shown)))
 
     def on_resize(self) -> None:
-        self._fill()
-
-    def _fill(self) -> None:
-        shown = self._loaded, self.size.width - BAR
-        if shown[1] > 0 and (self._set is None or self._set[0] is not shown[0] or self._set[1] != shown[1]):
-            self._set = shown
-            self.show(list(parts(*shown)))
+        self.watch_loaded()
 
 
 def parts(loaded: LoadedEvidence, width: int) -> list[Part]:
@@ -70,14 +67,18 @@ def _block(number: int, method: str, bits: str, cells: list[Cell], width: int) -
     room = width - (WORDS if beside else 0)
     names = min(NAME, max(names, room - len(heads) * COLUMN))
     column = max(LEAST_COLUMN, min(COLUMN, (room - names) // len(heads)))
+    columns = [Column(width=names), *(Column(middle(name, column - 1), column, right=True) for name in heads)]
     lines = []
     for metric in metrics:
-        row = [_number(plain.get(metric))] + [_number(_value(values.get((metric, name)))) for name in sets]
+        numbers = [plain.get(metric), *(_value(values.get((metric, name))) for name in sets)]
         words = _comparison([values[metric, name] for name in sets if (metric, name) in values])
-        figures = f"{_name(metric):<{names}}" + "".join(f"{cell:>{column}}" for cell in row)
+        figures = row(columns, [(_name(metric), ""), *((_number(number), "") for number in numbers)]).plain
         lines.append(f"{figures} {words}".rstrip() if beside else f"{figures}\n{'':<{names}} {words}".rstrip())
-    head = f"{'':<{names}}" + "".join(f"{middle(name, column - 1):>{column}}" for name in heads)
-    return [(f"\nTable {number} · {method} {bits}", "bold"), (head, "italic"), ("\n".join(lines), "")]
+    return [
+        (f"\nTable {number} · {method} {bits}", "bold"),
+        (head(columns).plain, "italic"),
+        ("\n".join(lines), ""),
+    ]
 
 
 def _comparison(cells: list[Cell]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 from textual.message import Message
+from textual.reactive import reactive
 
 from faq_tui.core.base.text import sanitize
 from faq_tui.core.evidence import ModelRow
@@ -122,9 +123,10 @@ class ScatterBox(LiteralText):
         of: Request
         text: str
 
-    def __init__(self) -> None:
-        super().__init__(id="evidence-scatter")
-        self._loaded = LoadedEvidence()
+    loaded: reactive[LoadedEvidence] = reactive(LoadedEvidence, repaint=False)
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._asked: Request | None = None
         self._drawn: Request | None = None
         self._lock = threading.Lock()
@@ -134,16 +136,15 @@ class ScatterBox(LiteralText):
     def busy(self) -> bool:
         return self._asked != self._drawn
 
-    def show_evidence(self, loaded: LoadedEvidence) -> None:
-        self._loaded = loaded
+    def watch_loaded(self) -> None:
         self.call_after_refresh(self._ask)
 
     def on_resize(self) -> None:
         self._ask()
 
     def _ask(self) -> None:
-        request = (self._loaded, self.content_size.width, self.content_size.height)
-        if self._loaded.evidence is None or not all(request[1:]) or request == self._asked:
+        request = (self.loaded, self.content_size.width, self.content_size.height)
+        if self.loaded.evidence is None or not all(request[1:]) or request == self._asked:
             return
         with self._lock:
             self._asked = request

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -60,10 +61,9 @@ def _number(row: ScoreRow) -> str:
 class CandidateBox(Vertical):
     """One candidate. The box is empty until `show` is called. It draws only changes, so the scroll position stays."""
 
+    @dataclass
     class CandidateChosen(Message):
-        def __init__(self, number: int) -> None:
-            super().__init__()
-            self.number = number
+        number: int
 
     def __init__(self) -> None:
         super().__init__(classes="candidate")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from rich.text import Text
+from textual.reactive import reactive
 from textual.widget import Widget
 
 from faq_tui.core.base.text import sanitize
@@ -21,16 +22,8 @@ LABEL = 20
 class LossGrid(Widget):
     """Draws any number of layers. If not all layers fit, each column shows the largest loss of several layers."""
 
-    def __init__(self) -> None:
-        super().__init__(id="grid")
-        self.grid = LossTable()
-        self.few_colours = False
-
-    def show(self, grid: LossTable, few_colours: bool) -> None:
-        """Draw `grid` unless it is the same object as before. Every change creates a new object."""
-        before, self.grid, self.few_colours = (self.grid, self.few_colours), grid, few_colours
-        if grid is not before[0] or few_colours != before[1]:
-            self.refresh()
+    grid: reactive[LossTable] = reactive(LossTable)
+    few_colours: reactive[bool] = reactive(False)  # whether the terminal has only its own 16 colours
 
     def render(self) -> Text:
         width, height = self.size.width, self.size.height

@@ -70,7 +70,7 @@ class QuantizePane(Pane):
         yield ArtefactQueue()
         with Vertical(id="grid-box"):
             yield LiteralText(classes="heading", id="grid-title")
-            yield LossGrid()
+            yield LossGrid(id="grid")
         with Horizontal(id="lower"):
             with Vertical(id="curve-box"):
                 yield LiteralText("largest loss of each layer", classes="heading")
@@ -193,7 +193,7 @@ class QuantizePane(Pane):
         self.query_one("#grid-title", LiteralText).show(title)
         widget = self.query_one(LossGrid)
         if widget.display:
-            widget.show(grid, self._few_colours)
+            widget.grid, widget.few_colours = grid, self._few_colours
         box = self.query_one("#curve", LiteralText)
         drawn_for = (current and current.name, len(grid.losses) if grid.complete else self._layers_done, box.size)
         if box.size.width and drawn_for != self._curve_of:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from faq_tui.core.artefact_queue import Queued
-from faq_tui.core.base.text import duration, sanitize
+from faq_tui.core.base.text import duration
 from faq_tui.core.settings import Recipe
 from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.live_quantize import ArtefactLive
 from faq_tui.tui.widgets.list import QueueList
+from faq_tui.tui.widgets.table import Column, row
 
 STYLES = {"done": "green", "stale": "yellow", "failed": "bold red", "stopped": "yellow", "running": "bold cyan"}
 WORDS = {"no set": "waits for set", "stale": "out of date"}
@@ -78,7 +80,7 @@ class ArtefactQueue(QueueList):
         self._queue: list[Queued] = []
         self._making: ArtefactLive | None = None
         self._drawn: tuple[object, ...] = ()
-        self._columns: tuple[int, int] = (0, 0)  # widths of the columns for the recipe and the set
+        self._columns: tuple[Column, ...] = ()
 
     def show(self, queue: list[Queued], cursor: int, running: ArtefactLive | None) -> None:
         """Show the queue, and draw what changed."""
@@ -86,8 +88,9 @@ class ArtefactQueue(QueueList):
         now = queue, running and (running.name, running.version)
         if now != self._drawn:
             self._drawn = now
-            recipe = max((len(describe(q.recipe)) for q in queue), default=0) + 5
-            self._columns = recipe, max((len(q.set_name) for q in queue), default=0) + 2
+            recipe = max((cell_len(describe(q.recipe)) for q in queue), default=0) + 5
+            set_name = max((cell_len(q.set_name) for q in queue), default=0) + 2
+            self._columns = Column(width=2), Column(width=14), Column(width=recipe), Column(width=set_name), Column()
             self.refresh()
         self.count, self.cursor = len(queue), cursor
 
@@ -100,11 +103,14 @@ class ArtefactQueue(QueueList):
         state = "running" if live is not None else queued.state
         top = self.scroll_offset.y
         same_recipe = index > top and self._queue[index - 1].recipe_index == queued.recipe_index
-        line = Text(self.mark(index), no_wrap=True, end="")
-        line.append(f"{WORDS.get(state, state):<14}", style=STYLES.get(state, "dim"))
         recipe = "" if same_recipe else f"{queued.recipe_index + 1}: {describe(queued.recipe)}"
-        line.append(recipe.ljust(self._columns[0]), style="bold")
-        line.append(sanitize(queued.set_name).ljust(self._columns[1]))
-        line.append(sanitize(outcome(queued, live)))
-        line.truncate(width, overflow="ellipsis", pad=True)
+        cells = (
+            (self.mark(index), ""),
+            (WORDS.get(state, state), STYLES.get(state, "dim")),
+            (recipe, "bold"),
+            (queued.set_name, ""),
+            (outcome(queued, live), ""),
+        )
+        line = row(self._columns, cells)
+        line.truncate(width, overflow="ellipsis")
         return line

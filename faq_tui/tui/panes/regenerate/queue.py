@@ -7,20 +7,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from rich.segment import Segment
 from rich.style import Style
 from textual.message import Message
 from textual.strip import Strip
 
-from faq_tui.core.base.text import sanitize
 from faq_tui.core.store import Store
 from faq_tui.core.store import candidate_pages as queue
 from faq_tui.core.store.candidate_pages import CandidateCounts, QueuedSeed
 from faq_tui.tui.live import CandidateKey, GrowingCandidate, Regeneration
 from faq_tui.tui.widgets.list import QueueList
+from faq_tui.tui.widgets.table import Column, filled, row_strip
 
 QUIET_S = 2.0  # seconds without new text until a candidate is no longer followed
-STATE_WIDTH = 13
+COLUMNS = Column(width=2), Column("state", 13), Column("question")
 NOTHING = CandidateCounts()
 
 
@@ -192,9 +191,6 @@ class SeedQueue(QueueList):
 
     def strip(self, index: int, width: int, base: Style) -> Strip:
         row = self._rows[index]
-        words = self.mark(index), f"{row.words:<{STATE_WIDTH}}", sanitize(row.question)
-        styles = base, base + Style.parse(row.style), base
-        strip = Strip([Segment(text, style) for text, style in zip(words, styles, strict=True)])
-        if strip.cell_length > width > 0:
-            strip = Strip.join([strip.crop(0, width - 1), Strip([Segment("…", base)])])
-        return strip
+        return row_strip(
+            filled(COLUMNS, width), ((self.mark(index), ""), (row.words, row.style), (row.question, "")), base
+        )

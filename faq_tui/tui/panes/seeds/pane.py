@@ -32,12 +32,13 @@ from faq_tui.tui.pane import Pane
 from faq_tui.tui.panes.seeds import filters
 from faq_tui.tui.panes.seeds.finder import Finder, SeedFacts, SeedsFound
 from faq_tui.tui.panes.seeds.preview import SampleSets, SeedPreview
-from faq_tui.tui.panes.seeds.seed_list import SeedList, heading
+from faq_tui.tui.panes.seeds.seed_list import SeedList, columns
 from faq_tui.tui.panes.seeds.spec import SEEDS
 from faq_tui.tui.selection import select_seed, selected_seed
 from faq_tui.tui.widgets.ask import Ask
 from faq_tui.tui.widgets.covered import CoveredContainer
 from faq_tui.tui.widgets.menu import Menu
+from faq_tui.tui.widgets.table import head
 from faq_tui.tui.widgets.text import LiteralText
 
 WIDE = 150  # minimum width in columns for a preview beside the list
@@ -257,9 +258,9 @@ class SeedsPane(Pane):
         return f"{sum(skipped.values()):,} rows skipped: {reasons}" if skipped else ""
 
     def _draw_heading(self) -> None:
-        width = self.list.size.width - 2
+        width = self.list.size.width - 1
         if width > 0:
-            self.query_one("#seeds-heading", LiteralText).show(" " + heading(width))
+            self.query_one("#seeds-heading", LiteralText).show(head(columns(width)))
 
     def _draw_preview(self) -> None:
         row = self.list.selected

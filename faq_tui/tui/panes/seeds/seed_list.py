@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
-from rich.cells import cell_len, set_cell_size
-from rich.segment import Segment
 from rich.style import Style
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from faq_tui.core.base.text import sanitize
 from faq_tui.core.store.seed_pages import SeedListRow
 from faq_tui.tui.widgets.list import LineList
+from faq_tui.tui.widgets.table import Cell, Column, filled, row_strip
 
 GAP = 2
-LANGUAGE_FROM, ORIGIN_FROM = 96, 112  # the columns language and origin need a list of at least this width in cells
+# The columns language and origin, and a wide origin, need a line of at least this width in cells.
+LANGUAGE_FROM, ORIGIN_FROM, WIDE_ORIGIN_FROM = 97, 113, 151
+LEAST_QUESTION = 10
 STATE_STYLES = {
     "excluded": "strike",
     "hand-picked": "bold green",
@@ -34,37 +33,25 @@ MOST_KEPT = 16 * PAGE
 Fetch = Callable[[Sequence[int]], dict[int, SeedListRow]]
 
 
-@dataclass(frozen=True)
-class Column:
-    name: str
-    width: int
-    right: bool = False
-
-
 @lru_cache(maxsize=4)
 def columns(width: int) -> tuple[Column, ...]:
     """Columns that fill `width` cells."""
-    fixed = [Column("state", 11), Column("category", 11)]
-    after = [Column("length", 12, right=True)]
+    fixed = [Column("state", 11, gap=1), Column("category", 11, gap=GAP)]
+    after = [Column("length", 12, right=True, gap=GAP)]
     if width >= LANGUAGE_FROM:
-        fixed.append(Column("language", 8))
+        fixed.append(Column("language", 8, gap=GAP))
     if width >= ORIGIN_FROM:
-        after.append(Column("origin", 16 if width < 150 else 32))
-    taken = sum(column.width + GAP for column in (*fixed, *after))
-    return (*fixed, Column("question", max(10, width - taken)), *after)
+        after.append(Column("origin", 16 if width < WIDE_ORIGIN_FROM else 32, gap=GAP, cut="start"))
+    return filled((*fixed, Column("question", gap=GAP), *after), width, LEAST_QUESTION)
 
 
-def heading(width: int) -> str:
-    return (" " * GAP).join(fitted(column.name, column) for column in columns(width))
-
-
-def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[tuple[str, str]]:
-    """The cells of a row as (text, style), in total `width` cells wide.
+def cells(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: int) -> list[Cell]:
+    """The cells of a row in the columns of a list that is `width` cells wide.
 
     `tokens` maps a seed id to the tokens of its baseline sample. `candidates` is the number of candidates that each
     seed should have.
     """
-    cells = {
+    texts = {
         "state": f"{row.made} of {candidates}" if row.state == "partly" else row.state,
         "category": row.category,
         "language": row.language,
@@ -78,25 +65,13 @@ def line(row: SeedListRow, width: int, tokens: Mapping[str, int], candidates: in
         "length": "dim",
         "origin": "dim",
     }
-    return [(fitted(cells[column.name], column), styles.get(column.name, "")) for column in columns(width)]
+    return [(texts[column.name], styles.get(column.name, "")) for column in columns(width)]
 
 
 def length(row: SeedListRow, tokens: Mapping[str, int]) -> str:
     """The length with its unit. The unit is tokens if their number is known, otherwise characters."""
     known = tokens.get(row.id)
     return f"{known:,} tokens" if known is not None else f"{row.length:,} chars"
-
-
-def fitted(text: str, column: Column) -> str:
-    """Sanitized text in exactly `column.width` cells. Longer text is cut at its end, but an origin is cut at its
-    start."""
-    text = sanitize(text, 4 * column.width if column.name != "origin" else None)
-    if cell_len(text) > column.width:
-        if column.name == "origin":
-            return set_cell_size("…" + text[-(column.width - 1) :], column.width)
-        return set_cell_size(text, column.width - 1) + "…"
-    padding = " " * (column.width - cell_len(text))
-    return padding + text if column.right else text + padding
 
 
 class SeedList(LineList):
@@ -164,13 +139,7 @@ class SeedList(LineList):
         row = self.row(index)
         if row is None:
             return Strip.blank(width, base)
-        pieces = [Segment(" ", base)]
-        for text, style in line(row, max(1, width - 1), self.tokens, self.candidates):
-            if style:
-                pieces += [Segment(text, base + Style.parse(style)), Segment(" " * GAP, base)]
-            else:
-                pieces.append(Segment(text + " " * GAP, base))
-        return Strip(pieces)
+        return row_strip(columns(width), cells(row, width, self.tokens, self.candidates), base)
 
 
 def _index(positions: Sequence[int], position: int) -> int | None:

@@ -9,6 +9,7 @@ from faq_tui.core.chat.token_kinds import KINDS, SINK
 from faq_tui.core.plots.cells import line
 from faq_tui.core.run.run import Run
 from faq_tui.tui.panes.spikes.view_state import SpikesViewState
+from faq_tui.tui.widgets.table import Column, filled, head, row
 
 NAMES = {
     "max": "max |x|",
@@ -25,18 +26,32 @@ SHARES = ("over_6_sigma", "over_20_median", "top_channel_energy")
 
 def table(comparison: SetComparison, width: int) -> list[str]:
     """A heading and one line per metric: medians over layers, change with interval, sign test, verdict."""
-    wide = width >= 92
-    ours, theirs = (f"{sanitize(name)[:10]:>10}" for name in (comparison.ours, comparison.theirs))
-    head = f"{'over all layers':<16}{ours} {theirs}  {'change [95%]':<22}{'higher in':<10}"
-    rows = [line((mark, "bold") for mark in f"{head}{'p ' if wide else '':>8}verdict"[:width])]
-    for row in comparison.metrics:
-        text = (
-            f"{NAMES[row.metric]:<16}{_number(row.metric, row.ours):>10} {_number(row.metric, row.theirs):>10}  "
-            f"{_change(row):<22}{f'{row.higher} of {row.layers}':<10}"
-        )
-        text += f"{row.p:>7.1g} " if wide else ""
-        rows.append(line((mark, "" if row.verdict == SAME else "bold") for mark in f"{text}{row.verdict}"[:width]))
-    return rows
+    rows, wide = comparison.metrics, width >= 92
+    number, gap, change = (10, 2, 21) if wide else (8, 1, 12)
+    columns = (
+        Column("over all layers", 15),
+        Column(comparison.ours, number, right=True, gap=1, cut="middle"),
+        Column(comparison.theirs, number, right=True, gap=1, cut="middle"),
+        Column("change [95%]", max(change, *(len(_change(metric)) for metric in rows)), gap=gap),
+        Column("higher in", 9, gap=1),
+        *([Column("p", 7, right=True, gap=1)] if wide else []),
+        Column("verdict", gap=1),
+    )
+    columns = filled(columns, width)
+    lines = [line((mark, "bold") for mark in head(columns).plain[:width].rstrip())]
+    for metric in rows:
+        cells = [
+            NAMES[metric.metric],
+            _number(metric.metric, metric.ours),
+            _number(metric.metric, metric.theirs),
+            _change(metric),
+            f"{metric.higher} of {metric.layers}",
+            *([f"{metric.p:.1g}"] if wide else []),
+            metric.verdict,
+        ]
+        text = row(columns, [(cell, "") for cell in cells]).plain[:width].rstrip()
+        lines.append(line((mark, "" if metric.verdict == SAME else "bold") for mark in text))
+    return lines
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:

@@ -348,7 +348,7 @@ def test_snapshot(
 
     async def ready(pilot: Pilot[None]) -> None:
         pilot.app.show_pane("judge")  # type: ignore[attr-defined]
-        await until(pilot, lambda: "candidate 2, by ada" in text_of(pilot.app), 5)  # type: ignore[arg-type]
+        await until(pilot, lambda: "candidate 2, by ada" in text_of(pilot.app), 5)
         await pilot.pause(0.2)
 
     assert snap_compare(app_on(run_folder), terminal_size=size, run_before=ready)

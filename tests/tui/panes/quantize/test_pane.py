@@ -265,7 +265,7 @@ async def test_colours_are_no_more_than_help(tmp_path: Path) -> None:
     async with opened(tmp_path) as (_app, pane, pilot, _run):
         grid = pane.query_one(LossGrid)
         for few, allowed in ((True, set(HOT_16)), (False, set(HOT))):
-            grid.show(grid.grid, few)
+            grid.few_colours = few
             await pilot.pause()
             used = {str(span.style) for span in grid.render().spans if str(span.style) not in ("dim", "bold", "")}
             assert used and used <= allowed

@@ -361,8 +361,8 @@ def test_undo_goes_back_edit_by_edit(run_folder: Path) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 60)], ids="{0[0]}x{0[1]}".format)
 def test_snapshot(size: tuple[int, int], run_folder: Path, snap_compare: Callable[..., bool]) -> None:
     async def ready(pilot: Pilot[None]) -> None:
-        await until(pilot, lambda: "4 to regenerate" in text_of(pilot.app), 5)  # type: ignore[arg-type]
-        await until(pilot, lambda: "40 tokens" in text_of(pilot.app), 5)  # type: ignore[arg-type]
+        await until(pilot, lambda: "4 to regenerate" in text_of(pilot.app), 5)
+        await until(pilot, lambda: "40 tokens" in text_of(pilot.app), 5)
         await pilot.press("j")
         await pilot.pause(0.2)
 

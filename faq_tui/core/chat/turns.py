@@ -1,0 +1,55 @@
+"""Write the turns of a conversation in other ways, for chat templates that refuse or lose a turn.
+
+Some templates have no system role (Gemma 2), and some accept only turns of the user and the assistant that alternate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+Message = dict[str, str]
+BETWEEN = "\n\n"  # stands between two texts that become one turn
+
+
+def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
+    """Other ways to write the conversation, the mildest first. They contain all texts.
+
+    First without system turns, then without neighbours of the same role, then without both. A conversation that has
+    neither has no other way.
+    """
+    plain = [dict(message) for message in messages]
+    before = [plain]
+    folded = with_system_folded(plain)
+    for turns in (folded, with_neighbours_joined(plain), with_neighbours_joined(folded)):
+        if turns not in before:
+            before.append(turns)
+            yield turns
+
+
+def with_system_folded(messages: Sequence[Mapping[str, str]]) -> list[Message]:
+    """The conversation with the text of each system turn at the beginning of the user's next turn.
+
+    A system turn without a later turn of the user stays as it is.
+    """
+    last_user = max((i for i, message in enumerate(messages) if message["role"] == "user"), default=-1)
+    turns, waiting = list[Message](), list[str]()
+    for index, message in enumerate(messages):
+        role, content = message["role"], message["content"]
+        if role == "system" and index < last_user:
+            waiting += [content] if content else []
+            continue
+        if role == "user" and waiting:
+            content, waiting = BETWEEN.join([*waiting, content]), []
+        turns.append({**message, "content": content})
+    return turns
+
+
+def with_neighbours_joined(messages: Sequence[Mapping[str, str]]) -> list[Message]:
+    """The conversation with each run of turns of the same role as one turn."""
+    turns = list[Message]()
+    for message in messages:
+        if turns and turns[-1]["role"] == message["role"]:
+            turns[-1]["content"] = BETWEEN.join(text for text in (turns[-1]["content"], message["content"]) if text)
+        else:
+            turns.append(dict(message))
+    return turns

@@ -1,0 +1,119 @@
+"""Check from its files whether a folder holds a model that can be loaded. No weights are read, only their headers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.models.headers import is_pointer, tensors_of
+
+ADAPTER = "adapter_config.json"
+# The weights of the table of token embeddings, as the architectures of transformers name them.
+_EMBEDDING = re.compile(
+    r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
+)
+_ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")  # layers, other towers
+FETCH = "fetch the model again"
+
+
+def no_model_in(folder: Path) -> str:
+    """A sentence about a folder without a config.json: what it holds instead, and what to name."""
+    names = _names(folder)
+    if ADAPTER in names:
+        base = _base_of_adapter(folder)
+        return f"holds only an adapter{base}: merge it into its base model, and name the folder of the merged model"
+    if any(name.endswith(".gguf") for name in names):
+        return "holds no config.json, only GGUF files: name the folder of the original model with safetensors files"
+    if "model_index.json" in names:
+        return "holds no config.json, but a pipeline of image models: name a model that generates text"
+    if "params.json" in names or any(name.endswith(".pth") for name in names):
+        return "holds no config.json, but weights in their publisher's format: name the Hugging Face version"
+    inner = next((name for name in names if (folder / name / "config.json").is_file()), None)
+    if inner is not None:
+        return f"holds no config.json, but its folder {inner} does: name {folder / inner}"
+    return "holds no config.json: name a Hugging Face model folder"
+
+
+def check_folder(key: str, folder: Path, weights: bool = True) -> None:
+    """Raise UsageError if the files of `folder` are no model. `key` is the setting that names the folder.
+
+    Checked are config.json, tokenizer files that are only pointers of Git LFS and, with `weights`, the headers of the
+    weights. The messages name the folder.
+    """
+    if not (folder / "config.json").is_file():
+        raise UsageError(f"{key} {folder} {no_model_in(folder)}")
+    read_config(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model", "chat_template.jinja"):
+        if is_pointer(folder / name):
+            raise UsageError(f"{folder / name} is only a pointer of Git LFS: run `git lfs pull` there")
+    if not weights:
+        return
+    names = _names(folder)
+    if ADAPTER in names and not any(name.startswith("model") and name.endswith(".safetensors") for name in names):
+        raise UsageError(f"{key} {folder} {no_model_in(folder)}")
+    if any(name.endswith(".gguf") for name in names) and not any(name.endswith(".safetensors") for name in names):
+        raise UsageError(f"{key} {folder} has its weights only as GGUF: name the folder with safetensors files")
+    embedding_rows(folder)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The object in config.json. Raises UsageError if it cannot be read, or names its architectures wrongly."""
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UsageError(f"{path} cannot be read ({reason}): give a Hugging Face model folder") from error
+    if not isinstance(config, dict):
+        raise UsageError(f"{path} cannot be read (it is no JSON object): give a Hugging Face model folder")
+    names = config.get("architectures")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise UsageError(f"architectures in {path} is not a list of names: {FETCH}")
+    return config
+
+
+def embedding_rows(folder: Path) -> int | None:
+    """The number of token ids that the model has: the rows of its table of embeddings. None if it is unknown.
+
+    Raises UsageError if the weights cannot be read, or if config.json gives another number.
+    """
+    tensors = tensors_of(folder)
+    tables = [name for name, (_, shape, _) in tensors.items() if _is_table(name, shape)]
+    given = _vocab_size(read_config(folder))
+    if not tables:
+        return given
+    rows = tensors[min(tables, key=lambda name: (name.count("."), name))][1][0]
+    if given is not None and given != rows:
+        raise UsageError(
+            f"{folder / 'config.json'} gives vocab_size {given}, but the embedding of the weights has {rows} rows: "
+            f"{FETCH}, or correct vocab_size"
+        )
+    return rows
+
+
+def _is_table(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and bool(_EMBEDDING.search(name)) and not _ELSEWHERE.search(name)
+
+
+def _vocab_size(config: dict[str, Any]) -> int | None:
+    text = config.get("text_config")
+    size = config.get("vocab_size", text.get("vocab_size") if isinstance(text, dict) else None)
+    return size if type(size) is int and size > 0 else None
+
+
+def _base_of_adapter(folder: Path) -> str:
+    try:
+        base = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return ""
+    return f" of {base}" if isinstance(base, str) and base else ""
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in folder.iterdir())
+    except OSError:
+        return []

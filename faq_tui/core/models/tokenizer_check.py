@@ -1,0 +1,159 @@
+"""Facts about a model's tokenizer and chat template. A worker process tries both; the results are cached."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped, UsageError
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.run.run import Run
+from faq_tui.core.worker import run_worker
+from faq_tui.core.worker.parent import without_keys
+
+VERSION = 1  # increase this number if the facts of the same files change
+SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")  # files that tokenizers and templates consist of
+INDEX = ".index.json"  # lists tensors only
+
+Roles = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ShapeFacts:
+    """The results of one conversation. A text is the reason why the template cannot write it; "" if it can."""
+
+    question: str  # the conversation without an answer
+    plain: str  # with an answer
+    reasoned: str  # with reasoning and an answer
+    prompt: str  # with the beginning of the model's turn
+    folded: bool  # a system turn becomes the beginning of the user's next turn
+    joined: bool  # turns of the same role become one turn
+    parts: bool  # the template reads only messages whose content is a list of parts
+    largest_id: int  # the largest token id in the texts; -1 if nothing was written
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """The facts about a tokenizer and its chat template."""
+
+    specials: tuple[str, ...]  # special tokens, which no text may contain
+    eos: str | None  # the end token
+    shapes: dict[Roles, ShapeFacts]
+    beyond: tuple[tuple[str, int], ...]  # the first ordinary tokens without a row in the embedding, with their ids
+    beyond_count: int  # the number of all such tokens
+    special_beyond: tuple[tuple[str, int], ...]  # the same for special tokens
+    named_beyond: tuple[tuple[str, str, int], ...]  # (name, token, id), such as ("eos_token", "</s>", 32000)
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A model whose tokenizer is checked."""
+
+    key: str  # the setting that names it, such as target.model
+    name: str
+    folder: Path
+    trusted: bool  # its Python code may run
+    rows: int | None  # the number of rows of its embedding; None if unknown
+
+
+def tokenizer_facts(
+    run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: CancelToken, log: Path
+) -> TokenizerFacts:
+    """Try the tokenizer and the chat template on conversations with the roles in `shapes`. Takes about three seconds.
+
+    The facts are stored in the run's cache, and are found again if the files change. Raises UsageError if the
+    tokenizer cannot be loaded, or if the template takes too much time or memory.
+    """
+    key = digest(VERSION, _hash_of_files(model.folder), model.trusted, model.rows, sorted(shapes), _installed())
+    path = run.cache / f"tokenizer-{key[:16]}.json"
+    body = _IN_PROCESS.get(key) or _stored(path)
+    if body is None:
+        body = _tried(run, model, shapes, cancel, log)
+        with suppress(OSError, FaqError):
+            run.cache.mkdir(parents=True, exist_ok=True)
+            with atomic_text(path) as file:
+                json.dump(body, file)
+    _IN_PROCESS[key] = body
+    return _facts(body, sorted(shapes))
+
+
+_IN_PROCESS: dict[str, dict[str, Any]] = {}
+
+
+def _tried(run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: CancelToken, log: Path) -> dict[str, Any]:
+    spec = {
+        "key": model.key,
+        "name": model.name,
+        "path": str(model.folder),
+        "trust_remote_code": model.trusted,
+        "rows": model.rows,
+        "shapes": sorted(shapes),
+    }
+    messages: list[dict[str, Any]] = []
+    try:
+        run_worker("check_tokenizer", spec, messages.append, cancel, log, without_keys(run.settings))
+    except (UsageError, Stopped):
+        raise
+    except FaqError as error:  # the kernel ended the process, for example
+        raise UsageError(
+            f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): "
+            "use the files of the model's publisher"
+        ) from None
+    return messages[0]
+
+
+def _facts(body: dict[str, Any], shapes: Sequence[Roles]) -> TokenizerFacts:
+    names = ShapeFacts.__dataclass_fields__
+    return TokenizerFacts(
+        specials=tuple(body["specials"]),
+        eos=body["eos"],
+        shapes={
+            roles: ShapeFacts(**{name: found[name] for name in names})
+            for roles, found in zip(shapes, body["shapes"], strict=True)
+        },
+        beyond=tuple((str(token), int(number)) for token, number in body["beyond"]),
+        beyond_count=int(body["beyond_count"]),
+        special_beyond=tuple((str(token), int(number)) for token, number in body["special_beyond"]),
+        named_beyond=tuple((str(name), str(token), int(number)) for name, token, number in body["named_beyond"]),
+    )
+
+
+def _stored(path: Path) -> dict[str, Any] | None:
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+        _facts(body, [(str(number),) for number in range(len(body["shapes"]))])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(body)
+
+
+def _hash_of_files(folder: Path) -> str:
+    """A hash of the files from which a tokenizer and its chat template are made."""
+    templates = folder / "additional_chat_templates"
+    found = [path for place in (folder, templates) if place.is_dir() for path in place.iterdir()]
+    parts = [
+        (path.name, _hash_of(path, path.stat().st_size, path.stat().st_mtime_ns))
+        for path in sorted(found)
+        if path.suffix in SUFFIXES and not path.name.endswith(INDEX) and path.is_file()
+    ]
+    return digest(parts)
+
+
+@lru_cache(maxsize=1024)
+def _hash_of(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _installed() -> list[str]:
+    return [metadata.version(name) for name in ("transformers", "tokenizers", "jinja2")]

@@ -1,0 +1,291 @@
+"""Check the target and local sources before anything is paid for: their files, tokenizers and chat templates.
+
+`faq-tui doctor` reports the same findings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import UsageError
+from faq_tui.core.judging.identity import judge_named
+from faq_tui.core.models.folder_check import check_folder, embedding_rows, read_config
+from faq_tui.core.models.hub import cached_folder, local_folder
+from faq_tui.core.models.target import local_target
+from faq_tui.core.models.tokenizer_check import ModelFolder, Roles, ShapeFacts, TokenizerFacts, tokenizer_facts
+from faq_tui.core.quantizing.preflight import check_target
+from faq_tui.core.regenerating.candidate_requests import pending_candidates
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import EMBEDDED, Source
+from faq_tui.core.store import seeds as seed_rows
+from faq_tui.core.store.seeds import Seed
+
+LOADS_WEIGHTS = {"activations", "quantize", "evaluate"}
+PLAIN: Roles = ("user",)
+PROBES: tuple[Roles, ...] = (PLAIN, ("system", "user"), ("user", "user"), ("user", "assistant", "user"))
+MOST_SHAPES, LONGEST_SHAPE = 64, 64  # further conversations are not tried; the stages refuse them one by one
+OWN_TEMPLATE = "use the template of the model's publisher"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What is known about the models before a run. Problems are raised as UsageError instead."""
+
+    notices: tuple[str, ...] = ()  # sentences about seeds and tokens that need attention
+    facts: TokenizerFacts | None = None  # of the target; None if it was not tried
+
+
+def check_place(run: Run) -> None:
+    """Raise UsageError if `target.model` names a path without a model. Takes no time."""
+    if run.settings.target.model != EMBEDDED:
+        local_target(run)
+
+
+def check_models(run: Run, stages: Sequence[str], cancel: CancelToken, log: Path, lenient: bool = False) -> Findings:
+    """Check the target and the local sources for the stages named in `stages`.
+
+    Takes some seconds, or none if the same files were checked before. Raises UsageError at the first problem.
+    A hub id that cannot be fetched now is a problem if one of `stages` loads the target. With `lenient`, it is only a
+    notice.
+    """
+    chosen = seed_rows.by_role(run.store, "chosen")
+    shapes = _shapes(chosen)
+    notices: list[str] = []
+    facts = None
+    target = _target(run, stages, notices, lenient or not _needs_tokenizer(run, stages))
+    if target is not None:
+        facts = tokenizer_facts(run, target, shapes, cancel, log)
+        notices += _refuse_beyond(target, facts)
+        notices += _about_the_end(target, facts)
+        notices += _about_seeds(run, target, facts, chosen)
+    for source in _local_sources(run, stages):
+        if target is None or source.folder != target.folder:
+            of_source = tokenizer_facts(run, source, shapes, cancel, log)
+            notices += _refuse_beyond(source, of_source)
+            notices += _about_prompts(source, of_source, chosen)
+    return Findings(tuple(notices), facts)
+
+
+def in_words(facts: TokenizerFacts) -> str:
+    """What the chat template does with turns of the system and with repeated turns, as a phrase for doctor."""
+    system, repeated = facts.shapes[PROBES[1]], facts.shapes[PROBES[2]]
+    words = ["no system role: system turns become the beginning of the user's next turn"] if system.folded else []
+    if repeated.joined:
+        words.append("two turns of the same role in a row become one turn")
+    return "; ".join(words) or "accepts system turns"
+
+
+def _shapes(seeds: Sequence[Seed]) -> list[Roles]:
+    """The roles of the conversations to try: the seeds' most frequent ones, and `PROBES`."""
+    counts = Counter(_roles(seed) for seed in seeds)
+    frequent = [roles for roles, _ in counts.most_common(MOST_SHAPES) if len(roles) <= LONGEST_SHAPE]
+    return list(dict.fromkeys((*PROBES, *frequent)))
+
+
+def _roles(seed: Seed) -> Roles:
+    return tuple(message["role"] for message in seed.messages)
+
+
+def _target(run: Run, stages: Sequence[str], notices: list[str], may_lack: bool) -> ModelFolder | None:
+    """The target as a folder. None if it is embedded, or with `may_lack`, a hub id that cannot be fetched now."""
+    target = run.settings.target
+    if target.model == EMBEDDED:
+        return None
+    folder = local_target(run)
+    key, name = "target.model", target.model
+    if folder is not None:
+        weights = _needs_weights(run, stages)
+        check_folder(key, folder, weights)
+        rows = embedding_rows(folder) if weights else _rows_if_known(folder)
+        return ModelFolder(key, folder.name, folder, target.trust_remote_code, rows)
+    folder = _from_hub(name, notices, may_lack)
+    if folder is None:
+        return None
+    check_target(folder)
+    return ModelFolder(key, name, folder, target.trust_remote_code, _rows_if_known(folder))
+
+
+def _from_hub(name: str, notices: list[str], may_lack: bool) -> Path | None:
+    """The folder in the hub's cache. The small files are downloaded if they are not there yet."""
+    from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+
+    folder = cached_folder(name)
+    if folder is not None and (folder / "config.json").is_file():
+        return folder
+    try:
+        folder = local_folder(name, only_config=True)
+    except UsageError as error:
+        if not may_lack or isinstance(error.__cause__, HFValidationError | RepositoryNotFoundError):
+            raise
+        notices.append(f"target.model {name} could not be checked, because it is not on this machine: {error}")
+        return None
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _needs_tokenizer(run: Run, stages: Sequence[str]) -> bool:
+    return "assemble" in stages or _needs_weights(run, stages)
+
+
+def _needs_weights(run: Run, stages: Sequence[str]) -> bool:
+    if LOADS_WEIGHTS & set(stages):
+        return True
+    if "judge" in stages and any(judge_named(kind).needs_target for kind in run.settings.judge.kinds()):
+        return bool(run.settings.sources)
+    return any(source.model == run.settings.target.model for source in _pending_local(run, stages).values())
+
+
+def _rows_if_known(folder: Path) -> int | None:
+    try:
+        return embedding_rows(folder)
+    except UsageError:  # the weights are not needed, or are downloaded later
+        config = read_config(folder)
+        size = config.get("vocab_size")
+        return size if type(size) is int and size > 0 else None
+
+
+def _pending_local(run: Run, stages: Sequence[str]) -> dict[str, Source]:
+    """The local sources that have candidates to generate, by name. All local sources if no seeds are drawn yet."""
+    if "regenerate" not in stages:
+        return {}
+    drawn = seed_rows.counts(run.store)["chosen"] > 0
+    return {
+        name: source
+        for name, source in run.settings.sources.items()
+        if source.is_local and source.model != EMBEDDED and (not drawn or pending_candidates(run, source))
+    }
+
+
+def _local_sources(run: Run, stages: Sequence[str]) -> Iterator[ModelFolder]:
+    """The models of local sources. Raises UsageError if one is missing or cannot be loaded."""
+    target = run.settings.target
+    for name, source in _pending_local(run, stages).items():
+        key, folder = f"sources.{name}.model", run.resolve(source.model)
+        if not folder.is_dir() and source.model == target.model:
+            continue  # a hub id, which was checked as the target
+        if not folder.is_dir():
+            raise UsageError(
+                f"{key} {source.model}: no Hugging Face model folder at {folder}; "
+                'a local source names one, or "target"'
+            )
+        check_folder(key, folder)
+        yield ModelFolder(key, folder.name, folder, target.trust_remote_code, embedding_rows(folder))
+
+
+def _refuse_beyond(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
+    """Refuse a tokenizer with ids that the model lacks. Yields a notice about unused special tokens."""
+    where = f"{model.key} {model.name}"
+    rows = f"but the model's embedding has only {model.rows} rows"
+    for name, token, number in facts.named_beyond:
+        raise UsageError(
+            f"{name} of {where} is {token!r} with id {number}, {rows}: name another {name} in tokenizer_config.json, "
+            "or use a model whose embedding has it"
+        )
+    if facts.beyond:
+        (token, number), more = facts.beyond[0], facts.beyond_count - 1
+        others = f" and {more} more tokens" if more else ""
+        raise UsageError(
+            f"the tokenizer of {where} has {token!r} with id {number}{others}, {rows}: "
+            "use the tokenizer that belongs to these weights"
+        )
+    largest = max(shape.largest_id for shape in facts.shapes.values())
+    if model.rows is not None and largest >= model.rows:
+        raise UsageError(
+            f"the chat template of {where} writes a token with id {largest}, {rows}: "
+            "use the tokenizer that belongs to these weights"
+        )
+    if facts.special_beyond:
+        token, number = facts.special_beyond[0]
+        yield f"{where}: the special token {token!r} has id {number}, {rows}; no text may contain it"
+
+
+def _about_the_end(model: ModelFolder, facts: TokenizerFacts) -> Iterator[str]:
+    if facts.eos is None:
+        yield (
+            f"{model.key} {model.name} names no end token: set eos_token in tokenizer_config.json, "
+            "or its answers end only at their largest length"
+        )
+
+
+def _about_seeds(run: Run, model: ModelFolder, facts: TokenizerFacts, chosen: Sequence[Seed]) -> Iterator[str]:
+    """Refuse a template that can hold no seed with its answer. Yield notices about changed and lost seeds."""
+    sources = run.settings.sources.values()
+    reasons = any(source.reasoning != "off" for source in sources)
+
+    def problem(shape: ShapeFacts) -> str:
+        if not sources or shape.question:
+            return shape.question
+        return shape.plain or (shape.reasoned if reasons else "")
+
+    yield from _about(model, facts, chosen, problem, facts.specials)
+
+
+def _about_prompts(model: ModelFolder, facts: TokenizerFacts, chosen: Sequence[Seed]) -> Iterator[str]:
+    yield from _about(model, facts, chosen, lambda shape: shape.prompt)
+
+
+def _about(
+    model: ModelFolder,
+    facts: TokenizerFacts,
+    chosen: Sequence[Seed],
+    problem: Callable[[ShapeFacts], str],
+    specials: Sequence[str] = (),
+) -> Iterator[str]:
+    """Raise UsageError if no seed can be used. Yield notices about lost seeds and changed turns."""
+    where, total = f"{model.key} {model.name}", len(chosen)
+    lost, folded, joined = Counter[str](), 0, 0
+    for seed in chosen:
+        shape = facts.shapes.get(_roles(seed))
+        why = _special_in(seed, specials) or (problem(shape) if shape else "")
+        if why:
+            lost[why] += 1
+        elif shape:
+            folded, joined = folded + shape.folded, joined + shape.joined
+    reasons = ", ".join(f"{count} {reason}" for reason, count in lost.most_common())
+    if lost.total() == total:
+        plain = facts.shapes[PLAIN]
+        if problem(plain):
+            raise UsageError(_unusable(where, facts, plain, problem(plain)))
+        if total:
+            raise UsageError(
+                f"none of the {total} seeds can be used with {where} ({reasons}): use other seeds, or another model"
+            )
+    if lost:
+        yield f"{lost.total()} of {total} seeds cannot be used with {where} ({reasons})"
+    if folded:
+        yield (
+            f"the chat template of {where} has no system role: in {folded} of {total} seeds, the system turn becomes "
+            "the beginning of the user's next turn"
+        )
+    if joined:
+        yield (
+            f"the chat template of {where} does not accept two turns of the same role in a row: "
+            f"in {joined} of {total} seeds, they become one turn"
+        )
+
+
+def _unusable(where: str, facts: TokenizerFacts, shape: ShapeFacts, reason: str) -> str:
+    """The sentence about a template that cannot write even the shortest conversation."""
+    if shape.parts:
+        return (
+            f"the chat template of {where} reads only messages that are lists of parts, as for images: "
+            "name a model whose chat template reads plain text"
+        )
+    if not shape.question and facts.eos is None:
+        return (
+            f"the chat template of {where} ends an answer with no special token, and the tokenizer names no end "
+            "token: set eos_token in tokenizer_config.json"
+        )
+    what = "a question" if reason == shape.question else "an answer" if reason == shape.plain else "reasoning"
+    instead = ', or set reasoning = "off" for each source' if what == "reasoning" else ""
+    return f"the chat template of {where} cannot write {what} ({reason}): {OWN_TEMPLATE}{instead}"
+
+
+def _special_in(seed: Seed, specials: Sequence[str]) -> str:
+    """The reason why the seed's texts cannot be used; "" if they can."""
+    texts = [message["content"] for message in seed.messages]
+    found = next((special for special in specials if any(special in text for text in texts)), None)
+    return f"a text holds the target's special token {found}" if found is not None else ""

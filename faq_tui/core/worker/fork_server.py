@@ -1,0 +1,132 @@
+"""A process that imports torch and transformers once and then forks worker children, which need no such imports.
+
+Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
+then carries a task's name, a working directory and three file descriptors: the child's stdin, the log and the channel
+for messages. The server answers with the child's pid and a pidfd, and with the child's exit status when it has ended.
+It serves one child at a time, and it ends when the parent closes the socket, also by its death.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from faq_tui.core.base.process import lower_priority, lower_session_priority
+from faq_tui.core.worker import child
+
+LIBRARIES = (
+    "torch",
+    "safetensors.torch",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.models.auto.tokenization_auto",
+)
+POLL_S = 0.2  # seconds between two looks at the socket during the imports
+LEAVING_S = 1.0  # seconds in which threads that end must have ended
+MAX_REQUEST = 1 << 16  # bytes
+
+
+def main() -> None:
+    lower_priority()
+    server = socket.socket(fileno=int(sys.argv[1]))
+    with _ends_with(server):
+        import_libraries()
+    if not _has_one_thread():
+        return  # a forked child has only one thread; locks that another thread holds now would stay locked in it
+    gc.collect()
+    gc.freeze()  # a collection in a child would write to these objects and thereby copy the memory
+    server.send(json.dumps({"ready": True}).encode())
+    while serve_one(server):
+        pass
+
+
+def _has_one_thread() -> bool:
+    deadline = time.monotonic() + LEAVING_S  # a thread that was joined still exists for a moment
+    while len(list(Path("/proc/self/task").iterdir())) > 1:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.001)
+    return True
+
+
+def import_libraries() -> None:
+    """Import what is slow to import and safe to fork: it uses no GPU and starts no threads, as gptqmodel does."""
+    # OpenBLAS starts its threads when it is loaded. Tasks compute with torch, so numpy and scipy need no threads.
+    unset = "OPENBLAS_NUM_THREADS" not in os.environ
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        for name in LIBRARIES:
+            importlib.import_module(name)
+    finally:
+        if unset:
+            del os.environ["OPENBLAS_NUM_THREADS"]
+
+
+@contextmanager
+def _ends_with(server: socket.socket) -> Iterator[None]:
+    """End this process if the parent ends during the block. After the block, no thread is left."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            if select.select([server], [], [], POLL_S)[0]:
+                os._exit(1)  # requests come only after `ready`, so the socket is closed
+
+    thread = threading.Thread(target=watch, daemon=True, name="lifeline")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def serve_one(server: socket.socket) -> bool:
+    """Serve one child from its start to its end. Returns False if the parent has ended."""
+    try:
+        request, fds, _, _ = socket.recv_fds(server, MAX_REQUEST, 3)
+        if not request:
+            return False
+        pid = os.fork()
+        if pid == 0:
+            server.close()
+            _become_worker(json.loads(request), *fds)
+        held = os.pidfd_open(pid)
+        socket.send_fds(server, [json.dumps({"pid": pid}).encode()], [held])
+        for fd in (*fds, held):
+            os.close(fd)
+        _, status = os.waitpid(pid, 0)
+        server.send(json.dumps({"status": os.waitstatus_to_exitcode(status)}).encode())
+    except (BrokenPipeError, ConnectionResetError):
+        return False
+    return True
+
+
+def _become_worker(request: dict[str, str], stdin: int, log: int, channel: int) -> NoReturn:
+    try:
+        os.setsid()
+        lower_session_priority()
+        for source, target in ((stdin, 0), (log, 1), (log, 2)):
+            os.dup2(source, target)
+        os.close(stdin)
+        os.close(log)
+        os.chdir(request["folder"])
+        sys.argv = ["faq_tui.core.worker.child", request["task"], str(channel)]
+        child.work(request["task"], channel)
+    finally:
+        os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

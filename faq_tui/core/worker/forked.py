@@ -1,0 +1,175 @@
+"""The parent's side of the fork server: start the server once, and let it start worker children.
+
+A worker child that is started anew imports torch and transformers for seven seconds; a forked child starts at once.
+Where a fork is not safe or not worth the server's memory, `fork_child` returns None.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.cancel import CancelToken
+
+# A process that has used CUDA or ROCm cannot be forked, and some libraries look for GPUs when they are imported.
+GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+ENOUGH_MEMORY = 4 << 30  # bytes; with less free memory, the 450 MB of the server are needed elsewhere
+POLL_S = 0.2  # seconds between two looks at the request to stop
+LEAVING_S = 1.0  # seconds from the end of the requests until the server is killed
+MAX_ANSWER = 1 << 10  # bytes
+
+
+class ForkedChild:
+    """A child of the fork server, with those members of `subprocess.Popen` that `run_worker` uses."""
+
+    def __init__(self, server: _Server, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+        self._server = server
+        self._pidfd = pidfd
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit status. If the server has died, the child is killed, because its status is lost."""
+        if self.returncode is None:
+            answer, _ = self._server.receive(timeout)
+            if answer is None:
+                raise subprocess.TimeoutExpired("fork_server", timeout or 0.0)
+            if not answer:
+                self.kill()
+            self.returncode = int(answer.get("status", -signal.SIGKILL))
+            os.close(self._pidfd)
+            _one_child.release()
+        return self.returncode
+
+
+class _Server:
+    """A fork server. Its children have its environment."""
+
+    def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
+        self.environment = environment
+        self._ready = False
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "faq_tui.core.worker.fork_server", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+                cwd=folder,
+                env=environment,
+            )
+
+    def fork(self, request: dict[str, str], fds: tuple[int, int, int], cancel: CancelToken) -> ForkedChild | None:
+        """Start a child; None after a request to stop, or if the server has ended."""
+        while not self._ready:
+            answer, _ = self.receive(POLL_S)
+            if answer == {} or cancel.is_set:
+                return None
+            self._ready = answer is not None
+        try:
+            socket.send_fds(self._socket, [json.dumps(request).encode()], fds)
+        except OSError:
+            return None
+        answer, held = self.receive(None)
+        return ForkedChild(self, answer["pid"], held[0]) if answer else None
+
+    def receive(self, timeout: float | None) -> tuple[dict[str, Any] | None, list[int]]:
+        """The next answer and its file descriptors: None if none came in time, {} if the server has ended."""
+        if not select.select([self._socket], [], [], timeout)[0]:
+            return None, []
+        try:
+            data, fds, _, _ = socket.recv_fds(self._socket, MAX_ANSWER, 1)
+        except ConnectionResetError:
+            data, fds = b"", []
+        return json.loads(data or b"{}"), list(fds)
+
+    def end(self) -> None:
+        self._socket.close()  # the server ends when it notices that
+        try:
+            self._process.wait(LEAVING_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+_one_child = threading.Lock()  # held from the start of a forked child to its end
+_server: _Server | None = None
+_failed = False  # the server could not import the libraries, or has died
+
+
+def fork_child(
+    task: str,
+    folder: Path,
+    environment: dict[str, str],
+    stdin: int,
+    log: int,
+    channel: int,
+    cancel: CancelToken,
+) -> ForkedChild | None:
+    """Let the fork server start a worker child in the working directory `folder`, with these file descriptors.
+
+    A server with another environment is replaced. Returns None if a child must be started without the server, and
+    after a request to stop.
+    """
+    global _server, _failed
+    if _failed or not safe() or not _one_child.acquire(blocking=False):
+        return None
+    child = None
+    try:
+        if _server is not None and _server.environment != environment:
+            end_server()
+        if _server is None and enough_memory():
+            _server = _Server(environment, folder, log)
+        if _server is not None:
+            child = _server.fork({"task": task, "folder": str(folder)}, (stdin, log, channel), cancel)
+            if child is None:
+                _failed = not cancel.is_set
+                end_server()
+    finally:
+        if child is None:
+            _one_child.release()
+    return child
+
+
+@atexit.register
+def end_server() -> None:
+    """End the fork server of this process, if it has one."""
+    global _server
+    if _server is not None:
+        _server.end()
+        _server = None
+
+
+def safe() -> bool:
+    """True if a process that has imported torch can be forked here."""
+    return hasattr(os, "pidfd_open") and sys.platform == "linux" and not any(map(os.path.exists, GPU_DRIVERS))
+
+
+def enough_memory() -> bool:
+    """True if the server's memory is not needed for something else."""
+    try:
+        text = Path("/proc/meminfo").read_text(encoding="ascii")
+    except OSError:
+        return False
+    free = next((line.split()[1] for line in text.splitlines() if line.startswith("MemAvailable:")), "0")
+    return int(free) * 1024 >= ENOUGH_MEMORY

@@ -1,0 +1,61 @@
+"""The base of all dialogs: a box over the panes with a title in its upper border and its keys in the lower one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, TypeVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from faq_tui.tui.widgets.text import plain
+
+T = TypeVar("T")
+
+
+class Dialog(ModalScreen[T | None]):
+    """A dialog with the widgets that a subclass yields in `body`. If they do not fit the screen, the box scrolls.
+
+    The first widget that accepts the focus has it. Escape closes the dialog with the result `cancelled`.
+    """
+
+    DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Close")]
+    HINT: ClassVar[str] = ""  # names the keys
+    cancelled: T | None = None
+
+    def __init__(self, title: str = "") -> None:
+        super().__init__()
+        self.title = title
+
+    def body(self) -> ComposeResult:
+        """The widgets in the box."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title, box.border_subtitle = plain(self.title or "") or None, self.HINT or None
+            yield from self.body()
+
+    def action_cancel(self) -> None:
+        self.dismiss(self.cancelled)
+
+
+class TextDialog(Dialog[None]):
+    """A dialog with text to read. Keys scroll the text."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q", "cancel", show=False),
+        Binding("down,j", "scroll('scroll_down')", show=False),
+        Binding("up,k", "scroll('scroll_up')", show=False),
+        Binding("pagedown,ctrl+d,space", "scroll('scroll_page_down')", show=False),
+        Binding("pageup,ctrl+u", "scroll('scroll_page_up')", show=False),
+        Binding("home,g", "scroll('scroll_home')", show=False),
+        Binding("end,G", "scroll('scroll_end')", show=False),
+    ]
+    HINT = "esc closes, ↓ and ↑ scroll"
+
+    def action_scroll(self, how: str) -> None:
+        getattr(self.query_one("#dialog"), how)(animate=False)

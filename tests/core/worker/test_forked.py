@@ -1,0 +1,238 @@
+"""The fork server: what its children share with children that are started anew, and when it is not used."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError, Stopped
+from faq_tui.core.worker import forked, parent
+from tests.support.paths import ROOT
+
+TASK = """
+    import json, os, sys
+
+    def run(spec, send, cancel):
+        print("out of the child", flush=True)
+        exec(spec["do"])
+"""
+ABOUT = """
+    send(
+        "about", pid=os.getpid(), parent=os.getppid(), session=os.getsid(0), folder=os.getcwd(), argv=sys.argv,
+        environment=dict(os.environ), fds=sorted(os.listdir("/proc/self/fd")), nice=os.nice(0),
+        threads=len(os.listdir("/proc/self/task")), preloaded="preloaded" in sys.modules,
+    )
+"""
+# A program: its fork server sleeps instead of importing, and this process is killed in the end.
+KILLED = """
+    import os, subprocess, sys, threading
+    from pathlib import Path
+    from faq_tui.core.base.cancel import CancelToken
+    from faq_tui.core.worker import forked, parent
+
+    real = subprocess.Popen
+
+    def start(command, **options):
+        code = (
+            "import os, sys, time\\n"
+            "from faq_tui.core.worker import child, fork_server\\n"
+            "child.TASKS['made-up'] = 'made_up_task:run'\\n"
+            "fork_server.import_libraries = lambda: [print(os.getpid(), flush=True), time.sleep(IMPORT_S)]\\n"
+            "fork_server.main()\\n"
+        )
+        return real([command[0], "-c", code.replace("IMPORT_S", sys.argv[2]), *command[3:]], **options)
+
+    def kill(*_):
+        os.kill(os.getpid(), 9)
+
+    subprocess.Popen = start
+    forked.safe = forked.enough_memory = lambda: True
+    if sys.argv[2] != "0":
+        threading.Timer(2, kill).start()
+    spec = {"do": "print(os.getpid(), flush=True)\\nsend('here')\\nimport time; time.sleep(60)"}
+    parent.run_worker("made-up", spec, kill, CancelToken(), Path(sys.argv[1]))
+"""
+Call = Callable[..., list[dict[str, Any]]]
+
+
+@pytest.fixture
+def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "made_up_task.py").write_text(textwrap.dedent(TASK))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
+
+
+@pytest.fixture
+def programs(task: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The modules that were started as programs. Their fork server imports a small module in place of torch."""
+    (tmp_path / "preloaded.py").write_text("import os, time\ntime.sleep(float(os.environ.get('IMPORT_S', 0)))\n")
+    started: list[str] = []
+    real = subprocess.Popen
+
+    def start(command: list[str], **options: Any) -> Any:
+        program = command[2].rpartition(".")[2]
+        started.append(program)
+        code = (
+            "from faq_tui.core.worker import child, fork_server\n"
+            "child.TASKS['made-up'] = 'made_up_task:run'\n"
+            "fork_server.import_libraries = lambda: __import__('preloaded')\n"
+            f"{program}.main()\n"
+        )
+        return real([command[0], "-c", code, *command[3:]], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(forked, "safe", lambda: True)
+    monkeypatch.setattr(forked, "enough_memory", lambda: True)
+    monkeypatch.setattr(forked, "_failed", False)
+    monkeypatch.setattr(forked, "_server", None)
+    yield started
+    forked.end_server()
+
+
+@pytest.fixture
+def work(programs: list[str], tmp_path: Path) -> Call:
+    def call(do: str, job: str = "1", cancel: CancelToken | None = None, **environment: str) -> list[dict[str, Any]]:
+        messages: list[dict[str, Any]] = []
+        spec, log = {"do": textwrap.dedent(do)}, tmp_path / "jobs" / job / "log.txt"
+        parent.run_worker("made-up", spec, messages.append, cancel or CancelToken(), log, environment)
+        return messages
+
+    return call
+
+
+def test_one_server_forks_one_child_after_the_other(work: Call, programs: list[str], tmp_path: Path) -> None:
+    first, second = work(ABOUT, "1")[0], work(ABOUT, "2")[0]
+    assert programs == ["fork_server"]
+    assert first["parent"] == second["parent"] and first["pid"] != second["pid"]
+    assert first["preloaded"] and second["preloaded"]
+    assert [said["folder"] for said in (first, second)] == [str(tmp_path / "jobs" / job) for job in ("1", "2")]
+    assert (tmp_path / "jobs" / "2" / "log.txt").read_text() == "out of the child\n"
+
+
+def test_a_forked_child_is_like_a_started_one(work: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = work(ABOUT, SOME_KEY="")[0]
+    monkeypatch.setattr(forked, "safe", lambda: False)
+    started = work(ABOUT, SOME_KEY="")[0]
+    assert made["preloaded"] and not started["preloaded"]
+    assert made["session"] == made["pid"] and started["session"] == started["pid"]
+    for name in ("environment", "nice", "folder", "threads"):
+        assert made[name] == started[name], name
+    assert len(made["fds"]) == len(started["fds"]), (made["fds"], started["fds"])
+    assert made["argv"][1] == started["argv"][1] == "made-up"
+
+
+def test_another_environment_gets_another_server(work: Call, programs: list[str]) -> None:
+    """The server's memory holds its environment, so a child must not come from a server with other keys."""
+    first, second = work(ABOUT, SOME_KEY="secret")[0], work(ABOUT, SOME_KEY="")[0]
+    assert programs == ["fork_server"] * 2 and first["parent"] != second["parent"]
+    assert second["environment"]["SOME_KEY"] == ""
+    assert not alive(first["parent"])
+
+
+@pytest.mark.parametrize("lacking", ["safe", "enough_memory"])
+def test_without_a_server_the_child_is_started(
+    work: Call, programs: list[str], monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    monkeypatch.setattr(forked, lacking, lambda: False)
+    assert not work(ABOUT)[0]["preloaded"]
+    assert programs == ["child"]
+
+
+def test_a_machine_with_a_gpu_has_no_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "GPU_DRIVERS", (str(tmp_path / "driver"),))
+    assert forked.safe()
+    (tmp_path / "driver").touch()
+    assert not forked.safe()
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    ["raise ImportError", "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"],
+    ids=["imports", "threads"],
+)
+def test_a_server_that_cannot_fork_is_tried_once(
+    work: Call, programs: list[str], tmp_path: Path, trouble: str
+) -> None:
+    (tmp_path / "preloaded.py").write_text(trouble)
+    assert not work(ABOUT)[0]["preloaded"] and not work(ABOUT)[0]["preloaded"]
+    assert programs == ["fork_server", "child", "child"]
+
+
+def test_while_a_child_runs_a_second_one_is_started(work: Call, programs: list[str], tmp_path: Path) -> None:
+    """The server has one child at a time."""
+    inner: list[dict[str, Any]] = []
+
+    def hear(_message: dict[str, Any]) -> None:
+        inner.extend(work(ABOUT))
+
+    log = tmp_path / "jobs" / "1" / "log.txt"
+    parent.run_worker("made-up", {"do": "send('here')"}, hear, CancelToken(), log, {})
+    assert programs == ["fork_server", "child"] and not inner[0]["preloaded"]
+    assert work(ABOUT)[0]["preloaded"] and programs == ["fork_server", "child"]
+
+
+def test_a_killed_server_takes_its_child_along(work: Call, programs: list[str], tmp_path: Path) -> None:
+    """Also a child that no longer reacts, for example to the end of its stdin."""
+    pids: list[int] = []
+    do = """
+        import signal
+        send("pid", pid=os.getpid())
+        os.kill(os.getppid(), signal.SIGKILL)
+        os.close(int(sys.argv[2]))
+        os.kill(os.getpid(), signal.SIGSTOP)
+    """
+    spec, log = {"do": textwrap.dedent(do)}, tmp_path / "jobs" / "1" / "log.txt"
+    try:
+        with pytest.raises(FaqError, match="killed by the system"):
+            parent.run_worker("made-up", spec, lambda message: pids.append(message["pid"]), CancelToken(), log, {})
+        assert ended(pids)
+    finally:
+        for pid in filter(alive, pids):
+            os.kill(pid, signal.SIGKILL)
+    assert not work(ABOUT)[0]["preloaded"] and programs == ["fork_server", "child"]
+
+
+def test_a_stop_during_the_imports_ends_the_server(work: Call, programs: list[str]) -> None:
+    cancel, began = CancelToken(), time.monotonic()
+    cancel.set()
+    with pytest.raises(Stopped):
+        work(ABOUT, cancel=cancel, IMPORT_S="60")
+    assert time.monotonic() - began < 20
+    assert work(ABOUT)[0]["preloaded"], "a stop is no reason to do without the server"
+
+
+@pytest.mark.parametrize("import_s", ["0", "60"])
+def test_the_server_and_its_child_end_with_a_killed_parent(task: None, tmp_path: Path, import_s: str) -> None:
+    log = tmp_path / "jobs" / "log.txt"
+    program = [sys.executable, "-c", textwrap.dedent(KILLED), str(log), import_s]
+    with log.parent.parent.joinpath("out").open("wb") as out:  # no pipe: a server that stays would hold it open
+        assert subprocess.call(program, stdout=out, stderr=out, timeout=60) == -signal.SIGKILL
+    pids = [int(line) for line in log.read_text().splitlines() if line.isdigit()]
+    assert len(pids) == (2 if import_s == "0" else 1)
+    assert ended(pids)
+
+
+def ended(pids: list[int]) -> bool:
+    """True as soon as all of these processes have ended, False if one is alive after ten seconds."""
+    deadline = time.monotonic() + 10
+    while any(map(alive, pids)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not any(map(alive, pids))
+
+
+def alive(pid: int) -> bool:
+    """Running: neither gone nor a zombie that nobody reaps here."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
