@@ -18,7 +18,7 @@ import json
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,10 @@ LEAST = 25.0  # minimum seconds that are left for a case; otherwise it is not st
 
 
 def spec_of(method: str, moe: bool, model: Path, rows: Path, out: Path, device: str) -> dict[str, Any]:
+    method, _, engine = method.partition("@")
     own: dict[str, Any] = {"bits": 8, "group_size": -1} if method == "w8a8" else {"bits": 4, "group_size": 128}
+    if engine:
+        own["engine"] = engine
     if method == "gptaq" and moe:
         own["experts"] = "all"
     return {
@@ -123,6 +126,19 @@ def _gib(value: int | None) -> str | None:
     return None if value is None else f"{value / (1 << 30):.1f}"
 
 
+def chosen(only: str) -> list[tuple[Case, str]]:
+    """The cases to measure, each with the name of its method and engine."""
+    if not only:
+        return [(case, case.method) for case in CASES]
+    pairs = [item.partition(":")[::2] for item in only.split(",")]
+    return [
+        (case, name)
+        for model, name in pairs
+        for case in CASES
+        if (case.model, case.method) == (model, name.partition("@")[0])
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--out", type=Path, default=Path())
@@ -132,7 +148,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--tiny", action="store_true")
     options = parser.parse_args()
-    cases = [case for case in CASES if not options.only or f"{case.model}:{case.method}" in options.only.split(",")]
+    cases = [replace(case, method=name) for case, name in chosen(options.only)]
     if options.tiny:
         options.device = "cpu"
         cases = [Case(case.model, case.method, case.layers, 8, 64, case.seconds) for case in cases]

@@ -120,7 +120,12 @@ def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> d
 
 def told_beforehand(row: dict[str, Any]) -> QuantizationCost:
     """Doctor's estimate for the quantization of a row."""
-    return estimate(row["method"], LayerProfile.from_json(row["profile"]), row["device"], name=row["device_name"])
+    return estimate(
+        row["method"].partition("@")[0],
+        LayerProfile.from_json(row["profile"]),
+        row["device"],
+        name=row["device_name"],
+    )
 
 
 def whole_seconds(row: dict[str, Any]) -> float | None:

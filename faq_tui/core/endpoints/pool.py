@@ -114,7 +114,7 @@ class Pool:
                 raise error
         for server, answer in zip(self.servers, answers, strict=True):
             if isinstance(answer, ServerDescription):
-                server.max_model_len = answer.max_model_len
+                server.max_model_len = answer.max_model_len or server.client.learned.current.window
             elif not isinstance(answer, DownError):
                 self.leave_out(server, str(answer))
         for server, answer in zip(self.servers, answers, strict=True):
@@ -244,7 +244,7 @@ class Pool:
             return
         self._emit(ServerBack(server.url, round(time.time() - (down_since or time.time()), 1)))
         if watch.description is not None:
-            server.max_model_len = watch.description.max_model_len
+            server.max_model_len = watch.description.max_model_len or server.client.learned.current.window
         self._mind_patience()
         self._serve()
 

@@ -13,6 +13,7 @@ from faq_tui.core.endpoints import Pool, Reply, Retrying, open_client, run_bound
 from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.pool import Server
 from faq_tui.core.endpoints.probe import reachable
+from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.endpoints.window import room
 from faq_tui.core.evaluation.heldout import Item
@@ -64,7 +65,10 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
     ]
     failed: list[str] = []
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(open_client(endpoint)) for endpoint in endpoints]
+        clients = [
+            await stack.enter_async_context(open_client(endpoint, remembered(context, endpoint)))
+            for endpoint in endpoints
+        ]
         pool = await stack.enter_async_context(Pool(clients, context.emit, AnsweredServers(context.run)))
         await pool.look(context.cancel)
         retrying = Retrying(source, pool)
@@ -74,8 +78,8 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
 
             async def send(server: Server) -> Reply:
                 left = room(server.max_model_len, question.messages)
-                cut_here = left is not None and left < sampling.max_tokens
-                about = (question.messages, sampling, sampling.seed, question.extra)
+                cut_here = left is not None and left < sampling.most_tokens
+                about = (question.messages, sampling, sampling.first_seed, question.extra)
                 return await stream_chat(server.client, source.model, *about, cut_here=cut_here)
 
             try:

@@ -15,20 +15,50 @@ from faq_tui.core.models.headers import INDEX, tensors_of
 class LayerFiles:
     """The new tensors of each layer, kept on disk until the whole model is written.
 
-    `files` maps each tensor's name to its file.
+    An earlier attempt may have left layers in the folder: `count` is the number of the first layers that are there.
+    `files` maps each tensor's name to its file. `modules` maps the name of each module to those of its new tensors.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.files: dict[str, Path] = {}
+        self.modules: dict[str, list[str]] = {}
+        self.count = 0
         folder.mkdir(parents=True, exist_ok=True)
+        while (path := self._path(self.count)).is_file() and self._note(path):
+            self.count += 1
 
     def add(self, layer: int, tensors: dict[str, Any]) -> None:
         from safetensors.torch import save_file
 
-        path = self.folder / f"layer-{layer:05}.safetensors"
-        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, path)
-        self.files.update(dict.fromkeys(tensors, path))
+        path = self._path(layer)
+        part = path.with_suffix(".part")
+        save_file({name: tensor.contiguous().cpu() for name, tensor in tensors.items()}, part)
+        part.replace(path)
+        self._note(path)
+
+    def layer(self, layer: int) -> dict[str, Any]:
+        """All new tensors of a layer, by name."""
+        from safetensors.torch import load_file
+
+        return dict(load_file(self._path(layer)))
+
+    def _path(self, layer: int) -> Path:
+        return self.folder / f"layer-{layer:05}.safetensors"
+
+    def _note(self, path: Path) -> bool:
+        """Note the tensors in the file. Returns False if the file is damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as reader:
+                names = list(reader.keys())
+        except SafetensorError:
+            return False
+        self.files.update(dict.fromkeys(names, path))
+        for name in names:
+            self.modules.setdefault(name.rpartition(".")[0], []).append(name)
+        return True
 
     def read(self, name: str) -> Any:
         from safetensors import safe_open
@@ -48,18 +78,16 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
 
 
 def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], None]) -> None:
-    """Write the target's model into the folder `out`. A `new` tensor replaces the tensor of the same name.
+    """Write the target's model into the folder `out`. The `new` tensors of a module X replace `X.weight` in its file.
 
-    A new `X.weight_scale` goes into the file of `X.weight`. config.json and the index are written, too. `check` is
-    called before each file is written and may raise an exception. Raises FaqError if a `new` tensor is missing from
-    the target's files.
+    config.json and the index are written, too. `check` is called before each file is written and may raise an
+    exception. Raises FaqError if the weight of a module of `new` is missing from the target's files.
     """
     from safetensors import safe_open
     from safetensors.torch import save_file
 
     existing = tensors_of(target)
-    scales = {name for name in new.files if name.removesuffix("_scale") in existing and name not in existing}
-    check_layout(target, set(new.files) - scales)
+    check_layout(target, (f"{module}.weight" for module in new.modules))
     file_of: dict[str, str] = {}
     for path in sorted({path for path, _, _ in existing.values()}):
         check()
@@ -67,9 +95,11 @@ def write_model(target: Path, out: Path, new: LayerFiles, check: Callable[[], No
         with safe_open(path, framework="pt") as reader:
             metadata = reader.metadata() or {"format": "pt"}
             for name in reader.keys():  # noqa: SIM118  the reader is no dict
-                tensors[name] = new.read(name) if name in new.files else reader.get_tensor(name)
-                if f"{name}_scale" in scales:
-                    tensors[f"{name}_scale"] = new.read(f"{name}_scale")
+                module = name.removesuffix(".weight")
+                if module != name and module in new.modules:
+                    tensors.update((part, new.read(part)) for part in new.modules[module])
+                else:
+                    tensors[name] = reader.get_tensor(name)
         save_file(tensors, out / path.name, metadata)
         file_of.update(dict.fromkeys(tensors, path.name))
     if (target / INDEX).is_file():

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.prompt_file import TextFile
+from faq_tui.core.settings.request_keys import ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, PATIENCE_S, Endpoint, checked_url
 
@@ -103,6 +104,10 @@ class JudgeSettings(Section):
             description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
         ),
     ] = PATIENCE_S
+    extra_body: ExtraBody = Field(default_factory=dict)
+    extra_headers: ExtraHeaders = Field(default_factory=dict)
+    chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)
+    leave_out: LeaveOut = ()
     mode: Annotated[
         Literal["listwise", "pointwise"],
         Field(
@@ -182,6 +187,10 @@ class JudgeSettings(Section):
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             retries=self.retries,
+            extra_body=self.extra_body,
+            extra_headers=self.extra_headers,
+            chat_template_kwargs=self.chat_template_kwargs,
+            leave_out=self.leave_out,
         )
         if "patience_s" not in self.model_fields_set:  # `AnsweredServers` asks if the person set it
             return endpoint

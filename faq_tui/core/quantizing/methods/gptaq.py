@@ -1,4 +1,4 @@
-"""GPTAQ (Li et al. 2025), run by the library GPTQModel: GPTQ that also corrects errors in the inputs of a layer."""
+"""GPTAQ (Li et al. 2025, arXiv:2504.02692): GPTQ that also corrects errors in a layer's inputs."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.quantizing.cost_model import MethodCost
-from faq_tui.core.quantizing.methods.gptq import GPTQ_FORMAT, Sym, gptq_config
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
+from faq_tui.core.quantizing.methods.gptq.method import Engine, ScaleSearch, Sym, check_engine, gptq_config
+from faq_tui.core.quantizing.methods.gptq.walked import by_gptqmodel, quantize_by_walk, uses_walk
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
+from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.preflight import expert_count
+from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 
 
 class GptaqRecipe(GptqmodelRecipe):
     presets: ClassVar[Presets] = {"paper": PAPER}
+    added_later: ClassVar[dict[str, Any]] = {**GptqmodelRecipe.added_later, "engine": "auto", "scale_search": False}
 
     method: Literal["gptaq"] = "gptaq"
     bits: Literal[4, 8] = 4
@@ -25,8 +32,15 @@ class GptaqRecipe(GptqmodelRecipe):
     sym: Sym = True
     desc_act: Annotated[Literal[False], Field(description="always false")] = False
     damp_percent: Damping = 0.05
-    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the input errors that is corrected")] = 0.25
+    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the inputs' errors that is corrected")] = 0.25
+    scale_search: ScaleSearch = False
     experts: Experts = "routed"
+    engine: Engine = "auto"
+
+    @model_validator(mode="after")
+    def _engine_has_the_options(self) -> GptaqRecipe:
+        check_engine(self)
+        return self
 
     @model_validator(mode="before")
     @classmethod
@@ -66,6 +80,19 @@ class Gptaq(GptqmodelMethod):
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
         second = gptqmodel.quantization.config.GPTAQConfig(alpha=recipe.alpha, device="auto")
         return gptq_config(gptqmodel, recipe, scratch, gptaq=second)
+
+    def quantize(
+        self,
+        job: QuantizationJob,
+        target: Path,
+        rows: list[list[int]],
+        progress: QuantizationProgress,
+        cancel: CancelToken,
+    ) -> EngineResult:
+        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
+        if uses_walk(job, target):
+            return quantize_by_walk(job, target, rows, progress, cancel)
+        return by_gptqmodel(super().quantize(job, target, rows, progress, cancel))
 
 
 METHOD = Gptaq()

@@ -15,9 +15,11 @@ from faq_tui.core.quantizing.sequential.hessian import (
     Factor,
     Hessian,
     UnsolvableHessian,
+    drifts,
     factorize,
     identity_factor,
     means,
+    with_drift,
 )
 
 
@@ -47,11 +49,25 @@ class UnsolvableMatrix(FaqError):
 
 
 @dataclass(frozen=True)
+class Ordering:
+    """How a method uses the Hessians: see `factorize` for `damp`, `by_activation` and `group`.
+
+    `alpha` is the share of the inputs' errors that is corrected (`with_drift`). If it is None, the unquantized model
+    is not computed beside the quantized one.
+    """
+
+    damp: float
+    by_activation: bool = True
+    group: int = 0
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
 class SolveBatch:
     """Matrices that are solved together.
 
-    `modules` lists for each Hessian the modules that share it. Position by position, the modules of all Hessians have
-    the same shapes. If `few` is true, too few tokens reached the modules, so they are only rounded.
+    `modules` lists for each Hessian the modules that share it. All these lists have the same length, and modules at
+    the same index have the same shape. If `few` is true, too few tokens reached the modules: they are only rounded.
     """
 
     shared: list[str]  # for each Hessian, the name of the module under which the Hessian is stored
@@ -71,7 +87,7 @@ class SolveBatch:
                 raise UnsolvableMatrix("its weights are not finite", names[row.index(False)])
         return stacks
 
-    def factor(self, hessians: dict[str, Hessian], damp: float, by_activation: bool) -> Factor:
+    def factor(self, hessians: dict[str, Hessian], ordering: Ordering) -> Factor:
         """The Cholesky factors of the batch.
 
         Raises UnsolvableMatrix if a Hessian is not finite, or if no damping makes it positive definite.
@@ -80,9 +96,11 @@ class SolveBatch:
         if self.few:
             return identity_factor(len(shared[0].sum), shared[0].sum.device, (len(shared),))
         try:
-            return factorize(means(shared), damp, by_activation)
+            factor = factorize(means(shared), ordering.damp, ordering.by_activation, ordering.group)
         except UnsolvableHessian as error:
             raise UnsolvableMatrix(str(error), self.modules[error.index][0]) from error
+        drift = drifts(shared)
+        return factor if drift is None else with_drift(factor, drift, ordering.alpha or 0.0)
 
 
 def batch_matrices(group: ModuleGroup, modules: dict[str, Any], few: set[str], budget: int) -> list[SolveBatch]:

@@ -2,59 +2,122 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.models.devices import device_of
-from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.base.files import atomic_text
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.models.devices import device_name, device_of
 from faq_tui.core.models.gptqmodel_environment import scratch_folder
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_messages import LayerMessages
 from faq_tui.core.quantizing.model_writer import LayerFiles, check_layout, write_model
+from faq_tui.core.quantizing.output import versions
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
+from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import linears
-from faq_tui.core.quantizing.sequential.stack import find_stack
+from faq_tui.core.quantizing.sequential.layer_source import open_stack
 from faq_tui.core.quantizing.sequential.walk import LayerWalk
 
-# A function of a layer's number and its solved modules. It returns the tensors that replace them in the files.
-Stored = Callable[[int, dict[str, SolvedMatrix]], dict[str, Any]]
+LAYERS, BESIDE, MESSAGES, ORIGIN = "layers", "beside", "messages.jsonl", "origin.json"
+
+
+@dataclass(frozen=True)
+class WalkMethod:
+    """What a method does in the walk.
+
+    `solve` quantizes the matrices of a batch. `stored` returns the tensors of a layer's solved modules that replace
+    their weights in the files; it may write further files into the folder that it is given, which becomes part of the
+    artefact. `dense` returns the weight [out, in] of a module from its stored tensors.
+    """
+
+    solve: Solve
+    stored: Callable[[int, dict[str, SolvedMatrix], Path], dict[str, Any]]
+    dense: Callable[[str, dict[str, Any]], Any]
 
 
 def quantize_layers(
     job: QuantizationJob,
-    damp: float,
+    ordering: Ordering,
     target: Path,
     rows: list[list[int]],
     progress: QuantizationProgress,
     cancel: CancelToken,
-    solve: Solve,
-    stored: Stored,
-    by_activation: bool = True,
-) -> None:
-    """Quantize the model in the folder `target` and write it into `job.out`.
+    method: WalkMethod,
+) -> dict[str, Any]:
+    """Quantize the model in the folder `target` and write it into `job.out`. Returns further entries of the manifest.
 
-    `damp` times the mean of the diagonal is added to the diagonal of each Hessian. With `by_activation`, columns are
-    solved in the order of falling activations. After a cancel, raises `Stopped` at the latest when the current module
-    is finished.
+    If the job has a folder for checkpoints, each finished layer stays there until the model is written, and a later
+    attempt goes on after the last finished layer. After a cancel, raises `Stopped` when the current module is
+    finished, or earlier.
     """
-    from transformers import AutoModelForCausalLM
-
     cancel.check()
-    model = AutoModelForCausalLM.from_pretrained(str(target), dtype="auto", trust_remote_code=job.trust_remote_code)
-    stack = find_stack(model.eval())
-    unfuse_experts(stack.layers[0])
+    stack = open_stack(target, job.trust_remote_code)
     check_layout(target, (f"{stack.name}.0.{name}.weight" for name in linears(stack.layers[0])))
     progress.begin(len(stack.layers), rows)
+    send = progress.send
     with scratch_folder(job.out) as scratch:
-        new = LayerFiles(scratch / "layers")
+        place = scratch if job.checkpoints is None else job.checkpoints
+        _begin(place, _origin(job, target))
+        new, beside, messages = LayerFiles(place / LAYERS), place / BESIDE, LayerMessages(place / MESSAGES)
+        beside.mkdir(exist_ok=True)
+        done = new.count
+        messages.resume_at(done, progress, send)
+        progress.send = messages.noting(send)
 
         def keep(layer: int, solved: dict[str, SolvedMatrix]) -> None:
-            new.add(layer, stored(layer, solved))
+            new.add(layer, method.stored(layer, solved, beside))
 
-        device = device_of(job.device)
-        LayerWalk(stack, device, damp, by_activation, solve, keep, progress, cancel).run(rows)
-        del model, stack
+        def restore(layer: int) -> dict[str, Any] | None:
+            if layer >= done:
+                return None
+            modules: dict[str, dict[str, Any]] = {}
+            for name, tensor in new.layer(layer).items():
+                modules.setdefault(name.rpartition(".")[0], {})[name.rpartition(".")[2]] = tensor
+            return {module: method.dense(module, tensors) for module, tensors in modules.items()}
+
+        try:
+            LayerWalk(stack, device_of(job.device), ordering, method.solve, keep, restore, progress, cancel).run(rows)
+        finally:
+            progress.send = send
+            if progress.failure is not None:
+                shutil.rmtree(place, ignore_errors=True)  # a resumed attempt would reach the same broken module
+        del stack
         progress.send("saving")
         write_model(target, job.out, new, cancel.check)
+        shutil.copytree(beside, job.out, dirs_exist_ok=True)
+    if job.checkpoints is not None:
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
+    return {"resumed_at_layer": done} if done else {}
+
+
+def _origin(job: QuantizationJob, target: Path) -> str:
+    """A hash of all that the layers depend on. An attempt does not go on from layers with another origin."""
+    files = [
+        (path.name, path.stat().st_size, path.stat().st_mtime_ns)
+        for path in sorted([target / "config.json", *target.glob("*.safetensors*")])
+    ]
+    device = device_name(device_of(job.device))
+    return digest(job.recipe.identity(), job.rows.read_text(encoding="utf-8"), files, device, versions())
+
+
+def _begin(place: Path, origin: str) -> None:
+    """Remove everything in `place` that is not from an attempt with this origin."""
+    path = place / ORIGIN
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = None
+    if known == origin:
+        return
+    for name in (LAYERS, BESIDE):
+        shutil.rmtree(place / name, ignore_errors=True)
+    (place / MESSAGES).unlink(missing_ok=True)
+    place.mkdir(parents=True, exist_ok=True)
+    with atomic_text(path) as file:
+        json.dump(origin, file)

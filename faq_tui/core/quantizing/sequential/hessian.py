@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from faq_tui.core.base.errors import FaqError
@@ -25,18 +26,27 @@ class UnsolvableHessian(FaqError):
 
 
 class Hessian:
-    """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device."""
+    """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device.
 
-    def __init__(self, in_features: int, device: Any) -> None:
+    GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ, where x̃ is the input of the same token in the unquantized model.
+    With `drift`, C is accumulated, too.
+    """
+
+    def __init__(self, in_features: int, device: Any, drift: bool = False) -> None:
         import torch
 
-        self.sum = torch.zeros((in_features, in_features), dtype=torch.float32, device=device)
+        shape = (in_features, in_features)
+        self.sum = torch.zeros(shape, dtype=torch.float32, device=device)
+        self.drift = torch.zeros(shape, dtype=torch.float32, device=device) if drift else None
         self.tokens = 0
 
-    def add(self, inputs: Any) -> None:
-        """Add `inputs`: [..., in_features] of any floating dtype."""
+    def add(self, inputs: Any, unquantized: Any = None) -> None:
+        """Add `inputs`: [..., in_features] of any floating dtype. `unquantized` are x̃, of the same shape."""
         rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
-        self.sum.addmm_(rows.t(), rows)
+        with _fast_products(inputs):
+            self.sum.addmm_(rows.t(), rows)
+            if self.drift is not None:  # the sum of x̃ xᵀ; `drifts` subtracts the sum of x xᵀ
+                self.drift.addmm_(unquantized.detach().reshape(rows.shape).float().t(), rows)
         self.tokens += rows.shape[0]
 
     def mean(self) -> Any:
@@ -48,18 +58,47 @@ class Hessian:
 
 
 def means(hessians: Sequence[Hessian]) -> Any:
-    """The Hessians H, [len(hessians), in_features, in_features]. Raises the same errors as `Hessian.mean`."""
-    import torch
-
+    """The Hessians H, [len(hessians), in_features, in_features]. Raises UnsolvableHessian as `Hessian.mean` does."""
     for index, hessian in enumerate(hessians):
         if not hessian.tokens:
             raise UnsolvableHessian("no calibration token reached it", index)
-    shares = torch.tensor([2.0 / hessian.tokens for hessian in hessians], device=hessians[0].sum.device)
-    averages = torch.stack([hessian.sum for hessian in hessians]).mul_(shares[:, None, None])
+    averages = _averages([hessian.sum for hessian in hessians], hessians)
     finite = averages.diagonal(dim1=-2, dim2=-1).isfinite().all(-1).tolist()
     if not all(finite):
         raise UnsolvableHessian("its inputs are not finite", finite.index(False))
     return averages
+
+
+def drifts(hessians: Sequence[Hessian]) -> Any:
+    """The matrices C, [len(hessians), in_features, in_features]; None if they were not accumulated."""
+    sums = [None if hessian.drift is None else hessian.drift - hessian.sum for hessian in hessians]
+    return None if sums[0] is None else _averages(sums, hessians)
+
+
+@contextmanager
+def _fast_products(inputs: Any) -> Iterator[None]:
+    """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
+
+    TF32 has 10 bits of mantissa, float16 has 10 and bfloat16 has 7. So no input is rounded. Sums are in float32.
+    """
+    import torch
+
+    if not inputs.is_cuda or inputs.dtype not in (torch.bfloat16, torch.float16):
+        yield
+        return
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def _averages(sums: Sequence[Any], hessians: Sequence[Hessian]) -> Any:
+    import torch
+
+    shares = torch.tensor([2.0 / hessian.tokens for hessian in hessians], device=sums[0].device)
+    return torch.stack(list(sums)).mul_(shares[:, None, None])
 
 
 @dataclass(frozen=True)
@@ -74,15 +113,21 @@ class Factor:
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, true for columns of W whose inputs are always zero
     damp: Any  # [...] on the CPU, the damping that was used, relative to the mean absolute diagonal of H
+    # P, [..., in, in] in solving order: how later columns change with the value of an earlier one (GPTAQ); or None
+    drift: Any = None
 
 
-def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
+def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Factor:
     """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
     This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
-    columns are sorted by falling diagonal of H, with dead columns last; otherwise the columns keep their order. Each
-    dead column gets H_ii = 1. Then damp * mean(|diag H|) is added to the diagonal of H, and U is the upper Cholesky
-    factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises UnsolvableHessian if no damping helps.
+    columns are sorted by falling diagonal of H, with dead columns last; otherwise the columns keep their order. If
+    `group` is not 0, groups of so many columns stay together: whole groups are sorted by their largest diagonal, and
+    columns within their group (group-aware reordering, Gafni et al. 2025, arXiv:2505.14638).
+
+    Each dead column gets H_ii = 1. Then damp * mean(|diag H|) is added to the diagonal of H, and U is the upper
+    Cholesky factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises UnsolvableHessian if no damping
+    helps.
     """
     import torch
 
@@ -90,7 +135,9 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
     dead = diagonal == 0
     order = torch.arange(mean.shape[-1], device=mean.device).expand(diagonal.shape)
     if by_activation:
-        order = torch.argsort(diagonal, dim=-1, descending=True, stable=True)
+        order = (
+            _by_groups(diagonal, group) if group else torch.argsort(diagonal, dim=-1, descending=True, stable=True)
+        )
     diagonal = diagonal.masked_fill(dead, 1.0)
     level = diagonal.abs().mean(-1)
     count = mean.shape[-1]
@@ -118,6 +165,28 @@ def factorize(mean: Any, damp: float, by_activation: bool) -> Factor:
                 _factor(flat[index], diagonals[index], orders[index], damp * step * levels[index], upper[index])
             )
     return Factor(upper.reshape(mean.shape), order, dead, used.reshape(level.shape))
+
+
+def _by_groups(diagonal: Any, group: int) -> Any:
+    """The order [..., in] of group-aware reordering. `group` divides the number of columns."""
+    import torch
+
+    values, local = diagonal.unflatten(-1, (-1, group)).sort(dim=-1, descending=True, stable=True)
+    first = values[..., 0].argsort(dim=-1, descending=True, stable=True)
+    whole = local + group * torch.arange(local.shape[-2], device=local.device)[:, None]
+    return whole.gather(-2, first[..., None].expand_as(whole)).flatten(-2)
+
+
+def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
+    """Add P = alpha · triu(C Uᵀ, 1) U to a factor, where C is `drift` in the columns' own order.
+
+    When column i is quantized, the columns j > i change by w_i P_ij. That is the least-squares solution for the part
+    w_i (x̃_i - x_i) of the output error (GPTAQ, Li et al. 2025, arXiv:2504.02692).
+    """
+    order = factor.order
+    rows = drift.gather(-2, order[..., :, None].expand_as(drift))
+    ordered = rows.gather(-1, order[..., None, :].expand_as(drift))
+    return replace(factor, drift=alpha * ((ordered @ factor.upper.mT).triu_(1) @ factor.upper))
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Quantize weight matrices column by column. W8A8 and SpQR share this solver, which follows GPTQ.
+"""Quantize weight matrices column by column. All methods on the walk share this solver, which follows GPTQ.
 
 In a shape, `...` stands for nothing, or for a batch dimension: matrices of one shape, each with its own Hessian, are
 solved together. Matrices that share a Hessian are concatenated along [out].
@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from faq_tui.core.quantizing.sequential import column_kernel
+from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 
 BLOCK = 128  # columns per block; after each block, all later columns are updated
@@ -18,6 +20,8 @@ STEP = 32  # columns per step; after each step, the rest of the block is updated
 
 class Rule(Protocol):
     """How a method rounds weights. W is stored transposed, so that a column of W is one contiguous row."""
+
+    codes: Any  # [..., in, out] in solving order, as floats
 
     def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
         """Begin a group at column `first`.
@@ -36,6 +40,9 @@ class Rule(Protocol):
 
         All three have the shape [..., out]. `offset` is the number of the column, counted from the block's start.
         """
+
+    def run_grid(self, first: int, last: int) -> RunGrid:
+        """The grid of the columns `first` to `last` of the block, which are in one group, for the kernel on CUDA."""
 
 
 def arranged(weights: Sequence[Any], factor: Factor, multiple: int = 1) -> Any:
@@ -70,20 +77,25 @@ def restored(columns: Any, order: Any) -> Any:
     return permuted(columns, order.argsort(-1))
 
 
-def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None]) -> Any:
+def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[[], None], drift: Any = None) -> Any:
     """Quantize `columns` ([..., in, out] float32) in place. Returns the loss of each output, [..., out].
 
     For each column c, err = (w - ŵ) / U_cc is computed and err · U[c, c+1:] is subtracted from W[:, c+1:] (GPTQ,
     arXiv:2210.17323, algorithm 1). The loss is sum(err²) / 2: the mean squared output error per token, computed with
     the damped Hessian. With `group_size` -1, all columns are one group. `check` is called once per block and may
     raise an exception.
+
+    `drift` is P of `Factor`, or None: w · P[c, c+1:] is added to W[:, c+1:], where w is the value of column c just
+    before it is quantized.
     """
     count = columns.shape[-2]
     group = count if group_size == -1 else group_size
     # When a group begins, its first column must already contain the corrections for the errors of all earlier
     # columns.
     block = BLOCK if group_size == -1 or group % BLOCK == 0 or BLOCK % group == 0 else group
-    step = STEP if group_size == -1 else math.gcd(group, STEP)
+    fused = column_kernel.usable(columns)
+    longest = column_kernel.RUN if fused else STEP
+    step = longest if group_size == -1 else math.gcd(group, longest)
     diagonal = upper.diagonal(dim1=-2, dim2=-1)
     loss = columns.new_zeros((*columns.shape[:-2], columns.shape[-1]))
     for start in range(0, count, block):
@@ -99,26 +111,49 @@ def walk(columns: Any, upper: Any, group_size: int, rule: Rule, check: Callable[
         rows, kept, off = part.unbind(-2), values.unbind(-2), errors.unbind(-2)
         for first in range(0, stop - start, step):
             last = min(first + step, stop - start)
-            for i in range(first, last):
-                if (start + i) % group == 0:
-                    end = min(start + i + group, count)
-                    rule.begin_group(start + i, columns[..., start + i : end, :], diagonal[..., start + i : end])
+            if (start + first) % group == 0:
+                end = min(start + first + group, count)
+                rule.begin_group(
+                    start + first, columns[..., start + first : end, :], diagonal[..., start + first : end]
+                )
+            if fused:
+                here, own = slice(first, last), slice(start + first, start + last)
+                column_kernel.quantize_run(
+                    part[..., here, :],
+                    ahead[..., here, here],
+                    None if drift is None else drift[..., own, own],
+                    rule.run_grid(first, last),
+                    rule.codes[..., own, :],
+                    values[..., here, :],
+                    errors[..., here, :],
+                )
+            for i in range(first, last) if not fused else ():
                 rule.column(i, rows[i], kept[i], off[i])
                 if i + 1 < last:
                     pull = ahead[..., i, i + 1 : last, None]
                     part[..., i + 1 : last, :].addcmul_(pull, off[i][..., None, :], value=-1)
+                    if drift is not None:
+                        push = drift[..., start + i, start + i + 1 : start + last, None]
+                        part[..., i + 1 : last, :].addcmul_(push, rows[i][..., None, :])
             if last < stop - start:
-                _pass_on(part[..., last:, :], ahead[..., first:last, last : stop - start], errors[..., first:last, :])
-        part.copy_(values)
+                rest = part[..., last:, :]
+                _pass_on(rest, ahead[..., first:last, last : stop - start], errors[..., first:last, :], -1)
+                if drift is not None:
+                    _pass_on(
+                        rest, drift[..., start + first : start + last, start + last : stop], part[..., first:last, :]
+                    )
         loss += errors.mul(inverse).square_().sum(-2) / 2
         if stop < count:
-            _pass_on(columns[..., stop:, :], ahead[..., stop - start :], errors)
+            _pass_on(columns[..., stop:, :], ahead[..., stop - start :], errors, -1)
+            if drift is not None:
+                _pass_on(columns[..., stop:, :], drift[..., start:stop, stop:], part)
+        part.copy_(values)
     return loss
 
 
-def _pass_on(rest: Any, ahead: Any, errors: Any) -> None:
-    """Subtract aheadᵀ errors from `rest` in place."""
+def _pass_on(rest: Any, ahead: Any, given: Any, sign: int = 1) -> None:
+    """Add sign · aheadᵀ given to `rest` in place."""
     if rest.dim() == 2:
-        rest.addmm_(ahead.t(), errors, alpha=-1)
+        rest.addmm_(ahead.t(), given, alpha=sign)
     else:
-        rest.baddbmm_(ahead.mT, errors, alpha=-1)
+        rest.baddbmm_(ahead.mT, given, alpha=sign)

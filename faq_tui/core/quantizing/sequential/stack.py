@@ -15,11 +15,17 @@ class Stack:
     """The decoder layers.
 
     `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
+    `load` reads the weights of the layer with the given number and returns the layer; None if all weights are there.
     """
 
     base: Any
     name: str
     layers: Any  # nn.ModuleList
+    load: Callable[[int], Any] | None = None
+
+    def layer(self, index: int) -> Any:
+        """The layer with its weights."""
+        return self.layers[index] if self.load is None else self.load(index)
 
 
 def find_stack(model: Any) -> Stack:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.devices import free_bytes, work_bytes
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.quantizing.sequential.batching import (
+    Ordering,
     Solve,
     SolveBatch,
     SolvedMatrix,
@@ -27,6 +32,9 @@ from faq_tui.core.quantizing.sequential.stack import Inputs, Stack, capture, in_
 FEW_TOKENS = 0.005
 
 
+# A function of a layer's number. It returns the weights [out, in] of the layer's modules by full name, if an earlier
+# attempt has quantized this layer, and otherwise None.
+Restore = Callable[[int], dict[str, Any] | None]
 # called when a layer is done, with the layer's number and its solved modules by full name
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
@@ -36,13 +44,40 @@ class _Captured(Exception):
 
 
 @dataclass
+class _Teacher:
+    """A copy of the unquantized layer, with the hidden states of the unquantized model."""
+
+    layer: Any
+    forward: Callable[..., Any]  # the hidden states after `layer`, for the number of a batch
+
+    def call(self, batch: int) -> Any:
+        return self.forward(self.layer, batch=batch)
+
+    def input_of(self, module: str, batch: int) -> Any:
+        """The input of `module`, [rows, tokens, in_features]."""
+        found: list[Any] = []
+
+        def hook(_module: Any, args: tuple[Any, ...]) -> None:
+            found.append(args[0])
+            raise _Captured
+
+        handle = self.layer.get_submodule(module).register_forward_pre_hook(hook)
+        try:
+            with suppress(_Captured):
+                self.call(batch)
+        finally:
+            handle.remove()
+        return found[0]
+
+
+@dataclass
 class LayerWalk:
     stack: Stack
     device: str
-    damp: float
-    by_activation: bool
+    ordering: Ordering
     solve: Solve
     keep: Keep
+    restore: Restore
     progress: QuantizationProgress
     cancel: CancelToken
     own: Any = None  # the dtype in which the model's weights are stored
@@ -52,19 +87,22 @@ class LayerWalk:
         """Quantize every layer of the stack. Each layer is freed after `keep` was called with its solved modules."""
         import torch
 
-        self.own = next(self.stack.layers.parameters()).dtype
         # A CPU computes in float32, because bfloat16 is slow there. The stored weights have the model's dtype anyway.
         dtype = torch.float32 if self.device == "cpu" else None
         self.tokens = sum(map(len, rows))
         batches = in_batches(rows, self._tokens_at_once(max(map(len, rows))))
         inputs = capture(self.stack, batches, self.device, dtype, self._store(rows), self.cancel.check)
-        for index, layer in enumerate(self.stack.layers):
+        unquantized = replace(inputs, hidden=list(inputs.hidden)) if self.ordering.alpha is not None else None
+        for index in range(len(self.stack.layers)):
+            layer = self.stack.layer(index)
+            self.own = next(layer.parameters()).dtype
             unfuse_experts(layer)
             layer.to(self.device, dtype)
             with torch.no_grad():
-                solved = self._layer(index, layer, inputs)
-            self.keep(index, solved)
-            self.progress.layer_done(index)
+                solved = self._layer(index, layer, inputs, unquantized)
+            if solved is not None:
+                self.keep(index, solved)
+                self.progress.layer_done(index)
             layer.to("meta")
             if self.device == "cuda":
                 torch.cuda.empty_cache()
@@ -88,18 +126,48 @@ class LayerWalk:
             token += 8 * config.num_attention_heads * longest
         return work_bytes(self.device) // int(token)
 
-    def _layer(self, index: int, layer: Any, inputs: Inputs) -> dict[str, SolvedMatrix]:
-        def call(batch: int) -> Any:
-            self.cancel.check()
-            out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
-            return out[0] if isinstance(out, tuple) else out
+    def _call(self, layer: Any, inputs: Inputs, index: int, batch: int) -> Any:
+        """The hidden states [rows, tokens, hidden] after `layer`, for one batch."""
+        self.cancel.check()
+        out = layer(inputs.hidden[batch].to(self.device), **inputs.of(batch, index))
+        return out[0] if isinstance(out, tuple) else out
 
+    def _layer(
+        self, index: int, layer: Any, inputs: Inputs, unquantized: Inputs | None
+    ) -> dict[str, SolvedMatrix] | None:
+        """Quantize one layer in place, and replace the hidden states by those after the layer.
+
+        `unquantized` has the hidden states of the unquantized model, for methods that compare with it. Returns None
+        if an earlier attempt has quantized the layer.
+        """
+
+        def call(batch: int) -> Any:
+            return self._call(layer, inputs, index, batch)
+
+        teacher = None
+        if unquantized is not None:
+            teacher = _Teacher(copy.deepcopy(layer), partial(self._call, inputs=unquantized, index=index))
+        restored = self.restore(index)
+        solved = None if restored is not None else self._solved(index, layer, inputs, call, teacher)
+        for name, weight in (restored or {}).items():
+            module = layer.get_submodule(name.removeprefix(f"{self.stack.name}.{index}."))
+            module.weight.data = weight.to(self.own).to(module.weight)
+        for batch in range(len(inputs.hidden)):
+            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
+            if teacher is not None and unquantized is not None:
+                unquantized.hidden[batch] = teacher.call(batch).to(unquantized.hidden[batch].device)
+        return solved
+
+    def _solved(
+        self, index: int, layer: Any, inputs: Inputs, call: Callable[[int], Any], teacher: _Teacher | None
+    ) -> dict[str, SolvedMatrix]:
+        """Quantize the modules of one layer in place, group by group."""
         largest = max(range(len(inputs.hidden)), key=lambda batch: inputs.hidden[batch].shape[:2].numel())
         groups = find_groups(layer, lambda: call(largest))
         self.progress.start_layer(index, [name for group in groups for name in group.modules])
         modules, solved = linears(layer), dict[str, SolvedMatrix]()
         for group in groups:
-            hessians = self._hessians(modules, group, len(inputs.hidden), call)
+            hessians = self._hessians(modules, group, len(inputs.hidden), call, teacher)
             few = {
                 name
                 for name, hessian in hessians.items()
@@ -107,24 +175,26 @@ class LayerWalk:
             }
             for part in batch_matrices(group, modules, few, work_bytes(self.device)):
                 self._solve(index, modules, part, hessians, solved)
-        for batch in range(len(inputs.hidden)):
-            inputs.hidden[batch] = call(batch).to(inputs.hidden[batch].device)
         return solved
 
     def _hessians(
-        self, modules: dict[str, Any], group: ModuleGroup, batches: int, call: Callable[[int], Any]
+        self,
+        modules: dict[str, Any],
+        group: ModuleGroup,
+        batches: int,
+        call: Callable[[int], Any],
+        teacher: _Teacher | None,
     ) -> dict[str, Hessian]:
-        """The Hessians of a group.
-
-        Modules with a common input share one Hessian, which has the first module's name.
-        """
-        hessians = {
-            name: Hessian(modules[name].in_features, self.device) for name in dict.fromkeys(group.inputs.values())
-        }
+        """The Hessians of a group. Modules with a shared input have one Hessian under the first module's name."""
+        shared = dict.fromkeys(group.inputs.values())
+        if teacher is not None and (group.experts or len(shared) > 1):
+            raise FaqError('the routed experts of the two models get different tokens: use engine = "gptqmodel"')
+        hessians = {name: Hessian(modules[name].in_features, self.device, teacher is not None) for name in shared}
+        unquantized: Any = None
 
         def take(name: str) -> Callable[[Any, tuple[Any, ...]], None]:
             def hook(_module: Any, args: tuple[Any, ...]) -> None:
-                hessians[name].add(args[0])
+                hessians[name].add(args[0], unquantized)
                 if not group.experts:
                     raise _Captured
 
@@ -133,10 +203,10 @@ class LayerWalk:
         hooks = [modules[name].register_forward_pre_hook(take(name)) for name in hessians]
         try:
             for batch in range(batches):
-                try:
+                if teacher is not None:
+                    unquantized = teacher.input_of(next(iter(shared)), batch)
+                with suppress(_Captured):
                     call(batch)
-                except _Captured:
-                    continue
         finally:
             for hook in hooks:
                 hook.remove()
@@ -155,7 +225,7 @@ class LayerWalk:
         prefix = f"{self.stack.name}.{index}."
         try:
             weights = part.weights(modules)
-            factor = part.factor(hessians, self.damp, self.by_activation)
+            factor = part.factor(hessians, self.ordering)
             names = [[prefix + name for name in sharing] for sharing in part.modules]
             results = self.solve(names, [weight.to(self.own) for weight in weights], factor, self.cancel.check)
         except UnsolvableMatrix as error:

@@ -15,7 +15,7 @@ from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, quantize_matrix, quantize_stack
 from faq_tui.core.quantizing.methods.w8a8 import matrix as w8a8
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.sequential.batching import SolvedMatrix, batch_matrices
+from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix, batch_matrices
 from faq_tui.core.quantizing.sequential.groups import ModuleGroup
 from faq_tui.core.quantizing.sequential.hessian import Factor, Hessian, UnsolvableHessian, factorize, means
 from faq_tui.core.quantizing.sequential.stack import find_stack
@@ -165,7 +165,7 @@ def test_a_mixture_comes_out_as_module_by_module(method: str, monkeypatch: pytes
         monkeypatch.setattr(walk, "work_bytes", lambda _device: budget)  # noqa: B023
         stack = find_stack(make_tiny_moe())
         progress = QuantizationProgress(lambda _kind, **_body: None, CancelToken())
-        LayerWalk(stack, "cpu", 0.01, True, solve, keep, progress, CancelToken()).run(rows)
+        LayerWalk(stack, "cpu", Ordering(0.01), solve, keep, lambda _layer: None, progress, CancelToken()).run(rows)
     assert set(batches[1]) == {1} and max(batches[1 << 28]) == 8  # gate and up of four experts
     one, other = found.values()
     assert one.keys() == other.keys() and len(one) == 2 * (4 + 4 * 3)

@@ -12,7 +12,7 @@ from faq_tui.core.base.errors import FaqError, Stopped
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.quantizing.output import coverage
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.quantizing.sequential.batching import Solve, SolvedMatrix
+from faq_tui.core.quantizing.sequential.batching import Ordering, Solve, SolvedMatrix
 from faq_tui.core.quantizing.sequential.groups import find_groups
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.stack import capture, find_stack
@@ -46,7 +46,8 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     states: list[Any] = []
     last = find_stack(model).layers[-1]
     last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))
-    LayerWalk(find_stack(model), "cpu", 0.01, True, one_by_one(solve), kept.__setitem__, progress, cancel).run(ROWS)
+    keep, restore = kept.__setitem__, lambda _layer: None
+    LayerWalk(find_stack(model), "cpu", Ordering(0.01), one_by_one(solve), keep, restore, progress, cancel).run(ROWS)
     rows = [row for batch in states[-2:] for row in batch]  # two rows of one length go together
     return rows, kept, messages
 

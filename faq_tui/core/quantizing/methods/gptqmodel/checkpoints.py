@@ -6,7 +6,6 @@ A file beside the checkpoints stores the messages about finished layers, because
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 import sys
 import time
@@ -14,10 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from faq_tui.core.base.files import atomic_text
+from faq_tui.core.quantizing.layer_messages import LayerMessages
 from faq_tui.core.quantizing.progress import QuantizationProgress, Send
-
-KINDS = ("layer_started", "module", "layer_done")
 
 
 class Checkpoint:
@@ -25,7 +22,7 @@ class Checkpoint:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.messages = folder / "told.jsonl"
+        self._messages = LayerMessages(folder / "told.jsonl")
         self.resumed_at: int | None = None  # the first layer that this attempt computes; None until it is known
         self._begun = False
 
@@ -49,15 +46,8 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def noting(self, send: Send) -> Send:
-        """Return a function that calls `send` and also appends messages about layers to the file of messages."""
-
-        def noted(kind: str, **body: Any) -> None:
-            if kind in KINDS:
-                with self.messages.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"kind": kind, **body}) + "\n")
-            send(kind, **body)
-
-        return noted
+        """Return a function that calls `send` and also records messages about layers."""
+        return self._messages.noting(send)
 
     def begin_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
         """Send the recorded messages of all layers before `layer`, the first layer to compute.
@@ -67,25 +57,9 @@ class Checkpoint:
         if self._begun:
             return
         self._begun = True
-        kept = [message for message in self._read() if message["layer"] < layer]
-        with atomic_text(self.messages) as file:
-            file.writelines(json.dumps(message) + "\n" for message in kept)
+        self._messages.resume_at(layer, progress, send)
         if layer:
             self.resumed_at = layer
-            send("resumed", layer=layer)
-            progress.again(kept, send)
-
-    def _read(self) -> list[dict[str, Any]]:
-        """The recorded messages without repeats, sorted by layer and kind. An incomplete last line is skipped."""
-        messages: dict[tuple[int, str, str], dict[str, Any]] = {}
-        if self.messages.is_file():
-            for line in self.messages.read_text(encoding="utf-8").splitlines():
-                try:
-                    message = json.loads(line)
-                    messages[message["layer"], message["kind"], message.get("module", "")] = message
-                except (ValueError, KeyError, TypeError):
-                    continue
-        return sorted(messages.values(), key=lambda message: (message["layer"], KINDS.index(message["kind"])))
 
 
 def supports(model: Any) -> bool:

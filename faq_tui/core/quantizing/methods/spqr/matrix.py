@@ -17,6 +17,7 @@ from faq_tui.core.quantizing.methods.spqr.grid import (
     stored,
     without,
 )
+from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
@@ -64,6 +65,8 @@ class _SpqrRule:
 
         self.knobs = knobs
         self.threshold = threshold
+        everything = columns.new_full((*columns.shape[:-2], columns.shape[-1]), math.inf)
+        self.roots = everything if threshold is None else threshold.sqrt()  # [..., out]
         self.codes = columns.new_empty(columns.shape)
         self.outliers = torch.zeros(columns.shape, dtype=torch.bool, device=columns.device)
         self.levels: list[Pair] = []
@@ -84,10 +87,11 @@ class _SpqrRule:
         self.grid = decoded(scale, zero, knobs.bits, weights.shape[-1])
 
     def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
+        self.start, self.diagonal = start, diagonal
         self.rows = self.codes[..., start:stop, :].unbind(-2)
         if self.threshold is not None:
             # The condition err² > T is equivalent to |w - ŵ| > sqrt(T) U_cc.
-            self.limits = (self.threshold.sqrt()[..., None, :] * diagonal[..., None]).unbind(-2)
+            self.limits = (self.roots[..., None, :] * diagonal[..., None]).unbind(-2)
             self.block_outliers = self.outliers[..., start:stop, :].unbind(-2)
 
     def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
@@ -100,6 +104,20 @@ class _SpqrRule:
             outlier = torch.gt(error.abs_(), self.limits[offset], out=self.block_outliers[offset])
             torch.where(outlier, weights, values, out=values)
             torch.sub(weights, values, out=error)
+
+    def run_grid(self, first: int, last: int) -> RunGrid:
+        most = 2**self.knobs.bits - 1
+        outliers = self.outliers[..., self.start + first : self.start + last, :]
+        # Without outliers, the limit is infinite.
+        return RunGrid(
+            self.grid.scale.contiguous(),
+            self.grid.zero.contiguous(),
+            0,
+            most,
+            self.roots,
+            self.diagonal[..., first:last].contiguous(),
+            outliers,
+        )
 
 
 def decoded(scale: Any, zero: Any, bits: int, rows: int) -> Grid:

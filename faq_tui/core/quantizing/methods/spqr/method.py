@@ -69,39 +69,45 @@ class Spqr(Method):
         from safetensors.torch import save_file
 
         from faq_tui.core.quantizing.methods.spqr.matrix import quantize_stack
-        from faq_tui.core.quantizing.methods.spqr.sidecar import Bits, count_bits, to_tensors
-        from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
-        from faq_tui.core.quantizing.sequential.engine import quantize_layers
+        from faq_tui.core.quantizing.methods.spqr.sidecar import count_folder, to_tensors
+        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+        from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
 
         recipe = job.recipe
         assert isinstance(recipe, SpqrRecipe)
-        knobs, bits = knobs_of(recipe), Bits()
+        knobs = knobs_of(recipe)
 
         def solve(
             names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
         ) -> dict[str, SolvedMatrix]:
-            nonlocal bits
             solved = {}
             for position, made in enumerate(quantize_stack(weights, factor, knobs, check)):
                 dense = made.weight.to(weights[position].dtype)
-                outliers, losses = made.outliers.flatten(1).sum(1).tolist(), made.loss.tolist()
+                losses = made.loss.tolist()
                 for index, sharing in enumerate(names):
                     name, weight = sharing[position], dense[index]
-                    bits = bits + count_bits(weight.shape[0], weight.shape[1], knobs, outliers[index], ordered=True)
                     tensors = to_tensors(name, made.one(index), factor.order[index], knobs, weight)
                     solved[name] = SolvedMatrix(weight, losses[index], tensors)
             return solved
 
-        def stored(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
+        def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
             codes = {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
-            side = job.out / SIDECAR
+            side = beside / SIDECAR
             side.mkdir(exist_ok=True)
             save_file(codes, side / f"layer-{layer:05}.safetensors")
             return {f"{name}.weight": module.weight for name, module in solved.items()}
 
-        quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
+        def dense_of(module: str, tensors: dict[str, Any]) -> Any:
+            del module
+            return tensors["weight"]
+
+        method = WalkMethod(solve, stored, dense_of)
+        facts = quantize_layers(job, Ordering(recipe.damp_percent), target, rows, progress, cancel, method)
+        bits = count_folder(job.out / SIDECAR, knobs)
         share = bits.outliers / 32 / bits.weights
-        return EngineResult(bits.average, {"bits": asdict(bits), "outlier_share": round(share, 6), "export": EXPORT})
+        return EngineResult(
+            bits.average, {"bits": asdict(bits), "outlier_share": round(share, 6), "export": EXPORT, **facts}
+        )
 
 
 def knobs_of(recipe: SpqrRecipe) -> Knobs:

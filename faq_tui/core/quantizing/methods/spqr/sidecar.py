@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from faq_tui.core.models.headers import tensors_of
 from faq_tui.core.quantizing.methods.spqr.grid import Level
 from faq_tui.core.quantizing.methods.spqr.matrix import Knobs, Quantized, decoded
 
@@ -51,6 +53,18 @@ def count_bits(out: int, columns: int, knobs: Knobs, outliers: int, ordered: boo
         row_pointers=32 * (out + 1) if outliers else 0,
         permutation=columns * INDEX_BITS if ordered else 0,
     )
+
+
+def count_folder(folder: Path, knobs: Knobs) -> Bits:
+    """Count the bits of all matrices whose codes are in the files of `folder`. Only the headers are read."""
+    bits = Bits()
+    shapes = {name: shape for name, (_, shape, _) in tensors_of(folder).items()}
+    for name in shapes:
+        module, _, part = name.rpartition(".")
+        if part == "order":
+            out, outliers = shapes[f"{module}.crow"][0] - 1, shapes[f"{module}.values"][0]
+            bits = bits + count_bits(out, shapes[name][0], knobs, outliers, ordered=True)
+    return bits
 
 
 def to_tensors(name: str, quantized: Quantized, order: Any, knobs: Knobs, weight: Any) -> dict[str, Any]:

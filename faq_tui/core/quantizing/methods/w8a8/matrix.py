@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.quantizing.methods.w8a8.format import LARGEST
+from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
 from faq_tui.core.quantizing.sequential.hessian import Factor
 from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
@@ -22,7 +23,7 @@ class Int8:
 
 class _ChannelRule:
     def __init__(self, scale: Any, columns: Any) -> None:
-        self.scale = scale
+        self.scale, self.zero = scale, scale.new_zeros(scale.shape)
         self.codes = columns.new_empty(columns.shape)
         self.rows: Sequence[Any] = ()
 
@@ -40,6 +41,10 @@ class _ChannelRule:
         torch.div(weights, self.scale, out=codes).round_().clamp_(-LARGEST, LARGEST)
         torch.mul(codes, self.scale, out=values)
         torch.sub(weights, values, out=error)
+
+    def run_grid(self, first: int, last: int) -> RunGrid:
+        del first, last
+        return RunGrid(self.scale, self.zero, -LARGEST, LARGEST)
 
 
 def quantize_stack(weights: Sequence[Any], factor: Factor, check: Callable[[], None]) -> list[Int8]:

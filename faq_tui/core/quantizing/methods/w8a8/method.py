@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from faq_tui.core.base.cancel import CancelToken
-from faq_tui.core.models.headers import linear_shapes
+from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.methods.base import Method
@@ -59,12 +59,11 @@ class W8a8(Method):
         cancel: CancelToken,
     ) -> EngineResult:
         from faq_tui.core.quantizing.methods.w8a8.matrix import quantize_stack
-        from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
-        from faq_tui.core.quantizing.sequential.engine import quantize_layers
+        from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+        from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
 
         recipe = job.recipe
         assert isinstance(recipe, W8a8Recipe)
-        shapes: dict[str, tuple[int, int]] = {}
 
         def solve(
             names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
@@ -75,7 +74,6 @@ class W8a8(Method):
                 losses = made.loss.tolist()
                 for index, sharing in enumerate(names):
                     name = sharing[position]
-                    shapes[name] = tuple(dense.shape[1:])
                     tensors = {
                         f"{name}.weight": made.codes[index].cpu(),
                         f"{name}.weight_scale": made.scale[index].cpu(),
@@ -83,11 +81,20 @@ class W8a8(Method):
                     solved[name] = SolvedMatrix(dense[index], losses[index], tensors)
             return solved
 
-        def stored(layer: int, solved: dict[str, SolvedMatrix]) -> dict[str, Any]:
-            del layer
+        def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
+            del layer, beside
             return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
 
-        quantize_layers(job, recipe.damp_percent, target, rows, progress, cancel, solve, stored)
+        def dense_of(module: str, tensors: dict[str, Any]) -> Any:
+            del module
+            return tensors["weight"].float() * tensors["weight_scale"].float()
+
+        method = WalkMethod(solve, stored, dense_of)
+        facts = quantize_layers(job, Ordering(recipe.damp_percent), target, rows, progress, cancel, method)
+        scaled = [
+            name.removesuffix(".weight_scale") for name in tensors_of(job.out) if name.endswith(".weight_scale")
+        ]
+        shapes = {name: shape for name, shape in linear_shapes(target).items() if name in set(scaled)}
         path = job.out / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
         # Servers implement routers as linear layers and would quantize them.
@@ -96,7 +103,7 @@ class W8a8(Method):
         path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         weights = sum(out * columns for out, columns in shapes.values())
         scales = sum(out * SCALE_BITS for out, _ in shapes.values())
-        return EngineResult(recipe.bits + scales / weights, {"activations": ACTIVATIONS})
+        return EngineResult(recipe.bits + scales / weights, {"activations": ACTIVATIONS, **facts})
 
 
 def quantization_config(ignored: list[str]) -> dict[str, Any]:

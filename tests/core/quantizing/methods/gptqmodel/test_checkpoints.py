@@ -1,4 +1,4 @@
-"""A quantization that is killed or stopped goes on at its layer, and ends with the same bits."""
+"""A quantization by gptqmodel that is killed or stopped goes on at its layer, and ends with the same bits."""
 
 from __future__ import annotations
 
@@ -39,15 +39,14 @@ def deep(tmp_path_factory: pytest.TempPathFactory) -> Bench:
 @pytest.fixture(scope="module")
 def whole(deep: Bench) -> dict[str, Any]:
     """The weights that an uninterrupted run gives, without any checkpoint."""
-    spec = deep.spec("whole")
+    spec = deep.spec("whole", engine="gptqmodel")
     deep.worker(spec, lambda _message: None, CancelToken())
     return tensors(Path(spec["out"]))
 
 
 def spec_of(deep: Bench, name: str, method: str) -> dict[str, Any]:
     place = str(deep.root / f"checkpoints-{name}")
-    own = {} if method == "spqr" else {"sym": method == "gptq"}  # spqr has no such key
-    return deep.spec(name, method=method, **own, checkpoints=place, checkpoint_s=0.0)
+    return deep.spec(name, method=method, engine="gptqmodel", checkpoints=place, checkpoint_s=0.0)
 
 
 def interrupted(deep: Bench, spec: dict[str, Any], how: str) -> list[Message]:

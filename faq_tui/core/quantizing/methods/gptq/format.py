@@ -1,0 +1,114 @@
+"""The storage format of GPTQ: codes packed into 32-bit words, with scales and zero points for each group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from faq_tui.core.models.dense import Config, FolderTensors, Kernels, WeightFormat, incomplete, lacking
+
+if TYPE_CHECKING:
+    from faq_tui.core.quantizing.methods.gptq.matrix import Packable
+
+WORD = 32  # bits
+PARTS = ("qweight", "qzeros", "scales", "g_idx")
+
+
+class GptqFormat(WeightFormat):
+    """Packed codes with scales and zero points by group, for GPTQConfig and GPTQMarlinConfig of vLLM and SGLang.
+
+    Of a module with the weight [out, in]: `qweight` int32 [in · bits / 32, out], `qzeros` int32 [groups,
+    out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in], the group of each column. The lowest
+    bits of a word hold the first code. The checkpoint format `gptq` stores each zero point minus one, `gptq_v2` the
+    zero point itself.
+    """
+
+    quant_method = "gptq"
+    kernels: ClassVar[Kernels] = {
+        "bits": (4, 8),
+        "group_size": (-1, 32, 64, 128),
+        "sym": (True,),
+        "desc_act": (False,),
+    }
+
+    def dense_state(self, folder: Path, quantization: Config, dtype: Any) -> dict[str, Any]:
+        """The dense state dict: see `dense_of`."""
+        tensors, state = FolderTensors(folder), dict[str, Any]()
+        for name in tensors.files:
+            module, _, part = name.rpartition(".")
+            if part == "qweight":
+                parts = {one: tensors.read(f"{module}.{one}") for one in PARTS}
+                state[f"{module}.weight"] = dense_of(parts, quantization).to(dtype)
+            elif part not in PARTS:
+                state[name] = tensors.read_as(name, dtype)
+        return state
+
+    def problems(self, quantization: Config, tensors: set[str]) -> list[str]:
+        sentences = lacking(quantization, ("bits", "group_size", "desc_act", "sym"))
+        if quantization.get("checkpoint_format", "gptq") not in ("gptq", "gptq_v2"):
+            sentences.append(f"quantization_config has checkpoint_format {quantization['checkpoint_format']!r}")
+        return sentences + incomplete(tensors, PARTS)
+
+
+GPTQ_FORMAT = GptqFormat()
+
+
+def pack(values: Any, bits: int) -> Any:
+    """Pack whole numbers below 2^bits, [..., count], into int32 words [..., count · bits / 32], lowest bits first."""
+    import torch
+
+    each = WORD // bits
+    shifts = torch.arange(each, device=values.device) * bits
+    words = (values.unflatten(-1, (-1, each)).long() << shifts).sum(-1)
+    return words.to(torch.int32)  # keeps the lowest 32 bits
+
+
+def unpack(words: Any, bits: int) -> Any:
+    """Undo `pack`: int32 words [..., words] to whole numbers [..., words · 32 / bits] in int32."""
+    import torch
+
+    shifts = torch.arange(0, WORD, bits, device=words.device, dtype=torch.int32)
+    return ((words[..., None] >> shifts) & (2**bits - 1)).flatten(-2)
+
+
+def dense_of(parts: dict[str, Any], quantization: Config) -> Any:
+    """The weight [out, in] in float32 from the tensors in PARTS: w = scales[g_idx] · (q - zeros[g_idx])."""
+    bits = quantization["bits"]
+    shift = 0 if quantization.get("checkpoint_format", "gptq") == "gptq_v2" else 1
+    groups = parts["g_idx"].long()
+    codes = unpack(parts["qweight"].t(), bits).t().float()
+    zeros = ((unpack(parts["qzeros"], bits) + shift) % 2**bits).float()[groups]
+    return ((codes - zeros) * parts["scales"].float()[groups]).t().contiguous()
+
+
+def packed_tensors(name: str, matrix: Packable, bits: int, v2: bool) -> dict[str, Any]:
+    """The named tensors of one matrix, on the CPU. `v2` stores the zero points as in `gptq_v2`."""
+    import torch
+
+    zeros = matrix.zeros.int() - (0 if v2 else 1)
+    return {
+        f"{name}.qweight": pack(matrix.codes, bits).t().contiguous().cpu(),
+        f"{name}.qzeros": pack(zeros % 2**bits, bits).cpu(),
+        f"{name}.scales": matrix.scales.contiguous().cpu(),
+        f"{name}.g_idx": matrix.groups.to(torch.int32).cpu(),
+    }
+
+
+def quantization_config(
+    bits: int, group_size: int, sym: bool, desc_act: bool, meta: dict[str, Any]
+) -> dict[str, Any]:
+    """The `quantization_config` of config.json.
+
+    An asymmetric grid is stored as `gptq_v2`, because `gptq` cannot hold the zero point 0 in every loader.
+    """
+    return {
+        "quant_method": "gptq",
+        "bits": bits,
+        "group_size": group_size,
+        "sym": sym,
+        "desc_act": desc_act,
+        "checkpoint_format": "gptq" if sym else "gptq_v2",
+        "pack_dtype": "int32",
+        "lm_head": False,
+        "meta": meta,
+    }

@@ -1,0 +1,175 @@
+"""Quantize weight matrices by GPTQ: one scale and one zero point for each group of columns and each output row.
+
+GPTQ: Frantar et al. 2022, arXiv:2210.17323. With a factor that has a drift, the result is that of GPTAQ (Li et al.
+2025, arXiv:2504.02692).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faq_tui.core.quantizing.sequential.column_kernel import RunGrid
+from faq_tui.core.quantizing.sequential.hessian import Factor
+from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
+
+TINY = 6e-8  # the smallest positive float16
+# The search for the scale: candidates shrink the range of a group down to LEAST_RANGE in STEPS steps. The error of
+# a weight counts with the power NORM (Frantar's reference code, quant.py).
+STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
+
+
+@dataclass(frozen=True)
+class GridChoice:
+    """How a group's grid is chosen.
+
+    `symmetric` fixes the zero point in the middle of the codes. `search` looks for the scale with the least rounding
+    error; otherwise the grid covers the largest weight. If `scattered`, a group is `group_size` columns in solving
+    order, wherever they are in the matrix. Otherwise the solving order must keep groups of neighbours together.
+    """
+
+    bits: int
+    group_size: int
+    symmetric: bool = True
+    search: bool = False
+    scattered: bool = False
+
+    @property
+    def most(self) -> int:
+        """The largest code."""
+        return int(2**self.bits - 1)
+
+
+@dataclass(frozen=True)
+class Packable:
+    """A quantized matrix: ŵ = scale · (code - zero), with scale and zero of the column's group.
+
+    In the shapes, `...` stands for nothing, or for one batch dimension.
+    """
+
+    codes: Any  # [..., out, in] uint8
+    scales: Any  # [..., groups, out] float16
+    zeros: Any  # [..., groups, out] uint8
+    groups: Any  # [..., in] int64, the group of each column
+    loss: Any  # [...]
+
+    def one(self, index: int) -> Packable:
+        """One matrix of the batch."""
+        parts = (self.codes, self.scales, self.zeros, self.groups, self.loss)
+        return Packable(*(part[index] for part in parts))
+
+    def dense(self) -> Any:
+        """The dequantized matrix [out, in] in float32. Only for one matrix, without a batch dimension."""
+        scales, zeros = self.scales.float()[self.groups], self.zeros.float()[self.groups]
+        return ((self.codes.t().float() - zeros) * scales).t().contiguous()
+
+
+class _GroupRule:
+    def __init__(self, grid: GridChoice, columns: Any) -> None:
+        self.grid = grid
+        self.codes = columns.new_empty(columns.shape)
+        self.scales: list[Any] = []
+        self.zeros: list[Any] = []
+        self.rows: Sequence[Any] = ()
+
+    def begin_group(self, first: int, weights: Any, diagonal: Any) -> None:
+        del first, diagonal
+        scale, zero = fit(weights, self.grid)
+        self.scales.append(scale)
+        self.zeros.append(zero)
+
+    def begin_block(self, start: int, stop: int, diagonal: Any) -> None:
+        del diagonal
+        self.rows = self.codes[..., start:stop, :].unbind(-2)
+
+    def column(self, offset: int, weights: Any, values: Any, error: Any) -> None:
+        import torch
+
+        codes, scale, zero = self.rows[offset], self.scales[-1], self.zeros[-1]
+        torch.div(weights, scale, out=codes).round_().add_(zero).clamp_(0, self.grid.most)
+        torch.sub(codes, zero, out=values).mul_(scale)
+        torch.sub(weights, values, out=error)
+
+    def run_grid(self, first: int, last: int) -> RunGrid:
+        del first, last
+        return RunGrid(self.scales[-1], self.zeros[-1], 0, self.grid.most)
+
+
+def fit(weights: Any, grid: GridChoice) -> tuple[Any, Any]:
+    """The scale and the zero point [..., out] of a group of `weights` [..., group, out], in float32.
+
+    The scale is rounded to float16, in which it is stored. The zero point is a whole number. The range of the codes
+    covers 0 and every weight of the group: [-m, m] with m = max |w| if the grid is symmetric, else [min, max].
+    """
+    import torch
+
+    low, high = weights.aminmax(dim=-2)
+    low, high = low.clamp(max=0), high.clamp(min=0)
+    if grid.symmetric:
+        high = torch.maximum(-low, high)
+        low = -high
+    scale, zero = _grid(low, high, grid)
+    if not grid.search:
+        return scale, zero
+    best = _rounding_error(weights, scale, zero, grid.most)
+    for step in range(1, STEPS):
+        share = 1 - step / STEPS * (1 - LEAST_RANGE)
+        other_scale, other_zero = _grid(low * share, high * share, grid)
+        error = _rounding_error(weights, other_scale, other_zero, grid.most)
+        better = error < best
+        best = torch.where(better, error, best)
+        scale, zero = torch.where(better, other_scale, scale), torch.where(better, other_zero, zero)
+    return scale, zero
+
+
+def _grid(low: Any, high: Any, grid: GridChoice) -> tuple[Any, Any]:
+    import torch
+
+    scale = ((high - low) / grid.most).clamp_(min=TINY).half().float().clamp_(min=TINY)
+    if grid.symmetric:
+        return scale, torch.full_like(scale, (grid.most + 1) // 2)
+    return scale, (-low / scale).round_().clamp_(0, grid.most)
+
+
+def _rounding_error(weights: Any, scale: Any, zero: Any, most: int) -> Any:
+    scale, zero = scale[..., None, :], zero[..., None, :]
+    codes = (weights / scale).round_().add_(zero).clamp_(0, most)
+    return codes.sub_(zero).mul_(scale).sub_(weights).abs_().pow_(NORM).sum(-2)
+
+
+def quantize_stack(
+    weights: Sequence[Any], factor: Factor, grid: GridChoice, check: Callable[[], None]
+) -> list[Packable]:
+    """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
+
+    The order of the columns must fit `grid.scattered`.
+    """
+    import torch
+
+    columns = arranged(weights, factor)
+    rule = _GroupRule(grid, columns)
+    loss = walk(columns, factor.upper, grid.group_size, rule, check, factor.drift)
+    count = columns.shape[-2]
+    size = count if grid.group_size == -1 else grid.group_size
+    scales, zeros = torch.stack(rule.scales, -2), torch.stack(rule.zeros, -2)
+    groups = (torch.arange(count, device=columns.device) // size).expand(factor.order.shape)
+    if grid.scattered:
+        groups = torch.empty_like(factor.order).scatter_(-1, factor.order, groups)
+    else:
+        own = (factor.order // size)[..., ::size].argsort(-1)  # position of each group in solving order
+        scales, zeros = (part.gather(-2, own[..., None].expand_as(part)) for part in (scales, zeros))
+    codes = restored(rule.codes.to(torch.uint8), factor.order)
+    sizes = [weight.shape[-2] for weight in weights]
+    return [
+        Packable(code.mT.contiguous(), scale.half(), zero.to(torch.uint8), groups, lost.sum(-1))
+        for code, scale, zero, lost in zip(
+            *(part.split(sizes, -1) for part in (codes, scales, zeros, loss)), strict=True
+        )
+    ]
+
+
+def quantize_matrix(weight: Any, factor: Factor, grid: GridChoice, check: Callable[[], None]) -> Packable:
+    """Quantize a single matrix [out, in]."""
+    (made,) = quantize_stack([weight], factor, grid, check)
+    return made

@@ -1,0 +1,103 @@
+"""GPTQ as a quantization method (Frantar et al. 2022, arXiv:2210.17323): its settings and its two engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.quantizing.cost_model import MethodCost
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
+from faq_tui.core.quantizing.methods.gptq.walked import by_gptqmodel, quantize_by_walk, uses_walk
+from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
+from faq_tui.core.quantizing.output import EngineResult
+from faq_tui.core.quantizing.progress import QuantizationProgress
+from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets
+
+Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
+Engine = Annotated[
+    Literal["auto", "walk", "gptqmodel"],
+    Field(description="auto; walk: faq-tui's own solver; gptqmodel: the library, for models that walk cannot handle"),
+]
+ScaleSearch = Annotated[bool, Field(description="search for the scale with the least rounding error (only in walk)")]
+
+
+class GptqRecipe(GptqmodelRecipe):
+    presets: ClassVar[Presets] = {"paper": PAPER}
+    added_later: ClassVar[dict[str, Any]] = {**GptqmodelRecipe.added_later, "engine": "auto", "scale_search": False}
+
+    method: Literal["gptq"] = "gptq"
+    bits: Literal[4, 8] = 4
+    group_size: GroupSize = 128
+    sym: Sym = True
+    desc_act: Annotated[bool, Field(description="true quantizes columns in the order of falling activations")] = False
+    damp_percent: Damping = 0.05
+    scale_search: ScaleSearch = False
+    experts: Experts = "routed"
+    engine: Engine = "auto"
+
+    @model_validator(mode="after")
+    def _engine_has_the_options(self) -> GptqRecipe:
+        check_engine(self)
+        return self
+
+
+def gptq_config(gptqmodel: Any, recipe: Any, scratch: Path, **more: Any) -> Any:
+    """Make gptqmodel's GPTQConfig for a recipe of GPTQ or GPTAQ."""
+    return gptqmodel.GPTQConfig(
+        bits=recipe.bits,
+        group_size=recipe.group_size,
+        sym=recipe.sym,
+        desc_act=recipe.desc_act,
+        # This option reorders whole groups, so it needs more than one group. It does not slow down inference.
+        act_group_aware=not recipe.desc_act and recipe.group_size != -1,
+        damp_percent=recipe.damp_percent,
+        **common_options(gptqmodel, recipe, scratch),
+        **more,
+    )
+
+
+def check_engine(recipe: Any) -> None:
+    """Raise ValueError if the engine that the recipe names lacks one of its options."""
+    if recipe.engine == "gptqmodel" and recipe.scale_search:
+        raise ValueError('scale_search needs engine = "walk" or "auto"')
+    if recipe.engine == "walk" and recipe.experts == "all":
+        raise ValueError('experts = "all" needs engine = "gptqmodel" or "auto"')
+
+
+class Gptq(GptqmodelMethod):
+    name = "gptq"
+    title = "GPTQ"
+    help = "Rounds weights column by column, and corrects later columns by the Hessian of the layer's inputs."
+    recipe = GptqRecipe
+    format = GPTQ_FORMAT
+    cuda_backend = "gptq_torch"
+    checkpoints = True
+    cost = MethodCost(
+        seconds={"module": 0.09047, "column": 4.149e-5, "hessian": 3.058e-14, "weight": 1.78e-8},
+        gpu_bytes={"context": 1.7e9, "states": 2.08, "layer": 1.72, "expert_squares": 0.61},
+        host_bytes={"context": 2.3e9, "states": 0.99, "resident": 1.98, "expert_squares": 0.67},
+        passes=5.0,
+    )
+
+    def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
+        return gptq_config(gptqmodel, recipe, scratch)
+
+    def quantize(
+        self,
+        job: QuantizationJob,
+        target: Path,
+        rows: list[list[int]],
+        progress: QuantizationProgress,
+        cancel: CancelToken,
+    ) -> EngineResult:
+        """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
+        if uses_walk(job, target):
+            return quantize_by_walk(job, target, rows, progress, cancel)
+        return by_gptqmodel(super().quantize(job, target, rows, progress, cancel))
+
+
+METHOD = Gptq()

@@ -1,0 +1,106 @@
+"""Run GPTQ and GPTAQ on faq-tui's own walk through the layers, and write the packed folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from faq_tui.core.base.cancel import CancelToken
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.headers import linear_shapes, packed_modules
+from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
+from faq_tui.core.quantizing.output import EngineResult, average_bits
+from faq_tui.core.quantizing.preflight import expert_count
+from faq_tui.core.quantizing.progress import QuantizationProgress
+
+if TYPE_CHECKING:
+    from faq_tui.core.quantizing.sequential.batching import SolvedMatrix
+    from faq_tui.core.quantizing.sequential.hessian import Factor
+
+WALK, GPTQMODEL = "walk", "gptqmodel"
+
+
+def uses_walk(job: QuantizationJob, target: Path) -> bool:
+    """True if the job runs on the walk. Raises FaqError if the recipe asks for the walk and the target cannot."""
+    recipe: Any = job.recipe
+    if recipe.engine == GPTQMODEL:
+        return False
+    why = refusal(job, target)
+    if recipe.engine == WALK and why:
+        raise FaqError(f'engine = "walk" does not support this target: {why}')
+    return not why
+
+
+def refusal(job: QuantizationJob, target: Path) -> str:
+    """Why the walk cannot quantize this target by this recipe; "" if it can. Only the shapes of weights are read."""
+    from faq_tui.core.quantizing.sequential.layer_source import refusal_of
+
+    recipe: Any = job.recipe
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    if expert_count(config):
+        if recipe.experts == "all":
+            return "it does not calibrate every expert on every token"
+        if getattr(recipe, "alpha", None) is not None:
+            return "the experts of the quantized and the unquantized model get different tokens"
+    each = WORD // recipe.bits
+    for name, (out, columns) in linear_shapes(target).items():
+        if out % each or columns % each:
+            return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
+    return refusal_of(target, job.trust_remote_code)
+
+
+def by_gptqmodel(result: EngineResult) -> EngineResult:
+    return replace(result, facts={"engine": GPTQMODEL, **result.facts})
+
+
+def quantize_by_walk(
+    job: QuantizationJob, target: Path, rows: list[list[int]], progress: QuantizationProgress, cancel: CancelToken
+) -> EngineResult:
+    """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. It implements `Method.quantize`.
+
+    Columns are solved by falling activation. Without desc_act, the groups stay together (`factorize`).
+    """
+    from faq_tui.core.quantizing.methods.gptq.matrix import GridChoice, quantize_stack
+    from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
+    from faq_tui.core.quantizing.sequential.engine import WalkMethod, quantize_layers
+
+    recipe: Any = job.recipe
+    grid = GridChoice(recipe.bits, recipe.group_size, recipe.sym, recipe.scale_search, recipe.desc_act)
+    together = 0 if recipe.desc_act or recipe.group_size == -1 else recipe.group_size
+    ordering = Ordering(recipe.damp_percent, True, together, getattr(recipe, "alpha", None))
+    config = json.loads((target / "config.json").read_text(encoding="utf-8"))
+    meta = {"quantizer": ["faq-tui"], "damp_percent": recipe.damp_percent}
+    config["quantization_config"] = quantization_config(
+        recipe.bits, recipe.group_size, recipe.sym, recipe.desc_act, meta
+    )
+
+    def solve(
+        names: list[list[str]], weights: list[Any], factor: Factor, check: Callable[[], None]
+    ) -> dict[str, SolvedMatrix]:
+        solved = {}
+        for position, made in enumerate(quantize_stack(weights, factor, grid, check)):
+            losses = made.loss.tolist()
+            for index, sharing in enumerate(names):
+                name, one = sharing[position], made.one(index)
+                tensors = packed_tensors(name, one, recipe.bits, v2=not recipe.sym)
+                solved[name] = SolvedMatrix(one.dense().to(weights[position].dtype), losses[index], tensors)
+        return solved
+
+    def stored(layer: int, solved: dict[str, SolvedMatrix], beside: Path) -> dict[str, Any]:
+        del layer, beside
+        return {key: tensor for module in solved.values() for key, tensor in module.tensors.items()}
+
+    def dense(module: str, tensors: dict[str, Any]) -> Any:
+        del module
+        return dense_of(tensors, config["quantization_config"])
+
+    method = WalkMethod(solve, stored, dense)
+    facts = quantize_layers(job, ordering, target, rows, progress, cancel, method)
+    (job.out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    shapes = linear_shapes(target)
+    packed = [shapes[name] for name in packed_modules(job.out)]
+    return EngineResult(average_bits(recipe.bits, recipe.group_size, packed), {"engine": WALK, **facts})

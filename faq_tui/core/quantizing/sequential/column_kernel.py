@@ -1,0 +1,153 @@
+"""A Triton kernel for the column walk on CUDA: it quantizes a run of columns and corrects the columns after them.
+
+A column needs some ten operations on one row of numbers. As separate CUDA kernels, launching them takes longer than
+the arithmetic. Here one program keeps the run's columns of some outputs in registers and does all of it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+OUTPUTS = 32  # outputs of one program
+RUN = 64  # most columns of one run; all of them are in registers
+
+
+@dataclass(frozen=True)
+class RunGrid:
+    """The grid of a run's group: code = clamp(round(w / scale) + zero, least, most), ŵ = (code - zero) · scale.
+
+    With `limit`, the zero point is not rounded: code = clamp(round(w / scale + zero), least, most), and a weight of
+    column c with |w - ŵ| > limit · diagonal_c is an outlier, which keeps its value.
+    """
+
+    scale: Any  # [..., out] float32
+    zero: Any  # [..., out] float32
+    least: float
+    most: float
+    limit: Any = None  # [..., out] float32
+    diagonal: Any = None  # [..., run] float32
+    outliers: Any = None  # [..., run, out] bool, which is written
+
+
+@cache
+def _kernel() -> Any:
+    import triton
+    import triton.language as tl
+
+    @triton.jit  # type: ignore[untyped-decorator]
+    def quantize(  # type: ignore[no-untyped-def]
+        columns,
+        ahead,
+        drift,
+        scale,
+        zero,
+        limit,
+        diagonal,
+        codes,
+        values,
+        errors,
+        outliers,
+        outputs,
+        columns_batch,
+        ahead_batch,
+        ahead_row,
+        drift_batch,
+        drift_row,
+        scale_batch,
+        diagonal_batch,
+        codes_batch,
+        values_batch,
+        outliers_batch,
+        least,
+        most,
+        COUNT: tl.constexpr,
+        SIZE: tl.constexpr,
+        BLOCK: tl.constexpr,
+        WITH_DRIFT: tl.constexpr,
+        WITH_OUTLIERS: tl.constexpr,
+    ):
+        batch = tl.program_id(1).to(tl.int64)
+        at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+        inside = at < outputs
+        run = tl.arange(0, SIZE)
+        tile = columns + batch * columns_batch + run[:, None] * outputs + at[None, :]
+        held = (run[:, None] < COUNT) & inside[None, :]
+        weights = tl.load(tile, mask=held, other=0.0)
+        step = tl.load(scale + batch * scale_batch + at, mask=inside, other=1.0)
+        origin = tl.load(zero + batch * scale_batch + at, mask=inside, other=0.0)
+        if WITH_OUTLIERS:
+            bound = tl.load(limit + batch * scale_batch + at, mask=inside, other=0.0)
+        for i in range(COUNT):
+            column = tl.sum(tl.where(run[:, None] == i, weights, 0.0), 0)
+            code = tl.math.div_rn(column, step)
+            if WITH_OUTLIERS:
+                code += origin
+            # Round half to even, as torch does: adding 1.5 · 2^23 drops the fraction of a float32.
+            code = tl.where(tl.abs(code) < 4194304.0, (code + 12582912.0) - 12582912.0, code)
+            if not WITH_OUTLIERS:
+                code += origin
+            code = tl.minimum(tl.maximum(code, least), most)
+            value = (code - origin) * step
+            error = column - value
+            if WITH_OUTLIERS:
+                outlier = tl.abs(error) > bound * tl.load(diagonal + batch * diagonal_batch + i)
+                value = tl.where(outlier, column, value)
+                error = tl.where(outlier, 0.0, error)
+                tl.store(outliers + batch * outliers_batch + i * outputs + at, outlier, mask=inside)
+            tl.store(codes + batch * codes_batch + i * outputs + at, code, mask=inside)
+            tl.store(values + batch * values_batch + i * outputs + at, value, mask=inside)
+            tl.store(errors + batch * values_batch + i * outputs + at, error, mask=inside)
+            later = (run > i) & (run < COUNT)
+            pull = tl.load(ahead + batch * ahead_batch + i * ahead_row + run, mask=later, other=0.0)
+            weights -= pull[:, None] * error[None, :]
+            if WITH_DRIFT:
+                push = tl.load(drift + batch * drift_batch + i * drift_row + run, mask=later, other=0.0)
+                weights += push[:, None] * column[None, :]
+        tl.store(tile, weights, mask=held)
+
+    return quantize
+
+
+def usable(columns: Any) -> bool:
+    """True if the kernel can run where the tensor `columns` is."""
+    return bool(columns.is_cuda) and _installed()
+
+
+@cache
+def _installed() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any, values: Any, errors: Any) -> None:
+    """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
+
+    `columns` [..., run, out] end with the values that they had just before they were quantized. `ahead` and `drift`
+    (or None) are the parts [..., run, run] of the matrices in `walk`. `codes` (as floats), `values` and `errors`,
+    [..., run, out], are written. The last dimension of every tensor is contiguous.
+    """
+    import triton
+
+    wide = columns.dim() == 3
+
+    def batch(tensor: Any) -> int:
+        return int(tensor.stride(0)) if wide else 0
+
+    count, outputs = columns.shape[-2:]
+    given = ahead if drift is None else drift
+    limit, diagonal, outliers = (
+        (grid.scale, grid.scale, codes) if grid.limit is None else (grid.limit, grid.diagonal, grid.outliers)
+    )
+    _kernel()[(triton.cdiv(outputs, OUTPUTS), columns.shape[0] if wide else 1)](
+        *(columns, ahead, given, grid.scale, grid.zero, limit, diagonal, codes, values, errors, outliers, outputs),
+        *(batch(columns), batch(ahead), ahead.stride(-2), batch(given), given.stride(-2), batch(grid.scale)),
+        *(batch(diagonal), batch(codes), batch(values), batch(outliers), grid.least, grid.most),
+        COUNT=count,
+        SIZE=max(16, triton.next_power_of_2(count)),
+        BLOCK=OUTPUTS,
+        WITH_DRIFT=drift is not None,
+        WITH_OUTLIERS=grid.limit is not None,
+        num_warps=4,
+    )

@@ -1,0 +1,93 @@
+"""Open a model for the walk, so that no more than one layer of its weights is in memory at a time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from faq_tui.core.base.errors import FaqError
+from faq_tui.core.models.dense import FolderTensors
+from faq_tui.core.models.experts import unfuse_experts
+from faq_tui.core.models.headers import tensors_of
+from faq_tui.core.quantizing.sequential.stack import Stack, find_stack
+
+
+def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
+    """The decoder layers of the model in `folder`, on the CPU.
+
+    A layer is read when the walk asks for it. If the files lack a parameter of the model, the whole model is read at
+    once. Raises FaqError if the model is no plain stack of layers.
+    """
+    from transformers import AutoModelForCausalLM
+
+    model = _shell(folder, trust_remote_code)
+    if _unread(find_stack(model), folder):
+        options = {"dtype": "auto", "trust_remote_code": trust_remote_code}
+        return find_stack(AutoModelForCausalLM.from_pretrained(str(folder), **options).eval())
+    stack = find_stack(model)
+    source = _Source(stack, FolderTensors(folder), getattr(model, "_keep_in_fp32_modules_strict", None) or ())
+    source.load_rest()
+    stack.load = source.load_layer
+    return stack
+
+
+def refusal_of(folder: Path, trust_remote_code: bool) -> str:
+    """Why the walk cannot read this model layer by layer; "" if it can. Only the headers of the files are read."""
+    try:
+        name = _unread(find_stack(_shell(folder, trust_remote_code)), folder)
+    except FaqError as error:
+        return str(error)
+    return f"its files have no tensor named {name}" if name else ""
+
+
+def _shell(folder: Path, trust_remote_code: bool) -> Any:
+    """The model without weights. Its buffers have their values, and its experts are single matrices."""
+    from accelerate import init_empty_weights
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    with init_empty_weights(include_buffers=False):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=trust_remote_code)
+    unfuse_experts(model)
+    return model.eval()
+
+
+def _unread(stack: Stack, folder: Path) -> str:
+    """A parameter of the model's base that the files do not have under its name; "" if they have all."""
+    stored = tensors_of(folder)
+    prefix = _prefix(stack)
+    return next((name for name in (f"{prefix}{key}" for key in stack.base.state_dict()) if name not in stored), "")
+
+
+def _prefix(stack: Stack) -> str:
+    """The beginning of the names of the base's tensors in the files, such as `model.`."""
+    inner = next(name for name, module in stack.base.named_modules() if module is stack.layers)
+    return stack.name.removesuffix(inner)
+
+
+class _Source:
+    """Reads tensors into the empty parameters of a stack, in the dtype of the config."""
+
+    def __init__(self, stack: Stack, tensors: FolderTensors, exact: Any) -> None:
+        """Parameters whose names contain a word of `exact` keep the dtype of the file."""
+        config = stack.base.config
+        self._stack, self._tensors, self._exact = stack, tensors, tuple(exact)
+        self._dtype = getattr(config.get_text_config(), "dtype", None) or getattr(config, "dtype", None)
+
+    def load_rest(self) -> None:
+        """Load all parameters of the base that are in no layer."""
+        prefix, layers = _prefix(self._stack), f"{self._stack.name}."
+        names = {key: f"{prefix}{key}" for key in self._stack.base.state_dict()}
+        state = {key: self._read(name) for key, name in names.items() if not name.startswith(layers)}
+        self._stack.base.load_state_dict(state, strict=False, assign=True)
+
+    def load_layer(self, index: int) -> Any:
+        layer = self._stack.layers[index]
+        state = {key: self._read(f"{self._stack.name}.{index}.{key}") for key in layer.state_dict()}
+        layer.load_state_dict(state, assign=True)
+        return layer
+
+    def _read(self, name: str) -> Any:
+        if self._dtype is None or any(word in name for word in self._exact):
+            return self._tensors.read(name)
+        return self._tensors.read_as(name, self._dtype)
