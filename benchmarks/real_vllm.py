@@ -1,4 +1,4 @@
-"""Regenerate with a real vLLM as elder: a whole run, one whose server is killed and restarted, and one that is stopped.
+"""Regenerate with a real vLLM as elder: a whole run, a run whose server is restarted, and a run that is stopped.
 
     python benchmarks/real_vllm.py MODEL --vllm PYTHONPATH [--out FOLDER] [--seeds 256] [--port 8000] [--only NAME,…]
 
