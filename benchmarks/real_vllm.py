@@ -141,7 +141,11 @@ class Bench:
         self.server = Vllm(options.model, options.port, options.vllm, self.out / "vllm.log")
 
     def run_of(self, name: str) -> Path:
-        return write_run(self.out / name, self.options.model.resolve(), self.server.url, self.options.seeds)
+        """The folder of the run. A run that an earlier call began goes on."""
+        folder = self.out / name
+        if folder.is_dir():
+            return folder
+        return write_run(folder, self.options.model.resolve(), self.server.url, self.options.seeds)
 
     @contextmanager
     def case(self, name: str, run: Path) -> Iterator[dict[str, Any]]:
