@@ -39,7 +39,7 @@ OUTAGES = {
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waiting, "PROBE_TIMEOUT_S", 0.4)
+    monkeypatch.setattr(waiting, "PROBE_TIMEOUT_S", 3.0)
     monkeypatch.setattr(waiting, "FIRST_PROBE_S", 0.2)
 
 
