@@ -149,6 +149,8 @@ def _values(annotation: Any, metadata: Iterable[Any] = ()) -> str:
     if origin is tuple:
         return f"list of {_values(arguments[0])}"
     if origin is dict:
+        if arguments[1] is Any:
+            return "table"
         return f"table of {_values(arguments[1])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "table"

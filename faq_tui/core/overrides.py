@@ -9,13 +9,13 @@ import getpass
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.regenerating import source_hash_of
-from faq_tui.core.regenerating.flags import CUT_OFF
+from faq_tui.core.regenerating.flags import CUT_OFF, NOT_FINISHED
 from faq_tui.core.run.run import Run
 from faq_tui.core.store import candidates as candidate_rows
 from faq_tui.core.store import picks, seeds
 
 # A person may pick a candidate that repeats itself. A candidate whose answer is cut off is never assembled.
-NEVER_ASSEMBLED = CUT_OFF
+NEVER_ASSEMBLED = CUT_OFF | NOT_FINISHED
 
 
 def override(run: Run, seed_text: str, candidate: str, reason: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from faq_tui.core.benchmarking import plan as benchmark_plan
+from faq_tui.core.endpoints.capabilities import Capabilities
 from faq_tui.core.judging.identity import current_picks, judge_id
 from faq_tui.core.judging.summary import judging_of
 from faq_tui.core.paper.cells import paper_cells
@@ -15,7 +16,7 @@ from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.run import Run, lock_owner
 from faq_tui.core.stages.pipeline import all_stages, is_current
-from faq_tui.core.store import benchmarks, candidates, seeds, stages
+from faq_tui.core.store import benchmarks, candidates, seeds, server_capabilities, stages
 from faq_tui.core.store.artefacts import all_artefacts
 from faq_tui.core.store.judged import count_scored
 from faq_tui.core.store.sets import all_sets
@@ -29,6 +30,7 @@ def status_of(run: Run) -> dict[str, Any]:
     A stage is missing, running, interrupted, stopped, failed, stale or done.
     """
     busy = is_busy(run)
+    servers = _servers(run)
     return {
         "schema": SCHEMA,
         "run": str(run.folder),
@@ -42,7 +44,19 @@ def status_of(run: Run) -> dict[str, Any]:
         "artefacts": [_artefact(row) for row in all_artefacts(run.store).values()],
         "benchmarks": _benchmarks(run),
         "paper": paper_cells(run),
+        **({"servers": servers} if servers else {}),
     }
+
+
+def _servers(run: Run) -> list[dict[str, Any]]:
+    """What is known about the servers of the run: the parameters that they refuse, their windows and replies."""
+    servers = []
+    for row in server_capabilities.all_rows(run.store):
+        known = Capabilities.from_json(row.facts)
+        facts = known.to_json()
+        del facts["identity"]
+        servers.append({"url": row.url, "model": row.model, **facts, "sentence": "; ".join(known.in_words())})
+    return servers
 
 
 def _seeds(run: Run) -> dict[str, Any]:

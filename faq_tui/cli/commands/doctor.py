@@ -15,8 +15,9 @@ import click
 def command(run_folder: Path | None, as_json: bool) -> int:
     """Check Python, compiler, libpcre2, torch, GPU, memory, disk and model cache.
 
-    With RUN, also check its target, its endpoints, and whether its sources belong to the target's family. The exit
-    code is 1 if a check failed, 3 if the check of an endpoint failed.
+    With RUN, also check its target, its endpoints, and whether its sources belong to the target's family. Each
+    server gets a request for at most 16 tokens, which shows the parameters that it accepts. The exit code is 1 if a
+    check failed, 3 if the check of an endpoint failed.
     """
     from faq_tui.core.base.errors import ExitCode
     from faq_tui.core.base.text import sanitize
@@ -35,7 +36,7 @@ def command(run_folder: Path | None, as_json: bool) -> int:
     if run_folder is not None:
         with open_run(run_folder) as run:
             checks += [*target_checks(run), *family_checks(run), *recipe_checks(run)]
-            remote = endpoint_checks(run.settings)
+            remote = endpoint_checks(run)
     if as_json:
         click.echo(json.dumps({"schema": 1, "checks": [asdict(check) for check in [*checks, *remote]]}, indent=2))
     else:

@@ -7,5 +7,6 @@ lm_eval.py           runs lm_eval in a worker child, and converts its results
 lm_eval_task.py      the worker's task: runs lm_eval on models that are loaded here or served over HTTP
 evalscope.py         runs evalscope_runner.py, and converts its results
 evalscope_runner.py  runs evalscope, possibly in another Python environment, so it imports nothing from faq-tui
+prompt_scores.py     checks that a server can score a prompt before lm_eval relies on it
 faults.py            explains the failure of a task in one sentence
 """

@@ -27,7 +27,9 @@ from faq_tui.core.benchmarking.serving import ServedModel, without_proxy
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings.evaluate import EVALSCOPE, Evalscope, split_subset
+from faq_tui.core.settings.source import OFF
 
+IN_EXTRA_BODY = ("top_k", "min_p", "repetition_penalty")  # parameters that OpenAI does not have
 FIND = "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('evalscope') else 3)"
 FIND_TIMEOUT_S = 60.0
 
@@ -103,7 +105,7 @@ def _order(run: Run, task: str, served: ServedModel, work: Path) -> dict[str, An
         "generation_config": generation(settings),
         "work_dir": str(outputs),
         "no_timestamp": True,
-        "seed": settings.sampling.seed,
+        "seed": settings.sampling.first_seed,
     }
     if settings.allow_code_execution:
         config["sandbox"] = {"enabled": settings.sandbox == "docker", "engine": "docker"}
@@ -122,13 +124,12 @@ def generation(settings: Evalscope) -> dict[str, Any]:
     generation_config.
     """
     sampling = settings.sampling
-    extra: dict[str, Any] = {"top_k": sampling.top_k, "min_p": sampling.min_p}
+    set_values = {name: value for name, value in sampling if value != OFF}
+    extra = {name: value for name, value in set_values.items() if name in IN_EXTRA_BODY}
     if settings.enable_thinking is not None:
         extra["chat_template_kwargs"] = {"enable_thinking": settings.enable_thinking}
     return {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
+        **{name: value for name, value in set_values.items() if name not in (*IN_EXTRA_BODY, "seed")},
         "extra_body": extra,
     }
 

@@ -18,6 +18,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.benchmarking.faults import explain, names_of
 from faq_tui.core.benchmarking.lm_eval import parse
+from faq_tui.core.benchmarking.prompt_scores import NoPromptScoresError, checked_before_scoring
 from faq_tui.core.models.devices import device_of, dtype_name
 from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
@@ -127,7 +128,7 @@ def _served(spec: dict[str, Any]) -> Any:
 
     settings, served = spec["settings"], spec["served"]
     with without_code(local_folder(spec["target"]), spec["trust_remote_code"]) as target:
-        return LocalCompletionsAPI(
+        lm = LocalCompletionsAPI(
             base_url=f"{served['base_url']}/completions",
             model=served["model"],
             tokenizer=str(target),
@@ -138,6 +139,8 @@ def _served(spec: dict[str, Any]) -> Any:
             header=header_of(settings["api_key_env"]),
             trust_remote_code=spec["trust_remote_code"],
         )
+    checked_before_scoring(lm)
+    return lm
 
 
 def header_of(api_key_env: str | None) -> dict[str, str]:
@@ -174,6 +177,11 @@ def _raise_if_memory(error: Exception) -> None:
 
 
 def _sentence(task: str, error: Exception) -> str:
+    if isinstance(error, NoPromptScoresError):
+        return (
+            f"{task} needs log-probabilities of the prompt's tokens, which the server does not give ({error}): serve "
+            'it with vLLM, or set mode = "process" under [evaluate.lm_eval]'
+        )
     if "confirm_run_unsafe_code" in str(error):
         return (
             f"{task} runs code that the model wrote on this machine with your rights, because lm_eval has no "

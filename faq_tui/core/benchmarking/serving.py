@@ -19,6 +19,7 @@ from faq_tui.core.benchmarking.guard import NOT_FOUND, guarded
 from faq_tui.core.endpoints import open_client
 from faq_tui.core.endpoints.client import NotAnApiError, StatusError
 from faq_tui.core.endpoints.faults import explain
+from faq_tui.core.endpoints.model_list import models_of
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.evaluation.identity import UNQUANTIZED
 from faq_tui.core.models.model_code import without_code
@@ -99,7 +100,10 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
     endpoint = Endpoint(base_url=base_url, model="", api_key_env=api_key_env)
     try:
         body = asyncio.run(_asked(endpoint))
-        return [str(model["id"]) for model in body["data"]]
+        models = models_of(body)
+        if models is None:
+            raise NotAnApiError
+        return list(models)
     except StatusError as error:
         if error.status in (401, 403):
             advice = "check the key"
@@ -114,7 +118,7 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
         raise EndpointError(
             f"cannot reach {base_url} ({reason}): check base_url, and whether the server is running"
         ) from None
-    except (NotAnApiError, ValueError, KeyError, TypeError):
+    except (NotAnApiError, ValueError):
         raise EndpointError(
             f"{base_url} is not an OpenAI-compatible server: check base_url, which must end in /v1"
         ) from None

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
-from faq_tui.core.endpoints import open_client, probe
+from faq_tui.core.endpoints import open_client, probe, stream_chat
+from faq_tui.core.endpoints.capabilities import Capabilities, LearnedCapabilities
+from faq_tui.core.endpoints.faults import RequestFault, explain
+from faq_tui.core.endpoints.remembered import known_capabilities, stored_in
 from faq_tui.core.family import FAMILY, check_sources, suggestions
 from faq_tui.core.family.check import ask_servers
 from faq_tui.core.judging.identity import judge_named
@@ -20,10 +23,15 @@ from faq_tui.core.models.model_code import untrusted_code
 from faq_tui.core.models.target import local_target
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import Run
-from faq_tui.core.settings import EMBEDDED, Endpoint, Settings
-from faq_tui.core.settings.source import LOCAL
+from faq_tui.core.settings import EMBEDDED, Endpoint, Sampling, Source
+from faq_tui.core.settings.source import LOCAL, OFF
 from faq_tui.core.stages.pipeline import all_stages
 from faq_tui.core.stages.target_check import check_models, in_words
+
+TRIAL = [{"role": "user", "content": "Reply with the word yes."}]
+TRIAL_TOKENS = 16
+TRIAL_TIMEOUT_S = 30.0
+JUDGING = Sampling(temperature=0.0, top_p=1.0)
 
 
 @dataclass(frozen=True)
@@ -34,35 +42,70 @@ class Check:
     advice: str = ""  # what the person should do; "" if the check found no problem
 
 
-def endpoint_checks(settings: Settings) -> list[Check]:
+def endpoint_checks(run: Run) -> list[Check]:
+    """One check for each server of the sources and judges.
+
+    Each server gets a short request with the parameters of the settings, which shows what it accepts.
+    """
+    settings = run.settings
     named: dict[str, Endpoint] = {f"source {name}": source for name, source in settings.sources.items()}
     for kind in settings.judge.kinds():
         server = judge_named(kind).server(settings.judge)
         if server is not None:
             named[f"judge {kind}" if "judge" in named else "judge"] = server
     return [
-        _check(name, endpoint.model_copy(update={"base_url": url, "also_at": ()}))
+        _check(run, name, endpoint.model_copy(update={"base_url": url, "also_at": ()}))
         for name, endpoint in named.items()
         for url in endpoint.urls
     ]
 
 
-def _check(name: str, endpoint: Endpoint) -> Check:
+def _check(run: Run, name: str, endpoint: Endpoint) -> Check:
     if endpoint.base_url == EMBEDDED:
         return Check(name, "ok", "embedded: faq-tui starts this server when a stage needs it")
     if endpoint.base_url == LOCAL:
         return Check(name, "ok", f"local: faq-tui loads {endpoint.model} when a stage needs it")
     try:
-        served = asyncio.run(_probe(endpoint))
+        learned = stored_in(run.store, endpoint.base_url, endpoint.model)
+        served, fault = asyncio.run(_probe(endpoint, learned))
     except FaqError as error:
         return Check(name, "failed", endpoint.base_url, str(error))
     listed = endpoint.model if served else "the server lists no models, so the model's name is not checked"
-    return Check(name, "ok", f"{endpoint.base_url}: {listed}")
+    known = learned.current if fault is None else known_capabilities(run.store, endpoint.base_url, endpoint.model)
+    found = "; ".join([f"{endpoint.base_url}: {listed}", *known.in_words()])
+    if fault is None:
+        return Check(name, "warning" if known.left_out else "ok", found, _on_left_out(known))
+    return Check(name, "failed" if fault.unreachable and not fault.retry else "warning", found, fault.advice)
 
 
-async def _probe(endpoint: Endpoint) -> list[str]:
-    async with open_client(endpoint) as client:
-        return await probe(client, endpoint)
+def _on_left_out(known: Capabilities) -> str:
+    if not known.left_out:
+        return ""
+    return "the server's own values apply to these parameters: serve the model elsewhere if they matter to you"
+
+
+async def _probe(endpoint: Endpoint, learned: LearnedCapabilities) -> tuple[list[str], RequestFault | None]:
+    """(the names of the served models, why a short request failed). Raises EndpointError."""
+    sampling = endpoint.sampling if isinstance(endpoint, Source) else JUDGING
+    async with open_client(endpoint, learned) as client:
+        served = await probe(client, endpoint)
+        short = sampling.model_copy(update={} if sampling.max_tokens == OFF else {"max_tokens": TRIAL_TOKENS})
+        try:
+            async with asyncio.timeout(TRIAL_TIMEOUT_S):
+                await stream_chat(client, endpoint.model, TRIAL, short, sampling.first_seed, _extra(endpoint))
+        except Exception as error:
+            fault = explain(error, endpoint)
+            if fault is None:
+                raise
+            return served, fault
+    return served, None
+
+
+def _extra(endpoint: Endpoint) -> dict[str, Any]:
+    """The thinking switch of a source, which some servers refuse."""
+    if not isinstance(endpoint, Source) or endpoint.reasoning == "prompted":
+        return {}
+    return {"chat_template_kwargs": {"enable_thinking": endpoint.reasoning == "native"}}
 
 
 def target_checks(run: Run) -> list[Check]:

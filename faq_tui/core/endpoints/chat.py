@@ -5,17 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reasoning
-from faq_tui.core.endpoints.chunks import MESSAGE, BrokenStreamError, chat_chunks
-from faq_tui.core.endpoints.client import Client, message_of
+from faq_tui.core.chat.dialects import ReasoningStream, response_fields, split_reply
+from faq_tui.core.endpoints.chunks import END, MESSAGE, BrokenStreamError, chat_chunks
+from faq_tui.core.endpoints.client import Client, StatusError, message_of
+from faq_tui.core.endpoints.finish import FAILED, ending_of, finish_reason_of
+from faq_tui.core.endpoints.message_parts import REFUSAL, THOUGHT, TOOL, pieces_of
+from faq_tui.core.endpoints.request_body import chat_body, has_limit
 from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters of a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request has no max_tokens
 MOST_CHARACTERS_PER_TOKEN = 8  # if the average is higher, chunks held several tokens
+IN_THE_MIDDLE = 503  # status of an error after a part of the answer: it says nothing about the parameters
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
 DELTAS_PER_S = 400  # limit for all open replies together; above this limit, deltas are merged over a longer time
 
@@ -34,24 +39,11 @@ class Reply:
     completion_tokens: int | None
     seconds: float
     dialect: str  # source of the reasoning: the name of the response's field, `inline`, or `none`
-
-
-def chat_body(
-    model: str, messages: list[dict[str, str]], sampling: Sampling, seed: int, extra: dict[str, Any]
-) -> dict[str, Any]:
-    """The body of a chat request whose response is not streamed. `extra` is added to it."""
-    return {
-        "model": model,
-        "messages": messages,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "max_tokens": sampling.max_tokens,
-        "seed": seed,
-        # These parameters are not part of OpenAI's protocol; vLLM, SGLang and llama.cpp accept them at the top level.
-        "top_k": sampling.top_k,
-        "min_p": sampling.min_p,
-        **extra,
-    }
+    whole: bool = True  # False if nothing shows the end: no finish_reason, usage or [DONE]
+    refusal: str = ""  # the text of the field in which a server says that the model refuses
+    called_tool: bool = False
+    left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
+    tries: int = 1  # requests until the server accepted one
 
 
 def whole_reply(completion: Any, max_tokens: int) -> Reply:
@@ -80,7 +72,7 @@ async def stream_chat(
     """Send one request, and read its reply to the end. `extra` is added to the request's body.
 
     With `cut_here`, the request has no max_tokens, so that the answer may fill the rest of the server's window. The
-    stream is closed after sampling.max_tokens tokens; the finish_reason of the reply is then "length".
+    stream is closed after sampling.most_tokens tokens; the finish_reason of the reply is then "length".
 
     Raises the transport's errors, StatusError, BrokenStreamError and NotAnApiError.
     """
@@ -107,22 +99,64 @@ async def stream_choices(
     The result maps the index of each choice to its reply, or to the error that broke it. `on_delta` is called only
     for index 0. A server reports the usage of all choices together. Therefore a reply has token counts only if it
     is the only choice.
+
+    If the server refuses parameters of the request, the request is sent again at once without them. All later
+    requests of this client do not have them.
     """
-    body = chat_body(model, messages, sampling, seed, extra)
-    body |= {"stream": True, "stream_options": {"include_usage": True}}
-    if cut_here:
-        body.pop("max_tokens", None)
     response_fields()  # if a dialect cannot be loaded, this raises an error before the request is sent
+    learned, tries, refused = client.learned, 0, frozenset[str]()
+    while True:
+        tries += 1
+        used = learned.current
+        body = chat_body(
+            *(model, messages, sampling, seed, extra),
+            endpoint=client.endpoint,
+            capabilities=used,
+            limited=not cut_here,
+            stream=True,
+        )
+        try:
+            replies = await _exchange(client, body, sampling.most_tokens, on_delta, partial(learned.accepted, used))
+        except (StatusError, ErrorChunkError) as error:
+            names = learned.refused(error.status, error.message, error.body, body)
+            if names:
+                refused |= names
+                continue
+            learned.take_back(refused, error.message)
+            raise
+        whole = [
+            replace(reply, left_out=used.left_out, tries=tries) if isinstance(reply, Reply) else reply
+            for reply in replies.values()
+        ]
+        if len(whole) == 1 and isinstance(whole[0], Reply):
+            learned.answered(whole[0].dialect, whole[0].completion_tokens is not None)
+        return dict(zip(replies, whole, strict=True))
+
+
+async def _exchange(
+    client: Client,
+    body: dict[str, Any],
+    most_tokens: int,
+    on_delta: OnDelta | None,
+    on_accepted: Callable[[], None],
+) -> dict[int, Reply | BrokenStreamError]:
+    """Send one request and read its choices. If the body has no limit, each choice is cut after `most_tokens`.
+
+    `on_accepted` is called when a part of the reply arrives.
+    """
+    cut_here, expected = not has_limit(body), body.get("n", 1)
     started = time.monotonic()
-    completion = Completion(on_delta, int(extra.get("n", 1)), sampling.max_tokens if cut_here else None)
+    completion = Completion(on_delta, expected if isinstance(expected, int) else 1, most_tokens if cut_here else None)
     StreamedChoice.open_now += 1
     try:
         async with aclosing(chat_chunks(client, body)) as arriving:
             async for part, chunks in arriving:
+                completion.ended |= part == END
                 for chunk in chunks:
                     completion.take(chunk, part)
+                on_accepted()
     except _CutError:
-        pass
+        on_accepted()
     except OSError:
         if not completion.whole:  # if every choice has its finish_reason, at most the usage is missing
             raise
@@ -132,11 +166,27 @@ async def stream_choices(
     replies: dict[int, Reply | BrokenStreamError] = {}
     for index, choice in sorted(completion.choices.items()):
         usage = completion.usage if completion.alone else None
+        choice.whole = client.stream_ends.shown(choice.finished, completion.ended and not choice.empty)
         try:
-            replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else sampling.max_tokens)
+            replies[index] = choice.reply(usage, seconds, MOST_TOKENS if cut_here else most_tokens)
         except BrokenStreamError as error:
             replies[index] = error
     return replies
+
+
+class ErrorChunkError(BrokenStreamError):
+    """The server sent an error under HTTP 200: in place of the answer, or after a part of it.
+
+    `status` is the HTTP status that the error names, 400 if it names none, and 503 after a part of the answer.
+    """
+
+    def __init__(self, chunk: dict[str, Any], begun: bool) -> None:
+        self.message = message_of(chunk) or "an error in the stream"
+        super().__init__(self.message)
+        error = chunk["error"]
+        code = error.get("code") if isinstance(error, dict) else None
+        named = code if isinstance(code, int) and 400 <= code < 600 else 400
+        self.status, self.body = (IN_THE_MIDDLE if begun else named), chunk
 
 
 class _CutError(Exception):
@@ -151,6 +201,8 @@ class Completion:
         self._ceiling = ceiling
         self.choices: dict[int, StreamedChoice] = {}
         self.usage: Any = None
+        self.ended = False  # True if the latest chunk, or [DONE], shows that the response is complete
+        self._usages = 0
         self.alone = expected == 1
         self._on_delta, self._expected = on_delta, expected
 
@@ -163,8 +215,14 @@ class Completion:
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk that is no JSON object")
         if chunk.get("error"):
-            raise BrokenStreamError(message_of(chunk) or "an error in the stream")
-        self.usage = chunk.get("usage") or self.usage
+            raise ErrorChunkError(chunk, any(choice.begun for choice in self.choices.values()))
+        if chunk.get("usage"):
+            self.usage = chunk["usage"]
+            self._usages += 1
+            # Usage that comes once, in the last chunk, shows the end; some servers send it with every chunk.
+            self.ended |= self._usages == 1
+        else:
+            self.ended = False
         choices = chunk.get("choices") or ()
         if not isinstance(choices, list | tuple):
             raise BrokenStreamError("choices that are no JSON list")
@@ -181,7 +239,7 @@ class Completion:
                 choice = self.choices[index] = StreamedChoice(
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
-            choice.add(body.get(part), body.get("finish_reason"))
+            choice.add(choice.delta_of(body, part), finish_reason_of(body))
         if self._ceiling is None:
             return
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
@@ -205,6 +263,10 @@ class StreamedChoice:
         self._content: list[str] = []
         self._field = ""
         self._finish_reason = ""
+        self._refusal: list[str] = []
+        self._called_tool = False
+        self._by_part = False  # True once the expected part of a chunk was there
+        self.whole: bool | None = None  # Reply.whole; None: only a finish_reason shows the end
         self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
@@ -212,38 +274,49 @@ class StreamedChoice:
         self._sent = time.monotonic()
 
     @property
+    def begun(self) -> bool:
+        return self._characters > 0
+
+    @property
     def finished(self) -> bool:
         return bool(self._finish_reason)
 
-    def add(self, delta: Any, finish_reason: Any) -> None:
+    @property
+    def empty(self) -> bool:
+        return not self._characters
+
+    def add(self, delta: Any, finish_reason: str) -> None:
         """Add one chunk's delta, or a whole message, which has the same fields."""
         if self.cut:
             return
-        if self._ceiling is not None and isinstance(delta, dict) and _has_text(delta):
-            if max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN) >= self._ceiling:
+        pieces = pieces_of(delta) if isinstance(delta, dict) else []
+        if pieces and (pieces[0].text or pieces[-1].text):
+            if self._ceiling is not None and self._at_least() >= self._ceiling:
                 self.cut, self._finish_reason = True, "length"
                 return
             self._chunks += 1
-        if isinstance(finish_reason, str) and finish_reason:
+        if finish_reason:
             self._finish_reason = finish_reason
-        if not isinstance(delta, dict):
-            return
-        for name in response_fields():
-            text = delta.get(name)
-            # A server that sends both fields sends the same text twice, so only the field that came first is read.
-            if isinstance(text, str) and text and self._field in ("", name):
-                self._field = name
-                self._reasoning.append(text)
-                self._pending[0] += text
+        for kind, text, name in pieces:
+            if kind == THOUGHT:
+                # A server that sends two fields sends the same text twice, so only the field that came first is read.
+                if self._field in ("", name):
+                    self._field = name
+                    self._reasoning.append(text)
+                    self._pending[0] += text
+                    self._characters += len(text)
+            elif kind == TOOL:
+                self._called_tool = True
+            elif kind == REFUSAL:
+                self._refusal.append(text)
                 self._characters += len(text)
-        content = delta.get("content")
-        if isinstance(content, str) and content:
-            self._content.append(content)
-            self._characters += len(content)
-            if self._on_delta:
-                reasoning, answer = ("", content) if self._field else self._split.feed(content)
-                self._pending[0] += reasoning
-                self._pending[1] += answer
+            else:
+                self._content.append(text)
+                self._characters += len(text)
+                if self._on_delta:
+                    reasoning, answer = ("", text) if self._field else self._split.feed(text)
+                    self._pending[0] += reasoning
+                    self._pending[1] += answer
         if self._characters > MOST_CHARACTERS:
             raise BrokenStreamError(f"the reply passed {MOST_CHARACTERS} characters")
         if self._on_delta and (self._pending[0] or self._pending[1]):
@@ -257,34 +330,52 @@ class StreamedChoice:
 
         If this class cut the choice off, the server reports no usage, and the token count is the ceiling.
         """
-        if self._finish_reason in ("", "abort", "error"):
+        if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
         content = _whole("".join(self._content))
         if self._field:
             reasoning, answer, closed = _whole("".join(self._reasoning)).strip(), content.strip(), True
         else:
-            reasoning, answer, closed = split_reasoning(content)
+            reasoning, answer, closed = split_reply(content)
         if self._on_delta and any(self._pending):
             self._on_delta(*map(_whole, self._pending))
         usage = usage if isinstance(usage, dict) else {}
         completion = self._ceiling if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
+        # Without a finish_reason, only its length can show that the answer was cut off.
+        full = self._at_least() >= max_tokens if completion is None else completion >= max_tokens
         return Reply(
             reasoning=reasoning,
             answer=answer,
-            finish_reason=self._finish_reason,
+            finish_reason=self._finish_reason or ("length" if full else ""),
             closed=closed,
             prompt_tokens=_count(usage.get("prompt_tokens")),
             completion_tokens=completion,
             seconds=round(seconds, 3),
             dialect=self._field or ("inline" if reasoning or not closed else "none"),
+            whole=self.whole is not False,
+            refusal=_whole("".join(self._refusal)),
+            called_tool=self._called_tool,
         )
 
+    def delta_of(self, body: dict[str, Any], part: str) -> Any:
+        """The delta in a chunk's choice, or the message in a whole response's.
 
-def _has_text(delta: dict[str, Any]) -> bool:
-    texts = (delta.get(name) for name in (*response_fields(), "content"))
-    return any(isinstance(text, str) and text for text in texts)
+        Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Others send
+        deltas, and then the whole message once more: it is left out.
+        """
+        delta = body.get(part)
+        if delta or self._by_part:
+            self._by_part = True
+            return delta
+        other = next((body[name] for name in ("delta", "message") if isinstance(body.get(name), dict)), None)
+        text = body.get("text")
+        return {"content": text} if other is None and isinstance(text, str) else other
+
+    def _at_least(self) -> int:
+        """A lower limit of the number of tokens so far."""
+        return max(self._chunks, self._characters // MOST_CHARACTERS_PER_TOKEN)
 
 
 def _count(value: Any) -> int | None:

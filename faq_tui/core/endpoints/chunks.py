@@ -21,6 +21,7 @@ STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
 DELTA, MESSAGE = "delta", "message"  # the field of a choice that holds its text: in a stream, in a whole response
+END = "end"  # the response is complete: [DONE] came, or the whole response
 # Gateways keep a connection open by sending events such as `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
 # Faster than json.loads, which first inspects its input; each stream decodes a hundred chunks per second.
@@ -36,6 +37,8 @@ async def chat_chunks(
 ) -> AsyncGenerator[tuple[str, list[Any]], None]:
     """Send one chat request. Yields (DELTA, the chunks that arrived together), or (MESSAGE, [the whole response]).
 
+    (END, []) follows at the end of a complete response.
+
     A chunk is parsed JSON of any kind. Raises what `Client.request` raises, NotAnApiError and BrokenStreamError.
     """
     async with client.request("POST", "/chat/completions", body, headers) as response:
@@ -46,6 +49,7 @@ async def chat_chunks(
             if not isinstance(whole, dict) or not ("choices" in whole or "error" in whole):
                 raise NotAnApiError
             yield MESSAGE, [whole]
+            yield END, []
             return
         chunks = ChunkReader()
         ChunkReader.open_now += 1
@@ -54,6 +58,7 @@ async def chat_chunks(
                 async for piece in pieces:
                     yield DELTA, chunks.feed(piece)
                     if chunks.done:
+                        yield END, []
                         await _read_to_end(pieces)
                         return
                     crowd = ChunkReader.open_now - STREAMS_WITHOUT_PAUSE
@@ -62,6 +67,8 @@ async def chat_chunks(
         finally:
             ChunkReader.open_now -= 1
         yield DELTA, chunks.end()
+        if chunks.done:
+            yield END, []
 
 
 class ChunkReader:

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from faq_tui.core.base.errors import UsageError
+from faq_tui.core.endpoints.capabilities import LearnedCapabilities
+from faq_tui.core.endpoints.stream_ends import StreamEnds
 from faq_tui.core.endpoints.transport import CutOffError, Transport
 from faq_tui.core.settings import Endpoint
 from faq_tui.core.settings.source import LOCAL
@@ -62,6 +64,13 @@ def key_of(endpoint: Endpoint) -> str | None:
     return (os.environ.get(endpoint.api_key_env, "").strip() or None) if endpoint.api_key_env else None
 
 
+def secrets_of(endpoint: Endpoint) -> list[str]:
+    """The values that no message may show: the API key, and the headers that come from the environment."""
+    named = [value[1:] for value in endpoint.extra_headers.values() if value.startswith("$")]
+    secrets = [key_of(endpoint), *(os.environ.get(name, "").strip() for name in named)]
+    return [secret for secret in secrets if secret]
+
+
 class Response:
     """A response with the status 200, whose body is read in pieces."""
 
@@ -106,10 +115,13 @@ class Client:
     Use it as an async context manager, or close it. Every request has its own connection.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> None:
+        """`learned`: what is known about the server. By default nothing is known, and what is learned is not kept."""
         if endpoint.base_url == LOCAL:
             raise UsageError(f'the source of {endpoint.model} is "local", so it has no server')
         self.endpoint = endpoint
+        self.stream_ends = StreamEnds()
+        self.learned = learned or LearnedCapabilities()
         key = api_key(endpoint)
         if not (key.isascii() and key.isprintable()):
             raise UsageError(
@@ -159,9 +171,9 @@ class Client:
 
 
 @asynccontextmanager
-async def open_client(endpoint: Endpoint) -> AsyncIterator[Client]:
+async def open_client(endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> AsyncIterator[Client]:
     """A client of the endpoint's (first) server. Its connections are closed with the block."""
-    async with Client(endpoint) as client:
+    async with Client(endpoint, learned) as client:
         yield client
 
 
@@ -182,8 +194,15 @@ async def _refuse(raw: Any) -> None:
         parsed = json.loads(body)
         message = message_of(parsed)
     except (ValueError, RecursionError):
-        parsed, message = None, ""
+        parsed, message = None, _plain_text(raw, body)
     raise StatusError(raw.status_code, message, raw.headers.get("retry-after"), raw.headers.get("location"), parsed)
+
+
+def _plain_text(raw: Any, body: bytes | bytearray) -> str:
+    """The words of a refusal that is plain text, such as axum's; "" for a page or anything else."""
+    kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
+    text = body.decode(errors="replace").strip()
+    return " ".join(text.split()) if kind == "text/plain" and text[:1] not in "<" else ""
 
 
 def _pieces(raw: Any) -> Any:

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 
 from faq_tui.core.endpoints.chunks import BrokenStreamError
-from faq_tui.core.endpoints.client import NotAnApiError, StatusError, key_of
+from faq_tui.core.endpoints.client import NotAnApiError, StatusError, secrets_of
 from faq_tui.core.endpoints.transport import CutOffError, ProxyError
 from faq_tui.core.settings import Endpoint
 
@@ -146,11 +146,12 @@ def _seconds(retry_after: str | None) -> float | None:
 
 
 def _clean(text: str, endpoint: Endpoint) -> str:
-    """Remove the key from the text, then shorten the text. The opposite order could leave a part of the key in the
-    text.
+    """Remove the secrets from the text, then shorten the text. The opposite order could leave a part of a secret in
+    the text.
     """
-    key = key_of(endpoint)
-    return _short(text.replace(key, "***") if key and len(key) >= SECRET_LENGTH else text)
+    for secret in secrets_of(endpoint):
+        text = text.replace(secret, "***") if len(secret) >= SECRET_LENGTH else text
+    return _short(text)
 
 
 def _bounded(seconds: float) -> float:

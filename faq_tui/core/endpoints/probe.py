@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import difflib
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
-from faq_tui.core.endpoints.faults import explain
+from faq_tui.core.endpoints.faults import explain, no_api
+from faq_tui.core.endpoints.model_list import is_partial, models_of, name_on, window_of
 from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
@@ -18,6 +20,10 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
+CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})  # no list of models, or not now
+REFUSES_BODY = frozenset({400, 422})  # of a request without messages
+# What a model's entry states about the server. (vLLM's `created` is the time of the request.)
+IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
 PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
 
 
@@ -30,7 +36,8 @@ class ServerDescription:
     """The facts in a server's list of models."""
 
     names: tuple[str, ...] = ()  # the names of the server's models; () if it cannot list them
-    max_model_len: int | None = None  # limit for prompt and answer together, in tokens; vLLM and SGLang report it
+    max_model_len: int | None = None  # limit for prompt and answer together, in tokens; many servers report it
+    identity: str = ""  # a hash of what the server states about the model; "" if it states nothing
 
 
 async def probe(client: Client, endpoint: Endpoint, cancel: CancelToken | None = None) -> list[str]:
@@ -49,47 +56,54 @@ async def look(client: Client, endpoint: Endpoint, cancel: CancelToken | None = 
         descriptions.append(await _look(client, endpoint))
 
     await run_bounded([endpoint], one, 1, cancel or CancelToken())
+    client.learned.described(descriptions[0].identity, descriptions[0].max_model_len)
     return descriptions[0]
 
 
 async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            listed = _listed(await client.get_json("/models"))
+            body = await client.get_json("/models")
     except Exception as error:
-        if isinstance(error, StatusError) and (error.status in (404, 405, 501) or error.status >= 500):
-            return (
-                ServerDescription()
-            )  # some servers have no model list, or a broken one; the first real request will show if they work
+        if isinstance(error, StatusError) and (error.status in CANNOT_LIST or error.status >= 500):
+            return ServerDescription()  # the first real request will show if the server works
         fault = explain(error, endpoint)
         if fault is None:
             raise
+        if isinstance(error, StatusError | NotAnApiError) and await _has_chat(client, endpoint):
+            return ServerDescription()
         raise (EndpointError if fault.connected else DownError)(fault.advice) from None
-    names = tuple(listed)
-    if names and endpoint.model not in names:
-        near = difflib.get_close_matches(endpoint.model, names, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(names[:5])}"
+    models = models_of(body)
+    if models is None:
+        if await _has_chat(client, endpoint):
+            return ServerDescription()
+        raise EndpointError(no_api(endpoint))
+    name = name_on(endpoint.model, models)
+    if name is None and (not models or is_partial(body)):
+        return ServerDescription(tuple(models))
+    if name is None:
+        near = difflib.get_close_matches(endpoint.model, models, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}?" if near else f"it serves {', '.join(list(models)[:5])}"
         raise EndpointError(f"{endpoint.base_url} does not serve model {endpoint.model!r}; {hint}")
-    return ServerDescription(names, listed.get(endpoint.model))
+    entry = models.get(name, {})
+    stated = [str(entry.get(key))[:200] for key in IDENTIFYING]
+    return ServerDescription(tuple(models), window_of(entry), digest(stated))
 
 
-def _listed(body: Any) -> dict[str, int | None]:
-    """Map the name of each model to its window in tokens. Raises NotAnApiError if the body is no list of models.
+async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
+    """True if the server has chat completions, although it refuses to list its models.
 
-    Some servers send only the list, without an object around it.
+    Keys without the right to list, web pages and redirects for this one path occur. The request has no message, so
+    servers refuse it as wrong, and it costs nothing.
     """
-    if isinstance(body, list) and body:
-        body = {"data": body}
-    data = body.get("data") if isinstance(body, dict) else None
-    if not isinstance(body, dict) or not isinstance(data, list | None) or "data" not in body:
-        raise NotAnApiError
-    windows: dict[str, int | None] = {}
-    for model in data or ():
-        if not isinstance(model, dict):
-            raise NotAnApiError
-        length = model.get("max_model_len")
-        windows[str(model.get("id"))] = length if isinstance(length, int) and length > 0 else None
-    return windows
+    body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
+    try:
+        async with asyncio.timeout(PROBE_TIMEOUT_S), client.request("POST", "/chat/completions", body) as response:
+            return response.kind in ("application/json", "text/event-stream")
+    except StatusError as error:
+        return error.status in REFUSES_BODY and isinstance(error.body, dict)
+    except (OSError, UnicodeError):
+        return False
 
 
 def reachable(context: Context, endpoint: E) -> E:

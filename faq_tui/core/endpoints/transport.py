@@ -56,6 +56,7 @@ class Transport:
         self._endpoint, self._on_head = endpoint, on_head
         self._url = urlsplit(endpoint.base_url)
         self._authorization = (_basic(self._url) if endpoint.api_key_env is None else None) or f"Bearer {key}"
+        self._extra_headers = extra_headers(endpoint)
         self._proxy = proxy_for(endpoint.base_url)
         self._client: Any = None  # an openai.AsyncOpenAI, made for the first request
 
@@ -128,13 +129,18 @@ class Transport:
         lines = os.environ.get("OPENAI_CUSTOM_HEADERS", "").splitlines()
         foreign = (line.partition(":")[0].strip() for line in lines)
         names = [*client.platform_headers(), "X-Stainless-Async", *ACCOUNT, *filter(None, foreign)]
+        own = {
+            "Authorization": self._authorization,
+            "User-Agent": "faq-tui",
+            "Connection": "close",
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
+        replaced = {name.lower() for name in self._extra_headers}
         return client.with_options(
             set_default_headers={
                 **dict.fromkeys(names, openai.omit),
-                "Authorization": self._authorization,
-                "User-Agent": "faq-tui",
-                "Connection": "close",
-                "Accept-Encoding": ACCEPT_ENCODING,
+                **{name: value for name, value in own.items() if name.lower() not in replaced},
+                **self._extra_headers,
             }
         )
 
@@ -193,6 +199,22 @@ class Transport:
         if isinstance(error, aiohttp_socks.ProxyError | aiohttp_socks.ProxyConnectionError):
             return ProxyError(self._proxy.variable, str(error))
         return None
+
+
+def extra_headers(endpoint: Endpoint) -> dict[str, str]:
+    """The headers in the settings. A value "$NAME" is taken from the environment.
+
+    Raises UsageError if the variable is not set.
+    """
+    headers = {}
+    for name, value in endpoint.extra_headers.items():
+        if value.startswith("$"):
+            text = os.environ.get(value[1:], "").strip()
+            if not (text and text.isascii() and text.isprintable()):
+                raise UsageError(f"{value} is not set to a header's value: export the value of {name} in it")
+            value = text
+        headers[name] = value
+    return headers
 
 
 def _socks_transport(proxy: EnvironmentProxy) -> Any:

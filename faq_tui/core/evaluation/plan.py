@@ -39,8 +39,11 @@ def make_spec(context: Context, target: TargetModel, tokenizer: object) -> Spec:
         if name != TARGET_ANSWERS and answers_of(name) in names:
             loaded[answers_of(name)] = Heldout(ANSWERS, source_answers(context, template, name))
     nonempty = {name: text for name, text in loaded.items() if len(text)}
-    if not nonempty and not answers:
-        raise UsageError('nothing to evaluate on: set seeds.heldout, or evaluate.perplexity = ["pydoc"]')
+    if not nonempty and not answers and not (settings.lm_eval.tasks or settings.evalscope.tasks):
+        raise UsageError(
+            'nothing to evaluate on: set seeds.heldout, evaluate.perplexity = ["pydoc"], or tasks under '
+            "[evaluate.lm_eval]"
+        )
     subject_hashes = subjects(run)
     stored: dict[str, dict[str, str]] = {}
     for (subject, text), measurement in rows.all_measurements(run.store).items():

@@ -11,6 +11,7 @@ from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.endpoints import Reply, Retrying, look, open_client, run_bounded, stream_chat
 from faq_tui.core.endpoints.probe import reachable
+from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError
 from faq_tui.core.endpoints.window import room
 from faq_tui.core.evaluation.heldout import Item
@@ -59,7 +60,7 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
 async def _ask(context: Context, template: Template, source: Source, source_hash: str, seeds: list[Seed]) -> None:
     source, window = await _answering(context, source)
     retrying, failed = Retrying(source), []
-    async with open_client(source) as client:
+    async with open_client(source, remembered(context, source)) as client:
 
         async def one(seed: Seed) -> None:
             question = question_for(seed, source)
@@ -67,8 +68,8 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
             sampling = source.sampling
             request = partial(
                 stream_chat,
-                *(client, source.model, question.messages, sampling, sampling.seed, question.extra),
-                cut_here=left is not None and left < sampling.max_tokens,
+                *(client, source.model, question.messages, sampling, sampling.first_seed, question.extra),
+                cut_here=left is not None and left < sampling.most_tokens,
             )
             try:
                 reply = await retrying(request)
@@ -94,7 +95,7 @@ async def _answering(context: Context, source: Source) -> tuple[Source, int | No
     """
     for url in source.urls:
         server = reachable(context, source.model_copy(update={"base_url": url, "also_at": ()}))
-        async with open_client(server) as client:
+        async with open_client(server, remembered(context, server)) as client:
             try:
                 return server, (await look(client, server, context.cancel)).max_model_len
             except EndpointError as error:

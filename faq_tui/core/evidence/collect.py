@@ -14,6 +14,7 @@ from faq_tui.core.evidence.model import Evidence, Flips, ModelRow, Text
 from faq_tui.core.run.run import Run
 from faq_tui.core.stats.bootstrap import Estimate, of_metric
 from faq_tui.core.stats.sums import Sums
+from faq_tui.core.store import benchmarks
 from faq_tui.core.store.artefacts import Artefact
 from faq_tui.core.store.measurements import all_measurements
 
@@ -21,9 +22,19 @@ Measured = dict[str, dict[str, Sums]]  # sums by subject and text: Measured[subj
 
 
 def collect(run: Run) -> Evidence:
-    """The evidence measured so far. Raises UsageError if the unquantized target is not measured yet."""
+    """The evidence measured so far. Raises UsageError if the unquantized target is not measured yet.
+
+    If the settings have no held-out text, and public benchmarks have results, the evidence contains only the models.
+    """
     measured, tails = _measured(run)
     if not measured.get(UNQUANTIZED):
+        benchmarked = None if texts(run) else benchmarks.latest(run.store)
+        if benchmarked is not None:
+            rows = (
+                _target_row(run, {UNQUANTIZED: {}}),
+                *(_row(run, a, {a.folder: {}}) for a in wanted_artefacts(run)),
+            )
+            return Evidence((), rows, (), (), "", "", benchmarked)
         raise UsageError(f"nothing is measured yet: run `faq-tui run {run.folder}`")
     dtype, device = next(iter(tails.values())).split(".")[1:]
     unquantized = measured[UNQUANTIZED]

@@ -60,6 +60,8 @@ DIALECTS = Registry(
         "gemma": "faq_tui.core.chat.dialects.families:GEMMA",
         "kimi": "faq_tui.core.chat.dialects.families:KIMI",
         "thinking": "faq_tui.core.chat.dialects.families:THINKING",
+        "granite": "faq_tui.core.chat.dialects.families:GRANITE",
+        "other-tags": "faq_tui.core.chat.dialects.families:OTHER_TAGS",
         "fields": "faq_tui.core.chat.dialects.families:FIELDS",
     },
 )

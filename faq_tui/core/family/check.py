@@ -14,6 +14,7 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import open_client
+from faq_tui.core.endpoints.model_list import models_of
 from faq_tui.core.family.known import bare_name
 from faq_tui.core.family.verdict import FAMILY, Kinship, ModelProfile, kinship
 from faq_tui.core.models.model_files import ModelFiles
@@ -49,8 +50,8 @@ def ask_servers(run: Run) -> None:
 async def _root(source: Source) -> str | None:
     try:
         async with open_client(source) as client, asyncio.timeout(TIMEOUT_S):
-            listed = (await client.get_json("/models"))["data"]
-        roots = [model.get("root") for model in listed if model.get("id") == source.model]
+            listed = models_of(await client.get_json("/models")) or {}
+        roots = [model.get("root") for name, model in listed.items() if name == source.model]
     except Exception:  # noqa: BLE001  another check reports the server's fault
         return None
     return next((root[:MAX_NAME] for root in roots if isinstance(root, str) and root), None)

@@ -1,7 +1,8 @@
 """Ask one LLM judge at one server for scores.
 
 Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
-repaired reply does not fit either, the scores that can be found in the text are used.
+repaired reply does not fit either, the scores that can be found in the text are used. If the server supports no form
+of JSON, and all scores can be found in the first reply, the judge is not asked to repair it.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.
@@ -13,13 +14,16 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Any
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.dialects.families import THINK
-from faq_tui.core.endpoints import Client, Retrying, stream_chat
+from faq_tui.core.endpoints import Client, Reply, Retrying, stream_chat
+from faq_tui.core.endpoints.finish import TRUNCATED, ending_of
 from faq_tui.core.judging.prompt import PromptBudget, ShownAnswer, labels_of, prompt_of, repair_of, shorten
-from faq_tui.core.judging.reply import PARTS, InvalidReplyError, Verdict, parse_by_schema, response_format, salvage
+from faq_tui.core.judging.reply import PARTS, InvalidReplyError, Verdict, parse_by_schema, salvage, schema
+from faq_tui.core.judging.reply_form import TEXT, ReplyForm
 from faq_tui.core.settings import Endpoint, Sampling
 from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ReplyKey, ReplyRow, add_reply, replies_of
@@ -83,6 +87,7 @@ class JudgeClient:
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
         self._rubric = rubric
         self._retrying = Retrying(endpoint)
+        self._form = ReplyForm(client.learned.current.reply_format, client.learned.replied_as)
 
     async def __call__(
         self, question: str, answers: Sequence[ShownAnswer], budget: PromptBudget
@@ -119,6 +124,10 @@ class JudgeClient:
                 return Reading(
                     parse_by_schema(_without_reasoning(reply.raw), labels), how, tuple(row.raw for row in stored)
                 )
+            if self._form.form == TEXT and len(found := salvage(_without_reasoning(reply.raw), labels)) == len(
+                labels
+            ):
+                return Reading(found, SALVAGED, tuple(row.raw for row in stored))
             messages = [
                 messages[0],
                 {
@@ -135,11 +144,16 @@ class JudgeClient:
 
     async def _ask(self, messages: list[dict[str, str]], labels: tuple[str, ...], max_tokens: int) -> ReplyRow:
         sampling = Sampling(temperature=0.0, top_p=1.0, max_tokens=max_tokens)
-        extra = response_format(labels)
-        try:
-            reply = await self._retrying(
-                lambda: stream_chat(self._client, self._endpoint.model, messages, sampling, sampling.seed, extra)
+        switch = {"chat_template_kwargs": {"enable_thinking": False}}
+
+        async def send(form: dict[str, Any]) -> Reply:
+            extra = {**form, **switch}
+            return await stream_chat(
+                self._client, self._endpoint.model, messages, sampling, sampling.first_seed, extra
             )
+
+        try:
+            reply = await self._retrying(lambda: self._form(send, schema(labels)))
         except FaqError as error:
             if type(error) is FaqError:  # subclasses of FaqError mean a failed server or a stop
                 raise RequestRefusedError(str(error)) from None
@@ -149,8 +163,10 @@ class JudgeClient:
             error_text = ""
         except InvalidReplyError as error:
             error_text = str(error)
-            if reply.finish_reason == "length":
+            if ending_of(reply.finish_reason) == TRUNCATED:
                 error_text = f"it was cut off at {max_tokens} tokens: be brief"
+        if len(messages) == 1 and ending_of(reply.finish_reason) != TRUNCATED:
+            self._form.read(fits=not error_text)
         raw = f"{THINK.open}{reply.reasoning}{THINK.close}{reply.answer}" if reply.reasoning else reply.answer
         return ReplyRow(raw, error_text)
 

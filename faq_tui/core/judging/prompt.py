@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.judging.reply import ALONE, example
+from faq_tui.core.judging.reply import example
+from faq_tui.core.judging.reply_json import ALONE
 from faq_tui.core.prompts import JUDGE, JUDGE_LIST, JUDGE_REPAIR, Prompt, load_prompt
 from faq_tui.core.settings import JudgeSettings
 from faq_tui.core.settings.prompt_file import text_of
@@ -34,7 +35,7 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """Limits in tokens with which the answers of one request fit into the judge's window."""
+    """Limits in tokens for one request, so that its answers fit into the judge's window."""
 
     reasoning_tokens: int  # largest number of tokens of each answer's reasoning
     max_tokens: int  # largest number of tokens of the reply

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from faq_tui.core.judging.reply_json import ALONE, SCORE_KEYS, entries, json_and_prose
+
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
 REASON_CHARACTERS = 240  # without a limit, a small model may write one string until max_tokens
-ALONE = ""  # the label of an answer that is scored by itself
 
 
 @dataclass(frozen=True)
@@ -48,20 +49,6 @@ def example(labels: Sequence[str]) -> str:
     )
 
 
-def response_format(labels: Sequence[str]) -> dict[str, Any]:
-    """The keys that are added to the body of the request, so that the server enforces the schema.
-
-    A server that ignores these keys may answer in prose. faq-tui can read such replies, too.
-    """
-    return {
-        "response_format": {
-            "type": "json_schema",
-            "json_schema": {"name": "marks", "strict": True, "schema": schema(labels)},
-        },
-        "chat_template_kwargs": {"enable_thinking": False},
-    }
-
-
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
@@ -72,11 +59,18 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # "1-10" is a scale, not a score
-SPELLED = re.compile(rf"\b(?:overall|score)\b\W{{0,6}}{NUMBER}", re.IGNORECASE)
+_SCORE = r"\b(?:overall|score|rating|mark|grade)s?\b(?:\s{1,3}(?:score|rating|mark|grade|is|of|as|would|be)){0,4}"
+SPELLED = re.compile(rf"{_SCORE}\W{{0,6}}{NUMBER}", re.IGNORECASE)
+# "8/10" and "8 out of 10" at the end of a phrase, and "[[8]]"; "7/10 of the steps" is no score.
+OF_TEN = re.compile(
+    rf"(?<![\d./-]){NUMBER}\**\s*(?:/|out of)\s*10\b(?=\s*(?:[.,;:!)*\]|]|\n|$))|\[\[\s*(\d{{1,2}}(?:\.\d+)?)\s*\]\]",
+    re.IGNORECASE,
+)
 PART_SPELLED = {part: re.compile(rf"\b{part}\b\W{{0,6}}{NUMBER}", re.IGNORECASE) for part in PARTS}
-LEADING = re.compile(rf"\W{{0,6}}{NUMBER}")
+_GIVES = r"(?:(?:I )?(?:would )?(?:gives?|gets|scores|rates?|it)\s{1,3}){0,4}"
+LEADING = re.compile(rf"\W{{0,6}}{_GIVES}{NUMBER}", re.IGNORECASE)
 # Matches "8" and "8/10". Servers that do not enforce the schema send such texts.
-QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:/\s*10)?\s*")
+QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 
 
 class InvalidReplyError(ValueError):
@@ -86,8 +80,21 @@ class InvalidReplyError(ValueError):
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
     """The verdict on every answer, by label. Keys that the schema does not name are ignored.
 
+    The entries of the answers may be arranged in another way than in the schema, such as in a list.
+
     Raises InvalidReplyError if the reply does not fit the schema.
     """
+    try:
+        return _by_schema(raw, labels)
+    except InvalidReplyError as error:
+        arranged = entries(raw, labels)
+        try:
+            return {label: _verdict(arranged.get(label), "") for label in labels}
+        except InvalidReplyError:
+            raise error from None
+
+
+def _by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
     body = next(_objects(raw), None)
     if body is None:
         raise InvalidReplyError("it holds no JSON object" if raw.strip() else "it was empty")
@@ -98,16 +105,19 @@ def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
     """The verdict on each answer whose overall score can be read, by label. Never raises."""
+    try:
+        return parse_by_schema(raw, labels)
+    except InvalidReplyError:
+        pass
     verdicts: dict[str, Verdict] = {}
-    for body in _objects(raw):
-        for label in labels:
-            one = body if label == ALONE else body.get(label)
-            if label not in verdicts and isinstance(one, dict | int | float | str):
-                verdict = _loose(one if isinstance(one, dict) else {OVERALL: one})
-                if verdict is not None:
-                    verdicts[label] = verdict
-    if not verdicts:
-        for label, text in _sections(raw, labels):
+    found = entries(raw, labels)
+    for label, one in found.items():
+        if isinstance(one, dict | int | float | str):
+            verdict = _loose(one if isinstance(one, dict) else {OVERALL: one})
+            if verdict is not None:
+                verdicts[label] = verdict
+    if not found:
+        for label, text in _sections(json_and_prose(raw)[1], labels):
             verdict = _spelled(text, leading=label != ALONE)
             if verdict is not None:
                 verdicts[label] = verdict
@@ -146,7 +156,7 @@ def _verdict(body: object, where: str) -> Verdict:
 
 
 def _loose(body: dict[str, Any]) -> Verdict | None:
-    overall = next((s for key in (OVERALL, "score") if (s := _number(body.get(key))) is not None), None)
+    overall = next((s for key in SCORE_KEYS if (s := _number(body.get(key))) is not None), None)
     if overall is None:
         return None
     parts = {part: score for part in PARTS if (score := _number(body.get(part))) is not None}
@@ -159,17 +169,29 @@ def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
     if tuple(labels) == (ALONE,):
         yield ALONE, raw
         return
-    heading = re.compile(rf"(?<!\w)({'|'.join(map(re.escape, labels))})[\"'*)\]]*\s*[:=–-]")
+    letters = "|".join(map(re.escape, labels))
+    # "B: 8", "**Answer B** (8/10)", "Candidate 2 gets 8".
+    heading = re.compile(
+        rf"(?<!\w)(?:(?i:answer|candidate|response|option)\s*#?(?P<of>{letters}|\d{{1,2}})\b[\"'*)\]]*\s*"
+        rf"(?:[:=–-]|(?=[(|])|(?:is|gets|scores?)\b)|(?P<letter>{letters})[\"'*)\]]*\s*[:=–-])"
+    )
     headings = list(heading.finditer(raw))
     for number, match in enumerate(headings):
         end = headings[number + 1].start() if number + 1 < len(headings) else len(raw)
-        yield match[1], raw[match.end() : end]
+        label = match["letter"] or match["of"]
+        if label.isdigit():
+            label = labels[int(label) - 1] if 1 <= int(label) <= len(labels) else ""
+        if label:
+            yield label, raw[match.end() : end]
 
 
 def _spelled(text: str, leading: bool) -> Verdict | None:
     numbers = SPELLED.findall(text)
     if not numbers and leading and (first := LEADING.match(text)):
         numbers = [first[1]]
+    if not numbers:
+        of_ten = {match[1] or match[2] for match in OF_TEN.finditer(text)}
+        numbers = list(of_ten) if len(of_ten) == 1 else []
     overall = _number(numbers[-1]) if numbers else None
     if overall is None:
         return None

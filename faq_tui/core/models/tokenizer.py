@@ -65,15 +65,26 @@ def special_tokens(run: Run) -> frozenset[str]:
     Such added tokens (for example <think>) are not always marked as special. The set is empty if the target's files
     are not on this machine or list no such tokens.
     """
-    files = _files(run)
+    return frozenset(text for entry in _entries(_files(run, run.settings.target.model)) if (text := _special(entry)))
+
+
+def control_tokens(run: Run, name: str) -> frozenset[str]:
+    """The special tokens of the model in a folder, or in the hub's cache, without tags that a text may quote.
+
+    The set is empty if the model's files are not on this machine.
+    """
+    quotable = {tag for dialect in dialects.tag_dialects() if dialect.quotable for tag in dialect.tags}
+    special = (str(entry.get("content")) for entry in _entries(_files(run, name)) if entry.get("special"))
+    return frozenset(token for token in special if token.strip()) - quotable
+
+
+def _entries(files: ModelFiles | None) -> list[dict[str, Any]]:
+    """The added tokens in a model's files."""
     if files is None:
-        return frozenset()
+        return []
     decoder = _json(_read(files.paths.get("tokenizer_config.json"))).get("added_tokens_decoder")
-    if isinstance(decoder, dict):
-        entries = list(decoder.values())
-    else:
-        entries = _added(_read(files.paths.get("tokenizer.json")))
-    return frozenset(text for entry in entries if isinstance(entry, dict) and (text := _special(entry)))
+    added = list(decoder.values()) if isinstance(decoder, dict) else _added(_read(files.paths.get("tokenizer.json")))
+    return [entry for entry in added if isinstance(entry, dict)]
 
 
 def _special(entry: dict[str, Any]) -> str:
@@ -85,8 +96,7 @@ def _special(entry: dict[str, Any]) -> str:
     return text if entry.get("special") or bracketed or text in dialects.special_tokens() else ""
 
 
-def _files(run: Run) -> ModelFiles | None:
-    name = run.settings.target.model
+def _files(run: Run, name: str) -> ModelFiles | None:
     try:
         if name == EMBEDDED:
             from faq_tui.core.embedded import cached_model
@@ -95,7 +105,7 @@ def _files(run: Run) -> ModelFiles | None:
             return ModelFiles.of_folder(model.folder) if model else None
         folder = run.resolve(name)
         return ModelFiles.of_folder(folder) if folder.is_dir() else ModelFiles.cached(name)
-    except (FaqError, OSError):
+    except (FaqError, OSError, RuntimeError, ValueError):  # the name is not a valid path
         return None
 
 

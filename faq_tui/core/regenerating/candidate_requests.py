@@ -18,7 +18,7 @@ from typing import Any
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.prompts import PROMPTED, Prompt, load_prompt
-from faq_tui.core.regenerating.flags import CUT_OFF
+from faq_tui.core.regenerating.flags import CUT_OFF, NOT_FINISHED, REFUSAL
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.prompt_file import text_of
@@ -28,6 +28,7 @@ from faq_tui.core.store.candidates import Candidate
 from faq_tui.core.store.seeds import Seed
 
 SAMPLE = 3  # number of candidates from which the cost of all candidates is estimated
+ANSWER_KEYS = ("extra_body", "chat_template_kwargs", "leave_out")  # optional settings that influence an answer
 SEED_STEP = 1000  # added to the sampling seed for a second request; larger than the number of candidates per seed
 
 # Matches "Answer:", "**Final answer:**" and "### Answer:" at the start of a line. The possessive `*+` prevents
@@ -39,7 +40,9 @@ ANSWER_LINE = re.compile(
 
 def source_hash_of(source: Source) -> str:
     """A hash of all settings that influence an answer. The seed and the candidate's number are not part of it."""
-    return digest(source.model, source.reasoning, prompt_version(source), source.sampling.model_dump())
+    settings = [source.model, source.reasoning, prompt_version(source), source.sampling.model_dump()]
+    added = {name: value for name in ANSWER_KEYS if (value := getattr(source, name))}
+    return digest(*settings, *([added] if added else []))
 
 
 def prompt_version(source: Source) -> str:
@@ -119,8 +122,10 @@ def question_for(seed: Seed, source: Source) -> Question:
         else:
             messages.insert(0, {"role": "system", "content": system})
     if source.reasoning == "prompted":
-        return Question(messages, {})
-    return Question(messages, {"chat_template_kwargs": {"enable_thinking": source.reasoning == "native"}})
+        kwargs = source.chat_template_kwargs
+    else:
+        kwargs = {"enable_thinking": source.reasoning == "native", **source.chat_template_kwargs}
+    return Question(messages, {"chat_template_kwargs": kwargs} if kwargs else {})
 
 
 def parts_of(reply: Reply, source: Source) -> tuple[str, str]:
@@ -145,14 +150,16 @@ class RequestPolicy:
 
 
 def first_request(source: Source, number: int) -> RequestPolicy:
-    return RequestPolicy(source.sampling.max_tokens, source.sampling.seed + number - 1)
+    return RequestPolicy(source.sampling.most_tokens, source.sampling.first_seed + number - 1)
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
     """The policy for a second request of an unusable candidate; None if the settings ask for no second request."""
     if not candidate.flags or policy.again:
         return None
-    reaction = source.on_truncated if CUT_OFF & set(candidate.flags) else source.on_flagged
+    flags = set(candidate.flags)
+    more_helps = CUT_OFF & flags and not flags & {*NOT_FINISHED, REFUSAL}
+    reaction = source.on_truncated if more_helps else source.on_flagged
     why = ", ".join(candidate.flags)
     if reaction == "retry":
         room = round(policy.max_tokens * source.retry_room)

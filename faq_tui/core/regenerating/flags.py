@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from faq_tui.core.endpoints import Reply
+from faq_tui.core.endpoints import Reply, finish
+from faq_tui.core.regenerating.control_tokens import ControlTokens, begins_with_tool_call
 from faq_tui.core.regenerating.language import in_another_language
 from faq_tui.core.store.seeds import Seed
 
 TRUNCATED, UNCLOSED, EMPTY, LOOP = "truncated", "unclosed_think", "empty", "loop"
 REFUSAL, LANGUAGE = "refusal", "wrong_language"
+CONTROL = "control_token"
+# The server ended the answer, and more tokens cannot help.
+FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END = "filtered", "tool_call", "interrupted", "unknown_end"
+NOT_FINISHED = frozenset({FILTERED, TOOL_CALL, INTERRUPTED, UNKNOWN_END})
 CUT_OFF = frozenset({TRUNCATED, UNCLOSED, EMPTY})  # the flags that a larger max_tokens may avoid
 
 
@@ -33,6 +38,11 @@ FLAG_WORDS = {
     EMPTY: FlagWords("empty", "no answer", "the answer is empty"),
     LOOP: FlagWords("looping", "repeats itself", "repeats itself"),
     REFUSAL: FlagWords("refusing", "refuses to answer", "it refuses to answer"),
+    FILTERED: FlagWords("cut off by a filter", "cut off by a filter", "a filter of the server cut it off"),
+    TOOL_CALL: FlagWords("calling a tool", "calls a tool", "it calls a tool instead of answering"),
+    INTERRUPTED: FlagWords("interrupted by the server", "interrupted", "the server did not finish it"),
+    UNKNOWN_END: FlagWords("with an unknown finish_reason", "unknown end", "its finish_reason is unknown"),
+    CONTROL: FlagWords("with control tokens", "control tokens", "it contains control tokens"),
     LANGUAGE: FlagWords("in another language", "in another language", "it is in another language"),
 }
 
@@ -45,6 +55,7 @@ TAIL_WORDS, TAIL_REPEATS = 30, 4
 READ = 200_000  # only so many characters at the end are checked, because a loop lasts to the end
 
 REFUSAL_BEGINS = 400  # a refusal begins within this many characters
+LONGEST_WORD = 80  # most characters of an unknown finish_reason that are shown
 LONGEST_REFUSAL = 1500  # a longer answer (in characters) is no mere refusal
 
 # Matches a word, or one character of a script without spaces between words.
@@ -68,21 +79,49 @@ def flags_of(reply: Reply, reasoning: str, answer: str, seed: Seed | None = None
     return tuple(unusable_reasons(reply, reasoning, answer, seed))
 
 
-def unusable_reasons(reply: Reply, reasoning: str, answer: str, seed: Seed | None) -> dict[str, str]:
-    """Maps each flag of a reply to the reason for it. The dict is empty if the candidate is usable."""
-    reasons = {}
-    if reply.finish_reason == "length":
-        reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"
+def unusable_reasons(
+    reply: Reply, reasoning: str, answer: str, seed: Seed | None, control: ControlTokens | None = None
+) -> dict[str, str]:
+    """Maps each flag of a reply to the reason for it. The dict is empty if the candidate is usable.
+
+    `control` has the special tokens of target and source.
+    """
+    reasons = _end_reasons(reply)
     if not reply.closed:
         reasons[UNCLOSED] = "the reasoning has no end"
     if not answer.strip():
         reasons[EMPTY] = "no answer after the reasoning" if reasoning else "the reply is empty"
+    if token := (control or ControlTokens()).found_in(reasoning, answer, seed.question if seed else ""):
+        reasons[CONTROL] = token
+    if begins_with_tool_call(answer):
+        reasons.setdefault(TOOL_CALL, "the answer is the text of a tool call")
     if loop := loop_in(f"{reasoning}\n{answer}"):
         reasons[LOOP] = loop
-    if refusal := refusal_in(answer):
+    if reply.refusal:
+        reasons[REFUSAL] = f"the server marks it as a refusal: {reply.refusal[:REFUSAL_BEGINS]!r}"
+    elif refusal := refusal_in(answer):
         reasons[REFUSAL] = f"it begins with {refusal!r}"
     if seed and (languages := in_another_language(seed.question, answer, seed.language)):
         reasons[LANGUAGE] = f"the question is in {languages[0]}, the answer in {languages[1]}"
+    return reasons
+
+
+def _end_reasons(reply: Reply) -> dict[str, str]:
+    """The flags that follow from the end of a reply. Only an end by the model itself is usable."""
+    ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
+    reasons = {}
+    if ending == finish.TRUNCATED:
+        reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"
+    elif ending == finish.FILTERED:
+        reasons[FILTERED] = f"its finish_reason is {word!r}"
+    elif ending in (finish.INTERRUPTED, finish.FAILED):
+        reasons[INTERRUPTED] = f"its finish_reason is {word!r}"
+    elif ending == finish.UNKNOWN:
+        reasons[UNKNOWN_END] = f"its finish_reason is {word[:LONGEST_WORD]!r}, which faq-tui does not know"
+    elif not reply.whole:
+        reasons[INTERRUPTED] = "the stream ended without finish_reason, usage or [DONE]"
+    if ending == finish.TOOL_CALL or reply.called_tool:
+        reasons[TOOL_CALL] = f"its finish_reason is {word!r}, and it calls a tool" if word else "it calls a tool"
     return reasons
 
 

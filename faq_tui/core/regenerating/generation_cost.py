@@ -70,7 +70,7 @@ def estimate_cost(store: Store, name: str, source: Source, pending: Sequence[Pen
     prompt = round(characters / CHARACTERS_PER_TOKEN) + TEMPLATE_TOKENS * len(pending)
     if counts.prompt_tokens:
         prompt = round(counts.prompt_tokens / counts.candidates * len(pending))
-    each = counts.completion_tokens / counts.counted if counts.counted else float(source.sampling.max_tokens)
+    each = counts.completion_tokens / counts.counted if counts.counted else float(source.sampling.most_tokens)
     written = round(each * len(pending))
     at_once = source.concurrency * len(source.urls)
     seconds = None

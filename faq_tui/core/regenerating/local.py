@@ -9,7 +9,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import atomic_text
-from faq_tui.core.chat.dialects import ReasoningStream, split_reasoning
+from faq_tui.core.chat.dialects import ReasoningStream, split_reply
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
@@ -73,7 +73,7 @@ class LocalGenerator:
             "device": target.device,
             "dtype": target.dtype,
             "items": str(path),
-            "sampling": self.source.sampling.model_dump(),
+            "sampling": self.source.sampling.neutral(),
             "batch": self.source.concurrency,
         }
         run_worker(
@@ -143,7 +143,7 @@ class LocalGenerator:
 
 
 def _reply_of(message: dict[str, Any]) -> Reply:
-    reasoning, answer, closed = split_reasoning(str(message["text"]))
+    reasoning, answer, closed = split_reply(str(message["text"]))
     return Reply(
         reasoning=reasoning,
         answer=answer,

@@ -13,6 +13,7 @@ from faq_tui.core.regenerating.candidate_requests import (
     prompt_version,
     source_hash_of,
 )
+from faq_tui.core.regenerating.control_tokens import ControlTokens
 from faq_tui.core.regenerating.flags import unusable_reasons
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Context
@@ -49,6 +50,7 @@ class CandidateRecorder:
     ) -> None:
         self.context, self.name, self.source, self.progress = context, name, source, progress
         self.source_hash = source_hash_of(source)
+        self._control = ControlTokens.of_run(context.run, source)
         self._pending = pending
         self._stored = 0
 
@@ -57,7 +59,7 @@ class CandidateRecorder:
     ) -> Candidate:
         """Make a candidate from a reply. It is not stored yet, because it may be requested a second time."""
         reasoning, answer = parts_of(reply, self.source)
-        why = unusable_reasons(reply, reasoning, answer, pending.seed)
+        why = unusable_reasons(reply, reasoning, answer, pending.seed, self._control)
         return Candidate(
             seed_id=pending.seed.id,
             source=self.name,
@@ -74,7 +76,8 @@ class CandidateRecorder:
             seconds=reply.seconds,
             dialect=reply.dialect,
             max_tokens=max_tokens,
-            sampling_seed=policy.sampling_seed,
+            sampling_seed=None if "seed" in reply.left_out else policy.sampling_seed,
+            left_out=reply.left_out,
             requests=requests,
             why=why,
         )

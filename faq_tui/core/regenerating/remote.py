@@ -13,8 +13,9 @@ from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, strea
 from faq_tui.core.endpoints.faults import RequestFault
 from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
 from faq_tui.core.endpoints.probe import DownError, reachable
+from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
-from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, room, window_in_refusal
+from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, window_in_refusal
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
     RequestPolicy,
@@ -23,12 +24,15 @@ from faq_tui.core.regenerating.candidate_requests import (
     next_request,
     question_for,
 )
+from faq_tui.core.regenerating.prompt_size import PromptSizes
 from faq_tui.core.regenerating.recorder import CandidateRecorder
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
+from faq_tui.core.settings.source import OFF
 
 SENT, LEFT_OUT, HALVED = range(3)  # how a request treats max_tokens: it is sent, left out, or halved
 LANES = 2  # number of tasks per slot: while one task waits for its next try, another task uses the slot
+NO_ROOM = "the question leaves no room for an answer in the model's window"
 ENOUGH_REFUSALS = 8  # the stage ends after so many refusals in a row, of different seeds, for the same reason
 
 _VARYING_WORDS = re.compile(r"\S*\d\S*")  # words that differ between equal refusals: token counts, request ids
@@ -56,9 +60,13 @@ class RemoteGenerator:
             for url in self.source.urls
         ]
         async with AsyncExitStack() as stack:
-            clients = [await stack.enter_async_context(Client(endpoint)) for endpoint in endpoints]
+            clients = [
+                await stack.enter_async_context(Client(endpoint, remembered(self.context, endpoint)))
+                for endpoint in endpoints
+            ]
             self.pool = Pool(clients, lambda text: self.emit(Note(text, "warning")))
             stack.callback(self.pool.close)
+            self.prompt_sizes = PromptSizes(self.context.run, self.recorder.name)
             await self._look_at_servers()
             slots = sum(server.concurrency for server in self.pool.servers)
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
@@ -82,7 +90,7 @@ class RemoteGenerator:
             elif isinstance(description, BaseException):
                 self.pool.leave_out(server, str(description))
             else:
-                server.max_model_len = description.max_model_len
+                server.max_model_len = description.max_model_len or server.client.learned.current.window
 
     async def _one(self, pending: PendingCandidate) -> None:
         """Request one candidate; request it again if it is unusable and the source's policy asks for this.
@@ -112,6 +120,21 @@ class RemoteGenerator:
             self.recorder.keep(best)
         else:
             self.recorder.fail(pending, failure, requests, refused)
+
+    def note_missing_end(self, server: Server, reply: Reply) -> None:
+        """Warn once if a server does not say why its answers end."""
+        if not reply.whole:
+            self.note_once(
+                f"{server.url} end",
+                f"{server.url} sends neither finish_reason nor [DONE], so a complete answer looks like one that "
+                "was cut off: its answers are unusable; use another server or gateway for this source",
+            )
+        elif not reply.finish_reason:
+            self.note_once(
+                f"{server.url} finish_reason",
+                f"{server.url} sends no finish_reason: an answer is used if its response is complete, and counts as "
+                "cut off if it has max_tokens tokens",
+            )
 
     def note_once(self, about: str, text: str) -> None:
         if about not in self._notes:
@@ -144,7 +167,10 @@ class _CandidateRequest:
             raise
 
     async def _send(self, server: Server) -> tuple[Reply, int]:
-        limit = self._limit(server)
+        left = await self._generator.prompt_sizes.room(server.max_model_len, self._question, self._policy.max_tokens)
+        if left.counted and left.tokens is not None and left.tokens <= 0:
+            raise _no_room(server)
+        limit = self._limit(server, left.tokens)
         self.requests += 1
         self._emit(CandidateStarted(*self._who))
         self._ticket = self._generator.refusals.open()
@@ -157,15 +183,17 @@ class _CandidateRequest:
                 self._policy.sampling_seed,
                 self._question.extra,
                 self._on_delta,
-                cut_here=self.limit_by == LEFT_OUT,
+                cut_here=self.limit_by == LEFT_OUT or self._source.sampling.max_tokens == OFF,
             )
+            self.requests += reply.tries - 1
             self._generator.refusals.answered(self._ticket)
+            self._generator.note_missing_end(server, reply)
         finally:
             self._generator.refusals.close(self._ticket)
         return reply, limit
 
-    def _limit(self, server: Server) -> int:
-        """The number of tokens that the answer may have.
+    def _limit(self, server: Server, left: int | None) -> int:
+        """The number of tokens that the answer may have. `left` is the room for it in the window, if known.
 
         If prompt and answer together may be too long for the window, max_tokens is left out of the request. Then the
         server, which alone can count the prompt's tokens, gives the answer the rest of the window.
@@ -173,7 +201,6 @@ class _CandidateRequest:
         max_tokens = self._policy.max_tokens
         if self.limit_by == HALVED:
             return max(LEAST_TOKENS, min(max_tokens, server.max_model_len or max_tokens) // 2)
-        left = room(server.max_model_len, self._question.messages)
         if self.limit_by == SENT and left is not None and left < max_tokens:
             self.limit_by = LEFT_OUT
             self._generator.note_once(
@@ -205,8 +232,12 @@ class _CandidateRequest:
             return
         if self._generator.refusals.add(self._ticket, self._pending.seed.id, fault.reason, about_room):
             raise FaqError(fault.advice) from None
-        no_room = "the question leaves no room for an answer in the model's window"
-        raise GaveUpError(fault, f"{no_room} ({fault.reason})" if fills else fault.advice) from None
+        raise GaveUpError(fault, f"{NO_ROOM} ({fault.reason})" if fills else fault.advice) from None
+
+
+def _no_room(server: Server) -> GaveUpError:
+    reason = f"{NO_ROOM} of {server.max_model_len:,} tokens"
+    return GaveUpError(RequestFault(False, reason, f"{server.url}: {reason}", False, of_request=True))
 
 
 class SharedRefusals:

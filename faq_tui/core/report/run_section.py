@@ -100,6 +100,8 @@ def _text(text: dict[str, Any]) -> str:
 def _evaluation(body: dict[str, Any]) -> list[str]:
     e = body["evaluation"]
     name = f" ({escape(e['device_name'])})" if e["device_name"] else ""
+    if not body["texts"]:  # only public benchmarks, whose section names the program that measured them
+        return []
     lines = [f"- **Evaluated on**: {escape(e['device'])}{name} in {escape(e['dtype'])}"]
     versions = ", ".join(
         f"{escape(package)} {escape(version)}" for package, version in e["versions"].items() if version

@@ -190,7 +190,8 @@ class Evalscope(_BenchmarkSection):
     repeats: Annotated[Count, Field(description="number of answers to each question")] = 1
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 8
     sampling: Annotated[
-        Sampling, Field(description="how replies are sampled; every request sends all these values")
+        Sampling,
+        Field(description='how replies are sampled; requests have all these values, unless a value is "off"'),
     ] = Sampling()
     enable_thinking: Annotated[
         bool | None,

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.prompt_file import TextFile
+from faq_tui.core.settings.request_keys import ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
 from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
 
@@ -93,6 +94,10 @@ class JudgeSettings(Section):
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
     retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
+    extra_body: ExtraBody = Field(default_factory=dict)
+    extra_headers: ExtraHeaders = Field(default_factory=dict)
+    chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)
+    leave_out: LeaveOut = ()
     mode: Annotated[
         Literal["listwise", "pointwise"],
         Field(
@@ -172,4 +177,8 @@ class JudgeSettings(Section):
             api_key_env=self.api_key_env,
             concurrency=self.concurrency,
             retries=self.retries,
+            extra_body=self.extra_body,
+            extra_headers=self.extra_headers,
+            chat_template_kwargs=self.chat_template_kwargs,
+            leave_out=self.leave_out,
         )

@@ -89,6 +89,8 @@ def _dotted(location: tuple[int | str, ...]) -> str:
         if isinstance(part, int):
             out += f"[{part + 1}]"  # messages count recipes from 1
         else:
+            if not part:  # the tag of a value that may also be "off"
+                continue
             word = part if BARE_KEY.fullmatch(part) else json.dumps(part)
             out += f".{word}" if out else word
     return out

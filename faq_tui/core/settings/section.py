@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic.fields import FieldInfo
 
 EMBEDDED = "embedded"  # as `model`, the small model that faq-tui downloads; as `base_url`, the server of this model
 BASELINE = "baseline"
@@ -31,9 +32,13 @@ class Section(BaseModel):
         """Leave out each default of a key with `AddedLater`, so that signatures of earlier runs stay valid."""
         body: dict[str, Any] = serialize(self)
         for name, field in type(self).model_fields.items():
-            if any(isinstance(one, AddedLater) for one in field.metadata) and body.get(name) == field.default:
+            if any(isinstance(one, AddedLater) for one in field.metadata) and _is_default(field, body.get(name)):
                 body.pop(name, None)
         return body
+
+
+def _is_default(field: FieldInfo, value: Any) -> bool:
+    return bool(value == field.get_default(call_default_factory=True))
 
 
 @dataclass(frozen=True)

@@ -2,37 +2,85 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from faq_tui.core.settings.prompt_file import QuestionFile, TextFile
+from faq_tui.core.settings.request_keys import REQUEST_KEYS, ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
 from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction, Section
 
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
+OFF: Literal["off"] = "off"  # value of a sampling key whose parameter is not sent
+T = TypeVar("T")
+
+
+def _tag(value: Any) -> str:
+    return OFF if value == OFF else ""
+
+
+OrOff = Annotated[Annotated[T, Tag("")] | Annotated[Literal["off"], Tag(OFF)], Discriminator(_tag)]
+MOST_IF_OFF = 8192  # longest reply, in tokens, if max_tokens is "off"
+
 OnUnfit = Literal["retry", "other_seed", "drop"]
 
 
 class Sampling(Section):
-    """How replies are sampled. Every request sends all values, so that no default of the server applies."""
+    """How replies are sampled. Requests have all values, except values that are "off"."""
 
     temperature: Annotated[
-        float, Field(ge=0.0, le=2.0, description="sampling temperature; 0 means always the likeliest token")
+        OrOff[Annotated[float, Field(ge=0.0, le=2.0)]],
+        Field(description="sampling temperature; 0 means always the likeliest token"),
     ] = 0.6
     top_p: Annotated[
-        Fraction, Field(description="sample only from the likeliest tokens whose probabilities sum to this")
+        OrOff[Fraction],
+        Field(description="sample only from the likeliest tokens whose probabilities sum to this"),
     ] = 0.95
     top_k: Annotated[
-        int, Field(ge=-1, description="sample only from this many likeliest tokens; -1 means from all")
+        OrOff[Annotated[int, Field(ge=-1)]],
+        Field(description="sample only from this many likeliest tokens; -1 means from all"),
     ] = 20
     min_p: Annotated[
-        Fraction, Field(description="smallest probability of a token, as a share of the likeliest token's")
+        OrOff[Fraction], Field(description="smallest probability of a token, as a share of the likeliest token's")
     ] = 0.0
-    max_tokens: Annotated[Count, Field(description="longest reply in tokens")] = 8192
-    seed: Annotated[int, Field(description="random seed; candidate i of a question is sampled with seed + i")] = 0
+    max_tokens: Annotated[
+        OrOff[Count],
+        Field(description=f'longest reply in tokens; "off": it is not sent, and faq-tui cuts at {MOST_IF_OFF}'),
+    ] = 8192
+    seed: Annotated[
+        OrOff[int], Field(description="random seed; candidate i of a question is sampled with seed + i")
+    ] = 0
+    presence_penalty: Annotated[
+        OrOff[Annotated[float, Field(ge=-2.0, le=2.0)]],
+        Field(description="penalty for tokens that the text has"),
+        AddedLater(),
+    ] = OFF
+    repetition_penalty: Annotated[
+        OrOff[Annotated[float, Field(gt=0.0, le=10.0)]],
+        Field(description="factor against tokens that the text has; 1: none"),
+        AddedLater(),
+    ] = OFF
+
+    def neutral(self) -> dict[str, Any]:
+        """All values for a model on this machine, where each value that is "off" has no effect."""
+        neutral = {"temperature": 1.0, "top_p": 1.0, "top_k": -1, "min_p": 0.0}
+        neutral |= {"max_tokens": self.most_tokens, "seed": self.first_seed}
+        return {
+            name: neutral.get(name, value) if value == OFF else value for name, value in self.model_dump().items()
+        }
+
+    @property
+    def most_tokens(self) -> int:
+        """The limit of a reply, in tokens, also if requests do not have it."""
+        return MOST_IF_OFF if self.max_tokens == OFF else self.max_tokens
+
+    @property
+    def first_seed(self) -> int:
+        """The sampling seed of the first candidate, also if requests do not have it."""
+        return 0 if self.seed == OFF else self.seed
 
 
 class Price(Section):
@@ -73,6 +121,10 @@ class Endpoint(Section):
     idle_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for the next part of a reply, in seconds")
     ] = 120.0
+    extra_body: ExtraBody = Field(default_factory=dict)
+    extra_headers: ExtraHeaders = Field(default_factory=dict)
+    chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)
+    leave_out: LeaveOut = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -140,15 +192,16 @@ class Source(Endpoint):
         AddedLater(),
     ] = None
     sampling: Annotated[
-        Sampling, Field(description="how replies are sampled; every request sends all these values")
+        Sampling,
+        Field(description='how replies are sampled; requests have all these values, unless a value is "off"'),
     ] = Sampling()
     # `retry` requests the candidate once more with `retry_room` times max_tokens. `other_seed` requests it once more
     # with another sampling seed. `drop` sends no second request. An unusable candidate is stored and shown, but never
     # picked.
     on_truncated: Annotated[OnUnfit, Field(description="what to do if a candidate is cut off or empty")] = "retry"
-    on_flagged: Annotated[
-        OnUnfit, Field(description="what to do if a candidate loops, refuses or changes the language")
-    ] = "other_seed"
+    on_flagged: Annotated[OnUnfit, Field(description="what to do if a candidate is unusable for another reason")] = (
+        "other_seed"
+    )
     retry_room: Annotated[
         float, Field(ge=1.0, le=16.0, description="max_tokens is multiplied by this number in a retry")
     ] = 2.0
@@ -166,6 +219,17 @@ class Source(Endpoint):
             description="faq-tui asks before it spends more tokens than this; with 0, it asks only if a price is set",
         ),
     ] = 0
+
+    @model_validator(mode="after")
+    def _without_server(self) -> Source:
+        if self.base_url != LOCAL:
+            return self
+        sampling = ("presence_penalty", "repetition_penalty")
+        ignored = [name for name in sampling if getattr(self.sampling, name) != OFF]
+        ignored += [name for name in REQUEST_KEYS if name != "chat_template_kwargs" and getattr(self, name)]
+        if ignored:
+            raise ValueError(f'base_url "local" has no server, so it cannot use {ignored[0]}: remove this key')
+        return self
 
     @property
     def is_local(self) -> bool:

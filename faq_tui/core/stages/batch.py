@@ -21,6 +21,6 @@ def check_before_batch(run: Run) -> list[str]:
     warnings = family_warnings(run)
     if lock_owner(run.folder) is not None:
         warnings.append(
-            f"another faq-tui is working on {run.folder}: the files also have the requests that it is about to send"
+            f"another faq-tui is working on {run.folder}: the files also contain requests that it will send itself"
         )
     return warnings

@@ -15,6 +15,7 @@ artefacts.py        artefacts, and the reasons why artefacts could not be made
 measurements.py     held-out answers, measurements, and the words of held-out items
 benchmarks.py       results of public benchmarks
 stages.py           the last run of each stage
+server_capabilities.py  what servers accept and report
 """
 
 from faq_tui.core.store.database import Store

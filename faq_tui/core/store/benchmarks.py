@@ -66,6 +66,12 @@ def all_results(store: Store) -> list[Result]:
     return [_result(dict(row)) for row in rows]
 
 
+def latest(store: Store) -> float | None:
+    """The Unix time of the newest result; None if there is none."""
+    row = store.db.execute("SELECT max(created) FROM benchmark_results").fetchone()
+    return None if row[0] is None else float(row[0])
+
+
 def signatures(store: Store) -> dict[Key, str]:
     """Maps each task that has results to its signature."""
     rows = store.db.execute("SELECT DISTINCT subject, engine, task, signature FROM benchmark_results")

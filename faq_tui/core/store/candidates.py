@@ -45,6 +45,7 @@ class Candidate:
     max_tokens: int | None = None  # the limit of tokens in the request
     sampling_seed: int | None = None  # the sampling seed in the request
     requests: int = 1  # requests sent for this candidate
+    left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
     why: dict[str, str] = field(default_factory=dict, hash=False)  # maps each flag to the reason for it
 
 
@@ -92,13 +93,13 @@ def add(store: Store, candidate: Candidate) -> int:
         db.execute(
             "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
             " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created,"
-            " max_tokens, sampling_seed, requests, why)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+            " max_tokens, sampling_seed, requests, why, left_out)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
             (
                 *(key, c.seed_id, c.source, c.number, c.source_hash, c.model, c.prompt_version),
                 *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
                 *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
-                *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why)),
+                *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why), json.dumps(c.left_out)),
             ),
         )
         db.execute("DELETE FROM failed_candidates WHERE key = ?", (key,))
@@ -200,7 +201,8 @@ def candidate_of(row: sqlite3.Row) -> Candidate:
     names = set(Candidate.__dataclass_fields__)
     values = {name: row[name] for name in row.keys() if name in names}  # noqa: SIM118  a Row iterates its values
     values["source_hash"] = row["generation"]
-    return Candidate(**{**values, "flags": _flags(row["flags"]), "why": json.loads(row["why"])})
+    lists = {name: tuple(json.loads(row[name])) for name in ("flags", "left_out")}
+    return Candidate(**{**values, **lists, "why": json.loads(row["why"])})
 
 
 def _flags(text: str) -> tuple[str, ...]:

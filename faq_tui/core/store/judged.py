@@ -59,8 +59,9 @@ def standings(store: Store, view: View) -> list[Standing]:
 
 
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
-    """For each chosen seed, in file order: the ids of its candidates without a flag. Their numbers are at most
-    `candidates`.
+    """For each chosen seed, in file order: the ids of its candidates without a flag.
+
+    Candidates with a number above `candidates` are left out.
     """
     query = (
         "SELECT c.seed_id, c.id FROM seeds s JOIN candidates c ON c.generation = ? AND c.seed_id = s.id"

@@ -128,8 +128,8 @@ def fork_child(
 ) -> ForkedChild | None:
     """Let the fork server start a worker child in the working directory `folder`, with these file descriptors.
 
-    A server with another environment is replaced. Returns None if a child must be started without the server, and
-    after a request to stop.
+    A server with another environment is replaced. Returns None if the server cannot be used, or if a stop
+    was requested.
     """
     global _server, _failed
     if _failed or not safe() or not _one_child.acquire(blocking=False):

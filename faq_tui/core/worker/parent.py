@@ -168,7 +168,8 @@ def _raise_if_failed(
 def without_keys(settings: Settings, needed: str | None = None) -> dict[str, str]:
     """Environment variables that hide API keys from a worker.
 
-    They set every variable that is the value of an `api_key_env` to "", except the variable `needed`.
+    They set every variable that is the value of an `api_key_env`, or that `extra_headers` names as "$NAME", to "",
+    except the variable `needed`.
     """
     return dict.fromkeys(set(_named(settings.model_dump())) - {*FETCHING, needed}, "")
 
@@ -177,5 +178,8 @@ def _named(value: Any) -> Iterator[str]:
     if isinstance(value, dict):
         if name := value.get("api_key_env"):
             yield str(name)
+        for header in (value.get("extra_headers") or {}).values():
+            if header.startswith("$"):
+                yield header[1:]
         for inner in value.values():
             yield from _named(inner)

@@ -94,7 +94,7 @@ class FlowView(Widget, can_focus=False):
     """Shows parts of text.
 
     `grow` adds text at the end and scrolls to it unless the user has scrolled up. It scrolls by half a view at
-    once; for most new text, only the cells of this text are then drawn.
+    once. Between two such steps, only the cells of the new text are drawn.
     """
 
     ALLOW_SELECT = False

@@ -114,7 +114,8 @@ async def test_top_k_and_min_p_stand_at_the_top_level(server: FakeServer) -> Non
 
 
 async def test_every_sampling_value_is_sent(server: FakeServer) -> None:
-    sampling = Sampling(temperature=0.3, top_p=0.4, top_k=-1, min_p=0.2, max_tokens=77)
+    values = {"temperature": 0.3, "top_p": 0.4, "top_k": -1, "min_p": 0.2, "max_tokens": 77}
+    sampling = Sampling.model_validate({**values, "presence_penalty": 0.1, "repetition_penalty": 1.1})
     async with client_of(server) as client:
         await stream_chat(client, "fake-8b", MESSAGES, sampling, 9, {})
     body = server.requests[0].body
@@ -208,9 +209,9 @@ def test_finish_reason_abort_is_retried(server: FakeServer, tmp_path: Path) -> N
     assert [row[6] for row in found] == [2]
 
 
-async def test_a_stream_without_a_finish_reason_is_no_answer(server: FakeServer) -> None:
+async def test_a_stream_without_any_sign_of_an_end_is_no_answer(server: FakeServer) -> None:
     with pytest.raises(BrokenStreamError, match="finish_reason missing"):
-        await reply_of(server, Behaviour(finish=lambda asked: ""))
+        await reply_of(server, Behaviour(finish=lambda asked: "", done=lambda asked: False, usage=False))
 
 
 async def test_a_server_that_does_not_stream_is_read_whole(server: FakeServer) -> None:

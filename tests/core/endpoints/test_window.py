@@ -239,7 +239,7 @@ def test_a_refusal_of_one_request_is_a_failed_candidate(server: FakeServer, tmp_
 def test_what_every_request_gets_ends_the_stage(server: FakeServer, tmp_path: Path, concurrency: int) -> None:
     """Also where each refusal has an id of its own in its words."""
     server.behaviour = Behaviour(
-        fault=lambda asked: Fault("status", 422, f"Unexpected fields: top_k (request {id(asked):x}0)")
+        fault=lambda asked: Fault("status", 422, f"Unexpected fields: messages (request {id(asked):x}0)")
     )
     source = f"candidates = 1\nconcurrency = {concurrency}"
     folder = make_run(tmp_path / "run", server.url, seeds=200, source=source)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faq_tui.core.judging.reply import ALONE, PARTS, InvalidReplyError, example, parse_by_schema, salvage, schema
+from faq_tui.core.judging.reply import PARTS, InvalidReplyError, example, parse_by_schema, salvage, schema
+from faq_tui.core.judging.reply_json import ALONE
 
 KEYS = st.sampled_from(["A", "B", "overall", "score", "reason", *PARTS, "x"])
 JSON = st.recursive(
@@ -123,6 +125,23 @@ def test_why_a_reply_does_not_fit_is_said(body: str, why: str) -> None:
         ("{" * 5000, None),
         ('{"overall": 5, "reason": ' + "[" * 600 + "]" * 600 + "}", 5.0),
         ("1" * 5000, None),
+        ('{"rating": 8}', 8.0),
+        ('{"evaluation": {"overall": "8 out of 10"}}', 8.0),
+        ('{"answers": [{"id": "A", "overall": 8}]}', 8.0),
+        ('{"answers": [{"id": "A", "overall": 8}, {"id": "B", "overall": 3}]}', None),
+        ('Here:\n```json\n{"overall": 8}\n```\nI hope {it} helps.', 8.0),
+        ('First {"overall": 3}, no: {"overall": 8}', None),
+        ('It is {"overall": 8}, so {"overall": 8}', 8.0),
+        ("I would give it 8/10.", 8.0),
+        ("**8/10**", 8.0),
+        ("8 out of 10", 8.0),
+        ("Rating: [[8]]", 8.0),
+        ("[[B]]", None),
+        ("It is 8/10. No, 3/10.", None),
+        ("7/10 of the steps are right.", None),
+        ("The overall rating is 8", 8.0),
+        ("80/100", None),
+        ("4/5", None),
     ],
 )
 def test_what_is_salvaged_of_one(raw: str, score: float | None) -> None:
@@ -140,7 +159,33 @@ def test_what_is_salvaged_of_one(raw: str, score: float | None) -> None:
         ('{"A": {"reason": "x", "overall": 3}, "B": {"reason": "cut', {"A": 3.0}),
         ("A good answer, and B is not.", {}),
         ('{"B": {"overall": 4}}', {"B": 4.0}),
+        ('[{"label": "B", "score": 8}, {"label": "A", "score": 3}]', {"A": 3.0, "B": 8.0}),
+        ('{"marks": [{"candidate": 1, "overall": 3}, {"candidate": 2, "overall": 8}]}', {"A": 3.0, "B": 8.0}),
+        ('{"marks": [{"index": 1, "overall": 8}, {"index": 0, "overall": 3}]}', {"A": 3.0, "B": 8.0}),
+        ('{"Answer A": {"rating": "3/10"}, "Answer B": {"rating": "8/10"}}', {"A": 3.0, "B": 8.0}),
+        ('{"candidate_1": 3, "candidate_2": 8}', {"A": 3.0, "B": 8.0}),
+        ('```json\n[{"overall": 3}, {"overall": 8}]\n```', {"A": 3.0, "B": 8.0}),
+        ('{"A": {"overall": 3}} and {"B": {"overall": 8}}', {"A": 3.0, "B": 8.0}),
+        ('{"A": 3, "B": 8} or {"A": 5, "B": 8}', {"B": 8.0}),
+        ('[{"id": "A", "overall": 3}, {"id": "A", "overall": 8}]', {}),
+        ('[{"overall": 3}, {"overall": 8}, {"overall": 9}]', {}),
+        ("Candidate 1: 3/10\nCandidate 2: 8/10", {"A": 3.0, "B": 8.0}),
+        ("**Answer A** (3/10)\n**Answer B** (8/10)", {"A": 3.0, "B": 8.0}),
+        ("Response B gets 8 out of 10, response A gets 3 out of 10.", {"A": 3.0, "B": 8.0}),
+        ("Candidate 3: 8/10", {}),
+        ("[[B]]", {}),
+        ("B is better than A.", {}),
     ],
 )
 def test_what_is_salvaged_of_two(raw: str, scores: dict[str, float]) -> None:
     assert {label: verdict.overall for label, verdict in salvage(raw, ("A", "B")).items()} == scores
+
+
+@pytest.mark.parametrize(
+    "text", ["score is ", "overall ", "give ", "answer A is ", "{", "[{", '{"A": ', "8/10 ", "score\n"]
+)
+def test_a_reply_that_repeats_itself_is_read_quickly(text: str) -> None:
+    began = time.process_time()
+    salvage(text * 10_000, ("A", "B"))
+    salvage(text * 10_000, (ALONE,))
+    assert time.process_time() - began < 2

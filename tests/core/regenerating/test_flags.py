@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from faq_tui.core.base.errors import ExitCode
 from faq_tui.core.evaluation.texts import pydoc_prose
 from faq_tui.core.regenerating.flags import (
+    CONTROL,
     CUT_OFF,
     EMPTY,
     FLAG_WORDS,
     LANGUAGE,
     LOOP,
+    NOT_FINISHED,
     REFUSAL,
     TRUNCATED,
     UNCLOSED,
@@ -217,7 +219,7 @@ def test_flagged_candidates_are_never_picked_or_assembled(server: FakeServer, tm
 
 
 def test_every_flag_has_words_in_one_table() -> None:
-    flags = {TRUNCATED, UNCLOSED, EMPTY, LOOP, REFUSAL, LANGUAGE}
+    flags = {TRUNCATED, UNCLOSED, EMPTY, LOOP, REFUSAL, LANGUAGE, CONTROL, *NOT_FINISHED}
     assert set(FLAG_WORDS) == flags and flags > CUT_OFF
     assert all(vars(words_of(flag)).values() for flag in flags)
     assert counts_in_words({LOOP: 1, TRUNCATED: 3, "new": 2}) == "3 cut off, 2 new, 1 looping"

@@ -47,6 +47,7 @@ class Fault:
     message: str = "made-up trouble"
     retry_after: str | None = None
     after: int = 2
+    body: str = ""  # the whole body of a status, instead of one with `message`
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Behaviour:
     spread: float = 0.0  # share by which answers are longer or shorter, and streams begin later: no lockstep
     thought_words: int = 9
     usage: bool = True
+    done: Callable[[Asked], bool] = lambda asked: True  # False: the stream ends without [DONE]
     words: int = 12  # of an answer
     finish: Callable[[Asked], str] = lambda asked: "stop"
     fault: Callable[[Asked], Fault | None] = lambda asked: None
@@ -73,6 +75,7 @@ class Behaviour:
     max_model_len: int | None = None  # told in /v1/models, and enforced as vLLM does
     tells_window: bool = True  # False: /v1/models is silent about it
     characters_per_token: int = 4  # of the prompt
+    on_headers: Callable[[dict[str, str]], None] = lambda headers: None  # of each request for an answer
 
 
 def answer_of(question: str, number: int, words: int = 12) -> str:

@@ -114,6 +114,7 @@ class FakeServer:
             return await self._models(writer)
         if (method, path) != ("POST", "/v1/chat/completions"):
             return await send(writer, 404, error_body("Not Found"))
+        self.behaviour.on_headers(headers)
         return await self._chat(reader, writer, json.loads(body), key)
 
     def _stats_body(self) -> dict[str, Any]:
@@ -204,7 +205,7 @@ class FakeServer:
             writer.transport.abort()
             return False
         extra = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
-        return await send(writer, fault.status, error_body(fault.message), extra)
+        return await send(writer, fault.status, fault.body or error_body(fault.message), extra)
 
     async def _whole(self, writer: asyncio.StreamWriter, asked: Asked) -> bool:
         message: dict[str, Any] = {"role": "assistant", "content": ""}
@@ -225,7 +226,8 @@ class FakeServer:
             return False
         if self.behaviour.usage and asked.body.get("stream_options", {}).get("include_usage"):
             await stream.event(chunk(self.behaviour.models[0], [], usage=self._usage(written, kind == "usage")))
-        await stream.event("[DONE]")
+        if self.behaviour.done(asked):
+            await stream.event("[DONE]")
         await stream.end()
         return True
 

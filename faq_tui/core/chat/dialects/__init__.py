@@ -2,6 +2,7 @@
 
 base.py      the class of all dialects
 families.py  the dialects that ship with faq-tui
+replies.py   replies that do not keep to the tags of a dialect
 reading.py   all installed dialects; splits a whole or streamed reply into reasoning and answer
 """
 
@@ -15,6 +16,7 @@ from faq_tui.core.chat.dialects.reading import (
     response_fields,
     special_tokens,
     split_reasoning,
+    split_reply,
     tag_dialects,
     tag_pattern,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "response_fields",
     "special_tokens",
     "split_reasoning",
+    "split_reply",
     "tag_dialects",
     "tag_pattern",
 ]

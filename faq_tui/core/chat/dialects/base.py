@@ -67,6 +67,10 @@ class ReasoningDialect(Extension):
         reasoning, close, answer = body.partition(self.close)
         return reasoning.strip(), answer.strip(), bool(close)
 
+    def split_reply(self, text: str) -> tuple[str, str, bool] | None:
+        """Like `split`, but for a whole reply of a server, which may lack or add some of the family's tokens."""
+        return self.split(text)
+
     def writes(self, template: str) -> bool:
         """True if a chat template with this Jinja source writes reasoning in this dialect."""
         return self.in_templates and any(tag in template for tag in self.tags)

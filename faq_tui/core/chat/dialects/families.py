@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect
+from faq_tui.core.chat.dialects.replies import Headings, OtherTags, Parts
 
 FIELDS = ReasoningDialect(
     name="fields",
     title="response fields",
     help="The server separates the reasoning and sends it in a field of its reply (vLLM, SGLang).",
-    response_fields=("reasoning", "reasoning_content"),  # the names that vLLM and SGLang use
+    # vLLM, SGLang, OpenRouter, Ollama, Gemini, and gateways
+    response_fields=(
+        *("reasoning", "reasoning_content", "reasoning_details", "thinking", "thinking_content", "thought"),
+        *("thinking_blocks", "reasoning_text"),
+    ),
 )
+
+
+# The header of a message, with its special tokens or without: `<|channel|>analysis<|message|>`, `assistantfinal`.
+_HARMONY = re.compile(
+    r"(?:(?:<\|start\|>)?assistant)?<\|channel\|>(?P<tagged>\w+)[^<]*(?:<\|constrain\|>[^<]*)?<\|message\|>"
+    r"|assistant(?P<bare>analysis|commentary|final)"
+)
+_BARE_START = re.compile(r"(?:assistant)?(analysis|commentary)(?=[A-Z\"'(\[*0-9])")
+_HARMONY_ENDS = re.compile(r"<\|(?:end|return|call)\|>")
 
 
 @dataclass(frozen=True)
 class _Channels(ReasoningDialect):
+    def split_reply(self, text: str) -> Parts | None:
+        """Everything before the channel `final` is reasoning. Some servers remove the special tokens."""
+        text = text.strip()
+        start = _BARE_START.match(text)
+        bare = start is not None and "<|channel|>" not in text
+        headers = [m for m in _HARMONY.finditer(text) if bool(m["bare"]) == bare]
+        if start is None and not (headers and headers[0].start() == 0):
+            return None
+        begins = start.end() if bare and start is not None else headers[0].end()
+        final = [m for m in headers if (m["tagged"] or m["bare"]) == "final"]
+        ends = [m.start() for m in headers if m.start() >= begins]
+        if not final:
+            return _HARMONY_ENDS.sub("", text[begins:]).strip(), "", False
+        first = final[0]
+        reasoning = [
+            text[a:b]
+            for a, b in zip([begins, *(m.end() for m in headers if m.start() >= begins)], ends, strict=False)
+            if b <= first.start() and first.start() >= begins
+        ]
+        joined = "\n\n".join(part for each in reasoning if (part := _HARMONY_ENDS.sub("", each).strip()))
+        answer = text[first.end() :]
+        return joined, _HARMONY_ENDS.split(answer)[0].strip(), True
+
     def message(self, reasoning: str, answer: str) -> dict[str, Any]:
         return {"content": answer, "thinking": reasoning}
 
@@ -66,6 +104,20 @@ THINK = _ThinkTags(
     opened_by_prompt=True,
     quotable=True,
 )
+
+
+@dataclass(frozen=True)
+class _FirstLine(ReasoningDialect):
+    """Channels whose name is on the first line. A server may remove the tokens around it."""
+
+    def split_reply(self, text: str) -> Parts | None:
+        name = self.open.partition(">")[2]
+        bare = text.lstrip().partition("\n")
+        if bare[0].strip() == name and bare[1]:  # nothing shows where the reasoning ends
+            return bare[2].strip(), "", False
+        return self.split(text)
+
+
 COHERE = ReasoningDialect(
     name="cohere",
     title="Cohere tags",
@@ -90,7 +142,7 @@ MINIMAX = ReasoningDialect(
     close="</mm:think>",
     in_templates=False,
 )
-GEMMA = ReasoningDialect(
+GEMMA = _FirstLine(
     name="gemma",
     title="Gemma channels",
     help="Reasoning between <|channel>thought and <channel|> (Gemma 4).",
@@ -115,4 +167,16 @@ THINKING = ReasoningDialect(
     open="<thinking>",
     close="</thinking>",
     in_templates=False,
+)
+GRANITE = Headings(
+    name="granite",
+    title="Granite headings",
+    help="Reasoning after `Here is my thought process:`, the answer after `Here is my response:` (Granite).",
+    heading="Here is my thought process:",
+    answer_heading="Here is my response:",
+)
+OTHER_TAGS = OtherTags(
+    name="other-tags",
+    title="other tags",
+    help="Reasoning in any other pair of tags at the start of a reply whose name speaks of thinking.",
 )

@@ -8,6 +8,7 @@ from functools import cache
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.chat.dialects.base import ReasoningDialect
+from faq_tui.core.chat.dialects.replies import closed_alone, unwrapped
 from faq_tui.core.extensions import DIALECTS
 
 
@@ -79,6 +80,21 @@ def split_reasoning(content: str) -> tuple[str, str, bool]:
         reasoning, _, answer = content.partition(first.close)
         return reasoning.strip(), answer.strip(), True
     return "", content.strip(), True
+
+
+def split_reply(content: str) -> tuple[str, str, bool]:
+    """Like `split_reasoning`, but for a server's reply, also if it does not keep to the tags of a dialect.
+
+    End tokens at the end of the answer, and tags around all of it, are left out.
+    """
+    dialect = _opened_by(content.lstrip(), tag_dialects())
+    dialects = [*([dialect] if dialect else []), *DIALECTS.all()]
+    parts = next((parts for d in dialects if (parts := d.split_reply(content)) is not None), None)
+    if parts is None:
+        closed = any(d.opened_by_prompt and d.close in content for d in tag_dialects())
+        parts = None if closed else closed_alone(content, [d for d in tag_dialects() if not d.opened_by_prompt])
+    reasoning, answer, closed = parts or split_reasoning(content)
+    return reasoning, unwrapped(answer, bool(reasoning)), closed
 
 
 def begins_with_reasoning(text: str) -> bool:

@@ -11,6 +11,7 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import look, open_client, run_bounded
 from faq_tui.core.endpoints.probe import reachable
+from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.judging import reliability
 from faq_tui.core.judging.judges.base import Item, Judge, OnScore, Score
 from faq_tui.core.judging.llm_client import AnswerVerdicts, JudgeClient
@@ -22,12 +23,14 @@ from faq_tui.core.run.events import Note
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED, JudgeSettings
 from faq_tui.core.settings.prompt_file import text_of
+from faq_tui.core.settings.request_keys import REQUEST_KEYS
 from faq_tui.core.settings.source import Endpoint
 from faq_tui.core.store.candidates import CandidateOutline
 from faq_tui.core.store.judge_log import ProbeRow, probe_of, put_probe, reply_counts
 from faq_tui.core.store.seeds import Seed
 
 TOO_LONG = "the candidate does not fit into the judge's window, even without its reasoning"
+SHAPING_IF_SET = ("extra_body", "chat_template_kwargs", "leave_out")  # optional settings that influence a reply
 UNREAD = "the reply could not be read"
 T = TypeVar("T")
 
@@ -40,21 +43,17 @@ class LlmJudge(Judge):
     short = "llm"
     required = ("base_url", "model")
     shaping = ("model", "mode", "rubric", "max_tokens", "reasoning_tokens")
-    keys = (*required, "api_key_env", "concurrency", "retries", *shaping[1:], "max_model_len", "probe")
+    keys = (*required, "api_key_env", "concurrency", "retries", *REQUEST_KEYS, *shaping[1:], "max_model_len", "probe")
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
     close = 1.0  # one step of the scale
 
     def column_id(self, run: Run) -> str:
         judge = run.settings.judge
-        return digest(
-            self.name,
-            judge.model,
-            versions(text_of(judge.rubric)),
-            judge.mode,
-            judge.max_tokens,
-            judge.reasoning_tokens,
-        )
+        rubric = versions(text_of(judge.rubric))
+        shaping = [self.name, judge.model, rubric, judge.mode, judge.max_tokens, judge.reasoning_tokens]
+        added = {name: value for name in SHAPING_IF_SET if (value := getattr(judge, name))}
+        return digest(*shaping, *([added] if added else []))
 
     def server(self, settings: JudgeSettings) -> Endpoint:
         return settings.endpoint()
@@ -117,9 +116,9 @@ class LlmJudge(Judge):
 async def _score_all(context: Context, identity: str, items: Sequence[Item], on_score: OnScore) -> None:
     judge, store = context.run.settings.judge, context.run.store
     endpoint = reachable(context, judge.endpoint())
-    async with open_client(endpoint) as http:
+    async with open_client(endpoint, remembered(context, endpoint)) as http:
         reported = (await look(http, endpoint, context.cancel)).max_model_len
-        window = judge.max_model_len or reported or _window_of_embedded(judge)
+        window = judge.max_model_len or reported or http.learned.current.window or _window_of_embedded(judge)
         client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric))
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)

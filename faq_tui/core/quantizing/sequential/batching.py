@@ -66,8 +66,8 @@ class Ordering:
 class SolveBatch:
     """Matrices that are solved together.
 
-    `modules` lists for each Hessian the modules that share it. Position by position, the modules of all Hessians have
-    the same shapes. If `few` is true, too few tokens reached the modules, so they are only rounded.
+    `modules` lists for each Hessian the modules that share it. All these lists have the same length, and modules at
+    the same index have the same shape. If `few` is true, too few tokens reached the modules: they are only rounded.
     """
 
     shared: list[str]  # for each Hessian, the name of the module under which the Hessian is stored

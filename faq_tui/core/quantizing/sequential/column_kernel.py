@@ -37,7 +37,7 @@ def _kernel() -> Any:
     import triton
     import triton.language as tl
 
-    @triton.jit
+    @triton.jit  # type: ignore[untyped-decorator]
     def quantize(  # type: ignore[no-untyped-def]
         columns,
         ahead,

@@ -12,7 +12,9 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.base.files import is_stream, whole_file
-from faq_tui.core.endpoints.chat import chat_body
+from faq_tui.core.endpoints.capabilities import UNKNOWN, Capabilities
+from faq_tui.core.endpoints.remembered import known_capabilities
+from faq_tui.core.endpoints.request_body import chat_body
 from faq_tui.core.endpoints.window import room
 from faq_tui.core.regenerating.batch.custom_id import CustomId, plain_name
 from faq_tui.core.regenerating.candidate_requests import (
@@ -24,6 +26,7 @@ from faq_tui.core.regenerating.candidate_requests import (
 )
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
+from faq_tui.core.settings.source import OFF
 
 MOST_REQUESTS = 50_000  # of one file; OpenAI's limit
 MOST_BYTES = 200_000_000  # of one file; OpenAI's limit is 200 MB
@@ -65,7 +68,8 @@ def write_batch(
     for name, source in sources.items():
         if pending[name]:
             path, own = _place(run, name, output, several)
-            lines = _lines(name, source, pending[name], max_model_len)
+            known = known_capabilities(run.store, source.base_url, source.model)
+            lines = _lines(name, source, pending[name], max_model_len, known)
             written = list(_write(lines, path, limit, name, source))
             if own:
                 _remove_earlier(path, {file.path for file in written})
@@ -108,7 +112,11 @@ def _numbered(path: Path, part: str | int) -> Path:
 
 
 def _lines(
-    name: str, source: Source, pending: Sequence[PendingCandidate], max_model_len: int | None
+    name: str,
+    source: Source,
+    pending: Sequence[PendingCandidate],
+    max_model_len: int | None,
+    capabilities: Capabilities,
 ) -> Iterator[bytes]:
     source_hash, plain = source_hash_of(source), plain_name(name)
     for one in pending:
@@ -116,24 +124,28 @@ def _lines(
             "custom_id": str(CustomId(plain, one.seed.id, one.number, source_hash)),
             "method": "POST",
             "url": ENDPOINT,
-            "body": body_of(source, one, max_model_len),
+            "body": body_of(source, one, max_model_len, capabilities),
         }
         yield json.dumps(line, ensure_ascii=True).encode() + b"\n"
 
 
-def body_of(source: Source, pending: PendingCandidate, max_model_len: int | None) -> dict[str, Any]:
+def body_of(
+    source: Source, pending: PendingCandidate, max_model_len: int | None, capabilities: Capabilities = UNKNOWN
+) -> dict[str, Any]:
     """The body that the first request of a live source has, but without streaming.
 
     If prompt and answer together may be longer than `max_model_len`, the body has no max_tokens: the server refuses a
-    request for more tokens than its window has.
+    request for more tokens than its window has. `capabilities` are those of the source's server.
     """
     question, policy = question_for(pending.seed, source), first_request(source, pending.number)
     sampling = source.sampling.model_copy(update={"max_tokens": policy.max_tokens})
-    body = chat_body(source.model, question.messages, sampling, policy.sampling_seed, question.extra)
     left = room(max_model_len, question.messages)
-    if left is not None and left < policy.max_tokens:
-        body.pop("max_tokens", None)
-    return body
+    return chat_body(
+        *(source.model, question.messages, sampling, policy.sampling_seed, question.extra),
+        endpoint=source,
+        capabilities=capabilities,
+        limited=source.sampling.max_tokens != OFF and (left is None or left >= policy.max_tokens),
+    )
 
 
 def _write(lines: Iterator[bytes], path: Path, limit: int, name: str, source: Source) -> Iterator[BatchFile]:

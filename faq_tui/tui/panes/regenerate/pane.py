@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container
 
+from faq_tui.core.endpoints.remembered import known_capabilities
 from faq_tui.core.regenerating import source_hash_of
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
@@ -59,6 +60,7 @@ class RegeneratePane(Pane):
         self._queue_drawn = self._figures_drawn = 0.0
         self._stage: tuple[str, str] | None = None  # the last shown seed with its state
         self._totals: Totals | None = None
+        self._left_out: tuple[str, ...] = ()  # parameters that a server of the source refuses
 
     def compose(self) -> ComposeResult:
         yield LiteralText(id="figures")
@@ -155,6 +157,7 @@ class RegeneratePane(Pane):
         if len(names) > 1:
             which += f" ({names.index(self.source) + 1} of {len(names)})"
         parts = [which, *figures(self.live, self._totals, expected, now)] if names else ["no sources"]
+        parts += [f"sent without {', '.join(self._left_out)}"] if self._left_out else []
         self.query_one("#figures", LiteralText).show(joined_with_dots(parts, max(20, self.room.width - 2)))
 
     def _draw_queue(self) -> None:
@@ -218,9 +221,11 @@ of the target's family under [sources.elder] in faq.toml."
     def _count(self) -> None:
         """Count the totals again, on a thread."""
         source = self.settings
-        self._totals = None
+        self._totals, self._left_out = None, ()
         if source is None:
             return
+        known = [known_capabilities(self.run.store, url, source.model).left_out for url in source.urls]
+        self._left_out = tuple(dict.fromkeys(name for names in known for name in names))
         count_totals(self.app, self.run.store.path, source_hash_of(source), partial(self._counted, self.source))
 
     def _counted(self, source: str, totals: Totals) -> None:

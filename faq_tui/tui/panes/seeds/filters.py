@@ -26,7 +26,7 @@ MEANINGS = {
     "none usable": "none usable: no candidate is usable",
     "waiting": "waiting: no candidate yet",
     "partly": "partly: some candidates are missing",
-    "not judged": "not judged: all candidates exist",
+    "not judged": "not judged: it has all candidates, but no scores yet",
 }
 
 

@@ -68,7 +68,7 @@ def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -
         ]
         sink = here[0]["kinds"].get(SINK) if here else None
         if sink:
-            parts.append(f"first tokens (counted separately) up to {sink['max']:.3g}")
+            parts.append(f"largest at the first token: {sink['max']:.3g}")
         if driven.get(name, (0, 0))[1]:
             parts.append("drives {} of this layer's {} outlier channels".format(*driven[name]))
         minimum = run.settings.activations.expert_minimum * row.tokens

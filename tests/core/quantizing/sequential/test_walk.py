@@ -46,9 +46,8 @@ def walk(model: Any, solve: Any, cancel: CancelToken | None = None) -> tuple[lis
     states: list[Any] = []
     last = find_stack(model).layers[-1]
     last.register_forward_hook(lambda _m, _a, out: states.append(out[0] if isinstance(out, tuple) else out))
-    LayerWalk(find_stack(model), "cpu", Ordering(0.01), one_by_one(solve), kept.__setitem__, progress, cancel).run(
-        ROWS
-    )
+    keep, restore = kept.__setitem__, lambda _layer: None
+    LayerWalk(find_stack(model), "cpu", Ordering(0.01), one_by_one(solve), keep, restore, progress, cancel).run(ROWS)
     rows = [row for batch in states[-2:] for row in batch]  # two rows of one length go together
     return rows, kept, messages
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from faq_tui.core.endpoints.capabilities import Capabilities
 from faq_tui.core.run import events as e
 from faq_tui.core.run.run import Run
-from faq_tui.core.store import seeds
+from faq_tui.core.store import seeds, server_capabilities
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.panes.regenerate.pane import RegeneratePane
 from faq_tui.tui.selection import selected_seed
@@ -273,6 +274,15 @@ async def test_figures(tmp_path: Path) -> None:
             app.hear(e.StageProgress("regenerate", 1, 80))
             await pilot.pause()
             assert "· 0 tokens/s" in app.screen_text, "silence is said, not the last good figure"
+
+
+async def test_parameters_that_the_server_refuses_are_shown(tmp_path: Path) -> None:
+    with bare_run(tmp_path / "run") as run:
+        source = run.settings.sources["elder"]
+        facts = Capabilities(left_out=("top_k", "min_p")).to_json()
+        server_capabilities.put(run.store, source.base_url, source.model, facts)
+        async with opened(run, (120, 36)) as (app, _pane, _pilot):
+            assert "sent without top_k, min_p" in app.screen_text
 
 
 async def test_without_a_job_the_totals_are_the_databases(tmp_path: Path) -> None:

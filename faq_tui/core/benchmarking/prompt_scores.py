@@ -1,0 +1,70 @@
+"""Check that a server scores the tokens of a prompt, which most tasks of lm_eval need.
+
+lm_eval asks for `echo` and `logprobs`. Some servers accept both, but return only the log-probabilities of generated
+tokens. lm_eval then scores every choice with 0, and its result is exactly chance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+PROBE = "One and one are two, two and two are four, and three and three are six."
+SCORING = ("loglikelihood", "loglikelihood_rolling")  # lm_eval's methods that need scores of the prompt
+
+
+class NoPromptScoresError(Exception):
+    """The server does not score the tokens of a prompt."""
+
+
+def checked_before_scoring(lm: Any) -> None:
+    """Let lm_eval's model `lm` check its server before the first score, with one request. A failed check is final."""
+    state: dict[str, NoPromptScoresError | None] = {}
+
+    def checked(call: Callable[..., Any]) -> Callable[..., Any]:
+        def scored(*arguments: Any, **options: Any) -> Any:
+            if "result" not in state:
+                state["result"] = _refusal(lm)
+            error = state["result"]
+            if error is not None:
+                raise error
+            return call(*arguments, **options)
+
+        return scored
+
+    for name in SCORING:
+        setattr(lm, name, checked(getattr(lm, name)))
+
+
+def _refusal(lm: Any) -> NoPromptScoresError | None:
+    """The error if the server answers the probe without scores of its tokens.
+
+    None if the request fails: lm_eval's own request then shows why.
+    """
+    ids = list(lm.tok_encode(PROBE))
+    try:
+        body = lm.model_call([ids] if lm.tokenized_requests else [PROBE], generate=False)
+    except OSError:  # also the errors of the package requests
+        return None
+    why = missing_scores(body, len(ids) if lm.tokenized_requests else 0)
+    return NoPromptScoresError(why) if why else None
+
+
+def missing_scores(body: Any, tokens: int) -> str:
+    """What is missing in the response to a prompt of `tokens` tokens; "" if all tokens after the first have a score.
+
+    `tokens` is 0 if the prompt was sent as text, whose number of tokens only the server knows.
+    """
+    try:
+        scores = body["choices"][0]["logprobs"]["token_logprobs"]
+    except (TypeError, KeyError, IndexError):
+        return "it returns no token_logprobs"
+    if not isinstance(scores, list) or len(scores) < max(tokens, 3):
+        got = len(scores) if isinstance(scores, list) else 0
+        return f"it returns {got} log-probabilities for a prompt of {tokens or 'many'} tokens"
+    prompt = scores[1 : tokens or len(scores) - 1]
+    numbers = [one for one in prompt if isinstance(one, int | float) and math.isfinite(one)]
+    if len(numbers) < len(prompt) or not any(numbers):
+        return "the log-probabilities of the prompt's tokens are missing or 0"
+    return ""

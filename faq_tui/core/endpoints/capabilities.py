@@ -1,0 +1,204 @@
+"""What one server accepts and reports for one model, as far as its replies and refusals have shown it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from faq_tui.core.endpoints.refusals import refused_parameters
+from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
+
+MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
+LISTED, REFUSAL = "listed", "refusal"  # where a window comes from
+RESPONSE_FORMAT = "response_format"  # only the judge sends it, and finds another form of reply itself
+FORGET_AFTER_S = 7 * 86400.0
+# These statuses say nothing about the parameters of the request.
+NOT_ABOUT_PARAMETERS = frozenset({401, 402, 403, 404, 407, 408, 409, 413, 425, 429, 451})
+SERVER_STATUS = frozenset({500, 501})  # some servers refuse parameters with these
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a server accepts and reports. The defaults mean that nothing is known, and everything is sent."""
+
+    left_out: tuple[str, ...] = ()  # parameters that the server refused; requests do not have them
+    limit_name: str = MAX_TOKENS  # the parameter that limits the reply
+    reply_format: str = ""  # of a judge's reply: json_schema, json_object or text; "" if not known
+    window: int | None = None  # for prompt and reply together, in tokens
+    window_from: str = ""  # LISTED or REFUSAL
+    reasoning_field: str = ""  # where replies have their reasoning: a field's name, "inline", "none"; "" if not known
+    usage: bool | None = None  # True if replies have counts of tokens
+    identity: str = ""  # the server's description of the model; if it changes, all of this is forgotten
+    learned: float = 0.0  # Unix time of the first fact
+
+    @classmethod
+    def from_json(cls, facts: Mapping[str, Any]) -> Capabilities:
+        """Read what `to_json` wrote. Unknown names, which a newer faq-tui may have written, are ignored."""
+        known = {field.name for field in fields(cls)}
+        values = {name: value for name, value in facts.items() if name in known}
+        return cls(**{**values, "left_out": tuple(values.get("left_out", ()))})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def accepted_in_words(self) -> list[str]:
+        """What a person should know: one sentence part for each thing that differs from the settings."""
+        parts = []
+        if self.left_out:
+            parts.append(f"does not accept {_listed(self.left_out)}: requests are sent without {_it(self.left_out)}")
+        if self.limit_name != MAX_TOKENS and MAX_TOKENS not in self.left_out:
+            parts.append(f"expects {self.limit_name} in place of {MAX_TOKENS}")
+        return parts
+
+    def in_words(self) -> list[str]:
+        """All that is known, as parts of a sentence."""
+        parts = self.accepted_in_words()
+        if self.window is not None:
+            source = "as its model list says" if self.window_from == LISTED else "as a refusal says"
+            parts.append(f"window of {self.window:,} tokens, {source}")
+        if self.reply_format:
+            parts.append(f"judge replies as {self.reply_format}")
+        if self.reasoning_field:
+            where = {"none": "no reasoning in replies", "inline": "reasoning in the text of replies"}
+            parts.append(where.get(self.reasoning_field, f"reasoning in the field {self.reasoning_field}"))
+        if self.usage is not None:
+            parts.append("reports token counts" if self.usage else "reports no token counts")
+        return parts
+
+
+UNKNOWN = Capabilities()
+
+
+class LearnedCapabilities:
+    """The capabilities of one server and model, which requests extend.
+
+    All requests of a client share one object. A refused parameter is left out of every later request at once. It is
+    remembered and reported only after the server accepted a request without it. Use it in one thread.
+    """
+
+    def __init__(
+        self,
+        known: Capabilities = UNKNOWN,
+        url: str = "",
+        say: Callable[[str], None] = lambda _: None,
+        save: Callable[[Capabilities], None] = lambda _: None,
+    ) -> None:
+        """`say` is called with a sentence when a parameter is left out. `save` is called with each new fact."""
+        self.current = known
+        self._url, self._say, self._save = url, say, save
+        self._confirmed = known
+        self._said = set(known.accepted_in_words())
+
+    def described(self, identity: str, window: int | None) -> None:
+        """Take the server's description of the model. If it differs from the known one, forget everything else."""
+        expired = self.current.learned and time.time() - self.current.learned > FORGET_AFTER_S
+        changed = identity and self.current.identity and identity != self.current.identity
+        if expired or changed:
+            self.current = self._confirmed = UNKNOWN
+            self._said.clear()
+        facts: dict[str, Any] = {}
+        if identity and identity != self.current.identity:
+            facts["identity"] = identity
+        if window is not None and (window, LISTED) != (self.current.window, self.current.window_from):
+            facts |= {"window": window, "window_from": LISTED}
+        if facts or expired or changed:
+            self._learn(**facts)
+
+    def answered(self, reasoning_field: str, usage: bool) -> None:
+        """Take the facts that a complete reply shows."""
+        facts: dict[str, Any] = {}
+        if reasoning_field != self.current.reasoning_field and (
+            reasoning_field != "none" or not self.current.reasoning_field
+        ):
+            facts["reasoning_field"] = reasoning_field
+        if usage is not self.current.usage and (usage or self.current.usage is None):
+            facts["usage"] = usage
+        if facts:
+            self._learn(**facts)
+
+    def replied_as(self, reply_format: str) -> None:
+        """Note the form in which the server gives a judge's replies: json_schema, json_object or text."""
+        if reply_format != self.current.reply_format:
+            self._learn(reply_format=reply_format)
+
+    def refused(self, status: int, message: str, body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
+        """Read why the server refused a request with the body `sent`.
+
+        Returns the parameters that later requests do not have (or have under another name): those that the refusal
+        names and the request had. If it is empty, the same request would be refused again.
+        """
+        if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
+            return frozenset()
+        window = window_in_refusal(message)
+        if window is not None and self.current.window is None:
+            self._learn(window=window, window_from=REFUSAL)
+        names = refused_parameters(body if body is not None else message, sent) - {RESPONSE_FORMAT}
+        limit = names & {MAX_TOKENS, MAX_COMPLETION_TOKENS}
+        if limit:
+            # Both names are tried before the limit is left out. The reply is then cut off on this side.
+            if self.current.limit_name == MAX_TOKENS:
+                self.current = replace(self.current, limit_name=MAX_COMPLETION_TOKENS)
+            elif MAX_COMPLETION_TOKENS in limit:
+                self._leave_out({MAX_TOKENS})
+        self._leave_out(names - limit)
+        return names
+
+    def accepted(self, used: Capabilities) -> None:
+        """Note that the server accepted a request that was built with the capabilities `used`.
+
+        If it had none of the refused parameters, they are now certain, remembered and reported.
+        """
+        if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
+            return
+        facts = replace(self.current, learned=self.current.learned or time.time())
+        self.current = self._confirmed = facts
+        self._save(facts)
+        for part in facts.accepted_in_words():
+            if part not in self._said:
+                self._said.add(part)
+                self._say(f"{self._url} {part}")
+
+    def take_back(self, names: frozenset[str], message: str) -> None:
+        """Send the parameters `names` again, because a request without them was refused, too.
+
+        This does not apply if a request without them was accepted, or if the refusal is about the window.
+        """
+        if is_about_room(message):
+            return
+        certain = self._confirmed
+        kept = tuple(name for name in self.current.left_out if name in certain.left_out or name not in names)
+        limit = self.current.limit_name
+        if names & {MAX_TOKENS, MAX_COMPLETION_TOKENS}:
+            limit = certain.limit_name
+            kept = tuple(name for name in kept if name != MAX_TOKENS or name in certain.left_out)
+        if (kept, limit) != (self.current.left_out, self.current.limit_name):
+            self.current = replace(self.current, left_out=kept, limit_name=limit)
+
+    def _leave_out(self, names: set[str] | frozenset[str]) -> None:
+        new = sorted(names - set(self.current.left_out))
+        if new:
+            self.current = replace(self.current, left_out=(*self.current.left_out, *new))
+
+    def _learn(self, **facts: Any) -> None:
+        """Add certain facts, and save them. Refused parameters that are not certain yet are not saved."""
+        learned = self.current.learned or time.time()
+        self.current = replace(self.current, **facts, learned=learned)
+        left_out, limit_name = certain = _sendable(self._confirmed)
+        self._confirmed = replace(self.current, left_out=left_out, limit_name=limit_name)
+        if _sendable(self.current) == certain:
+            self.current = self._confirmed
+        self._save(self._confirmed)
+
+
+def _sendable(capabilities: Capabilities) -> tuple[tuple[str, ...], str]:
+    return capabilities.left_out, capabilities.limit_name
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _it(names: tuple[str, ...]) -> str:
+    return "it" if len(names) == 1 else "them"

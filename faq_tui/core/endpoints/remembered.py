@@ -1,0 +1,45 @@
+"""Capabilities of servers that a run remembers in its database, so that nothing is learned twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from faq_tui.core.endpoints.capabilities import UNKNOWN, Capabilities, LearnedCapabilities
+from faq_tui.core.run.context import Context
+from faq_tui.core.run.events import Note
+from faq_tui.core.settings import EMBEDDED, Endpoint
+from faq_tui.core.store import Store
+from faq_tui.core.store import server_capabilities as rows
+
+
+def remembered(context: Context, endpoint: Endpoint) -> LearnedCapabilities:
+    """The capabilities of the endpoint's (first) server.
+
+    New facts are stored in the run's database. A note reports parameters that the server refuses.
+    """
+    # The embedded server gets another port at each start.
+    url = EMBEDDED if context.servers.get(EMBEDDED) == endpoint.base_url else endpoint.base_url
+    known = known_capabilities(context.run.store, url, endpoint.model)
+    return stored_in(
+        context.run.store, url, endpoint.model, known, lambda sentence: context.emit(Note(sentence, "warning"))
+    )
+
+
+def stored_in(
+    store: Store,
+    base_url: str,
+    model: str,
+    known: Capabilities = UNKNOWN,
+    say: Callable[[str], None] = lambda _: None,
+) -> LearnedCapabilities:
+    """Capabilities whose new facts are stored in a run's database. `say` gets a sentence on refused parameters."""
+
+    def save(capabilities: Capabilities) -> None:
+        rows.put(store, base_url, model, capabilities.to_json())
+
+    return LearnedCapabilities(known, rows.shown_url(base_url), say, save)
+
+
+def known_capabilities(store: Store, base_url: str, model: str) -> Capabilities:
+    """What the run's database holds about the model on the server. It has only defaults if nothing is known."""
+    return Capabilities.from_json(rows.facts_of(store, base_url, model))

@@ -1,0 +1,63 @@
+"""The body of a chat request, from the settings and from what the server accepts. No server is needed to build it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from faq_tui.core.endpoints.capabilities import MAX_COMPLETION_TOKENS, MAX_TOKENS, UNKNOWN, Capabilities
+from faq_tui.core.settings import Endpoint, Sampling
+from faq_tui.core.settings.source import OFF
+
+KEPT = frozenset({"model", "messages"})  # no setting and no server removes them
+
+
+def chat_body(
+    model: str,
+    messages: list[dict[str, str]],
+    sampling: Sampling,
+    seed: int | None,
+    extra: dict[str, Any],
+    *,
+    endpoint: Endpoint | None = None,
+    capabilities: Capabilities = UNKNOWN,
+    limited: bool = True,
+    stream: bool = False,
+) -> dict[str, Any]:
+    """The body of one chat request, as an object that can be written as JSON.
+
+    `extra` is added to the body. `endpoint` adds its `chat_template_kwargs` and its `extra_body`, and removes the
+    parameters in its `leave_out`. Parameters that the server refuses (`capabilities`) are left out, and so are those
+    that the settings switch off. Without `limited`, the body has no limit of tokens. With `stream`, the response is
+    streamed.
+    """
+    body: dict[str, Any] = {"model": model, "messages": messages}
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    # OpenAI's protocol has neither top_k, min_p nor repetition_penalty; vLLM, SGLang and llama.cpp accept them here.
+    body |= {name: value for name, value in sampling if name != "seed" and value != OFF}
+    if seed is not None and sampling.seed != OFF:
+        body["seed"] = seed
+    body |= extra
+    left_out = set(capabilities.left_out)
+    if endpoint is not None:
+        if endpoint.chat_template_kwargs:
+            given = body.get("chat_template_kwargs")
+            kwargs = given if isinstance(given, dict) else {}
+            body["chat_template_kwargs"] = {**kwargs, **endpoint.chat_template_kwargs}
+        body |= {name: value for name, value in endpoint.extra_body.items() if name not in KEPT}
+        left_out |= set(endpoint.leave_out)
+    if not limited:
+        left_out.add(MAX_TOKENS)
+    if "stream" in left_out:
+        left_out.add("stream_options")
+    for name in left_out - KEPT:
+        body.pop(name, None)
+    if MAX_TOKENS in body and capabilities.limit_name != MAX_TOKENS:
+        body[capabilities.limit_name] = body.pop(MAX_TOKENS)
+    return body
+
+
+def has_limit(body: Mapping[str, Any]) -> bool:
+    """True if the request limits the number of tokens of the reply."""
+    return MAX_TOKENS in body or MAX_COMPLETION_TOKENS in body

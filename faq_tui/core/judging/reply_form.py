@@ -1,0 +1,99 @@
+"""Choose how a judge's server is asked for JSON: by a schema, as any JSON object, or by the prompt alone.
+
+Servers refuse a form in many words, or accept and ignore it. What a server does is remembered, so that no later
+request is wasted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from faq_tui.core.endpoints.client import StatusError
+from faq_tui.core.endpoints.window import is_about_room
+
+SCHEMA, OBJECT, TEXT = "json_schema", "json_object", "text"
+FORMS = (SCHEMA, OBJECT, TEXT)
+IGNORED = 4  # first replies in a row that break the schema, until the server counts as one that ignores it
+# These statuses say nothing about the request itself.
+_OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
+_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # with these, a refusal may mean the form in any words
+_FORM_WORDS = re.compile(
+    r"response.?format|json.?schema|json.?object|json.?mode|structured|schema|guided|grammar|outlines|\bformat\b",
+    re.IGNORECASE,
+)
+T = TypeVar("T")
+
+
+class ReplyForm:
+    """The form in which one server is asked for replies. All requests of a judge share one object."""
+
+    def __init__(self, known: str = "", save: Callable[[str], None] = lambda _form: None) -> None:
+        """`known` is the form that an earlier run has found, or "". `save` is called when the form becomes known."""
+        self.form = known if known in FORMS else SCHEMA
+        self.known = known in FORMS
+        self._save = save
+        self._first = asyncio.Lock()
+        self._other_refusal = False  # True once the server refused a request in every form
+        self._broken = 0  # replies in a row that break the schema; -1 once a reply kept to it
+
+    async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
+        """Await `request(parameters)`, in the form that the server accepts. Raises what the request raises.
+
+        Until the form is known, requests wait for each other, so that only one of them is refused.
+        """
+        if self.known:
+            return await self._tried(request, schema)
+        async with self._first:
+            return await self._tried(request, schema)
+
+    async def _tried(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
+        first_error: StatusError | None = None
+        for form in FORMS[FORMS.index(self.form) :]:
+            try:
+                result = await request(parameters(form, schema))
+            except StatusError as error:
+                first_error = first_error or error
+                if form == TEXT or not self._may_mean_the_form(error):
+                    self._other_refusal |= form == TEXT and first_error is not error
+                    raise first_error from None
+                continue
+            if not self.known or form != self.form:
+                self._becomes(form)
+            return result
+        raise AssertionError("the last form returns or raises")
+
+    def read(self, fits: bool) -> None:
+        """Note if a first reply fits the schema. A server that ignores the schema is no longer sent one."""
+        if self.form != SCHEMA or self._broken < 0:
+            return
+        self._broken = -1 if fits else self._broken + 1
+        if self._broken >= IGNORED:
+            self._becomes(TEXT)
+
+    def _becomes(self, form: str) -> None:
+        self.form, self.known = form, True
+        self._save(form)
+
+    def _may_mean_the_form(self, error: StatusError) -> bool:
+        if error.status in _OTHER_STATUS:
+            return False
+        if _FORM_WORDS.search(f"{error.message} {_parameter(error.body)}"):
+            return True
+        return error.status in _REFUSES_ANYTHING and not self._other_refusal and not is_about_room(error.message)
+
+
+def parameters(form: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """The keys of the request's body that ask for a form."""
+    if form == SCHEMA:
+        named = {"name": "marks", "strict": True, "schema": schema}
+        return {"response_format": {"type": SCHEMA, "json_schema": named}}
+    return {"response_format": {"type": OBJECT}} if form == OBJECT else {}
+
+
+def _parameter(body: Any) -> str:
+    """The name of the refused parameter in an error body of OpenAI."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return str(error.get("param") or "") if isinstance(error, dict) else ""

@@ -1,0 +1,50 @@
+"""Store what is known about the servers: which parameters they accept, and what their replies contain."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.base.text import storable
+from faq_tui.core.store.database import Store
+
+
+@dataclass(frozen=True)
+class CapabilityRow:
+    """The facts about one model on one server. `url` has no user, password or query."""
+
+    url: str
+    model: str
+    facts: dict[str, Any]
+
+
+def put(store: Store, base_url: str, model: str, facts: dict[str, Any]) -> None:
+    """Store the facts. They replace the earlier ones."""
+    row = (digest(base_url), storable(model), storable(shown_url(base_url)), json.dumps(facts), time.time())
+    with store.writing() as db:
+        db.execute("INSERT OR REPLACE INTO server_capabilities VALUES (?, ?, ?, ?, ?)", row)
+
+
+def facts_of(store: Store, base_url: str, model: str) -> dict[str, Any]:
+    """The facts about the model on the server; {} if there are none."""
+    query = "SELECT facts FROM server_capabilities WHERE server = ? AND model = ?"
+    row = store.db.execute(query, (digest(base_url), storable(model))).fetchone()
+    return {} if row is None else dict(json.loads(row["facts"]))
+
+
+def all_rows(store: Store) -> list[CapabilityRow]:
+    """All servers and models, in the order of their URLs."""
+    query = "SELECT url, model, facts FROM server_capabilities ORDER BY url, model"
+    return [CapabilityRow(row["url"], row["model"], json.loads(row["facts"])) for row in store.db.execute(query)]
+
+
+def shown_url(base_url: str) -> str:
+    """The URL without user, password and query, any of which may be secret."""
+    if "://" not in base_url:
+        return base_url
+    parts = urlsplit(base_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
