@@ -148,22 +148,12 @@ class Recipe(Section):
         return f"{self.method}{preset}-w{self.bits}g{group}-{set_name}"
 
     def with_keys_of_all(self) -> dict[str, Any]:
-        """All fields and the keys of all methods of faq-tui; a key that this method lacks is None.
-
-        A key of AFTER_REPORTS is omitted if it has the value of older artefacts, so that older reports stay valid.
-        """
+        """All fields and the keys of all methods of faq-tui; a key that this method lacks is None."""
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
-            every |= dict.fromkeys(model_of(name).own_keys())
-        body = every | self.model_dump()
-        return {
-            key: value
-            for key, value in body.items()
-            if key not in AFTER_REPORTS or value != self.added_later.get(key)
-        }
-
-
-AFTER_REPORTS = ("scale_search", "engine")  # keys that did not exist when the first reports were stored
+            model = model_of(name)
+            every |= dict.fromkeys(key for key in model.own_keys() if key not in model.added_later_keys())
+        return every | self.model_dump()
 
 
 def model_of(method: str) -> type[Recipe]:
