@@ -143,8 +143,8 @@ def main() -> None:
     rows = prose(model, options.rows, options.tokens)
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps({"input_ids": row}) + "\n" for row in rows))
-    spec = {"artefact": "x", "model": str(model), "recipe": {"method": "gptq", "bits": 4, "group_size": 64}}
-    spec |= {"rows": str(path), "device": "cpu"}
+    recipe = {"method": "gptq", "bits": 4, "group_size": 64, "engine": "gptqmodel"}
+    spec = {"artefact": "x", "model": str(model), "recipe": recipe, "rows": str(path), "device": "cpu"}
     found: dict[str, list[Cost]] = {"plain": [], "worker": []}
     for number in range(options.runs):
         for which in sorted(found, reverse=number % 2 == 1):
@@ -159,8 +159,8 @@ def main() -> None:
     first = table(["median (least–most)", "plain script", "worker", "ratio of a pair"], lines)
     ratios = {name: statistics.median(of) for name, of in pairs.items()}
     layers = {}
-    for method in ("gptq", "spqr"):
-        seen = watch({**spec, "method": method, "out": str(folder / method)}, folder / f"{method}.log", 3600.0)
+    for method, keys in (("gptq", recipe), ("spqr", {"method": "spqr", "bits": 4, "group_size": 64})):
+        seen = watch({**spec, "recipe": keys, "out": str(folder / method)}, folder / f"{method}.log", 3600.0)
         layers[method] = statistics.median(seen.layer_seconds)
     ratio = layers["spqr"] / layers["gptq"]
     second = table(

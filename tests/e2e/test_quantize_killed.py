@@ -124,9 +124,10 @@ def test_killed_three_times_then_whole(run: Path) -> None:
     assert weights(other) == killed
 
 
-def test_killed_with_checkpoints_it_goes_on_at_its_layer(run: Path) -> None:
-    text = SETTINGS.format(group_size=64)
-    (run / "faq.toml").write_text(f"{text}[quantize]\ncheckpoint_s = 0\n", encoding="utf-8")
+@pytest.mark.parametrize(("engine", "more"), [("walk", ""), ("gptqmodel", "[quantize]\ncheckpoint_s = 0\n")])
+def test_killed_with_checkpoints_it_goes_on_at_its_layer(run: Path, engine: str, more: str) -> None:
+    text = SETTINGS.format(group_size=64).replace("group_size = 64", f'group_size = 64\nengine = "{engine}"')
+    (run / "faq.toml").write_text(text + more, encoding="utf-8")
     kill_when(run, has("LayerStarted", 3))
     deadline = time.monotonic() + 10
     while children_in(run) and time.monotonic() < deadline:

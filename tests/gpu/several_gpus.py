@@ -74,7 +74,9 @@ def main() -> None:
     make_rows(folder / "rows.jsonl", options.rows, options.tokens, shape.vocab)
     lines = []
     for method in options.methods.split(","):
-        spec = {"artefact": method, "model": str(model), "recipe": {"method": method, "bits": 4, "group_size": 128}}
+        recipe = {"method": method, "bits": 4, "group_size": 128}
+        recipe |= {} if method == "awq" else {"engine": "gptqmodel"}
+        spec = {"artefact": method, "model": str(model), "recipe": recipe}
         spec |= {"rows": str(folder / "rows.jsonl"), "device": device}
         outs = {name: folder / f"{method}-{name}" for name in ("one", "all")}
         one = made({**spec, "out": str(outs["one"])}, "0", folder / f"{method}-one.log")

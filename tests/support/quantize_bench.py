@@ -1,4 +1,4 @@
-"""What the tests of the quantize worker share: a tiny target, its rows, and both artefacts, made once."""
+"""What the tests of the quantize worker share: a tiny target, its rows, and its GPTQ artefacts, made once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from tests.support.paths import ROOT
 from tests.support.tiny import make_rows, make_tiny_model
 
 LAYERS, GROUP = 2, 32
+WALK, GPTQMODEL = "walk", "gptqmodel"  # the engines of GPTQ
 MODULES = {
     f"{block}_proj"
     for block in (
@@ -65,14 +66,15 @@ class Bench:
         run_worker("quantize", spec, on_message, cancel, self.root / "jobs" / "log.txt", {"PYTHONPATH": path})
 
     def here(self, spec: dict[str, Any]) -> list[Message]:
-        """Run the task in this process. Use this only for dense targets.
+        """Run the task in this process. Use this only for dense targets, or with the engine `walk`.
 
         For a mixture of experts, gptqmodel replaces classes of transformers until the process ends. Later tests would
         then use these replaced classes.
         """
         file = Path(spec["model"]) / "config.json"  # absent where the task is to refuse the model
         config = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        assert not any("experts" in key for key in config), "quantize a mixture of experts with `worker`"
+        if spec["recipe"].get("engine") != WALK:
+            assert not any("experts" in key for key in config), "quantize a mixture of experts with `worker`"
         messages: list[Message] = []
         task.run(spec, lambda kind, **body: messages.append({"kind": kind, **body}), CancelToken())
         return messages
@@ -80,6 +82,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Artefact:
+    engine: str
     bits: int
     folder: Path
     messages: list[Message]
@@ -95,27 +98,34 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(root, model, make_rows(root / "rows.jsonl"))
 
 
+ARTEFACTS = [(engine, bits) for engine in (WALK, GPTQMODEL) for bits in (4, 8)]
+
+
 @pytest.fixture(scope="session")
-def artefacts(bench: Bench, make_once: MakeOnce) -> dict[int, Artefact]:
-    """4 and 8 bits, each from a worker child, made once for all test processes."""
+def artefacts(bench: Bench, make_once: MakeOnce) -> dict[tuple[str, int], Artefact]:
+    """4 and 8 bits by each engine, each from a worker child, made once for all test processes."""
 
     def make(folder: Path) -> None:
-        for bits in (4, 8):
+        for engine, bits in ARTEFACTS:
             messages: list[Message] = []
-            bench.worker(
-                bench.spec(f"w{bits}", bits=bits, out=str(folder / f"w{bits}")), messages.append, CancelToken()
-            )
-            (folder / f"w{bits}.json").write_text(json.dumps(messages), encoding="utf-8")
+            spec = bench.spec(f"w{bits}", engine=engine, bits=bits, out=str(folder / f"{engine}-{bits}"))
+            bench.worker(spec, messages.append, CancelToken())
+            (folder / f"{engine}-{bits}.json").write_text(json.dumps(messages), encoding="utf-8")
 
     folder = make_once("artefacts", make)
     return {
-        bits: Artefact(bits, folder / f"w{bits}", json.loads((folder / f"w{bits}.json").read_text(encoding="utf-8")))
-        for bits in (4, 8)
+        (engine, bits): Artefact(
+            engine,
+            bits,
+            folder / f"{engine}-{bits}",
+            json.loads((folder / f"{engine}-{bits}.json").read_text(encoding="utf-8")),
+        )
+        for engine, bits in ARTEFACTS
     }
 
 
-@pytest.fixture(params=[4, 8])
-def artefact(request: pytest.FixtureRequest, artefacts: dict[int, Artefact]) -> Artefact:
+@pytest.fixture(params=ARTEFACTS, ids=lambda one: f"{one[0]}-{one[1]}")
+def artefact(request: pytest.FixtureRequest, artefacts: dict[tuple[str, int], Artefact]) -> Artefact:
     return artefacts[request.param]
 
 

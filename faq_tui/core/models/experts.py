@@ -33,7 +33,10 @@ def unfuse_block(fused: Any) -> Any:
     up, down, act_fn = fused.gate_up_proj.data, fused.down_proj.data, fused.act_fn
     count, twice, hidden = up.shape
     if down.shape != (count, hidden, twice // 2) or getattr(fused, "gate_up_proj_bias", None) is not None:
-        raise FaqError(f"{type(fused).__name__} has experts in an unsupported form: use gptq for this model")
+        raise FaqError(
+            f"{type(fused).__name__} has experts in an unsupported form: "
+            'use gptq with engine = "gptqmodel" for this model'
+        )
 
     def linear(weight: Any) -> Any:
         module = torch.nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")

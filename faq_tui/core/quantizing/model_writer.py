@@ -73,7 +73,7 @@ def check_layout(target: Path, names: Iterable[str]) -> None:
     if lost:
         raise FaqError(
             f"{target} has no tensor named {lost[0]}, so the quantized weights cannot be written back: "
-            "use gptq or awq for this model"
+            'use awq, or gptq with engine = "gptqmodel", for this model'
         )
 
 

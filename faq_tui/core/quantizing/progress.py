@@ -32,9 +32,13 @@ class QuantizationProgress:
         self._cancel = cancel
         self._lock = threading.Lock()
         self._layers: set[int] = set()
+        self._begun = False
 
     def begin(self, layers: int, rows: list[list[int]]) -> None:
-        """Report that `layers` layers will be quantized on `rows`."""
+        """Report once that `layers` layers will be quantized on `rows`. A second engine may call it again."""
+        if self._begun:
+            return
+        self._begun = True
         self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
 
     def start_layer(self, layer: int, modules: list[str]) -> None:

@@ -308,9 +308,12 @@ def listed(values: Iterable[Any]) -> str:
 
 
 class Quantize(Section):
-    """Settings of checkpoints, from which a stopped quantization continues (gptq with llama or qwen3_moe)."""
+    """Settings of the checkpoints of gptqmodel, from which a stopped quantization continues."""
 
     checkpoint_s: Annotated[
         float,
-        Field(ge=0.0, description="seconds between checkpoints of gptq (llama, qwen3_moe); 0 means after each layer"),
+        Field(
+            ge=0.0,
+            description="seconds between checkpoints of gptqmodel's gptq (llama, qwen3_moe); 0: after each layer",
+        ),
     ] = 600.0

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +14,33 @@ import pytest
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.dense import load_dense
+from faq_tui.core.models.headers import linear_shapes
 from faq_tui.core.quantizing.output import read_manifest
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.run.run import open_run
-from tests.support.quantize_bench import Bench
+from tests.support.quantize_bench import GPTQMODEL, WALK, Bench, tensors
 from tests.support.shell import make_run
 from tests.support.tiny import make_tiny_mixture
 
 pytestmark = pytest.mark.slow
 
 pytest_plugins = ["tests.support.quantize_bench"]
-OWN: dict[str, dict[str, Any]] = {"gptq": {}, "spqr": {}, "w8a8": {"bits": 8, "group_size": -1}}
+OWN: dict[str, dict[str, Any]] = {
+    "gptq": {"engine": WALK},
+    "gptq@gptqmodel": {"engine": GPTQMODEL},
+    "spqr": {},
+    "w8a8": {"bits": 8, "group_size": -1},
+}
+# Run in a process without faq_tui, because gptqmodel replaces classes of transformers.
+PLAIN = """
+import json, sys, torch
+from gptqmodel import GPTQModel
+job = json.load(sys.stdin)
+model = GPTQModel.load(job["folder"], device="cpu", backend="gptq_torch_aten").model
+assert not [name for name in sys.modules if name.startswith("faq_tui")]
+with torch.inference_mode():
+    torch.save(model(torch.tensor(job["ids"])).logits.float(), job["out"])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +48,13 @@ def mixture(bench: Bench) -> Path:
     return make_tiny_mixture(bench.root / "mixture")
 
 
-@pytest.mark.parametrize("method", OWN)
-def test_experts_are_quantized_and_their_coverage_is_told(bench: Bench, mixture: Path, method: str) -> None:
+@pytest.mark.parametrize("name", OWN)
+def test_experts_are_quantized_and_their_coverage_is_told(bench: Bench, mixture: Path, name: str) -> None:
     import torch
 
-    out = bench.root / f"mixture-{method}"
-    keys = {"sym": None, "desc_act": None} | OWN[method]
-    spec = bench.spec(f"mixture-{method}", model=str(mixture), method=method, out=str(out), **keys)
+    out, method = bench.root / f"mixture-{name}", name.partition("@")[0]
+    keys = {"sym": None, "desc_act": None} | OWN[name]
+    spec = bench.spec(f"mixture-{name}", model=str(mixture), method=method, out=str(out), **keys)
     bench.worker(spec, lambda _message: None, CancelToken())
     manifest = read_manifest(out)
     assert manifest is not None and len(manifest["losses"]) == 2 * (4 + 8 * 3)
@@ -53,6 +73,38 @@ def test_experts_are_quantized_and_their_coverage_is_told(bench: Bench, mixture:
         target = load_dense(mixture, torch.float32, "cpu")(ids).logits
         found = load_dense(out, torch.float32, "cpu")(ids).logits
     assert 0 < float((found - target).norm() / target.norm()) < (0.1 if method == "w8a8" else 0.6)
+
+
+def test_the_walk_packs_every_expert_and_leaves_the_router_and_gptqmodel_reads_it(
+    bench: Bench, mixture: Path
+) -> None:
+    import torch
+
+    out = bench.root / "mixture-read"
+    bench.here(bench.spec("mixture-read", model=str(mixture), engine=WALK))
+    packed, plain = tensors(out), tensors(mixture)
+    modules = {name.removesuffix(".qweight") for name in packed if name.endswith(".qweight")}
+    routers = {f"model.layers.{layer}.mlp.gate" for layer in range(2)}
+    assert modules == set(linear_shapes(mixture)) - routers and len(modules) == 2 * (4 + 8 * 3)
+    kept = {name for name in plain if name.removesuffix(".weight") not in modules}
+    assert {f"{router}.weight" for router in routers} <= kept
+    assert all(torch.equal(packed[name], plain[name]) for name in kept)
+    assert len(packed) == len(kept) + 4 * len(modules)
+    job = {"folder": str(out), "ids": [bench.ids[0]], "out": str(bench.root / "mixture.pt")}
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN],
+        input=json.dumps(job),
+        env={**os.environ, "GPTQMODEL_CPU_WORKERS": "2", "GPTQMODEL_DISABLE_PACK_EXT": "1"},
+        cwd=bench.root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    ids = torch.tensor(job["ids"])
+    with torch.inference_mode():
+        target, ours = (load_dense(folder, torch.bfloat16, "cpu")(ids).logits.float() for folder in (mixture, out))
+    theirs = torch.load(job["out"])
+    assert (ours - theirs).abs().mean() < (ours - target).abs().mean() / 5
 
 
 def test_gptaq_wants_every_token_in_every_expert(bench: Bench, mixture: Path) -> None:

@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import FaqError, UsageError
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing import preflight
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
-from tests.support.quantize_bench import Artefact, Bench
+from tests.support.quantize_bench import WALK, Artefact, Bench
 
 pytest_plugins = ["tests.support.quantize_bench"]
 
@@ -91,11 +91,11 @@ def test_a_broken_line_is_named(tmp_path: Path, line: str, sentence: str) -> Non
         preflight.read_rows(path)
 
 
-def test_targets_that_are_none(bench: Bench, artefacts: dict[int, Artefact], tmp_path: Path) -> None:
+def test_targets_that_are_none(bench: Bench, artefacts: dict[tuple[str, int], Artefact], tmp_path: Path) -> None:
     assert preflight.check_target(bench.model)["model_type"] == "llama"
     preflight.check_chat_template(bench.model)
     with pytest.raises(UsageError, match="quantized already"):
-        preflight.check_target(artefacts[4].folder)
+        preflight.check_target(artefacts[WALK, 4].folder)
     with pytest.raises(UsageError, match="cannot be read"):
         preflight.check_target(tmp_path)
     (tmp_path / "config.json").write_text('{"architectures": ["BertModel"], "model_type": "bert"}')

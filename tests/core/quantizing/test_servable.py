@@ -13,15 +13,15 @@ import pytest
 
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.quantizing.servable import check_servable, doubts, problems, serve_commands
-from tests.support.quantize_bench import Artefact, tensors
+from tests.support.quantize_bench import WALK, Artefact, tensors
 
 Edit = Callable[[dict[str, Any]], object]
 pytest_plugins = ["tests.support.quantize_bench"]
 
 
 @pytest.fixture
-def folder(artefacts: dict[int, Artefact], tmp_path: Path) -> Path:
-    return Path(shutil.copytree(artefacts[4].folder, tmp_path / "copy"))
+def folder(artefacts: dict[tuple[str, int], Artefact], tmp_path: Path) -> Path:
+    return Path(shutil.copytree(artefacts[WALK, 4].folder, tmp_path / "copy"))
 
 
 def change(folder: Path, edit: Edit) -> None:
@@ -31,7 +31,7 @@ def change(folder: Path, edit: Edit) -> None:
     path.write_text(json.dumps(body))
 
 
-def test_what_we_write_can_be_served(artefacts: dict[int, Artefact]) -> None:
+def test_what_we_write_can_be_served(artefacts: dict[tuple[str, int], Artefact]) -> None:
     for artefact in artefacts.values():
         assert problems(artefact.folder) == []
         check_servable(artefact.folder)
@@ -74,7 +74,7 @@ def test_lost_tensors_and_an_index_that_lies(folder: Path) -> None:
     assert problems(folder) == ["model.layers.0.mlp.up_proj.scales is missing"]
     listed = dict.fromkeys([*kept, "model.extra"], "model.safetensors")
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
-    assert any("disagree about model.extra" in one for one in problems(folder))
+    assert any("do not agree about model.extra" in one for one in problems(folder))
 
 
 @pytest.mark.parametrize(

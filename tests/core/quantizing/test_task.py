@@ -1,4 +1,4 @@
-"""Quantizing for real, on a tiny random Llama: worker, gptqmodel, plain transformers, dense loader."""
+"""Quantizing for real, on a tiny random Llama: worker, both engines of GPTQ, plain transformers, dense loader."""
 
 from __future__ import annotations
 
@@ -19,7 +19,18 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import load_dense
 from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing.output import is_whole, read_manifest
-from tests.support.quantize_bench import GROUP, LAYERS, MODULES, Artefact, Bench, Message, children, tensors
+from tests.support.quantize_bench import (
+    GPTQMODEL,
+    GROUP,
+    LAYERS,
+    MODULES,
+    WALK,
+    Artefact,
+    Bench,
+    Message,
+    children,
+    tensors,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -64,8 +75,9 @@ def test_messages_are_complete_and_in_order(bench: Bench, artefact: Artefact) ->
         assert kinds[at[0]] == "layer_started" and kinds[at[-1]] == "layer_done"
 
 
-def test_more_bits_lose_less(artefacts: dict[int, Artefact]) -> None:
-    total = {bits: sum(m["loss"] for m in artefact.of("module")) for bits, artefact in artefacts.items()}
+@pytest.mark.parametrize("engine", [WALK, GPTQMODEL])
+def test_more_bits_lose_less(artefacts: dict[tuple[str, int], Artefact], engine: str) -> None:
+    total = {bits: sum(m["loss"] for m in artefacts[engine, bits].of("module")) for bits in (4, 8)}
     assert total[8] < total[4] / 50
 
 
@@ -83,15 +95,18 @@ def test_the_last_message_sums_up(artefact: Artefact) -> None:
 
 def test_the_folder_is_whole_and_names_nothing_local(bench: Bench, artefact: Artefact) -> None:
     files = {path.name for path in artefact.folder.iterdir()}
-    assert {"config.json", "model.safetensors", "quantize_config.json", "faq_manifest.json"} <= files
+    assert {"config.json", "model.safetensors", "faq_manifest.json"} <= files
+    configs = ["config.json", *(["quantize_config.json"] if artefact.engine == GPTQMODEL else [])]
+    assert files >= set(configs)
     assert ".work" not in files and "logs" not in files and is_whole(artefact.folder)
     for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"):
         assert (artefact.folder / name).read_bytes() == (bench.model / name).read_bytes()
-    for name in ("config.json", "quantize_config.json"):
+    for name in configs:
         assert "offload_to_disk_path" not in (artefact.folder / name).read_text()
         assert str(bench.root.parents[1]) not in (artefact.folder / name).read_text()
     manifest = read_manifest(artefact.folder)
     assert manifest is not None
+    assert manifest["engine"] == manifest["recipe"]["engine"] == artefact.engine
     assert manifest["recipe"]["bits"] == artefact.bits and manifest["samples"] == len(bench.ids)
     assert manifest["versions"]["gptqmodel"] == "7.7.0" and manifest["versions"]["torch"]
 
@@ -101,14 +116,16 @@ def test_every_decoder_linear_is_packed_and_nothing_else(bench: Bench, artefact:
     assert len(packed_shapes(artefact.folder)) == LAYERS * len(MODULES)
 
 
+@pytest.mark.parametrize("engine", [WALK, GPTQMODEL])
 def test_the_same_rows_give_the_same_bits_and_exactly_they_reach_the_model(
-    bench: Bench, artefacts: dict[int, Artefact], monkeypatch: pytest.MonkeyPatch
+    bench: Bench, artefacts: dict[tuple[str, int], Artefact], monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     import torch
 
     from faq_tui.core.models.gptqmodel_environment import import_gptqmodel
 
-    import_gptqmodel()
+    if engine == GPTQMODEL:
+        import_gptqmodel()
     seen: list[list[int]] = []
     original = torch.nn.functional.embedding
 
@@ -118,10 +135,10 @@ def test_the_same_rows_give_the_same_bits_and_exactly_they_reach_the_model(
 
     monkeypatch.setattr(torch.nn.functional, "embedding", embedding)
     before = Path.cwd()
-    bench.here(bench.spec("again"))
+    bench.here(bench.spec(f"again-{engine}", engine=engine))
     assert Path.cwd() == before
     assert seen == bench.ids
-    first, second = tensors(artefacts[4].folder), tensors(bench.root / "again")
+    first, second = tensors(artefacts[engine, 4].folder), tensors(bench.root / f"again-{engine}")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
 
@@ -177,14 +194,16 @@ torch.save(logits, job["out"])
 """
 
 
-def test_plain_transformers_reads_the_folders_and_agrees(bench: Bench, artefacts: dict[int, Artefact]) -> None:
+def test_plain_transformers_reads_the_folders_and_agrees(
+    bench: Bench, artefacts: dict[tuple[str, int], Artefact]
+) -> None:
     """In a process without faq_tui, by the kernels that need no compiler."""
     import torch
 
     out = bench.root / "logits.pt"
     kernels = {4: "gptq_torch_aten", 8: "gptq_torch_int8"}
     job = {
-        "folders": [(bits, str(artefact.folder), kernels[bits]) for bits, artefact in artefacts.items()],
+        "folders": [(made.bits, str(made.folder), kernels[made.bits]) for made in artefacts.values()],
         "ids": [row[:48] for row in bench.ids],
         "out": str(out),
     }
@@ -201,11 +220,11 @@ def test_plain_transformers_reads_the_folders_and_agrees(bench: Bench, artefacts
     ids = torch.tensor(job["ids"])
     with torch.inference_mode():
         target = load_dense(bench.model, torch.bfloat16, "cpu")(ids).logits.float()
-        for bits, theirs in zip(artefacts, torch.load(out), strict=True):
-            ours = load_dense(artefacts[bits].folder, torch.bfloat16, "cpu")(ids).logits.float()
+        for made, theirs in zip(artefacts.values(), torch.load(out), strict=True):
+            ours = load_dense(made.folder, torch.bfloat16, "cpu")(ids).logits.float()
             apart = (ours - theirs).abs().mean()
             assert apart < 0.03 * ours.std()  # two bf16 kernels; the wrong zero point gives 0.3 and more
-            if bits == 4:
+            if made.bits == 4:
                 assert apart < (ours - target).abs().mean() / 3
 
 
@@ -220,24 +239,24 @@ def test_the_unquantized_model_loads_through_the_same_door(bench: Bench) -> None
 
 
 def test_a_folder_that_lacks_weights_is_not_filled_with_random_ones(
-    artefacts: dict[int, Artefact], tmp_path: Path
+    artefacts: dict[tuple[str, int], Artefact], tmp_path: Path
 ) -> None:
     import torch
     from safetensors.torch import save_file
 
     folder = tmp_path / "torn"
-    shutil.copytree(artefacts[4].folder, folder)
+    shutil.copytree(artefacts[WALK, 4].folder, folder)
     rest = {name: t for name, t in tensors(folder).items() if "layers.1.mlp.up_proj" not in name}
     save_file(rest, folder / "model.safetensors", {"format": "pt"})
     with pytest.raises(FaqError, match=r"lacks the weights model\.layers\.1\.mlp\.up_proj\.weight"):
         load_dense(folder, torch.float32, "cpu")
 
 
-def test_an_unknown_quantization_is_refused(artefacts: dict[int, Artefact], tmp_path: Path) -> None:
+def test_an_unknown_quantization_is_refused(artefacts: dict[tuple[str, int], Artefact], tmp_path: Path) -> None:
     import torch
 
     folder = tmp_path / "other"
-    shutil.copytree(artefacts[4].folder, folder)
+    shutil.copytree(artefacts[WALK, 4].folder, folder)
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"]["quant_method"] = "other"
     (folder / "config.json").write_text(json.dumps(config))
@@ -248,13 +267,14 @@ def test_an_unknown_quantization_is_refused(artefacts: dict[int, Artefact], tmp_
 # --- how it ends early ---
 
 
-def test_a_killed_child_leaves_nothing_that_counts_as_whole(bench: Bench) -> None:
+@pytest.mark.parametrize("engine", [WALK, GPTQMODEL])
+def test_a_killed_child_leaves_nothing_that_counts_as_whole(bench: Bench, engine: str) -> None:
     def kill_at_the_first_module(message: Message) -> None:
         if message["kind"] == "module":
             for pid in children():
                 os.kill(pid, signal.SIGKILL)
 
-    spec = bench.spec("killed")
+    spec = bench.spec(f"killed-{engine}", engine=engine)
     with pytest.raises(FaqError, match="killed by the system"):
         bench.worker(spec, kill_at_the_first_module, CancelToken())
     assert Path(spec["out"]).exists() and not is_whole(Path(spec["out"])) and not children()
@@ -262,22 +282,31 @@ def test_a_killed_child_leaves_nothing_that_counts_as_whole(bench: Bench) -> Non
         bench.here(spec)
 
 
+NOT_FINITE = "failed because its weights are not finite"
+
+
 @pytest.mark.parametrize(
-    ("tensor", "value", "sentence"),
+    ("engine", "tensor", "value", "sentence"),
     [
         # Its own loss would read 0.0, and the next be blamed; after the last one nothing is said.
         (
+            GPTQMODEL,
             "model.layers.0.self_attn.v_proj.weight",
             "nan",
             r"layer 0 self_attn\.v_proj failed because .* nan",
         ),
-        ("model.layers.1.mlp.down_proj.weight", "nan", r"layer 1 mlp\.down_proj failed"),
-        ("model.layers.0.mlp.up_proj.weight", "inf", r"layer 0 mlp\.up_proj failed"),
-        ("model.norm.weight", "nan", r"model\.norm\.weight in .* holds NaN or infinity"),
-        ("model.embed_tokens.weight", "inf", r"model\.embed_tokens\.weight in .* holds NaN or infinity"),
+        (GPTQMODEL, "model.layers.1.mlp.down_proj.weight", "nan", r"layer 1 mlp\.down_proj failed"),
+        (GPTQMODEL, "model.layers.0.mlp.up_proj.weight", "inf", r"layer 0 mlp\.up_proj failed"),
+        (WALK, "model.layers.0.self_attn.v_proj.weight", "nan", rf"layer 0 self_attn\.v_proj {NOT_FINITE}"),
+        (WALK, "model.layers.1.mlp.down_proj.weight", "nan", rf"layer 1 mlp\.down_proj {NOT_FINITE}"),
+        (WALK, "model.layers.0.mlp.up_proj.weight", "inf", rf"layer 0 mlp\.up_proj {NOT_FINITE}"),
+        ("auto", "model.norm.weight", "nan", r"model\.norm\.weight in .* holds NaN or infinity"),
+        ("auto", "model.embed_tokens.weight", "inf", r"model\.embed_tokens\.weight in .* holds NaN or infinity"),
     ],
 )
-def test_a_broken_weight_fails_by_name(bench: Bench, tmp_path: Path, tensor: str, value: str, sentence: str) -> None:
+def test_a_broken_weight_fails_by_name(
+    bench: Bench, tmp_path: Path, engine: str, tensor: str, value: str, sentence: str
+) -> None:
     from safetensors.torch import save_file
 
     folder = tmp_path / "poisoned"
@@ -287,7 +316,7 @@ def test_a_broken_weight_fails_by_name(bench: Bench, tmp_path: Path, tensor: str
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     out = tmp_path / "out"
     with pytest.raises(FaqError, match=sentence):
-        bench.here(bench.spec("broken", model=str(folder), out=str(out)))
+        bench.here(bench.spec("broken", model=str(folder), out=str(out), engine=engine))
     assert not is_whole(out)
 
 
@@ -303,4 +332,4 @@ def test_an_error_in_a_thread_of_gptqmodel_comes_out_as_itself(bench: Bench, mon
 
     monkeypatch.setattr(GPTQ, "quantize", quantize)
     with pytest.raises(MemoryError, match="no room"):
-        bench.here(bench.spec("memory"))
+        bench.here(bench.spec("memory", engine=GPTQMODEL))

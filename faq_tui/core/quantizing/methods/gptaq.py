@@ -14,7 +14,7 @@ from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
 from faq_tui.core.quantizing.methods.gptq.method import Engine, ScaleSearch, Sym, check_engine, gptq_config
-from faq_tui.core.quantizing.methods.gptq.walked import by_gptqmodel, quantize_by_walk, uses_walk
+from faq_tui.core.quantizing.methods.gptq.walked import by_engine
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.preflight import expert_count
@@ -90,9 +90,8 @@ class Gptaq(GptqmodelMethod):
         cancel: CancelToken,
     ) -> EngineResult:
         """Like `Method.quantize`. The recipe chooses the engine, and the manifest records it as `engine`."""
-        if uses_walk(job, target):
-            return quantize_by_walk(job, target, rows, progress, cancel)
-        return by_gptqmodel(super().quantize(job, target, rows, progress, cancel))
+        library = super().quantize
+        return by_engine(job, target, rows, progress, cancel, lambda: library(job, target, rows, progress, cancel))
 
 
 METHOD = Gptaq()

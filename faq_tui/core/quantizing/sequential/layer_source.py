@@ -9,14 +9,14 @@ from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.dense import FolderTensors
 from faq_tui.core.models.experts import unfuse_experts
 from faq_tui.core.models.headers import tensors_of
-from faq_tui.core.quantizing.sequential.stack import Stack, find_stack
+from faq_tui.core.quantizing.sequential.stack import Stack, UnsupportedModel, find_stack
 
 
 def open_stack(folder: Path, trust_remote_code: bool) -> Stack:
     """The decoder layers of the model in `folder`, on the CPU.
 
     A layer is read when the walk asks for it. If the files lack a parameter of the model, the whole model is read at
-    once. Raises FaqError if the model is no plain stack of layers.
+    once. Raises UnsupportedModel if the model is no plain stack of layers.
     """
     from transformers import AutoModelForCausalLM
 
@@ -35,6 +35,8 @@ def refusal_of(folder: Path, trust_remote_code: bool) -> str:
     """Why the walk cannot read this model layer by layer; "" if it can. Only the headers of the files are read."""
     try:
         name = _unread(find_stack(_shell(folder, trust_remote_code)), folder)
+    except UnsupportedModel as error:
+        return error.reason
     except FaqError as error:
         return str(error)
     return f"its files have no tensor named {name}" if name else ""

@@ -28,8 +28,16 @@ class Stack:
         return self.layers[index] if self.load is None else self.load(index)
 
 
+class UnsupportedModel(FaqError):
+    """The walk cannot quantize this model."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f'{reason}: use awq, or gptq with engine = "gptqmodel", for this model')
+        self.reason = reason
+
+
 def find_stack(model: Any) -> Stack:
-    """Find the decoder layers of `model`. Raises FaqError if the model is not a plain stack of decoder layers."""
+    """Find the decoder layers of `model`. Raises UnsupportedModel if it is not a plain stack of decoder layers."""
     import torch
 
     count = model.config.get_text_config().num_hidden_layers
@@ -37,7 +45,7 @@ def find_stack(model: Any) -> Stack:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == count:
             return Stack(base, name, module)
-    raise FaqError(f"{type(model).__name__} is not a plain stack of {count} layers: use gptq or awq for this model")
+    raise UnsupportedModel(f"{type(model).__name__} is not a plain stack of {count} layers")
 
 
 @dataclass
@@ -87,8 +95,8 @@ def capture(
     """Embed `batches` on `device` in `dtype`, and record the arguments of every layer. The layers compute nothing.
 
     During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
-    `store`. Raises FaqError if a layer's other arguments depend on the tokens, because `Inputs.arguments` holds only
-    one set of arguments for all rows of equal length.
+    `store`. Raises UnsupportedModel if a layer's other arguments depend on the tokens, because `Inputs.arguments`
+    holds only one set of arguments for all rows of equal length.
     """
     import torch
 
@@ -109,7 +117,7 @@ def capture(
                     compared.add(size)
                     if not all(map(_equal, before, arguments)):
                         kind = type(stack.layers[0]).__name__
-                        raise FaqError(f"{kind} gets more arguments than supported: use gptq or awq for this model")
+                        raise UnsupportedModel(f"{kind} gets more arguments than supported")
     finally:
         _move_all_but(stack.base, stack.layers, "cpu", None)
     return inputs
@@ -132,7 +140,7 @@ def _calls_recorded(layers: Any) -> Iterator[list[LayerCall]]:
     def pass_on(layer: Any) -> Callable[..., Any]:
         def forward(hidden: Any, *rest: Any, **named: Any) -> Any:
             if rest:
-                raise FaqError(f"{type(layer).__name__} takes positional arguments: use gptq or awq for this model")
+                raise UnsupportedModel(f"{type(layer).__name__} takes positional arguments")
             calls.append(LayerCall(hidden, named))
             return hidden
 

@@ -96,11 +96,19 @@ def test_artefacts_of_earlier_versions_stay_valid(name: str) -> None:
     before = {"method": name, **IDENTITIES[name]}
     assert json.dumps(recipe.identity()) == json.dumps(before)
     routed = {"experts": "routed"} if "experts" in recipe.own_keys() else {}
-    assert json.dumps(recipe.values()) == json.dumps({**before, **routed}), "the manifest's recipe"
+    engine = {"engine": "auto"} if "engine" in recipe.own_keys() else {}
+    search = {"scale_search": False} if engine else {}
+    assert json.dumps(recipe.values()) == json.dumps({**before, **search, **routed, **engine}), (
+        "the manifest's recipe"
+    )
     assert build_recipe(recipe.identity()) == recipe, "the worker reads back what the stage wrote"
     if routed:
         every = build_recipe({"method": name, "experts": "all"})
         assert every.identity()["experts"] == "all" and digest(every.identity()) != digest(recipe.identity())
+    if engine:
+        other = build_recipe({"method": name, "engine": "gptqmodel"})
+        assert {**before, "engine": "gptqmodel"} == other.identity()
+        assert other.with_keys_of_all()["engine"] == "gptqmodel" and "engine" not in recipe.with_keys_of_all()
 
 
 def test_the_report_names_the_keys_of_all_methods_as_before() -> None:

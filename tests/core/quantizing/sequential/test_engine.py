@@ -93,9 +93,9 @@ def test_it_goes_on_at_its_layer_and_gives_the_same_bits(deep: Bench, method: st
     _, plain, whole = finished(deep, spec_of(deep, f"whole-{method}", method))
     assert "resumed_at_layer" not in plain
     spec = spec_of(deep, method, method)
-    before = interrupted(deep, spec, "module")
+    before = interrupted(deep, spec, "module", "kill")
     interrupted(deep, spec, "layer_started")  # and once more, before anything new is done
-    interrupted(deep, spec, "saving", "kill")
+    interrupted(deep, spec, "saving")  # a kill could come too late: the checkpoints go when the model is written
     after, manifest, made = finished(deep, spec)
     assert manifest["resumed_at_layer"] == LAYERS and [m["layer"] for m in told(after, "resumed")] == [LAYERS]
     old = {(m["layer"], m["module"]): m for m in told(before, "module") if m["layer"] < END_AT}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from faq_tui.core.quantizing.sequential.hessian import Factor
 
 WALK, GPTQMODEL = "walk", "gptqmodel"
+ADVICE = 'set engine = "auto", which uses the library GPTQModel for this target'
 
 
 def uses_walk(job: QuantizationJob, target: Path) -> bool:
@@ -31,7 +32,7 @@ def uses_walk(job: QuantizationJob, target: Path) -> bool:
         return False
     why = refusal(job, target)
     if recipe.engine == WALK and why:
-        raise FaqError(f'engine = "walk" does not support this target: {why}')
+        raise FaqError(f'engine = "walk" does not support this target: {why}; {ADVICE}')
     return not why
 
 
@@ -53,7 +54,30 @@ def refusal(job: QuantizationJob, target: Path) -> str:
     return refusal_of(target, job.trust_remote_code)
 
 
-def by_gptqmodel(result: EngineResult) -> EngineResult:
+def by_engine(
+    job: QuantizationJob,
+    target: Path,
+    rows: list[list[int]],
+    progress: QuantizationProgress,
+    cancel: CancelToken,
+    by_library: Callable[[], EngineResult],
+) -> EngineResult:
+    """Quantize by the engine of the recipe. It implements `Method.quantize`; `by_library` runs GPTQModel.
+
+    Some models show only when their layers are called that the walk cannot quantize them. With engine = "auto", they
+    are then quantized by GPTQModel.
+    """
+    from faq_tui.core.quantizing.sequential.stack import UnsupportedModel
+
+    recipe: Any = job.recipe
+    if uses_walk(job, target):
+        try:
+            return quantize_by_walk(job, target, rows, progress, cancel)
+        except UnsupportedModel as error:
+            if recipe.engine == WALK:
+                raise FaqError(f'engine = "walk" does not support this target: {error.reason}; {ADVICE}') from error
+            print(f"GPTQModel quantizes this model, because {error.reason}", flush=True)  # this text goes to the log
+    result = by_library()
     return replace(result, facts={"engine": GPTQMODEL, **result.facts})
 
 
