@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import FaqError, UsageError
-from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.extensions import METHODS
+from faq_tui.core.models.headers import linear_shapes, tensors_of
 from faq_tui.core.quantizing import preflight, task
 from faq_tui.core.quantizing.cost_model import LIBRARIES_AT_LEAST, MethodCost, min_host_memory, min_memory
 from tests.support.quantize_bench import Artefact, Bench
