@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from faq_tui.core.base.text import duration, sanitize
@@ -11,9 +12,12 @@ from faq_tui.core.run.events import (
     CandidateFailed,
     CandidateRetried,
     Event,
+    LoopEnded,
     Note,
     ReportWritten,
     SeedSkipped,
+    ServerBack,
+    ServerWaiting,
     SetAssembled,
     StageDone,
     StageFailed,
@@ -29,12 +33,20 @@ class EventLines:
 
     def __init__(self) -> None:
         self._skipped = 0
+        self._waiting: set[tuple[str, float]] = set()  # outages that have a line
 
     def of(self, event: Event) -> list[str]:
         if isinstance(event, SeedSkipped):
             self._skipped += 1
             if self._skipped > SHOWN_SKIPS:
                 return []
+        if isinstance(event, ServerWaiting):
+            outage = (event.url, event.since)
+            if outage in self._waiting or event.gives_up is None:  # a note names a server that others replace
+                return []
+            self._waiting.add(outage)
+        if isinstance(event, CandidateRetried) and not event.attempt:  # its server is down, which has its own line
+            return []
         line = _LINES.get(type(event))
         return [sanitize(line(event))] if line else []
 
@@ -49,6 +61,11 @@ def _started(event: StageStarted) -> str:
     return f"{event.stage}:{todo}{f' ({event.already} already done)' if event.already else ''} …"
 
 
+def _server_waits(event: ServerWaiting) -> str:
+    until = f", at most until {time.strftime('%H:%M:%S', time.localtime(event.gives_up))}" if event.gives_up else ""
+    return f"  waiting for {event.url}{until} ({event.reason}); Ctrl-C stops"
+
+
 _LINES: dict[type[Event], Callable[..., str]] = {
     StageStarted: _started,
     StageSkipped: lambda e: f"{e.stage}: {e.reason}",
@@ -57,6 +74,9 @@ _LINES: dict[type[Event], Callable[..., str]] = {
     Note: lambda e: f"  {'warning: ' if e.level == 'warning' else ''}{e.message}",
     CandidateRetried: lambda e: f"  {e.source} {e.seed_id}#{e.number}: {e.reason}{_when(e.wait_s)}",
     CandidateFailed: lambda e: f"  {e.source} {e.seed_id}#{e.number}: gave up: {e.reason}",
+    LoopEnded: lambda e: f"  {e.source} {e.seed_id}#{e.number}: repeats itself, ended after {e.tokens:,} tokens",
+    ServerWaiting: _server_waits,
+    ServerBack: lambda e: f"  {e.url} answers again after {duration(e.waited_s)}",
     SetAssembled: lambda e: f"  set {e.set}: {e.samples} samples, {e.tokens} tokens",
     ActivationsReady: lambda e: f"  activations of {e.set}: {e.samples} samples, {e.tokens} tokens",
     ArtefactDone: lambda e: f"  {e.artefact}: {e.average_bits:.2f} bits a weight, {duration(e.seconds, exact=True)}",

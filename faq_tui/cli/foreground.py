@@ -19,11 +19,16 @@ from faq_tui.core.stages.pipeline import run_pipeline
 
 
 def run_in_foreground(
-    folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool = False
+    folder: Path,
+    only: str | None,
+    until: str | None,
+    as_json: bool,
+    confirmed: bool = False,
+    retry_unusable: bool = False,
 ) -> None:
     """Run the stages of the run in `folder`. Raises FaqError."""
     with open_run(folder) as run, stop_on_signals() as cancel, event_output(as_json) as emit:
-        run_pipeline(run, emit, cancel, only, until, confirmed=confirmed)
+        run_pipeline(run, emit, cancel, only, until, confirmed=confirmed, retry_unusable=retry_unusable)
 
 
 @contextmanager

@@ -26,6 +26,8 @@ def print_status(status: dict[str, Any]) -> None:
         state = Text(stage["state"], style=STYLE.get(stage["state"], "dim"))
         stages.add_row(stage["stage"], state, Text(sanitize(stage["message"])))
     console.print(stages)
+    for server in status["waiting"]:
+        console.print(Text(sanitize(f"waiting for {server['url']} ({server['reason']})"), style="yellow"))
     for source in status["sources"].values():
         if source["to_come"]["candidates"]:
             stale = f" ({source['outdated']:,} from earlier settings are kept)" if source["outdated"] else ""

@@ -15,6 +15,7 @@ from faq_tui.core.regenerating.candidate_requests import pending_candidates
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Stage
 from faq_tui.core.run.run import Run, lock_owner
+from faq_tui.core.run.waiting_servers import servers_waiting
 from faq_tui.core.stages.pipeline import all_stages, is_current
 from faq_tui.core.store import benchmarks, candidates, seeds, server_capabilities, stages
 from faq_tui.core.store.artefacts import all_artefacts
@@ -44,6 +45,7 @@ def status_of(run: Run) -> dict[str, Any]:
         "artefacts": [_artefact(row) for row in all_artefacts(run.store).values()],
         "benchmarks": _benchmarks(run),
         "paper": paper_cells(run),
+        "waiting": _waiting(run),
         **({"servers": servers} if servers else {}),
     }
 
@@ -57,6 +59,14 @@ def _servers(run: Run) -> list[dict[str, Any]]:
         del facts["identity"]
         servers.append({"url": row.url, "model": row.model, **facts, "sentence": "; ".join(known.in_words())})
     return servers
+
+
+def _waiting(run: Run) -> list[dict[str, Any]]:
+    """The servers that are down while a job runs, with times in unix seconds."""
+    owner = lock_owner(run.folder)
+    if owner is None or not owner.job:
+        return []
+    return [asdict(event) for event in servers_waiting(run.jobs / owner.job / "events.jsonl")]
 
 
 def _seeds(run: Run) -> dict[str, Any]:
@@ -111,6 +121,7 @@ def _source(run: Run, name: str) -> dict[str, Any]:
         "failed": candidates.count_failures(run.store, source_hash, source.candidates),
         "unfit": counts.unusable,
         "tokens": counts.completion_tokens,
+        "saved_tokens": candidates.saved_tokens(run.store, source_hash),
         "scored": count_scored(run.store, source_hash, judge_id(run)),
         "picked": sum(p.candidate_id is not None for p in current),
         "picked_by_person": sum(p.picked_by == "person" and p.candidate_id is not None for p in current),
@@ -123,7 +134,12 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 def _to_come(run: Run, name: str) -> dict[str, Any]:
     """The number of candidates that the next regeneration requests from this source, and their estimated cost."""
     source = run.settings.sources[name]
-    expected = estimate_cost(run.store, name, source, pending_candidates(run, source))
+    pending = pending_candidates(run, source)
+    row = stages.all_rows(run.store).get("regenerate")
+    if row is not None and row.state == "done":  # then the failed candidates are those that the server refuses
+        failed = candidates.failed_numbers(run.store, source_hash_of(source))
+        pending = [one for one in pending if (one.seed.id, one.number) not in failed]
+    expected = estimate_cost(run.store, name, source, pending)
     return {
         "candidates": expected.candidates,
         "tokens": expected.tokens,

@@ -8,6 +8,7 @@ from faq_tui.core.base.text import sanitize
 from faq_tui.tui.duration import clock_time, pace
 from faq_tui.tui.live import LiveState
 from faq_tui.tui.session import Session
+from faq_tui.tui.waiting import waiting_in_words
 from faq_tui.tui.widgets.text import LiteralText
 
 BAR = 30  # maximum width of the progress bar in cells
@@ -79,6 +80,8 @@ def _running(live: LiveState, now: float, width: int) -> Text:
         return Text.assemble(
             (f"{sanitize(stage.stage)} ", "bold"), stage.state, "  ", (sanitize(stage.message), "dim")
         )
+    if waits := waiting_in_words(live.waiting.values(), now):
+        return Text.assemble((f"{sanitize(stage.stage)} ", "bold"), (waits, "yellow"))
     done, total, unit, detail, speed, left = _progress(live, now)
     head = Text(sanitize(stage.stage), style="bold")
     if not total:

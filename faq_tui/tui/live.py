@@ -193,6 +193,7 @@ class LiveState:
     stage: StageLive | None = None
     regeneration: Regeneration = field(default_factory=Regeneration)
     artefacts: dict[str, ArtefactLive] = field(default_factory=dict)
+    waiting: dict[str, e.ServerWaiting] = field(default_factory=dict)  # servers that are down, by URL
     measured: int = 0  # number of finished measurements
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT_LINES))  # notes for the log view
 
@@ -228,6 +229,7 @@ class LiveState:
         self.version += 1
         if self.stage is not None and self.stage.state == "running":
             self.stage.state, self.stage.message = "failed", message
+        self.waiting.clear()
         self.growing.clear()
 
     def apply(self, event: e.Event, at: float) -> None:
@@ -244,6 +246,10 @@ class LiveState:
                 self._stage(event, at)
             case e.MeasurementReady():
                 self.measured += 1
+            case e.ServerWaiting():
+                self.waiting[event.url] = event
+            case e.ServerBack():
+                self.waiting.pop(event.url, None)
             case e.Note():
                 self.lines.append(event.message)
             case e.ArtefactStarted():
@@ -258,6 +264,8 @@ class LiveState:
                 pass
 
     def _stage(self, event: e.StageStarted | e.StageProgress | e.StageDone | e.StageFailed, at: float) -> None:
+        if not isinstance(event, e.StageProgress):
+            self.waiting.clear()
         match event:
             case e.StageStarted():
                 self.stage = StageLive(event.stage, event.total, 0, event.unit, started=at, already=event.already)

@@ -37,7 +37,7 @@ class Outcome:
 def killed_runs(server: FakeServer, folder: Path, kills: int, seeds: int, dice: random.Random) -> Outcome:
     """The last run is left alone and ends by itself."""
     server.behaviour = mixed(FAULTY, PASSING, words=6, thought_words=4, piece=12, pieces_per_s=60)
-    source = "concurrency = 6\nretries = 12\nretry_wait_s = 0.02\nidle_timeout_s = 1"
+    source = "concurrency = 6\nretries = 12\nretry_wait_s = 0.02\nidle_timeout_s = 2"
     make_run(folder, server.url, seeds=seeds, source=source, seed_keys=f"count = {seeds}")
     subprocess.run([*RUN, str(folder), "--only", "seeds"], check=True, capture_output=True, env=environment())
     everything = {(question(s), n) for s in range(seeds) for n in range(3)}

@@ -13,7 +13,10 @@ import click
 @click.option("--until", metavar="STAGE", help="Run the stages up to and including this stage.")
 @click.option("--json", "as_json", is_flag=True, help="Print the events as JSON lines.")
 @click.option("--yes", "confirmed", is_flag=True, help="Agree to the estimated cost of regeneration.")
-def command(run_folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool) -> None:
+@click.option("--retry-unusable", is_flag=True, help="Request stored, unusable candidates again, once.")
+def command(
+    run_folder: Path, only: str | None, until: str | None, as_json: bool, confirmed: bool, retry_unusable: bool
+) -> None:
     """Run the stages of RUN that are not up to date.
 
     The stages: seeds, regenerate, judge, assemble, activations, quantize, evaluate, report. Stages that are up to
@@ -23,4 +26,4 @@ def command(run_folder: Path, only: str | None, until: str | None, as_json: bool
 
     if only and until:
         raise click.UsageError("--only and --until cannot be used together")
-    run_in_foreground(run_folder, only, until, as_json, confirmed)
+    run_in_foreground(run_folder, only, until, as_json, confirmed, retry_unusable)

@@ -101,7 +101,7 @@ def listed(base_url: str, api_key_env: str | None = None) -> list[str]:
     try:
         body = asyncio.run(_asked(endpoint))
         models = models_of(body)
-        if models is None:
+        if models is None or body == []:  # a server of another kind may answer with an empty list
             raise NotAnApiError
         return list(models)
     except StatusError as error:

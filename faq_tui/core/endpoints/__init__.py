@@ -1,8 +1,9 @@
 """Send requests to OpenAI-compatible servers, stream the responses, retry after faults, and use several servers."""
 
+from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.chat import Reply, stream_chat, stream_choices
 from faq_tui.core.endpoints.client import Client, api_key, open_client
-from faq_tui.core.endpoints.pool import Pool, run_bounded
+from faq_tui.core.endpoints.pool import Pool
 from faq_tui.core.endpoints.probe import look, probe
 from faq_tui.core.endpoints.retry import Retrying
 

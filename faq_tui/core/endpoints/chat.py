@@ -24,7 +24,8 @@ IN_THE_MIDDLE = 503  # status of an error after a part of the answer: it says no
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
 DELTAS_PER_S = 400  # limit for all open replies together; above this limit, deltas are merged over a longer time
 
-OnDelta = Callable[[str, str], None]  # (new reasoning, new answer)
+# (new reasoning, new answer) -> None, or a finish_reason: then the stream is closed, and the reply gets this reason.
+OnDelta = Callable[[str, str], str | None]
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ class ErrorChunkError(BrokenStreamError):
 
 
 class _CutError(Exception):
-    """Every choice has reached its limit of tokens, so the connection is closed at once."""
+    """Every choice was cut off here, so the connection is closed at once."""
 
 
 class Completion:
@@ -240,8 +241,6 @@ class Completion:
                     self._on_delta if index == 0 else None, self._ceiling if part == "delta" else None
                 )
             choice.add(choice.delta_of(body, part), finish_reason_of(body))
-        if self._ceiling is None:
-            return
         if len(self.choices) == self._expected and all(choice.cut for choice in self.choices.values()):
             raise _CutError
 
@@ -258,7 +257,8 @@ class StreamedChoice:
         """
         self._ceiling = ceiling
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
-        self.cut = False  # True if the choice was cut off at the ceiling
+        self.cut = False  # True if the choice was cut off here, at the ceiling or by `on_delta`
+        self._cut_tokens = 0  # number of tokens of a choice that was cut off, perhaps estimated
         self._reasoning: list[str] = []
         self._content: list[str] = []
         self._field = ""
@@ -292,7 +292,7 @@ class StreamedChoice:
         pieces = pieces_of(delta) if isinstance(delta, dict) else []
         if pieces and (pieces[0].text or pieces[-1].text):
             if self._ceiling is not None and self._at_least() >= self._ceiling:
-                self.cut, self._finish_reason = True, "length"
+                self.cut, self._finish_reason, self._cut_tokens = True, "length", self._ceiling
                 return
             self._chunks += 1
         if finish_reason:
@@ -322,13 +322,16 @@ class StreamedChoice:
         if self._on_delta and (self._pending[0] or self._pending[1]):
             now = time.monotonic()
             if now - self._sent >= max(DELTA_PERIOD_S, StreamedChoice.open_now / DELTAS_PER_S):
-                self._on_delta(*map(_whole, self._pending))
+                ended = self._on_delta(*map(_whole, self._pending))
                 self._pending, self._sent = ["", ""], now
+                if ended and not self._finish_reason:
+                    self.cut, self._finish_reason, self._cut_tokens = True, ended, self._at_least()
 
     def reply(self, usage: Any, seconds: float, max_tokens: int) -> Reply:
         """The complete reply. Raises BrokenStreamError if the choice is incomplete.
 
-        If this class cut the choice off, the server reports no usage, and the token count is the ceiling.
+        If this class cut the choice off, the server reports no usage. Then the token count is the ceiling or an
+        estimate.
         """
         if (not self.finished and self.whole is None) or ending_of(self._finish_reason) == FAILED:
             raise BrokenStreamError(f"the stream ended with finish_reason {self._finish_reason or 'missing'}")
@@ -340,7 +343,7 @@ class StreamedChoice:
         if self._on_delta and any(self._pending):
             self._on_delta(*map(_whole, self._pending))
         usage = usage if isinstance(usage, dict) else {}
-        completion = self._ceiling if self.cut else _count(usage.get("completion_tokens"))
+        completion = self._cut_tokens if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
         # Without a finish_reason, only its length can show that the answer was cut off.

@@ -18,6 +18,7 @@ from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
+GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down, or the server still loads
 REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with such a status, the server refuses only one request
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for more
@@ -36,6 +37,8 @@ class RequestFault:
     busy: bool = False  # True if the server asks for fewer requests
     connected: bool = True  # False if there was no connection
     of_request: bool = False  # True if the server refuses this request, but may answer others
+    may_be_down: bool = False  # True if requests fail like this when a server goes down; a probe shows if it did
+    unknown_host: bool = False  # True if the host's name does not exist
 
 
 def no_api(endpoint: Endpoint) -> str:
@@ -55,29 +58,37 @@ def explain(error: BaseException, endpoint: Endpoint) -> RequestFault | None:
         return RequestFault(False, "a web page", no_api(endpoint), True)
     if isinstance(error, BrokenStreamError):
         reason = _clean(str(error), endpoint)
-        return RequestFault(True, reason, f"{url} failed in the middle of an answer ({reason})", False)
+        return RequestFault(
+            True, reason, f"{url} failed in the middle of an answer ({reason})", False, may_be_down=True
+        )
     if isinstance(error, ssl.SSLError):
         return _tls_fault(error, url)
     if isinstance(error, TimeoutError):
         tls = ", and does it speak TLS? If not, write http:// instead of https://" if url.startswith("https") else "?"
         advice = f"{url} did not answer in time: is the server up and not overloaded{tls}"
-        return RequestFault(True, "timed out", advice, True)
+        return RequestFault(True, "timed out", advice, True, may_be_down=True)
     if isinstance(error, CutOffError):
         why = _short(str(error))
         advice = f"{url} does not answer ({why}): is the URL right, http or https included?"
-        return RequestFault(True, f"connection lost ({why})", advice, True)
+        return RequestFault(True, f"connection lost ({why})", advice, True, may_be_down=True)
     if isinstance(error, ProxyError):
         why = _short(error.why)
         advice = (
             f"cannot reach {url} through the proxy in {error.variable} ({why}): check the proxy, or name the "
             "server's host in $NO_PROXY"
         )
-        return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False)
+        return RequestFault(True, f"the proxy failed ({why})", advice, True, connected=False, may_be_down=True)
     if isinstance(error, OSError):
         why = _cause(error)
         scheme = ", http or https included" if isinstance(error, ConnectionResetError) else ""
         advice = f"cannot reach {url} ({why}): is the server running, and the URL right{scheme}?"
-        return RequestFault(True, f"connection failed ({why})", advice, True, connected=False)
+        unknown = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
+        return RequestFault(
+            *(True, f"connection failed ({why})", advice, True),
+            connected=False,
+            may_be_down=True,
+            unknown_host=unknown,
+        )
     if isinstance(error, UnicodeError):  # the host name is invalid
         return RequestFault(False, "no such address", f"cannot reach {url}: check base_url", True)
     return None
@@ -99,7 +110,9 @@ def _status_fault(error: StatusError, endpoint: Endpoint) -> RequestFault:
     reason = f"HTTP {status} {_clean(error.message, endpoint)}".strip()
     if status >= 500 or status in RETRY_STATUS:
         wait = _seconds(error.retry_after)
-        return RequestFault(True, reason, f"{url} keeps answering {reason}", True, wait, busy=status in BUSY_STATUS)
+        down = status >= 500
+        advice = f"{url} keeps answering {reason}"
+        return RequestFault(True, reason, advice, True, wait, busy=status in BUSY_STATUS, may_be_down=down)
     if status in (401, 403):
         key = f"the key in ${endpoint.api_key_env}" if endpoint.api_key_env else "a request without a key"
         advice = f"{url} refused {key} (HTTP {status}): set api_key_env to a variable that holds the right key"

@@ -26,8 +26,10 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
         found = next((body[key] for key in LISTS if isinstance(body.get(key), list | dict)), None)
         if found is None and isinstance(body.get("id"), str):
             found = [body]
-        elif found is None and body.get("object") != "list" and not any(key in body for key in LISTS):
-            return None
+        elif found is None:
+            lists = [body[key] for key in LISTS if key in body]
+            if any(one is not None for one in lists) or (not lists and body.get("object") != "list"):
+                return None
         if isinstance(found, Mapping):  # one level deeper, or entries by name
             inner = models_of(found) if any(key in found for key in LISTS) else None
             if inner is not None:

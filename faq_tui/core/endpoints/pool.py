@@ -1,7 +1,10 @@
-"""Decide how many requests run concurrently, and which server of a source gets each request.
+"""Decide how many requests run concurrently, which server of a source gets each request, and how long requests wait.
 
 Each server has a limit of concurrent requests. A limit of n rises by one after n successful requests, and is halved
 when the server asks for fewer requests (AIMD, as in TCP). It never exceeds `concurrency`.
+
+A server that is down gets no requests until a probe of its `Watch` succeeds. If all servers are down for longer than
+`patience_s`, all requests fail.
 """
 
 from __future__ import annotations
@@ -9,33 +12,43 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeVar
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
 
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
+from faq_tui.core.base.text import duration
+from faq_tui.core.endpoints.answered import AnsweredServers
+from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.client import Client
-from faq_tui.core.endpoints.faults import RequestFault, backoff
+from faq_tui.core.endpoints.faults import RequestFault
+from faq_tui.core.endpoints.probe import DownError, ServerDescription, look
+from faq_tui.core.endpoints.waiting import Watch
+from faq_tui.core.run.events import Emit, Note, ServerBack, ServerWaiting
 from faq_tui.core.settings import Endpoint
 
-T = TypeVar("T")
-
-POLL_S = 0.1  # time between two checks for a cancel
-DOWN_AFTER = 3  # failed connections in a row after which a server is down, if another server works
-FIRST_PAUSE_S = 2.0
+ENOUGH_REFUSALS = 8  # so many in a row, and a server that answered before refuses all requests
 
 
 class Server:
     """The server of one base URL: its limit of concurrent requests, and whether it is down."""
 
-    def __init__(self, client: Client, concurrency: int) -> None:
+    def __init__(
+        self, client: Client, concurrency: int, on_change: Callable[[Server], None] = lambda _: None
+    ) -> None:
+        """`on_change` is called when the server goes down, when a probe fails, and when it is up again."""
         self.client = client
+        self.watch = Watch(client, lambda: on_change(self))
+        self.down_since: float | None = None  # in unix seconds
         self.concurrency = concurrency
         self.limit = float(concurrency)
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
-        self.misses = 0  # number of failed connections in a row
-        self.paused_until = 0.0  # end of the pause, by the event loop's clock
+        self.refusals = 0  # refusals in a row that no retry mends, such as of the key or the model's name
+        self.last_success = float("-inf")  # like all times below, by the event loop's clock
+        self.paused_until = 0.0
         self.max_model_len: int | None = None
         self._successes = 0
         self._lowered = 0.0
@@ -50,10 +63,14 @@ class Server:
 
     @property
     def free(self) -> int:
-        return 0 if self.out else max(1, int(self.limit)) - self.in_flight
+        return max(1, int(self.limit)) - self.in_flight if self.is_up else 0
+
+    @property
+    def is_up(self) -> bool:
+        return not self.out and self.watch.outage is None
 
     def succeeded(self) -> None:
-        self.misses = 0
+        self.refusals = 0
         self._successes += 1
         if self._successes >= self.limit:
             self._successes, self.limit = 0, min(float(self.concurrency), self.limit + 1)
@@ -67,17 +84,61 @@ class Server:
 class Pool:
     """Hands out the servers' slots for requests. The waiting request with the lowest `order` is served first."""
 
-    def __init__(self, clients: Sequence[Client], say: Callable[[str], None]) -> None:
-        """`say` is called with a sentence when a server is left out, and when it answers again."""
-        self.servers = [Server(client, client.endpoint.concurrency) for client in clients]
-        self.last_success = float("-inf")  # time of the last success, by the event loop's clock
-        self._say = say
+    def __init__(self, clients: Sequence[Client], emit: Emit, answered: AnsweredServers) -> None:
+        """All clients have the same settings except for base_url."""
+        self._answered = answered
+        self.servers = [Server(client, client.endpoint.concurrency, self._changed) for client in clients]
+        self.last_success = float("-inf")  # time of the event loop's clock
+        self._emit = emit
+        self._patience_s = self.servers[0].endpoint.patience_s
+        self._gives_up: float | None = None  # in unix seconds; None while a server is up
+        self._error: Exception | None = None  # set if no request can succeed any more
         self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
         self._ticket = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._patience: asyncio.TimerHandle | None = None
+
+    async def look(self, cancel: CancelToken) -> None:
+        """Ask each server for its models.
+
+        A server that is down gets requests as soon as it is up. A server with another error is left out. If no server
+        is up, the first error is raised, unless the stage waits for these servers and one may come up.
+        """
+        looks = (look(server.client, server.endpoint, cancel) for server in self.servers)
+        answers = await asyncio.gather(*looks, return_exceptions=True)
+        errors = [error for error in answers if isinstance(error, BaseException)]
+        waits = self._answered.waits_for(server.endpoint for server in self.servers)
+        may_come_up = waits and any(isinstance(e, DownError) and not e.fault.unknown_host for e in errors)
+        for error in errors:
+            if not isinstance(error, EndpointError) or (len(errors) == len(answers) and not may_come_up):
+                raise error
+        for server, answer in zip(self.servers, answers, strict=True):
+            if isinstance(answer, ServerDescription):
+                server.max_model_len = answer.max_model_len or server.client.learned.current.window
+            elif not isinstance(answer, DownError):
+                self.leave_out(server, str(answer))
+        for server, answer in zip(self.servers, answers, strict=True):
+            if isinstance(answer, DownError):
+                server.watch.begin(answer.fault)
+
+    async def first_up(self, cancel: CancelToken) -> Server:
+        """Wait until a server is up, and return it. Raises EndpointError, or Stopped at once after a cancel."""
+        found: list[Server] = []
+
+        async def take(order: int) -> None:
+            found.append(await self.take(order))
+            self.give(found[0])
+
+        await run_bounded([0], take, 1, cancel)
+        return found[0]
 
     async def take(self, order: int) -> Server:
-        """Wait for a free slot and return its server. The caller returns the slot with `give`."""
+        """Wait for a free slot and return its server. The caller returns the slot with `give`.
+
+        Raises EndpointError if no server is left, or if all were down for longer than `patience_s`.
+        """
+        if self._error is not None:
+            raise self._error
         slot: asyncio.Future[Server] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (order, next(self._ticket), slot))
         self._serve()
@@ -92,16 +153,25 @@ class Pool:
         server.in_flight -= 1
         self._serve()
 
-    def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all probes."""
+        for timer in (self._timer, self._patience):
+            if timer is not None:
+                timer.cancel()
+        for server in self.servers:
+            server.watch.close()
 
     def succeeded(self, server: Server) -> None:
-        if server.misses >= DOWN_AFTER and len(self.servers) > 1:
-            self._say(f"{server.url} answers again")
+        self._answered.add(server.url)
         server.succeeded()
         server.paused_until = 0.0
-        self.last_success = self._now()
+        server.last_success = self.last_success = self._now()
+        server.watch.end()
 
     def failed(self, server: Server, fault: RequestFault, began: float) -> None:
         """Adapt the server's limit after a failed request, which was sent at `began` (by the event loop's clock).
@@ -110,34 +180,98 @@ class Pool:
         """
         now = self._now()
         if not fault.retry and fault.unreachable:
-            self.leave_out(server, fault.advice)
+            server.refusals += 1
+            if server.refusals >= ENOUGH_REFUSALS or server.last_success == float("-inf"):
+                self.leave_out(server, fault.advice)
             return
         if fault.busy or not fault.connected:
             server.lower(began, now)
         if fault.busy and fault.wait_s:
             server.paused_until = max(server.paused_until, now + fault.wait_s)
-        if fault.connected:
-            server.misses = 0
-            return
-        server.misses += 1
-        if server.misses >= DOWN_AFTER and self._others(server):
-            server.paused_until = now + FIRST_PAUSE_S + backoff(server.misses - DOWN_AFTER + 1, FIRST_PAUSE_S)
-            if server.misses == DOWN_AFTER:
-                self._say(f"{fault.advice.partition(': is the server')[0]}; going on with the other servers")
+
+    def is_out(self, server: Server) -> bool:
+        """True if the server gets no more requests."""
+        return server.out
+
+    async def is_down(self, server: Server, fault: RequestFault, began: float) -> bool:
+        """True if a request that was sent at `began` failed because the server is down. A probe may be sent."""
+        return server.out or (fault.may_be_down and await server.watch.is_down(began))
+
+    def stopped_answering(self, server: Server, fault: RequestFault, since: float) -> bool:
+        """True if the server answered a request earlier, but none since then (a time of the event loop's clock).
+
+        Then it gets no more requests until it answers a probe.
+        """
+        if not (self._patience_s and fault.unreachable and float("-inf") < server.last_success < since):
+            return False
+        server.watch.begin(fault, ask_for_answer=True)
+        return True
 
     def leave_out(self, server: Server, advice: str) -> None:
         """Send no more requests to the server. Raises EndpointError if it was the last one."""
         server.out = True
+        server.watch.close()
         if all(s.out for s in self.servers):
             raise EndpointError(advice)
-        self._say(f"{advice}; going on with the other servers")
+        self._emit(Note(f"{advice}; going on with the other servers", "warning"))
+        self._mind_patience()
 
     def has_another(self, server: Server) -> bool:
         """True if another server takes requests now."""
-        return any(s.paused_until <= self._now() for s in self._others(server))
+        return any(s.is_up and s is not server and s.paused_until <= self._now() for s in self.servers)
 
-    def _others(self, server: Server) -> list[Server]:
-        return [s for s in self.servers if s is not server and not s.out and s.misses < DOWN_AFTER]
+    def _changed(self, server: Server) -> None:
+        """React to the begin of an outage, to a probe that failed, and to the end of an outage."""
+        watch, outage = server.watch, server.watch.outage
+        if outage is not None:
+            is_new = server.down_since is None
+            server.down_since = outage.since
+            self._mind_patience()
+            if is_new and self._gives_up is None:
+                short = outage.advice.partition(": is the server")[0]
+                self._emit(Note(f"{short}; going on with the other servers", "warning"))
+            waiting = (outage.reason, outage.since, outage.next_probe, self._gives_up)
+            self._emit(ServerWaiting(server.url, *waiting))
+            return
+        down_since, server.down_since = server.down_since, None
+        if watch.refusal is not None:
+            try:
+                if not isinstance(watch.refusal, EndpointError):
+                    raise watch.refusal
+                self.leave_out(server, str(watch.refusal))
+            except Exception as error:  # noqa: BLE001  it is raised to the requests that wait
+                self._end(error)
+            return
+        self._emit(ServerBack(server.url, round(time.time() - (down_since or time.time()), 1)))
+        if watch.description is not None:
+            server.max_model_len = watch.description.max_model_len or server.client.learned.current.window
+        self._mind_patience()
+        self._serve()
+
+    def _mind_patience(self) -> None:
+        """Start the time of patience when the last server goes down, and end it when a server is up."""
+        if any(server.is_up for server in self.servers):
+            if self._patience is not None:
+                self._patience.cancel()
+            self._patience = self._gives_up = None
+        elif self._patience is None:
+            self._gives_up = time.time() + self._patience_s
+            self._patience = asyncio.get_running_loop().call_later(self._patience_s, self._give_up)
+
+    def _give_up(self) -> None:
+        advice = next(server.watch.outage.advice for server in self.servers if server.watch.outage is not None)
+        waited = f"; it stayed down for {duration(self._patience_s)} (patience_s)" if self._patience_s else ""
+        self._end(EndpointError(f"{advice}{waited}; finished work is kept"))
+
+    def _end(self, error: Exception) -> None:
+        """Fail all requests, those that wait and all later ones."""
+        self._error = error
+        for server in self.servers:
+            server.watch.close()
+        for _order, _ticket, slot in self._waiting:
+            if not slot.done():
+                slot.set_exception(error)
+        self._waiting.clear()
 
     def _serve(self) -> None:
         while self._waiting:
@@ -164,32 +298,3 @@ class Pool:
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
-
-
-async def run_bounded(
-    items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
-) -> None:
-    """Await `work(item)` for each item. The calls start in the order of the items, and at most `limit` of them run
-    at a time.
-
-
-    The first exception cancels the other calls and is raised; a cancel raises `Stopped`.
-    """
-    waiting = iter(items)
-
-    async def lane() -> None:
-        for item in waiting:
-            await work(item)
-
-    lanes = [asyncio.create_task(lane()) for _ in range(limit)]
-    try:
-        pending = set(lanes)
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=POLL_S, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                task.result()
-            cancel.check()
-    finally:
-        for task in lanes:
-            task.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)

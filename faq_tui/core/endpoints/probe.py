@@ -10,10 +10,10 @@ from typing import TypeVar
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import EndpointError
 from faq_tui.core.base.hashing import digest
+from faq_tui.core.endpoints.bounded import run_bounded
 from faq_tui.core.endpoints.client import Client, NotAnApiError, StatusError
-from faq_tui.core.endpoints.faults import explain, no_api
+from faq_tui.core.endpoints.faults import RequestFault, explain, no_api
 from faq_tui.core.endpoints.model_list import is_partial, models_of, name_on, window_of
-from faq_tui.core.endpoints.pool import run_bounded
 from faq_tui.core.run.context import Context
 from faq_tui.core.run.events import Note
 from faq_tui.core.settings import EMBEDDED, Endpoint
@@ -27,8 +27,15 @@ IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
 PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
 
 
+EMBEDDED_PATIENCE_S = 60.0
+
+
 class DownError(EndpointError):
     """The server does not answer now, but may answer later."""
+
+    def __init__(self, fault: RequestFault) -> None:
+        super().__init__(fault.advice)
+        self.fault = fault
 
 
 @dataclass(frozen=True)
@@ -72,9 +79,9 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
             raise
         if isinstance(error, StatusError | NotAnApiError) and await _has_chat(client, endpoint):
             return ServerDescription()
-        raise (EndpointError if fault.connected else DownError)(fault.advice) from None
+        raise (DownError(fault) if fault.retry else EndpointError(fault.advice)) from None
     models = models_of(body)
-    if models is None:
+    if models is None or body == []:  # a server of another kind may answer with an empty list
         if await _has_chat(client, endpoint):
             return ServerDescription()
         raise EndpointError(no_api(endpoint))
@@ -99,15 +106,18 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S), client.request("POST", "/chat/completions", body) as response:
-            return response.kind in ("application/json", "text/event-stream")
+            return response.kind == "text/event-stream" or isinstance(await response.json(), dict)
     except StatusError as error:
         return error.status in REFUSES_BODY and isinstance(error.body, dict)
-    except (OSError, UnicodeError):
+    except (OSError, UnicodeError, NotAnApiError):
         return False
 
 
 def reachable(context: Context, endpoint: E) -> E:
-    """The endpoint with the URL of a running server. If it is the embedded server, this function starts it."""
+    """The endpoint with the URL of a running server. If it is the embedded server, this function starts it.
+
+    If the embedded server ends, nothing starts it again, so the wait for it is short.
+    """
     if endpoint.base_url != EMBEDDED:
         return endpoint
     if EMBEDDED not in context.servers:
@@ -118,4 +128,5 @@ def reachable(context: Context, endpoint: E) -> E:
             running_server(context.run.log(context.job), lambda text: context.emit(Note(text)))
         )
         context.servers[EMBEDDED] = server.base_url
-    return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED]})
+    patience_s = min(endpoint.patience_s, EMBEDDED_PATIENCE_S)
+    return endpoint.model_copy(update={"base_url": context.servers[EMBEDDED], "patience_s": patience_s})

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Protocol, Self, TypeVar
 
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.endpoints.faults import RequestFault, backoff, explain
+from faq_tui.core.endpoints.pool import Pool, Server
 from faq_tui.core.settings import Endpoint
+
+# Failures in an outage that do not use up a try. The number is limited, because a request may crash its server.
+FREE_OUTAGES = 3
 
 T = TypeVar("T")
 
@@ -38,6 +43,15 @@ class Servers(Protocol[S]):
     def failed(self, server: S, fault: RequestFault, began: float) -> None:
         """Adapt to a failed request. Raises EndpointError if no server is left."""
 
+    def is_out(self, server: S) -> bool:
+        """True if the server gets no more requests."""
+
+    async def is_down(self, server: S, fault: RequestFault, began: float) -> bool:
+        """True if the request that began at `began` failed because its server is down."""
+
+    def stopped_answering(self, server: S, fault: RequestFault, since: float) -> bool:
+        """True if the server has answered nothing since then, and requests wait until it does."""
+
     def has_another(self, server: S) -> bool: ...
 
 
@@ -55,9 +69,12 @@ async def with_retries(
     further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It may
     change the request; then the request is sent again at once. Otherwise it raises an exception.
 
+    A failure because the server is down uses up no try, at most `FREE_OUTAGES` times; `on_retry` then gets attempt 0.
+    If all tries are used up and the server has stopped answering, the tries are counted anew once it answers.
+
     Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
     """
-    failures = 0
+    failures, outages, waited, first_failure = 0, 0, False, 0.0
     while True:
         server = await servers.take(order)
         began = asyncio.get_running_loop().time()
@@ -76,15 +93,21 @@ async def with_retries(
                 raise FaqError(fault.advice) from None
             else:
                 servers.failed(server, fault, began)
-                if fault.retry:  # if not, another server gets the request at once
-                    failures += 1
+                if fault.retry or not servers.is_out(server):  # otherwise another server gets the request at once
+                    is_free = outages < FREE_OUTAGES and await servers.is_down(server, fault, began)
+                    outages, failures = outages + is_free, failures + (not is_free)
+                    if failures <= 1:
+                        first_failure = asyncio.get_running_loop().time()
                     if failures > endpoint.retries:
-                        raise GaveUpError(fault) from None
-                    wait = fault.wait_s if fault.wait_s is not None else backoff(failures, endpoint.retry_wait_s)
+                        if waited or not servers.stopped_answering(server, fault, first_failure):
+                            raise GaveUpError(fault) from None
+                        failures, waited = 0, True
+                    elif not is_free:
+                        wait = fault.wait_s if fault.wait_s is not None else backoff(failures, endpoint.retry_wait_s)
                     if (fault.busy or not fault.connected) and servers.has_another(server):
                         wait = 0.0
                     if on_retry:
-                        on_retry(failures, round(wait, 2), fault.reason)
+                        on_retry(0 if is_free else failures, round(wait, 2), fault.reason)
         finally:
             servers.give(server)
         await asyncio.sleep(wait)
@@ -109,18 +132,43 @@ class OneServer:
         if not fault.retry:
             raise EndpointError(fault.advice)
 
+    def is_out(self, _server: object) -> bool:
+        return True
+
+    async def is_down(self, _server: object, _fault: RequestFault, _began: float) -> bool:
+        return False
+
+    def stopped_answering(self, _server: object, _fault: RequestFault, _since: float) -> bool:
+        return False
+
     def has_another(self, _server: object) -> bool:
         return False
 
 
 class Retrying:
-    """Calls `with_retries` for requests to one endpoint."""
+    """Calls `with_retries` for requests to one endpoint. Its outages are watched if a `Pool` is given."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._server = OneServer(endpoint)
+    def __init__(self, endpoint: Endpoint, pool: Pool | None = None) -> None:
+        self._endpoint, self._pool = endpoint, pool
 
-    async def __call__(
-        self, request: Callable[[], Awaitable[T]], on_retry: Callable[[int, float, str], None] | None = None
-    ) -> T:
-        """Await the request with retries. Raises the same errors as `with_retries`."""
-        return await with_retries(lambda _server: request(), self._server, self._server.endpoint, on_retry=on_retry)
+    async def __call__(self, request: Callable[[], Awaitable[T]]) -> T:
+        """Await the request with retries. Raises the same errors as `on_server`."""
+        if self._pool is None:
+            return await with_retries(lambda _server: request(), OneServer(self._endpoint), self._endpoint)
+        return await self.on_server(lambda _server: request())
+
+    async def on_server(self, request: Callable[[Server], Awaitable[T]]) -> T:
+        """Await the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
+
+        If other requests succeeded meanwhile, the fault of a GaveUpError is not `unreachable`: it concerns this
+        request only.
+        """
+        pool = self._pool
+        assert pool is not None
+        begun = asyncio.get_running_loop().time()
+        try:
+            return await with_retries(request, pool, self._endpoint)
+        except GaveUpError as gave_up:
+            if pool.last_success < begun:
+                raise
+            raise GaveUpError(replace(gave_up.fault, unreachable=False), gave_up.reason) from None

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+from contextlib import AsyncExitStack
 
 from faq_tui.core.base.errors import EndpointError, FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.render import render_answered
 from faq_tui.core.chat.template import NotAssembledError, Template
-from faq_tui.core.endpoints import Reply, Retrying, look, open_client, run_bounded, stream_chat
+from faq_tui.core.endpoints import Pool, Reply, Retrying, open_client, run_bounded, stream_chat
+from faq_tui.core.endpoints.answered import AnsweredServers
+from faq_tui.core.endpoints.pool import Server
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError
@@ -58,21 +60,30 @@ def source_answers(context: Context, template: Template, name: str) -> list[Item
 
 
 async def _ask(context: Context, template: Template, source: Source, source_hash: str, seeds: list[Seed]) -> None:
-    source, window = await _answering(context, source)
-    retrying, failed = Retrying(source), []
-    async with open_client(source, remembered(context, source)) as client:
+    endpoints: list[Source] = [
+        reachable(context, source.model_copy(update={"base_url": url, "also_at": ()})) for url in source.urls
+    ]
+    failed: list[str] = []
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(open_client(endpoint, remembered(context, endpoint)))
+            for endpoint in endpoints
+        ]
+        pool = await stack.enter_async_context(Pool(clients, context.emit, AnsweredServers(context.run)))
+        await pool.look(context.cancel)
+        retrying = Retrying(source, pool)
 
         async def one(seed: Seed) -> None:
-            question = question_for(seed, source)
-            left = room(window, question.messages)
-            sampling = source.sampling
-            request = partial(
-                stream_chat,
-                *(client, source.model, question.messages, sampling, sampling.first_seed, question.extra),
-                cut_here=left is not None and left < sampling.most_tokens,
-            )
+            question, sampling = question_for(seed, source), source.sampling
+
+            async def send(server: Server) -> Reply:
+                left = room(server.max_model_len, question.messages)
+                cut_here = left is not None and left < sampling.most_tokens
+                about = (question.messages, sampling, sampling.first_seed, question.extra)
+                return await stream_chat(server.client, source.model, *about, cut_here=cut_here)
+
             try:
-                reply = await retrying(request)
+                reply = await retrying.on_server(send)
             except GaveUpError as gave_up:
                 if gave_up.fault.unreachable:
                     raise EndpointError(f"{gave_up.fault.advice}; finished held-out answers are kept") from None
@@ -80,29 +91,12 @@ async def _ask(context: Context, template: Template, source: Source, source_hash
                 return
             add_heldout(context.run.store, source_hash, _in_ids(template, seed, source, reply))
 
-        await run_bounded(seeds, one, source.concurrency, context.cancel)
+        await run_bounded(seeds, one, source.concurrency * len(clients), context.cancel)
     if failed:
         raise FaqError(
             f"{len(failed)} of {len(seeds)} held-out answers failed ({failed[-1]}); the others are kept: run the "
             "same command again to request the failed answers"
         )
-
-
-async def _answering(context: Context, source: Source) -> tuple[Source, int | None]:
-    """Find the source's first server that answers. Returns (the source with only this server, its context window).
-
-    One server is enough for the few held-out questions.
-    """
-    for url in source.urls:
-        server = reachable(context, source.model_copy(update={"base_url": url, "also_at": ()}))
-        async with open_client(server, remembered(context, server)) as client:
-            try:
-                return server, (await look(client, server, context.cancel)).max_model_len
-            except EndpointError as error:
-                if url == source.urls[-1]:
-                    raise
-                context.emit(Note(f"{error}; trying the next server", "warning"))
-    raise AssertionError("a source has a server")
 
 
 def _in_ids(template: Template, seed: Seed, source: Source, reply: Reply) -> HeldoutAnswer:

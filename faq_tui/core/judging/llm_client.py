@@ -19,7 +19,7 @@ from typing import Any
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.chat.dialects.families import THINK
-from faq_tui.core.endpoints import Client, Reply, Retrying, stream_chat
+from faq_tui.core.endpoints import Client, Pool, Reply, Retrying, stream_chat
 from faq_tui.core.endpoints.finish import TRUNCATED, ending_of
 from faq_tui.core.judging.prompt import PromptBudget, ShownAnswer, labels_of, prompt_of, repair_of, shorten
 from faq_tui.core.judging.reply import PARTS, InvalidReplyError, Verdict, parse_by_schema, salvage, schema
@@ -81,12 +81,18 @@ class JudgeClient:
     """One judge at one server. Stored replies are used instead of new requests."""
 
     def __init__(
-        self, store: Store, judge: str, client: Client, endpoint: Endpoint, rubric: str | None = None
+        self,
+        store: Store,
+        judge: str,
+        client: Client,
+        endpoint: Endpoint,
+        rubric: str | None = None,
+        pool: Pool | None = None,
     ) -> None:
         """`judge` is the id of the column of scores. `rubric` replaces the shipped criteria."""
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
         self._rubric = rubric
-        self._retrying = Retrying(endpoint)
+        self._retrying = Retrying(endpoint, pool)
         self._form = ReplyForm(client.learned.current.reply_format, client.learned.replied_as)
 
     async def __call__(

@@ -18,7 +18,7 @@ from typing import Any
 from faq_tui.core.base.hashing import digest
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.prompts import PROMPTED, Prompt, load_prompt
-from faq_tui.core.regenerating.flags import CUT_OFF, NOT_FINISHED, REFUSAL
+from faq_tui.core.regenerating.flags import CUT_OFF, LOOP, NOT_FINISHED, REFUSAL
 from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.prompt_file import text_of
@@ -70,6 +70,11 @@ class PendingCandidate:
     seed: Seed
     number: int  # 1-based
     order: int
+    first: RequestPolicy | None = None  # the first request, if it is not the usual one
+    replaces: bool = False  # True: a stored, unusable candidate is requested again
+
+    def first_request(self, source: Source) -> RequestPolicy:
+        return self.first or first_request(source, self.number)
 
 
 def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
@@ -87,6 +92,23 @@ def pending_candidates(run: Run, source: Source) -> list[PendingCandidate]:
         if (seed.id, number) not in stored
     ]
     return [PendingCandidate(seed, number, order) for order, (seed, number) in enumerate(missing)]
+
+
+def unusable_candidates(run: Run, source: Source, first_order: int) -> list[PendingCandidate]:
+    """The stored, unusable candidates, as candidates to request again. `first_order` is the lowest of their orders.
+
+    The first request follows the present policy for the stored candidate's flags.
+    """
+    found: list[PendingCandidate] = []
+    seeds = {seed.id: seed for seed in seed_rows.by_role(run.store, "chosen")}
+    for stored in rows.unusable(run.store, source_hash_of(source), source.candidates):
+        usual = first_request(source, stored.number)
+        if stored.sampling_seed is not None:
+            usual = replace(usual, sampling_seed=stored.sampling_seed)
+        policy = next_request(source, usual, stored) or usual
+        order = first_order + len(found)
+        found.append(PendingCandidate(seeds[stored.seed_id], stored.number, order, policy, replaces=True))
+    return found
 
 
 def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
@@ -154,11 +176,14 @@ def first_request(source: Source, number: int) -> RequestPolicy:
 
 
 def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) -> RequestPolicy | None:
-    """The policy for a second request of an unusable candidate; None if the settings ask for no second request."""
+    """The policy for a second request of an unusable candidate; None if the settings ask for no second request.
+
+    A looping candidate that was also cut off would only loop for longer, so `on_flagged` applies to it.
+    """
     if not candidate.flags or policy.again:
         return None
     flags = set(candidate.flags)
-    more_helps = CUT_OFF & flags and not flags & {*NOT_FINISHED, REFUSAL}
+    more_helps = CUT_OFF & flags and not flags & {*NOT_FINISHED, REFUSAL, LOOP}
     reaction = source.on_truncated if more_helps else source.on_flagged
     why = ", ".join(candidate.flags)
     if reaction == "retry":

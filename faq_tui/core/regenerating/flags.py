@@ -97,6 +97,10 @@ def unusable_reasons(
         reasons.setdefault(TOOL_CALL, "the answer is the text of a tool call")
     if loop := loop_in(f"{reasoning}\n{answer}"):
         reasons[LOOP] = loop
+    elif reply.finish_reason == LOOP:
+        reasons[LOOP] = "it ends with a loop"
+    if reply.finish_reason == LOOP:
+        reasons[LOOP] += f"; its stream was ended after {reply.completion_tokens} tokens"
     if reply.refusal:
         reasons[REFUSAL] = f"the server marks it as a refusal: {reply.refusal[:REFUSAL_BEGINS]!r}"
     elif refusal := refusal_in(answer):
@@ -109,7 +113,9 @@ def unusable_reasons(
 def _end_reasons(reply: Reply) -> dict[str, str]:
     """The flags that follow from the end of a reply. Only an end by the model itself is usable."""
     ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
-    reasons = {}
+    reasons: dict[str, str] = {}
+    if word == LOOP:  # its stream was ended here
+        return reasons
     if ending == finish.TRUNCATED:
         reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"
     elif ending == finish.FILTERED:

@@ -15,7 +15,6 @@ from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
     RequestPolicy,
     better_candidate,
-    first_request,
     next_request,
     question_for,
 )
@@ -46,7 +45,7 @@ class LocalGenerator:
 
         Raises UsageError if there is no such model, FaqError or Stopped.
         """
-        requests = {one.order: (one, first_request(self.source, one.number)) for one in pending}
+        requests = {one.order: (one, one.first_request(self.source)) for one in pending}
         while requests:
             self._repeated = {}
             self._round(requests)
@@ -135,7 +134,7 @@ class LocalGenerator:
         if again is not None and again.max_tokens > policy.max_tokens > (candidate.max_tokens or 0):
             again = None  # the window has no room for a longer answer
         if again is None:
-            self.recorder.keep(best)
+            self.recorder.keep(best, pending.replaces)
             return
         self._first[pending.order] = best
         self._repeated[pending.order] = pending, again

@@ -17,7 +17,7 @@ from faq_tui.core.regenerating.control_tokens import ControlTokens
 from faq_tui.core.regenerating.flags import unusable_reasons
 from faq_tui.core.regenerating.generation_cost import estimate_cost
 from faq_tui.core.run.context import Context
-from faq_tui.core.run.events import CandidateDone, CandidateFailed, CandidateRetried, Note, StageProgress
+from faq_tui.core.run.events import CandidateDone, CandidateFailed, CandidateRetried, LoopEnded, Note, StageProgress
 from faq_tui.core.settings import Source
 from faq_tui.core.store import candidates
 from faq_tui.core.store.candidates import Candidate, Failure
@@ -34,6 +34,8 @@ class RegenerationProgress:
     failed: int = 0
     refused: int = 0  # number of failed candidates whose request the server will always refuse
     tokens: int = 0
+    loops: int = 0  # streams that were ended because they repeated themselves
+    saved_tokens: int = 0  # tokens that these streams could still have generated
     last_failure: str = ""
 
 
@@ -53,6 +55,7 @@ class CandidateRecorder:
         self._control = ControlTokens.of_run(context.run, source)
         self._pending = pending
         self._stored = 0
+        self._ids: list[int] = []  # the new candidates
 
     def candidate(
         self, pending: PendingCandidate, reply: Reply, policy: RequestPolicy, max_tokens: int, requests: int
@@ -82,13 +85,23 @@ class CandidateRecorder:
             why=why,
         )
 
+    def loop_ended(self, pending: PendingCandidate, tokens: int, limit: int) -> None:
+        """Count a stream that was ended because it repeated itself, after `tokens` of at most `limit` tokens."""
+        saved = max(0, limit - tokens)
+        self.progress.loops += 1
+        self.progress.saved_tokens += saved
+        self.context.emit(LoopEnded(pending.seed.id, self.name, pending.number, tokens, saved))
+
     def repeat(self, pending: PendingCandidate, policy: RequestPolicy) -> None:
         """Emit an event that the candidate is requested a second time, with the reason."""
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
-    def keep(self, candidate: Candidate) -> None:
-        """Store the candidate."""
-        candidate_id = candidates.add(self.context.run.store, candidate)
+    def keep(self, candidate: Candidate, replaces: bool = False) -> None:
+        """Store the candidate. With `replaces`, it takes the place of a stored one that has no fewer flags."""
+        store = self.context.run.store
+        candidate_id = candidates.replace_worse(store, candidate) if replaces else candidates.add(store, candidate)
+        if not replaces:
+            self._ids.append(candidate_id)
         tokens, emit = candidate.completion_tokens or 0, self.context.emit
         who = (candidate.seed_id, self.name, candidate.number)
         emit(CandidateDone(*who, candidate_id, tokens, candidate.seconds, candidate.flags))
@@ -102,11 +115,16 @@ class CandidateRecorder:
     def fail(self, pending: PendingCandidate, reason: str, requests: int, refused: bool = False) -> None:
         """Store why there is no answer for the candidate. `refused` is True if another request cannot help."""
         failure = Failure(pending.seed.id, self.name, pending.number, self.source_hash, reason, requests)
-        candidates.add_failure(self.context.run.store, failure)
+        if not pending.replaces:  # otherwise there is still the stored candidate
+            candidates.add_failure(self.context.run.store, failure)
         self.progress.failed += 1
         self.progress.refused += refused
         self.progress.last_failure = reason
         self.context.emit(CandidateFailed(pending.seed.id, self.name, pending.number, reason))
+
+    def discard_all(self) -> None:
+        """Delete the candidates that were stored here, so that they are requested again."""
+        candidates.discard(self.context.run.store, self._ids)
 
     def _emit_cost(self) -> None:
         """Emit an estimate of the remaining cost, as soon as the first candidates show the cost of one candidate."""

@@ -9,23 +9,27 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from faq_tui.core.base.errors import EndpointError, FaqError
-from faq_tui.core.endpoints import Client, Pool, Reply, look, run_bounded, stream_chat
+from faq_tui.core.endpoints import Client, Pool, Reply, run_bounded, stream_chat
+from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.faults import RequestFault
-from faq_tui.core.endpoints.pool import DOWN_AFTER, Server
-from faq_tui.core.endpoints.probe import DownError, reachable
+from faq_tui.core.endpoints.pool import Server
+from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.endpoints.retry import GaveUpError, with_retries
 from faq_tui.core.endpoints.window import LEAST_TOKENS, is_about_room, prompt_fills_window, window_in_refusal
+from faq_tui.core.regenerating import swallowed_answers
 from faq_tui.core.regenerating.candidate_requests import (
     PendingCandidate,
     RequestPolicy,
     better_candidate,
-    first_request,
     next_request,
     question_for,
 )
+from faq_tui.core.regenerating.flags import LOOP
+from faq_tui.core.regenerating.loop_watch import LoopWatch
 from faq_tui.core.regenerating.prompt_size import PromptSizes
 from faq_tui.core.regenerating.recorder import CandidateRecorder
+from faq_tui.core.regenerating.swallowed_answers import SwallowedAnswers
 from faq_tui.core.run.events import CandidateDelta, CandidateRetried, CandidateStarted, Note
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.source import OFF
@@ -45,6 +49,7 @@ class RemoteGenerator:
         self.recorder, self.source, self.context = recorder, recorder.source, recorder.context
         self.emit = self.context.emit
         self.refusals = SharedRefusals()
+        self._swallowed = SwallowedAnswers()
         self._notes: set[str] = set()  # the notes that were already emitted
 
     def __call__(self, pending: list[PendingCandidate]) -> None:
@@ -64,33 +69,11 @@ class RemoteGenerator:
                 await stack.enter_async_context(Client(endpoint, remembered(self.context, endpoint)))
                 for endpoint in endpoints
             ]
-            self.pool = Pool(clients, lambda text: self.emit(Note(text, "warning")))
-            stack.callback(self.pool.close)
+            self.pool = await stack.enter_async_context(Pool(clients, self.emit, AnsweredServers(self.context.run)))
             self.prompt_sizes = PromptSizes(self.context.run, self.recorder.name)
-            await self._look_at_servers()
+            await self.pool.look(self.context.cancel)
             slots = sum(server.concurrency for server in self.pool.servers)
             await run_bounded(pending, self._one, min(len(pending), LANES * slots), self.context.cancel)
-
-    async def _look_at_servers(self) -> None:
-        """Ask each server for its models. If all requests fail, the first error is raised.
-
-        Otherwise a server that is down is tried again later, and a server with another error is left out.
-        """
-        servers = self.pool.servers
-        looks = (look(server.client, server.endpoint, self.context.cancel) for server in servers)
-        answers = await asyncio.gather(*looks, return_exceptions=True)
-        errors = [error for error in answers if isinstance(error, BaseException)]
-        for error in errors:
-            if not isinstance(error, EndpointError) or len(errors) == len(servers):
-                raise error
-        for server, description in zip(servers, answers, strict=True):
-            if isinstance(description, DownError):
-                server.misses = DOWN_AFTER - 1
-                self.pool.failed(server, RequestFault(True, "down", str(description), True, connected=False), 0.0)
-            elif isinstance(description, BaseException):
-                self.pool.leave_out(server, str(description))
-            else:
-                server.max_model_len = description.max_model_len or server.client.learned.current.window
 
     async def _one(self, pending: PendingCandidate) -> None:
         """Request one candidate; request it again if it is unusable and the source's policy asks for this.
@@ -98,7 +81,7 @@ class RemoteGenerator:
         The better answer is stored. If there is no answer, the failure is stored.
         """
         best, failure, requests, refused = None, "", 0, False
-        policy: RequestPolicy | None = first_request(self.source, pending.number)
+        policy: RequestPolicy | None = pending.first_request(self.source)
         while policy is not None:
             request = _CandidateRequest(self, pending, policy)
             try:
@@ -108,6 +91,9 @@ class RemoteGenerator:
                 break
             finally:
                 requests += request.requests
+            if best is None and self._swallowed.add(reply):
+                self.recorder.discard_all()
+                raise FaqError(swallowed_answers.sentence(self.source))
             candidate = self.recorder.candidate(pending, reply, policy, limit, requests)
             best = candidate if best is None else replace(better_candidate(best, candidate), requests=requests)
             again = next_request(self.source, policy, candidate)
@@ -116,9 +102,9 @@ class RemoteGenerator:
             if again is not None:
                 self.recorder.repeat(pending, again)
             policy = again
-        if best is not None:
-            self.recorder.keep(best)
-        else:
+        if best is not None and not self._swallowed.found:
+            self.recorder.keep(best, pending.replaces)
+        elif best is None:
             self.recorder.fail(pending, failure, requests, refused)
 
     def note_missing_end(self, server: Server, reply: Reply) -> None:
@@ -174,6 +160,7 @@ class _CandidateRequest:
         self.requests += 1
         self._emit(CandidateStarted(*self._who))
         self._ticket = self._generator.refusals.open()
+        self._loop_watch = LoopWatch()
         try:
             reply = await stream_chat(
                 server.client,
@@ -190,6 +177,8 @@ class _CandidateRequest:
             self._generator.note_missing_end(server, reply)
         finally:
             self._generator.refusals.close(self._ticket)
+        if reply.finish_reason == LOOP:
+            self._generator.recorder.loop_ended(self._pending, reply.completion_tokens or 0, limit)
         return reply, limit
 
     def _limit(self, server: Server, left: int | None) -> int:
@@ -211,9 +200,10 @@ class _CandidateRequest:
             )
         return max_tokens
 
-    def _on_delta(self, reasoning: str, answer: str) -> None:
+    def _on_delta(self, reasoning: str, answer: str) -> str | None:
         self._generator.refusals.answered(self._ticket)
         self._emit(CandidateDelta(*self._who, reasoning, answer))
+        return LOOP if self._loop_watch.loops(reasoning + answer) else None
 
     def _on_retry(self, attempt: int, wait_s: float, reason: str) -> None:
         self._emit(CandidateRetried(*self._who, attempt, wait_s, reason))

@@ -26,6 +26,7 @@ class Context:
     resources: ExitStack = field(default_factory=ExitStack)
     servers: dict[str, str] = field(default_factory=dict)  # URLs of servers started for this stage
     confirmed: bool = False  # True if a person agreed to the cost
+    retry_unusable: bool = False  # True if a person wants stored, unusable candidates to be requested again
 
 
 @dataclass(frozen=True)

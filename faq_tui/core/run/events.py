@@ -67,6 +67,25 @@ class Note(Event):
 
 
 @dataclass(frozen=True)
+class ServerWaiting(Event):
+    """A server is down. This event is repeated with each new time of a probe. Times are unix seconds."""
+
+    url: str
+    reason: str
+    since: float
+    next_probe: float
+    gives_up: float | None  # time at which the stage fails; None while another server of the source is up
+
+
+@dataclass(frozen=True)
+class ServerBack(Event):
+    """A server that was down answers again."""
+
+    url: str
+    waited_s: float
+
+
+@dataclass(frozen=True)
 class SeedSkipped(Event):
     path: str
     line: int  # number of the line, 1-based; in a JSON array or Parquet file, number of the row
@@ -114,6 +133,17 @@ class CandidateRetried(Event):
     attempt: int
     wait_s: float
     reason: str
+
+
+@dataclass(frozen=True)
+class LoopEnded(Event):
+    """A candidate repeated itself, so its stream was ended. Up to `saved_tokens` tokens were not generated."""
+
+    seed_id: str
+    source: str
+    number: int
+    tokens: int
+    saved_tokens: int
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from faq_tui.core.extensions import JUDGES
 from faq_tui.core.settings.prompt_file import TextFile
 from faq_tui.core.settings.request_keys import ChatTemplateKwargs, ExtraBody, ExtraHeaders, LeaveOut
 from faq_tui.core.settings.section import AddedLater, Count, DescribedBy, Section
-from faq_tui.core.settings.source import LOCAL, Endpoint, checked_url
+from faq_tui.core.settings.source import LOCAL, PATIENCE_S, Endpoint, checked_url
 
 MIX = "mix"  # this name is reserved, so no judge may have it
 
@@ -94,6 +94,16 @@ class JudgeSettings(Section):
     ] = None
     concurrency: Annotated[int, Field(ge=1, le=4096, description="requests at once")] = 16
     retries: Annotated[int, Field(ge=0, le=100, description="further tries of a failed request")] = 5
+    # Not part of the settings' hash, because it never changes a result.
+    patience_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=604_800,
+            exclude=True,
+            description="longest wait for a server that is down, in seconds; 0: the stage fails at once",
+        ),
+    ] = PATIENCE_S
     extra_body: ExtraBody = Field(default_factory=dict)
     extra_headers: ExtraHeaders = Field(default_factory=dict)
     chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)
@@ -171,7 +181,7 @@ class JudgeSettings(Section):
     def endpoint(self) -> Endpoint:
         """The server in `[judge]`. Call it only for a judge that requires base_url and model."""
         assert self.base_url is not None and self.model is not None
-        return Endpoint(
+        endpoint = Endpoint(
             base_url=self.base_url,
             model=self.model,
             api_key_env=self.api_key_env,
@@ -182,3 +192,6 @@ class JudgeSettings(Section):
             chat_template_kwargs=self.chat_template_kwargs,
             leave_out=self.leave_out,
         )
+        if "patience_s" not in self.model_fields_set:  # `AnsweredServers` asks if the person set it
+            return endpoint
+        return endpoint.model_copy(update={"patience_s": self.patience_s})

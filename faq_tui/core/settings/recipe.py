@@ -151,7 +151,8 @@ class Recipe(Section):
         """All fields and the keys of all methods of faq-tui; a key that this method lacks is None."""
         every: dict[str, Any] = dict.fromkeys(COMMON)
         for name in METHODS.builtin:
-            every |= dict.fromkeys(model_of(name).own_keys())
+            model = model_of(name)
+            every |= dict.fromkeys(key for key in model.own_keys() if key not in model.added_later_keys())
         return every | self.model_dump()
 
 

@@ -27,6 +27,15 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @classmethod
+    def added_later_keys(cls) -> set[str]:
+        """The names of the keys with `AddedLater`."""
+        return {
+            name
+            for name, field in cls.model_fields.items()
+            if any(isinstance(one, AddedLater) for one in field.metadata)
+        }
+
     @model_serializer(mode="wrap")
     def _without_unset(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out each default of a key with `AddedLater`, so that signatures of earlier runs stay valid."""

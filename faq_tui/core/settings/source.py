@@ -14,6 +14,7 @@ from faq_tui.core.settings.section import EMBEDDED, AddedLater, Count, Fraction,
 LOCAL = "local"  # value of base_url if the model is loaded on this machine in a child process
 TARGET = "target"  # value of `model` if a local source uses the run's target
 
+PATIENCE_S = 600.0
 OFF: Literal["off"] = "off"  # value of a sampling key whose parameter is not sent
 T = TypeVar("T")
 
@@ -121,6 +122,16 @@ class Endpoint(Section):
     idle_timeout_s: Annotated[
         float, Field(gt=0, description="longest wait for the next part of a reply, in seconds")
     ] = 120.0
+    # Not part of the settings' hash, because it never changes a result.
+    patience_s: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=604_800,
+            exclude=True,
+            description="longest wait for servers that are down, in seconds; 0: the stage fails at once",
+        ),
+    ] = PATIENCE_S
     extra_body: ExtraBody = Field(default_factory=dict)
     extra_headers: ExtraHeaders = Field(default_factory=dict)
     chat_template_kwargs: ChatTemplateKwargs = Field(default_factory=dict)

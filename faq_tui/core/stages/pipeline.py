@@ -57,11 +57,12 @@ def run_pipeline(
     until: str | None = None,
     job: str | None = None,
     confirmed: bool = False,
+    retry_unusable: bool = False,
 ) -> None:
     """Run the selected stages in order. Raises the FaqError of the first stage that fails. Finished work is kept.
 
     `job` is the name of the job's folder in `jobs/`; by default, a new name is made. `confirmed` is true if a person
-    has agreed to the cost of regenerating.
+    has agreed to the cost of regenerating. With `retry_unusable`, stored, unusable candidates are requested again.
     """
     selected = select(only, until)
     job = job or new_id()
@@ -80,7 +81,11 @@ def run_pipeline(
             for stage in selected:
                 # A server that a stage starts is stopped at the end of that stage, to free memory for the next stage.
                 with ExitStack() as resources:
-                    context = Context(run, recorded(record, emit), cancel, job, names, resources, confirmed=confirmed)
+                    context = Context(
+                        *(run, recorded(record, emit), cancel, job, names, resources),
+                        confirmed=confirmed,
+                        retry_unusable=retry_unusable and stage.name == "regenerate",
+                    )
                     _run_stage(context, stage, checks)
 
 
@@ -134,7 +139,8 @@ def _execute_if_stale(context: Context, stage: Stage, checks: _Checks) -> str | 
     run = context.run
     signature = stage.signature(run)
     row = stage_rows.all_rows(run.store).get(stage.name)
-    if row is not None and row.state == "done" and row.signature == signature and stage.intact(run):
+    is_done = row is not None and row.state == "done" and row.signature == signature and stage.intact(run)
+    if is_done and not context.retry_unusable:
         return None
     stage_rows.begin(run.store, stage.name, signature, context.job)
     context.cancel.check()

@@ -7,7 +7,12 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.family import warnings as family_warnings
 from faq_tui.core.quantizing.preflight import refuse_unquantizable
 from faq_tui.core.regenerating import source_hash_of
-from faq_tui.core.regenerating.candidate_requests import PendingCandidate, cost_sample, pending_candidates
+from faq_tui.core.regenerating.candidate_requests import (
+    PendingCandidate,
+    cost_sample,
+    pending_candidates,
+    unusable_candidates,
+)
 from faq_tui.core.regenerating.flags import counts_in_words
 from faq_tui.core.regenerating.generation_cost import estimate_cost, needs_consent
 from faq_tui.core.regenerating.local import LocalGenerator
@@ -30,6 +35,9 @@ def execute(context: Context) -> str:
     if not run.settings.sources:
         return "the settings have no sources, so faq-tui makes only the baseline"
     pending = {name: pending_candidates(run, source) for name, source in run.settings.sources.items()}
+    if context.retry_unusable:
+        for name, source in run.settings.sources.items():
+            pending[name] += unusable_candidates(run, source, len(pending[name]))
     total = sum(map(len, pending.values()))
     all_together = sum(s.candidates for s in run.settings.sources.values()) * seed_rows.counts(run.store)["chosen"]
     context.emit(StageStarted(STAGE, total, "candidates", all_together - total))
@@ -44,11 +52,22 @@ def execute(context: Context) -> str:
         if todo:
             _generate(context, CandidateRecorder(context, name, source, progress, todo), todo)
     if progress.failed:
-        advice = "run the same command again to request the failed candidates"
-        if progress.failed == progress.refused:
-            advice = "exclude the refused seeds (pane 2 shows them as failed; key e in pane 1), then run again"
-        raise FaqError(
-            f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept: {advice}"
+        failed = f"{progress.failed} of {total} candidates failed ({progress.last_failure}); the others are kept"
+        if progress.failed > progress.refused or not _every_source_has_candidates(run):
+            raise FaqError(f"{failed}: run the same command again to request the failed candidates")
+        context.emit(
+            Note(
+                f"{failed}, and the stage is done, because the server refuses these requests (pane 2 shows the "
+                "reasons); --retry-unusable requests them again",
+                "warning",
+            )
+        )
+    if progress.loops:
+        context.emit(
+            Note(
+                f"{progress.loops} streams that repeated themselves were ended early, which saved up to "
+                f"{progress.saved_tokens:,} tokens"
+            )
         )
     return _summary(context)
 
@@ -85,6 +104,10 @@ def _after_sample(
         how = "to agree, give --yes, or press r again in the app (finished candidates are kept)"
         raise UsageError(f"{expected.sentence()}: {how}")
     return pending
+
+
+def _every_source_has_candidates(run: Run) -> bool:
+    return all(rows.tally(run.store, source_hash_of(source)).candidates for source in run.settings.sources.values())
 
 
 def _summary(context: Context) -> str:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from faq_tui.core.base.hashing import digest
@@ -87,23 +87,52 @@ def add(store: Store, candidate: Candidate) -> int:
 
     If a candidate with the same key exists, it is kept and `candidate` is ignored.
     """
+    with store.writing() as db:
+        return _insert(db, candidate)
+
+
+def replace_worse(store: Store, candidate: Candidate) -> int:
+    """Store a candidate in the place of the stored one with the same key, and return its id.
+
+    If the stored candidate has fewer flags, it is kept, and its id is returned. A replaced candidate keeps its row,
+    to which scores may refer, but no longer counts.
+    """
+    key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
+    with store.writing() as db:
+        stored = db.execute("SELECT id, flags FROM candidates WHERE key = ?", (key,)).fetchone()
+        if stored is not None:
+            if len(_flags(stored["flags"])) < len(candidate.flags):
+                return int(stored["id"])
+            db.execute(
+                "UPDATE candidates SET key = key || '-' || id, generation = generation || '-replaced' WHERE id = ?",
+                (stored["id"],),
+            )
+        return _insert(db, candidate)
+
+
+def discard(store: Store, ids: Sequence[int]) -> None:
+    """Delete candidates that no score or pick refers to."""
+    with store.writing() as db:
+        db.executemany("DELETE FROM candidates WHERE id = ?", ((candidate_id,) for candidate_id in ids))
+
+
+def _insert(db: sqlite3.Connection, candidate: Candidate) -> int:
     c = candidate
     key = candidate_key(c.seed_id, c.source_hash, c.number)
-    with store.writing() as db:
-        db.execute(
-            "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
-            " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created,"
-            " max_tokens, sampling_seed, requests, why, left_out)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
-            (
-                *(key, c.seed_id, c.source, c.number, c.source_hash, c.model, c.prompt_version),
-                *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
-                *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
-                *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why), json.dumps(c.left_out)),
-            ),
-        )
-        db.execute("DELETE FROM failed_candidates WHERE key = ?", (key,))
-        return int(db.execute("SELECT id FROM candidates WHERE key = ?", (key,)).fetchone()["id"])
+    db.execute(
+        "INSERT INTO candidates (key, seed_id, source, number, generation, model, prompt_version, reasoning,"
+        " answer, finish_reason, flags, prompt_tokens, completion_tokens, seconds, dialect, created,"
+        " max_tokens, sampling_seed, requests, why, left_out)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        (
+            *(key, c.seed_id, c.source, c.number, c.source_hash, c.model, c.prompt_version),
+            *(storable(c.reasoning), storable(c.answer), storable(c.finish_reason), json.dumps(c.flags)),
+            *(c.prompt_tokens, c.completion_tokens, c.seconds, c.dialect, time.time()),
+            *(c.max_tokens, c.sampling_seed, c.requests, json.dumps(c.why), json.dumps(c.left_out)),
+        ),
+    )
+    db.execute("DELETE FROM failed_candidates WHERE key = ?", (key,))
+    return int(db.execute("SELECT id FROM candidates WHERE key = ?", (key,)).fetchone()["id"])
 
 
 def current(store: Store, source: str, source_hash: str) -> list[Candidate]:
@@ -138,6 +167,12 @@ def outlines(store: Store, source: str, source_hash: str, candidates: int) -> li
         CandidateOutline(row["id"], row["seed_id"], source, row["number"], _flags(row["flags"]), row["finish_reason"])
         for row in store.db.execute(query, (source_hash, candidates))
     ]
+
+
+def unusable(store: Store, source_hash: str, candidates: int) -> list[Candidate]:
+    """The candidates with flags that `current` returns; of each seed only numbers up to `candidates`."""
+    query = f"SELECT c.*{_CURRENT} AND c.number <= ? AND c.flags <> '[]' ORDER BY s.position, c.number"
+    return [candidate_of(row) for row in store.db.execute(query, (source_hash, candidates))]
 
 
 def is_stored(store: Store, seed_id: str, source_hash: str, number: int) -> bool:
@@ -183,6 +218,14 @@ def _tally(store: Store, rows: str, *values: str) -> Tally:
         f" coalesce(sum(c.completion_tokens IS NOT NULL AND c.seconds > 0), 0){rows}"
     )
     return Tally(*store.db.execute(query, values).fetchone())
+
+
+def saved_tokens(store: Store, source_hash: str) -> int:
+    """Tokens that were not generated, because looping candidates that `current` returns were ended early."""
+    query = (
+        f"SELECT coalesce(sum(max(0, c.max_tokens - c.completion_tokens)), 0){_CURRENT} AND c.finish_reason = 'loop'"
+    )
+    return int(store.db.execute(query, (source_hash,)).fetchone()[0])
 
 
 def count_unreasoned(store: Store, source_hash: str) -> int:
@@ -234,6 +277,12 @@ def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, 
     """Maps the number of each failed candidate of the seed to the reason of the failure."""
     query = "SELECT number, reason FROM failed_candidates WHERE generation = ? AND seed_id = ?"
     return {row["number"]: row["reason"] for row in store.db.execute(query, (source_hash, seed_id))}
+
+
+def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
+    """(seed id, number) of each failed candidate."""
+    query = "SELECT seed_id, number FROM failed_candidates WHERE generation = ?"
+    return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 
 
 def count_failures(store: Store, source_hash: str, candidates: int) -> int:

@@ -29,6 +29,7 @@ def test_status_validates(run_folder: Path, tmp_path: Path) -> None:
         "failed": 0,
         "unfit": 4,
         "tokens": status["sources"]["elder"]["tokens"],
+        "saved_tokens": 0,
         "scored": 8,
         "picked": 4,
         "picked_by_person": 0,

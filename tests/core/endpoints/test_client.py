@@ -105,7 +105,7 @@ async def test_our_own_client_follows_no_redirect(pair: tuple[Loopback, Loopback
             await look(client, endpoint)
         with pytest.raises(StatusError):
             await stream_chat(client, "m", [{"role": "user", "content": "?"}], Sampling(), 0, {})
-    assert len(named.seen) == 2 and other.seen == []
+    assert len(named.seen) == 3 and other.seen == [], "the list, a chat request beside it, and ours"
 
 
 def test_lm_eval_sends_the_key_to_the_named_server_alone(

@@ -182,7 +182,7 @@ def test_the_window_that_a_refusal_names_stays_what_it_is(server: FakeServer, tm
 def test_one_seed_that_is_too_long_fails_alone(
     server: FakeServer, tmp_path: Path, tells_window: bool, concurrency: int
 ) -> None:
-    """12 seeds of 3 candidates: all are settled, the others are kept, and the next run asks for the failed ones."""
+    """12 seeds of 3 candidates: all are settled, the stage is done, and the failed ones are requested on demand."""
     server.behaviour = Behaviour(max_model_len=600, tells_window=tells_window, characters_per_token=1)
     source = f"concurrency = {concurrency}\nsampling = {{ max_tokens = 500 }}"
     folder = make_run(tmp_path / "run", server.url, seeds=0, source=source)
@@ -190,7 +190,8 @@ def test_one_seed_that_is_too_long_fails_alone(
     lines = [json.dumps({"id": f"q{n}", "question": text, "answer": "x"}) for n, text in enumerate(texts)]
     (folder / "seeds.jsonl").write_text("\n".join(lines) + "\n")
     result = faq_tui("run", folder, *UNTIL, "--json")
-    assert result.code == ExitCode.FAILED, result
+    assert result.code == ExitCode.DONE, result
+    assert "warning: 3 of 36 candidates failed (the question leaves no room" in result.err
     kinds = Counter(event["event"] for event in events(result))
     assert (kinds["CandidateDone"], kinds["CandidateFailed"]) == (33, 3)
     assert stored(folder) == {(text, n) for text in texts if text != LONG for n in range(3)}
@@ -199,8 +200,11 @@ def test_one_seed_that_is_too_long_fails_alone(
     assert all(reason.startswith("the question leaves no room for an answer") for _, reason in lost)
     asked = server.stats().asked
     assert max(asked.values()) <= 2
-    again = faq_tui("run", folder, *UNTIL)
-    assert again.code == ExitCode.FAILED and "3 of 3 candidates failed" in again.err
+    assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE and server.stats().asked == asked
+    source_status = json.loads(faq_tui("status", folder, "--json").out)["sources"]["elder"]
+    assert (source_status["failed"], source_status["to_come"]["candidates"]) == (3, 0)
+    again = faq_tui("run", folder, *UNTIL, "--retry-unusable")
+    assert again.code == ExitCode.DONE and "3 of 3 candidates failed" in again.err
     assert server.stats().asked.total() == asked.total() + 3, "the failed ones are asked for again, and no other"
 
 
@@ -226,12 +230,14 @@ def test_a_refusal_of_one_request_is_a_failed_candidate(server: FakeServer, tmp_
         fault=lambda asked: Fault("status", status, "not with us") if asked.question == question(1) else None
     )
     folder = make_run(tmp_path / "run", server.url, seeds=12, source="concurrency = 2")
-    said = refused(ExitCode.FAILED, "run", folder, *UNTIL)
-    assert said.startswith(f"3 of 36 candidates failed ({server.url} refused the request: HTTP {status} not with us)")
-    assert "exclude the refused seeds" in said and "run the same command again" not in said
+    result = faq_tui("run", folder, *UNTIL)
+    assert result.code == ExitCode.DONE
+    refusal = f"{server.url} refused the request: HTTP {status} not with us"
+    assert f"warning: 3 of 36 candidates failed ({refusal})" in result.err
+    assert "--retry-unusable requests them again" in result.err and "run the same command again" not in result.err
     assert len(stored(folder)) == 33 and set(server.stats().asked.values()) == {1}
     server.behaviour = Behaviour()
-    assert faq_tui("run", folder, *UNTIL).code == ExitCode.DONE
+    assert faq_tui("run", folder, *UNTIL, "--retry-unusable").code == ExitCode.DONE
     assert rows(folder, "SELECT * FROM failed_candidates") == [] and len(stored(folder)) == 36
 
 
@@ -265,7 +271,8 @@ def test_many_seeds_that_are_too_long_fail_alone_once_another_was_answered(
     texts = [question(0), *(f"{LONG} {LONG} {n}" for n in range(20)), question(1)]
     lines = [json.dumps({"id": f"q{n}", "question": text, "answer": "x"}) for n, text in enumerate(texts)]
     (folder / "seeds.jsonl").write_text("\n".join(lines) + "\n")
-    assert refused(ExitCode.FAILED, "run", folder, *UNTIL).startswith("20 of 22 candidates failed")
+    result = faq_tui("run", folder, *UNTIL)
+    assert result.code == ExitCode.DONE and "20 of 22 candidates failed" in result.err
 
 
 def test_slow_answers_outlast_quick_refusals(server: FakeServer, tmp_path: Path) -> None:
@@ -278,7 +285,8 @@ def test_slow_answers_outlast_quick_refusals(server: FakeServer, tmp_path: Path)
     texts = [question(0), question(1), *(f"filtered {n}?" for n in range(9))]
     lines = [json.dumps({"id": f"q{n}", "question": text, "answer": "x"}) for n, text in enumerate(texts)]
     (folder / "seeds.jsonl").write_text("\n".join(lines) + "\n")
-    assert refused(ExitCode.FAILED, "run", folder, *UNTIL).startswith("9 of 11 candidates failed")
+    result = faq_tui("run", folder, *UNTIL)
+    assert result.code == ExitCode.DONE and "9 of 11 candidates failed" in result.err
     assert len(stored(folder)) == 2
 
 

@@ -88,7 +88,9 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
             add_artefact(run.store, Artefact(FOLDERS[0], "s1", {}, "baseline", None, 5, 99, 4.5, 1.0))
             events: list[Event] = []
             evaluate.execute(context_of(run, events.append))
-            assert any(isinstance(event, Note) and "trying the next server" in event.message for event in events)
+            assert any(
+                isinstance(event, Note) and "going on with the other servers" in event.message for event in events
+            )
             assert len({asked.question for asked in server.requests} & {f"Question {n}?" for n in range(5)}) == 5
             yield Done(run, events)
 

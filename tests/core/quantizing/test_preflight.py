@@ -143,8 +143,13 @@ def test_the_walk_reads_embeddings_as_mapped_files(bench: Bench) -> None:
 
 def test_a_job_is_checked_by_the_bound_of_its_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = list[str]()
-    monkeypatch.setattr(task, "min_memory", lambda _target, key, *_: asked.append(key) or 0)
-    monkeypatch.setattr(task, "min_host_memory", lambda _target, key: asked.append(key) or 1 << 60)
+
+    def bound(_target: Path, key: str, *_rest: object) -> int:
+        asked.append(key)
+        return 0 if len(asked) == 1 else 1 << 60
+
+    monkeypatch.setattr(task, "min_memory", bound)
+    monkeypatch.setattr(task, "min_host_memory", bound)
     for engine, key in (("auto", "gptq@walk"), ("gptqmodel", "gptq")):
         with pytest.raises(FaqError, match="does not fit in memory"):
             bench.here(bench.spec(f"bound-{engine}", engine=engine))

@@ -223,3 +223,13 @@ def test_every_flag_has_words_in_one_table() -> None:
     assert set(FLAG_WORDS) == flags and flags > CUT_OFF
     assert all(vars(words_of(flag)).values() for flag in flags)
     assert counts_in_words({LOOP: 1, TRUNCATED: 3, "new": 2}) == "3 cut off, 2 new, 1 looping"
+
+
+@pytest.mark.parametrize("policy", ["on_flagged", "on_truncated"])
+def test_a_loop_up_to_the_limit_is_no_reason_for_more_room(server: FakeServer, tmp_path: Path, policy: str) -> None:
+    """It was asked for twice the tokens of the same loop."""
+    server.behaviour = Behaviour(reply=lambda asked: "and so on and on " * 60, finish=lambda asked: "length")
+    other = {"on_flagged": "on_truncated", "on_truncated": "on_flagged"}[policy]
+    found, sent = regenerated(server, tmp_path / "run", f'{policy} = "drop"\n{other} = "retry"')
+    assert set(json.loads(found[0][1])) == {"loop", "truncated"}
+    assert len(sent) == (1 if policy == "on_flagged" else 2)

@@ -31,10 +31,11 @@ class Stats:
 class FakeServer:
     """Serves from a thread of its own while the block runs."""
 
-    def __init__(self, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, behaviour: Behaviour | None = None, port: int = 0) -> None:
+        """Port 0: any that is free."""
         self.behaviour = behaviour or Behaviour()
         self.requests: list[Asked] = []
-        self.port = 0
+        self.port = port
         self._stats = Stats()
         self._loop = asyncio.new_event_loop()
         self._up = threading.Event()
@@ -78,7 +79,7 @@ class FakeServer:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", 0))
+        server = self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
         self.port = server.sockets[0].getsockname()[1]
         self._up.set()
         self._loop.run_forever()

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.base.hashing import digest
-from faq_tui.core.endpoints import look, open_client, run_bounded
+from faq_tui.core.endpoints import Pool, open_client, run_bounded
+from faq_tui.core.endpoints.answered import AnsweredServers
 from faq_tui.core.endpoints.probe import reachable
 from faq_tui.core.endpoints.remembered import remembered
 from faq_tui.core.judging import reliability
@@ -43,7 +44,10 @@ class LlmJudge(Judge):
     short = "llm"
     required = ("base_url", "model")
     shaping = ("model", "mode", "rubric", "max_tokens", "reasoning_tokens")
-    keys = (*required, "api_key_env", "concurrency", "retries", *REQUEST_KEYS, *shaping[1:], "max_model_len", "probe")
+    keys = (
+        *(*required, "api_key_env", "concurrency", "retries", "patience_s"),
+        *(*REQUEST_KEYS, *shaping[1:], "max_model_len", "probe"),
+    )
     explains = True
     replaces = True  # a candidate is scored again when it is compared with other candidates
     close = 1.0  # one step of the scale
@@ -116,10 +120,14 @@ class LlmJudge(Judge):
 async def _score_all(context: Context, identity: str, items: Sequence[Item], on_score: OnScore) -> None:
     judge, store = context.run.settings.judge, context.run.store
     endpoint = reachable(context, judge.endpoint())
-    async with open_client(endpoint, remembered(context, endpoint)) as http:
-        reported = (await look(http, endpoint, context.cancel)).max_model_len
+    async with (
+        open_client(endpoint, remembered(context, endpoint)) as http,
+        Pool([http], context.emit, AnsweredServers(context.run)) as pool,
+    ):
+        await pool.look(context.cancel)
+        reported = (await pool.first_up(context.cancel)).max_model_len
         window = judge.max_model_len or reported or http.learned.current.window or _window_of_embedded(judge)
-        client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric))
+        client = JudgeClient(store, identity, http, endpoint, text_of(judge.rubric), pool)
         if judge.probe and probe_of(store, identity) is None:
             tester = SeedJudge(client, judge, window)
             result = await _probe(tester, items, endpoint.concurrency, context.cancel)

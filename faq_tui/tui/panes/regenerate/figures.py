@@ -13,6 +13,7 @@ from faq_tui.core.store import candidate_pages as queries
 from faq_tui.core.store.candidate_pages import Totals
 from faq_tui.tui.duration import clock_time
 from faq_tui.tui.live import LiveState
+from faq_tui.tui.waiting import waiting_in_words
 
 
 def count_totals(app: App[Any], path: Path, source_hash: str, on_totals: Callable[[Totals], None]) -> None:
@@ -35,7 +36,9 @@ def figures(live: LiveState, totals: Totals | None, expected: int, now: float) -
     regeneration = live.regeneration
     if live.is_running("regenerate") and live.stage is not None:
         stage, left = live.stage, live.seconds_left(now)
+        waits = waiting_in_words(live.waiting.values(), now)
         return [
+            *([waits] if waits else []),
             f"{stage.already + stage.done:,} of {stage.already + (stage.total or 0):,} candidates",
             f"{regeneration.tokens_per_second(now):,.0f} tokens/s",
             f"{len(regeneration.growing)} in flight",

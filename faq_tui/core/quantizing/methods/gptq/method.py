@@ -18,13 +18,17 @@ from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelM
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
 from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
+from faq_tui.core.settings.section import AddedLater
 
 Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
 Engine = Annotated[
     Literal["auto", "walk", "gptqmodel"],
     Field(description="auto; walk: faq-tui's own solver; gptqmodel: the library, for models that walk cannot handle"),
+    AddedLater(),
 ]
-ScaleSearch = Annotated[bool, Field(description="search for the scale with the least rounding error (only in walk)")]
+ScaleSearch = Annotated[
+    bool, Field(description="true searches for the scale with the least rounding error (only walk)"), AddedLater()
+]
 
 
 class GptqRecipe(GptqmodelRecipe):

@@ -1,0 +1,43 @@
+"""Remember which servers have answered a request of this run, so that a stage waits for them when it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from faq_tui.core.base.hashing import digest
+from faq_tui.core.run.run import Run
+from faq_tui.core.settings import Endpoint
+
+FILE = "answered_servers.txt"  # one hash of a URL per line, because a URL may hold a password
+
+
+class AnsweredServers:
+    """The servers that have answered, in a file in the run's cache. Without the file, none has answered."""
+
+    def __init__(self, run: Run) -> None:
+        self._path = run.cache / FILE
+        try:
+            self._known = set(self._path.read_text(encoding="utf-8", errors="replace").split())
+        except OSError:
+            self._known = set()
+
+    def add(self, url: str) -> None:
+        key = digest(url)
+        if key in self._known:
+            return
+        self._known.add(key)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(f"{key}\n")
+
+    def waits_for(self, endpoints: Iterable[Endpoint]) -> bool:
+        """True if a stage waits for these servers if all are down when it begins.
+
+        It waits if the person set `patience_s`, or if one of the servers has answered in this run. Otherwise a URL
+        may be wrong, so the stage fails at once.
+        """
+        return any(
+            endpoint.patience_s > 0
+            and ("patience_s" in endpoint.model_fields_set or digest(endpoint.base_url) in self._known)
+            for endpoint in endpoints
+        )

@@ -1,0 +1,40 @@
+"""Run a bounded number of calls at the same time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from faq_tui.core.base.cancel import CancelToken
+
+T = TypeVar("T")
+
+POLL_S = 0.1  # time between two checks for a cancel
+
+
+async def run_bounded(
+    items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
+) -> None:
+    """Await `work(item)` for each item. The calls start in the order of the items, at most `limit` run at a time.
+
+    The first exception cancels the other calls and is raised; a cancel raises `Stopped`.
+    """
+    waiting = iter(items)
+
+    async def lane() -> None:
+        for item in waiting:
+            await work(item)
+
+    lanes = [asyncio.create_task(lane()) for _ in range(limit)]
+    try:
+        pending = set(lanes)
+        while pending:
+            done, pending = await asyncio.wait(pending, timeout=POLL_S, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+            cancel.check()
+    finally:
+        for task in lanes:
+            task.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)

@@ -1,0 +1,54 @@
+"""Notice that a growing text has begun to repeat itself, so that its stream can be ended.
+
+The check is stricter than `loop_in`, which reads finished texts: a growing text may stop repeating itself. It reads
+only the end of the text, and only after every `CHECK_EVERY` new characters. For a stream of 100 tokens a second, it
+takes less than 0.1 % of a core.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from faq_tui.core.regenerating.flags import loop_in
+
+CHECK_EVERY = 2_000  # characters
+TAIL = 16_000  # characters at the end of the text that are read
+PERIODIC = 4_000  # least characters of exact repetition
+REPEATS = 4  # least number of times that the period occurs
+MARK = 100  # characters at the end whose last occurrence shows the period
+RATIO = 16.0  # least ratio of bytes to compressed bytes in a loop that changes a few characters each time
+CHECKS = 2  # number of checks in a row that must find a loop
+
+
+class LoopWatch:
+    """Watches one growing text."""
+
+    def __init__(self) -> None:
+        self._tail = ""
+        self._new: list[str] = []
+        self._count = 0
+        self._found = 0
+
+    def loops(self, text: str) -> bool:
+        """Append new text. Returns True if the whole text ends with a loop."""
+        self._new.append(text)
+        self._count += len(text)
+        if self._count < CHECK_EVERY:
+            return False
+        self._tail = (self._tail + "".join(self._new))[-TAIL:]
+        self._new, self._count = [], 0
+        self._found = self._found + 1 if _repeats(self._tail) else 0
+        return self._found >= CHECKS and loop_in(self._tail) is not None
+
+
+def _repeats(tail: str) -> bool:
+    end = len(tail) - MARK
+    before = tail.rfind(tail[end:], 0, len(tail) - 1)
+    period = end - before
+    length = max(PERIODIC, REPEATS * period)
+    if before >= 0 and length <= len(tail) and tail[-length:-period] == tail[period - length :]:
+        return True
+    if len(tail) < TAIL:
+        return False
+    data = tail.encode("utf-8", "replace")
+    return len(data) / len(zlib.compress(data, 1)) > RATIO

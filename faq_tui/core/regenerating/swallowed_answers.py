@@ -1,0 +1,37 @@
+"""Recognise a server whose reasoning parser takes whole answers as reasoning, before hours are spent on it."""
+
+from __future__ import annotations
+
+from faq_tui.core.endpoints import Reply
+from faq_tui.core.settings import Source
+
+ENOUGH = 4  # candidates in a row, none of which has an answer
+NO_FIELD = ("inline", "none")  # dialects of replies whose reasoning is not in a field of its own
+
+
+class SwallowedAnswers:
+    """Counts the first candidates whose whole text came as reasoning, although the model had finished."""
+
+    def __init__(self) -> None:
+        self._row = 0
+        self._any_answer = False
+
+    def add(self, reply: Reply) -> bool:
+        """Count a reply. Returns True if no reply had an answer, and enough of them came wholly as reasoning."""
+        self._any_answer = self._any_answer or bool(reply.answer)
+        if reply.finish_reason == "stop" and reply.reasoning and not reply.answer and reply.dialect not in NO_FIELD:
+            self._row += 1
+        return self.found
+
+    @property
+    def found(self) -> bool:
+        return self._row >= ENOUGH and not self._any_answer
+
+
+def sentence(source: Source) -> str:
+    other = "" if source.reasoning == "off" else ', or set reasoning = "off" for the source'
+    return (
+        f"{source.base_url}: the server's reasoning parser takes the answers as reasoning (the first {ENOUGH} "
+        f"answers are empty): start the server without it (vLLM: without --reasoning-parser){other}; the "
+        "empty answers are deleted"
+    )

@@ -1,0 +1,32 @@
+"""Read from a running job's events which servers it waits for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from faq_tui.core.run.events import ServerBack, ServerWaiting, from_json, line_start
+
+# The event is repeated before each probe, so the last one is near the end of the file, even between many deltas.
+READ_BYTES = 8 << 20
+_LINES = (line_start(ServerWaiting), line_start(ServerBack))
+
+
+def servers_waiting(events: Path) -> list[ServerWaiting]:
+    """The last event about each server that is down. `events` is the path of the job's events.jsonl."""
+    try:
+        with events.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - READ_BYTES))
+            lines = [line for line in file if line.startswith(_LINES)]
+    except OSError:
+        return []
+    waiting: dict[str, ServerWaiting] = {}
+    for line in lines:
+        try:
+            event, _ = from_json(line)
+        except ValueError:
+            continue
+        if isinstance(event, ServerWaiting):
+            waiting[event.url] = event
+        elif isinstance(event, ServerBack):
+            waiting.pop(event.url, None)
+    return list(waiting.values())
