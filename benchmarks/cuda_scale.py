@@ -7,8 +7,8 @@ The program makes models with random weights and the layer shapes of the real mo
 tokens, because embeddings are not quantized; the estimate adds their full size. Each case is stopped at its time
 limit, and the layers that are finished by then count. Cases that do not fit into the remaining budget are left out.
 After each case, `scale.json` and `scale.md` are written again. The rows of `scale.json` can be copied into
-faq_tui/core/data/quantize_costs.json. `told` is doctor's estimate divided by the measured value. `--tiny` is for a
-test on a CPU.
+faq_tui/core/data/quantize_costs.json. Their method is the cost key, so `gptq` alone means GPTQModel. `told` is
+doctor's estimate divided by the measured value. `--tiny` is for a test on a CPU.
 """
 
 from __future__ import annotations
@@ -78,7 +78,9 @@ def spec_of(method: str, moe: bool, model: Path, rows: Path, out: Path, device: 
 
 def measured(case: Case, work: Path, options: argparse.Namespace, limit: float) -> dict[str, Any]:
     """One row of the data file."""
+    from faq_tui.core.extensions import METHODS
     from faq_tui.core.quantizing.layer_profile import profile_of
+    from faq_tui.core.settings.recipe import build_recipe
 
     shape = (TINY if options.tiny else MODELS)[case.model]
     model = make_model(work / f"{case.model}-{case.layers}", shape, case.layers, options.device)
@@ -89,7 +91,9 @@ def measured(case: Case, work: Path, options: argparse.Namespace, limit: float) 
     seen = watch(spec, work / f"{case.model}-{case.method}.log", limit)
     shutil.rmtree(out, ignore_errors=True)
     profile = profile_of(model, len(rows), sum(map(len, rows)), max(map(len, rows)))
-    return {**cost_row(case.method, case.model, profile, seen), "all_layers": shape.real_layers}
+    recipe = build_recipe(spec["recipe"])
+    key = METHODS.get(recipe.method).cost_key(recipe, profile)
+    return {**cost_row(key, case.model, profile, seen), "all_layers": shape.real_layers}
 
 
 def write(out: Path, found: list[dict[str, Any]]) -> None:

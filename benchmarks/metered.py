@@ -62,4 +62,5 @@ class Meter:
         lengths = [len(json.loads(line)["input_ids"]) for line in lines]
         profile = profile_of(Path(target.path), len(lengths), sum(lengths), max(lengths))
         method, bits = body["recipe"]["method"], body["recipe"]["bits"]
-        return {**cost_row(method, target.name, profile, seen), "bits": bits, "set": set_name}
+        key = f"{method}@walk" if body.get("engine") == "walk" else method
+        return {**cost_row(key, target.name, profile, seen), "bits": bits, "set": set_name}

@@ -97,10 +97,10 @@ def watch(spec: dict[str, Any], log: Path, limit: float) -> Watched:
     return seen
 
 
-def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> dict[str, Any]:
-    """A row in the format of faq_tui/core/data/quantize_costs.json."""
+def cost_row(key: str, model: str, profile: LayerProfile, seen: Watched) -> dict[str, Any]:
+    """A row in the format of faq_tui/core/data/quantize_costs.json. `key` is the cost key (see cost_model.py)."""
     return {
-        "method": method,
+        "method": key,
         "model": model,
         "profile": profile.to_json(),
         "device": seen.device,
@@ -120,12 +120,8 @@ def cost_row(method: str, model: str, profile: LayerProfile, seen: Watched) -> d
 
 def told_beforehand(row: dict[str, Any]) -> QuantizationCost:
     """Doctor's estimate for the quantization of a row."""
-    return estimate(
-        row["method"].partition("@")[0],
-        LayerProfile.from_json(row["profile"]),
-        row["device"],
-        name=row["device_name"],
-    )
+    profile = LayerProfile.from_json(row["profile"])
+    return estimate(row["method"], profile, row["device"], name=row["device_name"])
 
 
 def whole_seconds(row: dict[str, Any]) -> float | None:

@@ -1,9 +1,12 @@
 """Estimate the time and memory of a quantization.
 
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
-fitted to measurements of benchmarks/cuda_scale.py by non-negative least squares of the relative errors. The sums are
-within 25% of these measurements. `estimate` scales them by the most similar measurement. On a CPU, a few rough speeds
-are used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
+fitted to measurements of benchmarks/cuda_scale.py. The sums are within 25% of these measurements. `estimate` scales
+them by the most similar measurement. On a CPU, a few rough speeds are used instead. `min_memory` and
+`min_host_memory` are lower bounds: a job that has less memory is refused.
+
+Factors and measured rows are found by a cost key (`Method.cost_key`). It is the name of the method, such as `gptq`.
+If an engine of the method has its own factors, the key also names the engine: `gptq@walk`.
 """
 
 from __future__ import annotations
@@ -30,10 +33,9 @@ class MethodCost:
     """The factors of a method's time and memory.
 
     `seconds` maps each term of `layer_terms` to GPU seconds per layer and unit of the term. `gpu_bytes` and
-    `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults fit a method that loads the
-    whole model and solves matrices of one shape together. For other methods, the defaults are only a rough guess. If
-    data/quantize_costs.json has no measured rows of a method, the method's estimate uses only the sums, and the
-    `source` of the estimate is empty.
+    `host_bytes` map terms of `memory_terms` to bytes per unit of the term. The defaults are a rough guess for a
+    method that reads the whole model. If data/quantize_costs.json has no measured rows of a cost key, the estimate
+    uses only the sums, and the `source` of the estimate is empty.
     """
 
     seconds: Mapping[str, float] = field(
@@ -46,18 +48,21 @@ class MethodCost:
     passes: float = (
         3.5  # number of forward passes through each layer: one per group of modules, and one for the layer's output
     )
-    # True if the method reads the whole model into host memory and solves matrices of one shape together, as in
-    # sequential/. gptqmodel reads one layer at a time and solves one matrix after the other.
-    whole_model: bool = False
+    whole_model: bool = False  # True if the method always reads the whole model into host memory
+    # True for the methods in sequential/. They read one layer at a time, solve matrices of one shape together, and
+    # keep the hidden states in host memory if the GPU is small. gptqmodel solves one matrix after the other.
+    walk: bool = False
     # True if the method also stores the unquantized model's hidden states, and a second matrix as large as the
     # Hessian.
     twofold: bool = False
     solves: bool = True  # whether the method computes Hessians and uses them to quantize column by column
 
 
-def cost_of(method: str) -> MethodCost:
-    """The cost factors of a method. Raises UsageError if there is no such method."""
-    cost: MethodCost = METHODS.get(method).cost
+def cost_of(key: str) -> MethodCost:
+    """The factors of a cost key. Raises UsageError if there is no such method."""
+    name, _, engine = key.partition("@")
+    method = METHODS.get(name)
+    cost: MethodCost = method.engine_costs[engine] if engine else method.cost
     return cost
 
 
@@ -71,7 +76,7 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
     return {
         "layer": 1.0,
         "module": sum(count for *_, count in profile.shapes),
-        "column": profile.columns_together if cost.whole_model else profile.columns,
+        "column": profile.columns_together if cost.walk else profile.columns,
         "weight": profile.weights,
         "input": profile.tokens * sum(columns * met for _, columns, met in _met(profile)),
         "forward": profile.tokens * sum(out * columns * met for out, columns, met in _met(profile)),
@@ -91,15 +96,21 @@ def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
 def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
     """The quantities on which the memory of a quantization depends, keyed by name.
 
-    `states` is the size of all tokens' hidden states between two layers. `inputs` is the size of the inputs of all
-    modules in a layer. The argument `work` is the number of bytes that a batch of rows may take.
+    `states` is the size of all tokens' hidden states between two layers. The walk of sequential/ keeps them on the
+    GPU (`gpu_states`), or in host memory (`host_states`) if they take more than a sixth of the GPU's free memory.
+    `inputs` is the size of the inputs of all modules in a layer. The argument `work` is the number of bytes that a
+    batch of rows may take, a sixteenth of the free memory.
     """
+    states = 2.0 * profile.tokens * profile.hidden
+    on_gpu = 6 * states < 16 * work
     widest = max((max(out, columns) for out, columns, _ in profile.shapes), default=0)
     experts = [(columns, count) for _, columns, count in profile.shapes if 0 < profile.experts <= count]
     inputs = sum(columns * met for _, columns, met in _met(profile))
     return {
         "context": 1.0,
-        "states": 2.0 * profile.tokens * profile.hidden,
+        "states": states,
+        "gpu_states": states if on_gpu else 0.0,
+        "host_states": 0.0 if on_gpu else states,
         "inputs": 2.0 * profile.tokens * inputs,
         "square": 4.0 * max((columns for _, columns, _ in profile.shapes), default=0) ** 2,
         "expert_squares": 2.0 * sum(columns**2 * count for columns, count in experts),
@@ -121,28 +132,29 @@ LIBRARIES_AT_LEAST = 800_000_000
 LIBRARIES_USUALLY = 1_500_000_000
 
 
-def min_memory(target: Path, method: str, longest: int, tokens: int, device: str = "cpu") -> int:
+def min_memory(target: Path, key: str, longest: int, tokens: int, device: str = "cpu") -> int:
     """A lower bound, in bytes, of the peak memory on `device`. A job that has less memory is refused.
 
-    Layers are loaded one by one, so only the largest weight matrix counts. For this matrix, the method needs an fp32
-    copy, a result, losses, and the Hessian with its inverse (in_features x in_features, fp32). Embeddings also stay
-    in memory, and so do the hidden states of all tokens before and after the layer. The methods in sequential/ keep
-    embeddings and hidden states in host memory if the GPU is small.
+    `key` is the job's cost key. Layers are loaded one by one, so only the largest weight matrix counts. For this
+    matrix, the method needs an fp32 copy, a result, losses, and the Hessian with its inverse (in_features x
+    in_features, fp32). Embeddings also stay in memory, and so do the hidden states of all tokens before and after the
+    layer. The methods in sequential/ keep the hidden states in host memory if the GPU is small, and read embeddings
+    as mapped files, which need no memory of a fixed size.
     """
-    cost, tensors, shapes = cost_of(method), tensors_of(target), linear_shapes(target)
+    cost, tensors, shapes = cost_of(key), tensors_of(target), linear_shapes(target)
     squares = 3 if cost.twofold else 2
     solve = max((4 * (3 * rows * columns + squares * columns**2) for rows, columns in shapes.values()), default=0)
     resident = sum(size for name, (_, _, size) in tensors.items() if name.removesuffix(".weight") not in shapes)
     hidden = min((columns for _, columns in shapes.values()), default=0)
     states = 2 * 2 * tokens * hidden * (2 if cost.twofold else 1)
     if device == "cpu":
-        return LIBRARIES_AT_LEAST + solve + resident + states + 4 * longest * hidden
-    return solve + 4 * longest * hidden + (0 if cost.whole_model else resident + states)
+        return LIBRARIES_AT_LEAST + solve + (0 if cost.walk else resident) + states + 4 * longest * hidden
+    return solve + 4 * longest * hidden + (0 if cost.walk else resident + states)
 
 
-def min_host_memory(target: Path, method: str) -> int:
-    """A lower bound of the host memory in bytes, for any device. The methods in sequential/ read the whole model."""
-    whole = cost_of(method).whole_model
+def min_host_memory(target: Path, key: str) -> int:
+    """A lower bound of the host memory in bytes, for any device. `key` is the job's cost key."""
+    whole = cost_of(key).whole_model
     return LIBRARIES_AT_LEAST + (sum(size for _, _, size in tensors_of(target).values()) if whole else 0)
 
 
@@ -166,25 +178,26 @@ def estimate_recipe(
     recipe: Recipe, profile: LayerProfile, device: str, work: float = WORK, name: str = ""
 ) -> QuantizationCost:
     """The cost of one artefact of `recipe`. The other arguments are those of `estimate`."""
-    return estimate(recipe.method, METHODS.get(recipe.method).workload(recipe, profile), device, work, name)
+    method = METHODS.get(recipe.method)
+    return estimate(method.cost_key(recipe, profile), method.workload(recipe, profile), device, work, name)
 
 
-def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
+def estimate(key: str, profile: LayerProfile, device: str, work: float = WORK, name: str = "") -> QuantizationCost:
     """The cost of one quantization.
 
-    `device` is "cuda" or "cpu". `work` is the number of bytes that a batch of rows may take on the GPU. `name` is the
-    name of the GPU.
+    `key` is a cost key. `device` is "cuda" or "cpu". `work` is the number of bytes that a batch of rows may take on
+    the GPU. `name` is the name of the GPU.
     """
-    rows = _nearest(method, profile, device, name)
-    layer, gpu, host = layer_seconds(method, profile, device), *_bytes(method, profile, device, work)
+    rows = _nearest(key, profile, device, name)
+    layer, gpu, host = layer_seconds(key, profile, device), *_bytes(key, profile, device, work)
     if not rows:
         alone = STARTUP + profile.layers * layer + profile.total_bytes / READING
         return QuantizationCost(alone, gpu, host, "")
     seconds, gpus, hosts = [], [], []
     for row in rows:
         then = LayerProfile.from_json(row["profile"])
-        old_gpu, old_host = _bytes(method, then, device, WORK)
-        each = row["seconds_per_layer"] * layer / layer_seconds(method, then, device)
+        old_gpu, old_host = _bytes(key, then, device, WORK)
+        each = row["seconds_per_layer"] * layer / layer_seconds(key, then, device)
         around = row.get("seconds_before", 0.0) + (row.get("seconds_after") or 0.0)
         read = max(0.0, (profile.total_bytes - then.total_bytes) / READING)
         seconds.append(around + profile.layers * each + read)
@@ -196,9 +209,9 @@ def estimate(method: str, profile: LayerProfile, device: str, work: float = WORK
     return QuantizationCost(sum(seconds) / count, sum(gpus) / count, sum(hosts) / count, source)
 
 
-def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
+def layer_seconds(key: str, profile: LayerProfile, device: str) -> float:
     """Seconds per layer, computed only from the factors and terms, without measured rows."""
-    cost = cost_of(method)
+    cost = cost_of(key)
     if device == "cuda":
         return summed(cost.seconds, layer_terms(cost, profile))
     attention = 2 * profile.longest * profile.hidden  # multiply-adds per token for attention scores and values
@@ -206,16 +219,16 @@ def layer_seconds(method: str, profile: LayerProfile, device: str) -> float:
     # If only a share of the tokens reaches a module, the module's cost is multiplied by this share.
     hessian = 2 * profile.tokens * profile.active * sum(i * i * n for _, i, n in profile.shapes)
     solve = sum((i * i * o + 2 * i**3) * n for o, i, n in profile.shapes)
-    columns = profile.columns_together if cost.whole_model else profile.columns
+    columns = profile.columns_together if cost.walk else profile.columns
     work = {"forward": forward, "hessian": hessian, "solve": solve, "column": columns}
     if not cost.solves:
         work |= {"hessian": 0.0, "solve": 0.0, "column": 0.0}
     return sum(amount / SPEEDS[term] for term, amount in work.items())
 
 
-def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tuple[float, float]:
+def _bytes(key: str, profile: LayerProfile, device: str, work: float) -> tuple[float, float]:
     """The peak memory on the GPU and on the host, in bytes."""
-    cost = cost_of(method)
+    cost = cost_of(key)
     if device == "cuda":
         terms = memory_terms(profile, work)
         return summed(cost.gpu_bytes, terms), summed(cost.host_bytes, terms)
@@ -226,9 +239,8 @@ def _bytes(method: str, profile: LayerProfile, device: str, work: float) -> tupl
     experts = 4.0 * profile.experts * min((i for _, i, n in profile.shapes), default=0) ** 2
     states = 2.0 * 2 * fold * profile.tokens * profile.hidden
     working = solve + experts + states + 2 * profile.layer_bytes + 40.0 * profile.longest * profile.hidden
-    # The methods in sequential/ read the whole model into host memory; gptqmodel reads one layer at a time.
-    kept = profile.total_bytes if cost.whole_model else profile.resident_bytes + profile.total_bytes / 3
-    return 0.0, LIBRARIES_USUALLY + kept + 2 * working
+    kept = profile.resident_bytes + (0 if cost.walk else profile.total_bytes / 3)
+    return 0.0, LIBRARIES_USUALLY + (profile.total_bytes if cost.whole_model else kept) + 2 * working
 
 
 @cache
@@ -240,24 +252,25 @@ def costs() -> tuple[dict[str, Any], ...]:
 def read_costs() -> dict[str, Any]:
     """Read the data file of measured quantizations.
 
-    The estimates use the rows of `measured`. `kept_apart` has rows that only the tests of the estimates use.
+    The estimates use the rows of `measured`. `kept_apart` has rows that only the tests of the estimates use. The
+    value of `method` in a row is its cost key.
     """
     text = (files("faq_tui.core") / "data" / "quantize_costs.json").read_text(encoding="utf-8")
     body: dict[str, Any] = json.loads(text)
     return body
 
 
-def _nearest(method: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
+def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[dict[str, Any]]:
     """All measured rows of the model and GPU that are most similar to `profile` and to the job's GPU.
 
     A dense model is compared with dense models, and a mixture of experts with mixtures, if there are any.
     """
-    rows = [row for row in costs() if row["method"] == method and row["device"] == device]
+    rows = [row for row in costs() if row["method"] == key and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows
 
     def distance(row: dict[str, Any]) -> float:
         other = LayerProfile.from_json(row["profile"])
-        ratio = layer_seconds(method, profile, device) / layer_seconds(method, other, device)
+        ratio = layer_seconds(key, profile, device) / layer_seconds(key, other, device)
         far = OTHER_GPU if name and row["device_name"] != name else 0.0
         return far + abs(math.log(ratio)) + 0.1 * abs(math.log(max(1, profile.layers) / max(1, other.layers)))
 

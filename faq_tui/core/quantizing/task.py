@@ -20,6 +20,7 @@ from faq_tui.core.models.hub import local_folder
 from faq_tui.core.models.model_code import without_code
 from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import profile_of
 from faq_tui.core.quantizing.methods.base import Method
 from faq_tui.core.quantizing.output import complete_folder, coverage, write_manifest
 from faq_tui.core.quantizing.preflight import (
@@ -88,8 +89,9 @@ def check_job(job: QuantizationJob, method: Method, cancel: CancelToken) -> tupl
     shapes = linear_shapes(target)
     method.preflight(job.recipe, config, shapes)
     device, longest, tokens = device_of(job.device), max(map(len, rows)), sum(map(len, rows))
-    check_memory(min_memory(target, method.name, longest, tokens, device), device)
-    check_memory(min_host_memory(target, method.name))
+    key = method.cost_key(job.recipe, profile_of(target, len(rows), tokens, longest))
+    check_memory(min_memory(target, key, longest, tokens, device), device)
+    check_memory(min_host_memory(target, key))
     check_finite(target, [name for name in tensors_of(target) if name.removesuffix(".weight") not in shapes])
     return target, rows
 

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from faq_tui.core.base.errors import FaqError, UsageError
+from faq_tui.core.extensions import METHODS
 from faq_tui.core.models.headers import linear_shapes, tensors_of
-from faq_tui.core.quantizing import preflight
-from faq_tui.core.quantizing.cost_model import min_host_memory, min_memory
+from faq_tui.core.quantizing import preflight, task
+from faq_tui.core.quantizing.cost_model import LIBRARIES_AT_LEAST, MethodCost, min_host_memory, min_memory
 from tests.support.quantize_bench import WALK, Artefact, Bench
 
 pytest_plugins = ["tests.support.quantize_bench"]
@@ -118,10 +119,39 @@ def test_memory(bench: Bench) -> None:
     assert min_memory(bench.model, "gptq", 50, 400_000) > need + 2 * 2 * 128 * 390_000
 
 
-def test_what_can_move_to_the_host_is_not_asked_of_a_gpu(bench: Bench) -> None:
-    for method in ("spqr", "w8a8"):
+def test_what_can_move_to_the_host_is_not_asked_of_a_gpu(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for method in ("gptq@walk", "gptaq@walk", "spqr", "w8a8"):
         few, many = (min_memory(bench.model, method, 50, tokens, "cuda") for tokens in (400, 400_000))
         assert few == many < 2_000_000
     assert min_memory(bench.model, "gptq", 50, 400_000, "cuda") > 2 * 2 * 128 * 390_000
+    # No engine needs the whole model in host memory: all read layer by layer, or map the files.
+    least = {min_host_memory(bench.model, key) for key in (*METHODS.builtin, "gptq@walk", "gptaq@walk")}
+    assert least == {LIBRARIES_AT_LEAST}
     whole = sum(size for _, _, size in tensors_of(bench.model).values())
-    assert min_host_memory(bench.model, "spqr") - min_host_memory(bench.model, "gptq") == whole
+    monkeypatch.setattr(METHODS.get("spqr"), "cost", MethodCost(whole_model=True))
+    assert min_host_memory(bench.model, "spqr") == LIBRARIES_AT_LEAST + whole
+
+
+def test_the_walk_reads_embeddings_as_mapped_files(bench: Bench) -> None:
+    """So a CPU with less memory than the embeddings take is not refused."""
+    shapes = linear_shapes(bench.model)
+    rest = {name: size for name, (_, _, size) in tensors_of(bench.model).items()}
+    resident = sum(size for name, size in rest.items() if name.removesuffix(".weight") not in shapes)
+    bounds = [min_memory(bench.model, key, 50, 400) for key in ("gptq", "gptq@walk")]
+    assert bounds[0] - bounds[1] == resident > 0
+
+
+def test_a_job_is_checked_by_the_bound_of_its_engine(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = list[str]()
+
+    def bound(_target: Path, key: str, *_rest: object) -> int:
+        asked.append(key)
+        return 0 if len(asked) == 1 else 1 << 60
+
+    monkeypatch.setattr(task, "min_memory", bound)
+    monkeypatch.setattr(task, "min_host_memory", bound)
+    for engine, key in (("auto", "gptq@walk"), ("gptqmodel", "gptq")):
+        with pytest.raises(FaqError, match="does not fit in memory"):
+            bench.here(bench.spec(f"bound-{engine}", engine=engine))
+        assert asked == [key, key]
+        asked.clear()

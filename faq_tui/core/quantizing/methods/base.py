@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from faq_tui.core.base.cancel import CancelToken
@@ -24,13 +25,15 @@ from faq_tui.core.settings.recipe import Recipe
 class Method(Extension):
     """A quantization method.
 
-    `recipe` is the pydantic model of its settings. `cost` holds the factors of its time and memory. `format` reads
-    and checks the weights that it stores.
+    `recipe` is the pydantic model of its settings. `cost` holds the factors of its time and memory, and
+    `engine_costs` those of engines with other factors, by the engine's name. `format` reads and checks the weights
+    that it stores.
     """
 
     recipe: type[Recipe]
     format: WeightFormat
     cost: MethodCost = MethodCost()
+    engine_costs: Mapping[str, MethodCost] = MappingProxyType({})
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Raise UsageError if the target cannot be quantized by `recipe`. It is called before the costly work.
@@ -39,6 +42,11 @@ class Method(Extension):
         """
         del config
         check_group_size(shapes, recipe.group_size, self.recipe.choices("group_size"))
+
+    def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
+        """The key of the recipe's factors: `name`, or `name@engine` for an engine in `engine_costs`."""
+        del recipe, profile
+        return self.name
 
     def workload(self, recipe: Recipe, profile: LayerProfile) -> LayerProfile:
         """The profile for the cost estimate. It differs if the recipe changes how many tokens experts get."""

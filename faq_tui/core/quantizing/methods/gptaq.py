@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -12,9 +13,10 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import UsageError
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
 from faq_tui.core.quantizing.methods.gptq.method import Engine, ScaleSearch, Sym, check_engine, gptq_config
-from faq_tui.core.quantizing.methods.gptq.walked import by_engine
+from faq_tui.core.quantizing.methods.gptq.walked import WALK, by_engine, cost_key
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.preflight import expert_count
@@ -67,6 +69,21 @@ class Gptaq(GptqmodelMethod):
         passes=10.0,  # forward passes per layer, including those of the unquantized model
         twofold=True,
     )
+    engine_costs = MappingProxyType(
+        {
+            WALK: MethodCost(
+                seconds={"forward": 2e-14, "hessian": 1.1e-14, "column": 5e-5, "module": 0.0025, "weight": 3.2e-9},
+                gpu_bytes={"context": 0.85e9, "gpu_states": 2.0, "square": 7.1, "layer": 4.2, "work": 0.6},
+                host_bytes={"context": 3.16e9, "resident": 1.0, "layer": 1.0, "host_states": 2.0},
+                passes=7.0,  # forward passes per layer, including those of the unquantized model
+                twofold=True,
+                walk=True,
+            )
+        }
+    )
+
+    def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
+        return cost_key(self.name, recipe, profile)
 
     def preflight(self, recipe: Recipe, config: Mapping[str, Any], shapes: Mapping[str, tuple[int, int]]) -> None:
         """Like `Method.preflight`. Also raises UsageError unless each expert gets all tokens, which GPTAQ needs."""

@@ -29,12 +29,13 @@ def lacks(method: Method) -> list[str]:
     found += [f"a description of {key}" for key in model.model_fields if not model.describe(key)]
     found += [f"a default of {key}" for key in model.model_fields if model.model_fields[key].is_required()]
     found += [] if model.method_name() == method.name else ["its own name in the recipe"]
-    layer, memory = layer_terms(method.cost, PROFILE), memory_terms(PROFILE)
-    known = (set(method.cost.seconds) <= set(layer), set(method.cost.gpu_bytes) | set(method.cost.host_bytes))
-    if not (method.cost.seconds and method.cost.gpu_bytes and method.cost.host_bytes):
-        found.append("a cost model")
-    elif not (known[0] and known[1] <= set(memory)):
-        found.append("a cost model of known terms")
+    for cost in (method.cost, *method.engine_costs.values()):
+        layer, memory = layer_terms(cost, PROFILE), memory_terms(PROFILE)
+        known = (set(cost.seconds) <= set(layer), set(cost.gpu_bytes) | set(cost.host_bytes))
+        if not (cost.seconds and cost.gpu_bytes and cost.host_bytes):
+            found.append("a cost model")
+        elif not (known[0] and known[1] <= set(memory)):
+            found.append("a cost model of known terms")
     reads = method.format is DENSE or type(method.format).dense_state is not WeightFormat.dense_state
     found += [] if reads and format_of(method.format.quant_method) is not None else ["a reader"]
     checked = method.format is DENSE or type(method.format).problems is not WeightFormat.problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -10,12 +11,13 @@ from pydantic import Field, model_validator
 from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.quantizing.cost_model import MethodCost
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import GPTQ_FORMAT
-from faq_tui.core.quantizing.methods.gptq.walked import by_engine
+from faq_tui.core.quantizing.methods.gptq.walked import WALK, by_engine, cost_key
 from faq_tui.core.quantizing.methods.gptqmodel.method import Experts, GptqmodelMethod, GptqmodelRecipe, common_options
 from faq_tui.core.quantizing.output import EngineResult
 from faq_tui.core.quantizing.progress import QuantizationProgress
-from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets
+from faq_tui.core.settings.recipe import PAPER, Damping, GroupSize, Presets, Recipe
 from faq_tui.core.settings.section import AddedLater
 
 Sym = Annotated[bool, Field(description="true uses a symmetric grid, whose zero point is fixed")]
@@ -86,6 +88,20 @@ class Gptq(GptqmodelMethod):
         host_bytes={"context": 2.3e9, "states": 0.99, "resident": 1.98, "expert_squares": 0.67},
         passes=5.0,
     )
+    engine_costs = MappingProxyType(
+        {
+            WALK: MethodCost(
+                seconds={"forward": 1.3e-14, "hessian": 6e-15, "column": 5e-5, "module": 0.0025, "weight": 3.2e-9},
+                gpu_bytes={"context": 0.85e9, "gpu_states": 1.0, "square": 2.74, "layer": 3.21, "work": 0.6},
+                host_bytes={"context": 3.2e9, "resident": 1.0, "layer": 1.0, "host_states": 1.0},
+                passes=3.5,
+                walk=True,
+            )
+        }
+    )
+
+    def cost_key(self, recipe: Recipe, profile: LayerProfile) -> str:
+        return cost_key(self.name, recipe, profile)
 
     def config(self, gptqmodel: Any, recipe: Any, scratch: Path) -> Any:
         return gptq_config(gptqmodel, recipe, scratch)

@@ -12,6 +12,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.base.errors import FaqError
 from faq_tui.core.models.headers import linear_shapes, packed_modules
 from faq_tui.core.quantizing.job import QuantizationJob
+from faq_tui.core.quantizing.layer_profile import LayerProfile
 from faq_tui.core.quantizing.methods.gptq.format import WORD, dense_of, packed_tensors, quantization_config
 from faq_tui.core.quantizing.output import EngineResult, average_bits
 from faq_tui.core.quantizing.preflight import expert_count
@@ -42,16 +43,32 @@ def refusal(job: QuantizationJob, target: Path) -> str:
 
     recipe: Any = job.recipe
     config = json.loads((target / "config.json").read_text(encoding="utf-8"))
-    if expert_count(config):
-        if recipe.experts == "all":
-            return "it does not calibrate every expert on every token"
-        if getattr(recipe, "alpha", None) is not None:
-            return "the experts of the quantized and the unquantized model get different tokens"
+    if why := _refusal_of_experts(recipe, expert_count(config)):
+        return why
     each = WORD // recipe.bits
     for name, (out, columns) in linear_shapes(target).items():
         if out % each or columns % each:
             return f"{out} x {columns} weights of {name} do not fill whole words of {WORD} bits"
     return refusal_of(target, job.trust_remote_code)
+
+
+def _refusal_of_experts(recipe: Any, experts: int) -> str:
+    if experts and recipe.experts == "all":
+        return "it does not calibrate every expert on every token"
+    if experts and getattr(recipe, "alpha", None) is not None:
+        return "the experts of the quantized and the unquantized model get different tokens"
+    return ""
+
+
+def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
+    """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
+
+    Only the recipe and the profile are known, so a job can run on GPTQModel for another reason of `refusal`.
+    """
+    each = WORD // recipe.bits
+    odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
+    by_library = recipe.engine == GPTQMODEL or odd or _refusal_of_experts(recipe, profile.experts)
+    return name if by_library else f"{name}@{WALK}"
 
 
 def by_engine(

@@ -11,7 +11,7 @@ from faq_tui.core.base.cancel import CancelToken
 from faq_tui.core.models.devices import device_of
 from faq_tui.core.models.gptqmodel_environment import import_gptqmodel, scratch_folder
 from faq_tui.core.models.headers import linear_shapes, packed_modules, tensors_of
-from faq_tui.core.quantizing.cost_model import estimate_recipe
+from faq_tui.core.quantizing.cost_model import estimate
 from faq_tui.core.quantizing.job import QuantizationJob
 from faq_tui.core.quantizing.layer_profile import LAYER, profile_of
 from faq_tui.core.quantizing.methods.gptqmodel.checkpoints import Checkpoint, supports
@@ -87,7 +87,8 @@ def _checkpoint(
     if checkpoint.exists or job.checkpoint_s == 0:
         return checkpoint
     profile = profile_of(target, len(rows), sum(map(len, rows)), max(map(len, rows)))
-    seconds = estimate_recipe(job.recipe, profile, device_of(job.device)).seconds
+    profile = profile.routed(getattr(job.recipe, "experts", None))
+    seconds = estimate(job.recipe.method, profile, device_of(job.device)).seconds
     return checkpoint if seconds >= job.checkpoint_s else None
 
 

@@ -50,11 +50,11 @@ class Spqr(Method):
     recipe = SpqrRecipe
     format = DENSE
     cost = MethodCost(
-        seconds={"module": 0.002126, "column": 2.097e-4, "forward": 3.671e-14, "weight": 2.085e-9},
-        gpu_bytes={"context": 0.77e9, "square": 9.93, "layer": 8.14, "work": 0.49},
-        host_bytes={"context": 2.1e9, "total": 1.0, "layer": 1.2},
+        seconds={"forward": 1.3e-14, "hessian": 6e-15, "column": 5.5e-5, "module": 0.0025, "weight": 3.2e-9},
+        gpu_bytes={"context": 0.85e9, "gpu_states": 1.0, "square": 2.55, "layer": 6.12, "work": 0.57},
+        host_bytes={"context": 3.5e9, "resident": 1.0, "layer": 1.5, "host_states": 1.0},
         passes=3.5,
-        whole_model=True,
+        walk=True,
     )
 
     def quantize(

@@ -43,11 +43,11 @@ class W8a8(Method):
     recipe = W8a8Recipe
     format = Int8Format()
     cost = MethodCost(
-        seconds={"module": 0.00253, "column": 1.315e-4, "forward": 3.96e-14, "weight": 3.577e-10},
-        gpu_bytes={"context": 0.77e9, "square": 9.39, "layer": 6.03, "work": 0.58},
-        host_bytes={"context": 2.0e9, "total": 1.0, "layer": 0.5},
+        seconds={"forward": 1.3e-14, "hessian": 6e-15, "column": 2.5e-5, "module": 0.0025, "weight": 1.9e-9},
+        gpu_bytes={"context": 0.85e9, "gpu_states": 1.0, "square": 2.14, "layer": 4.04, "work": 0.66},
+        host_bytes={"context": 2.92e9, "resident": 1.0, "layer": 1.45, "host_states": 1.0},
         passes=3.5,
-        whole_model=True,
+        walk=True,
     )
 
     def quantize(
