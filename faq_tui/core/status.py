@@ -45,8 +45,8 @@ def status_of(run: Run) -> dict[str, Any]:
         "artefacts": [_artefact(row) for row in all_artefacts(run.store).values()],
         "benchmarks": _benchmarks(run),
         "paper": paper_cells(run),
-        "waiting": _waiting(run),
         **({"servers": servers} if servers else {}),
+        "waiting": _waiting(run),
     }
 
 

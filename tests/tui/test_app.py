@@ -144,7 +144,7 @@ async def test_nothing_to_copy_says_so(folder: Path, sent: list[str]) -> None:
         with mock.patch.object(type(app.pane), "text_to_copy", lambda _pane: None):
             await app.run_action("copy")
         await pilot.pause()
-        assert said(app) == ["nothing to copy here"] and not sent
+        assert said(app) == ["there is nothing to copy here"] and not sent
 
 
 def test_tmux_gets_the_sequence_wrapped() -> None:

@@ -68,6 +68,10 @@ def run_worker(
     lifeline = os.fdopen(lifeline_fd, "wb")
     try:
         child = _start(task, log, {**os.environ, **QUIET_THREADS, **(env or {})}, stdin_fd, write_fd, cancel)
+    except BaseException:
+        os.close(read_fd)
+        lifeline.close()
+        raise
     finally:
         os.close(write_fd)
         os.close(stdin_fd)
@@ -101,6 +105,7 @@ def _start(task: str, log: Path, environment: dict[str, str], stdin: int, channe
         forked = None if task in SHORT else fork_child(task, folder, environment, *fds, cancel)
         if forked is not None:
             return forked
+        cancel.check()
         return subprocess.Popen(
             [sys.executable, "-m", "faq_tui.core.worker.child", task, str(channel)],
             stdin=stdin,

@@ -47,4 +47,4 @@ def test_a_killed_fetch_leaves_no_lock_and_nothing_that_counts(tmp_path: Path) -
                 assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [unfinished.name]
         finally:
             holder.kill()
-    assert "waiting" in said[0]
+    assert "waits" in said[0]

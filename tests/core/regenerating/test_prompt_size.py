@@ -95,7 +95,7 @@ def test_a_seed_that_cannot_fit_fails_with_its_reason(server: FakeServer, tmp_pa
     server.behaviour = Behaviour(models=(RELATIVE,), max_model_len=256, characters_per_token=1)
     folder = run_of(tmp_path / "run", server.url, target, RELATIVE, DIGITS)
     result = faq_tui("run", folder, "--until", "regenerate", "--json")
-    assert result.code == ExitCode.FAILED
+    assert result.code == ExitCode.DONE, "another try would fail as well"
     assert [asked.question for asked in server.requests] == [question(0)]
     assert rows(folder, "SELECT reason, requests FROM failed_candidates") == [
         ("the question leaves no room for an answer in the model's window of 256 tokens", 0)

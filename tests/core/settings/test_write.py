@@ -38,9 +38,10 @@ def test_half_a_choice_is_refused() -> None:
             init_text(Choices("m", "s", **half))
 
 
-STRANGE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20) | st.text(
-    "\"\\\n\r\t\x00\x1b\x7f\u2028#'{}=", min_size=1, max_size=8
-)
+# NUL is refused: test_load.py.
+STRANGE = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=20
+) | st.text("\"\\\n\r\t\x1b\x7f\u2028#'{}=", min_size=1, max_size=8)
 
 
 @UNTIMED

@@ -79,7 +79,7 @@ async def test_down_and_up(tmp_path: Path) -> None:
     """evidence.down, evidence.up, evidence.page_down, evidence.page_up, evidence.first, evidence.last"""
     async with opened(tmp_path) as (app, pane, press):
         lines = pane.query_one(Lines)
-        assert "How far its predictions are" in app.screen_text
+        assert "How far predictions are" in app.screen_text
         text = await press("j", "down", "down", "down")
         assert lines.cursor == 4
         detail = " ".join(text.split())

@@ -147,7 +147,7 @@ async def test_reject_and_undo(run_folder: Path) -> None:
         await judge.sees("seed 2 of 4", "not reviewed")
         await judge.press("p", "u", "u")
         await judge.sees("seed 1 of 4", "not reviewed", "no overrides yet")
-        assert "no override of yours to undo" in said(judge.app)
+        assert "there is no override of yours to undo" in said(judge.app)
     actions = [row[1] for row in judge.overrides()]
     assert actions == ["reject", "pick", "clear", "clear"]
 
@@ -316,7 +316,7 @@ async def test_nothing_to_judge_yet(tmp_path: Path, folder: Path) -> None:
         app.show_pane("judge")
         await until(pilot, lambda: "No candidates yet" in text_of(app), 5)
         await pilot.press("1", "0", "u", "n", "N", "R", "f", "b", "j", "space", "l")
-        assert "no override of yours to undo" in said(app)
+        assert "there is no override of yours to undo" in said(app)
 
 
 @pytest.mark.slow
