@@ -34,7 +34,7 @@ class GptaqRecipe(GptqmodelRecipe):
     sym: Sym = True
     desc_act: Annotated[Literal[False], Field(description="always false")] = False
     damp_percent: Damping = 0.05
-    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the inputs' errors that is corrected")] = 0.25
+    alpha: Annotated[float, Field(ge=0.0, le=1.0, description="share of the input errors that is corrected")] = 0.25
     scale_search: ScaleSearch = False
     experts: Experts = "routed"
     engine: Engine = "auto"

@@ -84,7 +84,7 @@ async def test_down_and_up(tmp_path: Path) -> None:
         assert lines.cursor == 4
         detail = " ".join(text.split())
         assert "gptq-w4g128, elder against baseline at equal samples: -0.1" in detail
-        assert "Better: beyond noise" in detail and "corrected p" in detail
+        assert "Better: larger than noise, even among this many comparisons" in detail
         assert "The model before quantization" in await press("k", "k", "up")
         assert "KL on pydoc" not in await press("pagedown", "space") and lines.cursor > 12
         assert "accuracy on multiple choice (starter)" in await press("G")
