@@ -1,9 +1,10 @@
 """Estimate the time and memory of a quantization.
 
 On CUDA, time and memory are sums of terms, with separate factors for each method (`MethodCost`). The factors were
-fitted to measurements of benchmarks/cuda_scale.py. The sums are within 25% of these measurements. `estimate` scales
-them by the most similar measurement. On a CPU, a few rough speeds are used instead. `min_memory` and
-`min_host_memory` are lower bounds: a job that has less memory is refused.
+fitted to measurements of benchmarks/cuda_scale.py. `estimate` scales the sums by the most similar measurement, and is
+within 25% of these measurements. The walk of sequential/ was measured on one or two models per method. They do not
+determine all of its factors, so how its time splits into terms is partly assumed. On a CPU, a few rough speeds are
+used instead. `min_memory` and `min_host_memory` are lower bounds: a job that has less memory is refused.
 
 Factors and measured rows are found by a cost key (`Method.cost_key`). It is the name of the method, such as `gptq`.
 If an engine of the method has its own factors, the key also names the engine: `gptq@walk`.
