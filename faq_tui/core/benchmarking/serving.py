@@ -143,8 +143,8 @@ def _started(context: Context, subject: Subject) -> Iterator[ServedModel]:
         while not (names := _answers(url)):
             if guard.poll() == NOT_FOUND:
                 raise FaqError(
-                    f"no program {command[0]!r} is here to serve {subject.name}: install it, set command under "
-                    "[evaluate.serve], or set base_url to the URL of your server"
+                    f"{subject.name} cannot be served, because there is no program {command[0]!r}: install it, set "
+                    "`command` in [evaluate.serve], or set base_url to the URL of your server"
                 )
             if guard.poll() is not None:
                 raise FaqError(f"{command[0]} ended instead of serving {subject.name}: see its output in {log}")

@@ -22,7 +22,7 @@ MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request
 MOST_CHARACTERS_PER_TOKEN = 8  # if the average is higher, chunks held several tokens
 IN_THE_MIDDLE = 503  # status of an error after a part of the answer: it says nothing about the parameters
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
-DELTAS_PER_S = 400  # limit for all open replies together; above this limit, deltas are merged over a longer time
+DELTAS_PER_S = 400  # most deltas per second of all open replies together; to stay below, DELTA_PERIOD_S is extended
 
 # (new reasoning, new answer) -> None, or a finish_reason: then the stream is closed, and the reply gets this reason.
 OnDelta = Callable[[str, str], str | None]

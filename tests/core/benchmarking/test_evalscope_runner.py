@@ -170,7 +170,10 @@ def test_a_server_must_be_there_and_have_the_model(
             (embedded_server.base_url, f"does not serve {ELDER} .it serves SmolLM2-135M-Instruct."),
             ("http://127.0.0.1:9/v1", "cannot reach http://127.0.0.1:9/v1 .*check base_url"),
             (embedded_server.base_url + "/no", "answers with status 404"),
-            ("serve", "there is no program 'no-such-program' to serve .* set command under"),
+            (
+                "serve",
+                "cannot be served, because there is no program 'no-such-program': install it, set `command` in",
+            ),
         ]:
             with pytest.raises(FaqError, match=words), served(context_of(run), artefact, url, None):
                 pass
