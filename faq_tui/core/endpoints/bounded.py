@@ -16,9 +16,10 @@ POLL_S = 0.1  # time between two checks for a cancel
 async def run_bounded(
     items: Iterable[T], work: Callable[[T], Awaitable[None]], limit: int, cancel: CancelToken
 ) -> None:
-    """Await `work(item)` for each item. The calls start in the order of the items, at most `limit` run at a time.
+    """Await `work(item)` for each item. The calls start in the order of the items. At most `limit` run at a time.
 
-    The first exception cancels the other calls and is raised; a cancel raises `Stopped`.
+    If a call raises an exception, the other calls are cancelled, and the exception is raised. A cancel raises
+    `Stopped`.
     """
     waiting = iter(items)
 

@@ -11,24 +11,24 @@ from faq_tui.core.endpoints.refusals import refused_parameters
 from faq_tui.core.endpoints.window import is_about_room, window_in_refusal
 
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
-LISTED, REFUSAL = "listed", "refusal"  # where a window comes from
-RESPONSE_FORMAT = "response_format"  # only the judge sends it, and finds another form of reply itself
+LISTED, REFUSAL = "listed", "refusal"  # what showed the size of a window: the list of models, or a refusal
+RESPONSE_FORMAT = "response_format"  # only judges send it; `ReplyForm` handles its refusal
 FORGET_AFTER_S = 7 * 86400.0
 # These statuses say nothing about the parameters of the request.
 NOT_ABOUT_PARAMETERS = frozenset({401, 402, 403, 404, 407, 408, 409, 413, 425, 429, 451})
-SERVER_STATUS = frozenset({500, 501})  # some servers refuse parameters with these
+SERVER_STATUS = frozenset({500, 501})  # some servers answer with these if they refuse a parameter
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a server accepts and reports. The defaults mean that nothing is known, and everything is sent."""
+    """What a server accepts and reports. The defaults mean that nothing is known; then every parameter is sent."""
 
     left_out: tuple[str, ...] = ()  # parameters that the server refused; requests do not have them
     limit_name: str = MAX_TOKENS  # the parameter that limits the reply
-    reply_format: str = ""  # of a judge's reply: json_schema, json_object or text; "" if not known
-    window: int | None = None  # for prompt and reply together, in tokens
+    reply_format: str = ""  # form of judges' replies: json_schema, json_object or text; "" if not known
+    window: int | None = None  # limit of prompt and reply together, in tokens
     window_from: str = ""  # LISTED or REFUSAL
-    reasoning_field: str = ""  # where replies have their reasoning: a field's name, "inline", "none"; "" if not known
+    reasoning_field: str = ""  # the field of replies that holds the reasoning, or "inline" or "none"; "" if not known
     usage: bool | None = None  # True if replies have counts of tokens
     identity: str = ""  # the server's description of the model; if it changes, all of this is forgotten
     learned: float = 0.0  # Unix time of the first fact
@@ -44,7 +44,7 @@ class Capabilities:
         return asdict(self)
 
     def accepted_in_words(self) -> list[str]:
-        """What a person should know: one sentence part for each thing that differs from the settings."""
+        """The deviations from the settings that a person should know about, each as a part of a sentence."""
         parts = []
         if self.left_out:
             parts.append(f"does not accept {_listed(self.left_out)}: requests are sent without {_it(self.left_out)}")
@@ -72,10 +72,10 @@ UNKNOWN = Capabilities()
 
 
 class LearnedCapabilities:
-    """The capabilities of one server and model, which requests extend.
+    """The known capabilities of one server and model. Each request can add facts.
 
     All requests of a client share one object. A refused parameter is left out of every later request at once. It is
-    remembered and reported only after the server accepted a request without it. Use it in one thread.
+    remembered and reported only after the server accepted a request without it. The object is not thread-safe.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class LearnedCapabilities:
         self._said = set(known.accepted_in_words())
 
     def described(self, identity: str, window: int | None) -> None:
-        """Take the server's description of the model. If it differs from the known one, forget everything else."""
+        """Store the server's description of the model. If it has changed, forget all other facts."""
         expired = self.current.learned and time.time() - self.current.learned > FORGET_AFTER_S
         changed = identity and self.current.identity and identity != self.current.identity
         if expired or changed:
@@ -107,7 +107,7 @@ class LearnedCapabilities:
             self._learn(**facts)
 
     def answered(self, reasoning_field: str, usage: bool) -> None:
-        """Take the facts that a complete reply shows."""
+        """Store the facts that a complete reply shows."""
         facts: dict[str, Any] = {}
         if reasoning_field != self.current.reasoning_field and (
             reasoning_field != "none" or not self.current.reasoning_field
@@ -127,7 +127,7 @@ class LearnedCapabilities:
         """Read why the server refused a request with the body `sent`.
 
         Returns the parameters that later requests do not have (or have under another name): those that the refusal
-        names and the request had. If it is empty, the same request would be refused again.
+        names and the request had. If the set is empty, the same request would be refused again.
         """
         if status in NOT_ABOUT_PARAMETERS or not (400 <= status < 500 or status in SERVER_STATUS):
             return frozenset()
@@ -137,7 +137,7 @@ class LearnedCapabilities:
         names = refused_parameters(body if body is not None else message, sent) - {RESPONSE_FORMAT}
         limit = names & {MAX_TOKENS, MAX_COMPLETION_TOKENS}
         if limit:
-            # Both names are tried before the limit is left out. The reply is then cut off on this side.
+            # Both names are tried before the limit is left out. Without a limit, faq-tui itself cuts the reply off.
             if self.current.limit_name == MAX_TOKENS:
                 self.current = replace(self.current, limit_name=MAX_COMPLETION_TOKENS)
             elif MAX_COMPLETION_TOKENS in limit:
@@ -148,7 +148,8 @@ class LearnedCapabilities:
     def accepted(self, used: Capabilities) -> None:
         """Note that the server accepted a request that was built with the capabilities `used`.
 
-        If it had none of the refused parameters, they are now certain, remembered and reported.
+        If the request had none of the refused parameters, their refusal is now certain. It is remembered
+        and reported.
         """
         if self.current is self._confirmed or _sendable(used) != _sendable(self.current):
             return
@@ -182,7 +183,7 @@ class LearnedCapabilities:
             self.current = replace(self.current, left_out=(*self.current.left_out, *new))
 
     def _learn(self, **facts: Any) -> None:
-        """Add certain facts, and save them. Refused parameters that are not certain yet are not saved."""
+        """Add certain facts, and save them. Parameters whose refusal is not certain yet are not saved."""
         learned = self.current.learned or time.time()
         self.current = replace(self.current, **facts, learned=learned)
         left_out, limit_name = certain = _sendable(self._confirmed)

@@ -19,12 +19,13 @@ from faq_tui.core.settings import Sampling
 
 MOST_CHARACTERS = 32_000_000  # largest number of characters of a reply; a server that sends more is faulty
 MOST_TOKENS = (1 << 31) - 1  # largest number of tokens of a reply whose request has no max_tokens
-MOST_CHARACTERS_PER_TOKEN = 8  # if the average is higher, chunks held several tokens
-IN_THE_MIDDLE = 503  # status of an error after a part of the answer: it says nothing about the parameters
+MOST_CHARACTERS_PER_TOKEN = 8  # if a chunk has more on average, chunks held several tokens
+IN_THE_MIDDLE = 503  # status of an error that comes after a part of the answer; parameters do not cause such errors
 DELTA_PERIOD_S = 0.1  # deltas of one reply are merged over this time
-DELTAS_PER_S = 400  # most deltas per second of all open replies together; to stay below, DELTA_PERIOD_S is extended
+DELTAS_PER_S = 400  # limit for all open replies together; DELTA_PERIOD_S grows to keep it
 
-# (new reasoning, new answer) -> None, or a finish_reason: then the stream is closed, and the reply gets this reason.
+# Gets the new reasoning and the new answer. If it returns a finish_reason, the stream is closed, and the reply has
+# this finish_reason.
 OnDelta = Callable[[str, str], str | None]
 
 
@@ -44,7 +45,7 @@ class Reply:
     refusal: str = ""  # the text of the field in which a server says that the model refuses
     called_tool: bool = False
     left_out: tuple[str, ...] = ()  # parameters that the request did not have because the server refuses them
-    tries: int = 1  # requests until the server accepted one
+    tries: int = 1  # number of requests until the server accepted one
 
 
 def whole_reply(completion: Any, max_tokens: int) -> Reply:
@@ -95,11 +96,11 @@ async def stream_choices(
     on_delta: OnDelta | None = None,
     cut_here: bool = False,
 ) -> dict[int, Reply | BrokenStreamError]:
-    """Like `stream_chat`, but for a request of several choices (`extra={"n": …}`).
+    """Like `stream_chat`, but for a request for several choices (`extra={"n": …}`).
 
-    The result maps the index of each choice to its reply, or to the error that broke it. `on_delta` is called only
-    for index 0. A server reports the usage of all choices together. Therefore a reply has token counts only if it
-    is the only choice.
+    The result maps the index of each choice to its reply, or to the error that made it unreadable. `on_delta` is
+    called only for index 0. A server reports the usage of all choices together. Therefore a reply has token counts
+    only if it is the only choice.
 
     If the server refuses parameters of the request, the request is sent again at once without them. All later
     requests of this client do not have them.
@@ -159,7 +160,7 @@ async def _exchange(
     except _CutError:
         on_accepted()
     except OSError:
-        if not completion.whole:  # if every choice has its finish_reason, at most the usage is missing
+        if not completion.whole:  # if every choice has its finish_reason, nothing but the usage can be missing
             raise
     finally:
         StreamedChoice.open_now -= 1
@@ -191,7 +192,7 @@ class ErrorChunkError(BrokenStreamError):
 
 
 class _CutError(Exception):
-    """Every choice was cut off here, so the connection is closed at once."""
+    """faq-tui cut every choice off, so the connection is closed at once."""
 
 
 class Completion:
@@ -212,7 +213,7 @@ class Completion:
         return bool(self.choices) and all(choice.finished for choice in self.choices.values())
 
     def take(self, chunk: Any, part: str) -> None:
-        """Take one chunk, whose choices have a `delta` or a `message` as `part`. Raises BrokenStreamError."""
+        """Add one chunk. `part` is the field of its choices: `delta` or `message`. Raises BrokenStreamError."""
         if not isinstance(chunk, dict):
             raise BrokenStreamError("a chunk that is no JSON object")
         if chunk.get("error"):
@@ -248,7 +249,7 @@ class Completion:
 class StreamedChoice:
     """One choice of a streamed completion, which grows with each chunk. Reasoning and answer are separate."""
 
-    open_now = 0  # number of open choices of all clients in this process; one reader gets all their deltas
+    open_now = 0  # number of open choices of all clients in this process, which share one reader of deltas
 
     def __init__(self, on_delta: OnDelta | None, ceiling: int | None = None) -> None:
         """This class cuts the choice off after `ceiling` tokens.
@@ -257,7 +258,7 @@ class StreamedChoice:
         """
         self._ceiling = ceiling
         self._chunks = 0  # number of chunks with text; each chunk holds one or more tokens
-        self.cut = False  # True if the choice was cut off here, at the ceiling or by `on_delta`
+        self.cut = False  # True if faq-tui cut the choice off, at the ceiling or because of `on_delta`
         self._cut_tokens = 0  # number of tokens of a choice that was cut off, perhaps estimated
         self._reasoning: list[str] = []
         self._content: list[str] = []
@@ -265,8 +266,8 @@ class StreamedChoice:
         self._finish_reason = ""
         self._refusal: list[str] = []
         self._called_tool = False
-        self._by_part = False  # True once the expected part of a chunk was there
-        self.whole: bool | None = None  # Reply.whole; None: only a finish_reason shows the end
+        self._by_part = False  # True once a chunk had the expected part
+        self.whole: bool | None = None  # Reply.whole; None if only a finish_reason can show the end
         self._split = ReasoningStream()
         self._on_delta = on_delta
         self._pending = ["", ""]
@@ -346,7 +347,7 @@ class StreamedChoice:
         completion = self._cut_tokens if self.cut else _count(usage.get("completion_tokens"))
         if completion is not None and (completion > max_tokens or (completion == 0 and (reasoning or answer))):
             completion = None
-        # Without a finish_reason, only its length can show that the answer was cut off.
+        # Without a finish_reason, only the length of the answer can show that it was cut off.
         full = self._at_least() >= max_tokens if completion is None else completion >= max_tokens
         return Reply(
             reasoning=reasoning,
@@ -366,7 +367,7 @@ class StreamedChoice:
         """The delta in a chunk's choice, or the message in a whole response's.
 
         Some servers send `message` in a stream, `delta` in a whole response, or only the field `text`. Others send
-        deltas, and then the whole message once more: it is left out.
+        deltas, and then the whole message once more; this repetition is ignored.
         """
         delta = body.get(part)
         if delta or self._by_part:

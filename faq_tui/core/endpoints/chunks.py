@@ -20,16 +20,16 @@ DONE = b"[DONE]"
 STREAMS_WITHOUT_PAUSE = 64
 PAUSE_PER_STREAM_S = 0.0002
 LONGEST_PAUSE_S = 0.1
-DELTA, MESSAGE = "delta", "message"  # the field of a choice that holds its text: in a stream, in a whole response
+DELTA, MESSAGE = "delta", "message"  # the field with a choice's text: in a stream, and in a whole response
 END = "end"  # the response is complete: [DONE] came, or the whole response
 # Gateways keep a connection open by sending events such as `data: : keepalive`, `data: [PING]`, `event: heartbeat`.
 _KEEP_ALIVE = re.compile(rb"|:.*|\W?(?:keep[-_ ]?alive|ping|heart[-_ ]?beat)\W?", re.IGNORECASE | re.DOTALL)
-# Faster than json.loads, which first inspects its input; each stream decodes a hundred chunks per second.
+# This is faster than json.loads, which first inspects its input. A stream has about a hundred chunks per second.
 _decoded = json.JSONDecoder().decode
 
 
 class BrokenStreamError(Exception):
-    """The stream or the server ended before the reply was complete. Another try may help."""
+    """The stream cannot be read, or it ended before the reply was complete. Another try may help."""
 
 
 async def chat_chunks(

@@ -18,9 +18,9 @@ from faq_tui.core.settings.source import LOCAL
 
 MOST_ERROR_BYTES = 1 << 16
 MOST_JSON_BYTES = 64 << 20
-# Largest size after decompression; a million tokens in chunks of 500 bytes need a quarter.
+# Limit of a response's size after decompression. A million tokens in chunks of 500 bytes need a quarter of it.
 MOST_STREAM_BYTES = 2 << 30
-# With other encodings, a small piece can decompress to gigabytes.
+# Other encodings are not accepted, because a small piece could decompress to gigabytes.
 ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 
 
@@ -116,7 +116,7 @@ class Client:
     """
 
     def __init__(self, endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> None:
-        """`learned`: what is known about the server. By default nothing is known, and what is learned is not kept."""
+        """`learned` holds the known facts about the server. By default it is empty, and new facts are not stored."""
         if endpoint.base_url == LOCAL:
             raise UsageError(f'the source of {endpoint.model} is "local", so it has no server')
         self.endpoint = endpoint
@@ -147,8 +147,8 @@ class Client:
     ) -> AsyncIterator[Response]:
         """Send `body` as JSON and yield the response. The connection is closed at the end of the block.
 
-        Raises StatusError unless the status is 200. Raises OSError (also IdleError, CutOffError and ProxyError) or
-        UnicodeError if the exchange fails, also while the block reads the response.
+        Raises StatusError unless the status is 200. Raises OSError (such as IdleError, CutOffError and ProxyError)
+        or UnicodeError if the exchange fails, even if it fails while the block reads the response.
         """
         # UTF-8 cannot encode a lone surrogate in a seed
         content = None if body is None else json.dumps(body, ensure_ascii=True).encode()
@@ -172,13 +172,13 @@ class Client:
 
 @asynccontextmanager
 async def open_client(endpoint: Endpoint, learned: LearnedCapabilities | None = None) -> AsyncIterator[Client]:
-    """A client of the endpoint's (first) server. Its connections are closed with the block."""
+    """A client of the endpoint's (first) server. Its connections are closed at the end of the block."""
     async with Client(endpoint, learned) as client:
         yield client
 
 
 async def _refuse(raw: Any) -> None:
-    """Raise StatusError unless the status is 200. It reads at most MOST_ERROR_BYTES of the body."""
+    """Raise StatusError unless the status is 200. At most MOST_ERROR_BYTES of the body are read."""
     if raw.status_code == 200:
         return
     import httpx2
@@ -199,7 +199,7 @@ async def _refuse(raw: Any) -> None:
 
 
 def _plain_text(raw: Any, body: bytes | bytearray) -> str:
-    """The words of a refusal that is plain text, such as axum's; "" for a page or anything else."""
+    """The words of a refusal in plain text, such as axum's; "" if the body is a web page or anything else."""
     kind = raw.headers.get("content-type", "").partition(";")[0].strip().lower()
     text = body.decode(errors="replace").strip()
     return " ".join(text.split()) if kind == "text/plain" and text[:1] not in "<" else ""

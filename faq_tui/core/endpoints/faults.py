@@ -18,7 +18,7 @@ from faq_tui.core.settings import Endpoint
 
 RETRY_STATUS = frozenset({408, 409, 425, 429})
 BUSY_STATUS = frozenset({429, 503})
-GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down, or the server still loads
+GATEWAY_STATUS = frozenset({502, 503, 504})  # the server behind a gateway is down, or it is still loading
 REQUEST_STATUS = frozenset({400, 413, 422, 451})  # with such a status, the server refuses only one request
 LONGEST_RETRY_AFTER_S = 900.0  # upper limit of the wait that a server can ask for
 LONGEST_WAIT_S = 60.0  # upper limit of the wait between two tries, unless the server asks for more
@@ -37,7 +37,7 @@ class RequestFault:
     busy: bool = False  # True if the server asks for fewer requests
     connected: bool = True  # False if there was no connection
     of_request: bool = False  # True if the server refuses this request, but may answer others
-    may_be_down: bool = False  # True if requests fail like this when a server goes down; a probe shows if it did
+    may_be_down: bool = False  # True if a server that goes down causes such failures; a probe must confirm it
     unknown_host: bool = False  # True if the host's name does not exist
 
 
@@ -99,7 +99,7 @@ def backoff(attempt: int, first_s: float) -> float:
 
     The limit starts at `first_s` and doubles with each try, up to `LONGEST_WAIT_S`.
 
-    A random time ("full jitter") best separates the next tries of clients that failed at the same time.
+    A random time ("full jitter") best spreads the next tries of clients that failed at the same time.
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
     """
     return random.uniform(0.0, min(LONGEST_WAIT_S, first_s * 2.0 ** min(attempt - 1, 30)))
@@ -143,8 +143,9 @@ def _tls_fault(error: ssl.SSLError, url: str) -> RequestFault:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """The seconds that a Retry-After header asks for. The header holds seconds or an HTTP date; None if it
-    holds neither.
+    """The seconds that a Retry-After header asks for.
+
+    The header holds seconds or an HTTP date. The result is None if it holds neither.
     """
     if not retry_after:
         return None

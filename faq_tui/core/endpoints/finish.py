@@ -1,8 +1,8 @@
-"""Read a reply's finish_reason: did the model end the answer, and if not, what did.
+"""Read a reply's finish_reason. It shows if the model itself ended the answer, or what else ended it.
 
 Servers spell the reasons in many ways. The tables hold the words of OpenAI, vLLM, SGLang, TGI, TensorRT-LLM,
 llama.cpp, Ollama, Anthropic, Gemini, Mistral, Cohere, DeepSeek, GLM, Qwen, watsonx and Bedrock, in lower case and
-without punctuation: `MAX_TOKENS`, `maxTokens` and `max tokens` are one word.
+without punctuation: `MAX_TOKENS`, `maxTokens` and `max tokens` count as the same word.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import re
 from typing import Any
 
 NORMAL = "normal"  # the model ended the answer
-TRUNCATED = "truncated"  # max_tokens or the end of the model's window
-FILTERED = "filtered"  # a filter of the server
+TRUNCATED = "truncated"  # the reply reached max_tokens or the end of the model's window
+FILTERED = "filtered"  # a filter of the server ended the reply
 TOOL_CALL = "tool_call"  # the model calls a tool instead of answering
 INTERRUPTED = "interrupted"  # the server could not go on
 FAILED = "failed"  # like INTERRUPTED, but another try usually helps
-UNKNOWN = "unknown_end"  # a word that is in no table
-MISSING = "missing"  # no finish_reason at all
+UNKNOWN = "unknown_end"  # the finish_reason is in no table
+MISSING = "missing"  # the reply has no finish_reason
 
 _WORDS = {
     NORMAL: "stop stopped stop_sequence stop_sequences stop_str stop_string stop_token stop_word stop_words "

@@ -1,4 +1,4 @@
-"""Read one delta or message of a choice: its answer, its reasoning, and signs that it is no answer at all.
+"""Read one delta or message of a choice: its answer, its reasoning, and a refusal or tool call.
 
 OpenAI's content is a text. Mistral, Anthropic-compatible servers and gateways send a list of typed parts instead.
 Reasoning comes in one of the response fields of the dialects, as a text, a list of parts or an object.
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from faq_tui.core.chat.dialects import response_fields
 
 ANSWER, THOUGHT, REFUSAL, TOOL = "answer", "thought", "refusal", "tool"
-PARTS = "content"  # the name of reasoning that is a part of the content
+PARTS = "content"  # the field that is given for reasoning inside the content
 _TYPES = {
     **dict.fromkeys(("", "text", "output_text", "message", "answer", "final"), ANSWER),
     **dict.fromkeys(("thinking", "thought", "reasoning", "reasoning_content", "reasoning_text", "think"), THOUGHT),
@@ -23,7 +23,7 @@ _TYPES = {
 }
 _TEXT_KEYS = ("text", "thinking", "reasoning", "content", "summary", "thought", "refusal", "value")
 _TOOL_FIELDS = ("tool_calls", "function_call")
-DEEPEST = 8  # parts may contain parts
+DEEPEST = 8  # limit of nesting, because parts may contain parts
 
 
 class Piece(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 LISTS = ("data", "models", "model_list", "items", "results", "result", "body")
 _NAMES = ("id", "model", "name", "model_name", "model_id", "key", "slug")
 _MORE = ("has_more", "next", "next_page", "nextPageToken", "next_page_token", "next_cursor")
-# Fields with the model's window in tokens; the first one counts. The last ones only bound it from above.
+# Fields with the model's window in tokens. The first one that an entry has is used. The last ones may be too large.
 _WINDOWS = (
     *("loaded_context_length", "max_model_len", "context_window", "max_context_length", "max_context_len", "n_ctx"),
     *("context_length", "context_size", "context_len", "contextLength", "contextWindow", "num_ctx", "max_seq_len"),
@@ -17,7 +17,7 @@ _WINDOWS = (
     *("max_position_embeddings",),
 )
 _INSIDE = ("top_provider", "meta", "metadata", "model_info", "limits", "limit", "capabilities", "details", "config")
-SMALLEST, LARGEST = 16, 10**9  # a window outside of these is a mistake
+SMALLEST, LARGEST = 16, 10**9  # a window outside of these limits, in tokens, is a mistake
 
 
 def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
@@ -30,7 +30,7 @@ def models_of(body: Any) -> dict[str, dict[str, Any]] | None:
             lists = [body[key] for key in LISTS if key in body]
             if any(one is not None for one in lists) or (not lists and body.get("object") != "list"):
                 return None
-        if isinstance(found, Mapping):  # one level deeper, or entries by name
+        if isinstance(found, Mapping):  # the list is one level deeper, or the object maps names to entries
             inner = models_of(found) if any(key in found for key in LISTS) else None
             if inner is not None:
                 return inner
@@ -63,12 +63,12 @@ def name_on(model: str, names: Iterable[str]) -> str | None:
 
 
 def window_of(entry: Mapping[str, Any]) -> int | None:
-    """The model's window for prompt and answer together, in tokens; None if the entry does not tell it."""
+    """The model's window for prompt and answer together, in tokens; None if the entry does not contain it."""
     inner = [entry[name] for name in _INSIDE if isinstance(entry.get(name), Mapping)]
     for field in _WINDOWS:
         sizes = [size for part in (entry, *inner) if (size := _tokens(part.get(field))) is not None]
         if sizes:
-            return min(sizes)  # a provider's limit may be below the model's
+            return min(sizes)  # a provider's limit may be lower than the model's
     return None
 
 

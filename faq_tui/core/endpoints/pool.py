@@ -29,7 +29,7 @@ from faq_tui.core.endpoints.waiting import Watch
 from faq_tui.core.run.events import Emit, Note, ServerBack, ServerWaiting
 from faq_tui.core.settings import Endpoint
 
-ENOUGH_REFUSALS = 8  # so many in a row, and a server that answered before refuses all requests
+ENOUGH_REFUSALS = 8  # after so many refusals in a row, a server counts as refusing all requests
 
 
 class Server:
@@ -46,7 +46,7 @@ class Server:
         self.limit = float(concurrency)
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
-        self.refusals = 0  # refusals in a row that no retry mends, such as of the key or the model's name
+        self.refusals = 0  # number of refusals in a row that a retry cannot avoid, such as of the key
         self.last_success = float("-inf")  # like all times below, by the event loop's clock
         self.paused_until = 0.0
         self.max_model_len: int | None = None
@@ -221,7 +221,7 @@ class Pool:
         return any(s.is_up and s is not server and s.paused_until <= self._now() for s in self.servers)
 
     def _changed(self, server: Server) -> None:
-        """React to the begin of an outage, to a probe that failed, and to the end of an outage."""
+        """React to the start of an outage, to a failed probe, and to the end of an outage."""
         watch, outage = server.watch, server.watch.outage
         if outage is not None:
             is_new = server.down_since is None
@@ -249,7 +249,7 @@ class Pool:
         self._serve()
 
     def _mind_patience(self) -> None:
-        """Start the time of patience when the last server goes down, and end it when a server is up."""
+        """Start the wait of `patience_s` when the last server goes down, and end it when a server is up."""
         if any(server.is_up for server in self.servers):
             if self._patience is not None:
                 self._patience.cancel()
@@ -264,7 +264,7 @@ class Pool:
         self._end(EndpointError(f"{advice}{waited}; finished work is kept"))
 
     def _end(self, error: Exception) -> None:
-        """Fail all requests, those that wait and all later ones."""
+        """Let all requests fail: those that wait now, and all later ones."""
         self._error = error
         for server in self.servers:
             server.watch.close()
@@ -288,7 +288,7 @@ class Pool:
             heapq.heappop(self._waiting)[2].set_result(server)
 
     def _serve_later(self, now: float) -> None:
-        """Hand out slots again when the first pause of a server ends. Returned slots are handed out at once."""
+        """Hand out slots again when the first pause of a server ends. Slots that are returned need no such call."""
         paused = [s.paused_until for s in self.servers if s.free > 0 and s.paused_until > now]
         if self._timer is not None:
             self._timer.cancel()

@@ -20,8 +20,9 @@ from faq_tui.core.settings import EMBEDDED, Endpoint
 
 E = TypeVar("E", bound=Endpoint)
 
-CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})  # no list of models, or not now
-REFUSES_BODY = frozenset({400, 422})  # of a request without messages
+# With these statuses, the server has no list of models, or cannot send it now.
+CANNOT_LIST = frozenset({404, 405, 408, 409, 410, 425, 429, 501})
+REFUSES_BODY = frozenset({400, 422})  # with these, a server refuses a request without messages
 # What a model's entry states about the server. (vLLM's `created` is the time of the request.)
 IDENTIFYING = ("id", "owned_by", "root", "parent", "max_model_len")
 PROBE_TIMEOUT_S = 8.0  # short enough that an error is shown within 15 s after the command's start
@@ -100,8 +101,8 @@ async def _look(client: Client, endpoint: Endpoint) -> ServerDescription:
 async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
     """True if the server has chat completions, although it refuses to list its models.
 
-    Keys without the right to list, web pages and redirects for this one path occur. The request has no message, so
-    servers refuse it as wrong, and it costs nothing.
+    Some keys may not list models, and some servers answer this path with a web page or a redirect. The request has no
+    message, so servers refuse it as wrong, and it costs nothing.
     """
     body = {"model": endpoint.model, "messages": [], "max_tokens": 1, "stream": False}
     try:
@@ -116,7 +117,7 @@ async def _has_chat(client: Client, endpoint: Endpoint) -> bool:
 def reachable(context: Context, endpoint: E) -> E:
     """The endpoint with the URL of a running server. If it is the embedded server, this function starts it.
 
-    If the embedded server ends, nothing starts it again, so the wait for it is short.
+    If the embedded server ends, nothing starts it again. So requests wait only a short time for it.
     """
     if endpoint.base_url != EMBEDDED:
         return endpoint

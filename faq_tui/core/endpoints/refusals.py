@@ -1,8 +1,8 @@
 """Find out which parameters a server refuses, from the body of its refusal.
 
 Servers describe a refusal in many ways: OpenAI and Azure in `param` and `code`; vLLM, Mistral, Anthropic and others
-in pydantic's `loc` and `type`; most of them in a sentence, some of them in the text of another error. A refusal is
-hostile input: any JSON is read, in a bounded time, and nothing is raised.
+in pydantic's `loc` and `type`. Most of them write a sentence, and some repeat the text of another error in it. A
+refusal is hostile input: this module reads any JSON in a bounded time, and raises no exception.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from faq_tui.core.endpoints.refusal_words import (
 MOST_NODES, DEEPEST, LONGEST_TEXT = 2000, 12, 8000
 MAX_TOKENS, MAX_COMPLETION_TOKENS = "max_tokens", "max_completion_tokens"
 LIMITS = frozenset({MAX_TOKENS, MAX_COMPLETION_TOKENS})
-KEPT = frozenset({"model", "messages"})  # a request cannot go without them
+KEPT = frozenset({"model", "messages"})  # a request cannot do without them
 # Words of common English: in a sentence they name a parameter only in quotes or after a word such as "parameter".
 COMMON_WORDS = frozenset({"stream", "n", "stop", "user", "store", "metadata", "tools", "prediction"})
-# Their value may be anything: leaving one out changes no distribution from which the reply is sampled.
+# These may be left out with any value, because they do not change the distribution from which the reply is sampled.
 FREE = frozenset({"seed", "stream", "stream_options", "chat_template_kwargs", "user", "store", "metadata"})
 # Values that mean the same as a missing parameter.
 NEUTRAL: Mapping[str, tuple[float, ...]] = {
@@ -46,24 +46,24 @@ NEUTRAL: Mapping[str, tuple[float, ...]] = {
     "frequency_penalty": (0,),
     "repetition_penalty": (1,),
 }
-NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # without effect at temperature 0
+NOT_IN_GREEDY = frozenset({"top_p", "top_k", "min_p"})  # they have no effect at temperature 0
 ECHOES = frozenset({"input", "ctx", "url", "request", "received", "body_sent", "documentation_url", "input_value"})
 NAMING = ("param", "parameter", "field", "property", "argument", "key", "additionalProperty", "name")
 CODES = ("code", "type", "error_type", "reason", "keyword", "error_code")
 MESSAGES = ("message", "msg", "detail", "description", "error", "title", "reason")
-# Objects of a request in which a server may say that the parameter is.
+# A server may name one of these objects of the request as the place of the parameter.
 PREFIXES = frozenset(
     {"body", "request", "req", "params", "parameters", "parameter", "extrabody", "generationconfig", "samplingparams"}
     | {"data", "json", "root", "options", "input", "inputs", "args", "kwargs", "config", "payload", "query"}
     | {"samplingparameters", "chatcompletionrequest"}
 )
-CHILDREN = {"chat_template_kwargs", "stream_options"}  # their keys stand for them
+CHILDREN = {"chat_template_kwargs", "stream_options"}  # a refusal of one of their keys leaves out the whole object
 ALIASES = {"randomseed": "seed", "thinking": "chat_template_kwargs", "enablethinking": "chat_template_kwargs"}
 
 
 @dataclass(frozen=True)
 class _Complaint:
-    """A text of a refusal, with the name of the parameter and the code that stand beside it; "" without."""
+    """A text of a refusal, with the parameter's name and the code that stand beside it ("" if there is none)."""
 
     text: str
     name: str = ""
@@ -73,9 +73,9 @@ class _Complaint:
 def refused_parameters(body: Any, sent: Mapping[str, Any]) -> frozenset[str]:
     """The parameters of the request `sent` that its refusal (parsed JSON or a text) names as not accepted.
 
-    A parameter is not refused if only its value is, unless the value means the same as a missing parameter or the
-    server accepts one value only. "max_tokens" is refused if the server wants "max_completion_tokens" instead, but
-    not if the number is too large for the window.
+    If only its value is refused, a parameter does not count as refused, unless the value means the same as a missing
+    parameter, or the server accepts only one value. "max_tokens" is refused if the server wants
+    "max_completion_tokens" instead, but not if the number is too large for the window.
     """
     names = _Names(sent)
     refused: set[str] = set()
@@ -150,7 +150,8 @@ def _refused_in(complaint: _Complaint, names: _Names, sent: Mapping[str, Any]) -
 def _is_refused(name: str, text: str, code: str, sent: Mapping[str, Any], alone: bool = False) -> bool:
     """True if the text says that the parameter `name` is not accepted.
 
-    `alone`: the refusal names the parameter apart from its text, so that it need not say more.
+    `alone` is true if the refusal names the parameter in a separate field. Then its text need
+    not say that the parameter is not accepted.
     """
     if name in LIMITS and ABOUT_ROOM.search(text):
         return False
@@ -216,9 +217,9 @@ def _name_in(node: Mapping[str, Any]) -> str:
 
 
 def _parsed(text: str) -> tuple[str, Any]:
-    """(the text, the JSON or the Python literal in it that describes errors; None if there is none).
+    """(the text, the JSON or Python literal in the text that describes errors). The latter is None if there is none.
 
-    The request, if a server repeats it, is cut off from the text.
+    If the text repeats the request, the repetition is cut off.
     """
     starts = [start for start in (text.find("{"), text.find("[")) if start >= 0]
     value = _literal(text[min(starts) :]) if starts else None

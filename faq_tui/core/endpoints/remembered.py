@@ -32,7 +32,9 @@ def stored_in(
     known: Capabilities = UNKNOWN,
     say: Callable[[str], None] = lambda _: None,
 ) -> LearnedCapabilities:
-    """Capabilities whose new facts are stored in a run's database. `say` gets a sentence on refused parameters."""
+    """Capabilities whose new facts are stored in a run's database. `say` is called with a sentence if the server
+    refuses parameters.
+    """
 
     def save(capabilities: Capabilities) -> None:
         rows.put(store, base_url, model, capabilities.to_json())
@@ -41,5 +43,5 @@ def stored_in(
 
 
 def known_capabilities(store: Store, base_url: str, model: str) -> Capabilities:
-    """What the run's database holds about the model on the server. It has only defaults if nothing is known."""
+    """The stored capabilities of the server for the model. If none are stored, the result has the defaults."""
     return Capabilities.from_json(rows.facts_of(store, base_url, model))

@@ -1,4 +1,4 @@
-"""The body of a chat request, from the settings and from what the server accepts. No server is needed to build it."""
+"""Build the body of a chat request from the settings and the known capabilities. No request is sent for this."""
 
 from __future__ import annotations
 

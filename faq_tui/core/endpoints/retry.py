@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 
 class GaveUpError(Exception):
-    """This request has failed, and no further try is made. Other requests may succeed."""
+    """This request has failed, and it is not sent again. Other requests may succeed."""
 
     def __init__(self, fault: RequestFault, reason: str = "") -> None:
         super().__init__(fault.advice)
@@ -50,7 +50,7 @@ class Servers(Protocol[S]):
         """True if the request that began at `began` failed because its server is down."""
 
     def stopped_answering(self, server: S, fault: RequestFault, since: float) -> bool:
-        """True if the server has answered nothing since then, and requests wait until it does."""
+        """True if the server has answered nothing since the time `since`. Then requests wait until it answers."""
 
     def has_another(self, server: S) -> bool: ...
 
@@ -66,13 +66,14 @@ async def with_retries(
     """Await `request(server)` until it succeeds, its tries are used up, or another try cannot help.
 
     `endpoint` sets the number of tries and the first wait. `on_retry(attempt, wait_s, reason)` is called before each
-    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It may
-    change the request; then the request is sent again at once. Otherwise it raises an exception.
+    further try. `on_refusal(server, fault, message)` is called if the server refuses only this request. It either
+    changes the request, which is then sent again at once, or raises an exception.
 
-    A failure because the server is down uses up no try, at most `FREE_OUTAGES` times; `on_retry` then gets attempt 0.
-    If all tries are used up and the server has stopped answering, the tries are counted anew once it answers.
+    The first `FREE_OUTAGES` failures because a server is down use up no try; `on_retry` then gets attempt 0. If all
+    tries are used up and the server has stopped answering, the tries are counted anew once it answers.
 
-    Raises GaveUpError if the tries are used up, EndpointError if no server can be asked, FaqError if no try can help.
+    Raises GaveUpError if the tries are used up, EndpointError if no server is left, and FaqError if no
+    further try can help.
     """
     failures, outages, waited, first_failure = 0, 0, False, 0.0
     while True:

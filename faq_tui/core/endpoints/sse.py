@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-MOST_LINE_BYTES = 16 << 20  # lines of well-behaved servers are much shorter
-MOST_EVENT_BYTES = 16 << 20  # largest size of all lines of an event together
+MOST_LINE_BYTES = 16 << 20  # longer lines are an error
+MOST_EVENT_BYTES = 16 << 20  # limit of the total size of an event's lines
 BOM = b"\xef\xbb\xbf"
 
 
@@ -30,7 +30,7 @@ class EventReader:
         self._start: bytes | None = b""  # bytes that may begin a byte order mark; None once the stream has begun
         # True if the last piece ended with CR; a LF at the start of the next piece belongs to it.
         self._after_cr = False
-        self._rest = bytearray()  # the line that is not complete yet; appending is fast even for small pieces
+        self._rest = bytearray()  # the incomplete last line; a bytearray appends small pieces fast
         self._data: list[bytes] = []
         self._size = 0  # number of bytes of the event's lines
         self._type = b""
@@ -69,9 +69,9 @@ class EventReader:
         return events
 
     def end(self) -> list[SentEvent]:
-        """Return an event that was not complete when the stream ended: some servers omit the last empty line.
+        """Return the event that was not complete when the stream ended.
 
-        The standard drops such an event.
+        The standard drops such an event. It is returned because some servers omit the last empty line.
         """
         held, self._start = self._start, None
         if held:
@@ -87,7 +87,7 @@ class EventReader:
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     def _field(self, line: bytes) -> None:
-        """Read a line that has another field than `data:`.
+        """Read a line with a field other than `data:`.
 
         A line that begins with a colon is a comment, which is ignored.
         """

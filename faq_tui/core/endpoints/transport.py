@@ -1,7 +1,7 @@
 """The HTTP client of one server. It uses `openai` with its aiohttp client, and translates exceptions of both.
 
-The libraries do connections, TLS, HTTP, proxies, decompression and timeouts. They are imported only when a client is
-opened, because the import takes a second.
+The libraries handle connections, TLS, HTTP, proxies, decompression and timeouts. They are imported only when a client
+is opened, because the import takes a second.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class Transport:
     def __init__(self, endpoint: Endpoint, key: str, on_head: Callable[[Any], Awaitable[None]]) -> None:
         """`on_head` is awaited with each httpx2.Response before the body is read. `send` raises the exceptions of
         `on_head`.
-
 
         Raises UsageError if the environment names a proxy that cannot be used.
         """
@@ -261,7 +260,7 @@ def _basic(url: SplitResult) -> str | None:
 def _trusted_certificates() -> Any:
     """The certificate authorities of the system or of $SSL_CERT_FILE.
 
-    If there are none, as in a minimal container, those of certifi.
+    If the system has none, as in a minimal container, the authorities of certifi are used.
     """
     import httpx2
 

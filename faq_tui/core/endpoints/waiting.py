@@ -17,13 +17,13 @@ from faq_tui.core.endpoints.faults import GATEWAY_STATUS, RequestFault, explain
 from faq_tui.core.endpoints.probe import PROBE_TIMEOUT_S, ServerDescription, look
 
 FIRST_PROBE_S, LONGEST_PROBE_S = 1.0, 30.0  # limits of the time between two probes
-PROBES_WITHIN_PATIENCE = 20  # least number of probes before the patience ends, if it lasts long enough
-CHAT_TIMEOUT_S = 30.0  # for a probe that asks for an answer
+PROBES_WITHIN_PATIENCE = 20  # least number of probes within `patience_s`, if this time is long enough
+CHAT_TIMEOUT_S = 30.0  # limit for a probe that requests an answer
 
 
 @dataclass
 class Outage:
-    """A time in which a server is down. Times are unix seconds."""
+    """A period in which a server is down. Times are unix seconds."""
 
     since: float
     reason: str
@@ -70,8 +70,8 @@ class Watch:
     def begin(self, fault: RequestFault, ask_for_answer: bool = False) -> None:
         """Begin an outage, unless the server is already down.
 
-        With `ask_for_answer`, only the answer to a short chat request ends it: some gateways list the models of a
-        server that is down.
+        With `ask_for_answer`, the outage ends only when the server answers a short chat request, because some
+        gateways list models even while the server behind them is down.
         """
         if self.outage is None:
             now = time.time()
@@ -127,7 +127,7 @@ class Watch:
 
 
 async def fault_of_probe(client: Client, ask_for_answer: bool = False) -> RequestFault | None:
-    """Send one probe. Returns None if the server is up, also if it refuses the request for its models."""
+    """Send one probe. Returns None if the server is up, even if it refuses to list its models."""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             await client.get_json("/models")

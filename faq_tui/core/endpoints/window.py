@@ -1,4 +1,4 @@
-"""Compute how long an answer may be, because prompt and answer share the model's window; and read server refusals."""
+"""Compute how long an answer may be, from the model's window and the prompt, or from the message of a refusal."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ from faq_tui.core.judging.reply_json import ALONE, SCORE_KEYS, entries, json_and
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
-REASON_CHARACTERS = 240  # without a limit, a small model may write one string until max_tokens
+REASON_CHARACTERS = 240  # limit of the reason; without it, a small model may go on until max_tokens
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The scores of one answer. `parts` is empty if only the overall score could be read."""
+    """The scores of one answer. `parts` holds the scores for the criteria; it is empty if they could not be read."""
 
     overall: float
     parts: dict[str, float] = field(default_factory=dict)
@@ -74,7 +74,7 @@ QUOTED = re.compile(r"\s*(\d{1,2}(?:\.\d+)?)\s*(?:(?:/|out of)\s*10)?\s*")
 
 
 class InvalidReplyError(ValueError):
-    """The reply does not fit the schema; the message tells a person and the judge why."""
+    """The reply does not fit the schema. The message says why, for a person and for the judge."""
 
 
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
@@ -165,7 +165,7 @@ def _loose(body: dict[str, Any]) -> Verdict | None:
 
 
 def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each label with its text, from the last heading with this label to the next heading."""
+    """Yield each label with its text, which goes from the last heading with this label to the next heading."""
     if tuple(labels) == (ALONE,):
         yield ALONE, raw
         return

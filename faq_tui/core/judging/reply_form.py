@@ -1,7 +1,7 @@
 """Choose how a judge's server is asked for JSON: by a schema, as any JSON object, or by the prompt alone.
 
-Servers refuse a form in many words, or accept and ignore it. What a server does is remembered, so that no later
-request is wasted.
+A server that does not support a form refuses it in one of many wordings, or accepts and ignores it. The form that
+works is remembered, so that no later request is wasted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from faq_tui.core.endpoints.window import is_about_room
 
 SCHEMA, OBJECT, TEXT = "json_schema", "json_object", "text"
 FORMS = (SCHEMA, OBJECT, TEXT)
-IGNORED = 4  # first replies in a row that break the schema, until the server counts as one that ignores it
+IGNORED = 4  # after so many replies in a row that break the schema, the server counts as ignoring the schema
 # These statuses say nothing about the request itself.
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
-_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # with these, a refusal may mean the form in any words
+_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # a refusal with these may be about the form
 _FORM_WORDS = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|structured|schema|guided|grammar|outlines|\bformat\b",
     re.IGNORECASE,
@@ -31,13 +31,13 @@ class ReplyForm:
     """The form in which one server is asked for replies. All requests of a judge share one object."""
 
     def __init__(self, known: str = "", save: Callable[[str], None] = lambda _form: None) -> None:
-        """`known` is the form that an earlier run has found, or "". `save` is called when the form becomes known."""
+        """`known` is the form that an earlier run found, or "". `save` is called with the form once it is known."""
         self.form = known if known in FORMS else SCHEMA
         self.known = known in FORMS
         self._save = save
         self._first = asyncio.Lock()
         self._other_refusal = False  # True once the server refused a request in every form
-        self._broken = 0  # replies in a row that break the schema; -1 once a reply kept to it
+        self._broken = 0  # number of replies in a row that break the schema; -1 once a reply fits it
 
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
         """Await `request(parameters)`, in the form that the server accepts. Raises what the request raises.
@@ -66,7 +66,10 @@ class ReplyForm:
         raise AssertionError("the last form returns or raises")
 
     def read(self, fits: bool) -> None:
-        """Note if a first reply fits the schema. A server that ignores the schema is no longer sent one."""
+        """Record whether the first reply to a prompt fits the schema.
+
+        A server that ignores the schema gets no further request with a schema.
+        """
         if self.form != SCHEMA or self._broken < 0:
             return
         self._broken = -1 if fits else self._broken + 1

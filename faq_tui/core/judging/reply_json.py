@@ -1,7 +1,7 @@
-"""Find the JSON in a judge's reply, and the entry of each answer in it, if the server does not enforce the schema.
+"""Find the JSON in a judge's reply and the entry of each answer in this JSON, for servers that enforce no schema.
 
-Judges wrap their JSON in prose or Markdown, and arrange the answers as an object by label, as a list, or one level
-deeper. An entry that cannot be assigned to one answer is left out.
+Judges put prose or Markdown around their JSON. They write the answers as an object with a key for each label, as a
+list, or one level deeper in another object. An entry that cannot be assigned to one answer is left out.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ _START = re.compile(r"\{|\[(?=\s*\{)")
 _LABEL = re.compile(
     r"\W*(?:answer|candidate|response|option|model|assistant)?[\s_:#-]*([a-z]|\d{1,2})\W*", re.IGNORECASE
 )
-MOST_STARTS = 50  # places in a reply where JSON may begin
-DEEPEST = 4  # objects around the entries
+MOST_STARTS = 50  # limit of places in a reply at which JSON is looked for
+DEEPEST = 4  # limit of nested objects around the entries
 
 
 def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def json_and_prose(raw: str) -> tuple[list[Any], str]:
-    """(JSON values, prose) of a reply: the reply itself, or the JSON objects, and lists of objects, in its prose.
+    """(JSON values, prose) of a reply. The values are the whole reply, or the objects and lists of objects in it.
 
     If a part that begins like JSON is no JSON, such as a reply that was cut off, the whole reply counts as prose.
     """
@@ -91,7 +91,7 @@ def _of_list(items: list[dict[str, Any]], labels: Sequence[str]) -> dict[str, An
 
 
 def _assigned(names: Sequence[str], values: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
-    """Each value by the label that its name means: `A`, `Answer B`, `candidate_2`. Numbers count from 1 or 0."""
+    """Map labels to values. A name such as `A`, `Answer B` or `candidate_2` gives the label."""
     found: dict[str, Any] = {}
     matches = [_LABEL.fullmatch(name) for name in names]
     first = 0 if any(match is not None and match[1] == "0" for match in matches) else 1

@@ -1,4 +1,4 @@
-"""Check from its files whether a folder holds a model that can be loaded. No weights are read, only their headers."""
+"""Check whether the files in a folder are a model that can be loaded. Of the weights, only the headers are read."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from faq_tui.core.base.errors import UsageError
 from faq_tui.core.models.headers import is_pointer, tensors_of
 
 ADAPTER = "adapter_config.json"
-# The weights of the table of token embeddings, as the architectures of transformers name them.
+# The names of the token embedding's weights in the architectures of transformers.
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
 )
-_ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")  # layers, other towers
+_ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")  # inside layers or other towers
 FETCH = "fetch the model again"
 
 
 def no_model_in(folder: Path) -> str:
-    """A sentence about a folder without a config.json: what it holds instead, and what to name."""
+    """The rest of a sentence about a folder without config.json: what it holds instead, and which folder to name."""
     names = _names(folder)
     if ADAPTER in names:
         base = _base_of_adapter(folder)
@@ -40,8 +40,8 @@ def no_model_in(folder: Path) -> str:
 def check_folder(key: str, folder: Path, weights: bool = True) -> None:
     """Raise UsageError if the files of `folder` are no model. `key` is the setting that names the folder.
 
-    Checked are config.json, tokenizer files that are only pointers of Git LFS and, with `weights`, the headers of the
-    weights. The messages name the folder.
+    The function reads config.json, and finds tokenizer files that are only pointers of Git LFS. With `weights`, it
+    also reads the headers of the weights. The messages name the folder.
     """
     if not (folder / "config.json").is_file():
         raise UsageError(f"{key} {folder} {no_model_in(folder)}")
@@ -60,7 +60,10 @@ def check_folder(key: str, folder: Path, weights: bool = True) -> None:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The object in config.json. Raises UsageError if it cannot be read, or names its architectures wrongly."""
+    """The object in config.json. Raises UsageError if it cannot be read.
+
+    Also raises UsageError if its `architectures` is not a list of names.
+    """
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -22,23 +22,26 @@ from faq_tui.core.worker.parent import without_keys
 
 VERSION = 1  # increase this number if the facts of the same files change
 SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")  # files that tokenizers and templates consist of
-INDEX = ".index.json"  # lists tensors only
+INDEX = ".index.json"  # ending of files that only list tensors
 
 Roles = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ShapeFacts:
-    """The results of one conversation. A text is the reason why the template cannot write it; "" if it can."""
+    """The results for one conversation.
+
+    Each text is the reason why the template cannot write the conversation in this form; "" if the template can.
+    """
 
     question: str  # the conversation without an answer
     plain: str  # with an answer
     reasoned: str  # with reasoning and an answer
     prompt: str  # with the beginning of the model's turn
-    folded: bool  # a system turn becomes the beginning of the user's next turn
-    joined: bool  # turns of the same role become one turn
-    parts: bool  # the template reads only messages whose content is a list of parts
-    largest_id: int  # the largest token id in the texts; -1 if nothing was written
+    folded: bool  # True if a system turn becomes the beginning of the user's next turn
+    joined: bool  # True if adjacent turns of the same role become one turn
+    parts: bool  # True if the template reads only messages whose content is a list of parts
+    largest_id: int  # the largest token id in the rendered texts; -1 if there are none
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class TokenizerFacts:
     specials: tuple[str, ...]  # special tokens, which no text may contain
     eos: str | None  # the end token
     shapes: dict[Roles, ShapeFacts]
-    beyond: tuple[tuple[str, int], ...]  # the first ordinary tokens without a row in the embedding, with their ids
+    beyond: tuple[tuple[str, int], ...]  # (token, id) of the first ordinary tokens that have no row in the embedding
     beyond_count: int  # the number of all such tokens
     special_beyond: tuple[tuple[str, int], ...]  # the same for special tokens
     named_beyond: tuple[tuple[str, str, int], ...]  # (name, token, id), such as ("eos_token", "</s>", 32000)
@@ -61,7 +64,7 @@ class ModelFolder:
     key: str  # the setting that names it, such as target.model
     name: str
     folder: Path
-    trusted: bool  # its Python code may run
+    trusted: bool  # True if its Python code may run
     rows: int | None  # the number of rows of its embedding; None if unknown
 
 
@@ -70,7 +73,7 @@ def tokenizer_facts(
 ) -> TokenizerFacts:
     """Try the tokenizer and the chat template on conversations with the roles in `shapes`. Takes about three seconds.
 
-    The facts are stored in the run's cache, and are found again if the files change. Raises UsageError if the
+    The facts are stored in the run's cache. If the files change, they are determined again. Raises UsageError if the
     tokenizer cannot be loaded, or if the template takes too much time or memory.
     """
     key = digest(VERSION, _hash_of_files(model.folder), model.trusted, model.rows, sorted(shapes), _installed())
@@ -103,7 +106,7 @@ def _tried(run: Run, model: ModelFolder, shapes: Sequence[Roles], cancel: Cancel
         run_worker("check_tokenizer", spec, messages.append, cancel, log, without_keys(run.settings))
     except (UsageError, Stopped):
         raise
-    except FaqError as error:  # the kernel ended the process, for example
+    except FaqError as error:  # for example, the operating system ended the process
         raise UsageError(
             f"the tokenizer and the chat template of {model.key} {model.name} cannot be tried ({error}): "
             "use the files of the model's publisher"

@@ -13,7 +13,7 @@ KINDS = ("layer_started", "module", "layer_done")
 
 
 class LayerMessages:
-    """The messages about layers in the file `path`. An earlier attempt may have left some there."""
+    """The messages about layers in the file `path`. The file may hold messages of an earlier attempt."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -30,7 +30,7 @@ class LayerMessages:
         return noted
 
     def resume_at(self, layer: int, progress: QuantizationProgress, send: Send) -> None:
-        """Send the recorded messages of the layers before `layer`, which is computed next. Forget the others."""
+        """Send the recorded messages of the layers before `layer`, the next layer to compute. Delete the others."""
         kept = [message for message in self._read() if message["layer"] < layer]
         with atomic_text(self._path) as file:
             file.writelines(json.dumps(message) + "\n" for message in kept)

@@ -1,7 +1,7 @@
 """Find control tokens in a reply: no calibration text may contain a special token of the target.
 
-They come from a wrong chat template of the server, from a model that goes on with the user's next turn, or from tags
-of a model that no dialect knows.
+They have three causes: the server uses a wrong chat template, the model goes on with the user's next turn, or the
+model uses tags that no dialect knows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ControlTokens:
 
     def __init__(self, of: Mapping[str, str] | None = None) -> None:
         self._of = of or {}
-        self._lengths: dict[str, set[int]] = defaultdict(set)  # of the tokens with the same two first characters
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # by the first two characters of the tokens
         for token in self._of:
             self._lengths[token[:2]].add(len(token))
 
@@ -46,7 +46,7 @@ class ControlTokens:
     def found_in(self, reasoning: str, answer: str, question: str) -> str | None:
         """Why the reply is unusable; None if it has no control token.
 
-        Tokens of chat templates that the question contains may be quoted, unless the target has them.
+        A reply may quote tokens of chat templates that the question contains, unless they are tokens of the target.
         """
         for text in (answer, reasoning):
             token = self._special_in(text)
@@ -59,7 +59,10 @@ class ControlTokens:
         return None
 
     def _special_in(self, text: str) -> str | None:
-        """A special token that the text contains. Some models have thousands; only their starts are searched for."""
+        """A special token that the text contains; None if there is none.
+
+        Some models have thousands of special tokens, so the text is searched only for their first two characters.
+        """
         for start, lengths in self._lengths.items():
             at = text.find(start)
             while at >= 0:

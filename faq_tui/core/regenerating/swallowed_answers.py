@@ -5,7 +5,7 @@ from __future__ import annotations
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.settings import Source
 
-ENOUGH = 4  # candidates in a row, none of which has an answer
+ENOUGH = 4  # so many first candidates without an answer are enough to recognise the server
 NO_FIELD = ("inline", "none")  # dialects of replies whose reasoning is not in a field of its own
 
 

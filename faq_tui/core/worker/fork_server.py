@@ -3,7 +3,7 @@
 Its program is `python -m faq_tui.core.worker.fork_server SOCKET_FD`. After the imports it sends `ready`. Each request
 then carries a task's name, a working directory and three file descriptors: the child's stdin, the log and the channel
 for messages. The server answers with the child's pid and a pidfd, and with the child's exit status when it has ended.
-It serves one child at a time, and it ends when the parent closes the socket, also by its death.
+It serves one child at a time. It ends when the parent closes the socket or dies.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ LIBRARIES = (
     "transformers.models.auto.tokenization_auto",
 )
 POLL_S = 0.2  # seconds between two looks at the socket during the imports
-LEAVING_S = 1.0  # seconds in which threads that end must have ended
-MAX_REQUEST = 1 << 16  # bytes
+LEAVING_S = 1.0  # longest wait for the end of threads, in seconds
+MAX_REQUEST = 1 << 16  # limit of a request, in bytes
 
 
 def main() -> None:
@@ -45,7 +45,7 @@ def main() -> None:
     if not _has_one_thread():
         return  # a forked child has only one thread; locks that another thread holds now would stay locked in it
     gc.collect()
-    gc.freeze()  # a collection in a child would write to these objects and thereby copy the memory
+    gc.freeze()  # otherwise garbage collection in a child would write to shared memory and so copy it
     server.send(json.dumps({"ready": True}).encode())
     while serve_one(server):
         pass
@@ -61,7 +61,7 @@ def _has_one_thread() -> bool:
 
 
 def import_libraries() -> None:
-    """Import what is slow to import and safe to fork: it uses no GPU and starts no threads, as gptqmodel does."""
+    """Import libraries that are slow to import and safe to fork. gptqmodel is not safe, because it starts threads."""
     # OpenBLAS starts its threads when it is loaded. Tasks compute with torch, so numpy and scipy need no threads.
     unset = "OPENBLAS_NUM_THREADS" not in os.environ
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -81,7 +81,7 @@ def _ends_with(server: socket.socket) -> Iterator[None]:
     def watch() -> None:
         while not over.is_set():
             if select.select([server], [], [], POLL_S)[0]:
-                os._exit(1)  # requests come only after `ready`, so the socket is closed
+                os._exit(1)  # no request comes before `ready`, so the socket must be closed
 
     thread = threading.Thread(target=watch, daemon=True, name="lifeline")
     thread.start()

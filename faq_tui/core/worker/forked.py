@@ -23,10 +23,10 @@ from faq_tui.core.base.cancel import CancelToken
 
 # A process that has used CUDA or ROCm cannot be forked, and some libraries look for GPUs when they are imported.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-ENOUGH_MEMORY = 4 << 30  # bytes; with less free memory, the 450 MB of the server are needed elsewhere
+ENOUGH_MEMORY = 4 << 30  # bytes; with less free memory, the server's 450 MB are not spent
 POLL_S = 0.2  # seconds between two looks at the request to stop
-LEAVING_S = 1.0  # seconds from the end of the requests until the server is killed
-MAX_ANSWER = 1 << 10  # bytes
+LEAVING_S = 1.0  # seconds that the server has to end before it is killed
+MAX_ANSWER = 1 << 10  # limit of an answer, in bytes
 
 
 class ForkedChild:
@@ -47,7 +47,7 @@ class ForkedChild:
         self.send_signal(signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit status. If the server has died, the child is killed, because its status is lost."""
+        """The exit status. If the server has died, the child's status is lost, so the child is killed."""
         if self.returncode is None:
             answer, _ = self._server.receive(timeout)
             if answer is None:
@@ -61,7 +61,7 @@ class ForkedChild:
 
 
 class _Server:
-    """A fork server. Its children have its environment."""
+    """A fork server. Its children inherit its environment variables."""
 
     def __init__(self, environment: dict[str, str], folder: Path, log: int) -> None:
         self.environment = environment
@@ -104,7 +104,7 @@ class _Server:
         return json.loads(data or b"{}"), list(fds)
 
     def end(self) -> None:
-        self._socket.close()  # the server ends when it notices that
+        self._socket.close()  # the server notices this and ends
         try:
             self._process.wait(LEAVING_S)
         except subprocess.TimeoutExpired:
@@ -114,7 +114,7 @@ class _Server:
 
 _one_child = threading.Lock()  # held from the start of a forked child to its end
 _server: _Server | None = None
-_failed = False  # the server could not import the libraries, or has died
+_failed = False  # True if the server could not import the libraries, or has died
 
 
 def fork_child(
@@ -128,8 +128,8 @@ def fork_child(
 ) -> ForkedChild | None:
     """Let the fork server start a worker child in the working directory `folder`, with these file descriptors.
 
-    A server with another environment is replaced. Returns None if the server cannot be used, or if a stop
-    was requested.
+    If the running server has other environment variables, a new one replaces it. Returns None if the server cannot
+    be used, or if a stop was requested.
     """
     global _server, _failed
     if _failed or not safe() or not _one_child.acquire(blocking=False):
@@ -166,7 +166,7 @@ def safe() -> bool:
 
 
 def enough_memory() -> bool:
-    """True if the server's memory is not needed for something else."""
+    """True if enough memory is free for the server."""
     try:
         text = Path("/proc/meminfo").read_text(encoding="ascii")
     except OSError:

@@ -23,7 +23,7 @@ class Dialog(ModalScreen[T | None]):
 
     DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Close")]
-    HINT: ClassVar[str] = ""  # names the keys
+    HINT: ClassVar[str] = ""  # the text that names the keys
     cancelled: T | None = None
 
     def __init__(self, title: str = "") -> None:

@@ -27,13 +27,13 @@ Check = Callable[[Values], Mapping[str, str]]
 class Field:
     """One value of a form.
 
-    `text` and `number` are typed; an empty text is None. A `choice` is one of `choices`, given as (label, value), and
-    a `switch` is no or yes. The value of `several` is a tuple of values from `choices`. The `help` of a choice may
-    depend on the chosen value.
+    The user types a `text` or a `number`; if nothing is typed, the value is None. The value of a `choice` is one of
+    `choices`, which are pairs (label, value). The value of a `switch` is False or True. The value of `several` is a
+    tuple of values from `choices`. The `help` of a `choice` may depend on the chosen value.
     """
 
     key: str  # also the id of the widget
-    value: Any  # at first
+    value: Any  # the initial value
     kind: Literal["text", "number", "choice", "switch", "several"] = "text"
     label: str = ""
     help: str | Callable[[Any], str] = ""
@@ -41,10 +41,10 @@ class Field:
 
 
 class Several(OptionList):
-    """A list of options. Enter includes or excludes one. Words show the choice for terminals without colours."""
+    """A list of options. Enter includes or excludes one. "yes" or "no" shows this, even without colours."""
 
     class Changed(Message):
-        """An option was included or excluded."""
+        """The user has included or excluded an option."""
 
     def __init__(self, choices: Sequence[tuple[str, Any]], chosen: Sequence[Any], *, id: str | None = None) -> None:
         self._choices = [(label, value, value in chosen) for label, value in choices]
@@ -68,7 +68,7 @@ class Several(OptionList):
 
 
 class FieldRow(Vertical):
-    """The label and the widget of a field. Below them is the reason why its value is refused."""
+    """The label and the widget of a field. If the value is refused, the reason is shown below them."""
 
     problem: reactive[str] = reactive("", repaint=False, init=False)
 
@@ -116,8 +116,7 @@ class Form(Vertical):
     """The fields, one below the other. A changed value has a bold label.
 
     `check` gets all values and returns the reasons why some are refused, by key. A reason for a key without a field,
-    such as "", is about the whole form.
-    A reason is shown as soon as the value is changed, or when the form is submitted.
+    such as "", is about the whole form. A reason is shown once the user changes the value or submits the form.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "form.tcss").read_text(encoding="utf-8")
@@ -131,7 +130,7 @@ class Form(Vertical):
     def __init__(self, fields: Sequence[Field], check: Check = lambda _values: {}) -> None:
         super().__init__()
         self._fields, self._check = fields, check
-        self._submitted = False  # whether the user has tried to submit these values
+        self._submitted = False  # True once the user has tried to submit these values
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="rows"):
@@ -149,7 +148,7 @@ class Form(Vertical):
 
     @property
     def dirty(self) -> bool:
-        """Whether a value differs from the first one."""
+        """True if a value differs from its initial value."""
         return any(row.value != row.field.value for row in self.rows)
 
     async def show_fields(self, fields: Sequence[Field]) -> None:

@@ -1,4 +1,4 @@
-"""The columns of all tables: cells of a fixed width with gaps before them, and an ellipsis where a text is cut.
+"""The columns of all tables. A cell has a fixed width and a gap before it; an ellipsis shows where a text is cut.
 
 A `LineList` makes a line with these columns when it draws it. Textual's DataTable first needs every row;
 `benchmarks/widgets.py` compares both.
@@ -25,8 +25,10 @@ Cell = tuple[str, str]  # (text, style)
 
 @dataclass(frozen=True)
 class Column:
-    """`name` is its heading. `width` is in cells, without the gap. With 0, a text is neither cut nor padded, and
-    `filled` can set the width."""
+    """`name` is the heading of the column. `width` is in cells, without the gap.
+
+    With `width` 0, a text is neither cut nor padded, and `filled` can set the width.
+    """
 
     name: str = ""
     width: int = 0
@@ -43,7 +45,7 @@ def filled(columns: tuple[Column, ...], width: int, least: int = 1) -> tuple[Col
 
 
 def fitted(text: str, column: Column) -> str:
-    """Sanitized text in exactly `column.width` cells, if the column has a width."""
+    """Sanitize the text, and fit it into exactly `column.width` cells if the column has a width."""
     width = column.width
     text = sanitize(text, 4 * width if width and column.cut == "end" else None)
     if width and cell_len(text) > width:
@@ -65,7 +67,7 @@ def row(columns: Iterable[Column], cells: Iterable[Cell]) -> Text:
 
 
 def row_strip(columns: Iterable[Column], cells: Iterable[Cell], base: Style) -> Strip:
-    """The same line as Textual draws it. This is faster than `row`."""
+    """The line of `row` as a Strip, the form that Textual draws. This function is faster than `row`."""
     segments = []
     for column, (text, style) in zip(columns, cells, strict=True):
         segments.append(Segment(" " * column.gap, base))

@@ -178,5 +178,5 @@ GRANITE = Headings(
 OTHER_TAGS = OtherTags(
     name="other-tags",
     title="other tags",
-    help="Reasoning in any other pair of tags at the start of a reply whose name speaks of thinking.",
+    help="Reasoning in any other pair of tags at the start of a reply, if the name of the tags speaks of thinking.",
 )

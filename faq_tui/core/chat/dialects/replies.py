@@ -42,7 +42,7 @@ END_TOKENS = (
 
 @dataclass(frozen=True)
 class OtherTags(ReasoningDialect):
-    """Any pair of tags at the start of a reply whose name speaks of thinking."""
+    """Any pair of tags at the start of a reply, if the name of the tags speaks of thinking."""
 
     def split_reply(self, text: str) -> Parts | None:
         opening = _OPEN.match(text)

@@ -1,7 +1,8 @@
 """A Triton kernel for the column walk on CUDA: it quantizes a run of columns and corrects the columns after them.
 
-A column needs some ten operations on one row of numbers. As separate CUDA kernels, launching them takes longer than
-the arithmetic. Here one program keeps the run's columns of some outputs in registers and does all of it.
+A column needs some ten operations on one row of numbers. If each operation were a separate CUDA kernel, launching the
+kernels would take longer than the arithmetic. Here one program does all operations for some outputs, and keeps their
+columns of the run in registers.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-OUTPUTS = 32  # outputs of one program
-RUN = 64  # most columns of one run; all of them are in registers
+OUTPUTS = 32  # number of outputs that one program computes
+RUN = 64  # limit of the columns of one run, because all of them are in registers
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RunGrid:
     most: float
     limit: Any = None  # [..., out] float32
     diagonal: Any = None  # [..., run] float32
-    outliers: Any = None  # [..., run, out] bool, which is written
+    outliers: Any = None  # [..., run, out] bool, written by `quantize_run`
 
 
 @cache
@@ -124,8 +125,8 @@ def _installed() -> bool:
 def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any, values: Any, errors: Any) -> None:
     """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
 
-    `columns` [..., run, out] end with the values that they had just before they were quantized. `ahead` and `drift`
-    (or None) are the parts [..., run, run] of the matrices in `walk`. `codes` (as floats), `values` and `errors`,
+    At the end, `columns` [..., run, out] hold the values that they had just before they were quantized. `ahead`
+    and `drift` (or None) are the parts [..., run, run] of the matrices in `walk`. `codes` (as floats), `values` and `errors`,
     [..., run, out], are written. The last dimension of every tensor is contiguous.
     """
     import triton

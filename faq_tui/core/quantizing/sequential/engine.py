@@ -53,8 +53,8 @@ def quantize_layers(
     """Quantize the model in the folder `target` and write it into `job.out`. Returns further entries of the manifest.
 
     If the job has a folder for checkpoints, each finished layer stays there until the model is written, and a later
-    attempt goes on after the last finished layer. After a cancel, raises `Stopped` when the current module is
-    finished, or earlier.
+    attempt continues after the last finished layer. After a cancel, the function raises `Stopped` at the latest when
+    the current module is finished.
     """
     cancel.check()
     stack = open_stack(target, job.trust_remote_code)
@@ -97,7 +97,7 @@ def quantize_layers(
 
 
 def _origin(job: QuantizationJob, target: Path) -> str:
-    """A hash of all that the layers depend on. An attempt does not go on from layers with another origin."""
+    """A hash of everything that the quantized layers depend on. Layers with another hash are not reused."""
     files = [
         (path.name, path.stat().st_size, path.stat().st_mtime_ns)
         for path in sorted([target / "config.json", *target.glob("*.safetensors*")])
@@ -107,7 +107,7 @@ def _origin(job: QuantizationJob, target: Path) -> str:
 
 
 def _begin(place: Path, origin: str) -> None:
-    """Remove everything in `place` that is not from an attempt with this origin."""
+    """Remove everything in the folder `place` that an attempt with another origin left there."""
     path = place / ORIGIN
     try:
         known = json.loads(path.read_text(encoding="utf-8"))

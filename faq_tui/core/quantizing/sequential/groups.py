@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 EXPERT = re.compile(r"\.\d+\.")  # the number of an expert, as in mlp.experts.17.up_proj
-# Routers are not quantized: they are small, and a wrongly chosen expert harms quality much.
+# Routers are not quantized, because they are small, and because a wrong choice of an expert harms quality much.
 KEPT = re.compile(r"(^|\.)(gate|router|shared_expert_gate)$")
 
 
@@ -69,7 +69,7 @@ def find_groups(layer: Any, run: Callable[[], Any]) -> list[ModuleGroup]:
 
 
 def _expert_groups(names: list[str]) -> list[ModuleGroup]:
-    """First the gate and up projections, then the down projections, which read their outputs."""
+    """Two groups: the gate and up projections, and then the down projections, which read their outputs."""
     first = [name for name in names if not name.endswith((".down_proj", ".w2"))]
     share: dict[str, str] = {}  # maps each expert to the first of its modules
     groups = [

@@ -14,7 +14,7 @@ DAMP_STEPS = (
     10.0,
     100.0,
     1000.0,
-)  # factors of the recipe's damping, tried until the matrix is positive definite
+)  # the recipe's damping is multiplied by each of these until the matrix is positive definite
 
 
 class UnsolvableHessian(FaqError):
@@ -29,7 +29,7 @@ class Hessian:
     """Accumulates H, the mean of 2 x xᵀ over all calibration tokens x, in float32 on the inputs' device.
 
     GPTAQ also needs C, the mean of 2 (x̃ - x) xᵀ, where x̃ is the input of the same token in the unquantized model.
-    With `drift`, C is accumulated, too.
+    C is accumulated only if `drift` is true.
     """
 
     def __init__(self, in_features: int, device: Any, drift: bool = False) -> None:
@@ -41,7 +41,7 @@ class Hessian:
         self.tokens = 0
 
     def add(self, inputs: Any, unquantized: Any = None) -> None:
-        """Add `inputs`: [..., in_features] of any floating dtype. `unquantized` are x̃, of the same shape."""
+        """Add `inputs`, [..., in_features] of any floating dtype. `unquantized` holds their x̃ in the same shape."""
         rows = inputs.detach().reshape(-1, self.sum.shape[0]).float()
         with _fast_products(inputs):
             self.sum.addmm_(rows.t(), rows)
@@ -79,7 +79,8 @@ def drifts(hessians: Sequence[Hessian]) -> Any:
 def _fast_products(inputs: Any) -> Iterator[None]:
     """Let CUDA multiply in TF32 if `inputs` are bfloat16 or float16.
 
-    TF32 has 10 bits of mantissa, float16 has 10 and bfloat16 has 7. So no input is rounded. Sums are in float32.
+    TF32 and float16 have a mantissa of 10 bits, and bfloat16 has one of 7 bits. So no input is rounded. Sums are in
+    float32.
     """
     import torch
 
@@ -121,9 +122,10 @@ def factorize(mean: Any, damp: float, by_activation: bool, group: int = 0) -> Fa
     """Compute the Cholesky factor U of the inverse of each Hessian in `mean`, [..., in, in].
 
     This is the first step of SpQR (Dettmers et al. 2023) and of GPTQ (Frantar et al. 2022). With `by_activation`,
-    columns are sorted by falling diagonal of H, with dead columns last; otherwise the columns keep their order. If
-    `group` is not 0, groups of so many columns stay together: whole groups are sorted by their largest diagonal, and
-    columns within their group (group-aware reordering, Gafni et al. 2025, arXiv:2505.14638).
+    columns are sorted by the diagonal of H, largest first, and dead columns come last. Otherwise the columns keep
+    their order. If `group` is not 0, groups of so many columns stay together: the groups are sorted by their largest
+    diagonal element, and the columns are sorted within each group (group-aware reordering, Gafni et al. 2025,
+    arXiv:2505.14638).
 
     Each dead column gets H_ii = 1. Then damp * mean(|diag H|) is added to the diagonal of H, and U is the upper
     Cholesky factor of H⁻¹. If H⁻¹ has no such factor, more damping is tried. Raises UnsolvableHessian if no damping
@@ -190,7 +192,7 @@ def with_drift(factor: Factor, drift: Any, alpha: float) -> Factor:
 
 
 def _factor(mean: Any, diagonal: Any, order: Any, added: Any, out: Any) -> Any:
-    """Write U into `out`. Returns a tensor that is true if this fails, so that the CPU need not wait for the GPU.
+    """Write U into `out`. Returns a tensor that is true if this fails; the CPU need not wait for its value.
 
     Let J be the matrix that reverses the order of rows. If J H J = L Lᵀ, then H⁻¹ = (J L⁻¹ J)ᵀ (J L⁻¹ J), and J L⁻¹ J
     is upper triangular. This needs one Cholesky factorization; inverting H would need two.

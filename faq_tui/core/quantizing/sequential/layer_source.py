@@ -1,4 +1,4 @@
-"""Open a model for the walk, so that no more than one layer of its weights is in memory at a time."""
+"""Open a model for the walk, so that the weights of only one layer are in memory at a time."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _shell(folder: Path, trust_remote_code: bool) -> Any:
 
 
 def _unread(stack: Stack, folder: Path) -> str:
-    """A parameter of the model's base that the files do not have under its name; "" if they have all."""
+    """The name of a parameter of the model's base that the files lack; "" if they lack none."""
     stored = tensors_of(folder)
     prefix = _prefix(stack)
     return next((name for name in (f"{prefix}{key}" for key in stack.base.state_dict()) if name not in stored), "")

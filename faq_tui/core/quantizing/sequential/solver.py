@@ -19,7 +19,7 @@ STEP = 32  # columns per step; after each step, the rest of the block is updated
 
 
 class Rule(Protocol):
-    """How a method rounds weights. W is stored transposed, so that a column of W is one contiguous row."""
+    """How a method rounds weights. W is stored transposed, so that each column of W is a contiguous row."""
 
     codes: Any  # [..., in, out] in solving order, as floats
 

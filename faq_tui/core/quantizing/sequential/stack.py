@@ -15,7 +15,8 @@ class Stack:
     """The decoder layers.
 
     `name` is the attribute path of the list of layers, such as `model.layers`. `base` is the model without its head.
-    `load` reads the weights of the layer with the given number and returns the layer; None if all weights are there.
+    `load` reads the weights of the layer with the given number and returns the layer. It is None if all weights are
+    already loaded.
     """
 
     base: Any
@@ -70,9 +71,9 @@ class Inputs:
 def in_batches(rows: Sequence[Sequence[int]], tokens: int) -> list[list[Sequence[int]]]:
     """Batches of rows of equal length, in the order of the rows.
 
-    A batch has at most `tokens` tokens, or a single row.
+    A batch has at most `tokens` tokens, except that a longer row is a batch by itself.
 
-    Nothing is padded: every row is computed as if it were alone.
+    Rows are not padded, so every row gives the same result as if it were alone.
     """
     lengths: dict[int, list[Sequence[int]]] = {}
     for row in rows:
@@ -92,7 +93,8 @@ def capture(
     store: str,
     check: Callable[[], None],
 ) -> Inputs:
-    """Embed `batches` on `device` in `dtype`, and record the arguments of every layer. The layers compute nothing.
+    """Embed `batches` on `device` in `dtype`, and record the arguments of every layer. The layers are
+    not computed.
 
     During this function, `device` holds the model's base without its layers. Hidden states are kept on the device
     `store`. Raises UnsupportedModel if a layer's other arguments depend on the tokens, because `Inputs.arguments`

@@ -35,7 +35,8 @@ FEW_TOKENS = 0.005
 # A function of a layer's number. It returns the weights [out, in] of the layer's modules by full name, if an earlier
 # attempt has quantized this layer, and otherwise None.
 Restore = Callable[[int], dict[str, Any] | None]
-# called when a layer is done, with the layer's number and its solved modules by full name
+# A function that is called when a layer is done. Its arguments are the number of the layer and the solved modules by
+# full name.
 Keep = Callable[[int, dict[str, SolvedMatrix]], None]
 
 
@@ -48,7 +49,7 @@ class _Teacher:
     """A copy of the unquantized layer, with the hidden states of the unquantized model."""
 
     layer: Any
-    forward: Callable[..., Any]  # the hidden states after `layer`, for the number of a batch
+    forward: Callable[..., Any]  # takes the number of a batch; returns the hidden states after `layer`
 
     def call(self, batch: int) -> Any:
         return self.forward(self.layer, batch=batch)
@@ -108,7 +109,7 @@ class LayerWalk:
                 torch.cuda.empty_cache()
 
     def _store(self, rows: Sequence[Sequence[int]]) -> str:
-        """The device of the hidden states: the GPU if they fit into a third of its free memory, else the CPU."""
+        """The device of the hidden states: the GPU if they take at most a third of its free memory, else the CPU."""
         if self.device == "cpu":
             return "cpu"
         hidden = self.stack.base.config.get_text_config().hidden_size
@@ -137,8 +138,8 @@ class LayerWalk:
     ) -> dict[str, SolvedMatrix] | None:
         """Quantize one layer in place, and replace the hidden states by those after the layer.
 
-        `unquantized` has the hidden states of the unquantized model, for methods that compare with it. Returns None
-        if an earlier attempt has quantized the layer.
+        `unquantized` holds the hidden states of the unquantized model, for methods that compare the two models.
+        Returns None if an earlier attempt has quantized the layer.
         """
 
         def call(batch: int) -> Any:

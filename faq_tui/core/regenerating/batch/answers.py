@@ -15,7 +15,7 @@ from faq_tui.core.endpoints.chat import Reply, whole_reply
 from faq_tui.core.endpoints.chunks import BrokenStreamError
 from faq_tui.core.endpoints.client import MOST_ERROR_BYTES, StatusError, message_of
 
-DEEPEST = 4  # objects around the completion that are searched
+DEEPEST = 4  # the completion may be nested in at most so many objects
 INSIDE = ("response", "body", "result", "data")  # fields that may hold the completion
 
 
@@ -90,7 +90,7 @@ def _object(value: Any) -> dict[str, Any] | None:
 
 
 def _openai_form(completion: dict[str, Any]) -> dict[str, Any]:
-    """The completion with a list of choices, each with a finish reason that is a text (for SGLang)."""
+    """Convert SGLang's form: the result has a list of choices, and the finish reason of each choice is a text."""
     choices = completion["choices"]
     if isinstance(choices, dict):
         choices = [{**choices, "index": 0}]

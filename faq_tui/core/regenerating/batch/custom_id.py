@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from faq_tui.core.base.hashing import digest
 
 LONGEST = 64  # in characters; OpenAI's limit
-LONGEST_NAME = 24  # characters of the source's name
+LONGEST_NAME = 24  # limit of the characters of the source's name
 _ID = re.compile(r"faq-([\w.-]{1,24})-([0-9a-f]{12})-([1-9][0-9]?)-([0-9a-f]{16})", re.ASCII)
 
 
@@ -31,7 +31,7 @@ class CustomId:
 def plain_name(source: str) -> str:
     """The source's name for file names and ids: at most 24 ASCII letters, digits, `_` and `-`.
 
-    A hash is added to a name that had to be changed, so that two sources never get the same name.
+    If the name had to be changed, a hash is added, so that two sources never have the same result.
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", source)
     return plain if plain == source and 0 < len(plain) <= LONGEST_NAME else f"{plain[:17]}-{digest(source, length=6)}"

@@ -31,8 +31,9 @@ from faq_tui.core.store import seeds as seed_rows
 
 LONGEST_LINE = 1 << 25  # bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes such files
-SAY_EVERY = 1000  # lines
-ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")  # in errors of `opened`, for files of seeds only
+SAY_EVERY = 1000  # number of lines between two messages about the progress
+# This advice in errors of `opened` is only for files of seeds.
+ADVICE = re.compile(r"[;:] set (another )?seeds\.encoding.*")
 
 
 def read_batch(
@@ -75,7 +76,7 @@ class _Reader:
         ]
 
     def read(self, path: Path) -> Iterator[int]:
-        """Read all lines of the file. Yields the number of each line when it is done."""
+        """Read all lines of the file. Yields the number of each line once the line is processed."""
         number = 0
         try:
             for number, line in _lines_of(path):

@@ -28,15 +28,15 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import Source
 from faq_tui.core.settings.source import OFF
 
-MOST_REQUESTS = 50_000  # of one file; OpenAI's limit
-MOST_BYTES = 200_000_000  # of one file; OpenAI's limit is 200 MB
+MOST_REQUESTS = 50_000  # limit for one file, set by OpenAI
+MOST_BYTES = 200_000_000  # limit for one file; OpenAI allows 200 MB
 FOLDER = "batch"  # in the run's folder
 ENDPOINT = "/v1/chat/completions"
 
 
 @dataclass(frozen=True)
 class BatchFile:
-    """A file of requests that was written."""
+    """A file of requests, after it was written."""
 
     path: Path
     source: str
@@ -52,11 +52,12 @@ def write_batch(
     limit: int = MOST_REQUESTS,
     max_model_len: int | None = None,
 ) -> list[BatchFile]:
-    """Write a request for each missing candidate of the sources `names`; by default, of all sources with servers.
+    """Write a request for each missing candidate of the sources `names`. The default is all sources with servers.
 
     Each source has separate files: `batch/SOURCE.jsonl` in the run's folder, or in the folder `output`. If `output`
-    is a file, it is written, and the source's name is added to its name if there are several sources. A file has at
-    most `limit` requests and `MOST_BYTES` bytes. If more are needed, they are numbered from 1: `SOURCE.1.jsonl`.
+    is a file, the requests are written into it; with several sources, each source's name is added to the file's name.
+    A file has at most `limit` requests and `MOST_BYTES` bytes. If a source needs several files, they are numbered
+    from 1: `SOURCE.1.jsonl`.
     A source without missing candidates gets no file. `max_model_len` is the model's window, as for `body_of`.
 
     Raises UsageError if the run has no such source, or if `output` cannot be several files.
@@ -132,7 +133,7 @@ def _lines(
 def body_of(
     source: Source, pending: PendingCandidate, max_model_len: int | None, capabilities: Capabilities = UNKNOWN
 ) -> dict[str, Any]:
-    """The body that the first request of a live source has, but without streaming.
+    """The body that a first live request to the source would have, but without streaming.
 
     If prompt and answer together may be longer than `max_model_len`, the body has no max_tokens: the server refuses a
     request for more tokens than its window has. `capabilities` are those of the source's server.
@@ -172,7 +173,7 @@ def _write_file(path: Path, lines: list[bytes], name: str, source: Source) -> Ba
 def _remove_earlier(path: Path, written: set[Path]) -> None:
     """Remove the source's requests of an earlier call, so that nobody sends them a second time.
 
-    A file of this name that does not begin with a request, such as the output of a batch, stays.
+    A file with such a name that does not begin with a request, such as the output of a batch, is not removed.
     """
     numbered = re.compile(re.escape(path.stem) + r"(\.[0-9]+)?" + re.escape(path.suffix))
     for old in path.parent.iterdir():

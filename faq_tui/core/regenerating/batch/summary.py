@@ -12,15 +12,15 @@ from faq_tui.core.endpoints.window import is_about_room
 from faq_tui.core.regenerating.flags import counts_in_words
 
 SCHEMA = 1
-SHOWN = 5  # reasons and lines that are shown in words; JSON has all reasons
-MOST_REASONS = 100  # different reasons that are kept; further ones are counted as "other reasons"
+SHOWN = 5  # limit of the reasons and lines that the command prints; JSON has all reasons
+MOST_REASONS = 100  # limit of the reasons that are kept; further ones are counted as "other reasons"
 OTHER_REASONS = "other reasons"
 _VARYING_WORDS = re.compile(r"\S*\d\S*")  # numbers of tokens and ids of requests
 
 
 @dataclass
 class SourceCounts:
-    """The counts of one source's lines. Each line is counted in exactly one of the first four."""
+    """The counts of one source's lines. Each line is counted in exactly one of the first four fields."""
 
     stored: int = 0
     already: int = 0  # answers that were stored before

@@ -17,10 +17,10 @@ PARTS = ("qweight", "qzeros", "scales", "g_idx")
 class GptqFormat(WeightFormat):
     """Packed codes with scales and zero points by group, for GPTQConfig and GPTQMarlinConfig of vLLM and SGLang.
 
-    Of a module with the weight [out, in]: `qweight` int32 [in · bits / 32, out], `qzeros` int32 [groups,
-    out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in], the group of each column. The lowest
-    bits of a word hold the first code. The checkpoint format `gptq` stores each zero point minus one, `gptq_v2` the
-    zero point itself.
+    The tensors of a module with the weight [out, in] are `qweight` int32 [in · bits / 32, out], `qzeros` int32
+    [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in], the group of each column.
+    The lowest bits of a word hold the first code. The checkpoint format `gptq` stores each zero point minus one; the format
+    `gptq_v2` stores the zero point itself.
     """
 
     quant_method = "gptq"
@@ -82,7 +82,7 @@ def dense_of(parts: dict[str, Any], quantization: Config) -> Any:
 
 
 def packed_tensors(name: str, matrix: Packable, bits: int, v2: bool) -> dict[str, Any]:
-    """The named tensors of one matrix, on the CPU. `v2` stores the zero points as in `gptq_v2`."""
+    """The named tensors of one matrix, on the CPU. If `v2` is true, zero points are stored as in `gptq_v2`."""
     import torch
 
     zeros = matrix.zeros.int() - (0 if v2 else 1)

@@ -1,7 +1,7 @@
 """Quantize weight matrices by GPTQ: one scale and one zero point for each group of columns and each output row.
 
-GPTQ: Frantar et al. 2022, arXiv:2210.17323. With a factor that has a drift, the result is that of GPTAQ (Li et al.
-2025, arXiv:2504.02692).
+GPTQ: Frantar et al. 2022, arXiv:2210.17323. If the factor has a drift, the result is that of GPTAQ (Li et al. 2025,
+arXiv:2504.02692).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from faq_tui.core.quantizing.sequential.solver import arranged, restored, walk
 
 TINY = 6e-8  # the smallest positive float16
 # The search for the scale: candidates shrink the range of a group down to LEAST_RANGE in STEPS steps. The error of
-# a weight counts with the power NORM (Frantar's reference code, quant.py).
+# a weight is raised to the power NORM (Frantar's reference code, quant.py).
 STEPS, LEAST_RANGE, NORM = 80, 0.2, 2.4
 
 
@@ -141,9 +141,9 @@ def _rounding_error(weights: Any, scale: Any, zero: Any, most: int) -> Any:
 def quantize_stack(
     weights: Sequence[Any], factor: Factor, grid: GridChoice, check: Callable[[], None]
 ) -> list[Packable]:
-    """Quantize matrices [..., out, in] that share their Hessians. They have any floating dtype; [out] may differ.
+    """Quantize matrices [..., out, in] that share their Hessians. Any floating dtype is allowed. [out] may differ.
 
-    The order of the columns must fit `grid.scattered`.
+    If `grid.scattered` is false, the solving order must keep the columns of a group together.
     """
     import torch
 

@@ -27,7 +27,7 @@ ADVICE = 'set engine = "auto", which uses the library GPTQModel for this target'
 
 
 def uses_walk(job: QuantizationJob, target: Path) -> bool:
-    """True if the job runs on the walk. Raises FaqError if the recipe asks for the walk and the target cannot."""
+    """True if the job runs on the walk. Raises FaqError if the walk is required, but impossible."""
     recipe: Any = job.recipe
     if recipe.engine == GPTQMODEL:
         return False
@@ -63,7 +63,8 @@ def _refusal_of_experts(recipe: Any, experts: int) -> str:
 def cost_key(name: str, recipe: Any, profile: LayerProfile) -> str:
     """Implements `Method.cost_key` for the method `name`: `name@walk` for the walk, else `name`.
 
-    Only the recipe and the profile are known, so a job can run on GPTQModel for another reason of `refusal`.
+    The function knows only the recipe and the profile. `refusal` has further reasons, for which a job runs on
+    GPTQModel although this function names the walk.
     """
     each = WORD // recipe.bits
     odd = any(out % each or columns % each for out, columns, _ in profile.shapes)
@@ -81,8 +82,8 @@ def by_engine(
 ) -> EngineResult:
     """Quantize by the engine of the recipe. It implements `Method.quantize`; `by_library` runs GPTQModel.
 
-    Some models show only when their layers are called that the walk cannot quantize them. With engine = "auto", they
-    are then quantized by GPTQModel.
+    For some models, only a call of their layers shows that the walk cannot quantize them. With engine = "auto",
+    GPTQModel then quantizes them.
     """
     from faq_tui.core.quantizing.sequential.stack import UnsupportedModel
 
@@ -103,7 +104,7 @@ def quantize_by_walk(
 ) -> EngineResult:
     """Quantize by GPTQ, or by GPTAQ if the recipe has `alpha`. It implements `Method.quantize`.
 
-    Columns are solved by falling activation. Without desc_act, the groups stay together (`factorize`).
+    Columns with the largest activations are solved first. Without desc_act, groups stay together (`factorize`).
     """
     from faq_tui.core.quantizing.methods.gptq.matrix import GridChoice, quantize_stack
     from faq_tui.core.quantizing.sequential.batching import Ordering, SolvedMatrix
