@@ -39,7 +39,7 @@ AROUND = 1 << (COARSE - 1)  # bins are filled in so many blocks (half an octave)
 TAIL = 0.97  # quantile where the tail begins: at most 1/36 of values exceed 6 sigma (Chebyshev)
 MEDIANS_UP = (4 << COARSE) + (
     1 << (COARSE - 2)
-)  # number of blocks between the median and 19 medians, where the tail begins at the latest
+)  # number of blocks between the median and 19 times the median; the tail begins there or earlier
 
 ENDLESS = 1 << 30  # the end of an interval of blocks that has no upper limit
 Interval = tuple[int, int]  # half-open range of blocks

@@ -163,9 +163,9 @@ def measure_layer_errors(context: Context, target: TargetModel, tokenizer: Any) 
 
 
 def _rows(context: Context, target: TargetModel, tokenizer: Any, limit: int) -> tuple[str, Rows]:
-    """(name of the held-out text, its rows up to `limit` tokens). The text is the held-out answers if there are any.
+    """(name of the held-out text, its rows). The rows have at most `limit` tokens in total.
 
-    Otherwise it is prose.
+    The text is the held-out answers if there are any, and otherwise prose.
     """
     run, settings = context.run, context.run.settings.evaluate
     answers = [[*one.prompt_ids, *one.answer_ids] for one in heldout(run.store, evaluation_hash(run)).values()]

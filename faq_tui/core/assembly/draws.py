@@ -57,7 +57,7 @@ class Overlap:
     def widening(self, draws: int) -> float:
         """The factor by which the spread of overlapping draws understates the standard error of their mean.
 
-        This is the standard error with which the mean estimates the mean over new seeds.
+        The result is the standard error of the mean as an estimate of the mean over new seeds.
 
         Variances are in units of the variance of one seed. The mean of n seeds, drawn from N seeds without
         replacement, has the variance (1 - n/N) / n around the mean of the N seeds. The mean of the N seeds has the

@@ -126,7 +126,7 @@ def shortened(sample: Sample, n_tokens: int, text: str) -> Sample:
 
 _SEED = re.compile(rb'\{"seed_id": "([^"]*)"')
 _TOKENS = re.compile(rb'"n_tokens": (\d+)')
-TAIL_BYTES = 400  # in a line, the token counts follow the ids; they lie in the last TAIL_BYTES bytes
+TAIL_BYTES = 400  # the last TAIL_BYTES bytes of a line contain the token counts, which follow the ids
 
 
 @dataclass(frozen=True)

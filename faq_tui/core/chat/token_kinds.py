@@ -115,7 +115,7 @@ class KindsSearch:
     def _spans(self, text: str) -> tuple[list[int], list[int]]:
         """Split the text into stretches. Returns (start of each stretch in characters, kind of each stretch).
 
-        The first stretch starts at 0.
+        The start of the first stretch is 0.
         """
         spans: list[tuple[int, str]] = [(0, QUESTION)]
         offset = 0

@@ -68,6 +68,6 @@ def finish_reason_of(choice: dict[str, Any]) -> str:
 
 
 def ending_of(finish_reason: str) -> str:
-    """What ended the reply: one of the constants above."""
+    """What ended the reply, as one of the constants above, such as NORMAL."""
     word = _spelled(re.sub(r"^finish_?reason[._:/ ]+", "", finish_reason.strip(), flags=re.IGNORECASE))
     return _ENDINGS.get(word, UNKNOWN) if word else MISSING

@@ -1,4 +1,4 @@
-"""Read one delta or message of a choice: its answer, its reasoning, and a refusal or tool call.
+"""Read one delta or message of a choice: its answer, its reasoning, and refusals or tool calls.
 
 OpenAI's content is a text. Mistral, Anthropic-compatible servers and gateways send a list of typed parts instead.
 Reasoning comes in one of the response fields of the dialects, as a text, a list of parts or an object.

@@ -59,8 +59,8 @@ def load_documents(run: Run, name: str) -> list[Document]:
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
     """Split each document into windows, and divide its words and bytes among them by their predicted tokens.
 
-    Because each window has a share, the bootstrap can draw single windows. All shares of a document add up to its
-    counts.
+    Because each window has a share, the bootstrap can draw single windows. The shares of a document add up to its
+    numbers of words and bytes.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []

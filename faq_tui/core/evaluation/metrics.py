@@ -40,7 +40,7 @@ class Metric(Extension):
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
     # Maps a kind of text to a difference of the metric. Two draws of the same calibration set can already differ by
-    # this much. Empty if this was not measured.
+    # this much. The mapping is empty if this was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that its formula reads

@@ -51,7 +51,7 @@ class Comparison:
     equal: str  # samples | tokens
     ours: str  # name of our artefact
     baseline: str  # name of the artefact on the other side
-    our_samples: int  # if there are several draws, this and the next three numbers are rounded means
+    our_samples: int  # this and the next three numbers are rounded means if there are several draws
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int

@@ -44,7 +44,7 @@ class Registry:
 
     @cached_property
     def _found(self) -> dict[str, EntryPoint]:
-        """Entry points of other packages by name. Raises FaqError if two packages use the same name."""
+        """Map names to the entry points of other packages. Raises FaqError if two packages use the same name."""
         points: dict[str, EntryPoint] = {}
         for point in sorted(entry_points(group=self.group), key=lambda point: (point.name, point.value)):
             if points.get(point.name, point).value != point.value or point.name in self.builtin:

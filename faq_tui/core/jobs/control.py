@@ -103,7 +103,7 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return None  # without a record, the lock's holder is no job, or a job that will be refused
+            return None  # with no record, the holder of the lock is no job, or it is a job that will be refused
         time.sleep(0.01)
     return None
 

@@ -150,7 +150,7 @@ class _Batch:
 
     def __init__(self) -> None:
         self.items: list[Timed] = []
-        # Maps a candidate to the index in `items` of the delta into which its later deltas are merged.
+        # Maps a candidate to the index of its delta in `items`. Later deltas of this candidate are merged into it.
         self._growing: dict[tuple[str, str, int], int] = {}
 
     def add(self, item: Timed) -> None:

@@ -1,7 +1,8 @@
 """Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
-available. For English the estimate is about right. For most other scripts it is at least as large as the true number.
+available. For English the estimate is about right. For most other writing systems it is not below the true
+number.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from faq_tui.core.settings.prompt_file import text_of
 BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # at least this many tokens of the reply are reserved for each answer
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
-SHARE = 0.9  # largest share of the window to fill, because token counts are estimates
+SHARE = 0.9  # largest share of the window that a prompt fills; a reserve is left because token counts are estimates
 LEAST_REASONING = 32  # an excerpt of reasoning has at least this many tokens; a shorter one is useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 

@@ -166,7 +166,7 @@ def order_facts(store: Store, judge: str, groups: Sequence[Sequence[int]]) -> di
 
 
 def reliability_in_words(judging: Mapping[str, Any]) -> list[str]:
-    """Phrases about the bias by order and about the test. A phrase is left out if there is no result.
+    """Phrases about the judge's bias by order and about its test before use. Missing results have no phrase.
 
     `judging` is the result of `judging_of`.
     """

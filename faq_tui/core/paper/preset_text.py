@@ -27,7 +27,7 @@ model = "target"
 
 @dataclass(frozen=True)
 class PresetChoices:
-    """Further options of `faq-tui init --preset`; None keeps the preset's value."""
+    """Further options of `faq-tui init --preset`. If an option is None, the preset's value is kept."""
 
     target: str | None = None
     seeds: str | None = None

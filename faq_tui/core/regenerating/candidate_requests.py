@@ -46,9 +46,10 @@ def source_hash_of(source: Source) -> str:
 
 
 def prompt_version(source: Source) -> str:
-    """The version of the source's prompt: a shipped one's name and hash, or `own` and the hash of the person's text.
+    """The version of the source's prompt.
 
-    `none` if the question is sent as it is. The hash of the person's system turn follows, if there is one.
+    It is the name and hash of a shipped prompt, `own` and the hash of the person's text, or `none` if the question is
+    sent as it is. If the person has set a system turn, its hash follows.
     """
     prompt = _prompt(source)
     system = text_of(source.system)
@@ -125,7 +126,7 @@ def cost_sample(pending: Sequence[PendingCandidate]) -> list[PendingCandidate]:
 
 @dataclass(frozen=True)
 class Question:
-    """The part of a request that depends on the seed. The sampling settings are the other part."""
+    """The part of a request that depends on the seed. The rest of the request has the sampling settings."""
 
     messages: list[dict[str, str]]
     extra: dict[str, Any]
@@ -196,8 +197,8 @@ def next_request(source: Source, policy: RequestPolicy, candidate: Candidate) ->
 
 
 def better_candidate(first: Candidate, second: Candidate) -> Candidate:
-    """The usable candidate.
+    """The usable candidate of the two.
 
-    If both are unusable, the candidate with fewer flags, or the second if both have equally many.
+    If both are unusable, the result is the candidate with fewer flags, or `second` if both have equally many.
     """
     return first if len(first.flags) < len(second.flags) else second

@@ -1,4 +1,4 @@
-"""The flags of candidates that are unusable for a calibration set: finding them without a model, and naming them."""
+"""Find and name the flags of candidates that are unusable for a calibration set. No model is needed for this."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def unusable_reasons(
     elif reply.finish_reason == LOOP:
         reasons[LOOP] = "it ends with a loop"
     if reply.finish_reason == LOOP:
-        reasons[LOOP] += f"; its stream was ended after {reply.completion_tokens} tokens"
+        reasons[LOOP] += f"; faq-tui ended its stream after {reply.completion_tokens} tokens"
     if reply.refusal:
         reasons[REFUSAL] = f"the server marks it as a refusal: {reply.refusal[:REFUSAL_BEGINS]!r}"
     elif refusal := refusal_in(answer):
@@ -114,7 +114,7 @@ def _end_reasons(reply: Reply) -> dict[str, str]:
     """The flags that follow from the end of a reply. Only an end by the model itself is usable."""
     ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
     reasons: dict[str, str] = {}
-    if word == LOOP:  # its stream was ended here
+    if word == LOOP:  # faq-tui ended its stream
         return reasons
     if ending == finish.TRUNCATED:
         reasons[TRUNCATED] = "it reached max_tokens or the end of the model's window"

@@ -97,7 +97,7 @@ class CandidateRecorder:
         self.context.emit(CandidateRetried(pending.seed.id, self.name, pending.number, 1, 0.0, policy.again))
 
     def keep(self, candidate: Candidate, replaces: bool = False) -> None:
-        """Store the candidate. With `replaces`, it takes the place of a stored one that has no fewer flags."""
+        """Store the candidate. With `replaces`, it replaces the stored candidate unless it has more flags."""
         store = self.context.run.store
         candidate_id = candidates.replace_worse(store, candidate) if replaces else candidates.add(store, candidate)
         if not replaces:

@@ -37,7 +37,7 @@ from faq_tui.core.settings.source import OFF
 SENT, LEFT_OUT, HALVED = range(3)  # how a request treats max_tokens: it is sent, left out, or halved
 LANES = 2  # number of tasks per slot: while one task waits for its next try, another task uses the slot
 NO_ROOM = "the question leaves no room for an answer in the model's window"
-ENOUGH_REFUSALS = 8  # the stage ends after so many refusals in a row, of different seeds, for the same reason
+ENOUGH_REFUSALS = 8  # after so many refusals of different seeds in a row for one reason, the stage ends
 
 _VARYING_WORDS = re.compile(r"\S*\d\S*")  # words that differ between equal refusals: token counts, request ids
 

@@ -101,7 +101,7 @@ def without_credentials(url: str | None) -> str | None:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-LONGEST_JUDGE = 450  # longest description of a judge in characters; it has the judge's name, a model and a URL
+LONGEST_JUDGE = 450  # limit of characters in a judge's description, which has the judge's name, a model and a URL
 
 
 def judge_lines(judge: dict[str, Any]) -> list[str]:

@@ -137,7 +137,7 @@ class CandidateRetried(Event):
 
 @dataclass(frozen=True)
 class LoopEnded(Event):
-    """A candidate repeated itself, so its stream was ended. Up to `saved_tokens` tokens were not generated."""
+    """A candidate repeated itself, so faq-tui ended its stream. Up to `saved_tokens` tokens were not generated."""
 
     seed_id: str
     source: str

@@ -37,7 +37,7 @@ FURTHER_ANSWERS = (
     *("answers", "chosen", "responses", "outputs", "completions", "assistant", "gpt", "reply", "target", "targets"),
     *("best_answer", "model_answer", "reference_answer"),
 )
-DEEPEST = 3  # a question is searched in objects that are nested at most this deep
+DEEPEST = 3  # limit of the nesting of objects in which a question is searched for
 TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant):[ \n]?")  # the form of the data set HH-RLHF
 
 

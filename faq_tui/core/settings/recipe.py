@@ -314,6 +314,6 @@ class Quantize(Section):
         float,
         Field(
             ge=0.0,
-            description="seconds between checkpoints of gptqmodel's gptq (llama, qwen3_moe); 0: after each layer",
+            description="seconds between checkpoints of gptqmodel's gptq (llama, qwen3_moe); 0 saves each layer",
         ),
     ] = 600.0

@@ -20,7 +20,7 @@ KINDS_BY_NAME: dict[str, Kind] = {f"{BASELINE}-raw": "raw", f"{BASELINE}-origina
 class Match(Section):
     """Sets whose size this set copies.
 
-    With both keys, samples are cut until both numbers are equal to those of the sets.
+    If both keys are set, samples are cut until the numbers of samples and of tokens are those of the named sets.
     """
 
     samples: Annotated[

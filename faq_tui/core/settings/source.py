@@ -189,7 +189,7 @@ class Source(Endpoint):
     prompt: Annotated[
         QuestionFile | None,
         Field(
-            description="text file for the user's turn, with {question} in it; default: the question",
+            description="text file with the user's turn, which must contain {question}; default: the question alone",
             examples=["prompt.txt"],
         ),
         AddedLater(),

@@ -130,7 +130,7 @@ def _draw(context: Context, total: int) -> None:
     run, settings = context.run, context.run.settings.seeds
     ranked = sorted(rows.ids(run.store), key=lambda seed_id: digest(settings.sample_seed, seed_id))
     heldout = min(settings.heldout, total // HELDOUT_SHARE)
-    repeats = run.settings.evaluate.repeats  # if there are enough seeds, two draws of a set have no seed in common
+    repeats = run.settings.evaluate.repeats  # with enough seeds, two draws of a set have no seed in common
     chosen = min(settings.count * repeats, total - heldout)
     if (chosen, heldout) != (settings.count * repeats, settings.heldout):
         context.emit(

@@ -157,7 +157,7 @@ def by_ids(store: Store, ids: Iterable[int]) -> dict[int, Candidate]:
 def outlines(store: Store, source: str, source_hash: str, candidates: int) -> list[CandidateOutline]:
     """The candidates that `current` returns, without texts.
 
-    Of each seed, only candidates up to number `candidates`.
+    For each seed, only the candidates up to the number `candidates` are used.
     """
     query = (
         f"SELECT c.id, c.seed_id, c.number, c.flags, c.finish_reason{_CURRENT} AND c.number <= ?"

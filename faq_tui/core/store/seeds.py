@@ -189,7 +189,7 @@ def undo_edit(store: Store, who: str) -> Edit | None:
 
 
 def _apply(db: sqlite3.Connection, edit: Edit, who: str, undoes: int | None = None) -> Edit:
-    """Apply the edit and record it. `undoes` is the id of the edit that it undoes."""
+    """Apply the edit and record it. If it undoes another edit, `undoes` is the id of that edit."""
     match edit.action:
         case "tag":
             db.execute("INSERT OR IGNORE INTO seed_tags (seed_id, tag) VALUES (?, ?)", (edit.seed_id, edit.tag))

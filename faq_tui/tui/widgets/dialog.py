@@ -18,7 +18,7 @@ T = TypeVar("T")
 class Dialog(ModalScreen[T | None]):
     """A dialog with the widgets that a subclass yields in `body`. If they do not fit the screen, the box scrolls.
 
-    The first widget that accepts the focus has it. Escape closes the dialog with the result `cancelled`.
+    The first widget that can have the focus gets it. Escape closes the dialog with the result `cancelled`.
     """
 
     DEFAULT_CSS = (Path(__file__).parent / "dialog.tcss").read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ class Flow:
     def __init__(self, width: int) -> None:
         self.width = max(1, width)
         self.lines: list[FlowLine] = []
-        self._open = False  # the last line may still grow
+        self._open = False  # True if the next text continues the last line
 
     def append(self, text: str, style: str = "") -> None:
         """Add text. If the last line has the same style, continue this line."""

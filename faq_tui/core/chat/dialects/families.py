@@ -108,7 +108,7 @@ THINK = _ThinkTags(
 
 @dataclass(frozen=True)
 class _FirstLine(ReasoningDialect):
-    """Channels whose name is on the first line. A server may remove the tokens around it."""
+    """Channels whose name is on the first line. A server may remove the special tokens around the name."""
 
     def split_reply(self, text: str) -> Parts | None:
         name = self.open.partition(">")[2]

@@ -202,7 +202,7 @@ def _by_seed(items: Sequence[Item]) -> list[list[Item]]:
 
 
 def _grouped(things: Sequence[T], key: Callable[[T], tuple[str, str]]) -> list[list[T]]:
-    """Group `things` by their key (seed id, source). Groups are in the order of their first items."""
+    """Group `things` by the key (seed id, source) of each. The groups are in the order of their first items."""
     groups: dict[tuple[str, str], list[T]] = {}
     for thing in things:
         groups.setdefault(key(thing), []).append(thing)

@@ -126,8 +126,8 @@ def quantize_run(columns: Any, ahead: Any, drift: Any, grid: RunGrid, codes: Any
     """Quantize a run of columns on CUDA, as `Rule.column` does for one column.
 
     At the end, `columns` [..., run, out] hold the values that they had just before they were quantized. `ahead`
-    and `drift` (or None) are the parts [..., run, run] of the matrices in `walk`. `codes` (as floats), `values` and `errors`,
-    [..., run, out], are written. The last dimension of every tensor is contiguous.
+    and `drift` (or None) are the parts [..., run, run] of the matrices in `walk`. `codes` (as floats),
+    `values` and `errors`, [..., run, out], are written. The last dimension of every tensor is contiguous.
     """
     import triton
 

@@ -44,7 +44,7 @@ def rows_of_lines(path: Path, settings: Seeds) -> Records:
             first = False
             broken += 1
             if not good and broken > BROKEN_AT_FIRST:
-                break  # raise the error below
+                break  # the error is raised below
             yield Problem(item.line, f"not JSON ({one_line(error)})")
             continue
         if not good and not broken and isinstance(raw, list) and not as_turns(raw):
@@ -192,7 +192,7 @@ class _Document:
                 return value
 
     def _more(self) -> bool:
-        """Read further text, twice as much as `_text` holds. Returns False at the end of the file."""
+        """Append further text from the file, at least as much as is unread. Returns False at the end of the file."""
         if self._ended:
             return False
         data = self._file.read(max(CHUNK, len(self._text) - self._at))
@@ -240,7 +240,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
 
 
 def _several_objects(text: str) -> list[Any] | None:
-    """The objects that follow each other in the text; None if other text stands between them."""
+    """The JSON objects in the text, in order; None if there is other text between them."""
     decoder, found, at = json.JSONDecoder(), list[Any](), 0
     text = text.strip(SPACE)
     while at < len(text):

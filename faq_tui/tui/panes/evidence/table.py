@@ -136,7 +136,8 @@ def _section(loaded: LoadedEvidence, evidence: Evidence, text: str, metric: str,
     listed = any(text in c.texts for c in evidence.comparisons)
     what = "further sets and single draws" if listed else "not compared"
     for name in dict.fromkeys(row.recipe for row in rest):
-        yield TableRow(GROUP, f"  {name}, {what}", detail="Each has an interval, but is not compared.")
+        detail = "Each model has an interval, but is not compared with another model."
+        yield TableRow(GROUP, f"  {name}, {what}", detail=detail)
         yield from (_alone(row, text, metric, "    ") for row in rest if row.recipe == name)
 
 
@@ -169,7 +170,7 @@ def _alone(row: ModelRow, text: str, metric: str, indent: str) -> TableRow:
 
 
 def _mean(row: ModelRow, draws: int, metric: str, number: float) -> TableRow:
-    """The row of the mean over several draws. `row` is the model of the first draw."""
+    """The table row with the mean over several draws. `row` describes the model of the first draw."""
     return TableRow(
         MODEL,
         f"    {row.set_name or row.name}",

@@ -12,7 +12,7 @@ from faq_tui.core.store.seed_pages import View
 from faq_tui.tui.widgets.list import index_of
 
 READ_EVERY_S = 1.0
-READ_SHARE = 20  # the pause before a read is at least so many times as long as the last read
+READ_SHARE = 20  # a pause between two reads is at least so many times as long as the first of them
 
 
 @dataclass

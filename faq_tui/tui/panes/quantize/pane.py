@@ -338,8 +338,9 @@ class QuantizePane(Pane):
             raise UsageError("a quantization is starting and its recipe is not known yet; try again in a few seconds")
 
     def _edit(self, change: Callable[[Path], Settings], index: int | None = None) -> None:
-        """Change faq.toml, then show the change. Refuses while an artefact of the recipe `index` is being
-        quantized."""
+        """Change faq.toml, then show the change. While an artefact of the recipe `index` is being quantized, nothing
+        is changed.
+        """
         try:
             if self.run.store.read_only:
                 raise UsageError("this is a replay, which cannot change faq.toml")

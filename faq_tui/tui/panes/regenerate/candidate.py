@@ -29,7 +29,7 @@ class CandidateView(Vertical):
         self._growing: GrowingCandidate | None = None
         self._read = [0, 0]  # number of characters of reasoning and of answer that were read so far
         self._state = ("", "")  # (words, style)
-        self._more: list[str] = []  # texts that are shown after the state if they fit
+        self._more: list[str] = []  # texts that are shown after the state if there is room
         self._failure: str | None = None  # the failure that the text shows
         self._title = LiteralText(classes="title")
         self.flow = FlowView()

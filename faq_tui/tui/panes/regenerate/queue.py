@@ -185,7 +185,7 @@ class SeedQueue(QueueList):
                 self.refresh_lines(index)
 
     def on_resize(self) -> None:
-        if self.size.height != self.page_of_seeds.height:  # with the same height, the page stays unchanged
+        if self.size.height != self.page_of_seeds.height:  # if the height is the same, the page does not change
             self.page_of_seeds.resize(self.size.height)
             self.post_message(self.PageResized())
 

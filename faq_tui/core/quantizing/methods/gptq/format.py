@@ -19,7 +19,9 @@ class GptqFormat(WeightFormat):
 
     The tensors of a module with the weight [out, in] are `qweight` int32 [in · bits / 32, out], `qzeros` int32
     [groups, out · bits / 32], `scales` float16 [groups, out], and `g_idx` int32 [in], the group of each column.
-    The lowest bits of a word hold the first code. The checkpoint format `gptq` stores each zero point minus one; the format
+    The lowest bits of a word hold the first code.
+
+    The checkpoint format `gptq` stores each zero point minus one; the format
     `gptq_v2` stores the zero point itself.
     """
 

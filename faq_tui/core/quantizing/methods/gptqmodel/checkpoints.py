@@ -65,7 +65,7 @@ class Checkpoint:
 def supports(model: Any) -> bool:
     """True if gptqmodel can write checkpoints of this model.
 
-    Version 7.7 can do it for llama and qwen3_moe, not for GPTAQ.
+    Version 7.7 can resume GPTQ of llama and qwen3_moe models, but not GPTAQ.
     """
     from gptqmodel.looper import gptq_checkpoint
 
