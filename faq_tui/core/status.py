@@ -136,7 +136,8 @@ def _to_come(run: Run, name: str) -> dict[str, Any]:
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    if row is not None and row.state == "done":  # then the failed candidates are those that the server refuses
+    # If the stage is done, only candidates that the server refuses can have failed.
+    if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]
     expected = estimate_cost(run.store, name, source, pending)

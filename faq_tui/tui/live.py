@@ -98,7 +98,7 @@ class Regeneration:
     learned_tokens: int = 0
     learned_characters: int = 0
     characters: Rate = field(default_factory=Rate)  # streamed characters
-    whole: Rate = field(default_factory=Rate)  # tokens of finished candidates whose streamed text the app did not get
+    whole: Rate = field(default_factory=Rate)  # tokens of finished candidates whose text was not streamed to the app
 
     def tokens_per_second(self, now: float) -> float:
         """Tokens per second, estimated from the streamed characters, because a delta can hold several tokens."""

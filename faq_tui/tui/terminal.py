@@ -18,7 +18,7 @@ from typing import Any
 
 from faq_tui.core.base.errors import UsageError
 
-LOG_LIMIT = 5_000_000  # bytes; a longer log is emptied at the next start
+LOG_LIMIT = 5_000_000  # limit in bytes; a longer log is emptied at the next start
 
 
 class Terminal(io.TextIOWrapper):

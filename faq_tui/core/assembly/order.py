@@ -57,7 +57,7 @@ def _rank(score: float | None) -> tuple[bool, float]:
 
 
 WIDTH = 2048  # number of buckets into which features are hashed
-RUN = 3  # characters per feature
+RUN = 3  # number of characters in a feature
 
 
 def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None) -> list[int]:
@@ -72,7 +72,7 @@ def diverse_order(texts: Sequence[str], check: Callable[[], None] = lambda: None
         return []
     vectors = _vectors(texts)
     order = [int(np.argmax(vectors @ vectors.mean(axis=0)))]
-    nearest = vectors @ vectors[order[0]]  # each text's cosine similarity to the nearest chosen text
+    nearest = vectors @ vectors[order[0]]  # cosine similarity of each text to the chosen text that is nearest to it
     nearest[order[0]] = np.inf
     while len(order) < len(texts):
         check()

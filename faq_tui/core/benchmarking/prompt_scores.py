@@ -45,7 +45,7 @@ def _refusal(lm: Any) -> NoPromptScoresError | None:
     ids = list(lm.tok_encode(PROBE))
     try:
         body = lm.model_call([ids] if lm.tokenized_requests else [PROBE], generate=False)
-    except OSError:  # also the errors of the package requests
+    except OSError:  # the errors of the package `requests` are OSErrors, too
         return None
     why = missing_scores(body, len(ids) if lm.tokenized_requests else 0)
     return NoPromptScoresError(why) if why else None

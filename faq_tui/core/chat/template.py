@@ -35,7 +35,7 @@ class Template:
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self.eos: str | None = tokenizer.eos_token
-        spelled = str(tokenizer.get_chat_template())  # of several named templates, the default
+        spelled = str(tokenizer.get_chat_template())  # if there are several named templates, the default one
         self._pinned = f"{_strftime_now()}{spelled}" if "strftime_now" in spelled else None
         self.dialect = dialect_of_template(spelled)
         # A vocabulary may contain reasoning tags that the model never writes (Qwen3-Instruct-2507).

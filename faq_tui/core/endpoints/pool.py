@@ -41,13 +41,13 @@ class Server:
         """`on_change` is called when the server goes down, when a probe fails, and when it is up again."""
         self.client = client
         self.watch = Watch(client, lambda: on_change(self))
-        self.down_since: float | None = None  # in unix seconds
+        self.down_since: float | None = None  # unix time of the start of the outage; None while the server is up
         self.concurrency = concurrency
         self.limit = float(concurrency)
         self.in_flight = 0
         self.out = False  # True if the server gets no more requests in this run
         self.refusals = 0  # number of refusals in a row that a retry cannot avoid, such as of the key
-        self.last_success = float("-inf")  # like all times below, by the event loop's clock
+        self.last_success = float("-inf")  # this and all times below are times of the event loop's clock
         self.paused_until = 0.0
         self.max_model_len: int | None = None
         self._successes = 0
@@ -91,7 +91,7 @@ class Pool:
         self.last_success = float("-inf")  # time of the event loop's clock
         self._emit = emit
         self._patience_s = self.servers[0].endpoint.patience_s
-        self._gives_up: float | None = None  # in unix seconds; None while a server is up
+        self._gives_up: float | None = None  # unix time at which all requests fail; None while a server is up
         self._error: Exception | None = None  # set if no request can succeed any more
         self._waiting: list[tuple[int, int, asyncio.Future[Server]]] = []
         self._ticket = itertools.count()

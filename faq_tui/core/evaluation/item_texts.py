@@ -16,7 +16,7 @@ from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
 LONGEST_CHARACTER = 8  # one character may consist of at most this many tokens
-CONTEXT = 400  # at most this many characters of context are stored before the predicted tokens
+CONTEXT = 400  # limit of the characters of context that are stored before the predicted tokens
 
 
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:

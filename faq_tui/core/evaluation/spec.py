@@ -59,7 +59,7 @@ class Spec:
 
 
 DEFAULT = 2048  # longest input in tokens if config.json does not state it
-KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # in the order of lm_eval's resolve_max_length
+KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # the order is that of lm_eval's resolve_max_length
 
 
 def prose_window(run: Run, target: TargetModel) -> int:

@@ -25,7 +25,7 @@ from faq_tui.core.run.job_record import Job
 
 # seconds; deltas of a candidate within this time are merged. A longer time would distort the token rate.
 MERGED_S = 0.5
-_BREATH = 500  # in a replay, pause after this many events, so that the screen's thread can run
+_BREATH = 500  # a replay pauses after so many events, so that the screen's thread can run
 
 
 def follow(

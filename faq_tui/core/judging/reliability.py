@@ -111,7 +111,7 @@ class OrderBias:
     groups: int
     changed: int  # groups whose best answer differs between the two orders
     tied: int  # groups in which several answers have the same best mean score
-    by_place: tuple[float, ...]  # by position in the prompt: mean score of the answers that were shown there
+    by_place: tuple[float, ...]  # mean score of the answers at each position in the prompt
 
 
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:

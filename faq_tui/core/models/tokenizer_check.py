@@ -35,9 +35,9 @@ class ShapeFacts:
     """
 
     question: str  # the conversation without an answer
-    plain: str  # with an answer
-    reasoned: str  # with reasoning and an answer
-    prompt: str  # with the beginning of the model's turn
+    plain: str  # the conversation with an answer
+    reasoned: str  # the conversation with reasoning and an answer
+    prompt: str  # the conversation with the beginning of the model's turn
     folded: bool  # True if a system turn becomes the beginning of the user's next turn
     joined: bool  # True if adjacent turns of the same role become one turn
     parts: bool  # True if the template reads only messages whose content is a list of parts

@@ -26,7 +26,7 @@ SECONDS = 3.0  # processor time for all renderings of one conversation
 BYTES = 2 << 30  # memory for the template, in addition to the loaded libraries
 REASONING, ANSWER = "First one, then the other.", "Both of them."
 NAMED = ("bos_token", "eos_token", "pad_token")
-LISTED = 8  # tokens beyond the embedding that are listed
+LISTED = 8  # limit of the listed tokens that have no row in the embedding
 
 
 class _OutOfTimeError(BaseException):

@@ -33,7 +33,7 @@ class ControlTokens:
 
     def __init__(self, of: Mapping[str, str] | None = None) -> None:
         self._of = of or {}
-        self._lengths: dict[str, set[int]] = defaultdict(set)  # by the first two characters of the tokens
+        self._lengths: dict[str, set[int]] = defaultdict(set)  # lengths of tokens, by their first two characters
         for token in self._of:
             self._lengths[token[:2]].add(len(token))
 

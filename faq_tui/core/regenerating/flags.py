@@ -47,10 +47,10 @@ FLAG_WORDS = {
 }
 
 LOOP_MIN_CHARACTERS = 300
-LOOP_RATIO = 5.0  # in a loop, the ratio of bytes to compressed bytes is at least this
+LOOP_RATIO = 5.0  # least ratio of bytes to compressed bytes in a loop
 GRAM = 8  # length of a gram in words, or in characters if the script has no spaces
 LEAST_GRAMS = 64
-REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
+REPEATED_SHARE = 0.5  # least share of the grams of a loop that occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
 READ = 200_000  # only so many characters at the end are checked, because a loop lasts to the end
 

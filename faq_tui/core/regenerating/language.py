@@ -14,9 +14,9 @@ from importlib.resources import files
 
 LEAST_LETTERS = 12  # smallest number of letters, if only one language uses the script; Chinese sentences are short
 LEAST_WORDS = 15  # smallest number of words, if several languages use the script
-LEAST_SHARE = 0.12  # at least this share of words must be small words of the language; in prose, it is 0.2 to 0.5
+LEAST_SHARE = 0.12  # least share of small words of the language among all words; prose has 0.2 to 0.5
 LEAST_LEAD = 1.3  # the language must have at least so many times the small words of the second language
-SCRIPT_SHARE = 0.6  # at least this share of the letters must belong to the script
+SCRIPT_SHARE = 0.6  # least share of the letters that belong to the script
 
 # The first word of a character's Unicode name gives its script.
 SCRIPTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.settings import Source
 
-ENOUGH = 4  # so many first candidates without an answer are enough to recognise the server
+ENOUGH = 4  # if the first so many candidates have no answer, the server is recognised
 NO_FIELD = ("inline", "none")  # dialects of replies whose reasoning is not in a field of its own
 
 

@@ -14,7 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # in a job's log, the line that gives the reason for the job's end begins with this
+LOG_PREFIX = "faq-tui: "  # beginning of the line in a job's log that says why the job ended
 
 
 @dataclass(frozen=True)

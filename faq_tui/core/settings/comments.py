@@ -24,7 +24,7 @@ from faq_tui.core.settings.section import DescribedBy, Section
 
 COLUMN = 33  # comments begin in this column if the key and its value are short enough
 LONGEST = 116  # longest line in characters; a comment that does not fit is written above its key
-DEFAULT_IS = "; default: "  # in a description, the text after this mark states what happens without the key
+DEFAULT_IS = "; default: "  # the text after this mark in a description says what happens without the key
 
 
 def head_text(head: str, field: FieldInfo) -> str:

@@ -36,7 +36,7 @@ class Findings:
     """What is known about the models before a run. Problems are raised as UsageError instead."""
 
     notices: tuple[str, ...] = ()  # sentences about seeds and tokens that need attention
-    facts: TokenizerFacts | None = None  # of the target; None if it was not tried
+    facts: TokenizerFacts | None = None  # facts about the target's tokenizer; None if it was not tried
 
 
 def check_place(run: Run) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Statistic = Callable[[Array, Array], Array]  # weights [rows, draws], weights [rows, items] -> values [rows]
 
 LEVEL = 0.95
-MIN_ITEMS = 5  # with fewer items, no interval is given
+MIN_ITEMS = 5  # least number of items for an interval
 SEED = 20260120
 
 Draws = Sums | Sequence[Sums]  # sums of one artefact, or of the artefacts of one recipe on several draws

@@ -15,7 +15,7 @@ from faq_tui.core.store.database import Store
 class Artefact:
     """The target quantized by one recipe on one calibration set."""
 
-    name: str  # also the name of its folder under models/, unless `same_as` is set
+    name: str  # its folder under models/ has the same name, unless `same_as` is set
     signature: str  # hash of recipe, token ids and target
     recipe: dict[str, Any]  # result of Recipe.identity
     set_name: str

@@ -87,7 +87,7 @@ def bring_up_to_date(db: sqlite3.Connection, path: Path) -> None:
     applied = applied_names(db)
     pending = [migration for migration in all_migrations() if migration.name not in applied]
     if not pending:
-        return  # in this case, write nothing: an older faq-tui may be using the file
+        return  # nothing is written, because an older faq-tui may be using the file
     _record_counted(db)
     for migration in pending:
         applied.append(migration.name)

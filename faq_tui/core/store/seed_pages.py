@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from faq_tui.core.store.database import Store
 
-SHOWN_CHARACTERS = 400  # characters of a question that a row shows
+SHOWN_CHARACTERS = 400  # limit of the characters of a question that a row shows
 FIRST_STRETCH, STRETCH = 2000, 65_536  # number of seeds in the first and in the largest step of a search
 
 # The possible states of a seed for one source and judge. A seed has the first state whose test is true.

@@ -32,7 +32,7 @@ LIBRARIES = (
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
 )
-POLL_S = 0.2  # seconds between two looks at the socket during the imports
+POLL_S = 0.2  # seconds between two checks of the socket during the imports
 LEAVING_S = 1.0  # longest wait for the end of threads, in seconds
 MAX_REQUEST = 1 << 16  # limit of a request, in bytes
 

@@ -24,7 +24,7 @@ from faq_tui.core.base.cancel import CancelToken
 # A process that has used CUDA or ROCm cannot be forked, and some libraries look for GPUs when they are imported.
 GPU_DRIVERS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 ENOUGH_MEMORY = 4 << 30  # bytes; with less free memory, the server's 450 MB are not spent
-POLL_S = 0.2  # seconds between two looks at the request to stop
+POLL_S = 0.2  # seconds between two checks for a request to stop
 LEAVING_S = 1.0  # seconds that the server has to end before it is killed
 MAX_ANSWER = 1 << 10  # limit of an answer, in bytes
 

@@ -32,7 +32,7 @@ class Field:
     tuple of values from `choices`. The `help` of a `choice` may depend on the chosen value.
     """
 
-    key: str  # also the id of the widget
+    key: str  # the key of the value, and the id of the widget
     value: Any  # the initial value
     kind: Literal["text", "number", "choice", "switch", "several"] = "text"
     label: str = ""

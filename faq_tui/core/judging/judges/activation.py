@@ -37,7 +37,7 @@ class ActivationJudge(TargetJudge):
     short = "act"
     version = "activation-1"
     task = "judge_activations"
-    close = 0.02  # in the unit of the score, a share of the channels
+    close = 0.02  # unit: that of the score, which is a share of the channels
 
     def column_id(self, run: Run) -> str:
         return digest(self.version, fingerprint(run), reference_hash())

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from faq_tui.core.base.hashing import digest
 
-LONGEST = 64  # in characters; OpenAI's limit
+LONGEST = 64  # limit of a custom_id in characters, set by OpenAI
 LONGEST_NAME = 24  # limit of the characters of the source's name
 _ID = re.compile(r"faq-([\w.-]{1,24})-([0-9a-f]{12})-([1-9][0-9]?)-([0-9a-f]{16})", re.ASCII)
 
@@ -19,7 +19,7 @@ class CustomId:
     `name` is only a hint: sources with equal settings share their candidates.
     """
 
-    name: str  # from `plain_name`
+    name: str  # the result of `plain_name`
     seed_id: str
     number: int  # 1-based
     source_hash: str

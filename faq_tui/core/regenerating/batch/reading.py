@@ -29,7 +29,7 @@ from faq_tui.core.seeds.formats.opening import first_bytes, opened
 from faq_tui.core.store import candidates as rows
 from faq_tui.core.store import seeds as seed_rows
 
-LONGEST_LINE = 1 << 25  # bytes; longer lines are skipped
+LONGEST_LINE = 1 << 25  # limit in bytes; longer lines are skipped
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes such files
 SAY_EVERY = 1000  # number of lines between two messages about the progress
 # This advice in errors of `opened` is only for files of seeds.

@@ -30,7 +30,7 @@ from faq_tui.core.settings.source import OFF
 
 MOST_REQUESTS = 50_000  # limit for one file, set by OpenAI
 MOST_BYTES = 200_000_000  # limit for one file; OpenAI allows 200 MB
-FOLDER = "batch"  # in the run's folder
+FOLDER = "batch"  # name of a folder inside the run's folder
 ENDPOINT = "/v1/chat/completions"
 
 
@@ -42,7 +42,7 @@ class BatchFile:
     source: str
     model: str
     requests: int
-    size: int  # in bytes
+    size: int  # size of the file in bytes
 
 
 def write_batch(

@@ -14,7 +14,7 @@ from faq_tui.core.extensions import Extension
 from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
-LONGEST_LINE = 1 << 28  # bytes
+LONGEST_LINE = 1 << 28  # limit of a line in bytes
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from faq_tui.core.seeds.formats.base import Problem, Record, Records, SeedFormat
 from faq_tui.core.seeds.formats.opening import opened
 from faq_tui.core.settings import Seeds
 
-LONGEST_CELL = 1 << 24  # characters
+LONGEST_CELL = 1 << 24  # limit of a cell in characters
 
 
 class Delimited(SeedFormat):

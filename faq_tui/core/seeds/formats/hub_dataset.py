@@ -16,7 +16,7 @@ from faq_tui.core.seeds.formats.base import Record, Records, SeedFormat, one_lin
 from faq_tui.core.settings import Seeds
 
 SAVED = ("dataset_dict.json", "state.json")  # files in a folder that `save_to_disk` wrote
-MOST_CARD = 1 << 20  # at most this many characters of a data set's card are read
+MOST_CARD = 1 << 20  # limit of the characters that are read from a data set's card
 CONFIGS = re.compile(r"\A---\s*\n(?:.*\n)*?configs:\s*\n(?:.*\n)*?---", re.MULTILINE)
 NAMES = re.compile(r"\[(.+?)\]")
 

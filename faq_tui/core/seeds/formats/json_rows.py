@@ -19,10 +19,10 @@ from faq_tui.core.seeds.turns import CHAT_FIELDS, as_turns
 from faq_tui.core.settings import Seeds
 
 BROKEN_AT_FIRST = 20  # if the first lines are all broken, the file is not JSON
-CHUNK = 1 << 20  # bytes
+CHUNK = 1 << 20  # number of bytes in one read
 LONGEST_FIRST_LINE = 1 << 24  # the end of the first line is searched in this many characters
-LONGEST_ROW = 1 << 28  # characters of one row of a list
-LONGEST_OBJECT = 1 << 32  # characters of an object that holds the list; such an object is read at once
+LONGEST_ROW = 1 << 28  # limit of a list's row in characters
+LONGEST_OBJECT = 1 << 32  # limit in characters of an object that holds the list; it is read at once
 SPACE = " \t\r\n"
 
 
@@ -225,7 +225,7 @@ def _rows_of_objects(text: _Document, settings: Seeds) -> list[Any]:
             raise UsageError(f"{text.path} holds no list {named!r}, although seeds.fields names it as rows")
         return data
     if isinstance(data, dict) and any(isinstance(data.get(name), list) for name in CHAT_FIELDS):
-        return [data]  # one conversation
+        return [data]  # the object is one conversation
     if isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         if len(lists) != 1:

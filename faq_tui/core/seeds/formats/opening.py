@@ -36,7 +36,7 @@ _ARCHIVES = {
 }
 _MARKS = {b"\xff\xfe\x00\x00": "utf-32", b"\x00\x00\xfe\xff": "utf-32", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 PARQUET = b"PAR1"
-TAR_AT = 257  # at this byte, a tar archive has the text `ustar`
+TAR_AT = 257  # position of the text `ustar` in a tar archive
 
 # Compression makes the text of real data sets 3 to 30 times smaller. A file that grows much more is an attack.
 MOST_GROWTH = 250

@@ -40,7 +40,7 @@ from faq_tui.tui.widgets.short import joined_with_dots
 from faq_tui.tui.widgets.text import LiteralText
 
 ALL_VIEWS_HEIGHT = 28  # minimum height in rows for showing grid, curve and log together
-SLOW_S = 1.0  # seconds between two updates of figures and log
+SLOW_S = 1.0  # seconds between two updates of the figures and the log
 VIEWS = ("grid", "curve", "log")
 REMOVE, KEEP = "remove", "keep"
 

@@ -25,7 +25,7 @@ from faq_tui.tui.panes.spikes.spec import SPIKES
 from faq_tui.tui.panes.spikes.view_state import VIEWS, SpikesViewState
 from faq_tui.tui.widgets.text import LiteralText
 
-NARROW = 110  # in a pane with fewer columns, the sentence needs three lines
+NARROW = 110  # width in cells; in a narrower pane, the sentence needs three lines
 NOTHING = (
     "No activations yet. The stage activations, which follows assemble, runs each\n"
     "calibration set through the target once. [activations] in faq.toml selects\n"

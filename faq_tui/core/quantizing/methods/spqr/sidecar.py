@@ -20,7 +20,7 @@ class Bits:
     weights: int = 0
     codes: int = 0
     scales: int = 0  # bits of scales and zeros, at both levels
-    outliers: int = 0  # each outlier has a 16-bit value and a 16-bit column
+    outliers: int = 0  # number of outliers; each has a 16-bit value and a 16-bit column number
     row_pointers: int = 0
     permutation: int = 0
 
