@@ -209,7 +209,7 @@ class LiveState:
         return self.stage is not None and self.stage.stage == stage and self.stage.state == "running"
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimate the seconds left from the layers of the current artefact, or else from the stage's units.
+        """Estimate the seconds left from the layers of the current artefact, or from the stage's units.
 
         Every part of the screen shows this estimate. It is None if it is not known yet.
         """

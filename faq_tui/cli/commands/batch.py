@@ -37,7 +37,7 @@ def command() -> None:
     "--max-model-len",
     type=click.IntRange(min=1),
     metavar="TOKENS",
-    help="The model's context window. Requests whose answer may not fit into it omit max_tokens, as live ones do.",
+    help="The model's context window. If an answer may not fit into it, its request omits max_tokens.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the files as one JSON object.")
 def write(

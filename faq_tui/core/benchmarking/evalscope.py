@@ -141,7 +141,7 @@ def _sentence(task: str, error: dict[str, Any]) -> str:
 
 
 def runs_code(task: str) -> str:
-    """A sentence: why a benchmark that runs generated code is left out, and how to allow the benchmark."""
+    """A sentence that says why a benchmark that runs generated code is left out, and how to allow it."""
     return (
         f"{task} is left out because it runs code that the model wrote: set allow_code_execution = true under "
         '[evaluate.evalscope] to run it in a Docker container (or, with sandbox = "none", on this machine as you)'

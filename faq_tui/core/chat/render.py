@@ -158,7 +158,7 @@ def _in_turns_that_fit(messages: Sequence[Message], render: Callable[[Sequence[M
 
 
 def fitting_turns(render: Callable[[list[Message]], str], messages: Sequence[Message]) -> list[Message]:
-    """The turns from which `render` keeps every text: `messages`, or the first of `other_turns` that does.
+    """The turns of which `render` keeps every text: `messages`, or else the first of `other_turns`.
 
     The result is `messages` if nothing fits. `render` may raise any Exception.
     """

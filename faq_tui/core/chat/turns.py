@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 Message = dict[str, str]
-BETWEEN = "\n\n"  # stands between two texts that become one turn
+BETWEEN = "\n\n"  # text between two texts that are joined to one turn
 
 
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
     """Other ways to write the conversation, the mildest first. They contain all texts.
 
-    First without system turns, then without neighbours of the same role, then without both. A conversation that has
-    neither has no other way.
+    The first way has no system turns, the second no neighbours of the same role, and the third has neither. If the
+    conversation itself has neither, there is no other way.
     """
     plain = [dict(message) for message in messages]
     before = [plain]

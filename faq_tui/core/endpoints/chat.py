@@ -177,7 +177,7 @@ async def _exchange(
 
 
 class ErrorChunkError(BrokenStreamError):
-    """The server sent an error under HTTP 200: in place of the answer, or after a part of it.
+    """The server sent an error in a response with status 200, either in place of the answer or after a part of it.
 
     `status` is the HTTP status that the error names, 400 if it names none, and 503 after a part of the answer.
     """

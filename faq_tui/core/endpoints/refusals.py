@@ -108,7 +108,7 @@ class _Names:
         return None
 
     def in_sentence(self, text: str) -> list[str]:
-        """The parameters that a sentence names, in its order."""
+        """The parameters that a sentence names, in the order of the sentence."""
         found: dict[str, None] = {}
         for match in WORD.finditer(text):
             name = self.named(match[0].strip(".-"))
@@ -246,7 +246,7 @@ def _literal(text: str) -> Any:
 
 
 def _nesting(text: str) -> int:
-    """How deeply brackets are nested, also those inside strings."""
+    """The depth of nested brackets. Brackets inside strings are counted, too."""
     depth = deepest = 0
     for character in text:
         depth += (character in "([{") - (character in ")]}")

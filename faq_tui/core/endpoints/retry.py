@@ -161,8 +161,8 @@ class Retrying:
     async def on_server(self, request: Callable[[Server], Awaitable[T]]) -> T:
         """Await the request to a server of the pool, with retries. Raises the same errors as `with_retries`.
 
-        If other requests succeeded meanwhile, the fault of a GaveUpError is not `unreachable`: it concerns this
-        request only.
+        If other requests succeeded meanwhile, the fault in a GaveUpError is not marked as `unreachable`, because
+        the server answers other requests.
         """
         pool = self._pool
         assert pool is not None

@@ -118,7 +118,7 @@ class Watch:
             try:
                 self.description = await look(self.client, self.client.endpoint)
             except EndpointError as error:
-                fault = getattr(error, "fault", None)  # it is down again
+                fault = getattr(error, "fault", None)  # set if the server is down again
                 if fault is None:
                     raise
         if fault is not None and self.outage is not None:

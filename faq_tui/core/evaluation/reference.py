@@ -110,7 +110,7 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 
 
 def starts(items: Sequence[Item]) -> list[int]:
-    """For each item, the number of predicted tokens in all items before it. The last entry is the total number."""
+    """The number of predicted tokens before each item. The last entry is the number in all items."""
     return list(accumulate((item.predicted for item in items), initial=0))
 
 

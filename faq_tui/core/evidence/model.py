@@ -25,7 +25,7 @@ class ModelRow:
     samples: int | None
     tokens: int | None
     bits: float | None
-    bytes: int | None  # the size of its weight files
+    bytes: int | None  # size of the weight files
     texts: dict[str, dict[str, Estimate]]  # the estimates: texts[text][metric]
 
 

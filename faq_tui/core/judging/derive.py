@@ -16,7 +16,7 @@ from faq_tui.core.settings import MIX
 from faq_tui.core.store import picks as rows
 from faq_tui.core.store.picks import ScoreRow
 
-Groups = Sequence[Sequence[int]]  # each group: the ids of the usable candidates of one seed and source
+Groups = Sequence[Sequence[int]]  # each group holds the ids of the usable candidates of one seed and source
 MIN_CANDIDATES = 8  # with fewer candidates, the fitted slope is mostly chance
 
 

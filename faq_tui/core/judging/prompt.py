@@ -22,7 +22,7 @@ BYTES_A_TOKEN = 4
 REPLY_TOKENS = 120  # at least this many tokens of the reply are reserved for each answer
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
 SHARE = 0.9  # largest share of the window that a prompt fills; a reserve is left because token counts are estimates
-LEAST_REASONING = 32  # an excerpt of reasoning has at least this many tokens; a shorter one is useless to the judge
+LEAST_REASONING = 32  # least number of tokens in an excerpt of reasoning; a shorter excerpt is useless to the judge
 MOST_TOGETHER = len(ascii_uppercase)
 
 

@@ -95,7 +95,7 @@ def format_of_folder(folder: Path) -> WeightFormat:
 
 
 class FolderTensors:
-    """Reads the tensors of all files of a folder by name."""
+    """Reads tensors by name from all files of a folder."""
 
     def __init__(self, folder: Path) -> None:
         from safetensors import safe_open

@@ -123,7 +123,7 @@ def _without(value: Any, keys: list[str]) -> Any:
 
 
 def _names_code(key: str, value: Any) -> bool:
-    """True if the key names code. A key whose value is a number names no code: it may be a token in vocab.json."""
+    """True if the key of a JSON file names code. If its value is a number, it may be a token in vocab.json."""
     if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)

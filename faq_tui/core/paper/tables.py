@@ -23,7 +23,7 @@ class Cell:
     """One value that the paper prints."""
 
     table: int
-    model: str  # the target
+    model: str  # name of the target
     bits: str  # BF16 | INT8 | INT4 | w8a8 | AVG
     method: str  # GPTQ | AWQ | SPQR | GPTAQ | w8a8-int8 | average of quantized | -
     calibration: str  # baseline | self | elder | teacher | none

@@ -24,7 +24,7 @@ SHADE_STYLES = ("", "low", "low", "middle", "high")
 def pool(values: Floats, columns: int) -> Floats:
     """The largest value of each of `columns` equal stretches of the last axis.
 
-    An axis with fewer entries stays unchanged.
+    If an axis has fewer entries, it is not changed.
     """
     import numpy as np
 

@@ -42,7 +42,7 @@ class QuantizationProgress:
         self.send("quantize_started", layers=layers, samples=len(rows), tokens=sum(map(len, rows)))
 
     def start_layer(self, layer: int, modules: list[str]) -> None:
-        """Send once that `layer` begins.
+        """Send the message that `layer` begins, but only once for each layer.
 
         Names of modules are relative to the layer. Only the calling thread may call it.
         """

@@ -111,7 +111,7 @@ def unusable_reasons(
 
 
 def _end_reasons(reply: Reply) -> dict[str, str]:
-    """The flags that follow from the end of a reply. Only an end by the model itself is usable."""
+    """The flags that follow from the end of a reply. A candidate is usable only if the model itself ended it."""
     ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
     reasons: dict[str, str] = {}
     if word == LOOP:  # faq-tui ended its stream

@@ -122,7 +122,7 @@ class JudgeSettings(Section):
     max_tokens: Annotated[Count, Field(description="longest reply in tokens for each candidate in the request")] = 512
     reasoning_tokens: Annotated[
         Count,
-        Field(description="longest reasoning that the judge sees, in tokens; longer reasoning loses its middle"),
+        Field(description="longest reasoning that the judge sees, in tokens; the middle of a longer one is left out"),
     ] = 4000
     max_model_len: Annotated[
         Count | None,

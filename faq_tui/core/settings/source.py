@@ -214,7 +214,7 @@ class Source(Endpoint):
         "other_seed"
     )
     retry_room: Annotated[
-        float, Field(ge=1.0, le=16.0, description="max_tokens is multiplied by this number in a retry")
+        float, Field(ge=1.0, le=16.0, description="a retry uses max_tokens multiplied by this number")
     ] = 2.0
     price: Annotated[
         Price | None,

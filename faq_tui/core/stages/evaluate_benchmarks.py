@@ -1,4 +1,4 @@
-"""The last part of the stage `evaluate`: public benchmarks. Each task's result is stored as soon as it is done.
+"""Measure the public benchmarks, the last part of the stage `evaluate`. Each task's result is stored at once.
 
 If a task cannot run (its data, program or server is missing), one warning is stored, which status and report show.
 The other tasks continue. The next run tries the failed task again.

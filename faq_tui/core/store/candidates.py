@@ -280,7 +280,7 @@ def failures_of_seed(store: Store, source_hash: str, seed_id: str) -> dict[int, 
 
 
 def failed_numbers(store: Store, source_hash: str) -> set[tuple[str, int]]:
-    """(seed id, number) of each failed candidate."""
+    """The pair (seed id, number) of each failed candidate."""
     query = "SELECT seed_id, number FROM failed_candidates WHERE generation = ?"
     return {(row["seed_id"], row["number"]) for row in store.db.execute(query, (source_hash,))}
 

@@ -89,7 +89,7 @@ class SeedListRow:
 
     position: int  # position in the seed file, counted from 0
     id: str
-    state: str  # a key of STATES
+    state: str  # the state that is shown, as a key of STATES
     made: int  # number of candidates that exist
     category: str
     language: str

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from faq_tui.core.chat.dialects.base import ReasoningDialect
 
-Parts = tuple[str, str, bool]  # reasoning, answer, and False if the reasoning has no end
+Parts = tuple[str, str, bool]  # (reasoning, answer, closed); closed is False if the reasoning has no end
 
 _THINKING = (
     "think|thinking|thoughts?|reason|reasoning|analysis|scratch_?pad|reflections?|rationale|monologue|cot"

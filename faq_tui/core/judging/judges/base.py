@@ -45,7 +45,7 @@ class Judge(Extension, ABC):
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
     short: str  # heading of its scores in the judge pane, three or four letters
-    version: str = "1"  # change this version if the same candidate would now get another score
+    version: str = "1"  # must be changed if the same candidate would get another score than before
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
     shaping: tuple[str, ...] = ()  # the `keys` that affect a score

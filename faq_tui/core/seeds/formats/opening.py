@@ -42,7 +42,7 @@ TAR_AT = 257  # position of the text `ustar` in a tar archive
 MOST_GROWTH = 250
 FREE_BYTES = 1 << 28  # the growth is checked only after this many unpacked bytes
 BUFFER = 1 << 17
-ZSTD_CHUNK = 1 << 12  # packed bytes that are unpacked at once; they may contain 100 MiB of text
+ZSTD_CHUNK = 1 << 12  # number of packed bytes that are unpacked in one step; they may become 100 MiB of text
 ENDS_EARLY = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 

@@ -112,7 +112,7 @@ def chip(case: Case, candidate: Candidate, blind: bool, chosen: bool) -> Text:
 
 
 def score(case: Case, candidate: Candidate, blind: bool, whole: bool = True) -> tuple[str, str]:
-    """The scores as (words, style). If `whole` is true, all judges are included, else only the first judge."""
+    """The scores as (words, style). If `whole` is true, all judges are included; otherwise only the first."""
     if candidate.flags:
         return "unusable", "bold red"
     if blind:

@@ -78,7 +78,7 @@ class SeedList(LineList):
     """Shows the seeds at `positions` of the seed file, in ascending order; a `range` shows every seed."""
 
     TO_THE_EDGE = True
-    tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps a seed id to its number of tokens, if known
+    tokens: reactive[Mapping[str, int]] = reactive(dict)  # maps seed ids to known numbers of tokens
     candidates: reactive[int] = reactive(0)  # number of candidates that each seed should have
 
     def __init__(self, fetch: Fetch) -> None:

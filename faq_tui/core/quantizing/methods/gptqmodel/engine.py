@@ -77,7 +77,7 @@ class UnusableCheckpoint(Exception):
 def _checkpoint(
     method: EngineOptions, job: QuantizationJob, target: Path, rows: list[list[int]]
 ) -> Checkpoint | None:
-    """The job's checkpoint. None if the job is too short for one, or if gptqmodel could not resume from it.
+    """The job's checkpoint. None if the job is too short for checkpoints, or if gptqmodel could not resume from one.
 
     gptqmodel 7.7 also writes checkpoints of AWQ, but cannot resume from them ("checkpoint tensor schema differs").
     """
