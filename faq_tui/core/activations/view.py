@@ -54,7 +54,7 @@ class Overview:
     def pairs(self) -> list[tuple[str, str]]:
         """Pairs (set, baseline).
 
-        First come the sets at equal tokens; they are paired with the baseline at equal tokens.
+        The sets at equal tokens come first. They are paired with the baseline at equal tokens.
         """
         pairs = []
         for name in sorted(self.sets, key=lambda name: not name.endswith(TOKENS_SUFFIX)):

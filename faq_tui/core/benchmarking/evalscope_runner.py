@@ -83,7 +83,7 @@ def _runs_code(benchmark: Any) -> bool:
 
 
 def _scores(path: Path, name: str) -> list[dict[str, Any]]:
-    """For each answer: the subset, the number of the question, and the value of each metric."""
+    """The subset, the number of the question, and the value of each metric, for each answer."""
     subset = path.stem.removeprefix(f"{name}_")
     with path.open(encoding="utf-8") as lines:
         scores = [json.loads(line)["sample_score"] for line in lines if line.strip()]

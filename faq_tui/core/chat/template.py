@@ -101,7 +101,7 @@ def _letters(text: str) -> str:
 
 
 def _strftime_now() -> str:
-    """A Jinja macro that writes the fixed date. It stands for a function of transformers that writes the current date.
+    """A Jinja macro that writes the fixed date. It stands for a function of transformers that writes today's date.
 
     A macro is used because transformers passes only plain data, no functions, to a template.
     """

@@ -12,7 +12,7 @@ BETWEEN = "\n\n"  # text between two texts that are joined to one turn
 
 
 def other_turns(messages: Sequence[Mapping[str, str]]) -> Iterator[list[Message]]:
-    """Other ways to write the conversation, the mildest first. They contain all texts.
+    """Other ways to write the conversation, with all its texts. The first ways change the least.
 
     The first way has no system turns, the second no neighbours of the same role, and the third has neither. If the
     conversation itself has neither, there is no other way.

@@ -92,7 +92,7 @@ def _check(name: str, sets: int, cost: QuantizationCost, gpu: int | None, host: 
 
 
 def _tokens(run: Run) -> tuple[int, int, int, str]:
-    """For the largest set: rows, tokens, tokens in the longest row, and the origin of these numbers."""
+    """The rows, the tokens, and the tokens of the longest row of the largest set, and the origin of these numbers."""
     sets, limit = all_sets(run.store).values(), run.settings.assemble.max_tokens
     if sets:
         largest = max(sets, key=lambda row: row.tokens)

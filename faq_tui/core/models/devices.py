@@ -76,7 +76,7 @@ def used_devices(device: str) -> str:
 def peak_memory_mb(device: str) -> float:
     """Peak memory of this process in MB: the peak of the GPU with the highest peak.
 
-    Without a GPU, the peak resident set size.
+    If there is no GPU, it is the peak resident set size.
     """
     if device == "cuda":
         return round(max(_gpu_peaks()) / 1e6, 1)

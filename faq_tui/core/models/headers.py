@@ -21,7 +21,7 @@ _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files that a loader reads: the files that the index names. Without an index, all files.
+    """The safetensors files that a loader reads: the files that the index names, or all files if there is no index.
 
     Some publishers add a second copy of the weights under other names (Mistral: `consolidated.safetensors`), which no
     loader reads. Raises UsageError if there is no file, or if a file that the index names is missing.

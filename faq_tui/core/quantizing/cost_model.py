@@ -86,7 +86,7 @@ def layer_terms(cost: MethodCost, profile: LayerProfile) -> dict[str, float]:
 
 
 def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
-    """For each shape: (out, in, number of matrices that process one token).
+    """The tuple (out, in, number of matrices that process one token) of each shape.
 
     Of the experts, only the chosen ones count.
     """

@@ -110,7 +110,7 @@ def complete_folder(out: Path, target: Path) -> None:
 
 
 def coverage(losses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """For each layer: the smallest, median and largest number of calibration tokens that reached an expert.
+    """The smallest, median and largest number of calibration tokens that reached an expert, for each layer.
 
     `losses` is `QuantizationProgress.losses`. `rounded_experts` lists experts that too few tokens reached.
     """

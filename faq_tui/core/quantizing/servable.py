@@ -64,7 +64,7 @@ def doubts(folder: Path) -> list[str]:
 
 
 def serve_commands(folder: Path, format: WeightFormat = DENSE) -> dict[str, str]:
-    """For each engine, the command that serves a folder of this format. Engines read the format from config.json.
+    """Maps each engine to the command that serves a folder of this format. Engines read the format from config.json.
 
     The result is empty if no engine can load the format. The folder need not exist.
     """

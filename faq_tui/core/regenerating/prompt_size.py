@@ -42,7 +42,7 @@ class PromptSizes:
         self._counter: Counter | None = None
 
     async def room(self, window: int | None, question: Question, max_tokens: int) -> Room:
-        """The room for an answer to the question. Only if it may be less than `max_tokens`, the prompt is counted."""
+        """The room for an answer to the question. The prompt is counted only if less than `max_tokens` may remain."""
         estimate = room(window, question.messages)
         most = sum(len(message["content"].encode("utf-8", "replace")) for message in question.messages)
         if window is None or most + TEMPLATE_TOKENS + max_tokens <= window:  # a token has at least one byte

@@ -66,7 +66,7 @@ def fingerprint(run: Run) -> Any:
 
 
 def _experts(run: Run, seen: Overview) -> list[dict[str, Any]]:
-    """For a mixture-of-experts model and each set: the number of experts, and how many got too few tokens."""
+    """The number of experts, and how many got too few tokens, for each set. Empty for a dense model."""
     entries = []
     for row in seen.sets.values():
         counts = [count for layer in row.summary["experts"].values() for count in layer]

@@ -78,9 +78,7 @@ class _BenchmarkSection(Section):
     ] = ()
     limit: Annotated[
         Count | None,
-        Field(
-            description="number of items at the start of each task that are used; default: all items", examples=[100]
-        ),
+        Field(description="number of first items of each task that are used; default: all items", examples=[100]),
     ] = None
     api_key_env: Annotated[
         str | None,

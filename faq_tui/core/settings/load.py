@@ -119,7 +119,7 @@ def _inside(annotation: Any, part: int | str) -> list[Any]:
 
 
 def _members(annotation: Any) -> list[Any]:
-    """The member types of a union. For any other type, a list with only that type."""
+    """The member types of a union. For any other type, the result is a list with only that type."""
     if typing.get_origin(annotation) not in (typing.Union, types.UnionType):
         return [annotation]
     return [member for one in typing.get_args(annotation) for member in _members(one)]

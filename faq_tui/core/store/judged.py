@@ -59,7 +59,7 @@ def standings(store: Store, view: View) -> list[Standing]:
 
 
 def usable_groups(store: Store, source_hash: str, candidates: int) -> list[list[int]]:
-    """For each chosen seed, in file order: the ids of its candidates without a flag.
+    """The ids of the candidates without a flag, for each chosen seed in file order.
 
     Candidates with a number above `candidates` are left out.
     """

@@ -52,7 +52,7 @@ class Entry:
 
 
 def entries(loaded: LoadedEvidence, view_state: EvidenceViewState) -> list[Entry]:
-    """First the labelled items that flipped in any model, then those on which the two models differ most."""
+    """The items: first labelled items that flipped in any model, then those on which the two models differ most."""
     if loaded.evidence is None:
         return []
     texts = sorted((text.name for text in loaded.evidence.texts), key=lambda name: kind_of(name) not in LABELLED)

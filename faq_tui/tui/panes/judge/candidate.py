@@ -45,7 +45,7 @@ def reason_of(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> str:
 
 
 def parts_of_scores(row: ScoreRow | None, columns: Sequence[ScoreRow]) -> list[str]:
-    """For each score with parts, a line that lists the parts."""
+    """One line for each score with parts. The line lists the parts."""
     lines = [row.reason] if row is not None and row.kind == MIX and row.reason else []
     for column in columns or ((row,) if row is not None else ()):
         line = str(JUDGES.get(column.kind).parts(column.details)) if column.kind in JUDGES else ""

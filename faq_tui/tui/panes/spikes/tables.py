@@ -55,7 +55,7 @@ def table(comparison: SetComparison, width: int) -> list[str]:
 
 
 def details(run: Run, seen: Overview, view_state: SpikesViewState, width: int) -> list[str]:
-    """For each set: tokens by kind, attention sink, driven outlier channels, and experts with too few tokens."""
+    """Rows with tokens by kind, attention sink, driven outlier channels and experts with few tokens, by set."""
     rows = []
     driven = covered(run, list(seen.sets), view_state.module_ref)
     for name in view_state.names:

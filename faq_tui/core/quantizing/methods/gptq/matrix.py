@@ -60,7 +60,7 @@ class Packable:
         return Packable(*(part[index] for part in parts))
 
     def dense(self) -> Any:
-        """The dequantized matrix [out, in] in float32. Only for one matrix, without a batch dimension."""
+        """The dequantized matrix [out, in] in float32. There must be no batch dimension."""
         scales, zeros = self.scales.float()[self.groups], self.zeros.float()[self.groups]
         return ((self.codes.t().float() - zeros) * scales).t().contiguous()
 
