@@ -42,6 +42,7 @@ from machine import about, table
 WINDOW = 4096
 NAME = "elder"
 START_S = 300.0  # longest wait for the server
+BUSY_S = 20.0  # longest wait for running requests
 COLUMNS = (
     *("case", "exit code", "s", "candidates", "usable", "failed", "requests", "requested again"),
     *("POSTs in the log", "aborted in the log", "finished by the metric", "aborted by the metric", "note"),
@@ -103,6 +104,14 @@ class Vllm:
         counts = {name: int(float(value)) for name, value in found}
         running = re.search(r"^vllm:num_requests_running\{.*?\} ([\d.e+]+)$", text, re.MULTILINE)
         return counts | {"running": int(float(running[1])) if running else 0}
+
+    def busy(self) -> dict[str, int]:
+        """The counts while requests run. Answers of one length end together, so this waits for the next requests."""
+        until = time.monotonic() + BUSY_S
+        while time.monotonic() < until and not self.counts()["running"]:
+            time.sleep(0.1)
+        time.sleep(1)  # the remaining requests arrive
+        return self.counts()
 
     def logged(self) -> dict[str, int]:
         """The requests that the server's log shows as received and as aborted, over all starts of the server."""
@@ -205,7 +214,7 @@ class Bench:
             before, logged = self.server.counts(), self.server.logged()
             process = started(run, "regenerate")
             wait_for(process, run, self.options.seeds)
-            flying = self.server.counts()
+            flying = self.server.busy()
             self.server.kill()
             time.sleep(1)  # the run stores what had ended before the kill
             kept = answers(run)
@@ -226,7 +235,7 @@ class Bench:
             before = self.server.counts()
             process = started(run, "regenerate")
             wait_for(process, run, self.options.seeds // 4)
-            running = self.server.counts()["running"]
+            running = self.server.busy()["running"]
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
             line["exit code"] = process.wait()
