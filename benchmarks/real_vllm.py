@@ -110,7 +110,7 @@ class Vllm:
         until = time.monotonic() + BUSY_S
         while time.monotonic() < until and not self.counts()["running"]:
             time.sleep(0.1)
-        time.sleep(1)  # the remaining requests arrive
+        time.sleep(3)  # the remaining requests arrive, and the metric, which follows step by step, counts them
         return self.counts()
 
     def logged(self) -> dict[str, int]:
@@ -225,8 +225,8 @@ class Bench:
             line |= {name: first[name] + count for name, count in self._by_metric({}, self.server.counts()).items()}
             line["note"] = (
                 f"killed with {len(kept)} candidates stored, {received} requests received and {flying['running']} "
-                f"running; the server was back after {seconds:.0f} s; {len(kept & answers(run))} of the stored "
-                "candidates are unchanged"
+                f"running by the metric; the server was back after {seconds:.0f} s; "
+                f"{len(kept & answers(run))} of the stored candidates are unchanged"
             )
 
     def stop(self) -> None:
@@ -243,7 +243,9 @@ class Bench:
             time.sleep(2)
             after = self.server.counts()
             line |= self._by_metric(before, after)
-            line["note"] = f"stopped with {running} requests running; {after['running']} two seconds later"
+            line["note"] = (
+                f"stopped with {running} requests running by the metric; {after['running']} two seconds later"
+            )
 
     def judge(self) -> None:
         run = self.out / "whole"
