@@ -1,10 +1,17 @@
 """Regenerate with a real vLLM as elder: a whole run, a run whose server is restarted, and a run that is stopped.
 
-    python benchmarks/real_vllm.py MODEL --vllm PYTHONPATH [--out FOLDER] [--seeds 256] [--port 8000] [--only NAME,…]
+    python benchmarks/real_vllm.py MODEL (--vllm PYTHONPATH | --python PATH) [--out FOLDER] [--seeds 256]
+        [--port 8000] [--only NAME,…] [--server-options "…"] [--streams N] [--max-tokens N]
 
-MODEL is a folder of a Hugging Face model, which is the target and the elder. vLLM runs with PYTHONPATH, because it
-cannot share an environment with faq-tui. Its window is 4,096 tokens, so that the default max_tokens of 8,192 never
-fits. All other settings are the defaults. Each case writes its line into `vllm.md` and `vllm.json` when it ends:
+MODEL is a folder of a Hugging Face model, which is the target and the elder. vLLM cannot share an environment with
+faq-tui: it runs with PYTHONPATH, or with the interpreter `--python` of an environment that has vLLM. Its window is
+4,096 tokens, so that the default max_tokens of 8,192 never fits. `--server-options` are added to vLLM's command.
+
+All other settings are the defaults, unless a short run on a CPU is wanted: `--streams` is the number of concurrent
+requests. `--max-tokens` is the longest answer; with it, no unusable candidate is requested a second time, so that
+each further request of a candidate is due to a failure.
+
+Each case writes its line into `vllm.md` and `vllm.json` when it ends:
 
 whole      a run to the end: every candidate is settled
 restart    the server is killed in the middle and started again: only the streams in flight are requested again
@@ -18,6 +25,7 @@ import argparse
 import json
 import os
 import re
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -34,18 +42,19 @@ from machine import about, table
 WINDOW = 4096
 NAME = "elder"
 START_S = 300.0  # longest wait for the server
+BUSY_S = 20.0  # longest wait for running requests
 COLUMNS = (
-    *("case", "exit code", "s", "candidates", "usable", "failed", "requests", "finished at the server"),
-    *("aborted at the server", "note"),
+    *("case", "exit code", "s", "candidates", "usable", "failed", "requests", "requested again"),
+    *("POSTs in the log", "aborted in the log", "finished by the metric", "aborted by the metric", "note"),
 )
 
 
 class Vllm:
     """A vLLM server on loopback, which can be killed and started again."""
 
-    def __init__(self, model: Path, port: int, python_path: str, log: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self._model, self._port, self._path, self._log = model, port, python_path, log
+    def __init__(self, options: argparse.Namespace, log: Path) -> None:
+        self.url = f"http://127.0.0.1:{options.port}"
+        self._options, self._log = options, log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> float:
@@ -53,15 +62,16 @@ class Vllm:
         began = time.monotonic()
         environment = {
             **os.environ,
-            "PYTHONPATH": self._path,
+            "PYTHONPATH": self._options.vllm,
             "VLLM_USE_FLASHINFER_SAMPLER": "0",  # otherwise it compiles its sampler for minutes
             "VLLM_NO_USAGE_STATS": "1",
             "HF_HUB_OFFLINE": "1",
         }
         command = [
-            *(sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self._model)),
-            *("--served-model-name", NAME, "--host", "127.0.0.1", "--port", str(self._port)),
+            *(self._options.python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(self._options.model)),
+            *("--served-model-name", NAME, "--host", "127.0.0.1", "--port", str(self._options.port)),
             *("--gpu-memory-utilization", "0.4", "--max-model-len", str(WINDOW), "--enforce-eager"),
+            *shlex.split(self._options.server_options),
         ]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -95,12 +105,34 @@ class Vllm:
         running = re.search(r"^vllm:num_requests_running\{.*?\} ([\d.e+]+)$", text, re.MULTILINE)
         return counts | {"running": int(float(running[1])) if running else 0}
 
+    def busy(self) -> dict[str, int]:
+        """The counts while requests run. Answers of one length end together, so this waits for the next requests."""
+        until = time.monotonic() + BUSY_S
+        while time.monotonic() < until and not self.counts()["running"]:
+            time.sleep(0.1)
+        time.sleep(3)  # the remaining requests arrive, and the metric, which follows step by step, counts them
+        return self.counts()
 
-def write_run(folder: Path, model: Path, url: str, seeds: int) -> Path:
+    def logged(self) -> dict[str, int]:
+        """The requests that the server's log shows as received and as aborted, over all starts of the server."""
+        text = self._log.read_text(errors="replace")
+        return {
+            "POSTs in the log": len(re.findall(r'"POST /v1/chat/completions HTTP/1\.1" 200', text)),
+            "aborted in the log": len(re.findall(r"Request \S+ aborted", text)),
+        }
+
+
+def write_run(folder: Path, url: str, options: argparse.Namespace) -> Path:
     folder.mkdir(parents=True)
+    source = f'base_url = "{url}/v1"\nmodel = "{NAME}"\n'
+    if options.streams:
+        source += f"concurrency = {options.streams}\n"
+    if options.max_tokens:
+        source += 'on_truncated = "drop"\non_flagged = "drop"\n'
+        source += f"[sources.elder.sampling]\nmax_tokens = {options.max_tokens}\n"
     (folder / "faq.toml").write_text(
-        f'[target]\nmodel = "{model}"\n[seeds]\npath = "starter"\ncount = {seeds}\nheldout = 0\n'
-        f'[sources.elder]\nbase_url = "{url}/v1"\nmodel = "{NAME}"\n'
+        f'[target]\nmodel = "{options.model}"\n[seeds]\npath = "starter"\ncount = {options.seeds}\nheldout = 0\n'
+        f"[sources.elder]\n{source}"
         f'[judge]\nkind = "llm"\nbase_url = "{url}/v1"\nmodel = "{NAME}"\n',
         encoding="utf-8",
     )
@@ -117,11 +149,18 @@ def started(run: Path, until: str) -> subprocess.Popen[bytes]:
 def stored(run: Path) -> dict[str, int]:
     """Numbers from the run's database."""
     with sqlite3.connect(f"file:{run / 'faq.db'}?mode=ro", uri=True) as db:
-        whole, usable, requests = db.execute(
-            "SELECT count(*), sum(flags = '[]'), sum(requests) FROM candidates"
+        whole, usable, requests, again = db.execute(
+            "SELECT count(*), sum(flags = '[]'), sum(requests), sum(requests > 1) FROM candidates"
         ).fetchone()
         (failed,) = db.execute("SELECT count(*) FROM failed_candidates").fetchone()
-    return {"candidates": whole, "usable": usable or 0, "failed": failed, "requests": requests or 0}
+    counts = {"candidates": whole, "usable": usable or 0, "failed": failed}
+    return counts | {"requests": requests or 0, "requested again": again or 0}
+
+
+def answers(run: Path) -> set[tuple[object, ...]]:
+    """Each stored candidate with its answer and the time at which it was stored."""
+    with sqlite3.connect(f"file:{run / 'faq.db'}?mode=ro", uri=True) as db:
+        return set(db.execute("SELECT seed_id, number, reasoning, answer, requests, created FROM candidates"))
 
 
 def wait_for(process: subprocess.Popen[bytes], run: Path, candidates: int) -> None:
@@ -138,21 +177,22 @@ class Bench:
         self.options, self.lines = options, list[dict[str, Any]]()
         self.out: Path = options.out
         self.out.mkdir(parents=True, exist_ok=True)
-        self.server = Vllm(options.model, options.port, options.vllm, self.out / "vllm.log")
+        self.server = Vllm(options, self.out / "vllm.log")
 
     def run_of(self, name: str) -> Path:
         """The folder of the run. A run that an earlier call began goes on."""
         folder = self.out / name
         if folder.is_dir():
             return folder
-        return write_run(folder, self.options.model.resolve(), self.server.url, self.options.seeds)
+        return write_run(folder, self.server.url, self.options)
 
     @contextmanager
     def case(self, name: str, run: Path) -> Iterator[dict[str, Any]]:
         """Fill the line that is yielded; it is written at the end of the block."""
         line: dict[str, Any] = {"case": name, "note": ""}
-        began = time.monotonic()
+        began, logged = time.monotonic(), self.server.logged()
         yield line
+        line |= {name: count - logged[name] for name, count in self.server.logged().items()}
         line = {**line, **stored(run), "s": round(line.get("s", time.monotonic() - began), 1)}
         self.lines.append(line)
         (self.out / "vllm.json").write_text(json.dumps(self.lines, indent=1) + "\n", encoding="utf-8")
@@ -166,21 +206,27 @@ class Bench:
         with self.case("whole", run) as line:
             before = self.server.counts()
             line["exit code"] = started(run, "regenerate").wait()
-            line |= self._at_the_server(before, self.server.counts())
+            line |= self._by_metric(before, self.server.counts())
 
     def restart(self) -> None:
         run = self.run_of("restart")
         with self.case("restart", run) as line:
+            before, logged = self.server.counts(), self.server.logged()
             process = started(run, "regenerate")
             wait_for(process, run, self.options.seeds)
-            flying, kept = self.server.counts(), stored(run)["candidates"]
+            flying = self.server.busy()
             self.server.kill()
+            time.sleep(1)  # the run stores what had ended before the kill
+            kept = answers(run)
+            received = self.server.logged()["POSTs in the log"] - logged["POSTs in the log"]
             seconds = self.server.start()
             line["exit code"] = process.wait()
-            line |= self._at_the_server({}, self.server.counts())
+            first = self._by_metric(before, flying)
+            line |= {name: first[name] + count for name, count in self._by_metric({}, self.server.counts()).items()}
             line["note"] = (
-                f"killed with {kept} candidates stored and {flying['running']} requests running; "
-                f"the server was back after {seconds:.0f} s"
+                f"killed with {len(kept)} candidates stored, {received} requests received and {flying['running']} "
+                f"running by the metric; the server was back after {seconds:.0f} s; "
+                f"{len(kept & answers(run))} of the stored candidates are unchanged"
             )
 
     def stop(self) -> None:
@@ -189,15 +235,17 @@ class Bench:
             before = self.server.counts()
             process = started(run, "regenerate")
             wait_for(process, run, self.options.seeds // 4)
-            running = self.server.counts()["running"]
+            running = self.server.busy()["running"]
             began = time.monotonic()
             process.send_signal(signal.SIGINT)
             line["exit code"] = process.wait()
             line["s"] = time.monotonic() - began
             time.sleep(2)
             after = self.server.counts()
-            line |= self._at_the_server(before, after)
-            line["note"] = f"stopped with {running} requests running; {after['running']} two seconds later"
+            line |= self._by_metric(before, after)
+            line["note"] = (
+                f"stopped with {running} requests running by the metric; {after['running']} two seconds later"
+            )
 
     def judge(self) -> None:
         run = self.out / "whole"
@@ -206,7 +254,7 @@ class Bench:
         with self.case("judge", run) as line:
             before = self.server.counts()
             line["exit code"] = started(run, "judge").wait()
-            line |= self._at_the_server(before, self.server.counts())
+            line |= self._by_metric(before, self.server.counts())
             with sqlite3.connect(f"file:{run / 'faq.db'}?mode=ro", uri=True) as db:
                 scored, unscored = db.execute(
                     "SELECT sum(score IS NOT NULL), sum(score IS NULL) FROM scores"
@@ -214,20 +262,27 @@ class Bench:
             line["note"] = f"{scored or 0} scored, {unscored or 0} unscored"
 
     @staticmethod
-    def _at_the_server(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    def _by_metric(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
         new = {name: count - before.get(name, 0) for name, count in after.items() if name != "running"}
-        return {"aborted at the server": new.pop("abort", 0), "finished at the server": sum(new.values())}
+        return {"aborted by the metric": new.pop("abort", 0), "finished by the metric": sum(new.values())}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("model", type=Path)
-    parser.add_argument("--vllm", required=True, help="PYTHONPATH of vLLM")
+    parser.add_argument("--vllm", default="", help="PYTHONPATH of vLLM")
+    parser.add_argument("--python", default=sys.executable, help="interpreter of an environment that has vLLM")
+    parser.add_argument("--server-options", default="", help="further options of vLLM, as one text")
+    parser.add_argument("--streams", type=int, help="concurrent requests; default: faq-tui's")
+    parser.add_argument("--max-tokens", type=int, help="longest answer; default: faq-tui's")
     parser.add_argument("--out", type=Path, default=Path("vllm"))
     parser.add_argument("--seeds", type=int, default=256)
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--only", default="whole,judge,restart,stop")
     options = parser.parse_args()
+    if not options.vllm and options.python == sys.executable:
+        parser.error("name vLLM's environment with --vllm PYTHONPATH or --python PATH")
+    options.model = options.model.resolve()
     bench = Bench(options)
     cases: dict[str, Callable[[], None]] = {
         "whole": bench.whole,

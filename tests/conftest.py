@@ -19,6 +19,8 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 pytest.register_assert_rewrite("tests.support")
 SLOW_FIXTURES = {"artefacts", "embedded_server"}  # a test that needs one of these is slow, however short it is
+# Tests that took more than a second of processor time when they were measured. They are slow, too.
+SLOW_TESTS = frozenset((Path(__file__).parent / "slow.txt").read_text(encoding="utf-8").split())
 MAX_PROCESSES = 4  # each may hold torch, a server and a worker child: about 2 GB
 
 # Before any test loads torch: spinning threads take the cores from the server beside it.
@@ -40,12 +42,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` looks at the markers
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests with slow fixtures as slow, and put files with slow tests first.
+    """Mark tests with slow fixtures and those in `slow.txt` as slow, and put files with slow tests first.
 
     If a slow file came last, one process would be busy with it while the other processes have nothing to do.
     """
     for item in items:
-        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        listed = item.nodeid.partition("[")[0] in SLOW_TESTS
+        if listed or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

@@ -152,3 +152,15 @@ def build(root: Path, files: Mapping[str, str | None]) -> None:
         if text is not None:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text, encoding="utf-8")
+
+
+def test_every_test_in_the_list_of_slow_ones_exists() -> None:
+    lines = (ROOT / "tests" / "slow.txt").read_text(encoding="utf-8").split()
+    assert lines == sorted(set(lines)) and lines
+    lost = []
+    for line in lines:
+        file, _, name = line.partition("::")
+        path = ROOT / file
+        if not path.is_file() or f"def {name.rpartition('::')[2]}(" not in path.read_text(encoding="utf-8"):
+            lost.append(line)
+    assert lost == []

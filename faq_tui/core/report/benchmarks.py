@@ -73,8 +73,7 @@ def _place(result: Result, subject: str) -> tuple[str, ...]:
 def _baselines(run: Run) -> dict[str, str]:
     """Maps the folder of each artefact to the folder of its baseline.
 
-    Both have the same recipe and draw. For an artefact of a set with equal
-    tokens, the baseline also has equal tokens.
+    Both have the same recipe and draw. If the artefact's set was cut to equal tokens, so was the baseline's.
     """
     made = {artefact.name: artefact.folder for artefact in wanted_artefacts(run)}
     baselines: dict[str, str] = {}

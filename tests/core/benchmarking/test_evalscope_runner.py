@@ -172,7 +172,7 @@ def test_a_server_must_be_there_and_have_the_model(
             (embedded_server.base_url + "/no", "answers with status 404"),
             (
                 "serve",
-                "cannot be served, because there is no program 'no-such-program': install it, set `command` in",
+                "cannot be served, because there is no program 'no-such-program': install it",
             ),
         ]:
             with pytest.raises(FaqError, match=words), served(context_of(run), artefact, url, None):

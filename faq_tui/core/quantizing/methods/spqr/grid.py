@@ -66,8 +66,8 @@ def stored(grid: Grid) -> Grid:
 class Level:
     """Values that are quantized in runs of neighbouring values. Each run has codes, a minimum and a step.
 
-    The minimum itself is stored. If its ratio to the step were stored instead, this large ratio would multiply the
-    rounding error of the step, which float16 stores inexactly if it is a few millionths.
+    The minimum itself is stored. Its ratio to the step would be large, and would multiply the rounding error of the
+    step, which has few digits in float16.
     """
 
     codes: Any  # [..., runs, group] uint8; the last run is padded
