@@ -87,7 +87,7 @@ def print_paper(console: Console, paper: dict[str, Any]) -> None:
     Each cell shows our value, and in brackets the paper's value.
     """
     cells = paper["cells"]
-    filled = f"{paper['filled']} of {len(cells)} cells filled; the paper's values are in brackets"
+    filled = f"{paper['filled']} of {len(cells)} cells filled; brackets hold the paper's values"
     head = f"{paper['preset']}, {paper['model']}: {filled}"
     console.print(Text(sanitize(head), style="bold"))
     metrics = list(dict.fromkeys(cell["metric"] for cell in cells))
