@@ -29,6 +29,7 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 def suite(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A suite of three files under our conftest.py; each has three tests that need the same folder."""
     pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
+    (pytester.path / "slow.txt").write_text("", encoding="utf-8")
     pytester.makepyfile(test_a=PROBE, test_b=PROBE, test_slow=f"{PROBE}\npytestmark = pytest.mark.slow\n")
     pytester.makeini("[pytest]\nmarkers = slow\n")
     monkeypatch.setenv("MADE", str(pytester.path / "made.txt"))
