@@ -80,7 +80,7 @@ class Heldout:
     def _answered(self, nll: Sequence[float]) -> Columns:
         """For each question: the model's choice, and whether this choice is right.
 
-        There are two choices: the one with the highest log-likelihood (acc), and the one with the highest
+        Two choices are computed: the one with the highest log-likelihood (acc), and the one with the highest
         log-likelihood per character (acc_norm).
         """
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
@@ -143,8 +143,8 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
     """Yield the indices of each batch. The items of a batch have similar lengths.
 
-    The longest items come first, so that a lack of memory shows at the first batch. A batch has at most `size` items.
-    A batch of items shorter than SHORT tokens may have more items, but at most `size` * SHORT tokens.
+    The longest items come first, so that a lack of memory shows at the first batch. If the items of a batch are
+    shorter than SHORT tokens, it has at most `size` * SHORT tokens. Any other batch has at most `size` items.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:

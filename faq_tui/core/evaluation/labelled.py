@@ -18,7 +18,7 @@ from faq_tui.core.run.run import Run
 
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
-MIN_WORDS, MAX_WORDS = 25, 120  # A passage that is cut from prose has at least and at most this many words.
+MIN_WORDS, MAX_WORDS = 25, 120  # limits of the number of words in a passage that is cut from prose
 # The last word of such a passage has at least this many letters; shorter words are too easy to predict.
 MIN_LETTERS = 3
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")

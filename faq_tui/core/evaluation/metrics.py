@@ -135,9 +135,9 @@ class Ratio(Metric):
 class KlDivergence(Ratio):
     """The mean of KL(p || q) over all predicted tokens.
 
-    Here p is the unquantized model's distribution over the vocabulary, and q is this model's distribution. KL(p || q)
-    = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` prints this value
-    as "Mean KLD".
+    Here p is the unquantized model's distribution over the vocabulary, and q is this model's distribution.
+    KL(p || q) = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` prints
+    this value as "Mean KLD".
     """
 
     name, title, unit = "kl", "KL", "nats a token"

@@ -35,7 +35,7 @@ class Registry:
     """The extensions of one kind.
 
     `group` is the entry point group. `kind` is the word for one extension in errors ("quantization method").
-    `builtin` maps names to "module:attribute". `base` is the import path of the class of all extensions.
+    `builtin` maps names to "module:attribute". `base` is the import path of the base class of these extensions.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:

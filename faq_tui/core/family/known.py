@@ -26,7 +26,7 @@ class ModelFamily:
 
     id: str
     title: str
-    names: tuple[str, ...]  # regular expressions, which match the whole bare name
+    names: tuple[str, ...]  # regular expressions; one of them must match the whole bare name
     model_types: tuple[str, ...]
     vocab_sizes: tuple[int, ...]
     elders: tuple[tuple[str, float], ...]  # pairs of hub id and billions of parameters, largest model first
@@ -83,7 +83,7 @@ def bare_name(name: str) -> str:
 
 
 def _stripped(name: str) -> str:
-    """Remove one level of path, tag and quantization suffixes; the result may contain another level."""
+    """Remove path, tag and quantization suffixes once. The result may have further ones."""
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]
