@@ -106,7 +106,7 @@ def badges(run: Run) -> dict[str, str]:
 
 
 def is_quick(run: Run) -> bool:
-    """True if the check is quick, because this machine has the tokenizers of fewer than two models.
+    """True if the check is quick: this machine has the tokenizers of fewer than two models.
 
     Otherwise the check compares tokenizers, which takes about 0.5 s.
     """

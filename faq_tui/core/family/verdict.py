@@ -99,7 +99,7 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """Returns (verdict, known). `known` is False if missing facts could change the verdict."""
+    """Returns (verdict, known). `known` is False if the verdict is "stranger" only because facts are missing."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False

@@ -36,7 +36,7 @@ class ProbeCase:
 def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
     """The cases of the test. `real` holds pairs of a question and its real answer.
 
-    If `real` has only one pair, there is no answer to another question.
+    If `real` has only one pair, the case has no answer to another question.
     """
     words = [word for _, answer in real for word in answer.answer.split()]
     cases = []

@@ -62,7 +62,7 @@ def judging_in_words(judging: dict[str, Any]) -> list[str]:
 
 
 def named_in(judging: dict[str, Any]) -> list[str]:
-    """The installed judges among those that `judging` names. `judging` is what `judging_of` returns.
+    """The names of the judges in `judging` that are installed here. `judging` is the result of `judging_of`.
 
     A run from another machine may name judges that are not installed here.
     """

@@ -23,8 +23,9 @@ _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that a loader reads: the files that the index names, or all files if there is no index.
 
-    Some publishers add a second copy of the weights under other names (Mistral: `consolidated.safetensors`), which no
-    loader reads. Raises UsageError if there is no file, or if a file that the index names is missing.
+    Some publishers add a second copy of the weights under other names, for example Mistral under
+    `consolidated.safetensors`. No loader reads this copy. Raises UsageError if there is no file, or if a file that
+    the index names is missing.
     """
     index = folder / INDEX
     if index.is_file():

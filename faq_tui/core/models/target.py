@@ -15,7 +15,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEPT = (".safetensors", ".bin", ".json", ".jinja", ".model")
-SPOTS, SPOT = 16, 16 * 1024  # number of samples per file, evenly spaced, and bytes per sample
+SPOTS, SPOT = 16, 16 * 1024  # SPOTS evenly spaced samples of SPOT bytes are read from each file.
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def _subject(cell: Cell, run: Run) -> str | None:
 
 
 def _value(metric: str, results: Sequence[Result]) -> float | None:
-    """The value of a column. If it is a mean of columns, all their values are needed; otherwise it is None."""
+    """The value of a column. A mean of columns is None if the value of one of these columns is missing."""
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None
