@@ -53,7 +53,7 @@ def collect(run: Run) -> Evidence:
 
 
 def measured(run: Run) -> Measured:
-    """The measurements that `collect` uses: measured[subject][text] holds the sums of each item of a text.
+    """The measurements that `collect` uses: measured[subject][text] holds the sums for each item.
 
     The subjects are `unquantized` and the folders under `models/`.
     """

@@ -67,7 +67,7 @@ class Registry:
         return name in self.builtin or name in self._found
 
     def get(self, name: str) -> Any:
-        """The extension `name`. Raises UsageError if it does not exist, FaqError if it cannot be loaded."""
+        """The extension `name`. Raises UsageError if it does not exist, and FaqError if it cannot be loaded."""
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]

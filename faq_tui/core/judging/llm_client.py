@@ -29,7 +29,7 @@ from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ReplyKey, ReplyRow, add_reply, replies_of
 
 TURNS = 2  # number of orders in which several answers are shown
-REPEATED_TOKENS = 200  # the repair request repeats at most this many tokens of the invalid reply
+REPEATED_TOKENS = 200  # The repair request repeats at most this number of tokens of the invalid reply.
 SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 

@@ -36,8 +36,8 @@ class ReplyForm:
         self.known = known in FORMS
         self._save = save
         self._first = asyncio.Lock()
-        self._other_refusal = False  # True once the server refused a request in every form
-        self._broken = 0  # number of replies in a row that break the schema; -1 once a reply fits it
+        self._other_refusal = False  # True after the server has refused a request in every form
+        self._broken = 0  # number of replies in a row that break the schema; -1 after a reply that fits it
 
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
         """Await `request(parameters)`.

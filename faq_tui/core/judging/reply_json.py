@@ -42,7 +42,8 @@ def json_and_prose(raw: str) -> tuple[list[Any], str]:
     off is an example.
     """
     try:
-        return [json.loads(raw, strict=False)], ""  # strict=False: models write line breaks into strings
+        # strict=False allows the line breaks that models write into strings
+        return [json.loads(raw, strict=False)], ""
     except (ValueError, RecursionError):
         pass
     decoder, values, end = json.JSONDecoder(strict=False), [], 0

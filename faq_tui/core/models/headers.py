@@ -67,7 +67,7 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
 
 
 def is_pointer(path: Path) -> bool:
-    """True if the file is a pointer of Git LFS, which stands for a file that was not fetched."""
+    """True if the file is only a pointer of Git LFS, because the real file was not fetched."""
     try:
         with path.open("rb") as file:
             return file.read(len(LFS)) == LFS

@@ -1,4 +1,4 @@
-"""The worker's task `judge_activations`: count a model's outlier channels that each row drives above a threshold."""
+"""The worker's task `judge_activations`: count the outlier channels of a model that each row drives."""
 
 from __future__ import annotations
 

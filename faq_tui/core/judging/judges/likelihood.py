@@ -1,8 +1,8 @@
 """The judge `likelihood`: it measures how probable the target itself finds a candidate. It needs no server.
 
 The score is a mean log-probability in nats per token, at most 0. The mean is over the tokens of the candidate's
-reasoning and answer. The target computes it from the question and the candidate in the target's chat template. The
-means over the reasoning alone and over the answer alone are stored, too.
+reasoning and answer. The target gets the question before the candidate; both are written in the target's chat
+template. The means over the reasoning alone and over the answer alone are stored, too.
 """
 
 from __future__ import annotations

@@ -69,9 +69,9 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """In mode pointwise: the candidates without a score.
+        """Returns the candidates to score. In mode pointwise, they are the candidates without a score.
 
-        In the other mode, if one candidate of a seed was not compared yet, all candidates of this seed.
+        In mode listwise, all candidates of a seed are returned if one of them was not compared with the others yet.
         """
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
