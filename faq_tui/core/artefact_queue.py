@@ -22,7 +22,7 @@ class Queued:
     (the set must be assembled first).
     """
 
-    recipe_index: int  # 0-based, in `Settings.recipes`
+    recipe_index: int  # index of the recipe in `Settings.recipes`, from 0
     recipe: Recipe
     set_name: str
     name: str
@@ -34,7 +34,7 @@ class Queued:
 def queue_of(run: Run) -> list[Queued]:
     """All artefacts in the order in which they are made.
 
-    No state marks the artefact that is being made now. Only the events of the job name this artefact.
+    There is no state for the artefact that is being made now. Only the events of the job name it.
     """
     sets, rows = all_sets(run.store), all_artefacts(run.store)
     failures = all_failures(run.store)
@@ -66,7 +66,7 @@ def queue_of(run: Run) -> list[Queued]:
 
 
 def _ended(run: Run) -> tuple[str, str] | None:
-    """State and message of a stage that ended early; None if the stage is running, is done or never began."""
+    """State and message of the stage if it ended early; None if it is running, is done or never began."""
     last = stage_rows.all_rows(run.store).get(stage.STAGE)
     if last is None or last.state == "done":
         return None

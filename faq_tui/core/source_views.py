@@ -16,7 +16,7 @@ def views_of(run: Run) -> list[View]:
     except (
         FaqError,
         OSError,
-    ):  # the target's files are missing, so there are no scores yet; the panes must open even then
+    ):  # The target's files are missing, so there are no scores. The panes must open even then.
         judge, columns = "", ()
     views = [
         View(name, source_hash_of(source), judge, source.candidates, columns)

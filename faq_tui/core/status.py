@@ -51,7 +51,7 @@ def status_of(run: Run) -> dict[str, Any]:
 
 
 def _servers(run: Run) -> list[dict[str, Any]]:
-    """What is known about the servers of the run: the parameters that they refuse, their windows and replies."""
+    """The known facts about the run's servers: refused parameters, context windows and forms of replies."""
     servers = []
     for row in server_capabilities.all_rows(run.store):
         known = Capabilities.from_json(row.facts)
@@ -70,20 +70,20 @@ def _waiting(run: Run) -> list[dict[str, Any]]:
 
 
 def _seeds(run: Run) -> dict[str, Any]:
-    """Seeds by role. If rows were skipped, `skipped` holds their number by reason."""
+    """The number of seeds in each role. If rows were skipped, `skipped` maps each reason to a number of rows."""
     skipped = seeds.skips(run.store.db)
     return seeds.counts(run.store) | ({"skipped": skipped} if skipped else {})
 
 
 def is_busy(run: Run) -> bool:
-    """True if a process holds the run's lock. The kernel releases the lock when that process ends."""
+    """True if a process holds the run's lock. The operating system releases the lock when that process ends."""
     return lock_owner(run.folder) is not None
 
 
 def _stages(run: Run, busy: bool) -> list[dict[str, Any]]:
     """The state of each stage.
 
-    A finished stage is stale if an earlier stage is not done, because its inputs may change.
+    A finished stage is stale if an earlier stage is not done, because the inputs of the finished stage may change.
     """
     rows, states = stages.all_rows(run.store), list[dict[str, Any]]()
     for stage in all_stages():
@@ -132,11 +132,11 @@ def _source(run: Run, name: str) -> dict[str, Any]:
 
 
 def _to_come(run: Run, name: str) -> dict[str, Any]:
-    """The number of candidates that the next regeneration requests from this source, and their estimated cost."""
+    """The number of candidates that the next regeneration will request from this source, and their estimated cost."""
     source = run.settings.sources[name]
     pending = pending_candidates(run, source)
     row = stages.all_rows(run.store).get("regenerate")
-    # If the stage is done, only candidates that the server refuses can have failed.
+    # If the stage is done, every failed candidate was refused by the server and is not requested again.
     if row is not None and row.state == "done":
         failed = candidates.failed_numbers(run.store, source_hash_of(source))
         pending = [one for one in pending if (one.seed.id, one.number) not in failed]

@@ -10,7 +10,7 @@ from faq_tui.core.base.hashing import digest
 from faq_tui.core.evaluation.identity import TEMPERATURE, TOP_P
 
 ROWS_A_BATCH = (
-    # A batch has this many times evaluate.batch_size rows, because a further row slows a decoding step only a little.
+    # A batch has ROWS_A_BATCH * evaluate.batch_size rows. Further rows slow a decoding step only a little.
     4
 )
 

@@ -1,8 +1,8 @@
 """Compare a model with the unquantized one, item by item, and store the KL divergence of every token.
 
 `measure` runs a model over the items of a held-out text. `compare` computes the sums of one item from hidden states.
-`encode_token_kl` packs every token's KL as float16, and `decode_token_kl` unpacks it. The sign bit is set if the two
-models have different top-1 tokens.
+`encode_token_kl` packs every token's KL as float16, and `decode_token_kl` unpacks it. The sign bit of a value is set
+if the two models have different top-1 tokens.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ def measure(
     """Run `model` over `items`. Returns columns of sums over each item's predicted tokens.
 
     The columns are `tokens`, `nll`, `kl`, `agree` (number of tokens with the same top-1 token as in the reference),
-    `hits` (number of tokens at which the text's token is the top-1 token), and the token column of each of `metrics`.
-    If `reference` is None, `model` is the unquantized model itself: `kl` is 0, and `agree` equals `tokens`. `keep`
-    stores the states of `model`. `each` is called with the index of an item, the KL of each of its tokens, and a bool
-    for each token: whether the top-1 tokens of the two models differ. `tick` gets the number of tokens of each batch.
-    Raises FaqError if a metric fails.
+    `hits` (number of tokens at which the text's token is the top-1 token), and the token column of each metric in
+    `metrics`. If `reference` is None, `model` is the unquantized model itself: `kl` is 0, and `agree` equals
+    `tokens`. `keep` stores the states of `model`. `each` is called for each item with its index, a list of the KL of
+    its tokens, and a list with a bool for each token. The bool is True if the top-1 tokens of the two models differ.
+    `tick` gets the number of tokens of each batch. Raises FaqError if a metric fails.
     """
     sums: Columns = {
         "tokens": [float(item.predicted) for item in items],
@@ -56,7 +56,7 @@ def measure(
     }
     for indices in batches(items, batch_size):
         cancel.check()
-        # The last token is not an input: it predicts nothing and may lie beyond the model's window.
+        # The last token is not an input, because it predicts nothing. It may also lie beyond the model's window.
         states = model.states([items[index].ids[:-1] for index in indices])
         for row, index in enumerate(indices):
             item = items[index]
@@ -88,8 +88,8 @@ def compare(
     """Sums over the tokens of one item.
 
     `states` has the shape [tokens, hidden]. `reference` holds states of the same shape and the lm_head of their
-    model. The function appends each token's KL to `token_kl`, and to `differs` whether the top-1 tokens of the two
-    models differ.
+    model. For each token, the function appends the KL to `token_kl` and a bool to `differs`. The bool is True if the
+    top-1 tokens of the two models differ.
 
     nll = -log q(target). KL(p || q) = sum over the vocabulary of p (log p - log q) (Kullback and Leibler 1951). Here
     p is the distribution of the unquantized model and q that of the measured model. Both are computed by log-softmax
@@ -135,7 +135,7 @@ def _token_values(metric: Metric, p: Any, q: Any, targets: Any) -> list[float]:
 
 
 def _item_values(metrics: Sequence[Metric], values: Mapping[str, list[float]]) -> dict[str, float]:
-    """Maps the name of each metric's token column to the metric's number for the whole item."""
+    """A dict from the name of each token column to the metric's value for the whole item."""
     numbers = {}
     for metric in metrics:
         try:
@@ -173,9 +173,11 @@ def encode_token_kl(items: Mapping[int, Sequence[float]], differs: Mapping[int, 
 def decode_token_kl(
     blob: bytes, tokens: Sequence[float], number: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Unpack item `number`. Returns (KL in nats, whether the top-1 tokens differ), both for each predicted token.
+    """Unpack item `number`.
 
-    `tokens` is the measurement's column with the number of predicted tokens of each item.
+    Returns two arrays with one entry per predicted token. The first has the KL in nats. The second has a bool, which
+    is True if the top-1 tokens differ. `tokens` is the measurement's column with the number of predicted tokens of
+    each item.
     """
     import numpy as np
 

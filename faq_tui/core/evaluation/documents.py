@@ -1,7 +1,8 @@
-"""Read whole documents for word perplexity, and split and count them as in lm_eval's task wikitext.
+"""Read whole documents for word perplexity.
 
-The counts and the detokenizer follow lm_eval/tasks/wikitext/preprocess_wikitext.py of lm_eval 0.4.13, and
-`ConfigurableTask.count_words` and `count_bytes` in lm_eval/api/task.py (MIT licence, EleutherAI).
+They are split, and their words are counted, as in lm_eval's task wikitext. The counts and the detokenizer follow
+lm_eval/tasks/wikitext/preprocess_wikitext.py of lm_eval 0.4.13, and `ConfigurableTask.count_words` and `count_bytes`
+in lm_eval/api/task.py (MIT licence, EleutherAI).
 """
 
 from __future__ import annotations
@@ -57,10 +58,11 @@ def load_documents(run: Run, name: str) -> list[Document]:
 
 
 def heldout_documents(documents: list[Document], tokenizer: object, window: int) -> Heldout:
-    """Split each document into windows, and divide its words and bytes among them by their predicted tokens.
+    """Split each document into windows.
 
-    Because each window has a share, the bootstrap can draw single windows. The shares of a document add up to its
-    numbers of words and bytes.
+    The document's numbers of words and bytes are divided among its windows, in proportion to their numbers of
+    predicted tokens. Because each window has its own share, the bootstrap can draw single windows. The shares of a
+    document add up to its numbers of words and bytes.
     """
     prefix = prefix_of(tokenizer)
     items, words, lengths = [], [], []
@@ -76,7 +78,7 @@ def heldout_documents(documents: list[Document], tokenizer: object, window: int)
 def prefix_of(tokenizer: object) -> int:
     """The token that is put before a document's first token: bos, or eos if the tokenizer has no bos.
 
-    lm_eval calls it prefix_token_id.
+    lm_eval calls this token prefix_token_id.
     """
     for name in ("bos_token_id", "eos_token_id"):
         token_id: int | None = getattr(tokenizer, name, None)

@@ -1,4 +1,4 @@
-"""A held-out text: its items and their columns, and the functions that split texts into items."""
+"""The class of a held-out text with its items and columns, and the functions that split texts into items."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Heldout:
 
     @property
     def compared(self) -> bool:
-        """True if items are compared with the unquantized model's states token by token (KL, top-1)."""
+        """True if each token is compared with the unquantized model's states, for KL and top-1 agreement."""
         return self.kind != CHOICES
 
     def __len__(self) -> int:
@@ -78,7 +78,11 @@ class Heldout:
         return kept | self.columns
 
     def _answered(self, nll: Sequence[float]) -> Columns:
-        """Each question's choice and whether it is right: by log-likelihood (acc) and per character (acc_norm)."""
+        """For each question: the model's choice, and whether this choice is right.
+
+        Two choices are computed: the one with the highest log-likelihood (acc), and the one with the highest
+        log-likelihood per character (acc_norm).
+        """
         columns: Columns = {"choice": [], "choice_norm": [], "correct": [], "correct_norm": []}
         start = 0
         for question in self.questions:
@@ -103,8 +107,8 @@ class Heldout:
 def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]:
     """Split `ids` into non-overlapping windows of `size` tokens. The first token of a window is not predicted.
 
-    If `bos` is given, each window starts with that token, because models trained with it predict badly without it.
-    The last window may be shorter. It is dropped if it has no token to predict.
+    If `bos` is given, each window starts with this token. Models that were trained with a bos token predict badly
+    without it. The last window may be shorter. It is dropped if it has no token to predict.
     """
     head = () if bos is None else (bos,)
     step = size - len(head)
@@ -113,12 +117,12 @@ def windows(ids: Sequence[int], size: int, bos: int | None = None) -> list[Item]
 
 
 def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
-    """Windows that predict each of `ids` exactly once, for a model that reads `size` tokens at a time.
+    """Split `ids` into windows for a model that reads `size` tokens at a time. Each token is predicted exactly once.
 
-    The windows equal those of lm_eval 0.4.13 for `loglikelihood_rolling`: it calls `get_rolling_token_windows` of
-    lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token `prefix` precedes the first token.
-    Each later window starts with one token of context, the last token of the window before it. The last window
-    predicts fewer tokens, so it starts with more tokens of context.
+    The windows equal those of `loglikelihood_rolling` in lm_eval 0.4.13. That function calls
+    `get_rolling_token_windows` of lm_eval/utils.py with context_len 1, and then `make_disjoint_window`. The token
+    `prefix` precedes the first token. Each later window starts with one token of context, the last token of the
+    window before it. The last window predicts fewer tokens, so it starts with more tokens of context.
     """
     items = []
     for start in range(0, len(ids), size):
@@ -131,7 +135,7 @@ def rolling(ids: Sequence[int], size: int, prefix: int) -> list[Item]:
 
 
 def digest_of(items: Sequence[Item], *more: object) -> str:
-    """A hash of the items and of `more`, which is other data that affects the sums. Equal items have equal hashes."""
+    """A hash of the items and of `more`. `more` is other data that affects the sums."""
     body: list[object] = [item.to_json() for item in items]
     return digest(body, *more) if more else digest(body)
 
@@ -139,8 +143,8 @@ def digest_of(items: Sequence[Item], *more: object) -> str:
 def batches(items: Sequence[Item], size: int) -> Iterator[list[int]]:
     """Yield the indices of each batch. The items of a batch have similar lengths.
 
-    The longest items come first, so that a batch that needs too much memory fails at once. A batch has `size` items.
-    If its items are shorter than SHORT tokens, it has more items, but at most `size` * SHORT tokens.
+    The longest items come first, so that a lack of memory shows at the first batch. If the items of a batch are
+    shorter than SHORT tokens, it has at most `size` * SHORT tokens. Any other batch has at most `size` items.
     """
     order = sorted(range(len(items)), key=lambda index: -len(items[index].ids))
     while order:

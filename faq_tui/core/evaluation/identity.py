@@ -11,7 +11,7 @@ from faq_tui.core.store.artefacts import Artefact, all_artefacts
 
 UNQUANTIZED = "unquantized"  # the name of the unquantized target among the subjects
 
-VERSION = 1  # increase it if a change of the code changes the numbers for the same model and text
+VERSION = 1  # Increase it if a code change leads to other numbers for the same model and text.
 TEMPERATURE, TOP_P = 0.6, 0.95  # sampling of the held-out answers
 
 

@@ -16,7 +16,7 @@ from faq_tui.core.store.measurements import replace_items
 
 BROKEN = "\ufffd"
 LONGEST_CHARACTER = 8  # one character may consist of at most this many tokens
-CONTEXT = 400  # limit of the characters of context that are stored before the predicted tokens
+CONTEXT = 400  # At most this many characters of context are stored before the predicted tokens.
 
 
 def keep_words(run: Run, spec: Spec, tokenizer: Any) -> None:
@@ -52,10 +52,10 @@ def _body(item: Item, tokenizer: Any, questions: dict[tuple[int, ...], str]) -> 
 
 
 def pieces(ids: Sequence[int], tokenizer: Any, before: Sequence[int] = ()) -> list[str]:
-    """The text of each token. A character that spans several tokens is in the text of the last of them.
+    """The text of each token. If a character spans several tokens, it is in the text of the last of these tokens.
 
     Each token is decoded together with the token before it, because some tokenizers drop a leading space. `before`
-    holds the tokens before the first one.
+    holds the tokens that precede `ids`.
     """
     texts: list[str] = []
     last, waiting = list(before), list[int]()

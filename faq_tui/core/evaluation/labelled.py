@@ -1,7 +1,7 @@
-"""Read held-out items with a right answer: multiple-choice questions, and passages whose last word is predicted.
+"""Read held-out items that have a right answer: multiple-choice questions and passages.
 
-The answer to a question is the choice with the highest likelihood. Passages have LAMBADA's form (Paperno et al.
-2016): the model must predict the last word.
+The model's answer to a question is the choice with the highest likelihood. A passage has the form of LAMBADA (Paperno
+et al. 2016): the model must predict the last word of the passage.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from faq_tui.core.run.run import Run
 
 CHOICES_KEY = "evaluate.multiple_choice"
 LAST_WORD_KEY = "evaluate.last_word"
-MIN_WORDS, MAX_WORDS = 25, 120  # fewest and most words of a passage that is cut from prose
+MIN_WORDS, MAX_WORDS = 25, 120  # limits of the number of words in a passage that is cut from prose
 # The last word of such a passage has at least this many letters; shorter words are too easy to predict.
 MIN_LETTERS = 3
 SENTENCE_END = re.compile(r"(?<=[.!?])[\"”’')]*\s+")
@@ -51,7 +51,7 @@ def _case(value: dict[str, Any], where: str) -> ChoiceCase:
         raise UsageError(f'{where} has no list "choices" with two or more entries: correct or delete the line')
     texts = tuple(text_of(choice, where, "choices").strip() for choice in choices)
     if isinstance(answer, str):
-        # Outside ASCII, upper() may return two letters: "ß" becomes "SS".
+        # For one letter outside ASCII, upper() may return two letters. For example, "ß" becomes "SS".
         letter = ord(answer.upper()) - ord("A") if len(answer) == 1 and answer.isascii() else -1
         answer = texts.index(answer.strip()) if answer.strip() in texts else letter
     if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < len(texts):
@@ -64,7 +64,8 @@ def heldout_questions(cases: list[ChoiceCase], tokenizer: object, longest: int) 
 
     The form is that of lm_eval's task arc_easy: "Question: …\\nAnswer: choice".
 
-    Also returns the measured questions. A question is left out if one of its choices has no token to predict.
+    Also returns the questions that are measured. A question is left out if one of its choices has no token to
+    predict.
     """
     items, questions, kept = [], [], []
     for case in cases:
@@ -109,7 +110,8 @@ def passages(text: str) -> list[str]:
             passage = " ".join(words[-MAX_WORDS:])
             last = passage.rpartition(" ")[2]
             word = last.rstrip(".!?\"”’')")
-            # Skip passages that end in markup, or in the middle of a sentence because SENTENCE_END split it wrongly.
+            # Skip a passage that ends in markup. Also skip a passage that ends in the middle of a sentence:
+            # SENTENCE_END has split this sentence wrongly.
             if word.isalpha() and len(word) >= MIN_LETTERS and last[len(word) :].startswith((".", "!", "?")):
                 cut.append(passage[: len(passage) - len(last) + len(word)])
             words = []
@@ -117,7 +119,7 @@ def passages(text: str) -> list[str]:
 
 
 def heldout_passages(candidates: list[str], tokenizer: object, longest: int) -> tuple[Heldout, list[str]]:
-    """Make an item of each passage, split as in lm_eval's task lambada_openai. Only the last word is predicted.
+    """Make an item of each passage, as in lm_eval's task lambada_openai. Only the last word is predicted.
 
     Also returns the passages that are measured.
     """

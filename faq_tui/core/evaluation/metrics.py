@@ -28,10 +28,10 @@ class Metric(Extension):
     """A number for one model on one held-out text. It is computed from columns that hold one number per item.
 
     The bootstrap draws items. An item is a window of prose or of a document, an answer, a passage or a question. Each
-    item has these columns, which are sums over its predicted tokens: `tokens` (their number), `nll` (nats), `kl` (KL
-    divergence from the unquantized model, nats) and `agree` (number of tokens with the same top-1 token). Windows of
-    documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions have only
-    `correct`, `correct_norm` and `flipped`.
+    item has these columns, which are sums over its predicted tokens: `tokens` (the number of predicted tokens), `nll`
+    (nats), `kl` (KL divergence from the unquantized model, nats) and `agree` (number of tokens with the same top-1
+    token). Windows of documents also have `words` and `bytes`. Passages also have `correct` and `flipped`. Questions
+    have only `correct`, `correct_norm` and `flipped`.
 
     `title` is the metric's name within a sentence ("top-1 agreement"). `help` is one sentence that says what the
     metric measures.
@@ -39,14 +39,15 @@ class Metric(Extension):
 
     unit: str  # unit of the value, such as "nats per token"
     higher_is_better: bool
-    # Maps a kind of text to a difference of the metric. Two draws of the same calibration set can already differ by
-    # this much. The mapping is empty if this was not measured.
+    # For each kind of text: a difference in the metric that can occur between two draws of the same calibration set.
+    # The mapping is empty if this difference was not measured.
     close: Mapping[str, float]
     kinds: tuple[str, ...]  # the kinds of held-out text on which the metric is measured
     columns: tuple[str, ...]  # the columns that its formula reads
-    percent: bool = False  # True for a share: the value is written in percent and a change in percentage points
+    percent: bool = False  # True for a share: its value is written in percent, and its changes in percentage points
     decimals: int = 3  # digits after the decimal point; not used if `percent` is set
-    heading: str = ""  # heading of its column in the report's table of models; if empty, it has no column there
+    # heading of its column in the report's table of models; if empty, the metric has no column there
+    heading: str = ""
     heading_kinds: tuple[str, ...] | None = None  # the kinds of text with this column; None means all of `kinds`
     heading_rank: int = 100  # the columns of the table are sorted by this number
     legend: str = ""  # the sentences that explain the column; if empty, `help` explains it
@@ -62,15 +63,15 @@ class Metric(Extension):
     def token_values(self, unquantized: Any, measured: Any, targets: Any) -> Any:
         """The metric's value of each token, shape [tokens]. The tokens are a part of one item.
 
-        Called in the evaluation's child process. `unquantized` and `measured` are log-probabilities as torch tensors
-        of float32, [tokens, vocabulary]; `targets` are the ids of the text's tokens, [tokens]. Do not
-        change these tensors in place. When the unquantized model itself is measured, `unquantized` and `measured` are
-        the same tensor.
+        The evaluation's child process calls this method. `unquantized` and `measured` are log-probabilities as torch
+        tensors of float32, [tokens, vocabulary]; `targets` are the ids of the text's tokens, [tokens]. Do not change
+        these tensors in place. When the unquantized model itself is measured, `unquantized` and `measured` are the
+        same tensor.
         """
         raise NotImplementedError
 
     def item_value(self, values: Sequence[float]) -> float:
-        """The item's number in `token_column`: by default the sum of the values of all its tokens."""
+        """The item's number in `token_column`. By default, it is the sum of the values of all tokens."""
         return math.fsum(values)
 
     def value_of(self, sums: Sums) -> float:
@@ -91,7 +92,7 @@ class Metric(Extension):
         first, second = self.help[:1], self.help[1:2]
         help_ = (
             self.help if second.isupper() else first.lower() + self.help[1:]
-        )  # if the first word is one such as "KL", its capitals are kept
+        )  # Capitals at the start are kept in words such as "KL".
         return f"- **{self.heading}**: {self.legend or help_}"
 
     def faults(self) -> list[str]:
@@ -112,7 +113,7 @@ class Metric(Extension):
 class Ratio(Metric):
     """The sum of one column divided by the sum of another column, or the exponential of this ratio.
 
-    It is a ratio of two sums over all items, not the mean of each item's ratio.
+    It is a ratio of two sums over all items, not the mean of the items' ratios.
     """
 
     numerator: str
@@ -136,14 +137,15 @@ class KlDivergence(Ratio):
 
     Here p is the unquantized model's distribution over the vocabulary, and q is this model's distribution.
     KL(p || q) = sum of p (log p - log q) (Kullback and Leibler 1951). llama.cpp's `perplexity --kl-divergence` prints
-    this value as mean KLD.
+    this value as "Mean KLD".
     """
 
     name, title, unit = "kl", "KL", "nats a token"
     help = "How far predictions are from the unquantized model's, in nats per token; 0 means no difference."
     numerator, denominator = "kl", TOKENS
     higher_is_better = False
-    close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})  # measured with SmolLM2-135M, GPTQ INT4
+    # These values were measured with SmolLM2-135M and GPTQ INT4.
+    close = MappingProxyType({PROSE: 0.01, ANSWERS: 0.01})
     kinds = (PROSE, ANSWERS, WORDS, LAST_WORD)
     decimals = 4
     heading, heading_kinds, heading_rank = "KL", (PROSE, ANSWERS, WORDS), 3
@@ -199,7 +201,7 @@ class BytePerplexity(Ratio):
 class TopTokenAgreement(Ratio):
     """The share of predicted tokens for which both models have the same top-1 token.
 
-    llama.cpp's `perplexity --kl-divergence` prints this share as same top p.
+    llama.cpp's `perplexity --kl-divergence` prints this share as "Same top p".
     """
 
     name, title, unit = "top1", "top-1 agreement", "share of tokens"
@@ -292,7 +294,7 @@ def main_metric(kind: str) -> Metric:
 
 
 def metrics_in(kind: str, *columns: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of this kind that can be computed from every measurement.
+    """The metrics of this kind that can be computed from every one of the given measurements.
 
     `columns` holds the column names of each measurement. If a metric was installed after a measurement,
     the measurement lacks the metric's token column until the stage evaluate has run again.

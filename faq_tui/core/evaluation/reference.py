@@ -1,7 +1,7 @@
 """Store the unquantized model's last hidden states and its lm_head on disk, for the comparison with other models.
 
-Logits would take a hundred times as much space. Therefore they are computed from the states when they are needed, for
-a few hundred tokens at a time.
+Logits would take a hundred times as much space as the states. Therefore the logits are computed from the states when
+they are needed, for a few hundred tokens at a time.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Reference:
     def __init__(self, path: Path, items: Sequence[Item], device: str) -> None:
         from safetensors import safe_open
 
-        file: Any = safe_open  # the library has no type annotations
+        file: Any = safe_open  # safetensors has no type annotations
         self._file = file(path, framework="pt", device=device)
         self._states = self._file.get_slice("states")
         self._starts = starts(items)
@@ -71,7 +71,7 @@ def reference_path(cache: Path, text_key: str) -> Path:
 
 def open_reference(path: Path, items: Sequence[Item], device: str) -> Reference | None:
     """Open the reference. Returns None if it is missing or unusable and must be computed again."""
-    with suppress(Exception):  # if the file is missing, truncated or unknown, the caller computes it again
+    with suppress(Exception):  # If the file is missing, cut off or unreadable, the caller computes the states again.
         return Reference(path, items, device)
     return None
 
@@ -110,7 +110,7 @@ def writing(path: Path, items: Sequence[Item], head: LmHead) -> Iterator[Writer]
 
 
 def starts(items: Sequence[Item]) -> list[int]:
-    """The number of predicted tokens before each item. The last entry is the number in all items."""
+    """For each item, the number of predicted tokens in all earlier items. The last entry counts all items."""
     return list(accumulate((item.predicted for item in items), initial=0))
 
 
@@ -119,10 +119,11 @@ def _lay_out(
 ) -> tuple[int, dict[str, tuple[int, int]], int]:
     """Create a safetensors file with its header and with space for all tensors.
 
-    Returns (offset of the data in the file, start and end of each tensor in the data, size of the data), in bytes.
-    The format (https://huggingface.co/docs/safetensors): the length of the header as 8 little-endian bytes, the JSON
-    header, the data. The whole space is allocated at once, because a disk that fills up under a memory-mapped file
-    causes SIGBUS, not an exception.
+    Returns three results in bytes: the offset of the data in the file, the start and end of each tensor within the
+    data, and the size of the data. A safetensors file (https://huggingface.co/docs/safetensors) has three parts: the
+    length of the header as 8 little-endian bytes, the JSON header, and the data. The function allocates the whole
+    file on disk at once. Otherwise the disk could become full during a later write to the memory-mapped file, which
+    would cause SIGBUS and no exception.
     """
     import torch
 

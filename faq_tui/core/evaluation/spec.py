@@ -35,7 +35,7 @@ class Spec:
     subjects: dict[
         str, tuple[str, str]
     ]  # maps a subject to (identity hash, folder); the unquantized model comes first
-    stored: dict[str, dict[str, str]]  # maps a subject and a text to the signature of the stored measurement
+    stored: dict[str, dict[str, str]]  # stored[subject][text] is the signature of the stored measurement
     metrics: tuple[str, ...] = ()  # names of the metrics that have a token column
 
     @property
@@ -58,7 +58,7 @@ class Spec:
         return cls(**{**body, **more})
 
 
-DEFAULT = 2048  # longest input in tokens if config.json does not state it
+DEFAULT = 2048  # The longest input in tokens, if config.json states none.
 KEYS = ("n_positions", "max_position_embeddings", "n_ctx")  # the order is that of lm_eval's resolve_max_length
 
 

@@ -1,8 +1,8 @@
 """The worker child's task `evaluate`: measure one model after the other on all held-out texts.
 
-It sends these messages: `environment`; `plan` (the total number of tokens and the number done; sent again once the
-held-out answers exist); `answer` (one for each answer); `progress`; `measurement` (one for each subject and text, as
-soon as it is complete).
+It sends these messages: `environment`; `plan` (the total number of tokens, and the number of processed tokens; sent
+again once the held-out answers exist); `answer` (one for each answer); `progress`; `measurement` (one for each
+subject and text, as soon as it is complete).
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ class _Evaluation:
         return self.texts[text].size
 
     def _plan(self, more: int) -> None:
-        """Send the number of tokens that are left to process: those of missing measurements, and `more` others."""
+        """Send the number of tokens to process: the tokens of missing measurements, plus `more` other tokens."""
         missing = sum(self._size(text) for subject in self.order.subjects for text in self._todo(subject))
         whole = sum(self._size(text) for text in self.texts) * len(self.order.subjects)
         self.total = self.done + missing + more
@@ -175,7 +175,7 @@ class _Evaluation:
         return reference_path(Path(self.order.cache), self._signature(UNQUANTIZED, text))
 
     def _lost_references(self) -> set[str]:
-        """The texts on which an artefact must still be measured although the target's states for them are missing."""
+        """The texts that an artefact still needs, but for which the target's stored states are missing."""
         artefacts = [subject for subject in self.order.subjects if subject != UNQUANTIZED]
         needed = {text for subject in artefacts for text in self._todo(subject) if self.texts[text].compared}
         return {t for t in needed if open_reference(self._reference_path(t), self.texts[t].items, "cpu") is None}

@@ -22,7 +22,7 @@ from faq_tui.core.run.run import Run
 
 STARTER = "starter"  # the name of the small sets that ship with faq-tui
 PYDOC, WIKITEXT2 = "pydoc", "wikitext2"
-BYTES_A_TOKEN = 64  # bytes that are read per wanted token; no tokenizer has more bytes per token on average
+BYTES_A_TOKEN = 64  # This many bytes are read per wanted token. No tokenizer has more bytes per token on average.
 # These constants decide which paragraphs of Python's language reference are prose.
 MIN_WORDS = 20
 PLAIN = re.compile(r"[A-Za-z ,.;:'\"()“”’‘–—-]")
@@ -36,7 +36,7 @@ def starter_file(kind_file: str) -> Path:
 
 
 def json_lines(path: Path, key: str, limit: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (file and line, object) for the first `limit` non-empty lines.
+    """Yield (place, object) for the first `limit` non-empty lines. The place names the file and the line.
 
     Raises UsageError on a line that is not a JSON object, or if the file cannot be read.
     """
@@ -85,7 +85,7 @@ def load_head(run: Run, name: str) -> str:
 def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
     """Read a held-out text. `key` is the settings key that errors name.
 
-    At most `limit` bytes of a file are read; of "pydoc" and "wikitext2", at most `limit` characters. Raises
+    At most `limit` bytes of a file are read. For "pydoc" and "wikitext2", `limit` counts characters. Raises
     UsageError if a file is missing, empty or not UTF-8, and FaqError if `datasets` cannot fetch the text.
     """
     if name == PYDOC:
@@ -96,7 +96,7 @@ def load_text(run: Run, name: str, key: str, limit: int | None = None) -> str:
 
 
 def state(run: Run, name: str) -> Any:
-    """A value that changes whenever the text changes. The text is not read for this."""
+    """A value that changes whenever the text changes. The text itself is not read."""
     if name == PYDOC:
         return platform.python_version()
     if name in (WIKITEXT2, STARTER):
@@ -158,7 +158,7 @@ def pydoc_prose() -> str:
 def is_prose(paragraph: str) -> bool:
     """True if a paragraph has whole sentences in plain words.
 
-    False for a grammar, code, a table, a list or a link.
+    The result is False for a grammar, code, a table, a list or a link.
     """
     return (
         len(paragraph.split()) >= MIN_WORDS

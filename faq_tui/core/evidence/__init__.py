@@ -1,4 +1,7 @@
-"""Compare models by their stored measurements, to find whether the regenerated data helped by more than noise."""
+"""Compare models by their stored measurements.
+
+The question is whether the regenerated data helped by more than noise.
+"""
 
 from faq_tui.core.evidence.collect import collect, measured
 from faq_tui.core.evidence.model import (

@@ -53,7 +53,7 @@ def collect(run: Run) -> Evidence:
 
 
 def measured(run: Run) -> Measured:
-    """The sums over the items of each text, by subject and text, as `collect` uses them.
+    """The measurements that `collect` uses: measured[subject][text] holds the sums for each item.
 
     The subjects are `unquantized` and the folders under `models/`.
     """
@@ -61,7 +61,7 @@ def measured(run: Run) -> Measured:
 
 
 def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
-    """The comparable measurements: they have the same items, dtype and device as the unquantized target's.
+    """The comparable measurements. They have the same items, dtype and device as the unquantized target's.
 
     The second result maps each text to the part of the signature that is common to these measurements.
     """
@@ -83,7 +83,7 @@ def _measured(run: Run) -> tuple[Measured, dict[str, str]]:
 
 def _text(name: str, sums: Sums) -> Text:
     kind, tokens = kind_of(name), sums.columns.get("tokens")
-    # The first token of a window is not predicted, so it does not count.
+    # The first token of a window is not predicted, so `tokens` does not count it.
     window = int(tokens.max()) + 1 if tokens is not None and kind == PROSE else None
     return Text(name, kind, len(sums), None if tokens is None else int(tokens.sum()), window)
 

@@ -1,7 +1,8 @@
-"""Compare each source's set with the baseline, with the same recipe, at equal samples and at equal tokens.
+"""Compare each source's set with the baseline. Both models have the same recipe.
 
-A set from `[sets]` is compared with the set whose size it copies. It is also compared with the baseline if both have
-the same number of samples.
+There are two comparisons: between sets with equally many samples, and between sets with equally many tokens. A set
+from `[sets]` is compared with the set whose size it copies. It is also compared with the baseline if both have the
+same number of samples.
 """
 
 from __future__ import annotations
@@ -55,7 +56,11 @@ def compare_all(run: Run, measured: dict[str, dict[str, Sums]]) -> tuple[Compari
 
 
 def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
-    """Yield (recipe, source, what is equal ("samples" or "tokens"), one pair of artefacts for each draw)."""
+    """Yield (recipe, source, unit, pairs of artefacts).
+
+    There is one pair for each draw. Both sets of a pair have the same size in the unit, which is "samples" or
+    "tokens".
+    """
     made = {artefact.name: artefact for artefact in wanted_artefacts(run)}
     for recipe in run.settings.recipes:
         planned = run.settings.sets_of(recipe)
@@ -71,9 +76,9 @@ def _pairs(run: Run) -> Iterator[tuple[str, str, str, list[Pair]]]:
 
 
 def _set_pairs(run: Run) -> Iterator[tuple[str, str, tuple[str, str]]]:
-    """Yield (set or source, "samples" or "tokens", (its set, the other set)).
+    """Yield (set or source, unit, (its set, the other set)).
 
-    In this unit, both sets have equal size.
+    Both sets have the same size in the unit, which is "samples" or "tokens".
     """
     settings = run.settings
     for source in settings.sources:

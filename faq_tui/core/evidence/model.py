@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from faq_tui.core.stats.bootstrap import Estimate
 
 BETTER, WORSE, WITHIN_NOISE = "better", "worse", "within noise"
-# For the next two verdicts, the interval excludes zero, but the adjusted p-value is too high. With many comparisons,
-# this can be chance.
+# The next two verdicts mean that the interval excludes zero, but the adjusted p-value is too high. With many
+# comparisons, such an interval can be chance.
 LEANS_BETTER, LEANS_WORSE = "leans better", "leans worse"
 SAME = "same model"  # both sets have the same token ids, so both models have the same weights
 UNKNOWN = "cannot be told"  # there are too few items for an interval, or a number is not finite
@@ -44,14 +44,14 @@ class MetricOutcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """One source's set compared with the baseline, with one recipe, at equal samples or equal tokens."""
+    """One source's set compared with the baseline, with the same recipe and equal size."""
 
     recipe: str
     source: str
-    equal: str  # samples | tokens
+    equal: str  # the unit in which both sets have the same size: samples | tokens
     ours: str  # name of our artefact
-    baseline: str  # name of the artefact on the other side
-    our_samples: int  # this and the next three numbers are rounded means if there are several draws
+    baseline: str  # name of the artefact with which ours is compared
+    our_samples: int  # With several draws, this number and the next three are rounded means over the draws.
     our_tokens: int
     baseline_samples: int
     baseline_tokens: int
@@ -73,7 +73,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Flips:
-    """The labelled items that either only a quantized model or only the unquantized model answers correctly."""
+    """The labelled items that only one of two models answers correctly: the quantized or the unquantized model."""
 
     model: str
     text: str

@@ -21,7 +21,7 @@ __all__ = ["CalibrationSet", "ExportFormat", "export"]
 def export(run: Run, set_name: str, name: str, out: IO[bytes]) -> None:
     """Write the set `set_name` to `out` in the format `name`.
 
-    Raises UsageError if there is no such set or format, FaqError if the set's file is damaged.
+    Raises UsageError if there is no such set or format, and FaqError if the set's file is damaged.
     """
     export_format: ExportFormat = EXPORTS.get(name)
     known = sorted(path.stem for path in run.calibration.glob("*.jsonl"))

@@ -39,14 +39,16 @@ class CalibrationSet:
                 yield sample
 
     def check(self) -> None:
-        """Read the whole file once, so that no output is written if it is damaged. Raises FaqError."""
+        """Read the whole file once. If it is damaged, FaqError is raised before any output is written."""
         for _ in self.samples():
             pass
 
 
 class ExportFormat(Extension):
-    """A format for calibration sets. `name` is the value of `--format`. `help` is one sentence for the command's
-    help."""
+    """A format for calibration sets.
+
+    `name` is the value of `--format`. `help` is one sentence, which the help of the command shows.
+    """
 
     suffix: str  # the usual suffix of its files, such as ".jsonl"
     binary: bool = False  # True if the output must not be printed on a terminal
@@ -59,7 +61,7 @@ class ExportFormat(Extension):
         raise NotImplementedError
 
 
-BATCH = 256  # samples per row group of the Parquet file; a group has about 10 MB if each sample has 2048 tokens
+BATCH = 256  # A row group of the Parquet file has this many samples, about 10 MB if each sample has 2048 tokens.
 
 
 class JsonLinesExport(ExportFormat):

@@ -1,7 +1,6 @@
 """The kinds of extension. Each kind is a registry with the import paths of faq-tui's extensions.
 
-The import paths are strings, so a name can be checked without importing its module. The settings need this: they
-must not import these modules.
+The import paths are strings. Therefore the settings can check a name without importing the module of the extension.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ METRICS = Registry(
     "faq_tui.metrics",
     "metric",
     "faq_tui.core.evaluation.metrics:Metric",
-    {  # the main metric of a kind of text is the first metric in this table that supports this kind
+    {  # The main metric of a kind of text is the first metric in this table that supports the kind.
         "word_perplexity": "faq_tui.core.evaluation.metrics:WORD_PERPLEXITY",
         "byte_perplexity": "faq_tui.core.evaluation.metrics:BYTE_PERPLEXITY",
         "accuracy": "faq_tui.core.evaluation.metrics:ACCURACY",

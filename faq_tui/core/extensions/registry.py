@@ -35,7 +35,7 @@ class Registry:
     """The extensions of one kind.
 
     `group` is the entry point group. `kind` is the word for one extension in errors ("quantization method").
-    `builtin` maps names to "module:attribute". `base` is the import path of the class of all extensions.
+    `builtin` maps names to "module:attribute". `base` is the import path of the base class of these extensions.
     """
 
     def __init__(self, group: str, kind: str, base: str, builtin: Mapping[str, str]) -> None:
@@ -67,7 +67,7 @@ class Registry:
         return name in self.builtin or name in self._found
 
     def get(self, name: str) -> Any:
-        """The extension `name`. Raises UsageError if it does not exist, FaqError if it cannot be loaded."""
+        """The extension `name`. Raises UsageError if it does not exist, and FaqError if it cannot be loaded."""
         if name not in self._loaded:
             self._loaded[name] = self._load(name)
         return self._loaded[name]

@@ -27,7 +27,10 @@ MAX_NAME = 512  # longest name of a model in characters
 
 
 def served_name(run: Run, source: Source) -> str:
-    """The model that the server last reported as loaded. If the server reported none, the name in the settings."""
+    """The model that the server last reported as loaded.
+
+    If the server reported none, the result is the name in the settings.
+    """
     try:
         name = json.loads(_path(run).read_text(encoding="utf-8")).get(_key(source))
     except (OSError, ValueError, AttributeError):
@@ -103,7 +106,7 @@ def badges(run: Run) -> dict[str, str]:
 
 
 def is_quick(run: Run) -> bool:
-    """True if the tokenizers of fewer than two models are on this machine.
+    """True if the check is quick: this machine has the tokenizers of fewer than two models.
 
     Otherwise the check compares tokenizers, which takes about 0.5 s.
     """
@@ -146,8 +149,8 @@ def target_profile(run: Run) -> ModelProfile:
 def _is_target(run: Run, name: str, source: Source) -> bool:
     """True if the source is the target.
 
-    This applies to a source with the name `self`, to a source that loads the target on this machine, and to the
-    embedded server if the target is the embedded model.
+    There are three cases: the source has the name `self`; it loads the target on this machine; or it uses the
+    embedded server, and the target is the embedded model.
     """
     if name == SELF or (source.base_url, source.model) == (LOCAL, TARGET):
         return True

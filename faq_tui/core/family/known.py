@@ -1,4 +1,4 @@
-"""The families of data/families.toml, and how to read family and size from a model's name."""
+"""Read the families in data/families.toml, and find a model's family and size by the model's name."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ class ModelFamily:
 
     id: str
     title: str
-    names: tuple[str, ...]  # regular expressions, which match the whole bare name
+    names: tuple[str, ...]  # regular expressions; one of them must match the whole bare name
     model_types: tuple[str, ...]
     vocab_sizes: tuple[int, ...]
-    elders: tuple[tuple[str, float], ...]  # pairs of hub id and billions of parameters, largest model first
+    # (hub id, number of parameters in billions) of each elder, largest model first
+    elders: tuple[tuple[str, float], ...]
 
 
 @cache
@@ -83,7 +84,7 @@ def bare_name(name: str) -> str:
 
 
 def _stripped(name: str) -> str:
-    """Remove one level of path, tag and quantization suffixes; the result may contain another level."""
+    """Remove path, tag and quantization suffix. `bare_name` calls this function until nothing more is removed."""
     name = name.strip().rstrip("/")
     if cached := _CACHED.search(name):
         name = cached[1]
@@ -94,7 +95,10 @@ def _stripped(name: str) -> str:
 
 
 def billions(name: str) -> float | None:
-    """The number of parameters (in billions, all experts included) in the model's name; None if there is none."""
+    """The number of parameters that the name contains, in billions (all experts included).
+
+    None if it contains none.
+    """
     match = _SIZE.search(bare_name(name))
     if match is None:
         return None

@@ -1,8 +1,8 @@
-"""Compare two models. Names and lineage identify the models' families. Without them, the models' files decide.
+"""Compare two models. Names and lineage identify their families. If these are unknown, the models' files decide.
 
-Equal tokenizer files alone do not make a family. For example, DeepSeek-R1-0528-Qwen3-8B has the tokenizer
-configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its elder is
-Qwen3-235B-A22B.
+Two models with equal tokenizer files can belong to different families. For example, DeepSeek-R1-0528-Qwen3-8B has the
+tokenizer configuration of DeepSeek, but it was tuned from Qwen3-8B. In the FAQ paper (arXiv 2601.11200, table 4) its
+elder is Qwen3-235B-A22B.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class ModelProfile:
     def model_types(self) -> frozenset[str]:
         """The possible model types of the model.
 
-        If config.json names a type outside the family, the result is only this type. Otherwise, or without a
-        config.json, the result is all model types of the family.
+        If config.json names a type outside the family, the result is only this type. In all other cases, the result
+        is all model types of the family.
         """
         own = self.files.model_type if self.files else None
         siblings = frozenset(self.family.model_types) if self.family else frozenset()
@@ -99,7 +99,7 @@ def kinship(target: ModelProfile, source: ModelProfile) -> Kinship:
 def _decide(
     target: ModelProfile, source: ModelProfile, architecture: bool | None, vocabulary: bool | None
 ) -> tuple[str, bool]:
-    """The verdict, and True if known facts (not missing facts) decide the verdict."""
+    """Returns (verdict, known). `known` is False if the verdict is "stranger" only because facts are missing."""
     if target.family and source.family:
         if target.family.id == source.family.id:
             contradicted = architecture is False and vocabulary is False

@@ -1,7 +1,8 @@
 """Jobs. A job runs the pipeline in a background process, which continues when the app is closed.
 
-A job is a folder `RUN/jobs/<id>/` with `job.json` (its process), `events.jsonl` and `log.txt`. A job is running if it
-holds the run's lock. The operating system releases the lock of a killed process, so that no cleanup is needed.
+Each job has a folder `RUN/jobs/<id>/` with `job.json` (facts about its process), `events.jsonl` and `log.txt`. A job
+is running while its process holds the run's lock. The operating system releases the lock of a killed process, so no
+cleanup is needed.
 """
 
 from faq_tui.core.jobs.control import State, find_live, kill, start, state, stop

@@ -1,4 +1,4 @@
-"""Start a job, find it, report its state, and end it. A job outlives this process and its terminal.
+"""Start a job, find it, report its state, and end it. A job continues when this process or its terminal ends.
 
 The job's state is derived from the run's lock, the process and the last events.
 """
@@ -25,15 +25,16 @@ from faq_tui.core.worker.parent import QUIET_THREADS
 
 State = Literal["running", "done", "failed", "stopped", "killed"]
 
-PATIENCE_S = 120.0  # a new job must hold the lock within this time; imports from a slow disk take long
-RECORD_WAIT_S = 1.0  # after a job takes the lock, job.json must be readable within this time
-TAIL = 1 << 20  # the end of the last stage is searched in so many bytes at the end of events.jsonl
+PATIENCE_S = 120.0  # A new job must hold the lock within this time. Imports from a slow disk take long.
+RECORD_WAIT_S = 1.0  # After a job has taken the lock, its job.json must be readable within this time.
+TAIL = 1 << 20  # The last stage event is searched in this number of bytes at the end of events.jsonl.
 
 
 def start(folder: Path, only: str | None = None, until: str | None = None, confirmed: bool = False) -> Job:
-    """Start a job and return it once it holds the run's lock. This takes about 1 s, too long for the UI's thread.
+    """Start a job and return it once it holds the run's lock.
 
-    Raises FaqError if another process holds the lock (the message contains its pid), or if the job reports an error.
+    This takes about 1 s, so the UI must call it in another thread. Raises FaqError if another process holds the lock
+    (the message contains its pid), or if the job reports an error.
     """
     folder = run_folder(folder)
     owner = lock_owner(folder)
@@ -43,7 +44,7 @@ def start(folder: Path, only: str | None = None, until: str | None = None, confi
     with full_disk_is_clear(folder):
         job_folder.mkdir(parents=True)
         child = _spawn(folder, job_folder, only, until, confirmed)
-    # A thread waits for the child to end, because otherwise the child would stay a zombie.
+    # A thread waits for the end of the child. Without it, the ended child would remain as a zombie process.
     threading.Thread(target=child.wait, daemon=True, name=f"reap-{child.pid}").start()
     return _begun(job_folder, child)
 
@@ -69,7 +70,8 @@ def _spawn(
 def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        ended = child.poll()  # poll before reading the record: the child may end right after it wrote the record
+        # `poll` comes before the record is read, because the child may end right after it wrote the record.
+        ended = child.poll()
         job = read_job(job_folder)
         if job is not None:
             return job
@@ -84,7 +86,10 @@ def _begun(job_folder: Path, child: subprocess.Popen[bytes]) -> Job:
 
 
 def _refusal(job_folder: Path, code: int) -> FaqError:
-    """The error that ended the child before the job began. If the log has the reason, remove the job's folder."""
+    """Returns the error that ended the child before the job began.
+
+    Removes the job's folder if the log has the reason.
+    """
     log = job_folder / "log.txt"
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
     reasons = [line.removeprefix(LOG_PREFIX) for line in lines if line.startswith(LOG_PREFIX)]
@@ -103,7 +108,7 @@ def find_live(folder: Path) -> Job | None:
         if job is not None and job.pid == owner.pid and process_identity(job.pid) == job.began:
             return job
         if time.monotonic() > deadline:
-            return None  # with no record, the holder of the lock is no job, or it is a job that will be refused
+            return None  # Without a record, the holder of the lock is not a job, or it is a job that will be refused.
         time.sleep(0.01)
     return None
 
@@ -127,7 +132,10 @@ def stop(job: Job) -> bool:
 
 
 def kill(job: Job) -> bool:
-    """End the job now. The next job repeats its unfinished work. Returns False if the job has already ended."""
+    """End the job now.
+
+    The next job repeats the work that this job did not finish. Returns False if the job has already ended.
+    """
     return is_running(job) and send_signal(job.pid, job.began, signal.SIGKILL)
 
 
@@ -148,7 +156,7 @@ def _last_stage_event(path: Path) -> Event | None:
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            lines = file.read().split(b"\n")[:-1]  # the last piece is empty or incomplete
+            lines = file.read().split(b"\n")[:-1]  # The last piece is empty or an incomplete line, so it is left out.
     except OSError:
         return None
     for line in reversed(lines):

@@ -23,15 +23,16 @@ from faq_tui.core.run.events import (
 )
 from faq_tui.core.run.job_record import Job
 
-# seconds; deltas of a candidate within this time are merged. A longer time would distort the token rate.
+# In seconds. Deltas of the same candidate are merged if they arrive within this time. With a longer time, the
+# displayed token rate would be wrong.
 MERGED_S = 0.5
-_BREATH = 500  # a replay pauses after so many events, so that the screen's thread can run
+_BREATH = 500  # A replay pauses after this number of events, so that the thread of the screen can run.
 
 
 def follow(
     job: Job, stopped: threading.Event, poll_s: float = 0.1, skip_settled: bool = False
 ) -> Iterator[Timed | None]:
-    """Yield every event of the job in order, and None about every `poll_s` seconds while there is no new event.
+    """Yield every event of the job in order. While there is no new event, yield None about every `poll_s` seconds.
 
     The stream ends after the job's last event, or when `stopped` is set. With `skip_settled`, deltas of tries that
     ended before the call are skipped, because the database has the finished candidates. Invalid lines are skipped.
@@ -45,7 +46,8 @@ def follow(
     with job.events.open("rb") as file:
         half, offset = b"", 0
         while not stopped.is_set():
-            running = is_running(job)  # checked before reading, so that the job's last lines are read, too
+            # The check comes before the reading, so that the job's last lines are read, too.
+            running = is_running(job)
             while (line := file.readline()) and not stopped.is_set():
                 offset += len(line)
                 half += line
@@ -66,7 +68,7 @@ def follow(
 
 
 def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
-    """Maps each candidate to the offset in the file at which its last finished try ends."""
+    """Maps each candidate to an offset in the file: the place at which its last finished try ends."""
     offsets: dict[bytes, int] = {}
     offset = 0
     try:
@@ -85,19 +87,19 @@ def _settled(path: Path, stopped: threading.Event) -> dict[bytes, int]:
 class Feed:
     """Follow one job until its end or `close()`. `drain()` never blocks.
 
-    Deltas of a candidate that are waiting to be drained are merged if they are at most `MERGED_S` apart. Therefore a
-    slow screen gets two deltas per second and candidate instead of thousands. The order of a candidate's events is
-    kept.
+    Deltas that wait for `drain` are merged if they belong to the same candidate and are at most `MERGED_S` seconds
+    apart. Therefore a slow screen gets about two deltas per second for each candidate, and not thousands. The order
+    of a candidate's events is kept.
     """
 
     def __init__(self, job: Job, poll_s: float = 0.05) -> None:
         self.job = job
-        self.failure = ""  # the error if reading failed before the job ended; else empty
+        self.failure = ""  # the error, if the events could not be read until the end of the job; otherwise ""
         self._queue: queue.SimpleQueue[list[Timed]] = queue.SimpleQueue()
         self._batch = _Batch()
         self._closed = threading.Event()
         self._finished = threading.Event()
-        # The app does not wait for a daemon thread when it ends.
+        # The thread is a daemon, so that the app does not wait for it at its end.
         threading.Thread(target=self._work, args=(poll_s,), daemon=True, name=f"feed-{job.id}").start()
 
     def drain(self) -> list[Event]:
@@ -146,7 +148,7 @@ class Feed:
 
 
 class _Batch:
-    """Events in order, with consecutive deltas of a candidate merged."""
+    """Events in order. Consecutive deltas of the same candidate are merged."""
 
     def __init__(self) -> None:
         self.items: list[Timed] = []

@@ -1,7 +1,7 @@
 """Derived scores: scores without the effect of length, and weighted mixes of several judges' scores.
 
-The stage stores these scores, so that panes need not compute them. It computes them again in every run, because every
-further candidate changes them.
+The stage `judge` stores these scores, so that panes need not compute them. In every run, the stage computes them
+again, because each new candidate changes them.
 """
 
 from __future__ import annotations
@@ -111,12 +111,12 @@ def mixed(
 
 
 def slope_of(values: Mapping[int, float], lengths: Mapping[int, int], groups: Groups) -> float | None:
-    """The slope of the score on the logarithm of the length, within seeds.
+    """The slope of a linear fit of the score to the logarithm of the length, within seeds.
 
     None if there are too few candidates, or if all have the same length. `values` maps the id of each candidate to
     its score; `lengths` maps it to the candidate's number of tokens. The slope is fitted by ordinary least squares
-    after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Without this step, easy
-    questions, whose answers are short and probable, would look like an effect of length.
+    after the mean of each seed is subtracted (the within estimator of a fixed-effects model). Easy questions have
+    short and probable answers. Without this step, this would look like an effect of length.
     """
     products = squares = 0.0
     count = 0
@@ -137,8 +137,9 @@ def length_controlled(
 ) -> tuple[dict[int, float], float | None]:
     """Returns the length-controlled scores by candidate id, and the slope.
 
-    A length-controlled score is score - slope * (log length - the run's mean log length): the score adjusted to the
-    geometric mean length of the run, in the score's unit. If no slope can be fitted, the score is not changed.
+    A length-controlled score is score - slope * (log length - mean log length of the run). It estimates which score
+    the candidate would have if its length were the run's geometric mean length. Its unit is that of the score. If no
+    slope can be fitted, the score is not changed.
     """
     slope = slope_of(values, lengths, groups)
     logs = {i: math.log(lengths[i]) for i in values if lengths.get(i, 0) > 0}

@@ -1,4 +1,4 @@
-"""Find the judge to which a score belongs, and the candidates that it scores.
+"""Compute the ids under which judges' scores are stored, and list the candidates to score.
 
 If the judge in the settings changes, candidates are scored again, but they are not regenerated. This module reads no
 text of candidates.
@@ -26,12 +26,12 @@ def judge_named(kind: str) -> Judge:
 
 
 def column_id(run: Run, kind: str) -> str:
-    """A hash of everything except the candidates that affects this judge's scores."""
+    """A hash of everything that affects this judge's scores, except the candidates."""
     return judge_named(kind).column_id(run)
 
 
 def shown_id(run: Run, kind: str) -> str:
-    """The id of this judge's scores that decide the pick. They are length-controlled if the settings require it."""
+    """The id of the scores with which this judge picks. They are length-controlled if the settings require it."""
     identity = column_id(run, kind)
     controlled = judge_named(kind).length_matters and run.settings.judge.length_control
     return digest("length control", identity) if controlled else identity
@@ -55,7 +55,7 @@ def outlines_of(run: Run, name: str) -> list[CandidateOutline]:
 
 
 def usable_groups(run: Run) -> list[list[int]]:
-    """Groups of usable candidates. Each group holds the ids for one seed and one source."""
+    """Groups of usable candidates. Each group holds the ids of the candidates for one seed from one source."""
     sources = run.settings.sources.values()
     return [
         group
@@ -65,5 +65,5 @@ def usable_groups(run: Run) -> list[list[int]]:
 
 
 def current_picks(run: Run, source: str) -> dict[str, Pick]:
-    """The pick of each seed, by seed id, under the present settings of the source and of the judge."""
+    """Maps the id of each seed to its pick under the present settings of the source and of the judge."""
     return picks.current(run.store, source, judge_id(run), source_hash_of(run.settings.sources[source]))

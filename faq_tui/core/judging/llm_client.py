@@ -1,8 +1,8 @@
 """Ask one LLM judge at one server for scores.
 
 Replies are checked against a schema. If a reply does not fit the schema, the judge is asked once to repair it. If the
-repaired reply does not fit either, the scores that can be found in the text are used. If the server supports no form
-of JSON, and all scores can be found in the first reply, the judge is not asked to repair it.
+repaired reply does not fit either, the scores that can be found in the text are used. There is one exception: if the
+server supports no form of JSON, and all scores can be found in the first reply, no repair is requested.
 
 Every reply is stored, and the same request is never sent again. If a prompt shows several answers, the judge gets
 them in two random orders, because judges favour the first position.
@@ -29,7 +29,7 @@ from faq_tui.core.store import Store
 from faq_tui.core.store.judge_log import ReplyKey, ReplyRow, add_reply, replies_of
 
 TURNS = 2  # number of orders in which several answers are shown
-REPEATED_TOKENS = 200  # the repair request repeats at most this many tokens of the invalid reply
+REPEATED_TOKENS = 200  # The repair request repeats at most this number of tokens of the invalid reply.
 SCHEMA, REPAIRED, SALVAGED, UNREAD = "schema", "repaired", "salvaged", "unread"
 
 
@@ -48,14 +48,14 @@ class Reading:
 
 @dataclass(frozen=True)
 class AnswerVerdicts:
-    """The verdicts on one answer: a pair (position, verdict or None) for each order in which it was shown."""
+    """The verdicts on one answer. `seen` has (position, verdict or None) for each order in which it was shown."""
 
     seen: tuple[tuple[int, Verdict | None], ...]
     readings: tuple[Reading, ...]
 
     @property
     def verdict(self) -> Verdict | None:
-        """The mean over the orders whose reply could be read; None if no reply could be read."""
+        """The mean verdict over the orders whose reply could be read; None if no reply could be read."""
         read = [verdict for _, verdict in self.seen if verdict is not None]
         if not read:
             return None
@@ -89,7 +89,7 @@ class JudgeClient:
         rubric: str | None = None,
         pool: Pool | None = None,
     ) -> None:
-        """`judge` is the id of the column of scores. `rubric` replaces the shipped criteria."""
+        """`judge` is the id under which the judge's scores are stored. `rubric` replaces the shipped criteria."""
         self._store, self._judge, self._client, self._endpoint = store, judge, client, endpoint
         self._rubric = rubric
         self._retrying = Retrying(endpoint, pool)
@@ -102,7 +102,7 @@ class JudgeClient:
 
         A single answer is shown once. Several answers are shown together, in two orders.
 
-        Raises RequestRefusedError if the server refuses the request, and the errors that Retrying raises.
+        Raises RequestRefusedError if the server refuses the request. Also raises the errors of Retrying.
         """
         unit = digest(question, [[a.reasoning, a.answer] for a in answers])
         labels = labels_of(len(answers))
@@ -161,7 +161,7 @@ class JudgeClient:
         try:
             reply = await self._retrying(lambda: self._form(send, schema(labels)))
         except FaqError as error:
-            if type(error) is FaqError:  # subclasses of FaqError mean a failed server or a stop
+            if type(error) is FaqError:  # Subclasses of FaqError stand for a failed server or a stop.
                 raise RequestRefusedError(str(error)) from None
             raise
         try:
@@ -180,8 +180,8 @@ class JudgeClient:
 def orders(count: int, key: str) -> tuple[tuple[int, ...], ...]:
     """Two random orders of `count` answers. No answer has the same position in both.
 
-    The orders depend only on the key and `count`. Position p of an order holds the index of the
-    answer that is shown there. For a single answer, only one order is returned.
+    The orders depend only on the key and `count`. Entry p of an order is the index of the answer that is shown at
+    position p. For a single answer, only one order is returned.
     """
     if count < 2:
         return (tuple(range(count)),)

@@ -19,8 +19,9 @@ def best_candidate(
 ) -> int | None:
     """Id of the candidate with the best score among the candidates without a flag; None if all candidates have flags.
 
-    If scores are equal, a candidate that ended by itself is preferred, then the candidate with the lower number. This
-    choice is random, because candidates are independent draws. Length is ignored.
+    Among candidates with equal scores, those that ended by themselves are preferred. Among these, the candidate with
+    the lowest number is chosen. The choice by number is as good as random, because candidates are independent draws.
+    Length is ignored.
     """
     usable = [c for c in candidates if not c.flags and scores.get(c.id) is not None]
     return max(usable, key=lambda c: (scores[c.id], c.finish_reason == FINISHED, -c.number)).id if usable else None

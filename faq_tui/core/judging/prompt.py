@@ -1,8 +1,7 @@
-"""Write the prompt of an LLM judge: the rubric, the question, and whole answers, with reasoning cut to a budget.
+"""Write the prompt of an LLM judge. It has the rubric, the question, whole answers, and shortened reasoning.
 
 The number of tokens is estimated as the number of UTF-8 bytes divided by four, because the judge's tokenizer is not
-available. For English the estimate is about right. For most other writing systems it is not below the true
-number.
+available. For English the estimate is about right. For most other writing systems, the estimate is not too low.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from faq_tui.core.settings import JudgeSettings
 from faq_tui.core.settings.prompt_file import text_of
 
 BYTES_A_TOKEN = 4
-REPLY_TOKENS = 120  # at least this many tokens of the reply are reserved for each answer
+REPLY_TOKENS = 120  # At least this number of tokens of the reply is reserved for each answer.
 TEMPLATE_TOKENS = 32  # tokens that the server's chat template adds
 SHARE = 0.9  # largest share of the window that a prompt fills; a reserve is left because token counts are estimates
 LEAST_REASONING = 32  # least number of tokens in an excerpt of reasoning; a shorter excerpt is useless to the judge
@@ -36,10 +35,10 @@ class ShownAnswer:
 
 @dataclass(frozen=True)
 class PromptBudget:
-    """Limits in tokens for one request, so that its answers fit into the judge's window."""
+    """Limits for one request, in tokens. With these limits, prompt and reply fit into the judge's window."""
 
-    reasoning_tokens: int  # largest number of tokens of each answer's reasoning
-    max_tokens: int  # largest number of tokens of the reply
+    reasoning_tokens: int  # The reasoning of each answer is cut to this number of tokens.
+    max_tokens: int  # The reply may have at most this number of tokens.
     cut: bool = False  # True if the window is so small that reasoning gets fewer tokens than the settings allow
 
 
@@ -92,9 +91,10 @@ def versions(rubric: str | None) -> list[str]:
 def budget_for(
     question: str, answers: Sequence[ShownAnswer], judge: JudgeSettings, window: int | None
 ) -> PromptBudget | None:
-    """The budget of a request for a window of `window` tokens. If `window` is None, the window is assumed to suffice.
+    """The budget of a request for a window of `window` tokens.
 
-    Returns None if the answers do not fit, even without reasoning.
+    If `window` is None, the window is assumed to be large enough. Returns None if the answers do not fit into the
+    window, even without reasoning.
     """
     count = len(answers)
     longest = max((tokens(a.reasoning) for a in answers), default=0)

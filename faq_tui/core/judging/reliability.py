@@ -1,4 +1,4 @@
-"""Measure how reliable an LLM judge is: by a test before its scores are used, and by its bias towards positions.
+"""Measure how reliable an LLM judge is, by a test before its use and by its bias towards positions.
 
 The test checks whether the judge scores real answers above garbage and above answers to other questions. A judge that
 gives every answer a 10 follows the schema, but its scores are useless.
@@ -34,9 +34,9 @@ class ProbeCase:
 
 
 def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
-    """The cases of the test. `real` holds questions with one real answer each.
+    """The cases of the test. `real` holds pairs of a question and its real answer.
 
-    With a single question, there is no answer to another question.
+    If `real` has only one pair, the case has no answer to another question.
     """
     words = [word for _, answer in real for word in answer.answer.split()]
     cases = []
@@ -53,9 +53,9 @@ def probe_cases(real: Sequence[tuple[str, ShownAnswer]]) -> list[ProbeCase]:
 
 
 def probe_result(scores: Sequence[tuple[str, float | None]]) -> ProbeRow:
-    """The result of the test from pairs (kind of answer, score).
+    """The result of the test. `scores` holds pairs (kind of answer, score).
 
-    A score that could not be read is None; such scores are only counted.
+    A score is None if it could not be read. Such scores are only counted.
     """
     by_kind = {
         kind: [score for k, score in scores if k == kind and score is not None] for kind in (REAL, SHUFFLED, GARBAGE)
@@ -117,7 +117,8 @@ class OrderBias:
 def bias_of(groups: Sequence[Sequence[Sequence[tuple[int, float]]]]) -> OrderBias:
     """The bias over `groups`.
 
-    A group holds, for each answer, (position, score) in the first and in the second order.
+    A group holds two pairs for each answer: (position, score) in the first order, and (position, score) in the second
+    order.
     """
     changed = tied = 0
     scores_at: dict[int, list[float]] = {}

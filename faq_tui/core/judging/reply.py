@@ -1,7 +1,7 @@
 """Define the rubric of an LLM judge as a JSON schema, and read the judge's replies.
 
 The judge gives a score from 1 to 10 for each of four criteria and one overall score. `parse_by_schema` reads the
-first reply and the repaired reply. `salvage` reads the scores that it can find in replies that do not fit the schema.
+first reply and the repaired reply. If a reply does not fit the schema, `salvage` reads the scores that it can find.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from faq_tui.core.judging.reply_json import ALONE, SCORE_KEYS, entries, json_and
 LOWEST, HIGHEST = 1.0, 10.0
 PARTS = ("correctness", "soundness", "completeness", "form")
 OVERALL = "overall"
-REASON_CHARACTERS = 240  # limit of the reason; without it, a small model may go on until max_tokens
+# The reason may have at most this length. Without a limit, a small model may write until max_tokens.
+REASON_CHARACTERS = 240
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 NUMBER = r"(\d{1,2}(?:\.\d+)?)(?![\d.]*\d)(?!\s*(?:-|–|to\b)\s*\d)"  # "1-10" is a scale, not a score
 _SCORE = r"\b(?:overall|score|rating|mark|grade)s?\b(?:\s{1,3}(?:score|rating|mark|grade|is|of|as|would|be)){0,4}"
 SPELLED = re.compile(rf"{_SCORE}\W{{0,6}}{NUMBER}", re.IGNORECASE)
-# "8/10" and "8 out of 10" at the end of a phrase, and "[[8]]"; "7/10 of the steps" is no score.
+# Matches "[[8]]". Also matches "8/10" and "8 out of 10" at the end of a phrase. "7/10 of the steps" is no score.
 OF_TEN = re.compile(
     rf"(?<![\d./-]){NUMBER}\**\s*(?:/|out of)\s*10\b(?=\s*(?:[.,;:!)*\]|]|\n|$))|\[\[\s*(\d{{1,2}}(?:\.\d+)?)\s*\]\]",
     re.IGNORECASE,
@@ -80,7 +81,7 @@ class InvalidReplyError(ValueError):
 def parse_by_schema(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
     """The verdict on every answer, by label. Keys that the schema does not name are ignored.
 
-    The entries of the answers may be arranged in another way than in the schema, such as in a list.
+    The entries of the answers need not be arranged as in the schema. For example, they may be in a list.
 
     Raises InvalidReplyError if the reply does not fit the schema.
     """
@@ -125,7 +126,7 @@ def salvage(raw: str, labels: Sequence[str]) -> dict[str, Verdict]:
 
 
 def _objects(raw: str) -> Iterator[dict[str, Any]]:
-    """Yield the reply if it is a JSON object, otherwise the JSON object inside its prose, if there is one."""
+    """Yield the reply if it is a JSON object. Otherwise yield the JSON object in the prose, if there is one."""
     for text in (raw, raw[raw.find("{") : raw.rfind("}") + 1]):
         try:
             # strict=False allows the line breaks that models write into strings.
@@ -165,7 +166,7 @@ def _loose(body: dict[str, Any]) -> Verdict | None:
 
 
 def _sections(raw: str, labels: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each label with its text, which goes from the last heading with this label to the next heading."""
+    """Yield each label with its text. The text goes from the last heading with this label to the next heading."""
     if tuple(labels) == (ALONE,):
         yield ALONE, raw
         return

@@ -1,7 +1,7 @@
 """Choose how a judge's server is asked for JSON: by a schema, as any JSON object, or by the prompt alone.
 
-A server that does not support a form refuses it in one of many wordings, or accepts and ignores it. The form that
-works is remembered, so that no later request is wasted.
+If a server does not support a form, it refuses the form in one of many wordings, or it ignores the form. The form
+that works is remembered, so that no later request is wasted.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from faq_tui.core.endpoints.window import is_about_room
 
 SCHEMA, OBJECT, TEXT = "json_schema", "json_object", "text"
 FORMS = (SCHEMA, OBJECT, TEXT)
-IGNORED = 4  # after so many replies in a row that break the schema, the server counts as ignoring the schema
+IGNORED = 4  # If this many replies in a row break the schema, the server is assumed to ignore the schema.
 # These statuses say nothing about the request itself.
 _OTHER_STATUS = frozenset({401, 402, 403, 407, 408, 409, 413, 425, 429, 502, 503, 504})
-_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # a refusal with these may be about the form
+_REFUSES_ANYTHING = frozenset({400, 415, 422, 501})  # A refusal with one of these statuses may be about the form.
 _FORM_WORDS = re.compile(
     r"response.?format|json.?schema|json.?object|json.?mode|structured|schema|guided|grammar|outlines|\bformat\b",
     re.IGNORECASE,
@@ -36,13 +36,14 @@ class ReplyForm:
         self.known = known in FORMS
         self._save = save
         self._first = asyncio.Lock()
-        self._other_refusal = False  # True once the server refused a request in every form
-        self._broken = 0  # number of replies in a row that break the schema; -1 once a reply fits it
+        self._other_refusal = False  # True after the server has refused a request in every form
+        self._broken = 0  # number of replies in a row that break the schema; -1 after a reply that fits it
 
     async def __call__(self, request: Callable[[dict[str, Any]], Awaitable[T]], schema: dict[str, Any]) -> T:
-        """Await `request(parameters)`, in the form that the server accepts. Raises what the request raises.
+        """Await `request(parameters)`.
 
-        Until the form is known, requests wait for each other, so that only one of them is refused.
+        The parameters ask for the form that the server accepts. Raises the same errors as the request. Until the form
+        is known, requests wait for each other, so that only one of them is refused.
         """
         if self.known:
             return await self._tried(request, schema)

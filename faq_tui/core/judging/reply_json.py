@@ -1,7 +1,8 @@
-"""Find the JSON in a judge's reply and the entry of each answer in this JSON, for servers that enforce no schema.
+"""Find the JSON in a judge's reply, and find the entry of each answer in this JSON.
 
-Judges put prose or Markdown around their JSON. They write the answers as an object with a key for each label, as a
-list, or one level deeper in another object. An entry that cannot be assigned to one answer is left out.
+This is needed for servers that enforce no schema. Judges put prose or Markdown around their JSON. They write the
+answers as an object with a key for each label, as a list, or one level deeper in another object. An entry that cannot
+be assigned to one answer is left out.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _START = re.compile(r"\{|\[(?=\s*\{)")
 _LABEL = re.compile(
     r"\W*(?:answer|candidate|response|option|model|assistant)?[\s_:#-]*([a-z]|\d{1,2})\W*", re.IGNORECASE
 )
-MOST_STARTS = 50  # limit of places in a reply at which JSON is looked for
-DEEPEST = 4  # limit of nested objects around the entries
+MOST_STARTS = 50  # JSON is searched at no more than this number of places in a reply.
+DEEPEST = 4  # The entries may be nested in at most this number of objects.
 
 
 def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
-    """The entry of each answer, by label. It is None if two parts of the reply disagree about the answer."""
+    """The entry of each answer, by label. An entry is None if two parts of the reply disagree about the answer."""
     found: dict[str, Any] = {}
     disputed = set()
     for value in json_and_prose(raw)[0]:
@@ -34,12 +35,15 @@ def entries(raw: str, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def json_and_prose(raw: str) -> tuple[list[Any], str]:
-    """(JSON values, prose) of a reply. The values are the whole reply, or the objects and lists of objects in it.
+    """Returns (JSON values, prose).
 
-    If a part that begins like JSON is no JSON, such as a reply that was cut off, the whole reply counts as prose.
+    The only value is the whole reply, if it is JSON. Otherwise the values are the objects, and the lists of objects,
+    in the reply. If a part begins like JSON but is not valid, the whole reply counts as prose. A reply that was cut
+    off is an example.
     """
     try:
-        return [json.loads(raw, strict=False)], ""  # strict=False: models write line breaks into strings
+        # strict=False allows the line breaks that models write into strings
+        return [json.loads(raw, strict=False)], ""
     except (ValueError, RecursionError):
         pass
     decoder, values, end = json.JSONDecoder(strict=False), [], 0
@@ -91,7 +95,7 @@ def _of_list(items: list[dict[str, Any]], labels: Sequence[str]) -> dict[str, An
 
 
 def _assigned(names: Sequence[str], values: Sequence[Any], labels: Sequence[str]) -> dict[str, Any]:
-    """Map labels to values. A name such as `A`, `Answer B` or `candidate_2` gives the label."""
+    """Map labels to values. The label is read from a name such as `A`, `Answer B` or `candidate_2`."""
     found: dict[str, Any] = {}
     matches = [_LABEL.fullmatch(name) for name in names]
     first = 0 if any(match is not None and match[1] == "0" for match in matches) else 1

@@ -18,7 +18,7 @@ LISTWISE, POINTWISE = "listwise", "pointwise"
 
 @dataclass
 class JudgingTally:
-    """Counts of exceptions, such as candidates that could not be compared. They are reported at the end."""
+    """Counts of unusual cases, such as candidates that could not be compared. They are reported at the end."""
 
     groups: int = 0
     cut: int = 0  # requests that show less reasoning than the settings allow
@@ -46,7 +46,7 @@ class JudgingTally:
 
 
 class SeedJudge:
-    """Scores the answers to one question at a time. `tally` counts exceptions over all questions."""
+    """Scores the answers to one question at a time. `tally` counts unusual cases over all questions."""
 
     def __init__(self, client: JudgeClient, judge: JudgeSettings, window: int | None) -> None:
         self.client, self.judge, self.window, self.tally = client, judge, window, JudgingTally()
@@ -54,7 +54,7 @@ class SeedJudge:
     async def __call__(self, question: str, answers: Sequence[ShownAnswer], ready: Ready) -> None:
         """Score the answers to one question.
 
-        `ready` is called with the verdicts on each answer, unless the judge failed on it.
+        `ready` is called for each answer with its verdicts. It is not called for an answer on which the judge failed.
 
         Raises EndpointError if the server cannot be reached.
         """
@@ -74,7 +74,7 @@ class SeedJudge:
         try:
             outcomes = await self.client(question, answers, budget)
         except RequestRefusedError:
-            return False  # the server does not report its window, but the request is probably too long
+            return False  # The server does not report its window. The request is probably too long.
         except GaveUpError as failure:
             self._failed(failure, len(answers))
             return True

@@ -62,8 +62,8 @@ def judging_in_words(judging: dict[str, Any]) -> list[str]:
 
 
 def named_in(judging: dict[str, Any]) -> list[str]:
-    """The judges of a `judging_of` object that are installed here.
+    """The names of the judges in `judging` that are installed here. `judging` is the result of `judging_of`.
 
-    A run from another machine may name further judges.
+    A run from another machine may name judges that are not installed here.
     """
     return [column["kind"] for column in judging["columns"] if column["kind"] in JUDGES]

@@ -1,6 +1,6 @@
 """A causal model without its lm_head.
 
-It returns all hidden states; the logits are computed later, for a part of the positions at a time.
+It returns all hidden states. The logits are computed later, for a few positions at a time.
 
 With a vocabulary of 150,000 tokens, the logits of a batch of four windows take gigabytes. The hidden states take only
 a hundredth of this memory.
@@ -21,7 +21,10 @@ TOLERANCE = 0.03
 
 @dataclass(frozen=True)
 class LmHead:
-    """logits = cap(scale * (states @ weight.T + bias)). cap(x) is softcap * tanh(x / softcap); without softcap, x."""
+    """logits = cap(scale * (states @ weight.T + bias)).
+
+    Here cap(x) is softcap * tanh(x / softcap). If `softcap` is None, cap(x) is x.
+    """
 
     weight: Any  # [vocabulary, hidden]
     bias: Any = None  # [vocabulary] or None
@@ -61,7 +64,7 @@ class LmHead:
 class Backbone:
     """Computes the input of lm_head for batches of token ids.
 
-    The model then runs lm_head on only one position per row.
+    During this computation, the model runs lm_head on only one position per row.
     """
 
     def __init__(self, model: Any) -> None:

@@ -42,7 +42,7 @@ class WeightFormat:
         raise NotImplementedError
 
     def prepare(self, model: Any, quantization: Config) -> None:
-        """Change the dense `model` if the format does more than store weights.
+        """Change the dense `model` if the format also affects the computation.
 
         The model is on the CPU and has the weights of `dense_state`.
         """
@@ -53,7 +53,10 @@ class WeightFormat:
         return []
 
     def doubts(self, quantization: Config) -> list[str]:
-        """Reasons why a server may refuse a complete folder: one for each setting that its CUDA kernels lack."""
+        """Reasons why a server may refuse a complete folder.
+
+        There is one for each setting that its CUDA kernels do not support.
+        """
         if not self.servers:
             return [f"no server that faq-tui knows loads {self.quant_method} weights"]
         return [
@@ -119,7 +122,11 @@ def lacking(quantization: Config, keys: tuple[str, ...]) -> list[str]:
 
 
 def incomplete(tensors: set[str], parts: tuple[str, ...]) -> list[str]:
-    """One sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing; else []."""
+    """A list of problems with the packed weights.
+
+    It has one sentence if there are no packed weights (`X.qweight`), or if one of their `parts` is missing. Otherwise
+    it is empty.
+    """
     modules = [name.removesuffix(".qweight") for name in tensors if name.endswith(".qweight")]
     lost = sorted(f"{module}.{part}" for module in modules for part in parts if f"{module}.{part}" not in tensors)
     if not modules:

@@ -39,7 +39,7 @@ def free_bytes(device: str) -> int | None:
 def work_bytes(device: str) -> int:
     """The number of bytes that one step of a batched computation may take.
 
-    The number depends on total memory, not on free memory, so that a machine always uses the same batches.
+    The number depends on the total memory and not on the free memory, so that a machine always uses the same batches.
     """
     if device == "cuda":
         import torch
@@ -55,7 +55,7 @@ class GpuInfo:
 
 
 def first_gpu() -> GpuInfo | None:
-    """The first GPU, from the driver's library without torch; None if there is none."""
+    """The first GPU, or None if there is none. The driver's library is asked, so torch is not imported."""
     try:
         import pynvml
 
@@ -74,9 +74,9 @@ def used_devices(device: str) -> str:
 
 
 def peak_memory_mb(device: str) -> float:
-    """Peak memory of this process in MB: the peak of the GPU with the highest peak.
+    """Peak memory of this process in MB. For "cuda", it is the highest peak of a single GPU.
 
-    If there is no GPU, it is the peak resident set size.
+    For any other device, it is the peak resident set size.
     """
     if device == "cuda":
         return round(max(_gpu_peaks()) / 1e6, 1)
@@ -104,7 +104,8 @@ def _line(path: str, name: str) -> str:
 def dtype_name(name: str, device: str, folder: Path, trust_remote_code: bool = False) -> str:
     """Torch's name of the dtype for computations. `auto` means float32 on the CPU and the target's dtype on a GPU.
 
-    bfloat16 instead of float32 changes the measured KL by about 1e-3. The KL of an 8-bit artefact is not larger.
+    If bfloat16 replaces float32, the measured KL changes by about 1e-3. The whole KL of an 8-bit artefact is no
+    larger than this change.
     """
     if name != "auto":
         return name

@@ -8,8 +8,10 @@ from faq_tui.core.base.errors import FaqError
 
 
 def is_fused(module: Any) -> bool:
-    """True if `module` has fused tensors of the shapes [experts, 2 · intermediate, hidden] and
-    [experts, hidden, intermediate].
+    """True if the experts in `module` are fused.
+
+    Fused experts have two tensors, of the shapes [experts, 2 · intermediate, hidden] and [experts, hidden,
+    intermediate].
     """
     up, down = getattr(module, "gate_up_proj", None), getattr(module, "down_proj", None)
     return getattr(up, "dim", int)() == 3 and getattr(down, "dim", int)() == 3
@@ -49,7 +51,7 @@ def unfuse_block(fused: Any) -> Any:
             each, flat = chosen.shape[-1], chosen.reshape(-1)
             order = torch.argsort(flat, stable=True)
             tokens, shares = order // each, weights.reshape(-1)[order, None]
-            # The index where each expert's tokens end. This is the only place where the CPU waits for the GPU.
+            # The index at which the tokens of each expert end. Only at this line, the CPU waits for the GPU.
             ends = torch.bincount(flat, minlength=count).cumsum(0)[:count].tolist()
             for expert, start, end in zip(self, [0, *ends], ends, strict=False):
                 if end > start:

@@ -15,12 +15,16 @@ ADAPTER = "adapter_config.json"
 _EMBEDDING = re.compile(
     r"(?:^|\.)(?:embed_tokens|wte|embed_in|word_embeddings|tok_embeddings|(?:backbone|model)\.embeddings?)\.weight$"
 )
-_ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")  # inside layers or other towers
+# Embeddings inside layers or in other towers do not count.
+_ELSEWHERE = re.compile(r"\.\d+\.|(?:^|\.)(?:vision|visual|audio|encoder|mtp)")
 FETCH = "fetch the model again"
 
 
 def no_model_in(folder: Path) -> str:
-    """The rest of a sentence about a folder without config.json: what it holds instead, and which folder to name."""
+    """The end of an error sentence about a folder without config.json.
+
+    It says what the folder holds, and which folder the user should name.
+    """
     names = _names(folder)
     if ADAPTER in names:
         base = _base_of_adapter(folder)
@@ -40,8 +44,8 @@ def no_model_in(folder: Path) -> str:
 def check_folder(key: str, folder: Path, weights: bool = True) -> None:
     """Raise UsageError if the files of `folder` are no model. `key` is the setting that names the folder.
 
-    The function reads config.json, and finds tokenizer files that are only pointers of Git LFS. With `weights`, it
-    also reads the headers of the weights. The messages name the folder.
+    The function reads config.json, and detects tokenizer files that are only pointers of Git LFS. If `weights` is
+    true, it also reads the headers of the weights. The messages name the folder.
     """
     if not (folder / "config.json").is_file():
         raise UsageError(f"{key} {folder} {no_model_in(folder)}")

@@ -12,10 +12,10 @@ from typing import Any
 
 def import_gptqmodel() -> Any:
     """Import gptqmodel 7.7 so that it works on two cores, prints no compiler messages and cannot end the process."""
-    # With one core per device, gptqmodel's loader requests two workers from a pool of one and crashes.
+    # With one core per device, gptqmodel's loader requests two workers from a pool of one worker and crashes.
     if (os.cpu_count() or 1) < 4:
         os.environ.setdefault("GPTQMODEL_CPU_WORKERS", "2")
-    # Compiling the packing extension takes 40 s, and the extension saves less time than that.
+    # The packing extension is not compiled: compiling takes 40 s, and the extension saves less time than that.
     os.environ.setdefault("GPTQMODEL_DISABLE_PACK_EXT", "1")
     if os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"):
         os.environ.setdefault("GPTQMODEL_OFFLINE", "1")  # otherwise gptqmodel downloads CUTLASS

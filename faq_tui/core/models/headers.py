@@ -23,8 +23,9 @@ _NO_TEXT = re.compile(r"(?:^|\.)(?:vision_\w+|visual|audio_\w+|\w*projector)\.")
 def weight_files(folder: Path) -> list[Path]:
     """The safetensors files that a loader reads: the files that the index names, or all files if there is no index.
 
-    Some publishers add a second copy of the weights under other names (Mistral: `consolidated.safetensors`), which no
-    loader reads. Raises UsageError if there is no file, or if a file that the index names is missing.
+    Some publishers add a second copy of the weights under other names, for example Mistral under
+    `consolidated.safetensors`. No loader reads this copy. Raises UsageError if there is no file, or if a file that
+    the index names is missing.
     """
     index = folder / INDEX
     if index.is_file():
@@ -66,7 +67,7 @@ def tensors_of(folder: Path, files: Iterable[Path] | None = None) -> Tensors:
 
 
 def is_pointer(path: Path) -> bool:
-    """True if the file is a pointer of Git LFS, which stands for a file that was not fetched."""
+    """True if the file is only a pointer of Git LFS, because the real file was not fetched."""
     try:
         with path.open("rb") as file:
             return file.read(len(LFS)) == LFS

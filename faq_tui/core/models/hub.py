@@ -11,7 +11,7 @@ from faq_tui.core.base.errors import UsageError
 
 # Patterns of the files to download. Weights are downloaded only as safetensors, not as .bin, .pth, .gguf or .onnx.
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model", "*.tiktoken", "*.jinja", "*.py", "LICENSE*"]
-SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]  # all but weights and code
+SMALL = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]  # all files except weights and code
 AGAIN = ["consolidated*"]  # not downloaded: Mistral's second copy of the weights
 
 

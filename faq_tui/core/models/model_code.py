@@ -21,9 +21,9 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEYS = ("auto_map", "custom_generate", "custom_pipelines")
-ELSEWHERE = "configuration_files"  # a key whose value names files that are read instead of config.json
+ELSEWHERE = "configuration_files"  # The value of this key names files that are read instead of config.json.
 FOLDER = "custom_generate"  # a folder with a generate.py, which transformers runs
-# Large files. No library reads class names from them, so they cannot name code.
+# Large data files. They are not searched, because no library loads code that they name.
 _DATA = ("tokenizer.json", INDEX)
 
 
@@ -73,7 +73,7 @@ def _is_python(name: str) -> bool:
 
 
 def _is_json(name: str) -> bool:
-    """True if the name ends in .json, in upper or lower case, because some file systems ignore case."""
+    """True if the name ends in .json. The case does not matter, because some file systems ignore it."""
     return name.lower().endswith(".json")
 
 
@@ -123,7 +123,10 @@ def _without(value: Any, keys: list[str]) -> Any:
 
 
 def _names_code(key: str, value: Any) -> bool:
-    """True if the key of a JSON file names code. If its value is a number, it may be a token in vocab.json."""
+    """True if the key of a JSON file names code.
+
+    A key whose value is a number names no code. It may be a token in vocab.json.
+    """
     if key == ELSEWHERE:  # we check only the JSON files of the folder, not the files that this key names
         names = value if isinstance(value, list) else [value]
         return not all(isinstance(name, str) and name.endswith(".json") and "/" not in name for name in names)

@@ -14,7 +14,8 @@ from typing import Any
 
 NAMES = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "README.md")
 MAX_BYTES = 64 << 20
-SAME_SHARE = 0.99  # two vocabularies are the same if this share of the larger one has equal ids in the other
+# Two vocabularies count as the same if at least this share of the larger one has the same ids in the other one.
+SAME_SHARE = 0.99
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,10 @@ class ModelFiles:
 
     @property
     def lineage(self) -> tuple[str, ...]:
-        """The models that this model was made from: the original name in its config, and `base_model` in its card."""
+        """The models from which this model was made.
+
+        They are the original name in its config, and `base_model` in its card.
+        """
         named = self._config.get("_name_or_path")
         card = self._text("README.md").partition("\n---")[0]
         base = re.search(r"^base_model:[ \t]*(?:\n[ \t]*-[ \t]*)?[\"']?([\w./-]+)", card, re.MULTILINE)

@@ -15,7 +15,7 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.settings import EMBEDDED
 
 KEPT = (".safetensors", ".bin", ".json", ".jinja", ".model")
-SPOTS, SPOT = 16, 16 * 1024  # number of samples per file, evenly spaced, and bytes per sample
+SPOTS, SPOT = 16, 16 * 1024  # SPOTS evenly spaced samples of SPOT bytes are read from each file.
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _spots(path: Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _hash_of_spots(path: Path, size: int, mtime_ns: int) -> str:  # noqa: ARG001  a key of the cache
-    """A hash of samples of the file, or of the whole file if it is small.
+    """A hash of samples of the file. For a small file, the whole file is hashed.
 
     The hash is cached, because it is often needed. A new size or `mtime_ns` makes the cached hash invalid.
     """

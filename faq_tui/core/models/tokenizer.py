@@ -55,12 +55,14 @@ def load_tokenizer(target: TargetModel, key: str = "target.model") -> Any:
     return tokenizer
 
 
-HEAD = 4 << 20  # number of characters to read from tokenizer.json; added tokens precede the vocabulary (up to 100 MB)
+# This number of characters of tokenizer.json is read. It is enough, because the added tokens precede the vocabulary,
+# which may have 100 MB.
+HEAD = 4 << 20
 _ADDED = re.compile(r'"added_tokens"\s*:\s*')
 
 
 def special_tokens(run: Run) -> frozenset[str]:
-    """The target's special tokens, and those added tokens that mark reasoning or have angle brackets.
+    """The target's special tokens, and its added tokens that mark reasoning or have angle brackets.
 
     Such added tokens (for example <think>) are not always marked as special. The set is empty if the target's files
     are not on this machine or list no such tokens.
@@ -69,9 +71,9 @@ def special_tokens(run: Run) -> frozenset[str]:
 
 
 def control_tokens(run: Run, name: str) -> frozenset[str]:
-    """The special tokens of the model in a folder, or in the hub's cache, without tags that a text may quote.
+    """The special tokens of the model `name`, except tags that an ordinary text may quote.
 
-    The set is empty if the model's files are not on this machine.
+    The files are read from a folder or from the hub's cache. The set is empty if they are not on this machine.
     """
     quotable = {tag for dialect in dialects.tag_dialects() if dialect.quotable for tag in dialect.tags}
     special = (str(entry.get("content")) for entry in _entries(_files(run, name)) if entry.get("special"))

@@ -20,8 +20,9 @@ from faq_tui.core.run.run import Run
 from faq_tui.core.worker import run_worker
 from faq_tui.core.worker.parent import without_keys
 
-VERSION = 1  # increase this number if the facts of the same files change
-SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")  # files that tokenizers and templates consist of
+VERSION = 1  # Increase this number if a code change leads to other facts for the same files.
+# the endings of files from which a tokenizer and a template are loaded
+SUFFIXES = (".json", ".jinja", ".model", ".txt", ".tiktoken", ".py")
 INDEX = ".index.json"  # ending of files that only list tensors
 
 Roles = tuple[str, ...]
@@ -31,7 +32,7 @@ Roles = tuple[str, ...]
 class ShapeFacts:
     """The results for one conversation.
 
-    Each text is the reason why the template cannot write the conversation in this form; "" if the template can.
+    A text field is "" if the template can write the conversation in this form. Otherwise it has the reason.
     """
 
     question: str  # the conversation without an answer
@@ -53,8 +54,10 @@ class TokenizerFacts:
     shapes: dict[Roles, ShapeFacts]
     beyond: tuple[tuple[str, int], ...]  # (token, id) of the first ordinary tokens that have no row in the embedding
     beyond_count: int  # the number of all such tokens
-    special_beyond: tuple[tuple[str, int], ...]  # the same for special tokens
-    named_beyond: tuple[tuple[str, str, int], ...]  # (name, token, id), such as ("eos_token", "</s>", 32000)
+    # (token, id) of the first special tokens that have no row in the embedding
+    special_beyond: tuple[tuple[str, int], ...]
+    # (name, token, id) of tokens without a row that have a name, for example ("eos_token", "</s>", 32000)
+    named_beyond: tuple[tuple[str, str, int], ...]
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,8 @@ def tokenizer_facts(
 ) -> TokenizerFacts:
     """Try the tokenizer and the chat template on conversations with the roles in `shapes`. Takes about three seconds.
 
-    The facts are stored in the run's cache. If the files change, they are determined again. Raises UsageError if the
-    tokenizer cannot be loaded, or if the template takes too much time or memory.
+    The facts are stored in the run's cache. If the files change, the facts are determined again. Raises UsageError if
+    the tokenizer cannot be loaded, or if the template takes too much time or memory.
     """
     key = digest(VERSION, _hash_of_files(model.folder), model.trusted, model.rows, sorted(shapes), _installed())
     path = run.cache / f"tokenizer-{key[:16]}.json"

@@ -1,6 +1,6 @@
 """The worker's task `check_tokenizer`: try a model's tokenizer and chat template on short conversations.
 
-A chat template is a program of a stranger. Here it gets little time and memory, and a child process runs it.
+A chat template is a program that strangers wrote. Therefore a child process runs it, with little time and memory.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from faq_tui.core.chat.render import Rendered, fitting_turns, history, render_an
 from faq_tui.core.chat.template import NotAssembledError, Template
 from faq_tui.core.models.target import TargetModel
 
-SECONDS = 3.0  # processor time for all renderings of one conversation
+SECONDS = 3.0  # processor time in seconds for all renderings of one conversation
 BYTES = 2 << 30  # memory for the template, in addition to the loaded libraries
 REASONING, ANSWER = "First one, then the other.", "Both of them."
 NAMED = ("bos_token", "eos_token", "pad_token")
-LISTED = 8  # limit of the listed tokens that have no row in the embedding
+LISTED = 8  # At most this number of tokens without a row in the embedding is listed.
 
 
 class _OutOfTimeError(BaseException):
-    """The template took too long. No `except Exception` may catch it."""
+    """The template took too long. It is a BaseException, so that no `except Exception` catches it."""
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """Send one message `checked` with the facts that `tokenizer_check.Facts` lists.
+    """Send one message `checked` with the facts of `tokenizer_check.TokenizerFacts`.
 
     The keys of `spec` are key, name, path, trust_remote_code, rows and shapes. `rows` is the number of rows of the
     embedding or None. `shapes` is a list of conversations, each a list of roles. Raises UsageError if the tokenizer
@@ -42,7 +42,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
     """
     trusted = bool(spec["trust_remote_code"])
     if not trusted:
-        _hide_torch()  # importing it takes seconds, and no tokenizer needs it
+        _hide_torch()  # The import of torch takes seconds, and no tokenizer needs torch.
     from faq_tui.core.models.tokenizer import load_tokenizer
 
     target = TargetModel(spec["name"], spec["path"], trusted, "cpu", "auto")
@@ -69,7 +69,7 @@ def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) ->
 
 
 def _tried(template: Template, roles: Sequence[str]) -> dict[str, Any]:
-    """The results of one conversation. "" stands for success, other texts are reasons."""
+    """The results of one conversation. "" stands for success. Any other text is the reason of a failure."""
     messages = [{"role": role, "content": f"Text {number}."} for number, role in enumerate(roles, 1)]
     ids: list[int] = []
 
@@ -112,7 +112,7 @@ def _takes_parts(template: Template, messages: Sequence[dict[str, str]]) -> bool
     parts = [{**message, "content": [{"type": "text", "text": message["content"]}]} for message in messages]
     with suppress(NotAssembledError):
         text = template.render(parts)
-        # A template for plain text may write the whole list, as Python writes it.
+        # A template for plain text may write the whole list in Python's notation.
         return "'type':" not in text and all(message["content"] in text for message in messages)
     return False
 
@@ -124,7 +124,10 @@ def _neighbours(turns: Sequence[dict[str, str]]) -> int:
 
 
 def _beyond(tokenizer: Any, rows: int | None) -> dict[str, Any]:
-    """The tokens whose ids have no row in the embedding: ordinary ones, special ones, and those that have a task."""
+    """The tokens whose ids have no row in the embedding.
+
+    Ordinary tokens, special tokens and the tokens in NAMED are listed separately.
+    """
     if rows is None:
         return {"beyond": [], "beyond_count": 0, "special_beyond": [], "named_beyond": []}
     specials = {str(token.content) for token in tokenizer.added_tokens_decoder.values() if token.special}
@@ -160,7 +163,10 @@ def _hide_torch() -> None:
 
 
 def _limit_memory() -> None:
-    """Limit the memory of this process to what it uses now and `BYTES`. Only Linux says what a process uses."""
+    """Let this process use `BYTES` more memory than now.
+
+    There is no limit on systems other than Linux, because only Linux reports the memory of a process.
+    """
     with suppress(OSError, ValueError, StopIteration):
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
         used = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmSize:")) << 10
@@ -173,7 +179,8 @@ def _limit_memory() -> None:
 def _limited_time() -> Iterator[None]:
     """Raise `_OutOfTimeError` if the block needs more than `SECONDS` of processor time.
 
-    A single operation in C cannot be interrupted, so the kernel ends the process after ten times as long.
+    A single operation in C cannot be interrupted. Therefore the operating system ends the process after ten times
+    `SECONDS`.
     """
 
     def stop(*_: object) -> None:

@@ -19,8 +19,8 @@ from faq_tui.core.store.benchmarks import Result
 def paper_cells(run: Run) -> dict[str, Any] | None:
     """The cells of the preset's table. Each has the paper's value (`paper`) and our value (`ours`, None if missing).
 
-    Also returns `preset`, `model` and `filled`, the number of cells that have our value. Returns None if the run has
-    no preset, or if the preset's table does not have its model.
+    Also returns `preset`, `model` and `filled`. `filled` is the number of cells that have our value. Returns None if
+    the run has no preset, or if the preset's table does not have its model.
     """
     preset = run.settings.preset
     experiment = next(
@@ -76,7 +76,7 @@ def _subject(cell: Cell, run: Run) -> str | None:
 
 
 def _value(metric: str, results: Sequence[Result]) -> float | None:
-    """The value of a column. For a mean of columns, it is the mean of their values, or None if one is missing."""
+    """The value of a column. A mean of columns is None if the value of one of these columns is missing."""
     values = [SOURCES[part].value(results) for part in MEANS.get(metric, (metric,))]
     known = [value for value in values if value is not None]
     return fmean(known) if len(known) == len(values) else None

@@ -1,8 +1,8 @@
 """Map each column of the paper's tables to a benchmark.
 
-The paper names its programs and tasks, but not the metric of a task. Its values for Qwen3-8B, 57 on hellaswag and 31
-on openbookqa, match lm_eval's `acc`. Its `acc_norm` would be far higher. Therefore we use `acc` for all such tasks.
-The metrics of ifeval, mgsm and LiveCodeBench are our choice.
+The paper names its programs and tasks, but not the metric of each task. For Qwen3-8B, it prints 57 on hellaswag and
+31 on openbookqa. These values match `acc` of lm_eval; `acc_norm` would be far higher. Therefore we use `acc` for all
+tasks that have both metrics. The metrics of ifeval, mgsm and LiveCodeBench are our choice.
 """
 
 from __future__ import annotations
@@ -66,6 +66,6 @@ GENERAL = (
     *("piqa", "siqa", "winogrande", "ifeval", "mgsm", "include_zh"),
 )
 SPECIAL = ("aime24", "aime25", "math500", "livecodebench_v5", "livecodebench_v6")
-# Columns that are means of other columns: "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
+# The columns "grmc" and "sdc" of tables 4 and 5 are means of columns of tables 6 to 9.
 MEANS: dict[str, tuple[str, ...]] = {"grmc": GENERAL, "sdc": SPECIAL}
 AVERAGE = "avg"  # the mean of other columns; it is not measured, so it has no cell

@@ -47,11 +47,11 @@ class Experiment:
         return [(METHODS[method], BITS[bits]) for method, bits in dict.fromkeys(rows)]
 
     def sets(self) -> list[str]:
-        """The calibration data, in the table's order: baseline, elder, self, teacher."""
+        """The names of the calibration data (baseline, elder, self, teacher), in the table's order."""
         return list(dict.fromkeys(cell.calibration for cell in self.cells() if cell.bits != UNQUANTIZED))
 
     def columns(self) -> list[str]:
-        """The measured columns. A column of means is replaced by the columns that it averages."""
+        """The measured columns. A column of means is replaced by the columns of which it is the mean."""
         named = dict.fromkeys(cell.metric for cell in self.cells())
         return list(dict.fromkeys(part for name in named for part in MEANS.get(name, (name,))))
 
@@ -69,14 +69,15 @@ class Experiment:
 
 
 def all_experiments() -> list[Experiment]:
-    """Every table and target, in the paper's order."""
+    """An experiment for each target of each table, in the paper's order."""
     return [Experiment(*key) for key in dict.fromkeys((cell.table, cell.model) for cell in cells())]
 
 
 def find_experiment(name: str, target: str | None = None) -> Experiment:
-    """The experiment `name` (such as `paper/table1`) for `target`, or else for the table's first model.
+    """The experiment `name` (such as `paper/table1`) for `target`.
 
-    Raises UsageError if there is no such preset.
+    If the table does not have `target`, the result is the experiment for the table's first model. Raises UsageError
+    if there is no such preset.
     """
     matches = [experiment for experiment in all_experiments() if experiment.name == name]
     if not matches:

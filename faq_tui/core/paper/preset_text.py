@@ -1,6 +1,6 @@
 """Write the complete faq.toml of one of the paper's experiments.
 
-A comment marks each setting that the paper does not publish as our choice.
+If the paper does not publish a setting, a comment marks the value as our choice.
 """
 
 from __future__ import annotations

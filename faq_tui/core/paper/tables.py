@@ -1,8 +1,8 @@
 """Read tables 1 to 11 of the FAQ paper (arXiv 2601.11200) from `data/paper_tables.csv`, which has one value per row.
 
 Metrics named `*_ppl` are word perplexities of lm_eval (lower is better). All other metrics are accuracies in percent.
-Two misprints of the paper are corrected. Table 1 gets the bit labels that section 5.2.1 gives. The rows of
-table 7 that have no mark are read as rows whose source is the teacher, as in table 4.
+Two misprints of the paper are corrected. For table 1, the bit labels of section 5.2.1 are used. In table 7, some rows
+have no mark; they are read as rows of the teacher, as in table 4.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ LEAST_WIDTH, LEAST_HEIGHT = 16, 4
 def log_curve(values: Sequence[float], width: int, height: int, colour: str = "cyan") -> str:
     """Plot `values` over their index on a logarithmic axis, in `width` x `height` cells.
 
-    Returns "" if the plot would be too small. Only positive, finite values are drawn. Of the
-    values in half a column, the largest is drawn, so that spikes stay visible.
+    Returns "" if the plot would be too small. Only positive, finite values are drawn. Several values can lie in the
+    same half column. Only the largest of them is drawn, so that spikes stay visible.
     """
     if width < LEAST_WIDTH or height < LEAST_HEIGHT:
         return ""

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
-PEAK = 0.5  # a value above this share of the scale's end is a peak
+PEAK = 0.5  # A value above this share of the scale's maximum is a peak.
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 SHADES = " ·░▒▓"  # characters for values that are not peaks; a peak is drawn as █
 SHADE_STYLES = ("", "low", "low", "middle", "high")
 
 
 def pool(values: Floats, columns: int) -> Floats:
-    """The largest value of each of `columns` equal stretches of the last axis.
+    """Split the last axis into `columns` equal stretches, and keep the largest value of each stretch.
 
-    If an axis has fewer entries, it is not changed.
+    If the axis has fewer than `columns` entries, it is not changed.
     """
     import numpy as np
 
@@ -48,7 +48,7 @@ def stretch(values: Floats, size: int, axis: int) -> Floats:
 
 
 def fit(values: Floats, columns: int) -> Floats:
-    """Exactly `columns` entries along the last axis. Every maximum is kept."""
+    """Resize the last axis to exactly `columns` entries. Every maximum is kept."""
     return stretch(pool(values, columns), columns, -1)
 
 
@@ -73,8 +73,9 @@ def skyline(values: Floats, width: int, height: int, top: float) -> list[str]:
 
 
 def heat(landscape: Floats, width: int, height: int, top: float) -> list[str]:
-    """A landscape of shape [slices, columns] as a map: `height` lines of `width` shades. The first slice is on
-    top.
+    """A landscape of shape [slices, columns] as a map of `height` lines with `width` shades.
+
+    The first slice is at the top.
     """
     columns = fit(landscape, width)
     cells = fit(columns.T, height).T

@@ -13,7 +13,7 @@ MARKS = ("•", "×", "+", "o", "∗", "#")
 COLOURS = ("cyan", "red", "green", "orange", "magenta", "blue")
 SHARED = "⊗"  # mark of a cell that several curves share
 DEFAULT = "0"  # style of a shared cell, as parameters of the terminal's SGR sequence
-LOG_FROM = 20.0  # the axis is logarithmic if largest / smallest value is at least this
+LOG_FROM = 20.0  # The axis is logarithmic if (largest value) / (smallest value) is above this number.
 
 Cells = list[list[tuple[str, str]]]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Pixels = NDArray[np.uint8]
 
 CELL, GAP, MARGIN = 4, 24, 48  # size of a cell, gap between the pictures, and margin, in pixels
-LEVELS = 16  # values that are not peaks have the shades 0 to 16
+LEVELS = 16  # a value that is not a peak has one of the shades 0 to 16
 COLD, WARM, RED = (247, 249, 252), (44, 98, 168), (224, 40, 40)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from faq_tui.core.plots.curve import _ONE_AT_A_TIME, LEAST_HEIGHT, LEAST_WIDTH
 from faq_tui.core.plots.overlay import _round_step
 
-AXES = 12, 4  # width and height in cells that are reserved for frame and ticks; plotext needs less
+AXES = 12, 4  # (width, height) in cells that are reserved for frame and ticks; plotext needs less
 APART = 1.1  # smallest distance in cells at which two points do not overlap
 SMALLEST_SPREAD = 1e-290
 MARGIN = 0.08  # share of the range that stays empty at each end
@@ -64,9 +64,10 @@ def scatter(
 def _apart(
     points: Sequence[Point], left: float, right: float, step: tuple[float, float]
 ) -> list[tuple[Point, float, float]]:
-    """(point, x, y) of each point. Points are moved so that no two points share a cell, as far as there is room.
+    """(point, x, y) of each point.
 
-    `step` is (width, height); both are at least as large as a cell.
+    Points are moved so that no two points share a cell. If there is no free cell, a point stays where it is. `step`
+    is the width and the height of a cell, in the units of x and y. Both may be slightly too large.
     """
     placed: list[tuple[Point, float, float]] = []
     for point in points:

@@ -1,7 +1,7 @@
 """Load the shipped prompts, which are text files.
 
-To change a shipped prompt, add a new file: the hash of its text is part of the keys of all candidates that were made
-with it.
+Do not edit a shipped prompt; add a new file instead. The hash of a prompt's text is part of the key of each candidate
+that was made with this prompt.
 
 The FAQ paper does not publish its prompts. The prompts in this folder were written for faq-tui.
 """

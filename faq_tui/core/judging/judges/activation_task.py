@@ -1,4 +1,4 @@
-"""The worker's task `judge_activations`: measure how many of a model's outlier channels each row drives."""
+"""The worker's task `judge_activations`: count the outlier channels of a model that each row drives."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from faq_tui.core.base.cancel import CancelToken
 
 MODULES = ("o_proj",)
 TOGETHER = 16  # number of rows that are measured together and share one set of histograms
-# Share of the layers that are outlier layers: those with the highest crest on the reference; at least one layer.
+# The outlier layers are the layers with the highest crest on the reference. This number is their share of all layers.
+# There is at least one outlier layer.
 OUTLIER_LAYERS = 0.25
 Absmax = Any  # numpy array [channels]: the largest |x| of each channel
 
 
 def run(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToken) -> None:
-    """Measure every item. spec: model, trust_remote_code, device, dtype, items and reference.
+    """Measure every item. The keys of `spec` are model, trust_remote_code, device, dtype, items and reference.
 
     `items` is the path of a JSONL file whose lines have id, input_ids and spans; the lines of `reference` have
     input_ids. The task sends one `score` message for each item, with these fields: id; tokens, the number of tokens
@@ -65,7 +66,7 @@ def _rows(
 ) -> Iterator[tuple[dict[str, Any], dict[ModuleRef, tuple[Moments, Absmax]]]]:
     """Yield each item with the measurements of its row.
 
-    If the task stops or crashes, at most TOGETHER rows are lost.
+    If the task stops or crashes, the measurements of at most TOGETHER rows are lost.
     """
     for start in range(0, len(items), TOGETHER):
         some = items[start : start + TOGETHER]

@@ -1,4 +1,4 @@
-"""The base class of judges: how a judge scores candidates, what affects the scores, and how they are described.
+"""The base class of judges. A judge scores candidates, names what affects the scores, and describes the scores.
 
 The registry `faq_tui.core.extensions.JUDGES` finds a judge by its name, which is the value of `kind` in `[judge]` of
 `faq.toml`. Other modules call only the methods of this class; their code does not depend on the name of a judge.
@@ -30,7 +30,7 @@ WORDS = ("name", "title", "help", "measures", "short")
 class Score:
     """One judge's score of one candidate; higher is better."""
 
-    score: float | None  # None if the candidate could not be scored; it is then never picked
+    score: float | None  # None if the candidate could not be scored; such a candidate is never picked
     reason: str  # the explanation that a person sees beside the score
     raw: str = ""  # the judge's whole reply
     details: dict[str, Any] = field(default_factory=dict)  # the parts of the score, as values that JSON can hold
@@ -45,7 +45,7 @@ class Judge(Extension, ABC):
 
     measures: str  # the meaning of the score, such as "how probable the target itself finds an answer"
     short: str  # heading of its scores in the judge pane, three or four letters
-    version: str = "1"  # must be changed if the same candidate would get another score than before
+    version: str = "1"  # Change it if a code change gives the same candidate another score.
     keys: tuple[str, ...] = ()  # the optional keys of `[judge]` that this judge reads
     required: tuple[str, ...] = ()  # the `keys` that must be set
     shaping: tuple[str, ...] = ()  # the `keys` that affect a score

@@ -1,8 +1,8 @@
 """The judge `likelihood`: it measures how probable the target itself finds a candidate. It needs no server.
 
-The score is the mean log-probability (nats per token, at most 0) of the candidate's reasoning and answer under the
-target, given the question in the target's chat template. The means over the reasoning alone and over the answer alone
-are stored, too.
+The score is a mean log-probability in nats per token, at most 0. The mean is over the tokens of the candidate's
+reasoning and answer. The target gets the question before the candidate; both are written in the target's chat
+template. The means over the reasoning alone and over the answer alone are stored, too.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def run_task(spec: dict[str, Any], send: Callable[..., None], cancel: CancelToke
 
     `spec` has model, trust_remote_code, device, dtype and items. `items` is the path of a JSONL file; each line has
     id, input_ids and spans {name: [start, end)}. The task sends one `score` message for each item. The message has
-    the item's id, and for each span [sum of log-probabilities in nats, number of tokens]. The longest items come
-    first, so that a batch that is too large for the memory fails at the start.
+    the item's id. For each span, it has a list [sum of log-probabilities in nats, number of tokens]. The longest
+    items come first, so that a lack of memory shows at the start.
     """
     import torch
 

@@ -69,7 +69,10 @@ class LlmJudge(Judge):
         scores: Mapping[int, float | None],
         details: Callable[[], Mapping[int, Mapping[str, Any]]],
     ) -> list[CandidateOutline]:
-        """If candidates are compared: all candidates of each seed that has a candidate that was not compared yet."""
+        """Returns the candidates to score. In mode pointwise, they are the candidates without a score.
+
+        In mode listwise, all candidates of a seed are returned if one of them was not compared with the others yet.
+        """
         if settings.mode == POINTWISE:
             return [candidate for candidate in candidates if candidate.id not in scores]
         known = details()
@@ -163,7 +166,7 @@ async def _probe(
 ) -> ProbeRow | None:
     """The result of the test; None if the judge failed on a part of the test.
 
-    In this case, the next run repeats it.
+    In this case, the next run repeats the test.
     """
     firsts = [group[0] for group in _by_seed(items)]
     of_seed = {seed.id: (_question(seed), ShownAnswer(c.reasoning, c.answer)) for seed, c in reversed(firsts)}
