@@ -46,7 +46,7 @@ def _item(number: int, body: dict[str, Any], of_text: list[Flips]) -> dict[str, 
         "question": body.get("question"),
         "choices": body.get("choices"),
         "answer": body.get("answer"),
-        "unquantized": next((before for before, _ in chosen.values()), None),  # the unquantized model's choice
+        "unquantized": next((before for before, _ in chosen.values()), None),  # the choice of the unquantized model
         "chosen": {model: now for model, (_, now) in chosen.items()},
         "lost_by": [f.model for f in of_text if number in f.lost],
         "won_by": [f.model for f in of_text if number in f.won],
