@@ -272,7 +272,8 @@ class SharedRefusals:
         """Count a refusal. Returns True if the server would refuse further requests, too.
 
         A refusal because of the window is not counted if any request was answered before: then only this prompt is
-        too long. As long as a request is open that was sent before the first counted refusal, the result is False.
+        too long. A request that was sent before the first counted refusal may still be open. As long as it is, the
+        result is False.
         """
         self._undecided.discard(ticket)
         if about_room and self._any_answered:

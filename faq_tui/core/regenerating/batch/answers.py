@@ -34,7 +34,7 @@ class BatchResult:
     error: str  # the server's message; "" if there is no error
 
     def reply(self, max_tokens: int) -> Reply:
-        """The reply to a request whose limit was `limit` tokens.
+        """The reply to a request with the limit `max_tokens`.
 
         Raises StatusError or BrokenStreamError, as a live request does, if the request failed or the reply is
         incomplete.
