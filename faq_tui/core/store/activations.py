@@ -39,7 +39,7 @@ def add_activations(store: Store, row: ActivationsRow) -> None:
 
 
 def remove_activations(store: Store, set_name: str) -> None:
-    """Delete a set's activations from the database. The file with their arrays stays."""
+    """Delete a set's activations from the database. The file with the arrays is not deleted."""
     with store.writing() as db:
         db.execute("DELETE FROM activations WHERE set_name = ?", (set_name,))
 
