@@ -46,7 +46,7 @@ class EventLines:
             if outage in self._waiting or event.gives_up is None:
                 return []
             self._waiting.add(outage)
-        # The server is down. The outage has its own line.
+        # The candidate's server is down. The outage already has a line.
         if isinstance(event, CandidateRetried) and not event.attempt:
             return []
         line = _LINES.get(type(event))

@@ -37,8 +37,8 @@ def stop_on_signals() -> Iterator[CancelToken]:
 
     A second Ctrl-C ends the program at once.
 
-    Then only unfinished work is lost, because finished work is already on disk. Child processes end together with
-    this process.
+    Even then, only unfinished work is lost, because finished work is already on disk. Child processes end together
+    with this process.
     """
     cancel = CancelToken()
 

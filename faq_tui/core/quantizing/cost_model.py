@@ -269,7 +269,7 @@ def _nearest(key: str, profile: LayerProfile, device: str, name: str) -> list[di
     """All measured rows of the model and GPU that are most similar to `profile` and to the job's GPU.
 
     A dense model is compared with dense models, and a mixture of experts with mixtures of experts. If there are no
-    such rows, all rows are compared.
+    rows of the same kind, all rows are used.
     """
     rows = [row for row in costs() if row["method"] == key and row["device"] == device]
     alike = [row for row in rows if bool(row["profile"]["experts"]) == bool(profile.experts)] or rows

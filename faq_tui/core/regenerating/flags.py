@@ -49,7 +49,7 @@ FLAG_WORDS = {
 
 LOOP_MIN_CHARACTERS = 300
 LOOP_RATIO = 5.0  # smallest ratio of bytes to compressed bytes in a loop
-GRAM = 8  # length of a gram in words, or in characters if the script has no spaces
+GRAM = 8  # number of words (of characters, if the script has no spaces) in a gram; a loop repeats grams
 LEAST_GRAMS = 64
 REPEATED_SHARE = 0.5  # in a loop, at least this share of the grams occurred earlier in the text
 TAIL_WORDS, TAIL_REPEATS = 30, 4
@@ -112,7 +112,10 @@ def unusable_reasons(
 
 
 def _end_reasons(reply: Reply) -> dict[str, str]:
-    """The flags that follow from the end of a reply. A candidate is usable only if the model itself ended it."""
+    """The flags that follow from the end of a reply.
+
+    A candidate is usable only if the model itself ended the reply.
+    """
     ending, word = finish.ending_of(reply.finish_reason), reply.finish_reason
     reasons: dict[str, str] = {}
     if word == LOOP:  # faq-tui ended its stream

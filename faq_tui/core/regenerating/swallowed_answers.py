@@ -5,7 +5,7 @@ from __future__ import annotations
 from faq_tui.core.endpoints import Reply
 from faq_tui.core.settings import Source
 
-ENOUGH = 4  # the server is recognised if the first ENOUGH candidates have no answer
+ENOUGH = 4  # a server is recognised as faulty if its first ENOUGH candidates have no answer
 NO_FIELD = ("inline", "none")  # dialects whose replies have no separate field for the reasoning
 
 

@@ -19,7 +19,7 @@ LONGEST = 160
 
 
 def flips(run: Run, evidence: Evidence) -> list[dict[str, Any]]:
-    """The flips of each model, and the texts of all items that flipped, for each labelled text."""
+    """For each labelled text: the flips of each model, and the texts of all items that flipped."""
     entries = []
     for text in dict.fromkeys(flipped.text for flipped in evidence.flips):
         of_text = [flipped for flipped in evidence.flips if flipped.text == text]

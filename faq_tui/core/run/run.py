@@ -61,7 +61,7 @@ class Run:
     def resolve(self, path: str) -> Path:
         """The full path of a path in `faq.toml`, which is relative to the run's folder. Links are resolved.
 
-        Raises UsageError if the text cannot be a path, such as `~nobody/model` without a user `nobody`.
+        Raises UsageError if the text cannot be a path, such as `~nobody/model` if there is no user `nobody`.
         """
         return self._checked(path, lambda: (self.folder / Path(path).expanduser()).resolve())
 

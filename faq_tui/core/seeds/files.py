@@ -71,7 +71,7 @@ def files_of_folder(path: Path, name: str, split: str, known: Callable[[str], bo
 
 
 def split_of(path: Path) -> str:
-    """The split's name at the start of the file's name, such as `train` in `train-00000-of-00002.parquet`; else ""."""
+    """The split's name at the start of the file's name: `train` in `train-00000-of-00002.parquet`; else ""."""
     match = SPLIT.match(path.name)
     found = match[1].lower() if match else ""
     return SPLIT_NAMES.get(found, found)

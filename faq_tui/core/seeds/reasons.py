@@ -32,7 +32,7 @@ def reason_of(problem: str) -> str:
 def in_short(reasons: dict[str, int]) -> str:
     """The counts by reason as text, such as `2 empty, 4 broken, 1 image`.
 
-    Broken rows are counted together, whatever the reason.
+    All broken rows are counted together, as "broken".
     """
     short: dict[str, int] = {}
     for reason, count in reasons.items():

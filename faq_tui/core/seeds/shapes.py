@@ -171,7 +171,7 @@ def _named_chat(raw: dict[str, Any], name: str) -> Chat:
 
 
 def _chat_field(raw: dict[str, Any], strict: bool = False) -> str | None:
-    """The name of the field that certainly contains a chat. If `strict`, only the usual names are tried."""
+    """The name of a field that certainly contains a chat. If `strict`, only the usual names are tried."""
     names = CHAT_FIELDS if strict else (*CHAT_FIELDS, *FURTHER_CHATS)
     return next((name for name in names if as_turns(raw.get(name)) or (not strict and _texts(name, raw))), None)
 

@@ -85,7 +85,7 @@ def read_chat(turns: Sequence[Any]) -> Chat:
 
 
 def read_answer(turns: Sequence[Any]) -> str | None:
-    """The assistant's first text after the last question in `turns`; None if there is no text, or if it needs media."""
+    """The assistant's first text after the last question in `turns`; None if there is none, or if it needs media."""
     try:
         both = read_chat([{"role": "user", "content": "?"}, *turns])
     except ShapeError:

@@ -124,7 +124,7 @@ def counts(store: Store) -> dict[str, int]:
 
 
 def find(store: Store, text: str) -> str:
-    """The id of the seed whose id, start of the id, or label is `text`.
+    """The id of the seed for which `text` is the id, the beginning of the id, or the label.
 
     Raises UsageError if no seed or more than one seed matches.
     """

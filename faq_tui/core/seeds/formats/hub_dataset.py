@@ -22,7 +22,7 @@ NAMES = re.compile(r"\[(.+?)\]")
 
 
 def is_dataset_folder(path: Path) -> bool:
-    """True if `datasets` has saved the folder, or if the README.md in the folder lists configurations of a data set."""
+    """True if `datasets` has saved the folder, or if the folder's README.md lists configurations of a data set."""
     if any((path / name).is_file() for name in SAVED):
         return True
     try:
