@@ -265,7 +265,7 @@ def _user(text: str) -> dict[str, str]:
 def _field(raw: dict[str, Any], named: str | None, usual: tuple[str, ...]) -> str | None:
     """The name of the field with the text.
 
-    It is `named` if this is given, else the first usual field that has text.
+    It is `named` if the settings name the field, else the first usual field that has text.
     """
     if named is not None:
         return named if _has(raw, named) else None

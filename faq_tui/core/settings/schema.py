@@ -156,9 +156,9 @@ class Settings(Section):
         return (*default_names(self.sources), *twin_names(self.sources), *further)
 
     def all_set_names(self) -> tuple[str, ...]:
-        """`set_names`, and the further draws of these sets if `evaluate.repeats` is above 1:
+        """`set_names`, followed by the further draws of these sets.
 
-        `elder-r2`, `elder-r3` …
+        They exist if `evaluate.repeats` is above 1: `elder-r2`, `elder-r3` …
         """
         return self._drawn(self.set_names())
 

@@ -122,9 +122,9 @@ def _commented(text: str) -> str:
 
 
 def _group_size(target: str) -> str:
-    """The group size:
+    """The group size of a new recipe.
 
-    128 (as in the paper) if it divides the target's widths, else the largest possible size below 128.
+    It is 128 (as in the paper) if 128 divides the target's widths, else the largest possible size below 128.
     """
     if target == EMBEDDED:
         return "64                  # 576 input features are not a multiple of 128"

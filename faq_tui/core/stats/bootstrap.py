@@ -2,8 +2,8 @@
 
 Items (windows, answers, questions) are drawn with replacement, and every subject gets the same items (Efron and
 Tibshirani 1993, "An introduction to the bootstrap", chapter 13). Intervals are expanded percentile intervals
-(Hesterberg 2015, "What teachers should know about the bootstrap"). Plain percentile intervals are too narrow for few
-items: by the factor sqrt((n - 1) / n), and because they ignore the longer tails of Student's t.
+(Hesterberg 2015, "What teachers should know about the bootstrap"). If there are few items, plain percentile intervals
+are too narrow by the factor sqrt((n - 1) / n). They also ignore the longer tails of Student's t.
 
 If a recipe was run on several draws of its calibration set, the bootstrap first resamples the draws and then the
 items. All draws were measured on the same items. Few draws give too few different resamples (for example, three draws

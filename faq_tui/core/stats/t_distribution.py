@@ -46,7 +46,7 @@ def quantile(share: float, freedom: float) -> float:
 def table(freedom: float) -> tuple[Array, Array]:
     """Returns (tail probabilities, t values) for fast interpolation of many quantiles.
 
-    Probabilities fall from 0.5.
+    The probabilities are in descending order and begin at 0.5.
     """
     import numpy as np
 

@@ -97,7 +97,7 @@ def replace_worse(store: Store, candidate: Candidate) -> int:
     """Replace the stored candidate with the same key by `candidate`, and return the id of the candidate that counts.
 
     If the stored candidate has fewer flags, it is not replaced. The row of a replaced candidate stays in the
-    database, because scores may refer to it. It is no longer counted.
+    database, because scores may refer to it. The replaced candidate is no longer counted.
     """
     key = candidate_key(candidate.seed_id, candidate.source_hash, candidate.number)
     with store.writing() as db:

@@ -18,8 +18,8 @@ SHOWN_CHARACTERS = 400  # maximum number of characters of a question that a row 
 # a search goes through the seeds in steps; these are the numbers of seeds in the first and in the largest step
 FIRST_STRETCH, STRETCH = 2000, 65_536
 
-# The possible states of a seed for one source and judge. The tests of the states are tried in order. A seed has the
-# first state whose test is true.
+# The possible states of a seed for one source and judge. Their tests are tried in order, and a seed gets the first
+# state whose test is true.
 STATES = {
     "excluded": "s.excluded",
     "held out": "s.role = 'heldout'",
@@ -126,7 +126,7 @@ def matches(db: sqlite3.Connection, view: View, seed_filter: SeedFilter) -> Iter
     """Yield lists of the positions of matching seeds, in file order.
 
     Each query scans many rows. During a query, Python's global interpreter lock is free. So the screen stays fast if
-    another thread runs the queries.
+    the queries run in another thread.
     """
     where, values = _where(seed_filter)
     query = (

@@ -1,8 +1,7 @@
-"""The program of the child:
+"""The program of the child, which is started by `python -m faq_tui.core.worker.child TASK CHANNEL_FD`.
 
-`python -m faq_tui.core.worker.child TASK CHANNEL_FD`. It reads its spec from stdin, as one line of JSON.
-
-Stdin stays open while the parent runs. If the parent ends for any reason, stdin is closed, and then the child ends.
+It reads its spec from stdin, as one line of JSON. Stdin stays open while the parent runs. If the parent ends for any
+reason, stdin is closed, and then the child ends.
 """
 
 from __future__ import annotations
