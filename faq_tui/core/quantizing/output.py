@@ -47,8 +47,9 @@ def average_bits(bits: int, group_size: int, shapes: Iterable[tuple[int, int]]) 
 
     Each output row is split into groups of `group_size` inputs. With `group_size` -1, the whole row is one group.
     Each group stores one 16-bit scale and one zero point of `bits` bits, so a weight needs about bits + (16 + bits) /
-    group_size bits (GPTQ, arXiv:2210.17323, section 4: 3 bits with groups of 128 cost 0.15 bits more). As in the
-    paper, the tensor `g_idx` is not counted. Without desc_act, the CUDA kernels do not need this tensor.
+    group_size bits. For example, 3-bit weights with groups of 128 need 0.15 additional bits (GPTQ, arXiv:2210.17323,
+    section 4). As in the paper, the tensor `g_idx` is not counted. Without desc_act, the CUDA kernels do not need
+    this tensor.
     """
     weights = stored = 0
     for out_features, in_features in shapes:

@@ -1,4 +1,4 @@
-"""Find control tokens in a reply: no calibration text may contain a special token of the target.
+"""Find control tokens in a reply, because no calibration text may contain a special token of the target.
 
 They have three causes: the server uses a wrong chat template, the model goes on with the user's next turn, or the
 model uses tags that no dialect knows.

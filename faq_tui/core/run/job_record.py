@@ -14,7 +14,7 @@ from faq_tui.core.base.files import atomic_text
 from faq_tui.core.base.process import process_identity
 
 FILE = "job.json"
-LOG_PREFIX = "faq-tui: "  # beginning of that line of a job's log which says why the job ended
+LOG_PREFIX = "faq-tui: "  # the line of a job's log that says why the job ended begins with this text
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def expand(engine: str, tasks: Sequence[str]) -> tuple[str, ...]:
 
 
 def misplaced(engine: str, tasks: Sequence[str]) -> list[str]:
-    """The names in `tasks` of lists that contain no task of this engine."""
+    """Those entries of `tasks` that are names of lists without a task of this engine."""
     return [task for task in tasks if task in LISTS and LISTS[task][0] != engine]
 
 

@@ -37,7 +37,7 @@ def load_settings(path: Path) -> Settings:
 
 
 def parse_settings(text: str, where: str = "faq.toml", folder: Path | None = None) -> Settings:
-    """The settings in `text`, which is TOML. Errors name the text as `where`. Raises UsageError.
+    """The settings in `text`, which is TOML. `where` is the name of the text in errors. Raises UsageError.
 
     Prompt files are read from `folder`. If `folder` is None, they are not read.
     """

@@ -208,7 +208,8 @@ def parse_recipes(recipes: Any) -> Any:
             check_list_of_methods(recipe)
             for single in combinations(recipe):
                 parsed.append(build_recipe(single))
-                vars(parsed[-1])["number"] = index + 1  # the model is frozen, and this is not a field
+                # `number` is not a field, and the model is frozen, so the value is written directly
+                vars(parsed[-1])["number"] = index + 1
         except ValidationError as error:
             errors += [_relocated(one, index) for one in error.errors(include_url=False)]
     if errors:

@@ -144,7 +144,10 @@ def _quantized(
 
 
 def _blame_weights(folder: Path, progress: QuantizationProgress) -> None:
-    """If weights hold NaN, raise a clear error. Without it, GPTAQ and AWQ fail with an unclear error."""
+    """If weights hold NaN, raise a clear error.
+
+    Without this check, GPTAQ and AWQ would fail with an unclear error.
+    """
     tensors = tensors_of(folder)
     name = not_finite(
         folder, [weight for module in linear_shapes(folder) if (weight := f"{module}.weight") in tensors]

@@ -29,7 +29,7 @@ class Bits:
 
     @property
     def average(self) -> float:
-        """The number of bits per quantized weight. All parts are counted."""
+        """The number of bits per quantized weight. The bits of all parts are counted."""
         stored = self.codes + self.scales + self.outliers + self.row_pointers + self.permutation
         return stored / self.weights
 
