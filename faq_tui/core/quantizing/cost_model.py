@@ -101,10 +101,10 @@ def _met(profile: LayerProfile) -> list[tuple[int, int, float]]:
 def memory_terms(profile: LayerProfile, work: float = WORK) -> dict[str, float]:
     """The quantities on which the memory of a quantization depends, keyed by name.
 
-    `states` is the size of all tokens' hidden states between two layers. The walk of sequential/ keeps them on the
-    GPU (`gpu_states`), or in host memory (`host_states`) if they take more than a sixth of the GPU's free memory.
-    `inputs` is the size of the inputs of all modules in a layer. The argument `work` is the number of bytes that a
-    batch of rows may take. Callers pass a sixteenth of the free memory.
+    `states` is the size of all tokens' hidden states between two layers. The walk of sequential/ keeps these states
+    on the GPU (`gpu_states`). If the states take more than a sixth of the GPU's free memory, the walk keeps them in
+    host memory (`host_states`). `inputs` is the size of the inputs of all modules in a layer. The argument `work` is
+    the number of bytes that a batch of rows may take. Callers pass a sixteenth of the free memory.
     """
     states = 2.0 * profile.tokens * profile.hidden
     on_gpu = 6 * states < 16 * work

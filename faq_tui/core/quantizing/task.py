@@ -1,8 +1,8 @@
 """The worker child's task `quantize`: check the job, quantize, complete the folder, report the result.
 
-It sends these messages in order: `quantize_started`; then for each layer `layer_started`, a message `module` when
-each module is solved, and `layer_done`; then `saving` and `quantized`. Layers are packed in the background, so the
-`layer_done` of a layer may follow the `layer_started` of the next layer.
+The first message is `quantize_started`. For each layer, the task sends `layer_started`, then a message `module`
+whenever a module is solved, and then `layer_done`. The last messages are `saving` and `quantized`. Layers are packed
+in the background, so the `layer_done` of a layer may follow the `layer_started` of the next layer.
 """
 
 from __future__ import annotations

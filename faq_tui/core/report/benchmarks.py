@@ -92,8 +92,8 @@ def _difference(ours: Result, baseline: Result | None) -> dict[str, Any] | None:
     """Our value minus the baseline's, and the standard error of this difference.
 
     The standard error is computed from the difference at each item: both models answered the same items, so the
-    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). Returns None if one of the values
-    is neither the mean of its items nor the perplexity of their log-likelihoods.
+    difficulty of an item cancels out (Miller 2024, arXiv 2411.00640, section 4.2). This is possible only if each
+    value is the mean of its items, or the perplexity of its items' log-likelihoods. Otherwise returns None.
     """
     if baseline is None or ours.items is None or baseline.items is None or len(ours.items) != len(baseline.items):
         return None

@@ -1,4 +1,4 @@
-"""The classes of a stage of the pipeline and of the inputs that each stage gets."""
+"""Two classes: a stage of the pipeline, and the inputs that each stage gets."""
 
 from __future__ import annotations
 

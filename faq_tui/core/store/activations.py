@@ -53,7 +53,7 @@ def all_activations(store: Store) -> dict[str, ActivationsRow]:
 
 @dataclass(frozen=True)
 class LayerErrors:
-    """Errors of the outputs of an artefact's layers relative to the target's, on one held-out text."""
+    """How much the outputs of an artefact's layers differ from those of the target's layers, on one held-out text."""
 
     subject: str  # a folder under models/
     signature: str  # hash of subject, text and dtype

@@ -116,7 +116,7 @@ class Factor:
     upper: Any  # U, [..., in, in] float32
     order: Any  # [..., in] int64
     dead: Any  # [..., in] bool, true for columns of W whose inputs are always zero
-    damp: Any  # [...] on the CPU, the damping that was used, relative to the mean absolute diagonal of H
+    damp: Any  # [...] on the CPU: the damping that was used, as a multiple of the mean absolute diagonal of H
     # P [..., in, in] in solving order, or None: the factors by which the value of a column changes later columns
     # (GPTAQ)
     drift: Any = None

@@ -35,8 +35,8 @@ class Checkpoint:
     def config(self, gptqmodel: Any, seconds: float) -> Any:
         """Make the argument `checkpoint` of gptqmodel's `quantize`.
 
-        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last one, and another
-        one when all layers are done.
+        gptqmodel writes a checkpoint at the end of a layer if `seconds` have passed since the last checkpoint. It
+        writes another checkpoint when all layers are done.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in (self.folder / "store").glob("attempt-*"):
